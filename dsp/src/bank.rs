@@ -1,0 +1,296 @@
+//! Search, first half: every carrier of the window at once, by one Fourier transform a block.
+//!
+//! On-off keying with as many ON as OFF chips keeps half of its amplitude in a steady carrier, whatever the
+//! data. Over a block of about 1.75 ms (57 chips) that carrier stands in one bin with
+//! `57/4 · Es/N0` times the noise of the bin, Es/N0 = energy of an ON chip over noise density: 15 dB above
+//! it at an SNR of -13.4 dB, where half of all SCM could be decoded at best. Two blocks and two neighbouring
+//! bins are added, so that neither the block grid nor the bin grid matters. A transmitter whose phase wanders
+//! has no such line, but its energy is still there: a second statistic adds all bins of a chip-wide band.
+//!
+//! Each bin has its own noise floor, a tracked median: a spur of the receiver raises its own floor and falls
+//! silent, while bursts, which fill a bin less than half of the time, do not move it.
+
+use crate::{CHIP_RATE_HZ, Complex32};
+use rustfft::{Fft, FftPlanner};
+use std::sync::Arc;
+
+/// Bins summed to one step of the band statistic.
+const STEP: usize = 16;
+/// Sum of two bins over two blocks, each of mean 1 in noise, that makes a line. The sum has a Gamma(4)
+/// distribution: P(> 22) = 6e-7, about one bin a second at 2.4 MS/s.
+const LINE_THRESHOLD: f32 = 22.0;
+/// Standard deviations by which a band must exceed the noise.
+const BAND_THRESHOLD: f32 = 7.5;
+/// Change of a bin's floor per block, towards the median. Its jitter is then 0.4 dB.
+const FLOOR_STEP: f32 = 0.012;
+/// Peaks kept per block, the strongest.
+pub(crate) const MAX_PEAKS: usize = 48;
+
+/// What stands out: a steady carrier, or only energy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A carrier that keeps its phase over a block.
+    Line,
+    /// Energy within a chip-wide band.
+    Band,
+}
+
+/// Something above the noise in the block just seen or the one before.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Peak {
+    pub kind: Kind,
+    /// Bin, with fraction; 0 = centre of the window, negative below it.
+    pub bin: f32,
+    /// Power over the floor: of the line, or a quarter of what the whole band has above it, which is half
+    /// of the line that a coherent carrier of this power would have.
+    pub strength: f32,
+    /// Noise power per sample at this carrier.
+    pub noise: f32,
+}
+
+pub(crate) struct Bank {
+    fft: Arc<dyn Fft<f32>>,
+    spectrum: Vec<Complex32>,
+    scratch: Vec<Complex32>,
+    /// Power over floor of this block and of the one before, and their sum.
+    now: Vec<f32>,
+    before: Vec<f32>,
+    sum: Vec<f32>,
+    /// Mean noise power of each bin; empty of meaning until the first block.
+    floor: Vec<f32>,
+    steps: Vec<f32>,
+    peaks: Vec<Peak>,
+    started: bool,
+    /// Steps of a band about one chip rate wide.
+    band_steps: usize,
+    /// Bins per 16 384 Hz, the distance of the first sideband of a Manchester run.
+    sideband_bins: f32,
+}
+
+impl Bank {
+    pub fn new(sample_rate_hz: f64) -> Self {
+        let len = block_len(sample_rate_hz);
+        let bin_hz = sample_rate_hz / len as f64;
+        let fft = FftPlanner::new().plan_fft_forward(len);
+        Bank {
+            scratch: vec![Complex32::default(); fft.get_inplace_scratch_len()],
+            fft,
+            spectrum: vec![Complex32::default(); len],
+            now: vec![0.0; len],
+            before: vec![0.0; len],
+            sum: vec![0.0; len + 1],
+            floor: vec![0.0; len],
+            steps: vec![0.0; len / STEP],
+            peaks: Vec::with_capacity(MAX_PEAKS),
+            started: false,
+            band_steps: (CHIP_RATE_HZ / bin_hz / STEP as f64).round().max(1.0) as usize,
+            sideband_bins: (CHIP_RATE_HZ / 2.0 / bin_hz) as f32,
+        }
+    }
+
+    /// Samples in a block.
+    pub fn block_len(&self) -> usize {
+        self.spectrum.len()
+    }
+
+    /// Half the width of a band, in bins.
+    pub fn band_reach(&self) -> f32 {
+        (self.band_steps * STEP) as f32 / 2.0
+    }
+
+    /// Noise power per sample of the whole window: the median bin's floor, so that spurs do not count.
+    pub fn noise(&mut self) -> f32 {
+        let len = self.block_len();
+        let floor = &mut self.sum[..len];
+        floor.copy_from_slice(&self.floor);
+        let (_, median, _) = floor.select_nth_unstable_by(len / 2, f32::total_cmp);
+        *median / len as f32
+    }
+
+    /// Takes the next block (of [`Bank::block_len`] samples) and returns what stands out, strongest first.
+    pub fn push(&mut self, block: &[Complex32]) -> &[Peak] {
+        self.spectrum.copy_from_slice(block);
+        self.fft
+            .process_with_scratch(&mut self.spectrum, &mut self.scratch);
+        std::mem::swap(&mut self.now, &mut self.before);
+        for (power, bin) in self.now.iter_mut().zip(&self.spectrum) {
+            *power = bin.norm_sqr();
+        }
+        if !self.started {
+            self.started = true;
+            first_floor(&self.now, &mut self.floor, &mut self.sum);
+        }
+        track_floor(&mut self.now, &mut self.floor);
+        for ((sum, now), before) in self.sum.iter_mut().zip(&self.now).zip(&self.before) {
+            *sum = now + before;
+        }
+        let len = self.block_len();
+        self.sum[len] = self.sum[0];
+        self.peaks.clear();
+        self.find_lines();
+        self.find_bands();
+        self.suppress_splatter();
+        &self.peaks
+    }
+
+    fn find_lines(&mut self) {
+        const CHUNK: usize = 32;
+        let len = self.block_len();
+        for start in (0..len).step_by(CHUNK) {
+            let pairs = &self.sum[start..=start + CHUNK];
+            let top = pairs
+                .windows(2)
+                .fold(0.0f32, |top, pair| top.max(pair[0] + pair[1]));
+            if top < LINE_THRESHOLD {
+                continue;
+            }
+            for k in start..start + CHUNK {
+                let at = |offset: usize| {
+                    let i = (k + len + offset - 2) % len;
+                    self.sum[i] + self.sum[i + 1]
+                };
+                let here = at(2);
+                let is_top = here >= LINE_THRESHOLD
+                    && here >= at(1)
+                    && here >= at(0)
+                    && here > at(3)
+                    && here > at(4);
+                if is_top {
+                    let (a, b) = (self.sum[k].sqrt(), self.sum[k + 1].sqrt());
+                    let peak = Peak {
+                        kind: Kind::Line,
+                        bin: signed_bin(k, len) + b / (a + b),
+                        strength: here,
+                        noise: self.floor[k] / len as f32,
+                    };
+                    keep(&mut self.peaks, peak);
+                }
+            }
+        }
+    }
+
+    fn find_bands(&mut self) {
+        let len = self.block_len();
+        for (step, bins) in self.steps.iter_mut().zip(self.sum.chunks_exact(STEP)) {
+            *step = bins.iter().sum();
+        }
+        let (n, wide) = (self.steps.len(), self.band_steps);
+        let mean = (2 * wide * STEP) as f32;
+        let excess = |steps: &[f32], i: usize| -> f32 {
+            (0..wide).map(|j| steps[(i + j) % n]).sum::<f32>() - mean
+        };
+        let threshold = BAND_THRESHOLD * mean.sqrt();
+        for i in 0..n {
+            let here = excess(&self.steps, i);
+            if here < threshold
+                || here < excess(&self.steps, (i + n - 1) % n)
+                || here <= excess(&self.steps, (i + 1) % n)
+            {
+                continue;
+            }
+            // The centre of gravity of what exceeds the floor.
+            let (mut weight, mut moment) = (0.0, 0.0);
+            for k in 0..wide * STEP {
+                let over = (self.sum[(i * STEP + k) % len] - 2.0).max(0.0);
+                weight += over;
+                moment += over * k as f32;
+            }
+            let peak = Peak {
+                kind: Kind::Band,
+                bin: signed_bin(i * STEP, len) + moment / weight.max(1.0),
+                strength: here / 4.0,
+                noise: self.floor[(i * STEP + wide * STEP / 2) % len] / len as f32,
+            };
+            keep(&mut self.peaks, peak);
+        }
+    }
+
+    /// Drops what a stronger peak explains: its keying sidebands, which fall as 1/Δ², and the band around
+    /// its own line.
+    fn suppress_splatter(&mut self) {
+        self.peaks
+            .sort_unstable_by(|a, b| b.strength.total_cmp(&a.strength));
+        let len = self.block_len() as f32;
+        let mut kept = 0;
+        for i in 0..self.peaks.len() {
+            let peak = self.peaks[i];
+            let explained = self.peaks[..kept].iter().any(|strong| {
+                let apart = (peak.bin - strong.bin).abs();
+                let apart = apart.min(len - apart);
+                // A run of equal Manchester bits is a square wave: its n-th harmonic has (2/πn)² of the
+                // line's power, n · 16 384 Hz away.
+                let sideband = (2.0 * self.sideband_bins / (std::f32::consts::PI * apart)).powi(2);
+                match peak.kind {
+                    Kind::Line => peak.strength < strong.strength * sideband,
+                    Kind::Band => {
+                        apart < 3.0 * self.sideband_bins
+                            || peak.strength < 2.0 * strong.strength * sideband
+                    }
+                }
+            });
+            if !explained {
+                self.peaks[kept] = peak;
+                kept += 1;
+            }
+        }
+        self.peaks.truncate(kept);
+    }
+}
+
+/// Samples in a block: the power of two nearest to 1.75 ms, so that every frame (5.9 ms and more) fills at
+/// least two blocks.
+fn block_len(sample_rate_hz: f64) -> usize {
+    1 << (sample_rate_hz * 1.75e-3).log2().round().max(6.0) as u32
+}
+
+/// Bin `k` of a transform of `len`, as a signed frequency.
+fn signed_bin(k: usize, len: usize) -> f32 {
+    if k < len / 2 {
+        k as f32
+    } else {
+        k as f32 - len as f32
+    }
+}
+
+/// Keeps `peak` if there is room or it is stronger than the weakest.
+fn keep(peaks: &mut Vec<Peak>, peak: Peak) {
+    if peaks.len() < MAX_PEAKS {
+        peaks.push(peak);
+        return;
+    }
+    if let Some(weakest) = peaks
+        .iter_mut()
+        .min_by(|a, b| a.strength.total_cmp(&b.strength))
+    {
+        if weakest.strength < peak.strength {
+            *weakest = peak;
+        }
+    }
+}
+
+/// Before anything is known: the floor of a bin is that of its neighbourhood, whose median bursts do not
+/// move. (The median of exponentially distributed power is ln 2 times its mean.)
+fn first_floor(power: &[f32], floor: &mut [f32], scratch: &mut [f32]) {
+    let width = (power.len() / 16).max(1);
+    for (power, floor) in power.chunks(width).zip(floor.chunks_mut(width)) {
+        let sorted = &mut scratch[..power.len()];
+        sorted.copy_from_slice(power);
+        sorted.sort_unstable_by(f32::total_cmp);
+        let median = sorted[sorted.len() / 2];
+        floor.fill((median / std::f32::consts::LN_2).max(f32::MIN_POSITIVE));
+    }
+}
+
+/// Moves each floor a step towards the median and divides the powers by it.
+fn track_floor(power: &mut [f32], floor: &mut [f32]) {
+    for (power, floor) in power.iter_mut().zip(floor) {
+        let up = *power > *floor * std::f32::consts::LN_2;
+        *floor *= if up {
+            1.0 + FLOOR_STEP
+        } else {
+            1.0 / (1.0 + FLOOR_STEP)
+        };
+        *floor = floor.max(1e-20);
+        *power /= *floor;
+    }
+}

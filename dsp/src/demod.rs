@@ -1,0 +1,285 @@
+//! Lock: one candidate becomes soft chips, with chip clock and carrier phase estimated from the whole frame.
+//!
+//! The sum of the two chips of a Manchester bit is the carrier plus noise, whatever the bit; their difference
+//! is the bit. Noise in the sum and in the difference is independent, so the sums of all bits give a phase
+//! reference without decisions and without bias. (An R900 word of four chips has two ON chips: the same.)
+//!
+//! A soft chip is the log-likelihood ratio of ON to OFF: `(2 A s - A²) / N0` with the phase known (`s` = the
+//! matched filter in phase with the carrier, `A` = its mean for an ON chip), `ln I0(2 A |y| / N0) - A² / N0`
+//! with only the energy.
+
+use crate::baseband::Baseband;
+use crate::phase::{Carrier, STEADY, Smoother, WANDERING};
+use crate::sync::Candidate;
+use crate::{Complex32, Protocol};
+use std::f64::consts::TAU;
+
+/// Chips in a segment of the phase reference, half of them ON.
+const SEGMENT: usize = 16;
+/// Coarse clock errors tried, in ppm.
+const CLOCKS_PPM: [f64; 7] = [0.0, -300.0, 300.0, -600.0, 600.0, -900.0, 900.0];
+/// Standard deviations of noise by which the energy of a whole frame must exceed it: at -13.4 dB, where half
+/// of all SCM could be decoded at best, it is 22.
+const FRAME_SIGNIFICANCE: f32 = 7.0;
+
+/// What soft decisions rest on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Method {
+    /// A carrier that keeps its phase.
+    Steady,
+    /// A carrier whose phase walks.
+    Wandering,
+    /// Only the energy of each chip.
+    Energy,
+}
+
+/// Where the chips of a frame lie, in cells.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Timing {
+    pub start: f64,
+    pub chip: f64,
+}
+
+/// What was measured on the way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Measured {
+    /// Power of the matched filter in an ON chip.
+    pub signal: f32,
+    /// Carrier against the burst's, in cycles per chip.
+    pub frequency: f64,
+}
+
+pub(crate) struct Demod {
+    chips: Vec<Complex32>,
+    segments: Vec<Complex32>,
+    phases: Vec<[f64; 2]>,
+    smoother: Smoother,
+    soft: Vec<f32>,
+}
+
+impl Demod {
+    pub fn new() -> Self {
+        let segments = Protocol::MAX_CHIPS.div_ceil(SEGMENT);
+        Demod {
+            chips: Vec::with_capacity(Protocol::MAX_CHIPS),
+            segments: Vec::with_capacity(segments),
+            phases: Vec::with_capacity(segments),
+            smoother: Smoother::new(segments),
+            soft: Vec::with_capacity(Protocol::MAX_CHIPS),
+        }
+    }
+
+    /// Finds the chips of a candidate; `None` where the frame is not all there or hardly above the noise.
+    /// `noise` is the mean energy of a chip without signal.
+    pub fn time(
+        &mut self,
+        baseband: &Baseband,
+        candidate: &Candidate,
+        noise: f32,
+    ) -> Option<Timing> {
+        let protocol = candidate.protocol;
+        let nominal = baseband.chip();
+        let chips = protocol.chips();
+        if candidate.start + (chips - 1) as f64 * nominal > baseband.cells() as f64 {
+            return None;
+        }
+        self.chips.resize(chips, Complex32::default());
+        let preamble = protocol.preamble();
+        // Clock errors turn the frame around the middle of the preamble, where its time is known.
+        let pivot = (2 * preamble.offset + preamble.len) as f64;
+        let start = best(
+            candidate.start,
+            (-4..=4).map(|i| candidate.start + nominal * f64::from(i) / 32.0),
+            |start| self.preamble_score(baseband, protocol, start),
+        );
+        self.read(baseband, start, nominal);
+        let energy: f32 = self.chips.iter().map(|y| y.norm_sqr() / noise - 1.0).sum();
+        if energy < FRAME_SIGNIFICANCE * (chips as f32).sqrt() {
+            return None;
+        }
+        let turned = |clock: f64, shift: f64| Timing {
+            start: start + pivot * nominal * (1.0 - clock) + shift,
+            chip: nominal * clock,
+        };
+        let mut clock = best(
+            1.0,
+            CLOCKS_PPM.iter().map(|ppm| 1.0 + ppm * 1e-6),
+            |clock| self.contrast(baseband, protocol, turned(clock, 0.0)),
+        );
+        // A clock error of 50 ppm moves the last chip of an IDM frame by a fourteenth of a chip.
+        let halvings = if protocol == Protocol::Idm { 3 } else { 1 };
+        for step in (1..=halvings).map(|i| 300e-6 / f64::from(1 << i)) {
+            clock = best(clock, [clock - step, clock + step].into_iter(), |clock| {
+                self.contrast(baseband, protocol, turned(clock, 0.0))
+            });
+        }
+        let shift = best(
+            0.0,
+            [-0.06, -0.03, 0.03, 0.06].iter().map(|s| s * nominal),
+            |shift| self.contrast(baseband, protocol, turned(clock, shift)),
+        );
+        Some(turned(clock, shift))
+    }
+
+    /// The soft chips of a frame.
+    pub fn soft(
+        &mut self,
+        baseband: &Baseband,
+        protocol: Protocol,
+        timing: Timing,
+        noise: f32,
+        method: Method,
+    ) -> (&[f32], Measured) {
+        self.chips.resize(protocol.chips(), Complex32::default());
+        self.read(baseband, timing.start, timing.chip);
+        let measured = match method {
+            Method::Steady => self.coherent(noise, STEADY),
+            Method::Wandering => self.coherent(noise, WANDERING),
+            Method::Energy => self.energy(noise),
+        };
+        (&self.soft, measured)
+    }
+
+    fn read(&mut self, baseband: &Baseband, start: f64, chip: f64) {
+        baseband.chips(start, chip, &mut self.chips);
+    }
+
+    /// Energy where the preamble is ON less energy where it is OFF.
+    fn preamble_score(&mut self, baseband: &Baseband, protocol: Protocol, start: f64) -> f32 {
+        let preamble = protocol.preamble();
+        let chip = baseband.chip();
+        let pairs = &mut self.chips[..2 * preamble.len];
+        baseband.chips(start + 2.0 * chip * preamble.offset as f64, chip, pairs);
+        let bits = pairs.chunks_exact(2).enumerate();
+        bits.map(|(i, pair)| {
+            let difference = pair[0].norm_sqr() - pair[1].norm_sqr();
+            if preamble.bit(i) {
+                difference
+            } else {
+                -difference
+            }
+        })
+        .sum()
+    }
+
+    /// How well ON and OFF chips stand apart at `timing`, whatever the data.
+    fn contrast(&mut self, baseband: &Baseband, protocol: Protocol, timing: Timing) -> f32 {
+        self.read(baseband, timing.start, timing.chip);
+        let manchester = match protocol {
+            Protocol::R900 => 2 * protocol.preamble().len,
+            _ => self.chips.len(),
+        };
+        let (bits, words) = self.chips.split_at(manchester);
+        let bits: f32 = bits
+            .chunks_exact(2)
+            .map(|pair| (pair[0].norm_sqr() - pair[1].norm_sqr()).abs())
+            .sum();
+        let words: f32 = words.chunks_exact(4).map(word_contrast).sum();
+        bits + words
+    }
+
+    fn coherent(&mut self, noise: f32, carrier: Carrier) -> Measured {
+        self.segments.clear();
+        self.segments
+            .extend(self.chips.chunks(SEGMENT).map(|s| s.iter().sum::<Complex32>()));
+        let half = SEGMENT as f32 / 2.0;
+        let power = self.segments.iter().map(|u| u.norm_sqr()).sum::<f32>()
+            / self.segments.len() as f32
+            - SEGMENT as f32 * noise;
+        let power = power.max(SEGMENT as f32 * noise);
+        let variance = SEGMENT as f32 * noise / (2.0 * power);
+        let turns: Complex32 = self.segments.windows(2).map(|w| w[1] * w[0].conj()).sum();
+        self.smoother.run(
+            &self.segments,
+            variance.into(),
+            turns.arg().into(),
+            carrier,
+            &mut self.phases,
+        );
+        // Turn every chip into phase, reading the phase between the centres of segments.
+        for (j, (chips, &[phase, step])) in self
+            .chips
+            .chunks_mut(SEGMENT)
+            .zip(&self.phases)
+            .enumerate()
+        {
+            let centre = self.segments[j];
+            debug_assert!(centre.re.is_finite());
+            let middle = chips.len() as f64 / 2.0;
+            for (i, chip) in chips.iter_mut().enumerate() {
+                let at = phase + step * (i as f64 + 0.5 - middle) / SEGMENT as f64;
+                *chip *= Complex32::from_polar(1.0, -at as f32);
+            }
+        }
+        let amplitude = 2.0 * self.chips.iter().map(|y| y.re).sum::<f32>() / self.chips.len() as f32;
+        let amplitude = amplitude.max(0.0);
+        // Across the carrier there is nothing but noise: of variance N0 in the difference of two chips.
+        let across: f32 = self
+            .chips
+            .chunks_exact(2)
+            .map(|pair| (pair[0].im - pair[1].im).powi(2))
+            .sum();
+        let n0 = (across / (self.chips.len() / 2) as f32).max(0.5 * noise);
+        self.soft.clear();
+        self.soft.extend(
+            self.chips
+                .iter()
+                .map(|y| amplitude * (2.0 * y.re - amplitude) / n0),
+        );
+        let steps: f64 = self.phases.iter().map(|p| p[1]).sum::<f64>() / self.phases.len() as f64;
+        debug_assert!(half > 0.0);
+        Measured {
+            signal: amplitude * amplitude,
+            frequency: steps / TAU / SEGMENT as f64,
+        }
+    }
+
+    fn energy(&mut self, noise: f32) -> Measured {
+        let mean = self.chips.iter().map(|y| y.norm_sqr()).sum::<f32>() / self.chips.len() as f32;
+        let signal = (2.0 * (mean - noise)).max(0.0);
+        self.soft.clear();
+        self.soft.extend(self.chips.iter().map(|y| {
+            let x = 2.0 * (signal * y.norm_sqr()).sqrt() / noise;
+            ln_bessel_i0(x) - signal / noise
+        }));
+        Measured {
+            signal,
+            frequency: 0.0,
+        }
+    }
+}
+
+/// The two strongest of four chips less the two weakest.
+fn word_contrast(word: &[Complex32]) -> f32 {
+    let mut e = [0.0; 4];
+    for (e, y) in e.iter_mut().zip(word) {
+        *e = y.norm_sqr();
+    }
+    e.sort_unstable_by(f32::total_cmp);
+    e[3] + e[2] - e[1] - e[0]
+}
+
+/// `ln I0(x)` for x ≥ 0, within 1 %: the modified Bessel function behaves as exp(x²/4) near 0 and as
+/// exp(x)/√(2πx) far away (Abramowitz and Stegun 9.8.1, 9.8.2).
+fn ln_bessel_i0(x: f32) -> f32 {
+    if x < 3.75 {
+        let t = (x / 3.75).powi(2);
+        (1.0 + t * (3.515_623 + t * (3.089_942 + t * (1.206_749 + t * (0.265_973 + t * 0.036_077)))))
+            .ln()
+    } else {
+        let t = 3.75 / x;
+        x - 0.5 * x.ln() + (0.398_942_3 + t * (0.013_285_9 + t * 0.002_253_2)).ln()
+    }
+}
+
+/// The candidate with the greatest value, `first` included.
+fn best(first: f64, others: impl Iterator<Item = f64>, mut value: impl FnMut(f64) -> f32) -> f64 {
+    let mut best = (first, value(first));
+    for other in others {
+        let v = value(other);
+        if v > best.1 {
+            best = (other, v);
+        }
+    }
+    best.0
+}

@@ -1,0 +1,219 @@
+//! Soft chips become the bytes of a frame, checked and where needed corrected.
+
+use crate::Protocol;
+use crate::fec::correct::{Correction, Flip, correct};
+use crate::fec::{crc, reed_solomon as rs};
+
+/// Known bits of a frame that may be wrong all the same.
+const KNOWN_WRONG: f32 = 0.2;
+/// Alternatives weighed for each R900 symbol.
+const ALTERNATIVES: usize = 6;
+
+/// A frame that passed its check.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Checked {
+    pub bytes: [u8; 92],
+    pub corrected: u8,
+    pub doubt: f32,
+}
+
+/// Turns soft chips into frames; holds the columns of the checks.
+pub(crate) struct Framer {
+    scm: Vec<u32>,
+    scm_plus: Vec<u32>,
+    idm: Vec<u32>,
+    flips: Vec<Flip>,
+}
+
+/// A frame of Manchester bits: which are known, and how the rest is checked.
+struct Layout<'a> {
+    /// Known bytes at the front.
+    known: &'a [u8],
+    /// How many bits at the front are known (the last known byte may be partly so).
+    known_bits: usize,
+    /// What a flip of each bit after those adds to the syndrome.
+    columns: &'a [u32],
+    syndrome: fn(&[u8]) -> u32,
+}
+
+impl Framer {
+    pub fn new() -> Self {
+        let crc_columns = |code: crc::Crc16, bits: usize| {
+            (0..bits)
+                .map(|i| u32::from(code.column(bits - 1 - i)))
+                .collect::<Vec<_>>()
+        };
+        let mut idm = crc_columns(crc::GENIBUS, 85 * 8);
+        // The serial number (bytes 9..13) and its own CRC (88..90) are checked twice: the second check
+        // stands in the upper half of the syndrome.
+        for i in 0..48 {
+            let bit = if i < 32 { 9 * 8 + i } else { 88 * 8 + i - 32 };
+            idm[bit - 7 * 8] |= u32::from(crc::GENIBUS.column(47 - i)) << 16;
+        }
+        Framer {
+            scm: crc_columns(crc::SCM, 75),
+            scm_plus: crc_columns(crc::GENIBUS, 13 * 8),
+            idm,
+            flips: Vec::with_capacity(85 * 8),
+        }
+    }
+
+    /// The likeliest frame with at most `max_flips` corrections, if its check can be made to pass.
+    pub fn decode(
+        &mut self,
+        protocol: Protocol,
+        soft: &[f32],
+        max_flips: usize,
+    ) -> Option<Checked> {
+        let layout = match protocol {
+            Protocol::Scm => Layout {
+                known: &[0xF9, 0x53, 0x00],
+                known_bits: 21,
+                columns: &self.scm,
+                syndrome: |frame| crc::SCM.syndrome(&frame[2..12]).into(),
+            },
+            Protocol::ScmPlus => Layout {
+                known: &[0x16, 0xA3, 0x1E],
+                known_bits: 24,
+                columns: &self.scm_plus,
+                syndrome: |frame| crc::GENIBUS.syndrome(&frame[2..16]).into(),
+            },
+            Protocol::Idm => Layout {
+                known: &[0x55, 0x55, 0x16, 0xA3, 0x1C, 0x5C, 0xC6],
+                known_bits: 56,
+                columns: &self.idm,
+                syndrome: idm_syndrome,
+            },
+            Protocol::R900 => return self.decode_r900(soft, max_flips),
+        };
+        decode_manchester(&layout, protocol, soft, max_flips, &mut self.flips)
+    }
+
+    fn decode_r900(&mut self, soft: &[f32], max_flips: usize) -> Option<Checked> {
+        let (preamble, words) = soft.split_at(2 * Protocol::R900.preamble().len);
+        let known = Protocol::R900.preamble().bits.to_be_bytes();
+        if wrong_share(preamble, &known, 32) > KNOWN_WRONG {
+            return None;
+        }
+        self.flips.clear();
+        let mut symbols = [0; rs::SYMBOLS];
+        for (i, chips) in words.chunks_exact(8).take(rs::SYMBOLS).enumerate() {
+            symbols[i] = r900_symbol(i, chips, &mut self.flips);
+        }
+        let found = correct(rs::syndrome(&symbols), 25, max_flips, &mut self.flips)?;
+        for flip in found.flips() {
+            symbols[usize::from(flip.group)] ^= flip.change;
+        }
+        let mut bytes = [0; 92];
+        for (i, symbol) in symbols.iter().enumerate() {
+            for bit in 0..5 {
+                set_bit(&mut bytes, i * 5 + bit, symbol >> (4 - bit) & 1 == 1);
+            }
+        }
+        Some(checked(bytes, &found))
+    }
+}
+
+fn idm_syndrome(frame: &[u8]) -> u32 {
+    let serial = [
+        frame[9], frame[10], frame[11], frame[12], frame[88], frame[89],
+    ];
+    u32::from(crc::GENIBUS.syndrome(&serial)) << 16
+        | u32::from(crc::GENIBUS.syndrome(&frame[4..92]))
+}
+
+fn decode_manchester(
+    layout: &Layout,
+    protocol: Protocol,
+    soft: &[f32],
+    max_flips: usize,
+    flips: &mut Vec<Flip>,
+) -> Option<Checked> {
+    if wrong_share(soft, layout.known, layout.known_bits) > KNOWN_WRONG {
+        return None;
+    }
+    let mut bytes = [0; 92];
+    bytes[..layout.known.len()].copy_from_slice(layout.known);
+    flips.clear();
+    let unknown = soft.chunks_exact(2).enumerate().skip(layout.known_bits);
+    for ((i, pair), &syndrome) in unknown.zip(layout.columns) {
+        let llr = pair[0] - pair[1];
+        set_bit(&mut bytes, i, llr > 0.0);
+        flips.push(Flip {
+            group: i as u16,
+            change: 1,
+            cost: llr.abs(),
+            syndrome,
+        });
+    }
+    let syndrome = (layout.syndrome)(&bytes[..protocol.bytes()]);
+    let found = correct(syndrome, 16, max_flips, flips)?;
+    for flip in found.flips() {
+        let bit = usize::from(flip.group);
+        bytes[bit / 8] ^= 0x80 >> (bit % 8);
+    }
+    Some(checked(bytes, &found))
+}
+
+fn checked(bytes: [u8; 92], found: &Correction) -> Checked {
+    Checked {
+        bytes,
+        corrected: found.flips().len() as u8,
+        doubt: found.doubt,
+    }
+}
+
+fn set_bit(bytes: &mut [u8], bit: usize, value: bool) {
+    bytes[bit / 8] |= u8::from(value) << (7 - bit % 8);
+}
+
+/// Share of the known bits at the front that were heard wrong.
+fn wrong_share(soft: &[f32], known: &[u8], bits: usize) -> f32 {
+    let wrong = soft
+        .chunks_exact(2)
+        .take(bits)
+        .enumerate()
+        .filter(|(i, pair)| (pair[0] > pair[1]) != (known[i / 8] >> (7 - i % 8) & 1 == 1));
+    wrong.count() as f32 / bits as f32
+}
+
+/// ON chips of each of R900's base-6 digits.
+pub(crate) const R900_DIGITS: [[bool; 4]; 6] = {
+    const O: bool = false;
+    const I: bool = true;
+    [
+        [O, O, I, I],
+        [O, I, O, I],
+        [O, I, I, O],
+        [I, I, O, O],
+        [I, O, I, O],
+        [I, O, O, I],
+    ]
+};
+
+/// The likeliest symbol of eight chips (two digits, 6a + b ≤ 31); its best alternatives join `flips`.
+fn r900_symbol(index: usize, chips: &[f32], flips: &mut Vec<Flip>) -> u8 {
+    let likelihood = |chips: &[f32]| {
+        R900_DIGITS.map(|digit| -> f32 {
+            chips
+                .iter()
+                .zip(digit)
+                .map(|(&soft, on)| if on { soft } else { 0.0 })
+                .sum()
+        })
+    };
+    let (high, low) = (likelihood(&chips[..4]), likelihood(&chips[4..]));
+    let mut symbols = [(f32::NEG_INFINITY, 0u8); 32];
+    for (value, symbol) in symbols.iter_mut().enumerate() {
+        *symbol = (high[value / 6] + low[value % 6], value as u8);
+    }
+    symbols.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+    let (top, best) = symbols[0];
+    flips.extend(symbols[1..=ALTERNATIVES].iter().map(|&(value, symbol)| Flip {
+        group: index as u16,
+        change: best ^ symbol,
+        cost: top - value,
+        syndrome: rs::column(index, best ^ symbol),
+    }));
+    best
+}

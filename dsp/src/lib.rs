@@ -1,0 +1,35 @@
+//! Hears utility meters in complex samples: slices in, packets out.
+//!
+//! ```text
+//!  samples ─▶ bank ─▶ track ─▶ Burst ─▶ baseband ─▶ sync ─▶ demod ─▶ fec ─▶ Packet
+//!            carriers found by energy │  one carrier: time, phase, soft bits, check
+//!            (search: cheap, always)  │  (lock: dear, rare)
+//! ```
+//!
+//! The crate knows nothing of files, clocks, threads or logs. [`Receiver`] is the one type a
+//! caller holds; everything that it needs is allocated in [`Receiver::new`].
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod bank;
+mod baseband;
+mod demod;
+mod frame;
+mod phase;
+pub mod fec;
+pub mod iq;
+mod lock;
+mod packet;
+mod protocol;
+mod receiver;
+#[cfg(feature = "synth")]
+pub mod synth;
+mod sync;
+mod track;
+
+pub use packet::{Packet, Signal};
+pub use protocol::{CHIP_RATE_HZ, Protocol};
+pub use receiver::{Config, ConfigError, Receiver, Tally, Trust};
+
+/// A sample: in-phase and quadrature, full scale ±1.
+pub type Complex32 = num_complex::Complex<f32>;

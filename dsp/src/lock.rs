@@ -1,0 +1,149 @@
+//! Lock, as a whole: one burst becomes packets.
+
+use crate::bank::Kind;
+use crate::baseband::Baseband;
+use crate::demod::{Demod, Measured, Method, Timing};
+use crate::frame::{Checked, Framer};
+use crate::packet::{Packet, Signal};
+use crate::receiver::Trust;
+use crate::sync::{Candidate, Sync};
+use crate::{CHIP_RATE_HZ, Complex32, Protocol};
+
+/// A stretch of samples and the carrier to look at.
+pub(crate) struct Stretch<'a> {
+    pub samples: &'a [Complex32],
+    /// Number of the first sample.
+    pub first_sample: u64,
+    /// Carrier in cycles a sample.
+    pub frequency: f64,
+    pub kind: Kind,
+    /// Noise power per sample at this carrier.
+    pub noise: f32,
+    /// Mean noise power per sample of the whole window.
+    pub window_noise: f32,
+}
+
+pub(crate) struct Lock {
+    sample_rate_hz: f64,
+    trust: Trust,
+    baseband: Baseband,
+    sync: Sync,
+    demod: Demod,
+    framer: Framer,
+    candidates: Vec<Candidate>,
+    done: Vec<(f64, f64)>,
+    /// Preambles tried, and frames that could not be believed.
+    pub preambles: u64,
+    pub doubtful: u64,
+}
+
+impl Lock {
+    /// `capacity`: samples of the longest stretch.
+    pub fn new(sample_rate_hz: f64, trust: Trust, capacity: usize) -> Self {
+        let baseband = Baseband::new(sample_rate_hz, capacity);
+        let cells = capacity / baseband.decimation() + 1;
+        Lock {
+            sample_rate_hz,
+            trust,
+            baseband,
+            sync: Sync::new(cells),
+            demod: Demod::new(),
+            framer: Framer::new(),
+            candidates: Vec::with_capacity(32),
+            done: Vec::with_capacity(32),
+            preambles: 0,
+            doubtful: 0,
+        }
+    }
+
+    /// Hands every packet of `stretch` to `out`.
+    pub fn run(&mut self, stretch: &Stretch, mut out: impl FnMut(&Packet)) {
+        self.baseband.fill(stretch.samples, stretch.frequency);
+        let chip_samples = self.sample_rate_hz / CHIP_RATE_HZ;
+        let noise = stretch.noise * chip_samples as f32;
+        self.candidates.clear();
+        self.candidates
+            .extend_from_slice(self.sync.search(&self.baseband, noise));
+        self.done.clear();
+        for i in 0..self.candidates.len() {
+            let candidate = self.candidates[i];
+            // Data inside a frame that passed may look like a preamble.
+            let inside = |&(from, to): &(f64, f64)| candidate.start > from && candidate.start < to;
+            if self.done.iter().any(inside) {
+                continue;
+            }
+            self.preambles += 1;
+            let Some((timing, measured, frame)) = self.lock(&candidate, noise, stretch.kind) else {
+                continue;
+            };
+            if frame.doubt > self.trust.limit() {
+                self.doubtful += 1;
+                continue;
+            }
+            let end = timing.start + candidate.protocol.chips() as f64 * timing.chip;
+            self.done.push((timing.start - timing.chip, end - 4.0 * timing.chip));
+            out(&self.packet(stretch, candidate.protocol, timing, measured, &frame));
+        }
+    }
+
+    /// The best frame that any method finds.
+    fn lock(
+        &mut self,
+        candidate: &Candidate,
+        noise: f32,
+        kind: Kind,
+    ) -> Option<(Timing, Measured, Checked)> {
+        let timing = self.demod.time(&self.baseband, candidate, noise)?;
+        let methods: &[Method] = match kind {
+            Kind::Line => &[Method::Steady, Method::Wandering, Method::Energy],
+            Kind::Band => &[Method::Energy],
+        };
+        let mut best: Option<(Timing, Measured, Checked)> = None;
+        for &method in methods {
+            let (soft, measured) =
+                self.demod
+                    .soft(&self.baseband, candidate.protocol, timing, noise, method);
+            let frame = self
+                .framer
+                .decode(candidate.protocol, soft, self.trust.max_flips());
+            if let Some(frame) = frame {
+                if best.is_none_or(|(_, _, other)| frame.doubt < other.doubt) {
+                    best = Some((timing, measured, frame));
+                }
+                if frame.doubt <= self.trust.limit() {
+                    break;
+                }
+            }
+        }
+        best
+    }
+
+    fn packet(
+        &self,
+        stretch: &Stretch,
+        protocol: Protocol,
+        timing: Timing,
+        measured: Measured,
+        frame: &Checked,
+    ) -> Packet {
+        let cell = self.baseband.decimation() as f64;
+        let chip_samples = self.sample_rate_hz / CHIP_RATE_HZ;
+        // An ON chip adds up in amplitude over its samples.
+        let power = measured.signal / (chip_samples as f32).powi(2);
+        Packet {
+            protocol,
+            start_sample: stretch.first_sample + (timing.start * cell).max(0.0).round() as u64,
+            len_samples: (protocol.chips() as f64 * timing.chip * cell).round() as u64,
+            signal: Signal {
+                offset_hz: stretch.frequency * self.sample_rate_hz
+                    + measured.frequency * CHIP_RATE_HZ,
+                snr_db: 10.0 * (power / stretch.window_noise).log10(),
+                level_dbfs: 10.0 * power.log10(),
+                clock_ppm: ((timing.chip / self.baseband.chip() - 1.0) * 1e6) as f32,
+                corrected: frame.corrected,
+                doubt: frame.doubt,
+            },
+            bytes: frame.bytes,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! A packet: the bytes of a frame whose check has passed, and how well they were heard.
+
+use crate::Protocol;
+
+/// How well a packet was heard.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Signal {
+    /// Carrier relative to the centre of the window.
+    pub offset_hz: f64,
+    /// Power of the ON carrier over all noise in the window (its whole sample rate).
+    pub snr_db: f32,
+    /// Power of the ON carrier; 0 = a full-scale complex tone.
+    pub level_dbfs: f32,
+    /// Chip clock of the transmitter against ours.
+    pub clock_ppm: f32,
+    /// Bits (R900: five-bit symbols) that were corrected.
+    pub corrected: u8,
+    /// Estimated probability that the bytes are not what was sent (see `fec::correct`).
+    pub doubt: f32,
+}
+
+/// The bytes of one frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Packet {
+    /// Which frame family.
+    pub protocol: Protocol,
+    /// Sample (counted from the first ever pushed) at which the frame begins.
+    pub start_sample: u64,
+    /// Length of the frame on the air, in samples.
+    pub len_samples: u64,
+    /// How it was heard.
+    pub signal: Signal,
+    pub(crate) bytes: [u8; 92],
+}
+
+impl Packet {
+    /// The frame from its first sync bit: 12 bytes (SCM), 16 (SCM+), 92 (IDM) or 14 (R900: 16 data and
+    /// 5 parity symbols of five bits).
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.protocol.bytes()]
+    }
+}

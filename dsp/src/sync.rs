@@ -1,0 +1,130 @@
+//! Preambles in one carrier: where may a frame begin?
+//!
+//! With `e(t)` the energy of a chip beginning at `t` in units of the noise, `d(t) = e(t) - e(t + chip)` is
+//! positive for a 1 and negative for a 0. The sum of `±d` over the known bits of a preamble has mean 0 and
+//! variance 2n in noise; a real preamble at -12 dB SNR stands 14 standard deviations above that. Energies
+//! need neither phase nor an exact carrier, and at most an eighth of a chip of timing is lost to the grid.
+
+use crate::Protocol;
+use crate::baseband::Baseband;
+
+/// Standard deviations of noise that a preamble must reach.
+const SIGNIFICANCE: f32 = 5.0;
+/// Share of the magnitude of all its bits that must have the right sign (random bits: 0 ± 0.3).
+const AGREEMENT: f32 = 0.5;
+/// Candidates kept per burst, the best.
+const MAX_CANDIDATES: usize = 24;
+
+/// A place where a preamble was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Candidate {
+    pub protocol: Protocol,
+    /// Where the *frame* begins, in cells; may lie before what is held.
+    pub start: f64,
+    /// Standard deviations above noise.
+    pub score: f32,
+}
+
+pub(crate) struct Sync {
+    energy: Vec<f32>,
+    difference: Vec<f32>,
+    score: Vec<f32>,
+    candidates: Vec<Candidate>,
+}
+
+impl Sync {
+    /// Room for `cells` cells.
+    pub fn new(cells: usize) -> Self {
+        Sync {
+            energy: Vec::with_capacity(cells),
+            difference: Vec::with_capacity(cells),
+            score: Vec::with_capacity(cells),
+            candidates: Vec::with_capacity(MAX_CANDIDATES + 1),
+        }
+    }
+
+    /// All candidates, best first. `noise` is the mean energy of a chip without signal.
+    pub fn search(&mut self, baseband: &Baseband, noise: f32) -> &[Candidate] {
+        self.candidates.clear();
+        baseband.chip_energies(1.0 / noise, &mut self.energy);
+        let chip = baseband.chip().round() as usize;
+        self.difference.clear();
+        if let Some(later) = self.energy.get(chip..) {
+            self.difference
+                .extend(self.energy.iter().zip(later).map(|(a, b)| a - b));
+        }
+        for protocol in Protocol::ALL {
+            self.search_one(protocol, baseband.chip());
+        }
+        &self.candidates
+    }
+
+    fn search_one(&mut self, protocol: Protocol, chip: f64) {
+        let preamble = protocol.preamble();
+        let offset = |bit: usize| (2.0 * chip * bit as f64).round() as usize;
+        let reach = offset(preamble.len - 1);
+        let Some(places) = self.difference.len().checked_sub(reach) else {
+            return;
+        };
+        self.score.clear();
+        self.score.resize(places, 0.0);
+        for bit in 0..preamble.len {
+            let sign = if preamble.bit(bit) { 1.0 } else { -1.0 };
+            for (score, d) in self.score.iter_mut().zip(&self.difference[offset(bit)..]) {
+                *score += sign * d;
+            }
+        }
+        let threshold = SIGNIFICANCE * (2.0 * preamble.len as f32).sqrt();
+        let apart = chip.round() as usize;
+        let mut place = 0;
+        while place < places {
+            if self.score[place] < threshold {
+                place += 1;
+                continue;
+            }
+            // The best place within a chip of the first one that passes.
+            let end = (place + apart).min(places);
+            let best = (place..end).fold(place, |best, i| {
+                if self.score[i] > self.score[best] {
+                    i
+                } else {
+                    best
+                }
+            });
+            place = end;
+            let total: f32 = (0..preamble.len)
+                .map(|bit| self.difference[best + offset(bit)].abs())
+                .sum();
+            if self.score[best] < AGREEMENT * total {
+                continue;
+            }
+            let candidate = Candidate {
+                protocol,
+                start: best as f64 - 2.0 * chip * preamble.offset as f64,
+                score: self.score[best] / (2.0 * preamble.len as f32).sqrt(),
+            };
+            self.keep(candidate, chip);
+        }
+    }
+
+    /// Inserts by score. SCM+ and IDM differ in one bit of their preambles: the better one stays.
+    fn keep(&mut self, candidate: Candidate, chip: f64) {
+        let bit_of = |c: &Candidate| c.start + 2.0 * chip * c.protocol.preamble().offset as f64;
+        let twin = self.candidates.iter().position(|other| {
+            let pair = [other.protocol, candidate.protocol];
+            (bit_of(other) - bit_of(&candidate)).abs() < chip
+                && (pair[0] == pair[1] || pair == [Protocol::ScmPlus, Protocol::Idm])
+        });
+        if let Some(twin) = twin {
+            if self.candidates[twin].score >= candidate.score {
+                return;
+            }
+            self.candidates.remove(twin);
+        }
+        let at = self
+            .candidates
+            .partition_point(|other| other.score >= candidate.score);
+        self.candidates.insert(at, candidate);
+        self.candidates.truncate(MAX_CANDIDATES);
+    }
+}

@@ -1,0 +1,146 @@
+//! Search, second half: peaks of consecutive blocks on one carrier become a burst.
+
+use crate::bank::{Kind, MAX_PEAKS, Peak};
+
+/// Blocks without a peak that end a burst.
+const SILENCE: u64 = 2;
+/// A burst is cut after this many blocks (70 ms at 1.75 ms): a steady interferer must not wait for ever.
+const LONGEST: u64 = 40;
+/// How far a line may move from block to block, in bins (570 Hz): 20 kHz/s of drift is a tenth of that.
+const LINE_REACH: f32 = 2.5;
+
+/// A stretch of time on one carrier in which there may be frames.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Burst {
+    pub kind: Kind,
+    /// Carrier in bins from the centre of the window, mean over the burst.
+    pub bin: f32,
+    /// First and last block in which a frame could begin or end; `last` is inclusive.
+    pub first: u64,
+    pub last: u64,
+    /// Noise power per sample at this carrier.
+    pub noise: f32,
+    /// The strongest peak.
+    pub strength: f32,
+}
+
+/// Carriers followed at once.
+const MAX_TRACKS: usize = 2 * MAX_PEAKS;
+
+#[derive(Clone, Copy)]
+struct Track {
+    burst: Burst,
+    /// Bin of the newest peak.
+    bin: f32,
+    /// Sum of strength and of strength · bin.
+    weight: f32,
+    moment: f32,
+}
+
+/// All carriers being followed; bounded.
+pub(crate) struct Tracks {
+    open: Vec<Track>,
+    /// Half the width of a band, in bins.
+    band_reach: f32,
+}
+
+impl Tracks {
+    pub fn new(band_reach: f32) -> Self {
+        Tracks {
+            open: Vec::with_capacity(MAX_TRACKS),
+            band_reach,
+        }
+    }
+
+    /// The oldest block that an open track still needs.
+    pub fn oldest(&self) -> Option<u64> {
+        self.open.iter().map(|track| track.burst.first).min()
+    }
+
+    /// Takes the peaks of `block` (the newest) and hands the bursts that have ended to `ended`.
+    pub fn push(&mut self, block: u64, peaks: &[Peak], mut ended: impl FnMut(Burst)) {
+        for peak in peaks {
+            self.take(block, peak);
+        }
+        let mut i = 0;
+        while i < self.open.len() {
+            let track = &mut self.open[i];
+            let burst = track.ended();
+            if block >= burst.last + SILENCE {
+                self.open.swap_remove(i);
+                ended(burst);
+                continue;
+            }
+            if block >= burst.first + LONGEST {
+                // Frames that have begun but not ended will be found again, whole, in the next part.
+                track.burst.first = block.saturating_sub(LONGEST * 2 / 3);
+                ended(burst);
+            }
+            i += 1;
+        }
+    }
+
+    /// Ends every burst.
+    pub fn flush(&mut self, mut ended: impl FnMut(Burst)) {
+        for track in self.open.drain(..) {
+            ended(track.ended());
+        }
+    }
+
+    fn take(&mut self, block: u64, peak: &Peak) {
+        let band_reach = self.band_reach;
+        let near = |track: &Track| {
+            let apart = (track.bin - peak.bin).abs();
+            match (track.burst.kind, peak.kind) {
+                (Kind::Line, Kind::Line) => apart < LINE_REACH,
+                _ => apart < band_reach,
+            }
+        };
+        match self.open.iter().position(near) {
+            Some(i) if self.open[i].burst.kind == peak.kind => self.open[i].extend(block, peak),
+            // Energy around a known line is that line's; a line within a known band is followed beside it.
+            Some(_) if peak.kind == Kind::Band => {}
+            _ if self.open.len() < MAX_TRACKS => self.open.push(Track::new(block, peak)),
+            _ => {}
+        }
+    }
+}
+
+impl Track {
+    fn new(block: u64, peak: &Peak) -> Self {
+        // A peak speaks of its block and the one before; a frame may begin late in the one before that.
+        let burst = Burst {
+            kind: peak.kind,
+            bin: peak.bin,
+            first: block.saturating_sub(2),
+            last: block,
+            noise: peak.noise,
+            strength: peak.strength,
+        };
+        let mut track = Track {
+            burst,
+            bin: peak.bin,
+            weight: 0.0,
+            moment: 0.0,
+        };
+        track.extend(block, peak);
+        track
+    }
+
+    fn extend(&mut self, block: u64, peak: &Peak) {
+        self.burst.last = block;
+        self.bin = peak.bin;
+        self.weight += peak.strength;
+        self.moment += peak.strength * peak.bin;
+        if peak.strength > self.burst.strength {
+            self.burst.strength = peak.strength;
+        }
+    }
+
+    fn ended(&self) -> Burst {
+        Burst {
+            bin: self.moment / self.weight,
+            ..self.burst
+        }
+    }
+}
