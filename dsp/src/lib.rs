@@ -29,7 +29,7 @@ mod track;
 
 pub use packet::{Packet, Signal};
 pub use protocol::{CHIP_RATE_HZ, Protocol};
-pub use receiver::{Config, ConfigError, Receiver, Tally, Trust};
+pub use receiver::{Config, ConfigError, Receiver, Tally, Trust, UnknownTrust};
 
 /// A sample: in-phase and quadrature, full scale ±1.
 pub type Complex32 = num_complex::Complex<f32>;

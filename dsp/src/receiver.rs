@@ -5,6 +5,7 @@ use crate::lock::{Lock, Stretch};
 use crate::packet::Packet;
 use crate::track::{Burst, Tracks};
 use crate::{Complex32, Protocol};
+use std::str::FromStr;
 
 /// Blocks of history: the longest burst, the reach before and after it, and slack.
 const HISTORY_BLOCKS: u64 = 52;
@@ -39,6 +40,24 @@ impl Trust {
         match self {
             Trust::Strict => 0,
             Trust::Normal | Trust::Eager => 3,
+        }
+    }
+}
+
+/// A word that is no [`Trust`].
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is no degree of trust: use strict, normal or eager")]
+pub struct UnknownTrust(String);
+
+impl FromStr for Trust {
+    type Err = UnknownTrust;
+
+    fn from_str(name: &str) -> Result<Self, UnknownTrust> {
+        match name {
+            "strict" => Ok(Trust::Strict),
+            "normal" => Ok(Trust::Normal),
+            "eager" => Ok(Trust::Eager),
+            _ => Err(UnknownTrust(name.into())),
         }
     }
 }

@@ -1,0 +1,64 @@
+//! What a person can ask for: a file a subcommand.
+
+mod demo;
+mod replay;
+mod run;
+mod synth;
+mod wanted;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Hears utility meters by radio and publishes what they say.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Say more (twice: everything); RUST_LOG overrides this.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find the meters in recorded IQ files.
+    Replay(Box<replay::Args>),
+    /// Run as the configuration says, until told to stop.
+    Run(run::Args),
+    /// Make a recording from a scenario, and a file with the truth beside it.
+    Synth(synth::Args),
+    /// Show the main job: a made-up street, live, with an MQTT broker inside the process.
+    Demo(demo::Args),
+}
+
+/// Does what was asked for.
+///
+/// # Errors
+/// What a person can mend, in words.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    log_to_stderr(cli.verbose);
+    match cli.command {
+        Command::Replay(args) => replay::run(*args),
+        Command::Run(args) => run::run(&args),
+        Command::Synth(args) => synth::run(&args),
+        Command::Demo(args) => demo::run(&args),
+    }
+}
+
+fn log_to_stderr(verbose: u8) {
+    use std::io::IsTerminal;
+    use tracing_subscriber::EnvFilter;
+    let default = match verbose {
+        0 => "metertap=info,warn",
+        1 => "metertap=debug,info",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}

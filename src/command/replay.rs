@@ -1,0 +1,266 @@
+//! `metertap replay`: recordings to readings.
+
+use super::wanted::Wanted;
+use crate::engine::{End, Heard, Radio, Stop};
+use crate::meter::heard::Heard as Meters;
+use crate::meter::{Reading, Registry};
+use crate::sink::lines::{Format as LineFormat, Lines, line};
+use crate::sink::mqtt::{Mqtt, Settings};
+use crate::sink::table::Live;
+use crate::source::file::{Recording, Wish};
+use crate::source::{Info, Paced, Source};
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+use metertap_dsp::Trust;
+use metertap_dsp::iq::Format;
+use std::collections::HashMap;
+use std::io::{IsTerminal, Stdout, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an interrupted replay waits for the broker; the process must be gone within 2 s.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// How long a finished one waits: there is no hurry.
+const LONG_PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// IQ files (cu8, cs8, cs16, cf32, SigMF); `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Samples per second, if the file does not tell.
+    #[arg(long, value_name = "HZ", value_parser = number_with_suffix)]
+    sample_rate: Option<f64>,
+    /// cu8, cs8, cs16 or cf32, if the file does not tell.
+    #[arg(long, value_name = "FORMAT")]
+    sample_format: Option<Format>,
+    /// Centre of the window, if the file does not tell.
+    #[arg(long, value_name = "HZ", value_parser = number_with_suffix)]
+    center_freq: Option<f64>,
+    /// When the recording begins, such as 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    start: Option<Timestamp>,
+    /// At the pace at which it was recorded.
+    #[arg(long)]
+    realtime: bool,
+    /// Lines instead of a table. Without this: a live table on a terminal, JSON lines elsewhere.
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<LineFormat>,
+    /// Add how well it was heard to JSON lines.
+    #[arg(long)]
+    signal: bool,
+    /// What to believe: strict (no corrections), normal, eager.
+    #[arg(long, default_value = "normal", value_name = "TRUST")]
+    trust: Trust,
+    /// Publish to this broker as well: mqtt://[user:password@]host[:1883].
+    #[arg(long, value_name = "URL")]
+    mqtt: Option<String>,
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+/// `912.6M`, `2400k`, `2359296`.
+fn number_with_suffix(text: &str) -> Result<f64, String> {
+    let (digits, factor) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1e3),
+        Some((at, 'M')) => (&text[..at], 1e6),
+        Some((at, 'G')) => (&text[..at], 1e9),
+        _ => (text, 1.0),
+    };
+    match digits.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number * factor),
+        _ => Err("must be a number above 0, such as 2359296, 2400k or 912.6M".into()),
+    }
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let stop = Stop::on_signals()?;
+    let wish = Wish {
+        format: args.sample_format,
+        sample_rate_hz: args.sample_rate,
+        center_hz: args.center_freq,
+        start: args.start,
+    };
+    let mqtt = args.mqtt.as_deref().map(Settings::from_url).transpose()?;
+    // Open all first: a missing file is better known at once.
+    let mut recordings: Vec<Box<dyn Source>> = Vec::new();
+    for file in &args.files {
+        recordings.push(Box::new(Recording::open(file, &wish)?));
+    }
+    let out = match args.format {
+        None if stdout().is_terminal() => Out::table("metertap replay")?,
+        None => Out::lines(LineFormat::Json, args.signal),
+        Some(format) => Out::lines(format, args.signal),
+    };
+    let mut replay = Replay {
+        registry: Arc::new(Registry::new(HashMap::new(), args.wanted.kinds())),
+        trust: args.trust,
+        stop,
+        filter: args.wanted.filter(),
+        meters: Meters::default(),
+        out,
+        signal: args.signal,
+        mqtt: mqtt.map(Mqtt::start).transpose()?,
+    };
+    for recording in recordings {
+        let recording = if args.realtime { Box::new(Paced::new(recording)) } else { recording };
+        replay.play(recording)?;
+        if replay.stop.asked() {
+            break;
+        }
+    }
+    replay.finish()
+}
+
+/// Where readings are shown.
+enum Out {
+    Lines(Lines<Stdout>),
+    Table(Live),
+}
+
+impl Out {
+    fn lines(format: LineFormat, signal: bool) -> Self {
+        Out::Lines(Lines::new(stdout(), format, signal))
+    }
+
+    fn table(title: &str) -> Result<Self> {
+        Ok(Out::Table(Live::new(title.into())?))
+    }
+}
+
+/// Plays recordings one after the other into the same sinks.
+pub(super) struct Replay {
+    registry: Arc<Registry>,
+    trust: Trust,
+    stop: Stop,
+    filter: crate::meter::filter::Filter,
+    meters: Meters,
+    out: Out,
+    signal: bool,
+    mqtt: Option<Mqtt>,
+}
+
+impl Replay {
+    /// With a table on a terminal and lines elsewhere.
+    ///
+    /// # Errors
+    /// Where the terminal or the network cannot be had.
+    #[cfg(feature = "demo")]
+    pub fn demo(stop: Stop, mqtt: Settings) -> Result<Self> {
+        let out = if stdout().is_terminal() {
+            Out::table("metertap demo: a made-up street")?
+        } else {
+            Out::lines(LineFormat::Json, true)
+        };
+        Ok(Replay {
+            registry: Arc::new(Registry::new(HashMap::new(), super::wanted::default_kinds())),
+            trust: Trust::Normal,
+            stop,
+            filter: crate::meter::filter::Filter::default(),
+            meters: Meters::default(),
+            out,
+            signal: false,
+            mqtt: Some(Mqtt::start(mqtt)?),
+        })
+    }
+
+    /// Plays one to its end, or until the user or `--single` has had enough.
+    ///
+    /// # Errors
+    /// What went wrong with it.
+    pub fn play(&mut self, source: Box<dyn Source>) -> Result<()> {
+        let radio = Radio::start(source, self.registry.clone(), self.trust, self.stop.clone())?;
+        for assumed in &radio.info.assumed {
+            eprintln!("metertap: {}: {assumed}", radio.info.name);
+        }
+        let meters_before = self.meters.readings;
+        for heard in &radio.heard {
+            match heard {
+                Heard::Reading(reading) => self.take(&reading)?,
+                Heard::Progress(bytes) => self.progress(&radio.info, bytes)?,
+                Heard::End(end) => {
+                    report(&radio.info, &end);
+                    end.result?;
+                    if self.meters.readings == meters_before && !self.stop.asked() {
+                        eprintln!("metertap: {}: no meter heard", radio.info.name);
+                    }
+                    break;
+                }
+            }
+            if self.filter.done() {
+                self.stop.ask();
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, reading: &Reading) -> Result<()> {
+        if !self.filter.pass(&reading.message) {
+            return Ok(());
+        }
+        self.meters.add(reading);
+        if let Out::Lines(lines) = &mut self.out {
+            lines.write(reading)?;
+        }
+        if let Some(mqtt) = &self.mqtt {
+            let message = &reading.message;
+            let payload = line(LineFormat::Json, reading, self.signal);
+            // A recording waits for the network; only an interrupted one does not.
+            let delivered = if self.stop.asked() {
+                mqtt.try_publish(message.id(), message.kind().topic_name(), payload)
+            } else {
+                mqtt.publish(message.id(), message.kind().topic_name(), payload)
+            };
+            if !delivered {
+                bail!("a reading of meter {} could not be handed to the broker", message.id());
+            }
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, info: &Info, bytes: u64) -> Result<()> {
+        if let Out::Table(live) = &mut self.out {
+            let share = info.bytes.map(|all| bytes as f64 / all.max(1) as f64);
+            live.draw(&self.meters, share)?;
+        }
+        Ok(())
+    }
+
+    /// Shows the whole table and delivers what is left.
+    ///
+    /// # Errors
+    /// Where the broker did not take everything.
+    pub fn finish(self) -> Result<ExitCode> {
+        if let Out::Table(live) = self.out {
+            live.finish(&self.meters)?;
+        }
+        let interrupted = self.stop.asked() && !self.filter.done();
+        if let Some(mqtt) = self.mqtt {
+            let patience = if interrupted { PATIENCE } else { LONG_PATIENCE };
+            let outcome = mqtt.finish(patience);
+            tracing::info!(delivered = outcome.delivered, "Done with the broker.");
+            if outcome.undelivered > 0 {
+                bail!("{} readings were not taken by the broker", outcome.undelivered);
+            }
+        }
+        Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+    }
+}
+
+fn report(info: &Info, end: &End) {
+    let tally = end.tally;
+    tracing::debug!(
+        name = %info.name,
+        seconds = tally.samples as f64 / info.sample_rate_hz,
+        bursts = tally.bursts,
+        preambles = tally.preambles,
+        packets = tally.packets,
+        duplicates = tally.duplicates,
+        doubtful = tally.doubtful,
+        refused = end.refused,
+        noise_dbfs = end.noise_dbfs,
+        "End of recording."
+    );
+}

@@ -1,0 +1,139 @@
+//! `metertap run`: the daemon.
+
+use super::wanted::default_kinds;
+use crate::config::Config;
+use crate::engine::{Heard, Radio, Stop};
+use crate::meter::{Reading, Registry};
+use crate::sink::lines::{Format, Lines, line};
+use crate::sink::mqtt::Mqtt;
+use crate::source::file::Recording;
+use crate::source::{Paced, Source};
+use anyhow::Result;
+use crossbeam_channel::Select;
+use std::io::{Stdout, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Time for the receivers to hand over what they have, and for the broker to take it: 2 s in all.
+const DRAIN: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration.
+    #[arg(short, long, value_name = "FILE", default_value = "metertap.toml", env = "METERTAP_CONFIG")]
+    config: PathBuf,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let config = Config::read(&args.config)?;
+    let stop = Stop::on_signals()?;
+    let registry = Arc::new(Registry::new(config.meters(), default_kinds()));
+    let mut radios = Vec::new();
+    for radio in &config.radio {
+        let mut source: Box<dyn Source> = Box::new(Recording::open(&radio.source, &radio.wish())?);
+        if radio.realtime {
+            source = Box::new(Paced::new(source));
+        }
+        for assumed in &source.info().assumed {
+            tracing::warn!(radio = %source.info().name, "{assumed}");
+        }
+        radios.push(Radio::start(source, registry.clone(), config.trust(), stop.clone())?);
+    }
+    let sink = match config.mqtt {
+        Some(settings) => Sink::Mqtt(Mqtt::start(settings)?),
+        None => Sink::Lines(Lines::new(stdout(), Format::Json, false)),
+    };
+    let mut daemon = Daemon { sink, lost: 0 };
+    daemon.listen(radios, &stop)?;
+    daemon.finish()
+}
+
+/// Where readings go: to the broker, or as lines to standard output where there is none.
+enum Sink {
+    Mqtt(Mqtt),
+    Lines(Lines<Stdout>),
+}
+
+struct Daemon {
+    sink: Sink,
+    /// Readings for which there was no room.
+    lost: u64,
+}
+
+impl Daemon {
+    /// Until all receivers have ended, or a moment after being asked to stop.
+    fn listen(&mut self, mut radios: Vec<Radio>, stop: &Stop) -> Result<()> {
+        let mut deadline = None;
+        while !radios.is_empty() {
+            if stop.asked() {
+                let until = *deadline.get_or_insert_with(|| Instant::now() + DRAIN);
+                if Instant::now() > until {
+                    break;
+                }
+            }
+            let Some((i, heard)) = next(&radios) else {
+                continue;
+            };
+            match heard {
+                Ok(Heard::Reading(reading)) => self.publish(&reading)?,
+                Ok(Heard::Progress(_)) => {}
+                Ok(Heard::End(end)) => {
+                    let radio = radios.swap_remove(i);
+                    match end.result {
+                        Ok(()) => tracing::info!(radio = %radio.info.name, packets = end.tally.packets, "End of the recording."),
+                        Err(error) => tracing::error!(radio = %radio.info.name, error = format!("{error:#}"), "A receiver has ended."),
+                    }
+                }
+                Err(()) => {
+                    radios.swap_remove(i);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, reading: &Reading) -> Result<()> {
+        match &mut self.sink {
+            Sink::Lines(lines) => lines.write(reading)?,
+            Sink::Mqtt(mqtt) => {
+                let payload = line(Format::Json, reading, false);
+                let (id, kind) = (reading.message.id(), reading.message.kind().topic_name());
+                if !mqtt.try_publish(id, kind, payload) {
+                    self.lost += 1;
+                    if self.lost == 1 {
+                        tracing::warn!("The broker has been away for long: readings are being lost.");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<ExitCode> {
+        if let Sink::Mqtt(mqtt) = self.sink {
+            let outcome = mqtt.finish(PATIENCE);
+            tracing::info!(
+                delivered = outcome.delivered,
+                undelivered = outcome.undelivered,
+                lost = self.lost,
+                "Stopped."
+            );
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What any receiver says next, with its place in the list; nothing for a while.
+fn next(radios: &[Radio]) -> Option<(usize, Result<Heard, ()>)> {
+    let mut select = Select::new();
+    for radio in radios {
+        select.recv(&radio.heard);
+    }
+    let ready = select.select_timeout(Duration::from_millis(100)).ok()?;
+    let i = ready.index();
+    Some((i, ready.recv(&radios[i].heard).map_err(|_| ())))
+}
+

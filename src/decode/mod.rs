@@ -1,0 +1,3 @@
+//! Frame → Message: what the meter said, in its own words. Pure functions.
+
+pub mod ert;

@@ -1,0 +1,3 @@
+//! Bytes → Frame: where frames begin and end, and whether their check passes.
+
+pub mod ert;

@@ -1,0 +1,9 @@
+//! Message → Reading: what it means here. Which meter, whether it is ours, whether it is new.
+
+pub mod filter;
+pub mod heard;
+mod reading;
+mod registry;
+
+pub use reading::{Reading, Signal};
+pub use registry::{Meter, Registry};

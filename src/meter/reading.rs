@@ -1,0 +1,51 @@
+//! A reading: what a meter said, when, and how well it was heard.
+
+use crate::decode::ert::Message;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// How well a reading was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Signal {
+    /// Carrier against the centre of the receiver's window.
+    pub offset_hz: i64,
+    /// ON carrier over all noise in the window.
+    pub snr_db: f64,
+    /// ON carrier against full scale.
+    pub level_dbfs: f64,
+    /// Bits (R900: symbols) that were corrected.
+    pub corrected: u8,
+}
+
+impl Signal {
+    /// Rounded to what was really measured: 1 Hz and 0.1 dB.
+    pub fn new(signal: &metertap_dsp::Signal) -> Self {
+        let tenths = |db: f32| (f64::from(db) * 10.0).round() / 10.0;
+        Signal {
+            offset_hz: signal.offset_hz.round() as i64,
+            snr_db: tenths(signal.snr_db),
+            level_dbfs: tenths(signal.level_dbfs),
+            corrected: signal.corrected,
+        }
+    }
+}
+
+/// One reading of one meter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// Start of the recording or stream + sample offset.
+    pub time: Timestamp,
+    /// Where the frame begins in a recording, in bytes; 0 for a live stream.
+    pub offset: u64,
+    /// Length of the frame in a recording, in bytes; 0 for a live stream.
+    pub length: u64,
+    /// Which receiver heard it.
+    pub receiver: Arc<str>,
+    /// Where in the spectrum, if the centre frequency is known.
+    pub frequency_hz: Option<f64>,
+    /// What was said.
+    pub message: Message,
+    /// How well it was heard.
+    pub signal: Signal,
+}

@@ -1,0 +1,7 @@
+//! Who is told: lines, a table on the terminal, an MQTT broker. A sink knows readings and nothing below them.
+
+#[cfg(feature = "demo")]
+pub mod broker;
+pub mod lines;
+pub mod mqtt;
+pub mod table;

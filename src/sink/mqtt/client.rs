@@ -1,0 +1,292 @@
+//! The connection. What was not acknowledged is sent again, in order, over the next connection.
+//!
+//! rumqttc keeps what it has taken only as long as the broker keeps its session, which it seldom does. So each
+//! connection gets a client of its own, and what was handed to it stays in our queue until its PUBACK.
+
+use super::Settings;
+use anyhow::{Context, Result};
+use rumqttc::{
+    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet, QoS,
+};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Readings that may wait for the network.
+const INBOX: usize = 1024;
+/// Messages under way to the broker.
+const IN_FLIGHT: usize = 100;
+/// Largest packet either way: an IDM line has 900 bytes, a foreign retained message may have more.
+const MAX_PACKET: usize = 1 << 20;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// A message to be published.
+#[derive(Clone, Debug)]
+struct Message {
+    topic: String,
+    payload: String,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Acknowledged by the broker.
+    pub delivered: u64,
+    /// Not acknowledged when time was up.
+    pub undelivered: u64,
+}
+
+/// The sink: a thread with a connection.
+pub struct Mqtt {
+    inbox: Option<mpsc::Sender<Message>>,
+    /// Sent with the deadline for what is left.
+    finish: Option<oneshot::Sender<Duration>>,
+    thread: std::thread::JoinHandle<Outcome>,
+    /// `readings`
+    prefix: String,
+}
+
+impl Mqtt {
+    /// Starts the thread and connects; an absent broker is waited for.
+    ///
+    /// # Errors
+    /// Where no thread or runtime can be had.
+    pub fn start(settings: Settings) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the network")?;
+        let (inbox, messages) = mpsc::channel(INBOX);
+        let (finish, finishing) = oneshot::channel();
+        let prefix = settings.readings.clone();
+        let worker = Worker::new(settings, messages);
+        let thread = std::thread::Builder::new()
+            .name("mqtt".into())
+            .spawn(move || runtime.block_on(worker.run(finishing)))
+            .context("cannot start a thread")?;
+        Ok(Mqtt {
+            inbox: Some(inbox),
+            finish: Some(finish),
+            thread,
+            prefix,
+        })
+    }
+
+    /// Publishes `payload` under `<prefix>/<id>/<kind>`; waits while the inbox is full. False: the thread is gone.
+    pub fn publish(&self, id: u32, kind: &str, payload: String) -> bool {
+        self.inbox.as_ref().is_some_and(|inbox| inbox.blocking_send(self.message(id, kind, payload)).is_ok())
+    }
+
+    /// The same without waiting. False: there was no room, and the message is lost.
+    pub fn try_publish(&self, id: u32, kind: &str, payload: String) -> bool {
+        self.inbox.as_ref().is_some_and(|inbox| inbox.try_send(self.message(id, kind, payload)).is_ok())
+    }
+
+    fn message(&self, id: u32, kind: &str, payload: String) -> Message {
+        let topic = format!("{}/{id}/{kind}", self.prefix);
+        Message { topic, payload }
+    }
+
+    /// Delivers what is left, for at most `patience`, says goodbye and ends.
+    pub fn finish(mut self, patience: Duration) -> Outcome {
+        if let Some(finish) = self.finish.take() {
+            let _ = finish.send(patience);
+        }
+        self.inbox = None;
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+struct Worker {
+    settings: Settings,
+    inbox: mpsc::Receiver<Message>,
+    /// Not yet acknowledged; the first `sent` of them have been handed to the present connection.
+    waiting: VecDeque<Message>,
+    sent: usize,
+    /// Packet ids of those, in the same order, as far as they have been written, and which are acknowledged.
+    ids: VecDeque<(u16, bool)>,
+    delivered: u64,
+    inbox_open: bool,
+}
+
+impl Worker {
+    fn new(settings: Settings, inbox: mpsc::Receiver<Message>) -> Self {
+        Worker {
+            settings,
+            inbox,
+            waiting: VecDeque::with_capacity(IN_FLIGHT),
+            sent: 0,
+            ids: VecDeque::with_capacity(IN_FLIGHT),
+            delivered: 0,
+            inbox_open: true,
+        }
+    }
+
+    async fn run(mut self, finishing: oneshot::Receiver<Duration>) -> Outcome {
+        tokio::select! {
+            () = self.connect_for_ever() => {}
+            patience = finishing => {
+                let patience = patience.unwrap_or_default();
+                // What is left gets its time; then whatever there is is all.
+                let _ = timeout(patience, self.connect_for_ever()).await;
+            }
+        }
+        self.inbox.close();
+        let mut undelivered = self.waiting.len() as u64;
+        while self.inbox.try_recv().is_ok() {
+            undelivered += 1;
+        }
+        Outcome {
+            delivered: self.delivered,
+            undelivered,
+        }
+    }
+
+    /// Connection after connection, with growing pauses; ends when all is delivered and the inbox is closed.
+    async fn connect_for_ever(&mut self) {
+        let mut pause = FIRST_PAUSE;
+        let mut complained = false;
+        let address = format!("{}:{}", self.settings.host, self.settings.port);
+        loop {
+            let begun = Instant::now();
+            match self.connect(&address).await {
+                Ok(()) => return,
+                Err(error) => {
+                    if begun.elapsed() > LONGEST_PAUSE {
+                        (pause, complained) = (FIRST_PAUSE, false);
+                    }
+                    if !complained {
+                        tracing::warn!(broker = %address, reason = reason(&error), waiting = self.waiting.len(), "No connection to the broker. Trying again until there is one.");
+                        complained = true;
+                    }
+                }
+            }
+            sleep(pause.mul_f64(0.75 + jitter() / 2.0)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// One connection, from CONNECT to its end. `Ok`: everything is delivered and said.
+    async fn connect(&mut self, address: &str) -> Result<(), ConnectionError> {
+        let (client, mut events) = AsyncClient::new(self.options(), IN_FLIGHT + 8);
+        self.sent = 0;
+        self.ids.clear();
+        let mut status_pending = false;
+        let mut connected = false;
+        loop {
+            if connected {
+                self.hand_over(&client);
+                if !self.inbox_open && self.waiting.is_empty() && !status_pending {
+                    return self.say_goodbye(&client, &mut events).await;
+                }
+            }
+            // Not while connecting: a message would break off the attempt.
+            let may_take = connected && self.inbox_open && self.waiting.len() < IN_FLIGHT;
+            tokio::select! {
+                message = self.inbox.recv(), if may_take => match message {
+                    Some(message) => self.waiting.push_back(message),
+                    None => self.inbox_open = false,
+                },
+                event = events.poll() => match event? {
+                    Event::Incoming(Packet::ConnAck(_)) => {
+                        tracing::info!(broker = %address, "Connected to the broker.");
+                        connected = true;
+                        // The status goes first and has the first packet id.
+                        status_pending = self.publish(&client, &self.status("online"), true);
+                    }
+                    Event::Outgoing(Outgoing::Publish(id)) => self.ids.push_back((id, false)),
+                    Event::Incoming(Packet::PubAck(ack)) => self.acknowledge(ack.pkid, &mut status_pending),
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    fn options(&self) -> MqttOptions {
+        let settings = &self.settings;
+        let client_id = settings
+            .client_id
+            .clone()
+            .unwrap_or_else(|| format!("metertap-{}-{:04x}", std::process::id(), (jitter() * 65536.0) as u16));
+        let mut options = MqttOptions::new(client_id, &settings.host, settings.port);
+        options.set_keep_alive(KEEP_ALIVE);
+        options.set_max_packet_size(MAX_PACKET, MAX_PACKET);
+        options.set_inflight(IN_FLIGHT as u16);
+        options.set_last_will(LastWill::new(settings.status_topic(), "offline", QoS::AtLeastOnce, true));
+        if let Some(username) = &settings.username {
+            options.set_credentials(username, settings.password.clone().unwrap_or_default());
+        }
+        options
+    }
+
+    fn status(&self, status: &str) -> Message {
+        Message {
+            topic: self.settings.status_topic(),
+            payload: status.into(),
+        }
+    }
+
+    /// Gives the connection what it has not had yet, as far as it takes it.
+    fn hand_over(&mut self, client: &AsyncClient) {
+        while let Some(message) = self.waiting.get(self.sent) {
+            if !self.publish(client, message, self.settings.retain) {
+                return;
+            }
+            self.sent += 1;
+        }
+    }
+
+    fn publish(&self, client: &AsyncClient, message: &Message, retain: bool) -> bool {
+        client
+            .try_publish(&message.topic, QoS::AtLeastOnce, retain, message.payload.as_str())
+            .is_ok()
+    }
+
+    /// Takes acknowledged messages off the front. Brokers acknowledge in order, but need not.
+    fn acknowledge(&mut self, id: u16, status_pending: &mut bool) {
+        if let Some(entry) = self.ids.iter_mut().find(|entry| entry.0 == id && !entry.1) {
+            entry.1 = true;
+        }
+        while let Some(&(_, true)) = self.ids.front() {
+            self.ids.pop_front();
+            if std::mem::take(status_pending) {
+                continue;
+            }
+            self.waiting.pop_front();
+            self.sent -= 1;
+            self.delivered += 1;
+        }
+    }
+
+    /// A clean end: the last will is not sent, so we say it ourselves.
+    async fn say_goodbye(&self, client: &AsyncClient, events: &mut EventLoop) -> Result<(), ConnectionError> {
+        self.publish(client, &self.status("offline"), true);
+        let _ = client.try_disconnect();
+        loop {
+            match events.poll().await {
+                Ok(Event::Outgoing(Outgoing::Disconnect)) | Err(_) => return Ok(()),
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+/// Why, for a person.
+fn reason(error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::ConnectionRefused(ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized) => {
+            "the broker refuses user name or password".into()
+        }
+        ConnectionError::Io(e) => e.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// 0 to 1, different in every process: the low bits of the clock.
+fn jitter() -> f64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    f64::from(now.map_or(0, |now| now.subsec_nanos()) % 1000) / 1000.0
+}

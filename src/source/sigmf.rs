@@ -1,0 +1,87 @@
+//! SigMF: `x.sigmf-meta` (JSON) beside `x.sigmf-data`.
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use metertap_dsp::iq::Format;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// What the metadata says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meta {
+    pub data: PathBuf,
+    pub format: Format,
+    pub sample_rate_hz: f64,
+    pub center_hz: Option<f64>,
+    pub start: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    global: Global,
+    #[serde(default)]
+    captures: Vec<Capture>,
+}
+
+#[derive(Deserialize)]
+struct Global {
+    #[serde(rename = "core:datatype")]
+    datatype: String,
+    #[serde(rename = "core:sample_rate")]
+    sample_rate_hz: f64,
+    #[serde(rename = "core:num_channels", default = "one")]
+    channels: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[derive(Default, Deserialize)]
+struct Capture {
+    #[serde(rename = "core:frequency")]
+    center_hz: Option<f64>,
+    #[serde(rename = "core:datetime")]
+    start: Option<Timestamp>,
+}
+
+/// Whether `path` is one of the two files of a SigMF recording.
+pub fn is_sigmf(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| e == "sigmf-meta" || e == "sigmf-data" || e == "sigmf")
+}
+
+/// Reads the metadata; `path` names either file.
+///
+/// # Errors
+/// Where a file is missing, is not JSON, or describes samples that cannot be read.
+pub fn read(path: &Path) -> Result<Meta> {
+    if path.extension().is_some_and(|e| e == "sigmf") {
+        bail!("{}: a SigMF archive; unpack it first: tar xf {0}", path.display());
+    }
+    let meta = path.with_extension("sigmf-meta");
+    let text = std::fs::read_to_string(&meta).with_context(|| format!("{}", meta.display()))?;
+    let file: File = serde_json::from_str(&text)
+        .with_context(|| format!("{}: not the metadata of a recording", meta.display()))?;
+    let format = match file.global.datatype.as_str() {
+        "cu8" => Format::Cu8,
+        "ci8" => Format::Cs8,
+        "ci16_le" => Format::Cs16,
+        "cf32_le" => Format::Cf32,
+        other => bail!(
+            "{}: core:datatype `{other}` is not read: use cu8, ci8, ci16_le or cf32_le",
+            meta.display()
+        ),
+    };
+    if file.global.channels != 1 {
+        bail!("{}: {} channels; only one can be read", meta.display(), file.global.channels);
+    }
+    let capture = file.captures.into_iter().next().unwrap_or_default();
+    Ok(Meta {
+        data: path.with_extension("sigmf-data"),
+        format,
+        sample_rate_hz: file.global.sample_rate_hz,
+        center_hz: capture.center_hz,
+        start: capture.start,
+    })
+}
