@@ -1,1 +1,77 @@
-fn main() {}
+//! Samples per second of the receiver and of its stages, on a quiet and on a busy band.
+//!
+//! `search` is the receiver on noise, where next to nothing is locked on; `street` has a meter every 20 ms,
+//! and what it takes beyond `search` is the lock.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
+use metertap_dsp::{Complex32, Config, Protocol, Receiver, Trust, iq};
+use std::hint::black_box;
+
+const RATE_HZ: f64 = 2_359_296.0;
+
+fn receiver() -> Receiver {
+    let config = Config { sample_rate_hz: RATE_HZ, trust: Trust::Normal };
+    Receiver::new(config).expect("a rate that works")
+}
+
+/// Half a second with a frame of `protocols` in turn every 20 ms (IDM: 60 ms).
+fn band(protocols: &[Protocol], snr_db: f64) -> Vec<Complex32> {
+    let mut random = Random::new(1);
+    let mut transmissions = Vec::new();
+    let mut at = 0.01;
+    for protocol in protocols.iter().cycle() {
+        if at > 0.45 {
+            break;
+        }
+        let frame = random_frame(*protocol, &mut random);
+        transmissions.push(Transmission {
+            chips: chips(*protocol, &frame, 0),
+            start_s: at,
+            offset_hz: random.uniform(-1e6, 1e6),
+            phase_rad: 0.0,
+            snr_db,
+            clock_ppm: 0.0,
+            keying: Keying::default(),
+        });
+        at += if *protocol == Protocol::Idm { 0.06 } else { 0.02 };
+    }
+    let samples = (0.5 * RATE_HZ) as usize;
+    let scene = Scene { sample_rate_hz: RATE_HZ, samples, noise: 1.0, transmissions };
+    let mut samples = scene.render(&mut random);
+    samples.iter_mut().for_each(|sample| *sample *= 0.08);
+    samples
+}
+
+fn stages(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("receiver");
+    let quiet = band(&[], 0.0);
+    group.throughput(Throughput::Elements(quiet.len() as u64));
+
+    let mut bytes = Vec::new();
+    iq::Format::Cu8.encode(&quiet, &mut bytes);
+    let mut samples = Vec::with_capacity(quiet.len());
+    group.bench_function("convert cu8", |bench| {
+        bench.iter(|| {
+            samples.clear();
+            iq::Format::Cu8.decode(black_box(&bytes), &mut samples);
+        });
+    });
+    for (name, samples) in [
+        ("search (quiet band)", quiet),
+        ("street, all types, +6 dB", band(&Protocol::ALL, 6.0)),
+        ("street, all types, -10 dB", band(&Protocol::ALL, -10.0)),
+        ("street, SCM, 0 dB", band(&[Protocol::Scm], 0.0)),
+    ] {
+        let mut receiver = receiver();
+        group.bench_function(name, |bench| {
+            bench.iter(|| receiver.push(black_box(&samples), |packet| {
+                black_box(packet);
+            }));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, stages);
+criterion_main!(benches);

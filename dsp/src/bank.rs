@@ -294,3 +294,93 @@ fn track_floor(power: &mut [f32], floor: &mut [f32]) {
         *power /= *floor;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synth::Random;
+
+    const RATE_HZ: f64 = 1.0e6;
+
+    fn noise(random: &mut Random, len: usize) -> Vec<Complex32> {
+        (0..len).map(|_| random.gaussian()).collect()
+    }
+
+    /// Power of one frequency by the definition of the Fourier transform.
+    fn naive_power(block: &[Complex32], bin: usize) -> f32 {
+        let turns = |n: usize| (bin * n % block.len()) as f64 / block.len() as f64;
+        let sum: num_complex::Complex<f64> = block
+            .iter()
+            .enumerate()
+            .map(|(n, x)| {
+                let x = num_complex::Complex::new(f64::from(x.re), f64::from(x.im));
+                x * num_complex::Complex::from_polar(1.0, -std::f64::consts::TAU * turns(n))
+            })
+            .sum();
+        sum.norm_sqr() as f32
+    }
+
+    #[test]
+    fn powers_over_the_floor_are_those_of_the_naive_transform() {
+        let mut random = Random::new(1);
+        let mut bank = Bank::new(RATE_HZ);
+        for _ in 0..3 {
+            let block = noise(&mut random, bank.block_len());
+            bank.push(&block);
+            for bin in (0..block.len()).step_by(97) {
+                let slow = naive_power(&block, bin);
+                let fast = bank.now[bin] * bank.floor[bin];
+                assert!((fast - slow).abs() < 1e-3 * slow.max(1.0), "bin {bin}: {fast} {slow}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_floor_of_noise_is_its_power_and_stays_there() {
+        let mut random = Random::new(2);
+        let mut bank = Bank::new(RATE_HZ);
+        for i in 0..300 {
+            let block = noise(&mut random, bank.block_len());
+            bank.push(&block);
+            let noise_db = 10.0 * bank.noise().log10();
+            assert!(noise_db.abs() < 0.5, "block {i}: {noise_db} dB");
+        }
+    }
+
+    #[test]
+    fn a_tone_is_found_where_it_is() {
+        let mut random = Random::new(3);
+        let mut bank = Bank::new(RATE_HZ);
+        let len = bank.block_len();
+        // -10 dB below the noise of the window, 20 dB above that of a bin.
+        let at = -137.3 / len as f64;
+        let mut found = Vec::new();
+        for i in 0..4 {
+            let mut block = noise(&mut random, len);
+            for (n, sample) in block.iter_mut().enumerate() {
+                let turns = (at * (i * len + n) as f64).fract();
+                *sample += Complex32::from_polar(0.3, (turns * std::f64::consts::TAU) as f32);
+            }
+            found = bank.push(&block).to_vec();
+        }
+        assert_eq!(found[0].kind, Kind::Line);
+        assert!((found[0].bin + 137.3).abs() < 0.3, "{found:?}");
+    }
+
+    #[test]
+    fn a_steady_spur_falls_silent() {
+        let mut random = Random::new(4);
+        let mut bank = Bank::new(RATE_HZ);
+        let len = bank.block_len();
+        let mut peaks = 0;
+        for i in 0..2000 {
+            let mut block = noise(&mut random, len);
+            for (n, sample) in block.iter_mut().enumerate() {
+                let turns = (0.123 * (i * len + n) as f64).fract();
+                *sample += Complex32::from_polar(1.0, (turns * std::f64::consts::TAU) as f32);
+            }
+            peaks = bank.push(&block).len();
+        }
+        assert_eq!(peaks, 0);
+    }
+}

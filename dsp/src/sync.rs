@@ -128,3 +128,76 @@ impl Sync {
         self.candidates.truncate(MAX_CANDIDATES);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Complex32;
+    use crate::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
+
+    const RATE_HZ: f64 = 2_359_296.0;
+
+    /// One frame at a given cell, and the baseband of its carrier.
+    fn baseband(protocol: Protocol, noise: f32, random: &mut Random) -> Baseband {
+        let frame = random_frame(protocol, random);
+        let transmission = Transmission {
+            chips: chips(protocol, &frame, 0),
+            start_s: 0.003,
+            offset_hz: 100e3,
+            phase_rad: 0.0,
+            snr_db: -6.0,
+            clock_ppm: 0.0,
+            keying: Keying::default(),
+        };
+        let scene = Scene {
+            sample_rate_hz: RATE_HZ,
+            samples: 140_000,
+            noise,
+            transmissions: vec![transmission],
+        };
+        let mut baseband = Baseband::new(RATE_HZ, scene.samples);
+        baseband.fill(&scene.render(random), 100e3 / RATE_HZ);
+        baseband
+    }
+
+    /// The sum over a preamble at one place, chip by chip, from the matched filter itself.
+    fn naive_score(baseband: &Baseband, protocol: Protocol, start: f64) -> f32 {
+        let preamble = protocol.preamble();
+        let mut pair = [Complex32::default(); 2];
+        (0..preamble.len)
+            .map(|i| {
+                let at = start + 2.0 * baseband.chip() * (preamble.offset + i) as f64;
+                baseband.chips(at, baseband.chip(), &mut pair);
+                let d = pair[0].norm_sqr() - pair[1].norm_sqr();
+                if preamble.bit(i) { d } else { -d }
+            })
+            .sum()
+    }
+
+    #[test]
+    fn scores_are_those_of_the_naive_correlator() {
+        let mut random = Random::new(1);
+        for protocol in Protocol::ALL {
+            let baseband = baseband(protocol, 1.0, &mut random);
+            let noise = 72.0;
+            let mut sync = Sync::new(baseband.cells());
+            for candidate in sync.search(&baseband, noise).to_vec() {
+                let n = candidate.protocol.preamble().len as f32;
+                let slow = naive_score(&baseband, candidate.protocol, candidate.start) / noise / (2.0 * n).sqrt();
+                assert!((slow - candidate.score).abs() < 0.01 * slow, "{candidate:?} {slow}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_best_candidate_is_the_frame_that_was_sent() {
+        let mut random = Random::new(2);
+        for protocol in Protocol::ALL {
+            let baseband = baseband(protocol, 1.0, &mut random);
+            let best = Sync::new(baseband.cells()).search(&baseband, 72.0)[0];
+            let truth = 0.003 * RATE_HZ / baseband.decimation() as f64;
+            assert_eq!(best.protocol, protocol);
+            assert!((best.start - truth).abs() <= 1.0, "{best:?} {truth}");
+        }
+    }
+}

@@ -44,7 +44,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
-    replay.finish()
+    replay.finish()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(not(feature = "demo"))]

@@ -20,10 +20,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long an interrupted replay waits for the broker; the process must be gone within 2 s.
-const PATIENCE: Duration = Duration::from_millis(1500);
-/// How long a finished one waits: there is no hurry.
-const LONG_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a finished replay waits for the broker: there is no hurry.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -70,8 +68,8 @@ fn number_with_suffix(text: &str) -> Result<f64, String> {
         _ => (text, 1.0),
     };
     match digits.parse::<f64>() {
-        Ok(number) if number.is_finite() && number > 0.0 => Ok(number * factor),
-        _ => Err("must be a number above 0, such as 2359296, 2400k or 912.6M".into()),
+        Ok(number) if number.is_finite() => Ok(number * factor),
+        _ => Err("must be a number, such as 2359296, 2400k or 912.6M".into()),
     }
 }
 
@@ -236,15 +234,14 @@ impl Replay {
         if let Out::Table(live) = self.out {
             live.finish(&self.meters)?;
         }
-        let interrupted = self.stop.asked() && !self.filter.done();
         if let Some(mqtt) = self.mqtt {
-            let patience = if interrupted { PATIENCE } else { LONG_PATIENCE };
-            let outcome = mqtt.finish(patience);
+            let outcome = mqtt.finish(PATIENCE, || self.stop.asked() && !self.filter.done());
             tracing::info!(delivered = outcome.delivered, "Done with the broker.");
             if outcome.undelivered > 0 {
                 bail!("{} readings were not taken by the broker", outcome.undelivered);
             }
         }
+        let interrupted = self.stop.asked() && !self.filter.done();
         Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
     }
 }

@@ -16,9 +16,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Time for the receivers to hand over what they have, and for the broker to take it: 2 s in all.
+/// Time for the receivers to hand over what they have.
 const DRAIN: Duration = Duration::from_millis(300);
-const PATIENCE: Duration = Duration::from_millis(1500);
+/// How long the broker is waited for once all recordings have ended.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -48,7 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let mut daemon = Daemon { sink, lost: 0 };
     daemon.listen(radios, &stop)?;
-    daemon.finish()
+    daemon.finish(&stop)
 }
 
 /// Where readings go: to the broker, or as lines to standard output where there is none.
@@ -112,9 +113,9 @@ impl Daemon {
         Ok(())
     }
 
-    fn finish(self) -> Result<ExitCode> {
+    fn finish(self, stop: &Stop) -> Result<ExitCode> {
         if let Sink::Mqtt(mqtt) = self.sink {
-            let outcome = mqtt.finish(PATIENCE);
+            let outcome = mqtt.finish(PATIENCE, || stop.asked());
             tracing::info!(
                 delivered = outcome.delivered,
                 undelivered = outcome.undelivered,

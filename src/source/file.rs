@@ -2,7 +2,7 @@
 
 use super::{Info, Source, name, sigmf};
 use anyhow::{Context, Result, bail};
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Unit};
 use metertap_dsp::iq::Format;
 use std::fs::File;
 use std::io::Read;
@@ -208,6 +208,7 @@ impl Facts {
         let seconds = bytes.unwrap_or(0) as f64 / format.sample_bytes() as f64 / rate_hz;
         let length = SignedDuration::try_from_secs_f64(seconds).unwrap_or_default();
         end.and_then(|end| end.checked_sub(length).ok())
+            .and_then(|start| start.round(Unit::Millisecond).ok())
             .unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }

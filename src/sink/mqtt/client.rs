@@ -11,7 +11,7 @@ use rumqttc::{
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// Readings that may wait for the network.
 const INBOX: usize = 1024;
@@ -21,6 +21,8 @@ const IN_FLIGHT: usize = 100;
 const MAX_PACKET: usize = 1 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// What an interrupted process gives the broker; all of it must be gone within 2 s.
+pub const HURRIED: Duration = Duration::from_millis(1500);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// A message to be published.
@@ -42,8 +44,8 @@ pub struct Outcome {
 /// The sink: a thread with a connection.
 pub struct Mqtt {
     inbox: Option<mpsc::Sender<Message>>,
-    /// Sent with the deadline for what is left.
-    finish: Option<oneshot::Sender<Duration>>,
+    /// Sent when there is no more time.
+    give_up: oneshot::Sender<()>,
     thread: std::thread::JoinHandle<Outcome>,
     /// `readings`
     prefix: String,
@@ -60,16 +62,16 @@ impl Mqtt {
             .build()
             .context("cannot start the network")?;
         let (inbox, messages) = mpsc::channel(INBOX);
-        let (finish, finishing) = oneshot::channel();
+        let (give_up, given_up) = oneshot::channel();
         let prefix = settings.readings.clone();
         let worker = Worker::new(settings, messages);
         let thread = std::thread::Builder::new()
             .name("mqtt".into())
-            .spawn(move || runtime.block_on(worker.run(finishing)))
+            .spawn(move || runtime.block_on(worker.run(given_up)))
             .context("cannot start a thread")?;
         Ok(Mqtt {
             inbox: Some(inbox),
-            finish: Some(finish),
+            give_up,
             thread,
             prefix,
         })
@@ -90,12 +92,20 @@ impl Mqtt {
         Message { topic, payload }
     }
 
-    /// Delivers what is left, for at most `patience`, says goodbye and ends.
-    pub fn finish(mut self, patience: Duration) -> Outcome {
-        if let Some(finish) = self.finish.take() {
-            let _ = finish.send(patience);
-        }
+    /// Delivers what is left and says goodbye. Waits for the broker for at most `patience`, and for
+    /// [`HURRIED`] once `hurry` is true.
+    pub fn finish(mut self, patience: Duration, hurry: impl Fn() -> bool) -> Outcome {
         self.inbox = None;
+        let mut deadline = Instant::now() + patience;
+        let mut hurried = false;
+        while !self.thread.is_finished() && Instant::now() < deadline {
+            if !hurried && hurry() {
+                hurried = true;
+                deadline = deadline.min(Instant::now() + HURRIED);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.give_up.send(());
         self.thread.join().unwrap_or_default()
     }
 }
@@ -125,14 +135,10 @@ impl Worker {
         }
     }
 
-    async fn run(mut self, finishing: oneshot::Receiver<Duration>) -> Outcome {
+    async fn run(mut self, given_up: oneshot::Receiver<()>) -> Outcome {
         tokio::select! {
             () = self.connect_for_ever() => {}
-            patience = finishing => {
-                let patience = patience.unwrap_or_default();
-                // What is left gets its time; then whatever there is is all.
-                let _ = timeout(patience, self.connect_for_ever()).await;
-            }
+            _ = given_up => {}
         }
         self.inbox.close();
         let mut undelivered = self.waiting.len() as u64;

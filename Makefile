@@ -1,0 +1,32 @@
+# The two commands: `make demo` and `make test`. Both install what they need on a fresh Debian machine.
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+CARGO ?= cargo
+
+.PHONY: demo test bench check fmt testdata sensitivity packages
+
+## The main job, live, with no dongle and no broker.
+demo:
+	$(CARGO) run --release --quiet --features demo -- demo
+
+## Everything, against a real broker.
+test: packages
+	$(CARGO) test --workspace --features demo
+
+## Format and lint.
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --features demo -- -D warnings
+
+## Speed of the stages, in samples per second.
+bench:
+	$(CARGO) bench --bench receiver
+
+testdata:
+	scripts/testdata.sh
+
+packages:
+	@command -v mosquitto_sub >/dev/null && [ -x /usr/sbin/mosquitto ] || { \
+	  echo "installing mosquitto and mosquitto-clients (for the tests)"; \
+	  $(SUDO) apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq mosquitto mosquitto-clients; }

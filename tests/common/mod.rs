@@ -1,0 +1,138 @@
+//! The real binary and real peers.
+#![allow(dead_code)] // Every test file uses its part.
+
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+pub fn metertap() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_metertap"));
+    command.env_remove("RUST_LOG").current_dir(root());
+    command
+}
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub const STREET: &str = "testdata/street/street_912.600155M_2359.296k.cu8";
+
+/// The lines of the street's truth file.
+pub fn street_truth() -> Vec<serde_json::Value> {
+    json_lines(&std::fs::read(root().join(format!("{STREET}.truth.jsonl"))).unwrap())
+}
+
+pub fn json_lines(bytes: &[u8]) -> Vec<serde_json::Value> {
+    std::str::from_utf8(bytes)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect()
+}
+
+pub fn run(args: &[&str]) -> Output {
+    metertap().args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs it and gives standard output; it must succeed.
+pub fn stdout_of(args: &[&str]) -> Vec<u8> {
+    let output = run(args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// What lies outside the project; tests that need it are skipped where it is absent.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let full = root().join("../shared").join(path);
+    if full.exists() {
+        return Some(full);
+    }
+    eprintln!("skipped: {} is not there", full.display());
+    None
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A process that ends with the test.
+pub struct Process(pub Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A real broker on a free port.
+pub struct Mosquitto {
+    pub port: u16,
+    pub process: Process,
+    _dir: tempfile::TempDir,
+}
+
+impl Mosquitto {
+    pub fn start() -> Self {
+        Self::start_with(free_port(), "allow_anonymous true")
+    }
+
+    pub fn start_with(port: u16, config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("mosquitto.conf");
+        std::fs::write(&file, format!("listener {port} 127.0.0.1\nlog_type all\n{config}\n")).unwrap();
+        let program = ["/usr/sbin/mosquitto", "mosquitto"].into_iter().find(|p| Path::new(p).exists());
+        let child = Command::new(program.unwrap_or("mosquitto"))
+            .arg("-c")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto (make test installs it)");
+        let process = Process(child);
+        wait_for("mosquitto", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Mosquitto { port, process, _dir: dir }
+    }
+
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    /// A subscriber to `topic` that ends after `count` messages or 20 s; lines are `topic payload`.
+    pub fn subscribe(&self, topic: &str, count: usize, more: &[&str]) -> Subscriber {
+        let child = Command::new("mosquitto_sub")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-v", "-t", topic])
+            .args(["-C", &count.to_string(), "-W", "20"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("mosquitto_sub (make test installs it)");
+        // It must have subscribed before anything is published.
+        std::thread::sleep(Duration::from_millis(300));
+        Subscriber(Process(child))
+    }
+}
+
+pub struct Subscriber(Process);
+
+impl Subscriber {
+    /// `(topic, payload)` of all that came.
+    pub fn messages(mut self) -> Vec<(String, String)> {
+        let mut text = String::new();
+        self.0.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        text.lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(topic, payload)| (topic.into(), payload.into()))
+            .collect()
+    }
+}
+
+pub fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !ready() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,45 @@
+//! `metertap demo`: the main job with nothing else installed, seen by a plain subscriber.
+#![cfg(feature = "demo")]
+
+mod common;
+
+use common::*;
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+
+#[test]
+fn a_plain_subscriber_sees_every_meter_of_the_street_also_when_it_comes_late() {
+    let port = free_port();
+    let mut demo = metertap()
+        .args(["demo", "--stay", "--seconds", "0.5", "--port", &port.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map(Process)
+        .unwrap();
+    let due: BTreeSet<String> = street_truth()
+        .iter()
+        .map(|truth| format!("readings/{}/{}", truth["id"], truth["type"].as_str().unwrap()))
+        .collect();
+    let late = || {
+        let output = Command::new("mosquitto_sub")
+            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-t", "readings/+/+", "-T", "readings/metertap/status"])
+            .args(["-F", "%t", "-C", &due.len().to_string(), "-W", "2"])
+            .output()
+            .expect("mosquitto_sub (make test installs it)");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    wait_for("the street", || late() == due);
+    let sent = Command::new("kill").args(["-TERM", &demo.0.id().to_string()]).status().unwrap();
+    assert!(sent.success() && demo.0.wait().unwrap().success());
+}
+
+#[test]
+fn a_taken_port_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = run(&["demo", "--port", &port]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8(output.stderr).unwrap().contains(&format!("port {port} (use --port)")));
+}

@@ -1,0 +1,112 @@
+//! Wrong input: one clear line on standard error, an exit code that says so, never a panic.
+
+mod common;
+
+use common::*;
+
+/// The one line that is said about `args`.
+fn complaint(args: &[&str]) -> String {
+    let output = run(args);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{args:?} succeeded");
+    assert_ne!(output.status.code(), Some(101), "a panic: {said}");
+    let lines: Vec<&str> = said.lines().filter(|line| !line.contains("(--")).collect();
+    assert_eq!(lines.len(), 1, "{args:?}: {said}");
+    lines[0].to_owned()
+}
+
+/// A file of a given name and content.
+fn file(name: &str, content: &[u8]) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    std::fs::write(&path, content).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (dir, path)
+}
+
+fn samples(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 37 % 251) as u8).collect()
+}
+
+#[test]
+fn files_that_are_no_recording_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(complaint(&["replay", dir.path().to_str().unwrap()]).contains("is a directory"));
+    assert!(complaint(&["replay", "no/such/file.cu8"]).contains("no/such/file.cu8: No such file"));
+    let (_dir, path) = file("empty.cu8", b"");
+    assert!(complaint(&["replay", &path]).ends_with("empty.cu8: is empty"));
+    let (_dir, path) = file("readme.cu8", b"Dear reader,\nthis is not a recording.\n");
+    assert!(complaint(&["replay", &path]).contains("looks like text"));
+}
+
+#[test]
+fn a_cut_file_is_told_after_what_could_be_read() {
+    let (_dir, path) = file("odd_2400k.cu8", &samples(50_001));
+    assert!(complaint(&["replay", &path]).contains("ends within a sample: 1 of 2 bytes"));
+    let (_dir, path) = file("odd_2400k.cf32", &samples(50_003));
+    assert!(complaint(&["replay", &path]).contains("ends within a sample: 3 of 8 bytes"));
+}
+
+#[test]
+fn rates_that_cannot_work_are_told_what_would() {
+    let (_dir, path) = file("a.cu8", &samples(50_000));
+    for rate in ["0", "250000", "10M"] {
+        assert!(complaint(&["replay", &path, "--sample-rate", rate]).contains("1 000 000 to 3 200 000"), "{rate}");
+    }
+    let (_dir, path) = file("a_0k.cu8", &samples(50_000));
+    assert!(complaint(&["replay", &path]).contains("sample rate of 0 S/s"));
+}
+
+#[test]
+fn broken_sigmf_is_told_with_file_and_key() {
+    let (dir, data) = file("a.sigmf-data", &samples(50_000));
+    assert!(complaint(&["replay", &data]).contains("a.sigmf-meta: No such file"));
+    let meta = dir.path().join("a.sigmf-meta");
+    for (text, says) in [
+        ("{", "not the metadata"),
+        (r#"{"global":{"core:datatype":"cu8"}}"#, "core:sample_rate"),
+        (r#"{"global":{"core:datatype":"ru8","core:sample_rate":2e6}}"#, "`ru8` is not read"),
+        (r#"{"global":{"core:datatype":"cu8","core:sample_rate":0}}"#, "sample rate of 0"),
+    ] {
+        std::fs::write(&meta, text).unwrap();
+        let said = complaint(&["replay", &data]);
+        assert!(said.contains(says), "{text}: {said}");
+    }
+}
+
+#[test]
+fn brokers_that_are_none_are_refused_before_anything_is_read() {
+    assert!(complaint(&["replay", STREET, "--mqtt", "broker"]).contains("mqtt://host:1883"));
+    assert!(complaint(&["replay", STREET, "--mqtt", "http://broker"]).contains("use mqtt://"));
+}
+
+#[test]
+fn a_wrong_configuration_is_told_with_line_and_key() {
+    let (_dir, path) = file("metertap.toml", b"[mqtt]\nhots = \"x\"\n");
+    let output = run(&["run", "--config", &path]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(said.contains("metertap.toml") && said.contains("line 2") && said.contains("hots"), "{said}");
+    let (_dir, path) = file("metertap.toml", b"[mqtt]\nhost = \"x\"\nreadings = \"a/#\"\n");
+    let said = complaint(&["run", "--config", &path]);
+    assert!(said.contains("mqtt.readings") && said.contains("no [[radio]]"), "{said}");
+    assert!(complaint(&["run", "--config", "no/such.toml"]).contains("no/such.toml: No such file"));
+}
+
+#[test]
+fn a_wrong_scenario_is_told() {
+    let (_dir, path) = file("a.toml", b"seconds = 0.1\n[[meter]]\ntype = \"scm\"\nid = 1\nat = 0.0\nconsumption = 16777216\n");
+    assert!(complaint(&["synth", &path, "--out", "-"]).contains("meter 1: consumption 16777216 does not fit"));
+    let (_dir, path) = file("a.toml", b"seconds = 0.1\n[[meter]]\ntype = \"sml\"\nid = 1\nat = 0.0\n");
+    assert!(complaint(&["synth", &path, "--out", "-"]).contains("`sml` is not a message type"));
+    let (_dir, path) = file("a.toml", b"seconds = 0.1\n[[meter]]\ntype = \"scm\"\nid = 0\nat = 0.0\n");
+    assert!(complaint(&["synth", &path, "--out", "-"]).contains("meter id 0"));
+}
+
+#[test]
+fn a_recording_without_a_meter_is_no_failure_but_is_told() {
+    let (_dir, path) = file("noise_2400k.cu8", &samples(500_000));
+    let output = run(&["replay", &path]);
+    assert!(output.status.success() && output.stdout.is_empty());
+    assert!(String::from_utf8(output.stderr).unwrap().contains("no meter heard"));
+}
