@@ -11,7 +11,10 @@ use std::hint::black_box;
 const RATE_HZ: f64 = 2_359_296.0;
 
 fn receiver() -> Receiver {
-    let config = Config { sample_rate_hz: RATE_HZ, trust: Trust::Normal };
+    let config = Config {
+        sample_rate_hz: RATE_HZ,
+        trust: Trust::Normal,
+    };
     Receiver::new(config).expect("a rate that works")
 }
 
@@ -37,7 +40,12 @@ fn band(protocols: &[Protocol], snr_db: f64) -> Vec<Complex32> {
         at += if *protocol == Protocol::Idm { 0.06 } else { 0.02 };
     }
     let samples = (0.5 * RATE_HZ) as usize;
-    let scene = Scene { sample_rate_hz: RATE_HZ, samples, noise: 1.0, transmissions };
+    let scene = Scene {
+        sample_rate_hz: RATE_HZ,
+        samples,
+        noise: 1.0,
+        transmissions,
+    };
     let mut samples = scene.render(&mut random);
     samples.iter_mut().for_each(|sample| *sample *= 0.08);
     samples
@@ -65,9 +73,11 @@ fn stages(criterion: &mut Criterion) {
     ] {
         let mut receiver = receiver();
         group.bench_function(name, |bench| {
-            bench.iter(|| receiver.push(black_box(&samples), |packet| {
-                black_box(packet);
-            }));
+            bench.iter(|| {
+                receiver.push(black_box(&samples), |packet| {
+                    black_box(packet);
+                })
+            });
         });
     }
     group.finish();

@@ -23,7 +23,16 @@ fn a_plain_subscriber_sees_every_meter_of_the_street_also_when_it_comes_late() {
         .collect();
     let late = || {
         let output = Command::new("mosquitto_sub")
-            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-t", "readings/+/+", "-T", "readings/metertap/status"])
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port.to_string(),
+                "-t",
+                "readings/+/+",
+                "-T",
+                "readings/metertap/status",
+            ])
             .args(["-F", "%t", "-C", &due.len().to_string(), "-W", "2"])
             .output()
             .expect("mosquitto_sub (make test installs it)");
@@ -31,7 +40,10 @@ fn a_plain_subscriber_sees_every_meter_of_the_street_also_when_it_comes_late() {
         text.lines().map(str::to_owned).collect::<BTreeSet<_>>()
     };
     wait_for("the street", || late() == due);
-    let sent = Command::new("kill").args(["-TERM", &demo.0.id().to_string()]).status().unwrap();
+    let sent = Command::new("kill")
+        .args(["-TERM", &demo.0.id().to_string()])
+        .status()
+        .unwrap();
     assert!(sent.success() && demo.0.wait().unwrap().success());
 }
 
@@ -41,5 +53,9 @@ fn a_taken_port_is_told() {
     let port = taken.local_addr().unwrap().port().to_string();
     let output = run(&["demo", "--port", &port]);
     assert!(!output.status.success());
-    assert!(String::from_utf8(output.stderr).unwrap().contains(&format!("port {port} (use --port)")));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains(&format!("port {port} (use --port)"))
+    );
 }

@@ -51,7 +51,10 @@ fn a_cut_file_is_told_after_what_could_be_read() {
 fn rates_that_cannot_work_are_told_what_would() {
     let (_dir, path) = file("a.cu8", &samples(50_000));
     for rate in ["0", "250000", "10M"] {
-        assert!(complaint(&["replay", &path, "--sample-rate", rate]).contains("1 000 000 to 3 200 000"), "{rate}");
+        assert!(
+            complaint(&["replay", &path, "--sample-rate", rate]).contains("1 000 000 to 3 200 000"),
+            "{rate}"
+        );
     }
     let (_dir, path) = file("a_0k.cu8", &samples(50_000));
     assert!(complaint(&["replay", &path]).contains("sample rate of 0 S/s"));
@@ -65,8 +68,14 @@ fn broken_sigmf_is_told_with_file_and_key() {
     for (text, says) in [
         ("{", "not the metadata"),
         (r#"{"global":{"core:datatype":"cu8"}}"#, "core:sample_rate"),
-        (r#"{"global":{"core:datatype":"ru8","core:sample_rate":2e6}}"#, "`ru8` is not read"),
-        (r#"{"global":{"core:datatype":"cu8","core:sample_rate":0}}"#, "sample rate of 0"),
+        (
+            r#"{"global":{"core:datatype":"ru8","core:sample_rate":2e6}}"#,
+            "`ru8` is not read",
+        ),
+        (
+            r#"{"global":{"core:datatype":"cu8","core:sample_rate":0}}"#,
+            "sample rate of 0",
+        ),
     ] {
         std::fs::write(&meta, text).unwrap();
         let said = complaint(&["replay", &data]);
@@ -86,20 +95,37 @@ fn a_wrong_configuration_is_told_with_line_and_key() {
     let output = run(&["run", "--config", &path]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
-    assert!(said.contains("metertap.toml") && said.contains("line 2") && said.contains("hots"), "{said}");
+    assert!(
+        said.contains("metertap.toml") && said.contains("line 2") && said.contains("hots"),
+        "{said}"
+    );
     let (_dir, path) = file("metertap.toml", b"[mqtt]\nhost = \"x\"\nreadings = \"a/#\"\n");
     let said = complaint(&["run", "--config", &path]);
-    assert!(said.contains("mqtt.readings") && said.contains("no [[radio]]"), "{said}");
+    assert!(
+        said.contains("mqtt.readings") && said.contains("no [[radio]]"),
+        "{said}"
+    );
     assert!(complaint(&["run", "--config", "no/such.toml"]).contains("no/such.toml: No such file"));
 }
 
 #[test]
 fn a_wrong_scenario_is_told() {
-    let (_dir, path) = file("a.toml", b"seconds = 0.1\n[[meter]]\ntype = \"scm\"\nid = 1\nat = 0.0\nconsumption = 16777216\n");
-    assert!(complaint(&["synth", &path, "--out", "-"]).contains("meter 1: consumption 16777216 does not fit"));
-    let (_dir, path) = file("a.toml", b"seconds = 0.1\n[[meter]]\ntype = \"sml\"\nid = 1\nat = 0.0\n");
+    let (_dir, path) = file(
+        "a.toml",
+        b"seconds = 0.1\n[[meter]]\ntype = \"scm\"\nid = 1\nat = 0.0\nconsumption = 16777216\n",
+    );
+    assert!(
+        complaint(&["synth", &path, "--out", "-"]).contains("meter 1: consumption 16777216 does not fit")
+    );
+    let (_dir, path) = file(
+        "a.toml",
+        b"seconds = 0.1\n[[meter]]\ntype = \"sml\"\nid = 1\nat = 0.0\n",
+    );
     assert!(complaint(&["synth", &path, "--out", "-"]).contains("`sml` is not a message type"));
-    let (_dir, path) = file("a.toml", b"seconds = 0.1\n[[meter]]\ntype = \"scm\"\nid = 0\nat = 0.0\n");
+    let (_dir, path) = file(
+        "a.toml",
+        b"seconds = 0.1\n[[meter]]\ntype = \"scm\"\nid = 0\nat = 0.0\n",
+    );
     assert!(complaint(&["synth", &path, "--out", "-"]).contains("meter id 0"));
 }
 
@@ -108,5 +134,9 @@ fn a_recording_without_a_meter_is_no_failure_but_is_told() {
     let (_dir, path) = file("noise_2400k.cu8", &samples(500_000));
     let output = run(&["replay", &path]);
     assert!(output.status.success() && output.stdout.is_empty());
-    assert!(String::from_utf8(output.stderr).unwrap().contains("no meter heard"));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("no meter heard")
+    );
 }

@@ -37,7 +37,16 @@ fn total() -> usize {
 fn given_a_broker_then_every_reading_arrives_on_its_topic_as_its_json_line() {
     let broker = Mosquitto::start();
     let subscriber = broker.subscribe("readings/+/+", total(), &["-T", "readings/metertap/status"]);
-    let lines = stdout_of(&["replay", STREET, "--start", "2026-01-31T12:00:00Z", "--format", "json", "--mqtt", &broker.url()]);
+    let lines = stdout_of(&[
+        "replay",
+        STREET,
+        "--start",
+        "2026-01-31T12:00:00Z",
+        "--format",
+        "json",
+        "--mqtt",
+        &broker.url(),
+    ]);
     let messages = subscriber.messages();
     assert_eq!(counted(&messages), due());
     let lines = String::from_utf8(lines).unwrap();
@@ -49,7 +58,13 @@ fn given_a_broker_then_every_reading_arrives_on_its_topic_as_its_json_line() {
 fn given_a_broker_that_comes_late_then_nothing_is_lost() {
     let port = free_port();
     let mut replay = metertap()
-        .args(["replay", STREET, "--mqtt", &format!("mqtt://127.0.0.1:{port}")])
+        .args([
+            "-v",
+            "replay",
+            STREET,
+            "--mqtt",
+            &format!("mqtt://127.0.0.1:{port}"),
+        ])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -82,7 +97,14 @@ fn given_a_configuration_then_only_our_meters_are_published_and_the_status_is_ke
     let mut messages = broker.subscribe("readings/#", 3, &[]).messages();
     messages.sort();
     let topics: Vec<&str> = messages.iter().map(|(topic, _)| topic.as_str()).collect();
-    assert_eq!(topics, ["readings/12345678/scm", "readings/41007788/idm", "readings/metertap/status"]);
+    assert_eq!(
+        topics,
+        [
+            "readings/12345678/scm",
+            "readings/41007788/idm",
+            "readings/metertap/status"
+        ]
+    );
     assert_eq!(messages[2].1, "offline");
 }
 
@@ -97,7 +119,10 @@ fn given_user_and_password_then_they_are_used_and_wrong_ones_are_told() {
     assert!(made.success());
     let broker = Mosquitto::start_with(
         free_port(),
-        &format!("allow_anonymous false\npassword_file {}\nuser root", passwords.display()),
+        &format!(
+            "allow_anonymous false\npassword_file {}\nuser root",
+            passwords.display()
+        ),
     );
     let url = |password: &str| format!("mqtt://pi:{password}@127.0.0.1:{}", broker.port);
     stdout_of(&["replay", STREET, "--mqtt", &url("s%40cret")]);
@@ -125,7 +150,10 @@ fn stderr_of(child: &mut Child) -> String {
 }
 
 fn interrupt(child: &Child) {
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(sent.success());
 }
 
@@ -133,7 +161,18 @@ fn interrupt(child: &Child) {
 fn given_an_interrupt_then_it_says_goodbye_and_is_gone_soon() {
     let broker = Mosquitto::start();
     let mut child = metertap()
-        .args(["replay", STREET, STREET, STREET, STREET, STREET, STREET, "--realtime", "--mqtt", &broker.url()])
+        .args([
+            "replay",
+            STREET,
+            STREET,
+            STREET,
+            STREET,
+            STREET,
+            STREET,
+            "--realtime",
+            "--mqtt",
+            &broker.url(),
+        ])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -152,7 +191,18 @@ fn given_an_interrupt_then_it_says_goodbye_and_is_gone_soon() {
 fn given_a_kill_then_the_broker_tells_the_last_will() {
     let broker = Mosquitto::start();
     let mut child = metertap()
-        .args(["replay", STREET, STREET, STREET, STREET, STREET, STREET, "--realtime", "--mqtt", &broker.url()])
+        .args([
+            "replay",
+            STREET,
+            STREET,
+            STREET,
+            STREET,
+            STREET,
+            STREET,
+            "--realtime",
+            "--mqtt",
+            &broker.url(),
+        ])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -161,7 +211,11 @@ fn given_a_kill_then_the_broker_tells_the_last_will() {
     let statuses = broker.subscribe("readings/metertap/status", 2, &[]);
     child.kill().unwrap();
     child.wait().unwrap();
-    let statuses: Vec<String> = statuses.messages().into_iter().map(|(_, payload)| payload).collect();
+    let statuses: Vec<String> = statuses
+        .messages()
+        .into_iter()
+        .map(|(_, payload)| payload)
+        .collect();
     assert_eq!(statuses, ["online", "offline"]);
 }
 
@@ -178,23 +232,42 @@ fn given_a_broker_that_is_restarted_then_every_reading_still_arrives() {
     let session = ["-i", "witness", "-c"];
     drop(broker.subscribe("readings/+/+", 1, &session));
     let mut replay = metertap()
-        .args(["replay", STREET, STREET, STREET, STREET, "--realtime", "--mqtt", &broker.url()])
+        .args([
+            "replay",
+            STREET,
+            STREET,
+            STREET,
+            STREET,
+            "--realtime",
+            "--mqtt",
+            &broker.url(),
+        ])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     std::thread::sleep(Duration::from_millis(700));
     // A clean end, so that the broker keeps what it has acknowledged.
-    let stopped = Command::new("kill").args(["-TERM", &broker.process.0.id().to_string()]).status().unwrap();
+    let stopped = Command::new("kill")
+        .args(["-TERM", &broker.process.0.id().to_string()])
+        .status()
+        .unwrap();
     assert!(stopped.success());
     broker.process.0.wait().unwrap();
     std::thread::sleep(Duration::from_millis(500));
     let broker = Mosquitto::start_with(port, &config);
     assert!(replay.wait().unwrap().success());
     let want = 4 * total();
-    let got = broker.subscribe("readings/+/+", 10 * want, &["-i", "witness", "-c", "-W", "3"]).messages();
+    let got = broker
+        .subscribe("readings/+/+", 10 * want, &["-i", "witness", "-c", "-W", "3"])
+        .messages();
     let counts = counted(&got);
     for (topic, count) in due() {
-        assert!(counts.get(&topic).is_some_and(|&n| n >= 4 * count), "{topic}: {:?} of {}", counts.get(&topic), 4 * count);
+        assert!(
+            counts.get(&topic).is_some_and(|&n| n >= 4 * count),
+            "{topic}: {:?} of {}",
+            counts.get(&topic),
+            4 * count
+        );
     }
 }

@@ -9,7 +9,11 @@ use std::process::Stdio;
 
 /// `(type, id, consumption)`, sorted.
 fn summary(kind: &str, id: &Value, consumption: &Value) -> (String, u64, i64) {
-    (kind.to_lowercase().replace('+', "plus"), id.as_u64().unwrap(), consumption.as_i64().unwrap())
+    (
+        kind.to_lowercase().replace('+', "plus"),
+        id.as_u64().unwrap(),
+        consumption.as_i64().unwrap(),
+    )
 }
 
 fn of_lines(lines: &[Value]) -> Vec<(String, u64, i64)> {
@@ -24,7 +28,11 @@ fn of_lines(lines: &[Value]) -> Vec<(String, u64, i64)> {
                 _ => ("ERTSerialNumber", "LastConsumptionNet"),
             };
             let mut one = summary(kind, &message[id], &message[consumption]);
-            one.2 = if kind == "NetIDM" { i64::from(one.2 as u32 as i32) } else { one.2 };
+            one.2 = if kind == "NetIDM" {
+                i64::from(one.2 as u32 as i32)
+            } else {
+                one.2
+            };
             one
         })
         .collect();
@@ -50,18 +58,31 @@ fn every_message_of_the_street_is_heard_once_and_nothing_else() {
 fn messages_carry_what_was_sent_to_the_last_field() {
     let heard = json_lines(&stdout_of(&["replay", STREET]));
     for truth in street_truth() {
-        assert!(heard.iter().any(|line| line["Message"] == truth["message"]), "{truth}");
+        assert!(
+            heard.iter().any(|line| line["Message"] == truth["message"]),
+            "{truth}"
+        );
     }
 }
 
 #[test]
 fn times_are_the_start_and_the_sample_offset() {
-    let heard = json_lines(&stdout_of(&["replay", STREET, "--start", "2026-01-31T12:00:00Z", "--filterid", "1234567890"]));
+    let heard = json_lines(&stdout_of(&[
+        "replay",
+        STREET,
+        "--start",
+        "2026-01-31T12:00:00Z",
+        "--filterid",
+        "1234567890",
+    ]));
     assert_eq!(heard.len(), 1);
     // The truth says 0.29 s.
     let time: jiff::Timestamp = heard[0]["Time"].as_str().unwrap().parse().unwrap();
     let due: jiff::Timestamp = "2026-01-31T12:00:00.29Z".parse().unwrap();
-    assert!((time - due).total(jiff::Unit::Microsecond).unwrap().abs() < 5.0, "{time}");
+    assert!(
+        (time - due).total(jiff::Unit::Microsecond).unwrap().abs() < 5.0,
+        "{time}"
+    );
 }
 
 #[test]
@@ -69,12 +90,31 @@ fn standard_input_and_every_format_give_the_same_messages() {
     let bytes = std::fs::read(root().join(STREET)).unwrap();
     let converted: [(&str, Vec<u8>); 3] = [
         ("cs8", bytes.iter().map(|b| b.wrapping_sub(128)).collect()),
-        ("cs16", bytes.iter().flat_map(|&b| (((f32::from(b) - 127.5) * 256.0) as i16).to_le_bytes()).collect()),
-        ("cf32", bytes.iter().flat_map(|&b| ((f32::from(b) - 127.5) / 127.5).to_le_bytes()).collect()),
+        (
+            "cs16",
+            bytes
+                .iter()
+                .flat_map(|&b| (((f32::from(b) - 127.5) * 256.0) as i16).to_le_bytes())
+                .collect(),
+        ),
+        (
+            "cf32",
+            bytes
+                .iter()
+                .flat_map(|&b| ((f32::from(b) - 127.5) / 127.5).to_le_bytes())
+                .collect(),
+        ),
     ];
     for (format, bytes) in converted {
         let mut child = metertap()
-            .args(["replay", "-", "--sample-format", format, "--sample-rate", "2359296"])
+            .args([
+                "replay",
+                "-",
+                "--sample-format",
+                format,
+                "--sample-rate",
+                "2359296",
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -99,9 +139,18 @@ fn sigmf_metadata_tell_format_rate_frequency_and_time() {
     .unwrap();
     let output = run(&["replay", data.to_str().unwrap()]);
     assert_eq!(of_lines(&json_lines(&output.stdout)), of_truth());
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "nothing had to be assumed");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "",
+        "nothing had to be assumed"
+    );
     let first = &json_lines(&output.stdout)[0];
-    assert!(first["Time"].as_str().unwrap().starts_with("2026-01-31T12:00:00.0"));
+    assert!(
+        first["Time"]
+            .as_str()
+            .unwrap()
+            .starts_with("2026-01-31T12:00:00.0")
+    );
 }
 
 #[test]
@@ -111,7 +160,10 @@ fn what_had_to_be_assumed_is_said() {
     std::fs::copy(root().join(STREET), &file).unwrap();
     let output = run(&["replay", file.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("assuming 2359296 S/s (--sample-rate tells otherwise)"), "{said}");
+    assert!(
+        said.contains("assuming 2359296 S/s (--sample-rate tells otherwise)"),
+        "{said}"
+    );
     assert_eq!(of_lines(&json_lines(&output.stdout)), of_truth());
 }
 
@@ -142,7 +194,11 @@ fn filters_pick_meters() {
     assert_eq!(lines(&["--single"]), 1);
     assert_eq!(lines(&["--single", "--filterid", "23456789,12345678"]), 2);
     // The street twice: what was said before is dropped, what is new is not.
-    assert_eq!(lines(&["--unique", "--filterid", "23456789", STREET]), 6, "another counter each time");
+    assert_eq!(
+        lines(&["--unique", "--filterid", "23456789", STREET]),
+        6,
+        "another counter each time"
+    );
     assert_eq!(lines(&["--unique", "--filterid", "12345678", STREET]), 1);
 }
 
@@ -150,11 +206,23 @@ fn filters_pick_meters() {
 fn signal_tells_how_well_a_meter_was_heard() {
     let heard = json_lines(&stdout_of(&["replay", STREET, "--signal"]));
     for truth in street_truth() {
-        let line = heard.iter().find(|line| line["Message"] == truth["message"]).unwrap();
+        let line = heard
+            .iter()
+            .find(|line| line["Message"] == truth["message"])
+            .unwrap();
         let (signal, db) = (&line["signal"], truth["snr_db"].as_f64().unwrap());
-        assert!((signal["snr_db"].as_f64().unwrap() - db).abs() < 1.0, "{signal} {truth}");
-        assert!((signal["offset_hz"].as_f64().unwrap() - truth["offset_hz"].as_f64().unwrap()).abs() < 50.0, "{signal} {truth}");
-        assert_eq!(signal.as_object().unwrap().keys().collect::<Vec<_>>(), ["offset_hz", "snr_db", "level_dbfs", "corrected"]);
+        assert!(
+            (signal["snr_db"].as_f64().unwrap() - db).abs() < 1.0,
+            "{signal} {truth}"
+        );
+        assert!(
+            (signal["offset_hz"].as_f64().unwrap() - truth["offset_hz"].as_f64().unwrap()).abs() < 50.0,
+            "{signal} {truth}"
+        );
+        assert_eq!(
+            signal.as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["offset_hz", "snr_db", "level_dbfs", "corrected"]
+        );
     }
 }
 
@@ -187,7 +255,10 @@ fn the_sixteen_meters_of_the_real_recording_are_heard_and_no_other() {
     assert_eq!(heard.len(), expected.len());
     for (line, (id, ert_type, consumption, ms)) in heard.iter().zip(expected) {
         let message = &line["Message"];
-        assert_eq!((&message["ID"], &message["Type"], &message["Consumption"]), (&id.into(), &ert_type.into(), &consumption.into()));
+        assert_eq!(
+            (&message["ID"], &message["Type"], &message["Consumption"]),
+            (&id.into(), &ert_type.into(), &consumption.into())
+        );
         let at_ms = line["Offset"].as_f64().unwrap() / 2.0 / 2555.904;
         assert!((at_ms - ms).abs() < 0.3, "{id}: {at_ms} ms, not {ms}");
     }
@@ -195,9 +266,17 @@ fn the_sixteen_meters_of_the_real_recording_are_heard_and_no_other() {
 
 #[test]
 fn the_four_formats_are_chosen() {
-    for (format, start) in [("plain", "{Time:"), ("json", "{\"Time\":"), ("csv", "20"), ("xml", "<LogMessage ")] {
+    for (format, start) in [
+        ("plain", "{Time:"),
+        ("json", "{\"Time\":"),
+        ("csv", "20"),
+        ("xml", "<LogMessage "),
+    ] {
         let out = stdout_of(&["replay", STREET, "--format", format]);
         let text = String::from_utf8(out).unwrap();
-        assert!(text.lines().all(|line| line.starts_with(start)) && text.lines().count() == of_truth().len(), "{format}");
+        assert!(
+            text.lines().all(|line| line.starts_with(start)) && text.lines().count() == of_truth().len(),
+            "{format}"
+        );
     }
 }

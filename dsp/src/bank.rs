@@ -150,11 +150,8 @@ impl Bank {
                     self.sum[i] + self.sum[i + 1]
                 };
                 let here = at(2);
-                let is_top = here >= LINE_THRESHOLD
-                    && here >= at(1)
-                    && here >= at(0)
-                    && here > at(3)
-                    && here > at(4);
+                let is_top =
+                    here >= LINE_THRESHOLD && here >= at(1) && here >= at(0) && here > at(3) && here > at(4);
                 if is_top {
                     let (a, b) = (self.sum[k].sqrt(), self.sum[k + 1].sqrt());
                     let peak = Peak {
@@ -176,9 +173,8 @@ impl Bank {
         }
         let (n, wide) = (self.steps.len(), self.band_steps);
         let mean = (2 * wide * STEP) as f32;
-        let excess = |steps: &[f32], i: usize| -> f32 {
-            (0..wide).map(|j| steps[(i + j) % n]).sum::<f32>() - mean
-        };
+        let excess =
+            |steps: &[f32], i: usize| -> f32 { (0..wide).map(|j| steps[(i + j) % n]).sum::<f32>() - mean };
         let threshold = BAND_THRESHOLD * mean.sqrt();
         for i in 0..n {
             let here = excess(&self.steps, i);
@@ -223,8 +219,7 @@ impl Bank {
                 match peak.kind {
                     Kind::Line => peak.strength < strong.strength * sideband,
                     Kind::Band => {
-                        apart < 3.0 * self.sideband_bins
-                            || peak.strength < 2.0 * strong.strength * sideband
+                        apart < 3.0 * self.sideband_bins || peak.strength < 2.0 * strong.strength * sideband
                     }
                 }
             });
@@ -258,10 +253,7 @@ fn keep(peaks: &mut Vec<Peak>, peak: Peak) {
         peaks.push(peak);
         return;
     }
-    if let Some(weakest) = peaks
-        .iter_mut()
-        .min_by(|a, b| a.strength.total_cmp(&b.strength))
-    {
+    if let Some(weakest) = peaks.iter_mut().min_by(|a, b| a.strength.total_cmp(&b.strength)) {
         if weakest.strength < peak.strength {
             *weakest = peak;
         }
@@ -330,7 +322,10 @@ mod tests {
             for bin in (0..block.len()).step_by(97) {
                 let slow = naive_power(&block, bin);
                 let fast = bank.now[bin] * bank.floor[bin];
-                assert!((fast - slow).abs() < 1e-3 * slow.max(1.0), "bin {bin}: {fast} {slow}");
+                assert!(
+                    (fast - slow).abs() < 1e-3 * slow.max(1.0),
+                    "bin {bin}: {fast} {slow}"
+                );
             }
         }
     }

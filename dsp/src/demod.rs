@@ -71,12 +71,7 @@ impl Demod {
 
     /// Finds the chips of a candidate; `None` where the frame is not all there or hardly above the noise.
     /// `noise` is the mean energy of a chip without signal.
-    pub fn time(
-        &mut self,
-        baseband: &Baseband,
-        candidate: &Candidate,
-        noise: f32,
-    ) -> Option<Timing> {
+    pub fn time(&mut self, baseband: &Baseband, candidate: &Candidate, noise: f32) -> Option<Timing> {
         let protocol = candidate.protocol;
         let nominal = baseband.chip();
         let chips = protocol.chips();
@@ -101,11 +96,9 @@ impl Demod {
             start: start + pivot * nominal * (1.0 - clock) + shift,
             chip: nominal * clock,
         };
-        let mut clock = best(
-            1.0,
-            CLOCKS_PPM.iter().map(|ppm| 1.0 + ppm * 1e-6),
-            |clock| self.contrast(baseband, protocol, turned(clock, 0.0)),
-        );
+        let mut clock = best(1.0, CLOCKS_PPM.iter().map(|ppm| 1.0 + ppm * 1e-6), |clock| {
+            self.contrast(baseband, protocol, turned(clock, 0.0))
+        });
         // A clock error of 50 ppm moves the last chip of an IDM frame by a fourteenth of a chip.
         let halvings = if protocol == Protocol::Idm { 3 } else { 1 };
         for step in (1..=halvings).map(|i| 300e-6 / f64::from(1 << i)) {
@@ -153,11 +146,7 @@ impl Demod {
         let bits = pairs.chunks_exact(2).enumerate();
         bits.map(|(i, pair)| {
             let difference = pair[0].norm_sqr() - pair[1].norm_sqr();
-            if preamble.bit(i) {
-                difference
-            } else {
-                -difference
-            }
+            if preamble.bit(i) { difference } else { -difference }
         })
         .sum()
     }
@@ -183,8 +172,7 @@ impl Demod {
         self.segments
             .extend(self.chips.chunks(SEGMENT).map(|s| s.iter().sum::<Complex32>()));
         let half = SEGMENT as f32 / 2.0;
-        let power = self.segments.iter().map(|u| u.norm_sqr()).sum::<f32>()
-            / self.segments.len() as f32
+        let power = self.segments.iter().map(|u| u.norm_sqr()).sum::<f32>() / self.segments.len() as f32
             - SEGMENT as f32 * noise;
         let power = power.max(SEGMENT as f32 * noise);
         let variance = SEGMENT as f32 * noise / (2.0 * power);
@@ -197,12 +185,7 @@ impl Demod {
             &mut self.phases,
         );
         // Turn every chip into phase, reading the phase between the centres of segments.
-        for (j, (chips, &[phase, step])) in self
-            .chips
-            .chunks_mut(SEGMENT)
-            .zip(&self.phases)
-            .enumerate()
-        {
+        for (j, (chips, &[phase, step])) in self.chips.chunks_mut(SEGMENT).zip(&self.phases).enumerate() {
             let centre = self.segments[j];
             debug_assert!(centre.re.is_finite());
             let middle = chips.len() as f64 / 2.0;
@@ -264,8 +247,7 @@ fn word_contrast(word: &[Complex32]) -> f32 {
 fn ln_bessel_i0(x: f32) -> f32 {
     if x < 3.75 {
         let t = (x / 3.75).powi(2);
-        (1.0 + t * (3.515_623 + t * (3.089_942 + t * (1.206_749 + t * (0.265_973 + t * 0.036_077)))))
-            .ln()
+        (1.0 + t * (3.515_623 + t * (3.089_942 + t * (1.206_749 + t * (0.265_973 + t * 0.036_077))))).ln()
     } else {
         let t = 3.75 / x;
         x - 0.5 * x.ln() + (0.398_942_3 + t * (0.013_285_9 + t * 0.002_253_2)).ln()

@@ -59,12 +59,7 @@ impl Framer {
     }
 
     /// The likeliest frame with at most `max_flips` corrections, if its check can be made to pass.
-    pub fn decode(
-        &mut self,
-        protocol: Protocol,
-        soft: &[f32],
-        max_flips: usize,
-    ) -> Option<Checked> {
+    pub fn decode(&mut self, protocol: Protocol, soft: &[f32], max_flips: usize) -> Option<Checked> {
         let layout = match protocol {
             Protocol::Scm => Layout {
                 known: &[0xF9, 0x53, 0x00],
@@ -115,11 +110,8 @@ impl Framer {
 }
 
 fn idm_syndrome(frame: &[u8]) -> u32 {
-    let serial = [
-        frame[9], frame[10], frame[11], frame[12], frame[88], frame[89],
-    ];
-    u32::from(crc::GENIBUS.syndrome(&serial)) << 16
-        | u32::from(crc::GENIBUS.syndrome(&frame[4..92]))
+    let serial = [frame[9], frame[10], frame[11], frame[12], frame[88], frame[89]];
+    u32::from(crc::GENIBUS.syndrome(&serial)) << 16 | u32::from(crc::GENIBUS.syndrome(&frame[4..92]))
 }
 
 fn decode_manchester(

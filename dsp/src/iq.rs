@@ -41,7 +41,11 @@ impl Format {
             Format::Cs16 => extend(bytes, out, |b| f32::from(i16::from_le_bytes(b)) / 32_768.0),
             Format::Cf32 => extend(bytes, out, |b| {
                 let value = f32::from_le_bytes(b);
-                if value.is_nan() { 0.0 } else { value.clamp(-4.0, 4.0) }
+                if value.is_nan() {
+                    0.0
+                } else {
+                    value.clamp(-4.0, 4.0)
+                }
             }),
         }
     }

@@ -14,17 +14,17 @@
 mod bank;
 mod baseband;
 mod demod;
-mod frame;
-mod phase;
 pub mod fec;
+mod frame;
 pub mod iq;
 mod lock;
 mod packet;
+mod phase;
 mod protocol;
 mod receiver;
+mod sync;
 #[cfg(feature = "synth")]
 pub mod synth;
-mod sync;
 mod track;
 
 pub use packet::{Packet, Signal};

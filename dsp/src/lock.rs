@@ -81,18 +81,14 @@ impl Lock {
                 continue;
             }
             let end = timing.start + candidate.protocol.chips() as f64 * timing.chip;
-            self.done.push((timing.start - timing.chip, end - 4.0 * timing.chip));
+            self.done
+                .push((timing.start - timing.chip, end - 4.0 * timing.chip));
             out(&self.packet(stretch, candidate.protocol, timing, measured, &frame));
         }
     }
 
     /// The best frame that any method finds.
-    fn lock(
-        &mut self,
-        candidate: &Candidate,
-        noise: f32,
-        kind: Kind,
-    ) -> Option<(Timing, Measured, Checked)> {
+    fn lock(&mut self, candidate: &Candidate, noise: f32, kind: Kind) -> Option<(Timing, Measured, Checked)> {
         let timing = self.demod.time(&self.baseband, candidate, noise)?;
         let methods: &[Method] = match kind {
             Kind::Line => &[Method::Steady, Method::Wandering, Method::Energy],
@@ -100,9 +96,9 @@ impl Lock {
         };
         let mut best: Option<(Timing, Measured, Checked)> = None;
         for &method in methods {
-            let (soft, measured) =
-                self.demod
-                    .soft(&self.baseband, candidate.protocol, timing, noise, method);
+            let (soft, measured) = self
+                .demod
+                .soft(&self.baseband, candidate.protocol, timing, noise, method);
             let frame = self
                 .framer
                 .decode(candidate.protocol, soft, self.trust.max_flips());
@@ -135,8 +131,7 @@ impl Lock {
             start_sample: stretch.first_sample + (timing.start * cell).max(0.0).round() as u64,
             len_samples: (protocol.chips() as f64 * timing.chip * cell).round() as u64,
             signal: Signal {
-                offset_hz: stretch.frequency * self.sample_rate_hz
-                    + measured.frequency * CHIP_RATE_HZ,
+                offset_hz: stretch.frequency * self.sample_rate_hz + measured.frequency * CHIP_RATE_HZ,
                 snr_db: 10.0 * (power / stretch.window_noise).log10(),
                 level_dbfs: 10.0 * power.log10(),
                 clock_ppm: ((timing.chip / self.baseband.chip() - 1.0) * 1e6) as f32,

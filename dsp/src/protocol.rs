@@ -38,12 +38,7 @@ impl Preamble {
 
 impl Protocol {
     /// Every frame family.
-    pub const ALL: [Protocol; 4] = [
-        Protocol::Scm,
-        Protocol::ScmPlus,
-        Protocol::Idm,
-        Protocol::R900,
-    ];
+    pub const ALL: [Protocol; 4] = [Protocol::Scm, Protocol::ScmPlus, Protocol::Idm, Protocol::R900];
 
     /// The longest frame, in chips: IDM.
     pub const MAX_CHIPS: usize = 736 * 2;

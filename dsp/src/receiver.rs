@@ -264,8 +264,7 @@ impl Receiver {
             noise: burst.noise,
             window_noise: self.window_noise,
         };
-        let (tally, remembered, oldest) =
-            (&mut self.tally, &mut self.remembered, &mut self.oldest);
+        let (tally, remembered, oldest) = (&mut self.tally, &mut self.remembered, &mut self.oldest);
         self.lock.run(&stretch, |packet| {
             if remembered.iter().any(|other| same(other, packet)) {
                 tally.duplicates += 1;

@@ -84,13 +84,12 @@ impl Sync {
             }
             // The best place within a chip of the first one that passes.
             let end = (place + apart).min(places);
-            let best = (place..end).fold(place, |best, i| {
-                if self.score[i] > self.score[best] {
-                    i
-                } else {
-                    best
-                }
-            });
+            let best = (place..end).fold(
+                place,
+                |best, i| {
+                    if self.score[i] > self.score[best] { i } else { best }
+                },
+            );
             place = end;
             let total: f32 = (0..preamble.len)
                 .map(|bit| self.difference[best + offset(bit)].abs())
@@ -183,8 +182,12 @@ mod tests {
             let mut sync = Sync::new(baseband.cells());
             for candidate in sync.search(&baseband, noise).to_vec() {
                 let n = candidate.protocol.preamble().len as f32;
-                let slow = naive_score(&baseband, candidate.protocol, candidate.start) / noise / (2.0 * n).sqrt();
-                assert!((slow - candidate.score).abs() < 0.01 * slow, "{candidate:?} {slow}");
+                let slow =
+                    naive_score(&baseband, candidate.protocol, candidate.start) / noise / (2.0 * n).sqrt();
+                assert!(
+                    (slow - candidate.score).abs() < 0.01 * slow,
+                    "{candidate:?} {slow}"
+                );
             }
         }
     }

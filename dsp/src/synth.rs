@@ -107,9 +107,7 @@ pub fn chips(protocol: Protocol, bytes: &[u8], training: usize) -> Vec<bool> {
 
 /// A frame whose fields are random and whose fixed bytes and checks are right.
 pub fn random_frame(protocol: Protocol, random: &mut Random) -> Vec<u8> {
-    let mut bytes: Vec<u8> = (0..protocol.bytes())
-        .map(|_| random.bits() as u8)
-        .collect();
+    let mut bytes: Vec<u8> = (0..protocol.bytes()).map(|_| random.bits() as u8).collect();
     seal(protocol, &mut bytes);
     bytes
 }

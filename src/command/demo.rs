@@ -32,12 +32,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut scenario = Scenario::parse(STREET, "testdata/street/street.toml")?;
     scenario.seconds = args.seconds;
     broker::start(args.port)?;
-    eprintln!("metertap: MQTT broker on 127.0.0.1:{}; listen to it in another terminal:", args.port);
+    eprintln!(
+        "metertap: MQTT broker on 127.0.0.1:{}; listen to it in another terminal:",
+        args.port
+    );
     eprintln!("  mosquitto_sub -p {} -t 'readings/#' -v", args.port);
     let mut settings = Settings::new("127.0.0.1", args.port);
     settings.retain = true;
     let mut replay = Replay::demo(stop.clone(), settings)?;
-    replay.play(Box::new(Paced::new(Box::new(Synthetic::new(&scenario, "a made-up street")?))))?;
+    replay.play(Box::new(Paced::new(Box::new(Synthetic::new(
+        &scenario,
+        "a made-up street",
+    )?))))?;
     if args.stay {
         eprintln!("metertap: the street is over; the broker stays until Ctrl-C");
         while !stop.asked() {

@@ -37,7 +37,9 @@ enum Command {
 /// # Errors
 /// What a person can mend, in words.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    log_to_stderr(cli.verbose);
+    // A daemon tells what it does; a command that shows a table or lines tells only what is wrong.
+    let quiet = !matches!(cli.command, Command::Run(_));
+    log_to_stderr(cli.verbose, quiet);
     match cli.command {
         Command::Replay(args) => replay::run(*args),
         Command::Run(args) => run::run(&args),
@@ -46,12 +48,13 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn log_to_stderr(verbose: u8) {
+fn log_to_stderr(verbose: u8, quiet: bool) {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
     let default = match verbose {
         // The demo's broker reports every hang-up as an error.
-        0 => "metertap=info,warn,rumqttd=off",
+        0 if quiet => "warn,rumqttd=off",
+        0 => "metertap=info,warn",
         1 => "metertap=debug,info,rumqttd=off",
         _ => "trace",
     };

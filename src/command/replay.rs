@@ -103,7 +103,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         mqtt: mqtt.map(Mqtt::start).transpose()?,
     };
     for recording in recordings {
-        let recording = if args.realtime { Box::new(Paced::new(recording)) } else { recording };
+        let recording = if args.realtime {
+            Box::new(Paced::new(recording))
+        } else {
+            recording
+        };
         replay.play(recording)?;
         if replay.stop.asked() {
             break;
@@ -212,7 +216,10 @@ impl Replay {
                 mqtt.publish(message.id(), message.kind().topic_name(), payload)
             };
             if !delivered {
-                bail!("a reading of meter {} could not be handed to the broker", message.id());
+                bail!(
+                    "a reading of meter {} could not be handed to the broker",
+                    message.id()
+                );
             }
         }
         Ok(())
@@ -242,7 +249,11 @@ impl Replay {
             }
         }
         let interrupted = self.stop.asked() && !self.filter.done();
-        Ok(if interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+        Ok(if interrupted {
+            ExitCode::from(130)
+        } else {
+            ExitCode::SUCCESS
+        })
     }
 }
 

@@ -24,7 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The configuration.
-    #[arg(short, long, value_name = "FILE", default_value = "metertap.toml", env = "METERTAP_CONFIG")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "metertap.toml",
+        env = "METERTAP_CONFIG"
+    )]
     config: PathBuf,
 }
 
@@ -41,7 +47,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         for assumed in &source.info().assumed {
             tracing::warn!(radio = %source.info().name, "{assumed}");
         }
-        radios.push(Radio::start(source, registry.clone(), config.trust(), stop.clone())?);
+        radios.push(Radio::start(
+            source,
+            registry.clone(),
+            config.trust(),
+            stop.clone(),
+        )?);
     }
     let sink = match config.mqtt {
         Some(settings) => Sink::Mqtt(Mqtt::start(settings)?),
@@ -84,8 +95,12 @@ impl Daemon {
                 Ok(Heard::End(end)) => {
                     let radio = radios.swap_remove(i);
                     match end.result {
-                        Ok(()) => tracing::info!(radio = %radio.info.name, packets = end.tally.packets, "End of the recording."),
-                        Err(error) => tracing::error!(radio = %radio.info.name, error = format!("{error:#}"), "A receiver has ended."),
+                        Ok(()) => {
+                            tracing::info!(radio = %radio.info.name, packets = end.tally.packets, "End of the recording.")
+                        }
+                        Err(error) => {
+                            tracing::error!(radio = %radio.info.name, error = format!("{error:#}"), "A receiver has ended.")
+                        }
                     }
                 }
                 Err(()) => {
@@ -137,4 +152,3 @@ fn next(radios: &[Radio]) -> Option<(usize, Result<Heard, ()>)> {
     let i = ready.index();
     Some((i, ready.recv(&radios[i].heard).map_err(|_| ())))
 }
-

@@ -75,5 +75,8 @@ impl Wanted {
 
 /// Every frame once: only a user can tell an R900BCD from an R900.
 pub fn default_kinds() -> Vec<Kind> {
-    Kind::ALL.into_iter().filter(|kind| *kind != Kind::R900Bcd).collect()
+    Kind::ALL
+        .into_iter()
+        .filter(|kind| *kind != Kind::R900Bcd)
+        .collect()
 }

@@ -78,7 +78,10 @@ impl Config {
 
     /// Our meters by id.
     pub fn meters(&self) -> HashMap<u32, Meter> {
-        self.meter.iter().map(|section| (section.id, Meter { kind: section.kind })).collect()
+        self.meter
+            .iter()
+            .map(|section| (section.id, Meter { kind: section.kind }))
+            .collect()
     }
 
     /// What to believe.
@@ -100,7 +103,9 @@ impl Radio {
 }
 
 /// A string that says something.
-fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(from: D) -> Result<Option<T>, D::Error> {
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
     let text = String::deserialize(from)?;
     text.parse().map(Some).map_err(D::Error::custom)
 }

@@ -53,12 +53,7 @@ impl Radio {
     ///
     /// # Errors
     /// Where the source's sample rate cannot be used, or no thread can be had.
-    pub fn start(
-        source: Box<dyn Source>,
-        registry: Arc<Registry>,
-        trust: Trust,
-        stop: Stop,
-    ) -> Result<Self> {
+    pub fn start(source: Box<dyn Source>, registry: Arc<Registry>, trust: Trust, stop: Stop) -> Result<Self> {
         let info = source.info().clone();
         let config = Config {
             sample_rate_hz: info.sample_rate_hz,
@@ -128,7 +123,10 @@ impl Worker {
         let left = self.link.finish(|packet| self.teller.tell(packet));
         if left > 0 {
             let whole = info.format.sample_bytes();
-            bail!("{}: ends within a sample: {left} of {whole} bytes of the last one are there", info.name);
+            bail!(
+                "{}: ends within a sample: {left} of {whole} bytes of the last one are there",
+                info.name
+            );
         }
         Ok(())
     }

@@ -13,7 +13,15 @@ use std::time::{Duration, Instant};
 
 /// Often enough to look alive.
 const REDRAW: Duration = Duration::from_millis(100);
-const HEADINGS: [&str; 7] = ["id", "type", "commodity", "consumption", "heard", "SNR", "frequency"];
+const HEADINGS: [&str; 7] = [
+    "id",
+    "type",
+    "commodity",
+    "consumption",
+    "heard",
+    "SNR",
+    "frequency",
+];
 const WIDTHS: [u16; 7] = [10, 8, 13, 12, 6, 8, 12];
 
 /// The table, drawn in place while readings come in and left on the screen at the end.
@@ -76,19 +84,32 @@ fn render(frame: &mut Frame, heard: &Heard, title: &str, progress: Option<f64>) 
             .areas(frame.area());
     match progress {
         Some(share) => frame.render_widget(
-            Gauge::default().label(title.to_owned()).ratio(share.clamp(0.0, 1.0)),
+            Gauge::default()
+                .label(title.to_owned())
+                .ratio(share.clamp(0.0, 1.0)),
             top,
         ),
         None => frame.render_widget(Paragraph::new(title.to_owned()), top),
     }
     let room = usize::from(middle.height).saturating_sub(1);
-    let rows = heard.meters().take(room).map(|(key, entry)| Row::new(cells(key, entry)));
+    let rows = heard
+        .meters()
+        .take(room)
+        .map(|(key, entry)| Row::new(cells(key, entry)));
     let table = Table::new(rows, WIDTHS.map(Constraint::Length))
         .header(Row::new(HEADINGS).style(Style::new().bold()));
     frame.render_widget(table, middle);
     let more = heard.meters().len().saturating_sub(room);
-    let more = if more > 0 { format!("… {more} more · ") } else { String::new() };
-    let summary = format!("{more}{} meters, {} readings", heard.meters().len(), heard.readings);
+    let more = if more > 0 {
+        format!("… {more} more · ")
+    } else {
+        String::new()
+    };
+    let summary = format!(
+        "{more}{} meters, {} readings",
+        heard.meters().len(),
+        heard.readings
+    );
     frame.render_widget(Paragraph::new(summary).dim(), bottom);
 }
 
@@ -99,7 +120,11 @@ pub fn text(heard: &Heard) -> String {
         for (i, (cell, width)) in cells.into_iter().zip(WIDTHS).enumerate() {
             let width = usize::from(width);
             // Numbers stand right, words left.
-            let padded = if matches!(i, 1 | 2) { format!("{cell:<width$}") } else { format!("{cell:>width$}") };
+            let padded = if matches!(i, 1 | 2) {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            };
             line.push_str(&padded);
             line.push_str("  ");
         }

@@ -71,7 +71,10 @@ impl Recording {
             wish.sample_rate_hz,
             meta.as_ref().map(|m| m.sample_rate_hz).or(named.sample_rate_hz),
         );
-        let center = wish.center_hz.or(meta.as_ref().and_then(|m| m.center_hz)).or(named.center_hz);
+        let center = wish
+            .center_hz
+            .or(meta.as_ref().and_then(|m| m.center_hz))
+            .or(named.center_hz);
         let bytes = about.is_file().then_some(about.len());
         let start = match wish.start.or(meta.and_then(|m| m.start)) {
             Some(start) => start,
@@ -174,11 +177,13 @@ impl Facts {
     fn format(&mut self, wish: Option<Format>, told: Option<Format>) -> Format {
         if let (Some(wish), Some(told)) = (wish, told) {
             if wish != told {
-                self.assumed.push(format!("reading it as {wish}, though it says {told}"));
+                self.assumed
+                    .push(format!("reading it as {wish}, though it says {told}"));
             }
         }
         wish.or(told).unwrap_or_else(|| {
-            self.assumed.push("assuming cu8 (--sample-format tells otherwise)".into());
+            self.assumed
+                .push("assuming cu8 (--sample-format tells otherwise)".into());
             Format::Cu8
         })
     }
@@ -186,11 +191,14 @@ impl Facts {
     fn rate(&mut self, wish: Option<f64>, told: Option<f64>) -> f64 {
         if let (Some(wish), Some(told)) = (wish, told) {
             if (wish - told).abs() > told * 1e-4 {
-                self.assumed.push(format!("taking {wish} S/s, though it says {told}"));
+                self.assumed
+                    .push(format!("taking {wish} S/s, though it says {told}"));
             }
         }
         wish.or(told).unwrap_or_else(|| {
-            self.assumed.push(format!("assuming {CUSTOMARY_RATE_HZ} S/s (--sample-rate tells otherwise)"));
+            self.assumed.push(format!(
+                "assuming {CUSTOMARY_RATE_HZ} S/s (--sample-rate tells otherwise)"
+            ));
             CUSTOMARY_RATE_HZ
         })
     }
@@ -203,7 +211,8 @@ impl Facts {
         format: Format,
         rate_hz: f64,
     ) -> Timestamp {
-        self.assumed.push("taking its age for the time of recording (--start tells otherwise)".into());
+        self.assumed
+            .push("taking its age for the time of recording (--start tells otherwise)".into());
         let end = modified.and_then(|time| Timestamp::try_from(time).ok());
         let seconds = bytes.unwrap_or(0) as f64 / format.sample_bytes() as f64 / rate_hz;
         let length = SignedDuration::try_from_secs_f64(seconds).unwrap_or_default();

@@ -72,17 +72,34 @@ mod tests {
 
     #[test]
     fn names_in_the_wild_are_understood() {
-        assert_eq!(rate_and_centre("g001_912.6M_2400k.cu8"), (Some(2.4e6), Some(912.6e6)));
-        assert_eq!(rate_and_centre("ert_scm_2555.904k.cu8"), (Some(2_555_904.0), None));
-        assert_eq!(rate_and_centre("night-912600155Hz-2.4Msps.cs16"), (Some(2.4e6), Some(912_600_155.0)));
-        assert_eq!(rate_and_centre("gqrx_20240131_120000_912600000_2400000_fc.raw"), (Some(2.4e6), Some(912.6e6)));
+        assert_eq!(
+            rate_and_centre("g001_912.6M_2400k.cu8"),
+            (Some(2.4e6), Some(912.6e6))
+        );
+        assert_eq!(
+            rate_and_centre("ert_scm_2555.904k.cu8"),
+            (Some(2_555_904.0), None)
+        );
+        assert_eq!(
+            rate_and_centre("night-912600155Hz-2.4Msps.cs16"),
+            (Some(2.4e6), Some(912_600_155.0))
+        );
+        assert_eq!(
+            rate_and_centre("gqrx_20240131_120000_912600000_2400000_fc.raw"),
+            (Some(2.4e6), Some(912.6e6))
+        );
         assert_eq!(rate_and_centre("cellar.cu8"), (None, None));
         assert_eq!(rate_and_centre("1.2.3M_k.cu8"), (None, None));
     }
 
     #[test]
     fn the_ending_is_the_format() {
-        for (name, format) in [("a.cu8", Format::Cu8), ("a.CS8", Format::Cs8), ("a.b.cs16", Format::Cs16), ("a.cfile", Format::Cf32)] {
+        for (name, format) in [
+            ("a.cu8", Format::Cu8),
+            ("a.CS8", Format::Cs8),
+            ("a.b.cs16", Format::Cs16),
+            ("a.cfile", Format::Cf32),
+        ] {
             assert_eq!(facts(name).format, Some(format), "{name}");
         }
         assert_eq!(facts("a.wav").format, None);

@@ -159,7 +159,11 @@ impl Scenario {
         let mut random = Random::new(self.seed);
         let mut all = Vec::new();
         for meter in &self.meter {
-            let frame = |count| meter.message(count).with_context(|| format!("meter {}", meter.id));
+            let frame = |count| {
+                meter
+                    .message(count)
+                    .with_context(|| format!("meter {}", meter.id))
+            };
             let (mut at, mut count) = (meter.at, 0);
             loop {
                 let (message, bytes) = frame(count)?;
@@ -258,7 +262,11 @@ impl Meter {
                 unkn1: self.ert_type,
                 no_use: 0,
                 back_flow: 0,
-                consumption: if kind == Kind::R900 { counter } else { to_bcd(counter) },
+                consumption: if kind == Kind::R900 {
+                    counter
+                } else {
+                    to_bcd(counter)
+                },
                 unkn3: 0,
                 leak: 0,
                 leak_now: 0,
@@ -315,7 +323,7 @@ impl Meter {
 }
 
 fn to_bcd(counter: u32) -> u32 {
-    (0..6).fold(0, |bcd, i| bcd | counter / 10u32.pow(i) % 10 << (4 * i))
+    (0..6).fold(0, |bcd, i| bcd | (counter / 10u32.pow(i) % 10) << (4 * i))
 }
 
 /// The samples of a scenario, rendered part by part.

@@ -74,7 +74,11 @@ pub fn read(path: &Path) -> Result<Meta> {
         ),
     };
     if file.global.channels != 1 {
-        bail!("{}: {} channels; only one can be read", meta.display(), file.global.channels);
+        bail!(
+            "{}: {} channels; only one can be read",
+            meta.display(),
+            file.global.channels
+        );
     }
     let capture = file.captures.into_iter().next().unwrap_or_default();
     Ok(Meta {

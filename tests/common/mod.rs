@@ -39,7 +39,11 @@ pub fn run(args: &[&str]) -> Output {
 /// Runs it and gives standard output; it must succeed.
 pub fn stdout_of(args: &[&str]) -> Vec<u8> {
     let output = run(args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }
 
@@ -54,7 +58,11 @@ pub fn shared(path: &str) -> Option<PathBuf> {
 }
 
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// A process that ends with the test.
@@ -82,8 +90,14 @@ impl Mosquitto {
     pub fn start_with(port: u16, config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("mosquitto.conf");
-        std::fs::write(&file, format!("listener {port} 127.0.0.1\nlog_type all\n{config}\n")).unwrap();
-        let program = ["/usr/sbin/mosquitto", "mosquitto"].into_iter().find(|p| Path::new(p).exists());
+        std::fs::write(
+            &file,
+            format!("listener {port} 127.0.0.1\nlog_type all\n{config}\n"),
+        )
+        .unwrap();
+        let program = ["/usr/sbin/mosquitto", "mosquitto"]
+            .into_iter()
+            .find(|p| Path::new(p).exists());
         let child = Command::new(program.unwrap_or("mosquitto"))
             .arg("-c")
             .arg(&file)
@@ -93,7 +107,11 @@ impl Mosquitto {
             .expect("mosquitto (make test installs it)");
         let process = Process(child);
         wait_for("mosquitto", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Mosquitto { port, process, _dir: dir }
+        Mosquitto {
+            port,
+            process,
+            _dir: dir,
+        }
     }
 
     pub fn url(&self) -> String {
@@ -103,7 +121,17 @@ impl Mosquitto {
     /// A subscriber to `topic` that ends after `count` messages or 20 s; lines are `topic payload`.
     pub fn subscribe(&self, topic: &str, count: usize, more: &[&str]) -> Subscriber {
         let child = Command::new("mosquitto_sub")
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-v", "-t", topic])
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &self.port.to_string(),
+                "-q",
+                "1",
+                "-v",
+                "-t",
+                topic,
+            ])
             .args(["-C", &count.to_string(), "-W", "20"])
             .args(more)
             .stdout(Stdio::piped())

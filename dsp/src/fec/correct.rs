@@ -60,12 +60,7 @@ impl Correction {
 ///
 /// `flips` holds every alternative in any order and is sorted by cost on return; alternatives of one group are
 /// weighed against each other. `check_bits` is the width of the check. `None` when no pattern explains it.
-pub fn correct(
-    syndrome: u32,
-    check_bits: i32,
-    max_flips: usize,
-    flips: &mut [Flip],
-) -> Option<Correction> {
+pub fn correct(syndrome: u32, check_bits: i32, max_flips: usize, flips: &mut [Flip]) -> Option<Correction> {
     let ln_clean = ln_nothing_wrong(flips);
     let mut best = Best::new();
     if syndrome == 0 {

@@ -79,9 +79,7 @@ mod tests {
                 }
             }
         }
-        rest[bits.len()..]
-            .iter()
-            .fold(0, |r, &b| r << 1 | u16::from(b))
+        rest[bits.len()..].iter().fold(0, |r, &b| r << 1 | u16::from(b))
     }
 
     proptest! {

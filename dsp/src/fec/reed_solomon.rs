@@ -104,8 +104,8 @@ mod tests {
     #[test]
     fn tables_agree_with_shift_and_add() {
         for a in 0..32u8 {
-            for e in 0..31 {
-                assert_eq!(scale(a, e), slow_product(a, EXP[e]));
+            for (exponent, power) in EXP.into_iter().enumerate() {
+                assert_eq!(scale(a, exponent), slow_product(a, power));
             }
         }
     }

@@ -159,10 +159,16 @@ mod tests {
         assert_eq!(message.last_consumption_count, 974_588);
         let intervals: Vec<u16> = (0..47).collect();
         assert_eq!(message.differential_consumption_intervals[..], intervals);
-        assert_eq!((message.transmit_time_offset, message.asynchronous_counters), (476, 4660));
+        assert_eq!(
+            (message.transmit_time_offset, message.asynchronous_counters),
+            (476, 4660)
+        );
         assert_eq!((message.serial_number_crc, message.packet_crc), (25_008, 43_930));
         let json = serde_json::to_value(&message).unwrap();
-        assert_eq!((&json["TamperCounters"], &json["PowerOutageFlags"]), (&"AQIDBAUG".into(), &"obLD1OX2".into()));
+        assert_eq!(
+            (&json["TamperCounters"], &json["PowerOutageFlags"]),
+            (&"AQIDBAUG".into(), &"obLD1OX2".into())
+        );
         assert_eq!(message.encode(), frame);
     }
 

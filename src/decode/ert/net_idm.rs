@@ -146,7 +146,10 @@ mod tests {
     fn given_a_documented_frame_then_its_fields_come_out() {
         let message = NetIdm::parse(&frame()).unwrap();
         assert_eq!((message.ert_serial_number, message.ert_type), (12_345_679, 8));
-        assert_eq!((message.consumption_interval_count, message.programming_state), (30, 184));
+        assert_eq!(
+            (message.consumption_interval_count, message.programming_state),
+            (30, 184)
+        );
         assert_eq!((message.last_consumption, message.last_generation), (111, 222));
         assert_eq!(message.last_consumption_net, 333);
         let intervals: Vec<u16> = (1000..1027).collect();

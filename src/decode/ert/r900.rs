@@ -106,7 +106,10 @@ mod tests {
     #[test]
     fn given_a_documented_frame_then_its_fields_come_out() {
         let message = R900::parse(&frame()).unwrap();
-        assert_eq!((message.id, message.unkn1, message.no_use), (1_234_567_890, 163, 33));
+        assert_eq!(
+            (message.id, message.unkn1, message.no_use),
+            (1_234_567_890, 163, 33)
+        );
         assert_eq!((message.back_flow, message.consumption), (1, 8_051_500));
         assert_eq!((message.unkn3, message.leak, message.leak_now), (0, 6, 2));
         assert_eq!(message.encode(), frame());

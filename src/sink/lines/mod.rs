@@ -162,7 +162,13 @@ mod tests {
             r#"<LogMessage Time="2026-11-21T04:12:30.5381459Z" Offset="1024" Length="27648" Type="SCM"><Message ID="12345678" Type="7" TamperPhy="1" TamperEnc="2" Consumption="974582" Checksum="7504"></Message></LogMessage>"#
         );
         let idm = line(Format::Xml, &reading(Kind::Idm, IDM), false);
-        assert!(idm.contains("<ERTSerialNumber>12345678</ERTSerialNumber>"), "{idm}");
-        assert!(idm.contains("<DifferentialConsumptionIntervals>46</DifferentialConsumptionIntervals>"), "{idm}");
+        assert!(
+            idm.contains("<ERTSerialNumber>12345678</ERTSerialNumber>"),
+            "{idm}"
+        );
+        assert!(
+            idm.contains("<DifferentialConsumptionIntervals>46</DifferentialConsumptionIntervals>"),
+            "{idm}"
+        );
     }
 }

@@ -6,7 +6,8 @@
 use super::Settings;
 use anyhow::{Context, Result};
 use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet, QoS,
+    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
+    Packet, QoS,
 };
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -79,12 +80,16 @@ impl Mqtt {
 
     /// Publishes `payload` under `<prefix>/<id>/<kind>`; waits while the inbox is full. False: the thread is gone.
     pub fn publish(&self, id: u32, kind: &str, payload: String) -> bool {
-        self.inbox.as_ref().is_some_and(|inbox| inbox.blocking_send(self.message(id, kind, payload)).is_ok())
+        self.inbox
+            .as_ref()
+            .is_some_and(|inbox| inbox.blocking_send(self.message(id, kind, payload)).is_ok())
     }
 
     /// The same without waiting. False: there was no room, and the message is lost.
     pub fn try_publish(&self, id: u32, kind: &str, payload: String) -> bool {
-        self.inbox.as_ref().is_some_and(|inbox| inbox.try_send(self.message(id, kind, payload)).is_ok())
+        self.inbox
+            .as_ref()
+            .is_some_and(|inbox| inbox.try_send(self.message(id, kind, payload)).is_ok())
     }
 
     fn message(&self, id: u32, kind: &str, payload: String) -> Message {
@@ -213,15 +218,23 @@ impl Worker {
 
     fn options(&self) -> MqttOptions {
         let settings = &self.settings;
-        let client_id = settings
-            .client_id
-            .clone()
-            .unwrap_or_else(|| format!("metertap-{}-{:04x}", std::process::id(), (jitter() * 65536.0) as u16));
+        let client_id = settings.client_id.clone().unwrap_or_else(|| {
+            format!(
+                "metertap-{}-{:04x}",
+                std::process::id(),
+                (jitter() * 65536.0) as u16
+            )
+        });
         let mut options = MqttOptions::new(client_id, &settings.host, settings.port);
         options.set_keep_alive(KEEP_ALIVE);
         options.set_max_packet_size(MAX_PACKET, MAX_PACKET);
         options.set_inflight(IN_FLIGHT as u16);
-        options.set_last_will(LastWill::new(settings.status_topic(), "offline", QoS::AtLeastOnce, true));
+        options.set_last_will(LastWill::new(
+            settings.status_topic(),
+            "offline",
+            QoS::AtLeastOnce,
+            true,
+        ));
         if let Some(username) = &settings.username {
             options.set_credentials(username, settings.password.clone().unwrap_or_default());
         }
@@ -283,9 +296,9 @@ impl Worker {
 /// Why, for a person.
 fn reason(error: &ConnectionError) -> String {
     match error {
-        ConnectionError::ConnectionRefused(ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized) => {
-            "the broker refuses user name or password".into()
-        }
+        ConnectionError::ConnectionRefused(
+            ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized,
+        ) => "the broker refuses user name or password".into(),
         ConnectionError::Io(e) => e.to_string(),
         other => other.to_string(),
     }

@@ -61,7 +61,9 @@ impl Settings {
             "mqtts" => bail!("--mqtt mqtts://…: TLS is not supported yet; use mqtt://"),
             other => bail!("--mqtt {other}://…: use mqtt://host:1883"),
         }
-        let host = url.host_str().context("--mqtt names no host: write mqtt://host:1883")?;
+        let host = url
+            .host_str()
+            .context("--mqtt names no host: write mqtt://host:1883")?;
         if !matches!(url.path(), "" | "/") || url.query().is_some() {
             bail!("--mqtt has more than a host and a port: write mqtt://host:1883");
         }
