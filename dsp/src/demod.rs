@@ -27,10 +27,21 @@ const FRAME_SIGNIFICANCE: f32 = 7.0;
 pub(crate) enum Method {
     /// A carrier that keeps its phase.
     Steady,
+    /// The same once more, with the phase from those chips that were found ON: half the noise.
+    Refined,
     /// A carrier whose phase walks.
     Wandering,
     /// Only the energy of each chip.
     Energy,
+}
+
+/// The chips that the phase is taken from.
+#[derive(Clone, Copy)]
+enum Reference {
+    /// All, whose sum is the carrier's.
+    All,
+    /// Those that the pass before found to be ON.
+    On,
 }
 
 /// Where the chips of a frame lie, in cells.
@@ -126,8 +137,9 @@ impl Demod {
         self.chips.resize(protocol.chips(), Complex32::default());
         self.read(baseband, timing.start, timing.chip);
         let measured = match method {
-            Method::Steady => self.coherent(noise, STEADY),
-            Method::Wandering => self.coherent(noise, WANDERING),
+            Method::Steady => self.coherent(noise, STEADY, Reference::All),
+            Method::Refined => self.coherent(noise, STEADY, Reference::On),
+            Method::Wandering => self.coherent(noise, WANDERING, Reference::All),
             Method::Energy => self.energy(noise),
         };
         (&self.soft, measured)
@@ -167,15 +179,32 @@ impl Demod {
         bits + words
     }
 
-    fn coherent(&mut self, noise: f32, carrier: Carrier) -> Measured {
+    fn coherent(&mut self, noise: f32, carrier: Carrier, reference: Reference) -> Measured {
         self.segments.clear();
-        self.segments
-            .extend(self.chips.chunks(SEGMENT).map(|s| s.iter().sum::<Complex32>()));
-        let half = SEGMENT as f32 / 2.0;
+        let segments = self.chips.chunks(SEGMENT);
+        let noise_chips = match reference {
+            Reference::All => {
+                self.segments
+                    .extend(segments.map(|chips| chips.iter().sum::<Complex32>()));
+                SEGMENT as f32
+            }
+            Reference::On => {
+                self.segments
+                    .extend(segments.zip(self.soft.chunks(SEGMENT)).map(|(chips, soft)| {
+                        let on = soft.iter().map(|soft| 1.0 / (1.0 + (-soft).exp()));
+                        chips
+                            .iter()
+                            .zip(on)
+                            .map(|(chip, on)| chip * on)
+                            .sum::<Complex32>()
+                    }));
+                SEGMENT as f32 / 2.0
+            }
+        };
         let power = self.segments.iter().map(|u| u.norm_sqr()).sum::<f32>() / self.segments.len() as f32
-            - SEGMENT as f32 * noise;
-        let power = power.max(SEGMENT as f32 * noise);
-        let variance = SEGMENT as f32 * noise / (2.0 * power);
+            - noise_chips * noise;
+        let power = power.max(noise_chips * noise);
+        let variance = noise_chips * noise / (2.0 * power);
         let turns: Complex32 = self.segments.windows(2).map(|w| w[1] * w[0].conj()).sum();
         self.smoother.run(
             &self.segments,
@@ -185,9 +214,7 @@ impl Demod {
             &mut self.phases,
         );
         // Turn every chip into phase, reading the phase between the centres of segments.
-        for (j, (chips, &[phase, step])) in self.chips.chunks_mut(SEGMENT).zip(&self.phases).enumerate() {
-            let centre = self.segments[j];
-            debug_assert!(centre.re.is_finite());
+        for (chips, &[phase, step]) in self.chips.chunks_mut(SEGMENT).zip(&self.phases) {
             let middle = chips.len() as f64 / 2.0;
             for (i, chip) in chips.iter_mut().enumerate() {
                 let at = phase + step * (i as f64 + 0.5 - middle) / SEGMENT as f64;
@@ -210,7 +237,6 @@ impl Demod {
                 .map(|y| amplitude * (2.0 * y.re - amplitude) / n0),
         );
         let steps: f64 = self.phases.iter().map(|p| p[1]).sum::<f64>() / self.phases.len() as f64;
-        debug_assert!(half > 0.0);
         Measured {
             signal: amplitude * amplitude,
             frequency: steps / TAU / SEGMENT as f64,

@@ -1,11 +1,34 @@
 //! Soft chips become the bytes of a frame, checked and where needed corrected.
 
 use crate::Protocol;
-use crate::fec::correct::{Correction, Flip, correct};
+use crate::fec::correct::{Code, Correction, Flip, correct};
 use crate::fec::{crc, reed_solomon as rs};
 
-/// Known bits of a frame that may be wrong all the same.
-const KNOWN_WRONG: f32 = 0.2;
+/// SCM's shortened BCH code.
+const BCH: Code = Code {
+    bits: 16.0,
+    distance: 5,
+    even: false,
+};
+/// CRC-16 with the generator 0x11021 = (x + 1)(…): code words have even weight, at least 4 at these lengths,
+/// and there are twice as many of those.
+const CRC: Code = Code {
+    bits: 15.0,
+    distance: 4,
+    even: true,
+};
+/// The same over an IDM frame, whose serial number has a CRC of its own besides: of the words that differ in
+/// four of 680 bits a third meet that one too.
+const IDM: Code = Code { bits: 15.6, ..CRC };
+/// R900's code over symbols.
+const REED_SOLOMON: Code = Code {
+    bits: 25.0,
+    distance: 6,
+    even: false,
+};
+/// The share of candidates' places at which a frame really begins: a frame in 0.3 s of data bits. Only its
+/// order of magnitude matters.
+const PRIOR: f64 = 1e-4;
 /// Alternatives weighed for each R900 symbol.
 const ALTERNATIVES: usize = 6;
 
@@ -34,6 +57,7 @@ struct Layout<'a> {
     /// What a flip of each bit after those adds to the syndrome.
     columns: &'a [u32],
     syndrome: fn(&[u8]) -> u32,
+    code: Code,
 }
 
 impl Framer {
@@ -66,18 +90,21 @@ impl Framer {
                 known_bits: 21,
                 columns: &self.scm,
                 syndrome: |frame| crc::SCM.syndrome(&frame[2..12]).into(),
+                code: BCH,
             },
             Protocol::ScmPlus => Layout {
                 known: &[0x16, 0xA3, 0x1E],
                 known_bits: 24,
                 columns: &self.scm_plus,
                 syndrome: |frame| crc::GENIBUS.syndrome(&frame[2..16]).into(),
+                code: CRC,
             },
             Protocol::Idm => Layout {
                 known: &[0x55, 0x55, 0x16, 0xA3, 0x1C, 0x5C, 0xC6],
                 known_bits: 56,
                 columns: &self.idm,
                 syndrome: idm_syndrome,
+                code: IDM,
             },
             Protocol::R900 => return self.decode_r900(soft, max_flips),
         };
@@ -87,15 +114,19 @@ impl Framer {
     fn decode_r900(&mut self, soft: &[f32], max_flips: usize) -> Option<Checked> {
         let (preamble, words) = soft.split_at(2 * Protocol::R900.preamble().len);
         let known = Protocol::R900.preamble().bits.to_be_bytes();
-        if wrong_share(preamble, &known, 32) > KNOWN_WRONG {
-            return None;
-        }
+        let evidence = Evidence::of_bits(preamble, &known, 32).and_digits(words);
         self.flips.clear();
         let mut symbols = [0; rs::SYMBOLS];
         for (i, chips) in words.chunks_exact(8).take(rs::SYMBOLS).enumerate() {
             symbols[i] = r900_symbol(i, chips, &mut self.flips);
         }
-        let found = correct(rs::syndrome(&symbols), 25, max_flips, &mut self.flips)?;
+        let found = correct(
+            rs::syndrome(&symbols),
+            REED_SOLOMON,
+            evidence.no_frame(),
+            max_flips,
+            &mut self.flips,
+        )?;
         for flip in found.flips() {
             symbols[usize::from(flip.group)] ^= flip.change;
         }
@@ -121,9 +152,7 @@ fn decode_manchester(
     max_flips: usize,
     flips: &mut Vec<Flip>,
 ) -> Option<Checked> {
-    if wrong_share(soft, layout.known, layout.known_bits) > KNOWN_WRONG {
-        return None;
-    }
+    let evidence = Evidence::of_bits(soft, layout.known, layout.known_bits);
     let mut bytes = [0; 92];
     bytes[..layout.known.len()].copy_from_slice(layout.known);
     flips.clear();
@@ -139,7 +168,7 @@ fn decode_manchester(
         });
     }
     let syndrome = (layout.syndrome)(&bytes[..protocol.bytes()]);
-    let found = correct(syndrome, 16, max_flips, flips)?;
+    let found = correct(syndrome, layout.code, evidence.no_frame(), max_flips, flips)?;
     for flip in found.flips() {
         let bit = usize::from(flip.group);
         bytes[bit / 8] ^= 0x80 >> (bit % 8);
@@ -159,14 +188,69 @@ fn set_bit(bytes: &mut [u8], bit: usize, value: bool) {
     bytes[bit / 8] |= u8::from(value) << (7 - bit % 8);
 }
 
-/// Share of the known bits at the front that were heard wrong.
-fn wrong_share(soft: &[f32], known: &[u8], bits: usize) -> f32 {
-    let wrong = soft
-        .chunks_exact(2)
-        .take(bits)
-        .enumerate()
-        .filter(|(i, pair)| (pair[0] > pair[1]) != (known[i / 8] >> (7 - i % 8) & 1 == 1));
-    wrong.count() as f32 / bits as f32
+/// How much likelier the soft chips are if they are a frame than if they are something else, as logarithms.
+///
+/// Every unit (a Manchester bit or an R900 digit) is clean with the probability of its chips, or spoilt (by
+/// another transmitter, a click) with probability [`SPOILT`], and then says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Evidence {
+    /// Against the inside of some other frame, whose bits may be anything: from the known bits.
+    known: f64,
+    /// Against keying in no order, or none: from every unit.
+    eye: f64,
+}
+
+/// Share of units that something else may spoil.
+const SPOILT: f32 = 0.01;
+
+impl Evidence {
+    /// From Manchester bits, of which the first `bits` are those of `known`.
+    fn of_bits(soft: &[f32], known: &[u8], bits: usize) -> Self {
+        let mut evidence = Evidence::default();
+        for (i, pair) in soft.chunks_exact(2).enumerate() {
+            let [one, zero] = [odds(pair[0]), odds(pair[1])];
+            // Of four ways to key two chips.
+            let scale = 4.0 / ((1.0 + one) * (1.0 + zero));
+            let either = mixed(scale * (one + zero) / 2.0);
+            if i < bits {
+                let is_one = known[i / 8] >> (7 - i % 8) & 1 == 1;
+                let right = mixed(scale * if is_one { one } else { zero });
+                evidence.known += f64::from((right / either).ln());
+                evidence.eye += f64::from(right.ln());
+            } else {
+                evidence.eye += f64::from(either.ln());
+            }
+        }
+        evidence
+    }
+
+    /// Adds the digits of R900, two ON chips of four.
+    fn and_digits(mut self, soft: &[f32]) -> Self {
+        for word in soft.chunks_exact(4) {
+            let mut odds = [odds(word[0]), odds(word[1]), odds(word[2]), odds(word[3])];
+            let all: f32 = odds.iter().map(|odds| 1.0 + odds).product();
+            // The six pairs: (Σ² - Σ of squares) / 2.
+            let sum: f32 = odds.iter().sum();
+            odds.iter_mut().for_each(|odds| *odds *= *odds);
+            let pairs = (sum * sum - odds.iter().sum::<f32>()) / 2.0;
+            self.eye += f64::from(mixed(16.0 / 6.0 * pairs / all).ln());
+        }
+        self
+    }
+
+    /// How much likelier than a frame it is that there is none.
+    fn no_frame(self) -> f64 {
+        ((-self.known).exp() + (-self.eye).exp()) / PRIOR
+    }
+}
+
+/// e^soft, bounded so that products of four stay finite.
+fn odds(soft: f32) -> f32 {
+    soft.clamp(-20.0, 20.0).exp()
+}
+
+fn mixed(likelihood: f32) -> f32 {
+    SPOILT + (1.0 - SPOILT) * likelihood.max(0.0)
 }
 
 /// ON chips of each of R900's base-6 digits.

@@ -91,7 +91,7 @@ impl Lock {
     fn lock(&mut self, candidate: &Candidate, noise: f32, kind: Kind) -> Option<(Timing, Measured, Checked)> {
         let timing = self.demod.time(&self.baseband, candidate, noise)?;
         let methods: &[Method] = match kind {
-            Kind::Line => &[Method::Steady, Method::Wandering, Method::Energy],
+            Kind::Line => &[Method::Steady, Method::Refined, Method::Wandering, Method::Energy],
             Kind::Band => &[Method::Energy],
         };
         let mut best: Option<(Timing, Measured, Checked)> = None;

@@ -19,7 +19,7 @@ const REMEMBERED: usize = 64;
 pub enum Trust {
     /// No corrections; a clean check of a clearly heard frame.
     Strict,
-    /// Up to three corrections where they are a thousand times likelier than any other explanation.
+    /// Up to three corrections where they are two thousand times likelier than any other explanation.
     #[default]
     Normal,
     /// The same, where they are thirty times likelier.
@@ -30,7 +30,7 @@ impl Trust {
     /// The greatest doubt accepted.
     pub fn limit(self) -> f32 {
         match self {
-            Trust::Strict | Trust::Normal => 1e-3,
+            Trust::Strict | Trust::Normal => 5e-4,
             Trust::Eager => 3e-2,
         }
     }

@@ -12,6 +12,8 @@ use crate::baseband::Baseband;
 const SIGNIFICANCE: f32 = 5.0;
 /// Share of the magnitude of all its bits that must have the right sign (random bits: 0 ± 0.3).
 const AGREEMENT: f32 = 0.5;
+/// A preamble with one of 24 bits wrong has 0.92 of the score of the right one.
+const TWIN: f32 = 0.95;
 /// Candidates kept per burst, the best.
 const MAX_CANDIDATES: usize = 24;
 
@@ -106,19 +108,22 @@ impl Sync {
         }
     }
 
-    /// Inserts by score. SCM+ and IDM differ in one bit of their preambles: the better one stays.
+    /// Inserts by score.
     fn keep(&mut self, candidate: Candidate, chip: f64) {
         let bit_of = |c: &Candidate| c.start + 2.0 * chip * c.protocol.preamble().offset as f64;
+        // SCM+ and IDM differ in one bit of their preambles. Where that bit is clear one of them goes.
         let twin = self.candidates.iter().position(|other| {
-            let pair = [other.protocol, candidate.protocol];
-            (bit_of(other) - bit_of(&candidate)).abs() < chip
-                && (pair[0] == pair[1] || pair == [Protocol::ScmPlus, Protocol::Idm])
+            [other.protocol, candidate.protocol] == [Protocol::ScmPlus, Protocol::Idm]
+                && (bit_of(other) - bit_of(&candidate)).abs() < chip
         });
         if let Some(twin) = twin {
-            if self.candidates[twin].score >= candidate.score {
+            let other = self.candidates[twin].score;
+            if candidate.score < TWIN * other {
                 return;
             }
-            self.candidates.remove(twin);
+            if other < TWIN * candidate.score {
+                self.candidates.remove(twin);
+            }
         }
         let at = self
             .candidates

@@ -8,17 +8,26 @@
 //! P(e) = Π over groups 1 / (1 + Σ exp(-cost of each alternative))  ·  Π over flips exp(-cost)
 //! ```
 //!
-//! A wrong word gets through in one of two ways: another pattern that we met explains the syndrome as well,
-//! or one that we did not look at does, which happens to a fraction 2^-c of all the probability that is left
-//! (c = bits of the check). So, by Bayes,
+//! A wrong word gets through in one of two ways. Another pattern that we looked at explains the syndrome as
+//! well. Or one that we did not look at does: it differs from ours by a code word, so in at least d places
+//! (d = distance of the code), and of all such patterns a fraction 2^-c explains the syndrome (c = bits of
+//! the check). So, by Bayes,
 //!
 //! ```text
-//! doubt = rest / (P(e) + rest),   rest = P(second best) + 2^-c · (1 - P(e))
+//! doubt = rest / (P(e) + rest)
+//! rest  = P(others that explain it) + 2^-c · min(P(at least d decisions differ from e), P(not looked at))
 //! ```
+//!
+//! (A generator with the factor x + 1 allows only even differences: then both probabilities are those of
+//! patterns of the same parity as e.)
+//!
+//! And there may be no frame at all: the inside of another frame, or any keyed signal, may look like a
+//! preamble, and its bits pass the check as random words do. So `no_frame`, how much likelier that is than a
+//! frame before the check is looked at, joins the rest, times 2^-c.
 //!
 //! The same formula covers a clean check (no flips: P(e) is the probability that nothing was wrong), a
 //! corrected one, and noise, whose decisions are all coin tosses: P(e) of 75 coin tosses is 2^-75, and the
-//! doubt is 1.
+//! doubt is 1. That the estimate holds is measured by `make sensitivity`, which counts wrong words.
 
 /// The greatest number of decisions changed in one frame.
 pub const MAX_FLIPS: usize = 3;
@@ -56,25 +65,61 @@ impl Correction {
     }
 }
 
+/// What is known of a code.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Code {
+    /// A fraction 2^-bits of the patterns that the code could take for its own explains a syndrome.
+    pub bits: f64,
+    /// Two code words differ in at least this many decisions.
+    pub distance: usize,
+    /// Two code words differ in an even number of decisions, and no other.
+    pub even: bool,
+}
+
+/// Distances are at most this.
+const MAX_DISTANCE: usize = 6;
+/// Where even the likeliest word has less than this probability (in nats), nothing can come of it: more than
+/// a dozen errors are to be expected, and at most three can be found.
+const HOPELESS: f32 = -16.0;
+
 /// Finds the likeliest pattern of at most `max_flips` (≤ [`MAX_FLIPS`]) flips that explains `syndrome`.
 ///
-/// `flips` holds every alternative in any order and is sorted by cost on return; alternatives of one group are
-/// weighed against each other. `check_bits` is the width of the check. `None` when no pattern explains it.
-pub fn correct(syndrome: u32, check_bits: i32, max_flips: usize, flips: &mut [Flip]) -> Option<Correction> {
-    let ln_clean = ln_nothing_wrong(flips);
+/// `no_frame` says how much likelier than a frame it is, but for the check, that there is none.
+/// `flips` holds every alternative, those of one group together, and is sorted by cost on return. `None` when
+/// no pattern explains the syndrome.
+pub fn correct(
+    syndrome: u32,
+    code: Code,
+    no_frame: f64,
+    max_flips: usize,
+    flips: &mut [Flip],
+) -> Option<Correction> {
+    let (ln_clean, parity) = nothing_wrong(flips);
+    if ln_clean < HOPELESS || no_frame > code.bits.exp2() {
+        return None;
+    }
+    let clean = f64::from(ln_clean).exp();
     let mut best = Best::new();
+    let mut unseen = 1.0;
     if syndrome == 0 {
         best.offer(0.0, &[]);
     } else {
+        // Sorted by cost they are searched, sorted by group they are counted.
         flips.sort_unstable_by(|a, b| a.cost.total_cmp(&b.cost));
-        search(syndrome, max_flips, flips, &mut best);
+        let looked_at = search(syndrome, max_flips, flips, &mut best);
+        if best.cost == f32::INFINITY {
+            return None;
+        }
+        flips.sort_unstable_by_key(|flip| flip.group);
+        unseen = match (code.even, best.len % 2) {
+            (false, _) => 1.0 - clean * (looked_at[0] + looked_at[1]),
+            (true, 0) => (1.0 + parity) / 2.0 - clean * looked_at[0],
+            (true, _) => (1.0 - parity) / 2.0 - clean * looked_at[1],
+        };
     }
-    if best.cost == f32::INFINITY {
-        return None;
-    }
+    let far = far_from(flips, &best.flips[..best.len], code);
     let p = f64::from(ln_clean - best.cost).exp();
-    let second = f64::from(ln_clean - best.second).exp();
-    let rest = second + 2f64.powi(-check_bits) * (1.0 - p);
+    let rest = clean * best.others + (-code.bits).exp2() * (far.min(unseen).max(0.0) + no_frame);
     Some(Correction {
         flips: best.flips,
         len: best.len,
@@ -83,52 +128,111 @@ pub fn correct(syndrome: u32, check_bits: i32, max_flips: usize, flips: &mut [Fl
     })
 }
 
-/// Log-probability that every decision is right. Consecutive flips of one group are one decision.
-fn ln_nothing_wrong(flips: &[Flip]) -> f32 {
-    let mut ln = 0.0f64;
+/// The probability that the word that was sent differs from ours, `chosen`, as a code word does: in at least
+/// the distance, and evenly where that is so. `flips` is sorted by group.
+fn far_from(flips: &[Flip], chosen: &[Flip], code: Code) -> f64 {
+    let distance = code.distance.min(MAX_DISTANCE);
+    // The distribution of the number of differences, up to the distance, and the mean of (-1)^number.
+    let mut exactly = [0.0; MAX_DISTANCE];
+    exactly[0] = 1.0;
+    let mut parity = 1.0;
     for group in flips.chunk_by(|a, b| a.group == b.group) {
-        let others: f64 = group.iter().map(|f| f64::from(-f.cost).exp()).sum();
-        ln -= others.ln_1p();
+        let weight = |flip: &Flip| f64::from(weight(flip));
+        let all = 1.0 + group.iter().map(weight).sum::<f64>();
+        let ours = chosen.iter().find(|flip| flip.group == group[0].group);
+        let differs = 1.0 - ours.map_or(1.0, weight) / all;
+        for i in (0..distance).rev() {
+            let one_less = if i > 0 { exactly[i - 1] } else { 0.0 };
+            exactly[i] = exactly[i] * (1.0 - differs) + one_less * differs;
+        }
+        parity *= 1.0 - 2.0 * differs;
     }
-    ln as f32
+    if code.even {
+        (1.0 + parity) / 2.0 - exactly[..distance].iter().step_by(2).sum::<f64>()
+    } else {
+        1.0 - exactly[..distance].iter().sum::<f64>()
+    }
 }
 
-/// Singles among all, pairs and triples among the least reliable. `flips` is sorted by cost.
-fn search(syndrome: u32, max_flips: usize, flips: &[Flip], best: &mut Best) {
-    for &a in flips {
+/// Log-probability that every decision is right, and the mean of (-1)^(number of wrong ones). Consecutive
+/// flips of one group are one decision.
+fn nothing_wrong(flips: &[Flip]) -> (f32, f64) {
+    let (mut ln, mut parity) = (0.0, 1.0);
+    for group in flips.chunk_by(|a, b| a.group == b.group) {
+        let others: f64 = group.iter().map(|flip| f64::from(weight(flip))).sum();
+        ln -= others.ln_1p();
+        parity *= (1.0 - others) / (1.0 + others);
+    }
+    (ln as f32, parity)
+}
+
+/// Singles among all, pairs and triples among the least reliable. `flips` is sorted by cost. Returns the
+/// probability of all patterns looked at, of even and of odd number, in units of that of no flips at all.
+fn search(syndrome: u32, max_flips: usize, flips: &[Flip], best: &mut Best) -> [f64; 2] {
+    let mut looked_at = [1.0, 0.0];
+    let among = |limit: usize, needs: usize| {
+        if max_flips >= needs {
+            limit.min(flips.len())
+        } else {
+            0
+        }
+    };
+    for &a in &flips[..among(usize::MAX, 1)] {
+        looked_at[1] += f64::from(weight(&a));
         if a.syndrome == syndrome {
             best.offer(a.cost, &[a]);
         }
     }
-    let among = if max_flips >= 2 { PAIRS_AMONG } else { 0 };
-    for (i, &a) in flips.iter().take(among).enumerate() {
-        for &b in &flips[..i] {
-            if a.syndrome ^ b.syndrome == syndrome && a.group != b.group {
+    let mut weights = [0.0f32; PAIRS_AMONG];
+    for (weight_of, flip) in weights.iter_mut().zip(flips) {
+        *weight_of = weight(flip);
+    }
+    for (i, &a) in flips[..among(PAIRS_AMONG, 2)].iter().enumerate() {
+        let mut partners = 0.0;
+        for (&b, weight) in flips[..i].iter().zip(&weights) {
+            if a.group == b.group {
+                continue;
+            }
+            partners += weight;
+            if a.syndrome ^ b.syndrome == syndrome {
                 best.offer(a.cost + b.cost, &[a, b]);
             }
         }
+        looked_at[0] += f64::from(weights[i] * partners);
     }
-    let among = if max_flips >= 3 { TRIPLES_AMONG } else { 0 };
-    for (i, &a) in flips.iter().take(among).enumerate() {
+    for (i, &a) in flips[..among(TRIPLES_AMONG, 3)].iter().enumerate() {
         for (j, &b) in flips[..i].iter().enumerate() {
             let want = syndrome ^ a.syndrome ^ b.syndrome;
-            for &c in &flips[..j] {
-                if c.syndrome == want && distinct(a, b, c) {
+            let mut partners = 0.0;
+            for (&c, weight) in flips[..j].iter().zip(&weights) {
+                if !distinct(a, b, c) {
+                    continue;
+                }
+                partners += weight;
+                if c.syndrome == want {
                     best.offer(a.cost + b.cost + c.cost, &[a, b, c]);
                 }
             }
+            looked_at[1] += f64::from(weights[i] * weights[j] * partners);
         }
     }
+    looked_at
+}
+
+/// How likely a flip is against none.
+fn weight(flip: &Flip) -> f32 {
+    (-flip.cost).exp()
 }
 
 fn distinct(a: Flip, b: Flip, c: Flip) -> bool {
     a.group != b.group && b.group != c.group && a.group != c.group
 }
 
-/// The cheapest pattern so far and the cost of the runner-up.
+/// The cheapest pattern so far, and the probability of all others that explain the syndrome, in units of
+/// that of no flips.
 struct Best {
     cost: f32,
-    second: f32,
+    others: f64,
     flips: [Flip; MAX_FLIPS],
     len: usize,
 }
@@ -143,21 +247,19 @@ impl Best {
         };
         Best {
             cost: f32::INFINITY,
-            second: f32::INFINITY,
+            others: 0.0,
             flips: [none; MAX_FLIPS],
             len: 0,
         }
     }
 
     fn offer(&mut self, cost: f32, flips: &[Flip]) {
-        if cost >= self.cost {
-            self.second = self.second.min(cost);
-            return;
+        self.others += f64::from(-cost.max(self.cost)).exp();
+        if cost < self.cost {
+            self.cost = cost;
+            self.flips[..flips.len()].copy_from_slice(flips);
+            self.len = flips.len();
         }
-        self.second = self.cost;
-        self.cost = cost;
-        self.flips[..flips.len()].copy_from_slice(flips);
-        self.len = flips.len();
     }
 }
 
@@ -166,6 +268,15 @@ mod tests {
     use super::*;
     use crate::fec::crc;
     use proptest::prelude::*;
+
+    const BCH: Code = Code {
+        bits: 16.0,
+        distance: 5,
+        even: false,
+    };
+
+    /// 21 known bits, all heard right, and a frame at one of 10 000 places.
+    const NO_FRAME: f64 = 5e-3;
 
     /// 80 bits of SCM under `crc::SCM`, all equally reliable but those listed.
     fn scm_flips(sure: f32, unsure: &[(usize, f32)]) -> Vec<Flip> {
@@ -184,15 +295,19 @@ mod tests {
 
     #[test]
     fn given_a_clean_check_of_sure_bits_then_there_is_next_to_no_doubt() {
-        let found = correct(0, 16, 2, &mut scm_flips(20.0, &[])).unwrap();
+        let found = correct(0, BCH, NO_FRAME, 2, &mut scm_flips(20.0, &[])).unwrap();
         assert!(found.flips().is_empty());
-        assert!(found.doubt < 1e-9, "{}", found.doubt);
+        assert!(found.doubt < 1e-6, "{}", found.doubt);
+    }
+
+    #[test]
+    fn given_no_sign_of_a_frame_then_a_clean_check_is_not_believed() {
+        assert_eq!(correct(0, BCH, 1e9, 2, &mut scm_flips(20.0, &[])), None);
     }
 
     #[test]
     fn given_coin_tosses_then_even_a_clean_check_is_not_believed() {
-        let found = correct(0, 16, 2, &mut scm_flips(0.01, &[])).unwrap();
-        assert!(found.doubt > 0.999, "{}", found.doubt);
+        assert_eq!(correct(0, BCH, NO_FRAME, 2, &mut scm_flips(0.01, &[])), None);
     }
 
     proptest! {
@@ -202,7 +317,7 @@ mod tests {
         ) {
             let wrong: Vec<(usize, f32)> = bits.into_iter().zip(costs).collect();
             let syndrome = wrong.iter().fold(0, |s, &(i, _)| s ^ u32::from(crc::SCM.column(79 - i)));
-            let found = correct(syndrome, 16, 3, &mut scm_flips(12.0, &wrong)).unwrap();
+            let found = correct(syndrome, BCH, NO_FRAME, 3, &mut scm_flips(12.0, &wrong)).unwrap();
             let mut groups: Vec<usize> = found.flips().iter().map(|f| f.group.into()).collect();
             groups.sort_unstable();
             prop_assert_eq!(groups, wrong.iter().map(|w| w.0).collect::<Vec<_>>());
@@ -210,9 +325,9 @@ mod tests {
         }
 
         #[test]
-        fn given_fewer_flips_allowed_then_no_more_are_made(syndrome in 1u32..65536) {
-            if let Some(found) = correct(syndrome, 16, 1, &mut scm_flips(1.0, &[])) {
-                prop_assert_eq!(found.flips().len(), 1);
+        fn given_fewer_flips_allowed_then_no_more_are_made(syndrome in 1u32..65536, allowed in 0usize..3) {
+            if let Some(found) = correct(syndrome, BCH, NO_FRAME, allowed, &mut scm_flips(1.0, &[])) {
+                prop_assert!(found.flips().len() <= allowed);
             }
         }
     }
