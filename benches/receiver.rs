@@ -14,6 +14,7 @@ fn receiver() -> Receiver {
     let config = Config {
         sample_rate_hz: RATE_HZ,
         trust: Trust::Normal,
+        leads: false,
     };
     Receiver::new(config).expect("a rate that works")
 }

@@ -5,7 +5,7 @@ use crate::baseband::Baseband;
 use crate::demod::{Demod, Measured, Method, Timing};
 use crate::frame::{Checked, Framer};
 use crate::packet::{Packet, Signal};
-use crate::receiver::Trust;
+use crate::receiver::Config;
 use crate::sync::{Candidate, Sync};
 use crate::{CHIP_RATE_HZ, Complex32, Protocol};
 
@@ -24,8 +24,7 @@ pub(crate) struct Stretch<'a> {
 }
 
 pub(crate) struct Lock {
-    sample_rate_hz: f64,
-    trust: Trust,
+    config: Config,
     baseband: Baseband,
     sync: Sync,
     demod: Demod,
@@ -39,12 +38,11 @@ pub(crate) struct Lock {
 
 impl Lock {
     /// `capacity`: samples of the longest stretch.
-    pub fn new(sample_rate_hz: f64, trust: Trust, capacity: usize) -> Self {
-        let baseband = Baseband::new(sample_rate_hz, capacity);
+    pub fn new(config: Config, capacity: usize) -> Self {
+        let baseband = Baseband::new(config.sample_rate_hz, capacity);
         let cells = capacity / baseband.decimation() + 1;
         Lock {
-            sample_rate_hz,
-            trust,
+            config,
             baseband,
             sync: Sync::new(cells),
             demod: Demod::new(),
@@ -59,7 +57,7 @@ impl Lock {
     /// Hands every packet of `stretch` to `out`.
     pub fn run(&mut self, stretch: &Stretch, mut out: impl FnMut(&Packet)) {
         self.baseband.fill(stretch.samples, stretch.frequency);
-        let chip_samples = self.sample_rate_hz / CHIP_RATE_HZ;
+        let chip_samples = self.config.sample_rate_hz / CHIP_RATE_HZ;
         let noise = stretch.noise * chip_samples as f32;
         self.candidates.clear();
         self.candidates
@@ -76,13 +74,16 @@ impl Lock {
             let Some((timing, measured, frame)) = self.lock(&candidate, noise, stretch.kind) else {
                 continue;
             };
-            if frame.doubt > self.trust.limit() {
+            if self.config.is_lead(frame.doubt) {
                 self.doubtful += 1;
+            } else {
+                let end = timing.start + candidate.protocol.chips() as f64 * timing.chip;
+                self.done
+                    .push((timing.start - timing.chip, end - 4.0 * timing.chip));
+            }
+            if frame.doubt > self.config.max_doubt() {
                 continue;
             }
-            let end = timing.start + candidate.protocol.chips() as f64 * timing.chip;
-            self.done
-                .push((timing.start - timing.chip, end - 4.0 * timing.chip));
             out(&self.packet(stretch, candidate.protocol, timing, measured, &frame));
         }
     }
@@ -101,12 +102,12 @@ impl Lock {
                 .soft(&self.baseband, candidate.protocol, timing, noise, method);
             let frame = self
                 .framer
-                .decode(candidate.protocol, soft, self.trust.max_flips());
+                .decode(candidate.protocol, soft, self.config.trust.max_flips());
             if let Some(frame) = frame {
                 if best.is_none_or(|(_, _, other)| frame.doubt < other.doubt) {
                     best = Some((timing, measured, frame));
                 }
-                if frame.doubt <= self.trust.limit() {
+                if !self.config.is_lead(frame.doubt) {
                     break;
                 }
             }
@@ -123,7 +124,7 @@ impl Lock {
         frame: &Checked,
     ) -> Packet {
         let cell = self.baseband.decimation() as f64;
-        let chip_samples = self.sample_rate_hz / CHIP_RATE_HZ;
+        let chip_samples = self.config.sample_rate_hz / CHIP_RATE_HZ;
         // An ON chip adds up in amplitude over its samples.
         let power = measured.signal / (chip_samples as f32).powi(2);
         Packet {
@@ -131,7 +132,7 @@ impl Lock {
             start_sample: stretch.first_sample + (timing.start * cell).max(0.0).round() as u64,
             len_samples: (protocol.chips() as f64 * timing.chip * cell).round() as u64,
             signal: Signal {
-                offset_hz: stretch.frequency * self.sample_rate_hz + measured.frequency * CHIP_RATE_HZ,
+                offset_hz: stretch.frequency * self.config.sample_rate_hz + measured.frequency * CHIP_RATE_HZ,
                 snr_db: 10.0 * (power / stretch.window_noise).log10(),
                 level_dbfs: 10.0 * power.log10(),
                 clock_ppm: ((timing.chip / self.baseband.chip() - 1.0) * 1e6) as f32,

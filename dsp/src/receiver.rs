@@ -14,6 +14,9 @@ const DC_WEIGHT: f32 = 1.0 / 64.0;
 /// Packets remembered to drop a second sight of the same frame (an image, a sideband, a cut burst).
 const REMEMBERED: usize = 64;
 
+/// The greatest doubt of a lead: wrong about once in four times.
+const LEAD: f32 = 0.3;
+
 /// How much doubt is too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Trust {
@@ -69,6 +72,26 @@ pub struct Config {
     pub sample_rate_hz: f64,
     /// What to believe.
     pub trust: Trust,
+    /// Hand out leads as well: frames that cannot stand alone (see [`Config::is_lead`]), for a caller who
+    /// knows the meters.
+    pub leads: bool,
+}
+
+impl Config {
+    /// Whether a packet with this `doubt` is but a lead, to be believed only where something else speaks
+    /// for it.
+    pub fn is_lead(&self, doubt: f32) -> bool {
+        doubt > self.trust.limit()
+    }
+
+    /// The greatest doubt handed out. Strict hears no leads: what it needs are clean frames, not more words.
+    pub(crate) fn max_doubt(&self) -> f32 {
+        if self.leads && self.trust != Trust::Strict {
+            LEAD
+        } else {
+            self.trust.limit()
+        }
+    }
 }
 
 /// A configuration that cannot work.
@@ -90,11 +113,11 @@ pub struct Tally {
     pub bursts: u64,
     /// Preambles found in them.
     pub preambles: u64,
-    /// Frames whose check could be made to pass, but not believably.
+    /// Frames whose check could be made to pass, but not believably: leads and worse.
     pub doubtful: u64,
     /// Frames seen a second time at the same moment.
     pub duplicates: u64,
-    /// Packets handed out.
+    /// Packets handed out, leads not counted.
     pub packets: u64,
 }
 
@@ -132,7 +155,7 @@ impl Receiver {
         Ok(Receiver {
             config,
             tracks: Tracks::new(bank.band_reach()),
-            lock: Lock::new(rate, config.trust, history),
+            lock: Lock::new(config, history),
             tally: Tally::default(),
             // Twice what is needed, so that old samples are moved out of the way only now and then.
             history: Vec::with_capacity(2 * history),
@@ -264,6 +287,7 @@ impl Receiver {
             noise: burst.noise,
             window_noise: self.window_noise,
         };
+        let config = self.config;
         let (tally, remembered, oldest) = (&mut self.tally, &mut self.remembered, &mut self.oldest);
         self.lock.run(&stretch, |packet| {
             if remembered.iter().any(|other| same(other, packet)) {
@@ -276,7 +300,7 @@ impl Receiver {
                 remembered[*oldest] = *packet;
                 *oldest = (*oldest + 1) % REMEMBERED;
             }
-            tally.packets += 1;
+            tally.packets += u64::from(!config.is_lead(packet.signal.doubt));
             out(packet);
         });
     }

@@ -2,7 +2,7 @@
 
 use super::Stop;
 use crate::link::ert::Ert;
-use crate::meter::{Reading, Registry, Signal};
+use crate::meter::{Reading, Registry, Signal, Witness};
 use crate::source::{Info, Source};
 use anyhow::{Context, Result, bail};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -58,6 +58,7 @@ impl Radio {
         let config = Config {
             sample_rate_hz: info.sample_rate_hz,
             trust,
+            leads: true,
         };
         let link = Ert::new(info.format, config).with_context(|| info.name.clone())?;
         let (sender, heard) = bounded(QUEUE);
@@ -65,6 +66,7 @@ impl Radio {
             receiver: info.name.as_str().into(),
             info: info.clone(),
             registry,
+            witness: Witness::new(config),
             refused: 0,
             to: sender,
         };
@@ -87,6 +89,7 @@ struct Teller {
     receiver: Arc<str>,
     info: Info,
     registry: Arc<Registry>,
+    witness: Witness,
     refused: u64,
     to: Sender<Heard>,
 }
@@ -144,9 +147,18 @@ impl Teller {
             }
         };
         let info = &self.info;
+        let time = time_of(info, packet.start_sample);
+        if !self.witness.believes(packet, &message, time) {
+            tracing::debug!(
+                id = message.id(),
+                doubt = packet.signal.doubt,
+                "A frame was not believed."
+            );
+            return;
+        }
         let sample_bytes = info.format.sample_bytes() as u64;
         let reading = Reading {
-            time: time_of(info, packet.start_sample),
+            time,
             offset: packet.start_sample * sample_bytes,
             length: packet.len_samples * sample_bytes,
             receiver: self.receiver.clone(),

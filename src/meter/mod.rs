@@ -4,6 +4,8 @@ pub mod filter;
 pub mod heard;
 mod reading;
 mod registry;
+mod trust;
 
 pub use reading::{Reading, Signal};
 pub use registry::{Meter, Registry};
+pub use trust::Witness;
