@@ -56,6 +56,8 @@ pub(crate) struct Bank {
     now: Vec<f32>,
     before: Vec<f32>,
     sum: Vec<f32>,
+    /// `now`, while old blocks are looked at.
+    set_aside: Vec<f32>,
     /// Mean noise power of each bin; empty of meaning until the first block.
     floor: Vec<f32>,
     steps: Vec<f32>,
@@ -79,6 +81,7 @@ impl Bank {
             now: vec![0.0; len],
             before: vec![0.0; len],
             sum: vec![0.0; len + 1],
+            set_aside: vec![1.0; len],
             floor: vec![0.0; len],
             steps: vec![0.0; len / STEP],
             peaks: Vec::with_capacity(MAX_PEAKS),
@@ -109,6 +112,33 @@ impl Bank {
 
     /// Takes the next block (of [`Bank::block_len`] samples) and returns what stands out, strongest first.
     pub fn push(&mut self, block: &[Complex32]) -> &[Peak] {
+        self.transform(block);
+        if !self.started {
+            self.started = true;
+            first_floor(&self.now, &mut self.floor, &mut self.sum);
+        }
+        track_floor(&mut self.now, &mut self.floor);
+        self.find();
+        &self.peaks
+    }
+
+    /// Looks at old blocks once more; the floors stay as they are. Hands the peaks of each to `seen`.
+    pub fn look_again(&mut self, samples: &[Complex32], mut seen: impl FnMut(&[Peak])) {
+        std::mem::swap(&mut self.now, &mut self.set_aside);
+        self.now.fill(1.0);
+        for block in samples.chunks_exact(self.block_len()) {
+            self.transform(block);
+            for (power, floor) in self.now.iter_mut().zip(&self.floor) {
+                *power /= floor;
+            }
+            self.find();
+            seen(&self.peaks);
+        }
+        std::mem::swap(&mut self.now, &mut self.set_aside);
+    }
+
+    /// Power of each bin of `block`.
+    fn transform(&mut self, block: &[Complex32]) {
         self.spectrum.copy_from_slice(block);
         self.fft
             .process_with_scratch(&mut self.spectrum, &mut self.scratch);
@@ -116,11 +146,10 @@ impl Bank {
         for (power, bin) in self.now.iter_mut().zip(&self.spectrum) {
             *power = bin.norm_sqr();
         }
-        if !self.started {
-            self.started = true;
-            first_floor(&self.now, &mut self.floor, &mut self.sum);
-        }
-        track_floor(&mut self.now, &mut self.floor);
+    }
+
+    /// What stands out in this block and the one before.
+    fn find(&mut self) {
         for ((sum, now), before) in self.sum.iter_mut().zip(&self.now).zip(&self.before) {
             *sum = now + before;
         }
@@ -130,7 +159,6 @@ impl Bank {
         self.find_lines();
         self.find_bands();
         self.suppress_splatter();
-        &self.peaks
     }
 
     fn find_lines(&mut self) {

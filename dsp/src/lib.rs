@@ -19,6 +19,7 @@ mod frame;
 pub mod iq;
 mod lock;
 mod packet;
+mod peel;
 mod phase;
 mod protocol;
 mod receiver;

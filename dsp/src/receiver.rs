@@ -3,14 +3,22 @@
 use crate::bank::Bank;
 use crate::lock::{Lock, Stretch};
 use crate::packet::Packet;
+use crate::peel::{Keyed, Peeler};
 use crate::track::{Burst, Tracks};
-use crate::{Complex32, Protocol};
+use crate::{CHIP_RATE_HZ, Complex32, Protocol};
 use std::str::FromStr;
 
 /// Blocks of history: the longest burst, the reach before and after it, and slack.
 const HISTORY_BLOCKS: u64 = 52;
 /// The mean of the samples is the receiver's DC offset; it is followed with this weight per block.
 const DC_WEIGHT: f32 = 1.0 / 64.0;
+/// Above this SNR a packet is taken out of the samples and what it covered is looked at again: its keying
+/// reaches the noise 500 kHz away, and 60 kHz away it stands 18 dB above it.
+const STRONG_DB: f32 = 15.0;
+/// Blocks that a weak frame under a strong one may begin before it: the longest frame has 26.
+const UNDER_BLOCKS: u64 = 27;
+/// Strong packets waiting to be taken out; more in one block's time are left in.
+const MAX_STRONG: usize = 16;
 /// Packets remembered to drop a second sight of the same frame (an image, a sideband, a cut burst).
 const REMEMBERED: usize = 64;
 
@@ -127,6 +135,10 @@ pub struct Receiver {
     bank: Bank,
     tracks: Tracks,
     lock: Lock,
+    peeler: Peeler,
+    /// Carriers under a strong packet.
+    under: Tracks,
+    strong: Vec<Packet>,
     tally: Tally,
     /// Samples less their mean; the first is number `origin`.
     history: Vec<Complex32>,
@@ -155,6 +167,9 @@ impl Receiver {
         Ok(Receiver {
             config,
             tracks: Tracks::new(bank.band_reach()),
+            under: Tracks::new(bank.band_reach()),
+            peeler: Peeler::new(rate, history),
+            strong: Vec::with_capacity(MAX_STRONG),
             lock: Lock::new(config, history),
             tally: Tally::default(),
             // Twice what is needed, so that old samples are moved out of the way only now and then.
@@ -261,6 +276,14 @@ impl Receiver {
 
     fn lock_ended(&mut self, out: &mut impl FnMut(&Packet)) {
         self.window_noise = self.bank.noise();
+        self.lock_all(out);
+        while let Some(packet) = self.strong.pop() {
+            self.look_under(&packet);
+            self.lock_all(out);
+        }
+    }
+
+    fn lock_all(&mut self, out: &mut impl FnMut(&Packet)) {
         // The strongest first: what it explains need not be believed of the others.
         self.ended
             .sort_unstable_by(|a, b| b.strength.total_cmp(&a.strength));
@@ -270,6 +293,39 @@ impl Receiver {
             self.lock_one(&burst, out);
         }
         self.ended = ended;
+    }
+
+    /// Takes a strong packet out of the history and looks for what it hid: bursts that have ended join
+    /// `ended`, others the open tracks.
+    fn look_under(&mut self, packet: &Packet) {
+        let rate = self.config.sample_rate_hz;
+        let block = self.bank.block_len() as u64;
+        let first_block = packet.start_sample / block;
+        let from_block = first_block
+            .saturating_sub(UNDER_BLOCKS)
+            .max(self.origin.div_ceil(block));
+        let searched = (self.blocks * block - self.origin) as usize;
+        let from = ((from_block * block).saturating_sub(self.origin) as usize).min(searched);
+        let keyed_from = (first_block.saturating_sub(1).max(from_block) * block - self.origin) as usize;
+        let keyed_to = (packet.start_sample + packet.len_samples).saturating_sub(self.origin) as usize;
+        let keyed_to = (keyed_to + block as usize).min(searched);
+        if keyed_from >= keyed_to {
+            return;
+        }
+        let keyed = Keyed {
+            frequency: packet.signal.offset_hz / rate,
+            start: packet.start_sample as f64 - self.origin as f64 - keyed_from as f64,
+            chip: rate / CHIP_RATE_HZ * (1.0 + f64::from(packet.signal.clock_ppm) * 1e-6),
+            power: 10f32.powf(packet.signal.level_dbfs / 10.0),
+        };
+        self.peeler.peel(&mut self.history[keyed_from..keyed_to], keyed);
+        let (under, ended) = (&mut self.under, &mut self.ended);
+        let mut number = from_block;
+        self.bank.look_again(&self.history[from..searched], |peaks| {
+            under.push(number, peaks, |burst| ended.push(burst));
+            number += 1;
+        });
+        self.tracks.adopt(under);
     }
 
     fn lock_one(&mut self, burst: &Burst, out: &mut impl FnMut(&Packet)) {
@@ -289,6 +345,7 @@ impl Receiver {
         };
         let config = self.config;
         let (tally, remembered, oldest) = (&mut self.tally, &mut self.remembered, &mut self.oldest);
+        let strong = &mut self.strong;
         self.lock.run(&stretch, |packet| {
             if remembered.iter().any(|other| same(other, packet)) {
                 tally.duplicates += 1;
@@ -301,6 +358,10 @@ impl Receiver {
                 *oldest = (*oldest + 1) % REMEMBERED;
             }
             tally.packets += u64::from(!config.is_lead(packet.signal.doubt));
+            let is_strong = packet.signal.snr_db > STRONG_DB && !config.is_lead(packet.signal.doubt);
+            if is_strong && strong.len() < MAX_STRONG {
+                strong.push(*packet);
+            }
             out(packet);
         });
     }

@@ -87,16 +87,30 @@ impl Tracks {
         }
     }
 
-    fn take(&mut self, block: u64, peak: &Peak) {
-        let band_reach = self.band_reach;
-        let near = |track: &Track| {
-            let apart = (track.bin - peak.bin).abs();
-            match (track.burst.kind, peak.kind) {
-                (Kind::Line, Kind::Line) => apart < LINE_REACH,
-                _ => apart < band_reach,
+    /// Continues here what is still open in `other`, which has looked at the same blocks.
+    pub fn adopt(&mut self, other: &mut Tracks) {
+        for track in other.open.drain(..) {
+            match self.near(track.burst.kind, track.bin) {
+                Some(i) => self.open[i].burst.first = self.open[i].burst.first.min(track.burst.first),
+                None if self.open.len() < MAX_TRACKS => self.open.push(track),
+                None => {}
             }
-        };
-        match self.open.iter().position(near) {
+        }
+    }
+
+    /// The open track that a peak at `bin` belongs to.
+    fn near(&self, kind: Kind, bin: f32) -> Option<usize> {
+        self.open.iter().position(|track| {
+            let apart = (track.bin - bin).abs();
+            match (track.burst.kind, kind) {
+                (Kind::Line, Kind::Line) => apart < LINE_REACH,
+                _ => apart < self.band_reach,
+            }
+        })
+    }
+
+    fn take(&mut self, block: u64, peak: &Peak) {
+        match self.near(peak.kind, peak.bin) {
             Some(i) if self.open[i].burst.kind == peak.kind => self.open[i].extend(block, peak),
             // Energy around a known line is that line's; a line within a known band is followed beside it.
             Some(_) if peak.kind == Kind::Band => {}

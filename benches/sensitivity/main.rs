@@ -1,0 +1,303 @@
+//! How deep the receiver hears: `make sensitivity` prints these tables from the project's own modulator.
+//!
+//! ```text
+//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|noise] [packets=400] [minutes=10] [tsv=FILE]
+//! ```
+
+mod theory;
+mod trial;
+
+use metertap_dsp::synth::Keying;
+use metertap_dsp::{Protocol, Trust};
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use trial::{Channel, Outcome};
+
+/// Protocol, bits that must be right, SNR of the 50 % and of the 90 % target.
+const TARGETS: [(Protocol, f64, f64); 4] = [
+    (Protocol::Scm, -12.0, -11.0),
+    (Protocol::ScmPlus, -11.0, -10.0),
+    (Protocol::Idm, -9.5, -8.7),
+    (Protocol::R900, -11.0, -10.0),
+];
+
+fn main() {
+    let args: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    let value = |key: &str| {
+        args.iter()
+            .find_map(|arg| arg.strip_prefix(key)?.strip_prefix('='))
+    };
+    let packets = value("packets").map_or(400, |n| n.parse().expect("packets=NUMBER"));
+    let minutes: f64 = value("minutes").map_or(10.0, |n| n.parse().expect("minutes=NUMBER"));
+    let named: Vec<&String> = args.iter().filter(|arg| !arg.contains('=')).collect();
+    let wanted = |table: &str| named.iter().any(|name| *name == table);
+    let all = named.is_empty();
+    if all || wanted("reach") {
+        reach(packets, value("tsv"));
+    }
+    if all || wanted("channels") {
+        channels(packets);
+    }
+    if all || wanted("pairs") {
+        pairs(packets);
+    }
+    if all || wanted("wrong") {
+        wrong(packets * 15);
+    }
+    if wanted("noise") {
+        println!(
+            "noise, {minutes} minutes: {} packets heard",
+            trial::noise(60.0 * minutes)
+        );
+    }
+}
+
+/// Decode rate against SNR, and the 50 % and 90 % points.
+fn reach(packets: usize, tsv: Option<&str>) {
+    println!("Reach: all protocols on, carriers anywhere in ±1 MHz, {packets} packets a point\n");
+    println!("           50 % at (target)      90 % at (target)      wrong / heard");
+    let mut table = String::from("# protocol snr_db decoded coherent_3 coherent phase_unknown squaring\n");
+    for (protocol, half, most) in TARGETS {
+        let points: Vec<f64> = (0..=16).map(|i| half - 2.0 + f64::from(i) * 0.25).collect();
+        let curve = parallel(&points, |&snr| {
+            trial::alone(protocol, snr, packets, Channel::default(), Trust::Normal)
+        });
+        let mut sum = Outcome::default();
+        curve.iter().for_each(|&point| sum.add(point));
+        println!(
+            "{:8} {} ({half:5.1})     {} ({most:5.1})     {} / {}",
+            format!("{protocol:?}"),
+            crossing(&points, &curve, 0.5),
+            crossing(&points, &curve, 0.9),
+            sum.wrong,
+            sum.heard
+        );
+        let bits = match protocol {
+            Protocol::Scm => 96,
+            Protocol::ScmPlus => 128,
+            Protocol::Idm => 736,
+            Protocol::R900 => 0,
+        };
+        for (&snr, point) in points.iter().zip(&curve) {
+            let limit = |bit_error: f64, corrected| match bits {
+                0 => f64::NAN,
+                bits => theory::frames(bit_error, bits, corrected),
+            };
+            let coherent = theory::coherent(snr);
+            let _ = writeln!(
+                table,
+                "{protocol:?} {snr} {:.4} {:.4} {:.4} {:.4} {:.4}",
+                point.share(),
+                limit(coherent, 3),
+                limit(coherent, 0),
+                limit(theory::phase_unknown(snr), 0),
+                limit(theory::squaring(snr), 0),
+            );
+        }
+        table.push_str("\n\n");
+    }
+    if let Some(path) = tsv {
+        std::fs::write(path, table).unwrap_or_else(|e| panic!("{path}: {e}"));
+    }
+    println!();
+}
+
+/// What less friendly channels cost, in dB at the 50 % and 90 % points.
+fn channels(packets: usize) {
+    let real = Keying {
+        short_s: 3.5e-6,
+        edge_s: 2.5e-6,
+        drift_hz_per_s: 20e3,
+        wander_rad_per_sqrt_s: 0.0,
+    };
+    let wander = |rad| Keying {
+        wander_rad_per_sqrt_s: rad,
+        ..Keying::default()
+    };
+    let plain = Channel::default();
+    let list = [
+        ("plain", plain),
+        (
+            "clock ±200 ppm",
+            Channel {
+                clock_ppm: 200.0,
+                ..plain
+            },
+        ),
+        ("DC 5 LSB", Channel { dc_lsb: 5.0, ..plain }),
+        (
+            "1.0 MS/s",
+            Channel {
+                sample_rate_hz: 1.0e6,
+                ..plain
+            },
+        ),
+        (
+            "2.048 MS/s",
+            Channel {
+                sample_rate_hz: 2.048e6,
+                ..plain
+            },
+        ),
+        (
+            "3.2 MS/s",
+            Channel {
+                sample_rate_hz: 3.2e6,
+                ..plain
+            },
+        ),
+        (
+            "back to back",
+            Channel {
+                back_to_back: true,
+                ..plain
+            },
+        ),
+        (
+            "real keying",
+            Channel {
+                keying: real,
+                clock_ppm: 50.0,
+                ..plain
+            },
+        ),
+        (
+            "clock ±1000 ppm",
+            Channel {
+                clock_ppm: 1000.0,
+                ..plain
+            },
+        ),
+        (
+            "wander 10 rad/√s",
+            Channel {
+                keying: wander(10.0),
+                ..plain
+            },
+        ),
+        (
+            "wander 50 rad/√s",
+            Channel {
+                keying: wander(50.0),
+                ..plain
+            },
+        ),
+    ];
+    println!("Channels: dB lost against the plain one at 50 % / 90 % decoded\n");
+    print!("{:18}", "");
+    TARGETS
+        .iter()
+        .for_each(|(protocol, ..)| print!("{:>16}", format!("{protocol:?}")));
+    println!();
+    let mut of_plain = Vec::new();
+    for (name, channel) in list {
+        print!("{name:18}");
+        for (i, (protocol, half, _)) in TARGETS.into_iter().enumerate() {
+            let points: Vec<f64> = (0..=20).map(|i| half - 1.5 + f64::from(i) * 0.3).collect();
+            let curve = parallel(&points, |&snr| {
+                trial::alone(protocol, snr, packets / 2, channel, Trust::Normal)
+            });
+            let here = [0.5, 0.9].map(|share| interpolate(&points, &curve, share));
+            if of_plain.len() <= i {
+                of_plain.push(here);
+                print!("  {:6.2} /{:6.2}", here[0], here[1]);
+            } else {
+                print!(
+                    "  {:+6.2} /{:+6.2}",
+                    here[0] - of_plain[i][0],
+                    here[1] - of_plain[i][1]
+                );
+            }
+        }
+        println!();
+    }
+    println!();
+}
+
+fn pairs(packets: usize) {
+    println!("Collisions: two SCM that overlap in time, {packets} pairs; share of which both are decoded\n");
+    for (name, snr_db, weaker_db, apart_hz) in [
+        ("equal, 10 dB, 500 kHz apart", 10.0, 0.0, 500e3),
+        ("one 10 dB weaker, 500 kHz apart", 10.0, 10.0, 500e3),
+        ("one 30 dB weaker (-9 dB), 500 kHz apart", 21.0, 30.0, 500e3),
+        ("one 30 dB weaker (0 dB), 500 kHz apart", 30.0, 30.0, 500e3),
+        ("equal, 10 dB, 60 kHz apart", 10.0, 0.0, 60e3),
+    ] {
+        let halves = parallel(&[0.0, 1.0], |shift| {
+            trial::pairs(snr_db, weaker_db, apart_hz + shift, packets / 2)
+        });
+        let mut both = halves[0];
+        both.add(halves[1]);
+        println!("{name:42} {:6.1} %   wrong {}", 100.0 * both.share(), both.wrong);
+    }
+    println!();
+}
+
+/// Words published that were not sent, near the threshold, where they are likeliest.
+fn wrong(packets: usize) {
+    println!(
+        "Wrong words among packets near threshold (between the 50 % point - 0.5 dB and the 90 % point)\n"
+    );
+    for trust in [Trust::Strict, Trust::Normal, Trust::Eager] {
+        let mut sum = Outcome::default();
+        for (protocol, half, most) in TARGETS {
+            let points: Vec<f64> = (0..4)
+                .map(|i| half - 0.5 + f64::from(i) * (most - half + 0.5) / 3.0)
+                .collect();
+            parallel(&points, |&snr| {
+                trial::alone(protocol, snr, packets / 4, Channel::default(), trust)
+            })
+            .into_iter()
+            .for_each(|point| sum.add(point));
+        }
+        println!(
+            "{trust:?}: sent {}, heard {}, wrong {}",
+            sum.sent, sum.heard, sum.wrong
+        );
+    }
+    println!();
+}
+
+/// The SNR at which the curve crosses `share`.
+fn interpolate(points: &[f64], curve: &[Outcome], share: f64) -> f64 {
+    // Noise of the counts makes the curve uneven: the last crossing is the honest one.
+    let below = (0..curve.len()).rev().find(|&i| curve[i].share() < share);
+    match below {
+        Some(i) if i + 1 < curve.len() => {
+            let (a, b) = (curve[i].share(), curve[i + 1].share());
+            points[i] + (points[i + 1] - points[i]) * (share - a) / (b - a)
+        }
+        Some(_) => f64::INFINITY,
+        None => points[0],
+    }
+}
+
+fn crossing(points: &[f64], curve: &[Outcome], share: f64) -> String {
+    format!("{:6.2} dB", interpolate(points, curve, share))
+}
+
+/// Every item on one of the machine's cores, results in order.
+fn parallel<T: Sync, R: Send + Clone + Default>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(vec![R::default(); items.len()]);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(i) else {
+                        break;
+                    };
+                    let result = work(item);
+                    results.lock().expect("no worker panics")[i] = result;
+                }
+            });
+        }
+    });
+    results.into_inner().expect("no worker panics")
+}

@@ -1,0 +1,51 @@
+//! What can be decoded at best, in noise alone, with chips matched and time known (DESIGN.md's limits).
+//!
+//! With E = energy of an ON chip over noise density = SNR · window / chip rate, a Manchester bit is wrong with
+//! probability `Q(√E)` where the phase is known and `exp(-E/2) / 2` where it is not (Proakis, Digital
+//! Communications, orthogonal signalling). A frame of n such bits passes with at most k wrong ones with the
+//! binomial probability. Wide-band squaring adds all noise of the window to each chip: with N samples a chip
+//! the difference of two energies is Gaussian with mean `N s` and variance `2 N (1 + s)`, s = SNR.
+
+use crate::trial::WINDOW_HZ;
+use metertap_dsp::CHIP_RATE_HZ;
+
+const CHIP_SAMPLES: f64 = WINDOW_HZ / CHIP_RATE_HZ;
+
+/// Bit error rates at an SNR in dB.
+pub fn coherent(snr_db: f64) -> f64 {
+    q((power(snr_db) * CHIP_SAMPLES).sqrt())
+}
+
+pub fn phase_unknown(snr_db: f64) -> f64 {
+    (-power(snr_db) * CHIP_SAMPLES / 2.0).exp() / 2.0
+}
+
+pub fn squaring(snr_db: f64) -> f64 {
+    let s = power(snr_db);
+    q((CHIP_SAMPLES * s * s / (2.0 * (1.0 + s))).sqrt())
+}
+
+/// Share of frames of `bits` with at most `corrected` wrong ones.
+pub fn frames(bit_error: f64, bits: u32, corrected: u32) -> f64 {
+    (0..=corrected)
+        .map(|k| {
+            let ways = (0..k).fold(1.0, |ways, i| ways * f64::from(bits - i) / f64::from(i + 1));
+            ways * bit_error.powi(k as i32) * (1.0 - bit_error).powi((bits - k) as i32)
+        })
+        .sum()
+}
+
+fn power(db: f64) -> f64 {
+    10f64.powf(db / 10.0)
+}
+
+/// The tail of the normal distribution, by Craig's integral (1991): `1/π ∫ exp(-x² / 2 sin²θ) dθ` over 0..π/2.
+fn q(x: f64) -> f64 {
+    const STEPS: u32 = 200;
+    let step = std::f64::consts::FRAC_PI_2 / f64::from(STEPS);
+    let value = |i: u32| {
+        let sin = ((f64::from(i) + 0.5) * step).sin();
+        (-x * x / (2.0 * sin * sin)).exp()
+    };
+    (0..STEPS).map(value).sum::<f64>() * step / std::f64::consts::PI
+}

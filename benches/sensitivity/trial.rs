@@ -1,0 +1,204 @@
+//! One point of a curve: so many packets sent over such a channel, so many heard.
+
+use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
+use metertap_dsp::{CHIP_RATE_HZ, Complex32, Config, Packet, Protocol, Receiver, Trust, iq};
+
+/// The rate at which SNR is counted: noise in a window of this width.
+pub const WINDOW_HZ: f64 = 2_359_296.0;
+/// Carriers lie within this share of the window, ±1 MHz of 2.359 MHz.
+const SPREAD: f64 = 0.424;
+/// Frames a recording.
+const BATCH: usize = 20;
+
+/// What lies between a meter and the receiver.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Channel {
+    /// Other than [`WINDOW_HZ`]; 0 = that.
+    pub sample_rate_hz: f64,
+    /// Chip clocks are uniformly off by up to this.
+    pub clock_ppm: f64,
+    pub dc_lsb: f32,
+    pub keying: Keying,
+    /// Every frame begins where the one before ends.
+    pub back_to_back: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcome {
+    pub sent: usize,
+    pub heard: usize,
+    /// Published with bytes that were not sent.
+    pub wrong: usize,
+}
+
+impl Outcome {
+    pub fn share(&self) -> f64 {
+        self.heard as f64 / self.sent.max(1) as f64
+    }
+
+    pub fn add(&mut self, other: Outcome) {
+        self.sent += other.sent;
+        self.heard += other.heard;
+        self.wrong += other.wrong;
+    }
+}
+
+/// A frame to send: when, where and how strong against the noise of the window.
+pub struct Sent {
+    pub protocol: Protocol,
+    pub frame: Vec<u8>,
+    pub start_s: f64,
+    pub offset_hz: f64,
+    pub snr_db: f64,
+}
+
+/// `packets` frames of `protocol` at `snr_db`, one after another on random carriers.
+pub fn alone(protocol: Protocol, snr_db: f64, packets: usize, channel: Channel, trust: Trust) -> Outcome {
+    let mut random = Random::new((snr_db * 16.0) as i64 as u64 ^ protocol as u64);
+    let mut outcome = Outcome::default();
+    let rate = rate_of(channel);
+    for _ in 0..packets.div_ceil(BATCH) {
+        let mut at = 0.02;
+        let sent: Vec<Sent> = (0..BATCH)
+            .map(|_| {
+                let start_s = at;
+                at += length_s(protocol);
+                if !channel.back_to_back {
+                    at += random.uniform(0.012, 0.016);
+                }
+                Sent {
+                    protocol,
+                    frame: random_frame(protocol, &mut random),
+                    start_s,
+                    offset_hz: random.uniform(-SPREAD, SPREAD) * rate,
+                    snr_db,
+                }
+            })
+            .collect();
+        outcome.add(run(&sent, channel, trust, &mut random));
+    }
+    outcome
+}
+
+/// Pairs of SCM at `snr_db` and `weaker_db` below, `apart_hz` apart, overlapping in time. A pair counts as
+/// heard if both are.
+pub fn pairs(snr_db: f64, weaker_db: f64, apart_hz: f64, packets: usize) -> Outcome {
+    let mut random = Random::new((weaker_db + apart_hz) as u64);
+    let mut outcome = Outcome::default();
+    for _ in 0..packets {
+        let length = length_s(Protocol::Scm);
+        let room = (SPREAD * WINDOW_HZ * 2.0 - apart_hz) / 2.0;
+        let centre = random.uniform(-room, room);
+        let sent = [-0.5, 0.5].map(|side| Sent {
+            protocol: Protocol::Scm,
+            frame: random_frame(Protocol::Scm, &mut random),
+            start_s: 0.02 + random.uniform(0.0, 0.95) * length,
+            offset_hz: centre + side * apart_hz,
+            snr_db: if side < 0.0 { snr_db } else { snr_db - weaker_db },
+        });
+        let both = run(&sent, Channel::default(), Trust::Normal, &mut random);
+        outcome.add(Outcome {
+            sent: 1,
+            heard: usize::from(both.heard == 2),
+            wrong: both.wrong,
+        });
+    }
+    outcome
+}
+
+/// Packets heard in `seconds` of noise.
+pub fn noise(seconds: f64) -> usize {
+    let mut random = Random::new(99);
+    let mut receiver = receiver(WINDOW_HZ, Trust::Normal);
+    let mut bytes = Vec::new();
+    let mut samples = Vec::new();
+    let mut heard = 0;
+    for _ in 0..seconds.ceil() as usize {
+        samples.clear();
+        samples.extend((0..WINDOW_HZ as usize).map(|_| random.gaussian() * 0.08));
+        quantise(&mut samples, &mut bytes);
+        receiver.push(&samples, |_| heard += 1);
+    }
+    receiver.flush(|_| heard += 1);
+    heard
+}
+
+fn length_s(protocol: Protocol) -> f64 {
+    protocol.chips() as f64 / CHIP_RATE_HZ
+}
+
+fn rate_of(channel: Channel) -> f64 {
+    if channel.sample_rate_hz > 0.0 {
+        channel.sample_rate_hz
+    } else {
+        WINDOW_HZ
+    }
+}
+
+fn receiver(sample_rate_hz: f64, trust: Trust) -> Receiver {
+    let config = Config {
+        sample_rate_hz,
+        trust,
+        leads: false,
+    };
+    Receiver::new(config).expect("a rate that works")
+}
+
+/// Renders, quantises to 8 bits, receives.
+fn run(sent: &[Sent], channel: Channel, trust: Trust, random: &mut Random) -> Outcome {
+    let rate = rate_of(channel);
+    let transmissions: Vec<Transmission> = sent
+        .iter()
+        .map(|sent| Transmission {
+            chips: chips(sent.protocol, &sent.frame, 0),
+            start_s: sent.start_s,
+            offset_hz: sent.offset_hz,
+            phase_rad: random.uniform(0.0, std::f64::consts::TAU),
+            snr_db: sent.snr_db + 10.0 * (WINDOW_HZ / rate).log10(),
+            clock_ppm: random.uniform(-channel.clock_ppm, channel.clock_ppm),
+            keying: channel.keying,
+        })
+        .collect();
+    let end_s = transmissions.iter().map(Transmission::end_s).fold(0.0, f64::max);
+    let scene = Scene {
+        sample_rate_hz: rate,
+        samples: ((end_s + 0.02) * rate) as usize,
+        noise: 1.0,
+        transmissions,
+    };
+    let mut samples = scene.render(random);
+    // Noise of 7 LSB, or less where the strongest needs the room.
+    let strongest_db = sent.iter().map(|sent| sent.snr_db).fold(0.0, f64::max);
+    let scale = (0.7 / 10f64.powf(strongest_db / 20.0)).min(0.08) as f32;
+    let dc = Complex32::new(channel.dc_lsb, channel.dc_lsb) / 127.5;
+    samples
+        .iter_mut()
+        .for_each(|sample| *sample = *sample * scale + dc);
+    quantise(&mut samples, &mut Vec::new());
+
+    let mut receiver = receiver(rate, trust);
+    let mut packets: Vec<Packet> = Vec::new();
+    receiver.push(&samples, |packet| packets.push(*packet));
+    receiver.flush(|packet| packets.push(*packet));
+    let is_sent =
+        |packet: &Packet, sent: &Sent| packet.protocol == sent.protocol && packet.bytes() == sent.frame;
+    Outcome {
+        sent: sent.len(),
+        heard: sent
+            .iter()
+            .filter(|sent| packets.iter().any(|packet| is_sent(packet, sent)))
+            .count(),
+        wrong: packets
+            .iter()
+            .filter(|packet| !sent.iter().any(|sent| is_sent(packet, sent)))
+            .count(),
+    }
+}
+
+fn quantise(samples: &mut Vec<Complex32>, bytes: &mut Vec<u8>) {
+    bytes.clear();
+    iq::Format::Cu8.encode(samples, bytes);
+    samples.clear();
+    iq::Format::Cu8.decode(bytes, samples);
+}
