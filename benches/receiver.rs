@@ -1,23 +1,19 @@
-//! Samples per second of the receiver and of its stages, on a quiet and on a busy band.
-//!
-//! `search` is the receiver on noise, where next to nothing is locked on; `street` has a meter every 20 ms,
-//! and what it takes beyond `search` is the lock.
+//! Samples per second of the receiver and of its two stages, on quiet and on busy bands.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use metertap_dsp::stages::{Locker, Search};
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
 use metertap_dsp::{Complex32, Config, Protocol, Receiver, Trust, iq};
 use std::hint::black_box;
 
 const RATE_HZ: f64 = 2_359_296.0;
 
-fn receiver() -> Receiver {
-    let config = Config {
-        sample_rate_hz: RATE_HZ,
-        trust: Trust::Normal,
-        leads: false,
-    };
-    Receiver::new(config).expect("a rate that works")
-}
+const CONFIG: Config = Config {
+    sample_rate_hz: RATE_HZ,
+    trust: Trust::Normal,
+    leads: false,
+};
+const NOISE: f32 = 0.08;
 
 /// Half a second with a frame of `protocols` in turn every 20 ms (IDM: 60 ms).
 fn band(protocols: &[Protocol], snr_db: f64) -> Vec<Complex32> {
@@ -48,7 +44,7 @@ fn band(protocols: &[Protocol], snr_db: f64) -> Vec<Complex32> {
         transmissions,
     };
     let mut samples = scene.render(&mut random);
-    samples.iter_mut().for_each(|sample| *sample *= 0.08);
+    samples.iter_mut().for_each(|sample| *sample *= NOISE);
     samples
 }
 
@@ -66,14 +62,17 @@ fn stages(criterion: &mut Criterion) {
             iq::Format::Cu8.decode(black_box(&bytes), &mut samples);
         });
     });
+    let mut search = Search::new(RATE_HZ);
+    group.bench_function("search", |bench| bench.iter(|| search.push(black_box(&quiet))));
+
     for (name, samples) in [
-        ("search (quiet band)", quiet),
+        ("quiet band", quiet),
         ("street, all types, +6 dB", band(&Protocol::ALL, 6.0)),
+        ("street, all types, +20 dB", band(&Protocol::ALL, 20.0)),
         ("street, all types, -10 dB", band(&Protocol::ALL, -10.0)),
-        ("street, SCM, 0 dB", band(&[Protocol::Scm], 0.0)),
     ] {
-        let mut receiver = receiver();
-        group.bench_function(name, |bench| {
+        let mut receiver = Receiver::new(CONFIG).expect("a rate that works");
+        group.bench_function(format!("whole receiver, {name}"), |bench| {
             bench.iter(|| {
                 receiver.push(black_box(&samples), |packet| {
                     black_box(packet);
@@ -84,5 +83,39 @@ fn stages(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, stages);
+/// One burst with one frame in it: the lock alone.
+fn lock(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("lock");
+    for protocol in Protocol::ALL {
+        for snr_db in [0.0, -9.0] {
+            let mut random = Random::new(2);
+            let frame = random_frame(protocol, &mut random);
+            let transmission = Transmission {
+                chips: chips(protocol, &frame, 0),
+                start_s: 0.002,
+                offset_hz: 123e3,
+                phase_rad: 0.0,
+                snr_db,
+                clock_ppm: 20.0,
+                keying: Keying::default(),
+            };
+            let scene = Scene {
+                sample_rate_hz: RATE_HZ,
+                samples: ((transmission.end_s() + 0.003) * RATE_HZ) as usize,
+                noise: 1.0,
+                transmissions: vec![transmission],
+            };
+            let mut samples = scene.render(&mut random);
+            samples.iter_mut().for_each(|sample| *sample *= NOISE);
+            let mut locker = Locker::new(CONFIG, samples.len());
+            group.throughput(Throughput::Elements(samples.len() as u64));
+            group.bench_function(format!("{protocol:?}, {snr_db} dB"), |bench| {
+                bench.iter(|| locker.run(black_box(&samples), 123e3, NOISE * NOISE));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, stages, lock);
 criterion_main!(benches);

@@ -1,7 +1,7 @@
 //! How deep the receiver hears: `make sensitivity` prints these tables from the project's own modulator.
 //!
 //! ```text
-//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|noise] [packets=400] [minutes=10] [tsv=FILE]
+//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|noise] [packets=250] [minutes=10] [tsv=FILE]
 //! ```
 
 mod theory;
@@ -31,7 +31,7 @@ fn main() {
         args.iter()
             .find_map(|arg| arg.strip_prefix(key)?.strip_prefix('='))
     };
-    let packets = value("packets").map_or(400, |n| n.parse().expect("packets=NUMBER"));
+    let packets = value("packets").map_or(250, |n| n.parse().expect("packets=NUMBER"));
     let minutes: f64 = value("minutes").map_or(10.0, |n| n.parse().expect("minutes=NUMBER"));
     let named: Vec<&String> = args.iter().filter(|arg| !arg.contains('=')).collect();
     let wanted = |table: &str| named.iter().any(|name| *name == table);
@@ -46,7 +46,7 @@ fn main() {
         pairs(packets);
     }
     if all || wanted("wrong") {
-        wrong(packets * 15);
+        wrong(packets * 24);
     }
     if wanted("noise") {
         println!(
@@ -197,9 +197,9 @@ fn channels(packets: usize) {
     for (name, channel) in list {
         print!("{name:18}");
         for (i, (protocol, half, _)) in TARGETS.into_iter().enumerate() {
-            let points: Vec<f64> = (0..=20).map(|i| half - 1.5 + f64::from(i) * 0.3).collect();
+            let points: Vec<f64> = (0..=13).map(|i| half - 2.1 + f64::from(i) * 0.5).collect();
             let curve = parallel(&points, |&snr| {
-                trial::alone(protocol, snr, packets / 2, channel, Trust::Normal)
+                trial::alone(protocol, snr, packets / 3, channel, Trust::Normal)
             });
             let here = [0.5, 0.9].map(|share| interpolate(&points, &curve, share));
             if of_plain.len() <= i {
@@ -242,7 +242,11 @@ fn wrong(packets: usize) {
     println!(
         "Wrong words among packets near threshold (between the 50 % point - 0.5 dB and the 90 % point)\n"
     );
-    for trust in [Trust::Strict, Trust::Normal, Trust::Eager] {
+    for (trust, packets) in [
+        (Trust::Strict, packets / 4),
+        (Trust::Normal, packets),
+        (Trust::Eager, packets / 4),
+    ] {
         let mut sum = Outcome::default();
         for (protocol, half, most) in TARGETS {
             let points: Vec<f64> = (0..4)

@@ -104,7 +104,8 @@ impl Baseband {
     }
 }
 
-fn phasor(turns: f64) -> Complex32 {
+/// e^(2πi · turns).
+pub(crate) fn phasor(turns: f64) -> Complex32 {
     let (sin, cos) = (TAU * turns.fract()).sin_cos();
     Complex32::new(cos as f32, sin as f32)
 }

@@ -10,16 +10,19 @@ const BCH: Code = Code {
     distance: 5,
     even: false,
 };
-/// CRC-16 with the generator 0x11021 = (x + 1)(…): code words have even weight, at least 4 at these lengths,
-/// and there are twice as many of those.
-const CRC: Code = Code {
-    bits: 15.0,
+/// CRC-16 with the generator 0x11021 = (x + 1)(…): code words have even weight, at least 4 at these lengths.
+/// Over the 112 bits of an SCM+ there are 390 of weight 4, a share of 2^-14 of all such words (a test counts).
+const SCM_PLUS: Code = Code {
+    bits: 14.0,
     distance: 4,
     even: true,
 };
-/// The same over an IDM frame, whose serial number has a CRC of its own besides: of the words that differ in
-/// four of 680 bits a third meet that one too.
-const IDM: Code = Code { bits: 15.6, ..CRC };
+/// Over the 704 bits of an IDM frame it is a share of 2^-15. The serial number has a CRC of its own besides:
+/// of the words that differ in four of 680 bits a third meet that one too.
+const IDM: Code = Code {
+    bits: 15.6,
+    ..SCM_PLUS
+};
 /// R900's code over symbols.
 const REED_SOLOMON: Code = Code {
     bits: 25.0,
@@ -97,7 +100,7 @@ impl Framer {
                 known_bits: 24,
                 columns: &self.scm_plus,
                 syndrome: |frame| crc::GENIBUS.syndrome(&frame[2..16]).into(),
-                code: CRC,
+                code: SCM_PLUS,
             },
             Protocol::Idm => Layout {
                 known: &[0x55, 0x55, 0x16, 0xA3, 0x1C, 0x5C, 0xC6],
@@ -292,4 +295,33 @@ fn r900_symbol(index: usize, chips: &[f32], flips: &mut Vec<Flip>) -> u8 {
         syndrome: rs::column(index, best ^ symbol),
     }));
     best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// log2 of how many words of weight 4 there are for each code word among them.
+    fn bits_at_weight_4(code: &crc::Crc16, len: usize) -> f64 {
+        let mut pairs = HashMap::<u16, f64>::new();
+        for i in 0..len {
+            for j in 0..i {
+                *pairs.entry(code.column(i) ^ code.column(j)).or_default() += 1.0;
+            }
+        }
+        // Every code word of weight 4 is two pairs in three ways.
+        let code_words: f64 = pairs.values().map(|n| n * (n - 1.0) / 2.0).sum::<f64>() / 3.0;
+        let len = len as f64;
+        (len * (len - 1.0) * (len - 2.0) * (len - 3.0) / 24.0 / code_words).log2()
+    }
+
+    #[test]
+    fn the_shares_of_words_that_pass_by_chance_are_those_of_the_codes() {
+        let scm_plus = bits_at_weight_4(&crc::GENIBUS, 112);
+        assert!((scm_plus - SCM_PLUS.bits).abs() < 0.1, "{scm_plus}");
+        let idm = bits_at_weight_4(&crc::GENIBUS, 704);
+        assert!((idm - 15.0).abs() < 0.1, "{idm}");
+        assert_eq!(bits_at_weight_4(&crc::SCM, 80), f64::INFINITY, "distance 5");
+    }
 }

@@ -23,6 +23,9 @@ mod peel;
 mod phase;
 mod protocol;
 mod receiver;
+#[cfg(feature = "synth")]
+#[doc(hidden)]
+pub mod stages;
 mod sync;
 #[cfg(feature = "synth")]
 pub mod synth;

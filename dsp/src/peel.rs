@@ -6,8 +6,8 @@
 //! the edges is measured, tone times shape is subtracted, and the few samples of an edge, where the shape is
 //! least certain, are blanked.
 
+use crate::baseband::phasor;
 use crate::{CHIP_RATE_HZ, Complex32};
-use std::f64::consts::TAU;
 
 /// What the shape of an edge may reach before and after the boundary of its chips.
 const EDGE_S: f64 = 5e-6;
@@ -64,9 +64,17 @@ impl Peeler {
         for i in 0..count {
             let (from, to) = (boundary(i), boundary(i + 1).min(samples.len()));
             let here = self.chips[i];
+            if from >= to {
+                break;
+            }
+            let mut carrier = Oscillator::new(keyed.frequency, from);
             let near = |i: Option<usize>| i.and_then(|i| self.chips.get(i)).copied().unwrap_or_default();
             let (last, next) = (near(i.checked_sub(1)), near(Some(i + 1)));
+            if !is_on(last) && !is_on(here) && !is_on(next) {
+                continue;
+            }
             for (n, sample) in samples[from..to].iter_mut().enumerate() {
+                let carrier = carrier.next();
                 let (since, until) = (n, to - from - n);
                 let (tone, shape) = if since < self.reach && is_on(last) != is_on(here) {
                     self.edge(last, here, since as isize)
@@ -78,7 +86,7 @@ impl Peeler {
                 if shape > FLAT && shape < 1.0 - FLAT {
                     *sample = Complex32::default();
                 } else if shape > FLAT {
-                    *sample -= tone * phasor(keyed.frequency, from + n);
+                    *sample -= tone * carrier;
                 }
             }
         }
@@ -107,11 +115,8 @@ impl Peeler {
             let (from, to) = (boundary(i) + self.reach, boundary(i + 1).min(samples.len()));
             let to = to.saturating_sub(self.reach).max(from);
             let middle = samples.get(from..to).unwrap_or_default();
-            let sum: Complex32 = middle
-                .iter()
-                .zip(from..)
-                .map(|(sample, n)| sample * phasor(keyed.frequency, n).conj())
-                .sum();
+            let mut carrier = Oscillator::new(keyed.frequency, from);
+            let sum: Complex32 = middle.iter().map(|sample| sample * carrier.next().conj()).sum();
             let tone = sum / middle.len().max(1) as f32;
             let on = tone.norm_sqr() > keyed.power / 4.0;
             self.chips.push(if on { tone } else { Complex32::default() });
@@ -143,8 +148,9 @@ impl Peeler {
             };
             let from = boundary(i) - self.reach;
             let unit = tone.conj() / tone.norm_sqr();
-            for ((shape, sample), n) in shape.iter_mut().zip(&samples[from..]).zip(from..) {
-                *shape += (sample * unit * phasor(keyed.frequency, n).conj()).re;
+            let mut carrier = Oscillator::new(keyed.frequency, from);
+            for (shape, sample) in shape.iter_mut().zip(&samples[from..]) {
+                *shape += (sample * unit * carrier.next().conj()).re;
             }
         }
         self.rise
@@ -160,9 +166,25 @@ fn is_on(tone: Complex32) -> bool {
     tone != Complex32::default()
 }
 
-fn phasor(frequency: f64, sample: usize) -> Complex32 {
-    let (sin, cos) = (TAU * (frequency * sample as f64).fract()).sin_cos();
-    Complex32::new(cos as f32, sin as f32)
+/// A carrier over a few dozen samples, for which `f32` is exact enough.
+struct Oscillator {
+    value: Complex32,
+    step: Complex32,
+}
+
+impl Oscillator {
+    fn new(frequency: f64, sample: usize) -> Self {
+        Oscillator {
+            value: phasor(frequency * sample as f64),
+            step: phasor(frequency),
+        }
+    }
+
+    fn next(&mut self) -> Complex32 {
+        let value = self.value;
+        self.value *= self.step;
+        value
+    }
 }
 
 #[cfg(test)]
@@ -179,7 +201,7 @@ mod tests {
             let sum: Complex32 = chip
                 .iter()
                 .enumerate()
-                .map(|(n, x)| x * phasor(-apart_hz / RATE_HZ, i * 72 + n))
+                .map(|(n, x)| x * phasor(-apart_hz / RATE_HZ * (i * 72 + n) as f64))
                 .sum();
             sum.norm_sqr() / 72.0
         });

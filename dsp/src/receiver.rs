@@ -17,6 +17,8 @@ const DC_WEIGHT: f32 = 1.0 / 64.0;
 const STRONG_DB: f32 = 15.0;
 /// Blocks that a weak frame under a strong one may begin before it: the longest frame has 26.
 const UNDER_BLOCKS: u64 = 27;
+/// Bursts that may end at once; more are lost.
+const MAX_ENDED: usize = 256;
 /// Strong packets waiting to be taken out; more in one block's time are left in.
 const MAX_STRONG: usize = 16;
 /// Packets remembered to drop a second sight of the same frame (an image, a sideband, a cut burst).
@@ -125,6 +127,8 @@ pub struct Tally {
     pub doubtful: u64,
     /// Frames seen a second time at the same moment.
     pub duplicates: u64,
+    /// Strong packets taken out to look under them.
+    pub peeled: u64,
     /// Packets handed out, leads not counted.
     pub packets: u64,
 }
@@ -178,7 +182,7 @@ impl Receiver {
             blocks: 0,
             dc: None,
             window_noise: 1e-12,
-            ended: Vec::with_capacity(128),
+            ended: Vec::with_capacity(MAX_ENDED),
             remembered: Vec::with_capacity(REMEMBERED),
             oldest: 0,
             bank,
@@ -222,7 +226,7 @@ impl Receiver {
             }
         }
         let ended = &mut self.ended;
-        self.tracks.flush(|burst| ended.push(burst));
+        self.tracks.flush(|burst| keep(ended, burst));
         self.lock_ended(&mut out);
     }
 
@@ -267,7 +271,7 @@ impl Receiver {
         }
         let peaks = self.bank.push(block);
         let ended = &mut self.ended;
-        self.tracks.push(self.blocks, peaks, |burst| ended.push(burst));
+        self.tracks.push(self.blocks, peaks, |burst| keep(ended, burst));
         self.blocks += 1;
         if !self.ended.is_empty() {
             self.lock_ended(out);
@@ -278,6 +282,7 @@ impl Receiver {
         self.window_noise = self.bank.noise();
         self.lock_all(out);
         while let Some(packet) = self.strong.pop() {
+            self.tally.peeled += 1;
             self.look_under(&packet);
             self.lock_all(out);
         }
@@ -322,7 +327,7 @@ impl Receiver {
         let (under, ended) = (&mut self.under, &mut self.ended);
         let mut number = from_block;
         self.bank.look_again(&self.history[from..searched], |peaks| {
-            under.push(number, peaks, |burst| ended.push(burst));
+            under.push(number, peaks, |burst| keep(ended, burst));
             number += 1;
         });
         self.tracks.adopt(under);
@@ -369,6 +374,12 @@ impl Receiver {
     /// What the receiver was made with.
     pub fn config(&self) -> Config {
         self.config
+    }
+}
+
+fn keep(ended: &mut Vec<Burst>, burst: Burst) {
+    if ended.len() < MAX_ENDED {
+        ended.push(burst);
     }
 }
 

@@ -200,3 +200,23 @@ fn given_a_transmitter_whose_phase_wanders_then_energies_still_find_it() {
     assert_eq!(heard.len(), 1);
     assert_eq!(heard[0].bytes(), &frame[..]);
 }
+
+#[test]
+fn given_a_meter_30_db_below_its_neighbour_then_both_are_heard() {
+    let mut random = Random::new(7);
+    let frames = [0, 1].map(|_| random_frame(Protocol::Scm, &mut random));
+    // The weak one begins before, within and after the strong one.
+    for lag_s in [-0.004, 0.001, 0.004] {
+        let sent = vec![
+            transmission(Protocol::Scm, &frames[0], 0.012, -250e3, 22.0),
+            transmission(Protocol::Scm, &frames[1], 0.012 + lag_s, 250e3, -8.0),
+        ];
+        let samples = quantised(&scene(2_359_296.0, 0.04, sent), &mut random);
+        let heard = listen(2_359_296.0, &samples);
+        let mut bytes: Vec<_> = heard.iter().map(|packet| packet.bytes().to_vec()).collect();
+        bytes.sort();
+        let mut sent = frames.to_vec();
+        sent.sort();
+        assert_eq!(bytes, sent, "{lag_s} s");
+    }
+}
