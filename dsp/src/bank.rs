@@ -73,6 +73,7 @@ impl Bank {
     pub fn new(sample_rate_hz: f64) -> Self {
         let len = block_len(sample_rate_hz);
         let bin_hz = sample_rate_hz / len as f64;
+        let band_steps = (CHIP_RATE_HZ / bin_hz / STEP as f64).round().max(1.0) as usize;
         let fft = FftPlanner::new().plan_fft_forward(len);
         Bank {
             scratch: vec![Complex32::default(); fft.get_inplace_scratch_len()],
@@ -83,10 +84,10 @@ impl Bank {
             sum: vec![0.0; len + 1],
             set_aside: vec![1.0; len],
             floor: vec![0.0; len],
-            steps: vec![0.0; len / STEP],
+            steps: vec![0.0; len / STEP + band_steps],
             peaks: Vec::with_capacity(MAX_PEAKS),
             started: false,
-            band_steps: (CHIP_RATE_HZ / bin_hz / STEP as f64).round().max(1.0) as usize,
+            band_steps,
             sideband_bins: (CHIP_RATE_HZ / 2.0 / bin_hz) as f32,
         }
     }
@@ -165,11 +166,7 @@ impl Bank {
         const CHUNK: usize = 32;
         let len = self.block_len();
         for start in (0..len).step_by(CHUNK) {
-            let pairs = &self.sum[start..=start + CHUNK];
-            let top = pairs
-                .windows(2)
-                .fold(0.0f32, |top, pair| top.max(pair[0] + pair[1]));
-            if top < LINE_THRESHOLD {
+            if !any_line(&self.sum[start..=start + CHUNK]) {
                 continue;
             }
             for k in start..start + CHUNK {
@@ -196,22 +193,21 @@ impl Bank {
 
     fn find_bands(&mut self) {
         let len = self.block_len();
+        let (n, wide) = (len / STEP, self.band_steps);
         for (step, bins) in self.steps.iter_mut().zip(self.sum.chunks_exact(STEP)) {
             *step = bins.iter().sum();
         }
-        let (n, wide) = (self.steps.len(), self.band_steps);
+        // The band goes round: its first steps stand once more at the end.
+        self.steps.copy_within(..wide, n);
         let mean = (2 * wide * STEP) as f32;
-        let excess =
-            |steps: &[f32], i: usize| -> f32 { (0..wide).map(|j| steps[(i + j) % n]).sum::<f32>() - mean };
-        let threshold = BAND_THRESHOLD * mean.sqrt();
+        let threshold = mean + BAND_THRESHOLD * mean.sqrt();
+        let band = |i: usize| self.steps[i..i + wide].iter().sum::<f32>();
         for i in 0..n {
-            let here = excess(&self.steps, i);
-            if here < threshold
-                || here < excess(&self.steps, (i + n - 1) % n)
-                || here <= excess(&self.steps, (i + 1) % n)
-            {
+            let here = band(i);
+            if here < threshold || here < band((i + n - 1) % n) || here <= band((i + 1) % n) {
                 continue;
             }
+            let here = here - mean;
             // The centre of gravity of what exceeds the floor.
             let (mut weight, mut moment) = (0.0, 0.0);
             for k in 0..wide * STEP {
@@ -258,6 +254,14 @@ impl Bank {
         }
         self.peaks.truncate(kept);
     }
+}
+
+/// Whether two neighbours anywhere in `bins` make a line.
+fn any_line(bins: &[f32]) -> bool {
+    // Branchless, so that the compiler makes vectors of it.
+    bins.iter()
+        .zip(&bins[1..])
+        .fold(false, |any, (a, b)| any | (a + b >= LINE_THRESHOLD))
 }
 
 /// Samples in a block: the power of two nearest to 1.75 ms, so that every frame (5.9 ms and more) fills at

@@ -128,7 +128,7 @@ impl Framer {
             REED_SOLOMON,
             evidence.no_frame(),
             max_flips,
-            &mut self.flips,
+            &self.flips,
         )?;
         for flip in found.flips() {
             symbols[usize::from(flip.group)] ^= flip.change;

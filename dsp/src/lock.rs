@@ -9,6 +9,9 @@ use crate::receiver::Config;
 use crate::sync::{Candidate, Sync};
 use crate::{CHIP_RATE_HZ, Complex32, Protocol};
 
+/// Frames that follow one another may seem to overlap by this much.
+const OVERLAP_CHIPS: f64 = 8.0;
+
 /// A stretch of samples and the carrier to look at.
 pub(crate) struct Stretch<'a> {
     pub samples: &'a [Complex32],
@@ -65,9 +68,14 @@ impl Lock {
         self.done.clear();
         for i in 0..self.candidates.len() {
             let candidate = self.candidates[i];
-            // Data inside a frame that passed may look like a preamble.
-            let inside = |&(from, to): &(f64, f64)| candidate.start > from && candidate.start < to;
-            if self.done.iter().any(inside) {
+            // A carrier has room for one frame at a time: what overlaps one that passed is none.
+            let chips = candidate.protocol.chips() as f64;
+            let end = candidate.start + (chips - OVERLAP_CHIPS) * self.baseband.chip();
+            if self
+                .done
+                .iter()
+                .any(|done| candidate.start < done.1 && end > done.0)
+            {
                 continue;
             }
             self.preambles += 1;
@@ -77,9 +85,8 @@ impl Lock {
             if self.config.is_lead(frame.doubt) {
                 self.doubtful += 1;
             } else {
-                let end = timing.start + candidate.protocol.chips() as f64 * timing.chip;
-                self.done
-                    .push((timing.start - timing.chip, end - 4.0 * timing.chip));
+                let end = timing.start + (chips - OVERLAP_CHIPS) * timing.chip;
+                self.done.push((timing.start, end));
             }
             if frame.doubt > self.config.max_doubt() {
                 continue;

@@ -63,7 +63,11 @@ impl Sync {
 
     fn search_one(&mut self, protocol: Protocol, chip: f64) {
         let preamble = protocol.preamble();
-        let offset = |bit: usize| (2.0 * chip * bit as f64).round() as usize;
+        let mut offsets = [0; 32];
+        for (bit, offset) in offsets.iter_mut().enumerate() {
+            *offset = (2.0 * chip * bit as f64).round() as usize;
+        }
+        let offset = |bit: usize| offsets[bit];
         let reach = offset(preamble.len - 1);
         let Some(places) = self.difference.len().checked_sub(reach) else {
             return;

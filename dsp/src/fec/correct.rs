@@ -37,7 +37,7 @@ const PAIRS_AMONG: usize = 64;
 const TRIPLES_AMONG: usize = 28;
 
 /// One way to decide otherwise.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Flip {
     /// Which decision: two flips of one group exclude each other.
     pub group: u16,
@@ -85,14 +85,13 @@ const HOPELESS: f32 = -16.0;
 /// Finds the likeliest pattern of at most `max_flips` (≤ [`MAX_FLIPS`]) flips that explains `syndrome`.
 ///
 /// `no_frame` says how much likelier than a frame it is, but for the check, that there is none.
-/// `flips` holds every alternative, those of one group together, and is sorted by cost on return. `None` when
-/// no pattern explains the syndrome.
+/// `flips` holds every alternative, those of one group together. `None` when no pattern explains the syndrome.
 pub fn correct(
     syndrome: u32,
     code: Code,
     no_frame: f64,
     max_flips: usize,
-    flips: &mut [Flip],
+    flips: &[Flip],
 ) -> Option<Correction> {
     let (ln_clean, parity) = nothing_wrong(flips);
     if ln_clean < HOPELESS || no_frame > code.bits.exp2() {
@@ -104,13 +103,10 @@ pub fn correct(
     if syndrome == 0 {
         best.offer(0.0, &[]);
     } else {
-        // Sorted by cost they are searched, sorted by group they are counted.
-        flips.sort_unstable_by(|a, b| a.cost.total_cmp(&b.cost));
         let looked_at = search(syndrome, max_flips, flips, &mut best);
         if best.cost == f32::INFINITY {
             return None;
         }
-        flips.sort_unstable_by_key(|flip| flip.group);
         unseen = match (code.even, best.len % 2) {
             (false, _) => 1.0 - clean * (looked_at[0] + looked_at[1]),
             (true, 0) => (1.0 + parity) / 2.0 - clean * looked_at[0],
@@ -166,10 +162,24 @@ fn nothing_wrong(flips: &[Flip]) -> (f32, f64) {
     (ln as f32, parity)
 }
 
-/// Singles among all, pairs and triples among the least reliable. `flips` is sorted by cost. Returns the
-/// probability of all patterns looked at, of even and of odd number, in units of that of no flips at all.
+/// Singles among all, pairs and triples among the least reliable. Returns the probability of all patterns looked at, of even and of odd number, in units of that of no flips at all.
 fn search(syndrome: u32, max_flips: usize, flips: &[Flip], best: &mut Best) -> [f64; 2] {
     let mut looked_at = [1.0, 0.0];
+    if max_flips == 0 {
+        return looked_at;
+    }
+    for &a in flips {
+        looked_at[1] += f64::from(weight(&a));
+        if a.syndrome == syndrome {
+            best.offer(a.cost, &[a]);
+        }
+    }
+    let mut cheapest = [Flip::default(); PAIRS_AMONG];
+    let flips = least_reliable(flips, &mut cheapest);
+    let mut weights = [0.0f32; PAIRS_AMONG];
+    for (weight_of, flip) in weights.iter_mut().zip(flips) {
+        *weight_of = weight(flip);
+    }
     let among = |limit: usize, needs: usize| {
         if max_flips >= needs {
             limit.min(flips.len())
@@ -177,16 +187,6 @@ fn search(syndrome: u32, max_flips: usize, flips: &[Flip], best: &mut Best) -> [
             0
         }
     };
-    for &a in &flips[..among(usize::MAX, 1)] {
-        looked_at[1] += f64::from(weight(&a));
-        if a.syndrome == syndrome {
-            best.offer(a.cost, &[a]);
-        }
-    }
-    let mut weights = [0.0f32; PAIRS_AMONG];
-    for (weight_of, flip) in weights.iter_mut().zip(flips) {
-        *weight_of = weight(flip);
-    }
     for (i, &a) in flips[..among(PAIRS_AMONG, 2)].iter().enumerate() {
         let mut partners = 0.0;
         for (&b, weight) in flips[..i].iter().zip(&weights) {
@@ -219,6 +219,24 @@ fn search(syndrome: u32, max_flips: usize, flips: &[Flip], best: &mut Best) -> [
     looked_at
 }
 
+/// The cheapest of `flips`, in order of cost, into `cheapest`.
+fn least_reliable<'a>(flips: &[Flip], cheapest: &'a mut [Flip; PAIRS_AMONG]) -> &'a [Flip] {
+    let mut len = 0;
+    for &flip in flips {
+        if len == PAIRS_AMONG && flip.cost >= cheapest[len - 1].cost {
+            continue;
+        }
+        let mut at = len.min(PAIRS_AMONG - 1);
+        while at > 0 && cheapest[at - 1].cost > flip.cost {
+            cheapest[at] = cheapest[at - 1];
+            at -= 1;
+        }
+        cheapest[at] = flip;
+        len = (len + 1).min(PAIRS_AMONG);
+    }
+    &cheapest[..len]
+}
+
 /// How likely a flip is against none.
 fn weight(flip: &Flip) -> f32 {
     (-flip.cost).exp()
@@ -239,16 +257,10 @@ struct Best {
 
 impl Best {
     fn new() -> Self {
-        let none = Flip {
-            group: 0,
-            change: 0,
-            cost: 0.0,
-            syndrome: 0,
-        };
         Best {
             cost: f32::INFINITY,
             others: 0.0,
-            flips: [none; MAX_FLIPS],
+            flips: [Flip::default(); MAX_FLIPS],
             len: 0,
         }
     }
@@ -295,19 +307,19 @@ mod tests {
 
     #[test]
     fn given_a_clean_check_of_sure_bits_then_there_is_next_to_no_doubt() {
-        let found = correct(0, BCH, NO_FRAME, 2, &mut scm_flips(20.0, &[])).unwrap();
+        let found = correct(0, BCH, NO_FRAME, 2, &scm_flips(20.0, &[])).unwrap();
         assert!(found.flips().is_empty());
         assert!(found.doubt < 1e-6, "{}", found.doubt);
     }
 
     #[test]
     fn given_no_sign_of_a_frame_then_a_clean_check_is_not_believed() {
-        assert_eq!(correct(0, BCH, 1e9, 2, &mut scm_flips(20.0, &[])), None);
+        assert_eq!(correct(0, BCH, 1e9, 2, &scm_flips(20.0, &[])), None);
     }
 
     #[test]
     fn given_coin_tosses_then_even_a_clean_check_is_not_believed() {
-        assert_eq!(correct(0, BCH, NO_FRAME, 2, &mut scm_flips(0.01, &[])), None);
+        assert_eq!(correct(0, BCH, NO_FRAME, 2, &scm_flips(0.01, &[])), None);
     }
 
     proptest! {
@@ -317,7 +329,7 @@ mod tests {
         ) {
             let wrong: Vec<(usize, f32)> = bits.into_iter().zip(costs).collect();
             let syndrome = wrong.iter().fold(0, |s, &(i, _)| s ^ u32::from(crc::SCM.column(79 - i)));
-            let found = correct(syndrome, BCH, NO_FRAME, 3, &mut scm_flips(12.0, &wrong)).unwrap();
+            let found = correct(syndrome, BCH, NO_FRAME, 3, &scm_flips(12.0, &wrong)).unwrap();
             let mut groups: Vec<usize> = found.flips().iter().map(|f| f.group.into()).collect();
             groups.sort_unstable();
             prop_assert_eq!(groups, wrong.iter().map(|w| w.0).collect::<Vec<_>>());
@@ -326,7 +338,7 @@ mod tests {
 
         #[test]
         fn given_fewer_flips_allowed_then_no_more_are_made(syndrome in 1u32..65536, allowed in 0usize..3) {
-            if let Some(found) = correct(syndrome, BCH, NO_FRAME, allowed, &mut scm_flips(1.0, &[])) {
+            if let Some(found) = correct(syndrome, BCH, NO_FRAME, allowed, &scm_flips(1.0, &[])) {
                 prop_assert!(found.flips().len() <= allowed);
             }
         }
