@@ -2,10 +2,16 @@
 
 use crate::bank::{Kind, MAX_PEAKS, Peak};
 
+/// A peak speaks of its block and the one before; a frame may begin late in the one before that.
+const LEAD: u64 = 2;
 /// Blocks without a peak that end a burst.
 const SILENCE: u64 = 2;
 /// A burst is cut after this many blocks (70 ms at 1.75 ms): a steady interferer must not wait for ever.
 const LONGEST: u64 = 40;
+/// The shortest frame fills three blocks: what is at least this strong at its best would have been seen
+/// `SHORTEST` times. Less is a sideband of a run of equal bits, or a click.
+const CLEAR: f32 = 100.0;
+const SHORTEST: u64 = 3;
 /// How far a line may move from block to block, in bins (570 Hz): 20 kHz/s of drift is a tenth of that.
 const LINE_REACH: f32 = 2.5;
 
@@ -22,6 +28,13 @@ pub(crate) struct Burst {
     pub noise: f32,
     /// The strongest peak.
     pub strength: f32,
+}
+
+impl Burst {
+    fn may_be_a_frame(&self) -> bool {
+        let seen = (self.last + 1).saturating_sub(self.first + LEAD);
+        self.strength < CLEAR || seen >= SHORTEST
+    }
 }
 
 /// Carriers followed at once.
@@ -68,7 +81,9 @@ impl Tracks {
             let burst = track.ended();
             if block >= burst.last + SILENCE {
                 self.open.swap_remove(i);
-                ended(burst);
+                if burst.may_be_a_frame() {
+                    ended(burst);
+                }
                 continue;
             }
             if block >= burst.first + LONGEST {
@@ -82,8 +97,10 @@ impl Tracks {
 
     /// Ends every burst.
     pub fn flush(&mut self, mut ended: impl FnMut(Burst)) {
-        for track in self.open.drain(..) {
-            ended(track.ended());
+        for burst in self.open.drain(..).map(|track| track.ended()) {
+            if burst.may_be_a_frame() {
+                ended(burst);
+            }
         }
     }
 
@@ -122,11 +139,10 @@ impl Tracks {
 
 impl Track {
     fn new(block: u64, peak: &Peak) -> Self {
-        // A peak speaks of its block and the one before; a frame may begin late in the one before that.
         let burst = Burst {
             kind: peak.kind,
             bin: peak.bin,
-            first: block.saturating_sub(2),
+            first: block.saturating_sub(LEAD),
             last: block,
             noise: peak.noise,
             strength: peak.strength,
