@@ -22,6 +22,14 @@ check:
 bench:
 	$(CARGO) bench --bench receiver
 
+## How deep it hears: tables and docs/sensitivity.png, in some minutes.
+sensitivity:
+	@command -v gnuplot >/dev/null || { \
+	  echo "installing gnuplot (for the plot)"; \
+	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq gnuplot-nox; }
+	$(CARGO) bench --bench sensitivity -- tsv=$(CURDIR)/docs/sensitivity.tsv
+	gnuplot -e "folder='docs'" scripts/sensitivity.gp
+
 testdata:
 	scripts/testdata.sh
 

@@ -32,7 +32,7 @@ const LEAD: f32 = 0.3;
 pub enum Trust {
     /// No corrections; a clean check of a clearly heard frame.
     Strict,
-    /// Up to three corrections where they are two thousand times likelier than any other explanation.
+    /// Up to three corrections where they are some thousand times likelier than any other explanation.
     #[default]
     Normal,
     /// The same, where they are thirty times likelier.
@@ -43,7 +43,7 @@ impl Trust {
     /// The greatest doubt accepted.
     pub fn limit(self) -> f32 {
         match self {
-            Trust::Strict | Trust::Normal => 5e-4,
+            Trust::Strict | Trust::Normal => 7e-4,
             Trust::Eager => 3e-2,
         }
     }
