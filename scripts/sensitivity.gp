@@ -4,7 +4,7 @@ set output folder."/sensitivity.png"
 data = folder."/sensitivity.tsv"
 set multiplot layout 2,2
 set yrange [0:1]
-set xrange [-15:1]
+set xrange [-15:5]
 set format y "%.0f %%"
 set ytics ("0 %%" 0, "50 %%" 0.5, "90 %%" 0.9, "100 %%" 1)
 set grid
