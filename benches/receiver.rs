@@ -1,9 +1,8 @@
 //! Samples per second of the receiver and of its two stages, on quiet and on busy bands.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use metertap_dsp::stages::{Locker, Search};
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
-use metertap_dsp::{Complex32, Config, Protocol, Receiver, Trust, iq};
+use metertap_dsp::{Complex32, Config, Kind, Locker, Protocol, Receiver, Searcher, Stretch, Trust, iq};
 use std::hint::black_box;
 
 const RATE_HZ: f64 = 2_359_296.0;
@@ -62,8 +61,17 @@ fn stages(criterion: &mut Criterion) {
             iq::Format::Cu8.decode(black_box(&bytes), &mut samples);
         });
     });
-    let mut search = Search::new(RATE_HZ);
-    group.bench_function("search", |bench| bench.iter(|| search.push(black_box(&quiet))));
+    let mut search = Searcher::new(CONFIG).expect("a rate that works");
+    group.bench_function("search", |bench| {
+        bench.iter(|| {
+            let mut left = black_box(&quiet[..]);
+            while !left.is_empty() {
+                search.push(&mut left, |stretch| {
+                    black_box(stretch);
+                });
+            }
+        });
+    });
 
     for (name, samples) in [
         ("quiet band", quiet),
@@ -110,7 +118,19 @@ fn lock(criterion: &mut Criterion) {
             let mut locker = Locker::new(CONFIG, samples.len());
             group.throughput(Throughput::Elements(samples.len() as u64));
             group.bench_function(format!("{protocol:?}, {snr_db} dB"), |bench| {
-                bench.iter(|| locker.run(black_box(&samples), 123e3, NOISE * NOISE));
+                let stretch = Stretch {
+                    samples: &samples,
+                    first_sample: 0,
+                    frequency: 123e3 / RATE_HZ,
+                    kind: Kind::Line,
+                    noise: NOISE * NOISE,
+                    window_noise: NOISE * NOISE,
+                };
+                bench.iter(|| {
+                    locker.run(black_box(&stretch), |packet| {
+                        black_box(packet);
+                    })
+                });
             });
         }
     }

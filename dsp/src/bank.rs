@@ -28,7 +28,7 @@ pub(crate) const MAX_PEAKS: usize = 48;
 
 /// What stands out: a steady carrier, or only energy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// A carrier that keeps its phase over a block.
     Line,
     /// Energy within a chip-wide band.

@@ -6,13 +6,15 @@
 //!            (search: cheap, always)  │  (lock: dear, rare)
 //! ```
 //!
-//! The crate knows nothing of files, clocks, threads or logs. [`Receiver`] is the one type a
-//! caller holds; everything that it needs is allocated in [`Receiver::new`].
+//! The crate knows nothing of files, clocks, threads or logs. [`Receiver`] is the one type a caller holds;
+//! everything that it needs is allocated in [`Receiver::new`]. A program with threads of its own puts
+//! [`Searcher`], [`Locker`] and [`Sieve`] together itself.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 mod bank;
 mod baseband;
+mod config;
 mod demod;
 pub mod fec;
 mod frame;
@@ -23,17 +25,19 @@ mod peel;
 mod phase;
 mod protocol;
 mod receiver;
-#[cfg(feature = "synth")]
-#[doc(hidden)]
-pub mod stages;
+mod search;
 mod sync;
 #[cfg(feature = "synth")]
 pub mod synth;
 mod track;
 
+pub use bank::Kind;
+pub use config::{Config, ConfigError, Trust, UnknownTrust};
+pub use lock::{Locker, Stretch};
 pub use packet::{Packet, Signal};
 pub use protocol::{CHIP_RATE_HZ, Protocol};
-pub use receiver::{Config, ConfigError, Receiver, Tally, Trust, UnknownTrust};
+pub use receiver::{Receiver, Sieve, Tally};
+pub use search::Searcher;
 
 /// A sample: in-phase and quadrature, full scale ±1.
 pub type Complex32 = num_complex::Complex<f32>;

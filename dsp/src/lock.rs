@@ -5,20 +5,22 @@ use crate::baseband::Baseband;
 use crate::demod::{Demod, Measured, Method, Timing};
 use crate::frame::{Checked, Framer};
 use crate::packet::{Packet, Signal};
-use crate::receiver::Config;
 use crate::sync::{Candidate, Sync};
-use crate::{CHIP_RATE_HZ, Complex32, Protocol};
+use crate::{CHIP_RATE_HZ, Complex32, Config, Protocol};
 
 /// Frames that follow one another may seem to overlap by this much.
 const OVERLAP_CHIPS: f64 = 8.0;
 
 /// A stretch of samples and the carrier to look at.
-pub(crate) struct Stretch<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch<'a> {
+    /// The samples.
     pub samples: &'a [Complex32],
     /// Number of the first sample.
     pub first_sample: u64,
     /// Carrier in cycles a sample.
     pub frequency: f64,
+    /// What made it stand out.
     pub kind: Kind,
     /// Noise power per sample at this carrier.
     pub noise: f32,
@@ -26,7 +28,8 @@ pub(crate) struct Stretch<'a> {
     pub window_noise: f32,
 }
 
-pub(crate) struct Lock {
+/// The lock: needs nothing of the search but stretches, and may run on another thread.
+pub struct Locker {
     config: Config,
     baseband: Baseband,
     sync: Sync,
@@ -34,17 +37,16 @@ pub(crate) struct Lock {
     framer: Framer,
     candidates: Vec<Candidate>,
     done: Vec<(f64, f64)>,
-    /// Preambles tried, and frames that could not be believed.
-    pub preambles: u64,
-    pub doubtful: u64,
+    preambles: u64,
+    doubtful: u64,
 }
 
-impl Lock {
-    /// `capacity`: samples of the longest stretch.
+impl Locker {
+    /// `capacity`: samples of the longest stretch, [`crate::Searcher::longest`].
     pub fn new(config: Config, capacity: usize) -> Self {
         let baseband = Baseband::new(config.sample_rate_hz, capacity);
         let cells = capacity / baseband.decimation() + 1;
-        Lock {
+        Locker {
             config,
             baseband,
             sync: Sync::new(cells),
@@ -93,6 +95,16 @@ impl Lock {
             }
             out(&self.packet(stretch, candidate.protocol, timing, measured, &frame));
         }
+    }
+
+    /// Preambles tried so far.
+    pub fn preambles(&self) -> u64 {
+        self.preambles
+    }
+
+    /// Frames so far that could not be believed.
+    pub fn doubtful(&self) -> u64 {
+        self.doubtful
     }
 
     /// The best frame that any method finds.

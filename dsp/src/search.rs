@@ -1,0 +1,206 @@
+//! Search, as a whole: samples become stretches in which there may be frames.
+
+use crate::bank::Bank;
+use crate::lock::Stretch;
+use crate::packet::Packet;
+use crate::peel::{Keyed, Peeler};
+use crate::track::{Burst, Tracks};
+use crate::{CHIP_RATE_HZ, Complex32, Config, ConfigError, Protocol};
+
+/// Blocks of history: the longest burst, the reach before and after it, and slack.
+const HISTORY_BLOCKS: u64 = 52;
+/// The mean of the samples is the receiver's DC offset; it is followed with this weight per block.
+const DC_WEIGHT: f32 = 1.0 / 64.0;
+/// Blocks that a weak frame under a strong one may begin before it: the longest frame has 26.
+const UNDER_BLOCKS: u64 = 27;
+/// Bursts that may end at once; more are lost.
+const MAX_ENDED: usize = 256;
+
+/// The search: watches every carrier, and keeps as much history as the longest frame needs.
+pub struct Searcher {
+    config: Config,
+    bank: Bank,
+    tracks: Tracks,
+    peeler: Peeler,
+    /// Carriers under a strong packet.
+    under: Tracks,
+    /// Samples less their mean; the first is number `origin`.
+    history: Vec<Complex32>,
+    origin: u64,
+    /// Blocks searched so far.
+    blocks: u64,
+    dc: Option<Complex32>,
+    window_noise: f32,
+    ended: Vec<Burst>,
+}
+
+impl Searcher {
+    /// Allocates all that is ever needed.
+    ///
+    /// # Errors
+    /// [`ConfigError::SampleRate`] outside 1.0 to 3.2 MS/s.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.check()?;
+        let rate = config.sample_rate_hz;
+        let bank = Bank::new(rate);
+        let history = HISTORY_BLOCKS as usize * bank.block_len();
+        Ok(Searcher {
+            config,
+            tracks: Tracks::new(bank.band_reach()),
+            under: Tracks::new(bank.band_reach()),
+            peeler: Peeler::new(rate, history),
+            // Twice what is needed, so that old samples are moved out of the way only now and then.
+            history: Vec::with_capacity(2 * history),
+            origin: 0,
+            blocks: 0,
+            dc: None,
+            window_noise: 1e-12,
+            ended: Vec::with_capacity(MAX_ENDED),
+            bank,
+        })
+    }
+
+    /// Samples of the longest stretch.
+    pub fn longest(&self) -> usize {
+        HISTORY_BLOCKS as usize * self.bank.block_len()
+    }
+
+    /// Takes samples off the front of `samples` until a block is full, searches it and hands the stretches that
+    /// have ended in it to `found`, the strongest first.
+    pub fn push(&mut self, samples: &mut &[Complex32], found: impl FnMut(&Stretch)) {
+        if self.history.len() == self.history.capacity() {
+            self.forget();
+        }
+        let missing = self.missing();
+        let (head, rest) = samples.split_at(missing.min(samples.len()));
+        self.history.extend_from_slice(head);
+        *samples = rest;
+        if head.len() == missing {
+            self.search_block();
+            self.hand_out(found);
+        }
+    }
+
+    /// Ends every stretch. Samples may follow, but as after a gap.
+    pub fn flush(&mut self, mut found: impl FnMut(&Stretch)) {
+        // The last block is filled up with silence, so that its samples are searched as well.
+        let fill = [self.dc.unwrap_or_default(); 64];
+        while self.missing() < self.bank.block_len() {
+            let mut part = &fill[..self.missing().min(fill.len())];
+            self.push(&mut part, &mut found);
+        }
+        let ended = &mut self.ended;
+        self.tracks.flush(|burst| keep(ended, burst));
+        self.hand_out(found);
+    }
+
+    /// Takes a strong packet out of the history, if it is still there, and looks for what it hid.
+    pub fn look_under(&mut self, packet: &Packet, found: impl FnMut(&Stretch)) {
+        let rate = self.config.sample_rate_hz;
+        let block = self.bank.block_len() as u64;
+        let first_block = packet.start_sample / block;
+        let from_block = first_block
+            .saturating_sub(UNDER_BLOCKS)
+            .max(self.origin.div_ceil(block));
+        let searched = (self.blocks * block - self.origin) as usize;
+        let from = ((from_block * block).saturating_sub(self.origin) as usize).min(searched);
+        let keyed_from = (first_block.saturating_sub(1).max(from_block) * block - self.origin) as usize;
+        let keyed_to = (packet.start_sample + packet.len_samples).saturating_sub(self.origin) as usize;
+        let keyed_to = (keyed_to + block as usize).min(searched);
+        if keyed_from >= keyed_to {
+            return;
+        }
+        let keyed = Keyed {
+            frequency: packet.signal.offset_hz / rate,
+            start: packet.start_sample as f64 - self.origin as f64 - keyed_from as f64,
+            chip: rate / CHIP_RATE_HZ * (1.0 + f64::from(packet.signal.clock_ppm) * 1e-6),
+            power: 10f32.powf(packet.signal.level_dbfs / 10.0),
+        };
+        self.peeler.peel(&mut self.history[keyed_from..keyed_to], keyed);
+        let (under, ended) = (&mut self.under, &mut self.ended);
+        let mut number = from_block;
+        self.bank.look_again(&self.history[from..searched], |peaks| {
+            under.push(number, peaks, |burst| keep(ended, burst));
+            number += 1;
+        });
+        self.tracks.adopt(under);
+        self.hand_out(found);
+    }
+
+    /// Noise power of the window, full scale = 0 dB.
+    pub fn noise_dbfs(&self) -> f32 {
+        10.0 * self.window_noise.log10()
+    }
+
+    /// Samples missing in the block that is being filled.
+    fn missing(&self) -> usize {
+        let searched = (self.blocks * self.bank.block_len() as u64 - self.origin) as usize;
+        self.bank.block_len() - (self.history.len() - searched)
+    }
+
+    /// Drops history that no open burst needs.
+    fn forget(&mut self) {
+        let block = self.bank.block_len() as u64;
+        let keep_from = self
+            .tracks
+            .oldest()
+            .unwrap_or(self.blocks)
+            .min(self.blocks.saturating_sub(3))
+            .max(self.blocks.saturating_sub(HISTORY_BLOCKS - 1));
+        let drop = (keep_from * block).saturating_sub(self.origin) as usize;
+        self.history.drain(..drop);
+        self.origin += drop as u64;
+    }
+
+    fn search_block(&mut self) {
+        let len = self.bank.block_len();
+        let start = self.history.len() - len;
+        let block = &mut self.history[start..];
+        let mean = block.iter().sum::<Complex32>() / len as f32;
+        let dc = self.dc.get_or_insert(mean);
+        *dc += (mean - *dc) * DC_WEIGHT;
+        let dc = *dc;
+        for sample in block.iter_mut() {
+            *sample -= dc;
+        }
+        let peaks = self.bank.push(block);
+        let ended = &mut self.ended;
+        self.tracks.push(self.blocks, peaks, |burst| keep(ended, burst));
+        self.blocks += 1;
+    }
+
+    fn hand_out(&mut self, mut found: impl FnMut(&Stretch)) {
+        if self.ended.is_empty() {
+            return;
+        }
+        self.window_noise = self.bank.noise();
+        // The strongest first: what it explains need not be believed of the others.
+        self.ended
+            .sort_unstable_by(|a, b| b.strength.total_cmp(&a.strength));
+        let block = self.bank.block_len() as u64;
+        for burst in self.ended.drain(..) {
+            let from = (burst.first * block).max(self.origin);
+            let to = ((burst.last + 2) * block).min(self.origin + self.history.len() as u64);
+            if to <= from {
+                continue;
+            }
+            found(&Stretch {
+                samples: &self.history[(from - self.origin) as usize..(to - self.origin) as usize],
+                first_sample: from,
+                frequency: f64::from(burst.bin) / block as f64,
+                kind: burst.kind,
+                noise: burst.noise,
+                window_noise: self.window_noise,
+            });
+        }
+    }
+}
+
+fn keep(ended: &mut Vec<Burst>, burst: Burst) {
+    if ended.len() < MAX_ENDED {
+        ended.push(burst);
+    }
+}
+
+/// The longest frame fits into what is kept.
+const _: () = assert!(Protocol::MAX_CHIPS as f64 / 32_768.0 < 0.045);
