@@ -65,6 +65,16 @@ impl Searcher {
         HISTORY_BLOCKS as usize * self.bank.block_len()
     }
 
+    /// The number of the next sample to be pushed, as packets count them.
+    pub fn position(&self) -> u64 {
+        self.origin + self.history.len() as u64
+    }
+
+    /// Blocks searched so far; a block is about 1.75 ms.
+    pub fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
     /// Takes samples off the front of `samples` until a block is full, searches it and hands the stretches that
     /// have ended in it to `found`, the strongest first.
     pub fn push(&mut self, samples: &mut &[Complex32], found: impl FnMut(&Stretch)) {

@@ -28,6 +28,10 @@ enum Command {
     Run(run::Args),
     /// Make a recording from a scenario, and a file with the truth beside it.
     Synth(synth::Args),
+    /// Hold a dongle for the daemon; not for people.
+    #[cfg(feature = "rtlsdr")]
+    #[command(hide = true)]
+    CaptureRtlsdr { request: String },
     /// Show the main job: a made-up street, live, with an MQTT broker inside the process.
     Demo(demo::Args),
 }
@@ -44,6 +48,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => replay::run(*args),
         Command::Run(args) => run::run(&args),
         Command::Synth(args) => synth::run(&args),
+        #[cfg(feature = "rtlsdr")]
+        Command::CaptureRtlsdr { request } => {
+            crate::source::rtlsdr::capture::run(&request).map(|()| ExitCode::SUCCESS)
+        }
         Command::Demo(args) => demo::run(&args),
     }
 }

@@ -1,7 +1,7 @@
 //! `metertap replay`: recordings to readings.
 
 use super::wanted::Wanted;
-use crate::engine::{End, Heard, Radio, Stop};
+use crate::engine::{End, Heard, Orders, Radio, Stop};
 use crate::meter::heard::Heard as Meters;
 use crate::meter::{Reading, Registry};
 use crate::sink::lines::{Format as LineFormat, Lines, line};
@@ -173,7 +173,12 @@ impl Replay {
     /// # Errors
     /// What went wrong with it.
     pub fn play(&mut self, source: Box<dyn Source>) -> Result<()> {
-        let radio = Radio::start(source, self.registry.clone(), self.trust, self.stop.clone())?;
+        let orders = Orders {
+            registry: self.registry.clone(),
+            trust: self.trust,
+            stop: self.stop.clone(),
+        };
+        let radio = Radio::recording(source, &orders)?;
         for assumed in &radio.info.assumed {
             eprintln!("metertap: {}: {assumed}", radio.info.name);
         }
@@ -182,6 +187,7 @@ impl Replay {
             match heard {
                 Heard::Reading(reading) => self.take(&reading)?,
                 Heard::Progress(bytes) => self.progress(&radio.info, bytes)?,
+                Heard::State(_) => {}
                 Heard::End(end) => {
                     report(&radio.info, &end);
                     end.result?;

@@ -1,14 +1,14 @@
 //! `metertap run`: the daemon.
 
 use super::wanted::default_kinds;
-use crate::config::Config;
-use crate::engine::{Heard, Radio, Stop};
+use crate::config::{self, Config};
+use crate::engine::{Heard, Orders, Radio, State, Stop};
 use crate::meter::{Reading, Registry};
 use crate::sink::lines::{Format, Lines, line};
 use crate::sink::mqtt::Mqtt;
 use crate::source::file::Recording;
-use crate::source::{Paced, Source};
-use anyhow::Result;
+use crate::source::{Address, Live, Paced, Source};
+use anyhow::{Result, bail};
 use crossbeam_channel::Select;
 use std::io::{Stdout, stdout};
 use std::path::PathBuf;
@@ -37,22 +37,14 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let config = Config::read(&args.config)?;
     let stop = Stop::on_signals()?;
-    let registry = Arc::new(Registry::new(config.meters(), default_kinds()));
+    let orders = Orders {
+        registry: Arc::new(Registry::new(config.meters(), default_kinds())),
+        trust: config.trust(),
+        stop: stop.clone(),
+    };
     let mut radios = Vec::new();
-    for radio in &config.radio {
-        let mut source: Box<dyn Source> = Box::new(Recording::open(&radio.source, &radio.wish())?);
-        if radio.realtime {
-            source = Box::new(Paced::new(source));
-        }
-        for assumed in &source.info().assumed {
-            tracing::warn!(radio = %source.info().name, "{assumed}");
-        }
-        radios.push(Radio::start(
-            source,
-            registry.clone(),
-            config.trust(),
-            stop.clone(),
-        )?);
+    for (i, radio) in config.radio.iter().enumerate() {
+        radios.push(start(radio, &radio.name(i), &orders)?);
     }
     let sink = match config.mqtt {
         Some(settings) => Sink::Mqtt(Mqtt::start(settings)?),
@@ -61,6 +53,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut daemon = Daemon { sink, lost: 0 };
     daemon.listen(radios, &stop)?;
     daemon.finish(&stop)
+}
+
+fn start(radio: &config::Radio, name: &str, orders: &Orders) -> Result<Radio> {
+    let tuning = radio.tuning().map_err(anyhow::Error::msg)?;
+    if let Some(live) = Live::new(&radio.source, tuning) {
+        return Radio::live(name, live, orders);
+    }
+    let Address::File(path) = &radio.source else {
+        bail!("{} is no source", radio.source);
+    };
+    let mut source: Box<dyn Source> = Box::new(Recording::open(path, &radio.wish())?);
+    if radio.realtime {
+        source = Box::new(Paced::new(source));
+    }
+    for assumed in &source.info().assumed {
+        tracing::warn!(radio = %source.info().name, "{assumed}");
+    }
+    Radio::recording(source, orders)
 }
 
 /// Where readings go: to the broker, or as lines to standard output where there is none.
@@ -92,6 +102,7 @@ impl Daemon {
             match heard {
                 Ok(Heard::Reading(reading)) => self.publish(&reading)?,
                 Ok(Heard::Progress(_)) => {}
+                Ok(Heard::State(state)) => self.tell_state(&state)?,
                 Ok(Heard::End(end)) => {
                     let radio = radios.swap_remove(i);
                     match end.result {
@@ -124,6 +135,14 @@ impl Daemon {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Retained, so that who comes late knows; lines have no place for it but the log.
+    fn tell_state(&mut self, state: &State) -> Result<()> {
+        if let Sink::Mqtt(mqtt) = &mut self.sink {
+            mqtt.publish_state(&state.receiver, serde_json::to_string(state)?);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use crate::decode::ert::Kind;
 use crate::meter::Meter;
 use crate::sink::mqtt::Settings;
 use crate::source::file::Wish;
+use crate::source::{Address, Tuning, UnknownGain};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use metertap_dsp::Trust;
@@ -11,7 +12,7 @@ use metertap_dsp::iq::Format;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 /// All sections.
@@ -35,8 +36,11 @@ pub struct Config {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Radio {
-    /// An IQ file, or `-` for standard input.
-    pub source: PathBuf,
+    /// What it is called in topics and logs; `radio0` and so on if nothing else is said.
+    name: Option<String>,
+    /// `rtlsdr`, `rtlsdr:SERIAL`, `rtlsdr:index=N`, `rtl_tcp://host:port`, or a recording.
+    #[serde(deserialize_with = "must_parse")]
+    pub source: Address,
     /// Play a recording at the pace at which it was made.
     #[serde(default)]
     pub realtime: bool,
@@ -45,6 +49,18 @@ pub struct Radio {
     #[serde(default, deserialize_with = "parsed")]
     sample_format: Option<Format>,
     start: Option<Timestamp>,
+    gain: Option<GainSetting>,
+    ppm: Option<i32>,
+    digital_agc: Option<bool>,
+    bias_tee: Option<bool>,
+}
+
+/// `"auto"` or a number of dB.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum GainSetting {
+    Db(f64),
+    Word(String),
 }
 
 /// One of our meters.
@@ -67,6 +83,16 @@ impl Config {
         let text = std::fs::read_to_string(path).with_context(|| format!("{shown}"))?;
         let config: Config = toml::from_str(&text).with_context(|| format!("{shown}"))?;
         let mut problems = config.mqtt.as_ref().map(Settings::problems).unwrap_or_default();
+        for (i, radio) in config.radio.iter().enumerate() {
+            problems.extend(radio.problems(i));
+            if (0..i).any(|other| config.radio[other].name(other) == radio.name(i)) {
+                problems.push(format!(
+                    "[[radio]] {}: another one is called {}, too",
+                    i + 1,
+                    radio.name(i)
+                ));
+            }
+        }
         if config.radio.is_empty() {
             problems.push("there is no [[radio]], so nothing can be heard".into());
         }
@@ -91,7 +117,7 @@ impl Config {
 }
 
 impl Radio {
-    /// What the section says of the recording.
+    /// What the section says of a recording.
     pub fn wish(&self) -> Wish {
         Wish {
             format: self.sample_format,
@@ -100,6 +126,77 @@ impl Radio {
             start: self.start,
         }
     }
+
+    /// What it is called, being number `i`.
+    pub fn name(&self, i: usize) -> String {
+        self.name.clone().unwrap_or_else(|| format!("radio{i}"))
+    }
+
+    /// What the section says of a dongle.
+    ///
+    /// # Errors
+    /// Which key is wrong, and why.
+    pub fn tuning(&self) -> Result<Tuning, String> {
+        let default = Tuning::default();
+        let whole = |key: &str, value: Option<f64>, default: u32| match value {
+            None => Ok(default),
+            Some(hz) if hz.fract() == 0.0 && (1.0..=4e9).contains(&hz) => Ok(hz as u32),
+            Some(hz) => Err(format!("{key} = {hz} is no whole number of Hz")),
+        };
+        let gain = match &self.gain {
+            None => default.gain,
+            Some(GainSetting::Db(db)) => db.to_string().parse().map_err(|e: UnknownGain| e.to_string())?,
+            Some(GainSetting::Word(word)) => word.parse().map_err(|e: UnknownGain| e.to_string())?,
+        };
+        Ok(Tuning {
+            center_hz: whole("center_freq", self.center_freq, default.center_hz)?,
+            sample_rate_hz: whole("sample_rate", self.sample_rate, default.sample_rate_hz)?,
+            gain,
+            ppm: self.ppm.unwrap_or_default(),
+            digital_agc: self.digital_agc.unwrap_or_default(),
+            bias_tee: self.bias_tee.unwrap_or_default(),
+        })
+    }
+
+    /// Everything that is wrong with it, being number `i`.
+    fn problems(&self, i: usize) -> Vec<String> {
+        let name = self.name(i);
+        let mut problems: Vec<String> = self.tuning().err().into_iter().collect();
+        let is_live = !matches!(self.source, Address::File(_));
+        let wrong = if is_live {
+            [
+                ("realtime", self.realtime),
+                ("sample_format", self.sample_format.is_some()),
+                ("start", self.start.is_some()),
+                ("", false),
+            ]
+        } else {
+            [
+                ("gain", self.gain.is_some()),
+                ("ppm", self.ppm.is_some()),
+                ("digital_agc", self.digital_agc.is_some()),
+                ("bias_tee", self.bias_tee.is_some()),
+            ]
+        };
+        let of = if is_live { "a recording" } else { "a dongle" };
+        problems.extend(
+            wrong
+                .iter()
+                .filter(|(_, set)| *set)
+                .map(|(key, _)| format!("{key} is for {of}, and {} is none", self.source)),
+        );
+        if name.is_empty() || name.contains(['/', '+', '#']) {
+            problems.push(format!("name = \"{name}\" cannot be part of a topic"));
+        }
+        problems
+            .into_iter()
+            .map(|problem| format!("[[radio]] {}: {problem}", i + 1))
+            .collect()
+    }
+}
+
+fn must_parse<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(from: D) -> Result<T, D::Error> {
+    String::deserialize(from)?.parse().map_err(D::Error::custom)
 }
 
 /// A string that says something.

@@ -1,7 +1,25 @@
 //! Threads and their order: the only place that starts any.
 
+mod hearing;
 mod radio;
+mod ring;
 mod stop;
+mod supervise;
+mod teller;
 
-pub use radio::{End, Heard, Radio};
+pub use radio::{End, Heard, Orders, Radio};
 pub use stop::Stop;
+pub use supervise::{Condition, State};
+
+/// Asks for a higher priority for the calling thread: samples do not wait. Where that is not allowed, as for
+/// most users, it goes on as it is.
+pub fn raise_priority() {
+    #[cfg(target_os = "linux")]
+    {
+        // On Linux a nice value is a thread's, not a process's.
+        let thread = rustix::thread::gettid();
+        if let Err(error) = rustix::process::setpriority_process(Some(thread), -10) {
+            tracing::debug!(%error, "No higher priority for the sample thread.");
+        }
+    }
+}

@@ -1,33 +1,37 @@
-//! One receiver: a thread that reads its source, demodulates and sends readings.
+//! One receiver: threads that read its source, search, lock and tell what was heard.
 
 use super::Stop;
-use crate::link::ert::Ert;
-use crate::meter::{Reading, Registry, Signal, Witness};
-use crate::source::{Info, Source};
-use anyhow::{Context, Result, bail};
+use super::hearing::Hearing;
+use super::ring::{Block, Reader, WhenFull, Writer, ring};
+use super::supervise::{State, supervise};
+use super::teller::Teller;
+use crate::link::ert::Samples;
+use crate::meter::{Reading, Registry};
+use crate::source::{Info, Live, Source};
+use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use jiff::{SignedDuration, Timestamp};
-use metertap_dsp::{Config, Packet, Tally, Trust};
+use metertap_dsp::{Config, Tally, Trust};
 use std::sync::Arc;
-use std::thread;
+use std::sync::atomic::AtomicU64;
+use std::thread::{self, JoinHandle};
 
-/// Bytes read at a time: 28 ms of a dongle.
-const CHUNK: usize = 1 << 17;
 /// Readings under way from a receiver to the sinks.
 const QUEUE: usize = 256;
 
-/// What a receiver's thread says.
+/// What a receiver says.
 #[derive(Debug)]
 pub enum Heard {
     /// A meter was heard.
     Reading(Box<Reading>),
     /// So many bytes have been read.
     Progress(u64),
+    /// A live source has changed its state.
+    State(Box<State>),
     /// It is over.
     End(End),
 }
 
-/// How a source ended.
+/// How a receiver ended.
 #[derive(Debug)]
 pub struct End {
     /// Counts of the receiver.
@@ -40,140 +44,173 @@ pub struct End {
     pub result: Result<()>,
 }
 
-/// A receiver's thread.
+/// What all receivers are told.
+#[derive(Clone)]
+pub struct Orders {
+    /// Which meters are ours.
+    pub registry: Arc<Registry>,
+    /// What to believe.
+    pub trust: Trust,
+    /// When to stop.
+    pub stop: Stop,
+}
+
+/// A receiver at work.
 pub struct Radio {
-    /// What it says, in order; the thread waits while this is full.
+    /// What it says, in order; it waits while this is full.
     pub heard: Receiver<Heard>,
     /// What it reads.
     pub info: Info,
 }
 
 impl Radio {
-    /// Starts the thread.
+    /// Plays a recording to its end.
     ///
     /// # Errors
     /// Where the source's sample rate cannot be used, or no thread can be had.
-    pub fn start(source: Box<dyn Source>, registry: Arc<Registry>, trust: Trust, stop: Stop) -> Result<Self> {
+    pub fn recording(source: Box<dyn Source>, orders: &Orders) -> Result<Self> {
         let info = source.info().clone();
+        let stop = orders.stop.clone();
+        Self::start(info, WhenFull::Wait, Arc::default(), orders, move |writer, _| {
+            play(source, writer, &stop)
+        })
+    }
+
+    /// Listens to a live source until told to stop, however often it fails.
+    ///
+    /// # Errors
+    /// Where its sample rate cannot be used, or no thread can be had.
+    pub fn live(name: &str, live: Live, orders: &Orders) -> Result<Self> {
+        let dropped = Arc::<AtomicU64>::default();
+        let stop = orders.stop.clone();
+        let state = State::new(name, dropped.clone());
+        let info = live.info(name);
+        Self::start(
+            info,
+            WhenFull::DropOldest,
+            dropped,
+            orders,
+            move |writer, heard| {
+                super::raise_priority();
+                supervise(&live, state, writer, &stop, |state| {
+                    let _ = heard.send(Heard::State(Box::new(state.clone())));
+                });
+                Ok(())
+            },
+        )
+    }
+
+    fn start(
+        info: Info,
+        when_full: WhenFull,
+        dropped: Arc<AtomicU64>,
+        orders: &Orders,
+        read: impl FnOnce(&mut Writer, &Sender<Heard>) -> Result<()> + Send + 'static,
+    ) -> Result<Self> {
         let config = Config {
             sample_rate_hz: info.sample_rate_hz,
-            trust,
+            trust: orders.trust,
             leads: true,
         };
-        let link = Ert::new(info.format, config).with_context(|| info.name.clone())?;
+        let hearing = Hearing::start(&info.name, Samples::new(info.format), config)
+            .with_context(|| info.name.clone())?;
         let (sender, heard) = bounded(QUEUE);
-        let teller = Teller {
-            receiver: info.name.as_str().into(),
-            info: info.clone(),
-            registry,
-            witness: Witness::new(config),
-            refused: 0,
-            to: sender,
-        };
-        let worker = Worker { link, teller };
-        thread::Builder::new()
+        let (mut writer, blocks) = ring(when_full, dropped);
+        let to = sender.clone();
+        let reader = thread::Builder::new()
             .name(format!("radio:{}", info.name))
-            .spawn(move || worker.run(source, &stop))
+            .spawn(move || read(&mut writer, &to))
+            .context("cannot start a thread")?;
+        let teller = Teller::new(info.clone(), when_full, orders.registry.clone(), config, sender);
+        let search = Search {
+            hearing,
+            teller,
+            reader,
+        };
+        thread::Builder::new()
+            .name(format!("search:{}", info.name))
+            .spawn(move || search.run(&blocks))
             .context("cannot start a thread")?;
         Ok(Radio { heard, info })
     }
 }
 
-struct Worker {
-    link: Ert,
-    teller: Teller,
-}
-
-/// Makes readings of packets.
-struct Teller {
-    receiver: Arc<str>,
-    info: Info,
-    registry: Arc<Registry>,
-    witness: Witness,
-    refused: u64,
-    to: Sender<Heard>,
-}
-
-impl Worker {
-    fn run(mut self, mut source: Box<dyn Source>, stop: &Stop) {
-        let result = self.listen(source.as_mut(), stop);
-        let end = End {
-            tally: self.link.tally(),
-            refused: self.teller.refused,
-            noise_dbfs: self.link.noise_dbfs(),
-            result,
+/// Reads a recording into the ring.
+fn play(mut source: Box<dyn Source>, writer: &mut Writer, stop: &Stop) -> Result<()> {
+    let name = source.info().name.clone();
+    let center_hz = source.info().center_hz;
+    while !stop.asked() {
+        let Some(mut buffer) = writer.buffer() else {
+            break;
         };
-        // Nobody left to tell is no error: the process is ending.
-        let _ = self.teller.to.send(Heard::End(end));
+        match source.read(&mut buffer) {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => writer.keep(buffer),
+            Err(e) => return Err(e).context(name),
+            Ok(0) => break,
+            Ok(n) => {
+                buffer.truncate(n);
+                if !writer.send(buffer, 0, center_hz) {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The search's thread.
+struct Search {
+    hearing: Hearing,
+    teller: Teller,
+    reader: JoinHandle<Result<()>>,
+}
+
+impl Search {
+    fn run(mut self, blocks: &Reader) {
+        let mut due = None;
+        let mut read = 0;
+        while let Some(block) = blocks.next() {
+            if due.is_some_and(|due| due != (block.number, block.opened)) {
+                // No frame is glued together across a hole.
+                self.hearing.flush(|packet| self.teller.tell(packet));
+                self.teller.forget_time();
+            }
+            due = Some((block.number + 1, block.opened));
+            read += block.bytes.len() as u64;
+            self.take(&block);
+            blocks.give_back(block);
+            self.teller.say(Heard::Progress(read));
+        }
+        let left = self.hearing.flush(|packet| self.teller.tell(packet));
+        let result = match self.reader.join() {
+            Ok(result) => result,
+            Err(_) => Err(anyhow!("{}: the reading thread has failed", self.teller.name())),
+        };
+        let end = End {
+            tally: self.hearing.tally(),
+            refused: self.teller.refused(),
+            noise_dbfs: self.hearing.noise_dbfs(),
+            result: result.and_then(|()| self.teller.check_whole(left)),
+        };
+        self.teller.say(Heard::End(end));
     }
 
-    fn listen(&mut self, source: &mut dyn Source, stop: &Stop) -> Result<()> {
-        let info = self.teller.info.clone();
-        let mut buffer = vec![0; CHUNK];
-        let mut read = 0;
-        while !stop.asked() {
-            let n = match source.read(&mut buffer) {
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-                n => n.with_context(|| info.name.clone())?,
-            };
-            if n == 0 {
-                break;
-            }
-            read += n as u64;
-            self.link.push(&buffer[..n], |packet| self.teller.tell(packet));
-            let _ = self.teller.to.send(Heard::Progress(read));
-        }
-        let left = self.link.finish(|packet| self.teller.tell(packet));
-        if left > 0 {
-            let whole = info.format.sample_bytes();
-            bail!(
-                "{}: ends within a sample: {left} of {whole} bytes of the last one are there",
-                info.name
-            );
-        }
-        Ok(())
+    fn take(&mut self, block: &Block) {
+        self.teller.block(self.hearing.position(), block);
+        self.hearing.push(&block.bytes, |packet| self.teller.tell(packet));
     }
 }
 
 impl Teller {
-    fn tell(&mut self, packet: &Packet) {
-        let message = match self.registry.interpret(packet) {
-            Ok(Some(message)) => message,
-            Ok(None) => return,
-            Err(reason) => {
-                self.refused += 1;
-                tracing::debug!(%reason, protocol = ?packet.protocol, "A frame was refused.");
-                return;
-            }
-        };
-        let info = &self.info;
-        let time = time_of(info, packet.start_sample);
-        if !self.witness.believes(packet, &message, time) {
-            tracing::debug!(
-                id = message.id(),
-                doubt = packet.signal.doubt,
-                "A frame was not believed."
+    /// A recording must end with a whole sample.
+    fn check_whole(&self, left: usize) -> Result<()> {
+        if left > 0 {
+            bail!(
+                "{}: ends within a sample: {left} of {} bytes of the last one are there",
+                self.name(),
+                self.sample_bytes()
             );
-            return;
         }
-        let sample_bytes = info.format.sample_bytes() as u64;
-        let reading = Reading {
-            time,
-            offset: packet.start_sample * sample_bytes,
-            length: packet.len_samples * sample_bytes,
-            receiver: self.receiver.clone(),
-            frequency_hz: info.center_hz.map(|center| center + packet.signal.offset_hz),
-            message,
-            signal: Signal::new(&packet.signal),
-        };
-        let _ = self.to.send(Heard::Reading(Box::new(reading)));
+        Ok(())
     }
-}
-
-/// Start + sample offset / rate, to the microsecond: a sample is 0.4.
-fn time_of(info: &Info, sample: u64) -> Timestamp {
-    let micros = (sample as f64 / info.sample_rate_hz * 1e6).round() as i64;
-    info.start
-        .checked_add(SignedDuration::from_micros(micros))
-        .unwrap_or(info.start)
 }

@@ -1,31 +1,28 @@
-//! The link layer of the radio: IQ bytes become checked frames.
+//! The lowest layer of the radio: bytes of IQ become samples.
 
+use metertap_dsp::Complex32;
 use metertap_dsp::iq::Format;
-use metertap_dsp::{Complex32, Config, ConfigError, Packet, Receiver, Tally};
 
-/// Bytes of IQ in, packets out; any split of the bytes gives the same packets.
-pub struct Ert {
+/// Bytes in, samples out; any split of the bytes gives the same samples.
+pub struct Samples {
     format: Format,
-    receiver: Receiver,
     samples: Vec<Complex32>,
     /// Bytes of a sample whose rest has not come yet.
     partial: Vec<u8>,
 }
 
-impl Ert {
-    /// # Errors
-    /// Where the receiver cannot work at this rate.
-    pub fn new(format: Format, config: Config) -> Result<Self, ConfigError> {
-        Ok(Ert {
+impl Samples {
+    /// Samples stored as `format`.
+    pub fn new(format: Format) -> Self {
+        Samples {
             format,
-            receiver: Receiver::new(config)?,
             samples: Vec::new(),
             partial: Vec::with_capacity(format.sample_bytes()),
-        })
+        }
     }
 
-    /// Takes the next bytes and hands packets to `out`.
-    pub fn push(&mut self, mut bytes: &[u8], out: impl FnMut(&Packet)) {
+    /// The samples that `bytes` completes.
+    pub fn decode(&mut self, mut bytes: &[u8]) -> &[Complex32] {
         let whole = self.format.sample_bytes();
         self.samples.clear();
         if !self.partial.is_empty() {
@@ -40,22 +37,13 @@ impl Ert {
         let (samples, rest) = bytes.split_at(bytes.len() / whole * whole);
         self.format.decode(samples, &mut self.samples);
         self.partial.extend_from_slice(rest);
-        self.receiver.push(&self.samples, out);
+        &self.samples
     }
 
-    /// Finds what is left at the end, and tells how many bytes of an unfinished sample were left over.
-    pub fn finish(&mut self, out: impl FnMut(&Packet)) -> usize {
-        self.receiver.flush(out);
-        self.partial.len()
-    }
-
-    /// Counts so far.
-    pub fn tally(&self) -> Tally {
-        self.receiver.tally()
-    }
-
-    /// Noise power of the window, full scale = 0 dB.
-    pub fn noise_dbfs(&self) -> f32 {
-        self.receiver.noise_dbfs()
+    /// Forgets an unfinished sample, and tells how many bytes of it there were.
+    pub fn finish(&mut self) -> usize {
+        let left = self.partial.len();
+        self.partial.clear();
+        left
     }
 }

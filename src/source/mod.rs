@@ -1,12 +1,23 @@
 //! Where bytes come from.
 
+mod address;
 pub mod file;
+mod live;
 mod name;
+#[cfg(not(feature = "rtlsdr"))]
+mod no_rtlsdr;
 mod pace;
+mod rtl_tcp;
+#[cfg(feature = "rtlsdr")]
+pub mod rtlsdr;
 pub mod scenario;
 mod sigmf;
+mod tuning;
 
+pub use address::{Address, AddressError, Pick};
+pub use live::Live;
 pub use pace::Paced;
+pub use tuning::{DEFAULT_CENTER_HZ, DEFAULT_SAMPLE_RATE_HZ, Gain, Tuning, UnknownGain, Wish};
 
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
@@ -38,6 +49,20 @@ pub trait Source: Send {
     /// Fills a part of `buffer` and returns its length; 0 = the end.
     ///
     /// # Errors
-    /// What the file or device says.
+    /// What the file or device says. A live source returns `TimedOut` when nothing came for a moment.
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize>;
+
+    /// Pieces lost before they reached us, so far.
+    fn lost(&self) -> u64 {
+        0
+    }
+
+    /// Changes a setting while it runs.
+    ///
+    /// # Errors
+    /// Where that is not possible.
+    fn wish(&mut self, wish: Wish) -> std::io::Result<()> {
+        let _ = wish;
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
 }

@@ -31,6 +31,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 struct Message {
     topic: String,
     payload: String,
+    retain: bool,
 }
 
 /// How it ended.
@@ -50,6 +51,8 @@ pub struct Mqtt {
     thread: std::thread::JoinHandle<Outcome>,
     /// `readings`
     prefix: String,
+    /// Whether readings are retained.
+    retain: bool,
 }
 
 impl Mqtt {
@@ -64,7 +67,7 @@ impl Mqtt {
             .context("cannot start the network")?;
         let (inbox, messages) = mpsc::channel(INBOX);
         let (give_up, given_up) = oneshot::channel();
-        let prefix = settings.readings.clone();
+        let (prefix, retain) = (settings.readings.clone(), settings.retain);
         let worker = Worker::new(settings, messages);
         let thread = std::thread::Builder::new()
             .name("mqtt".into())
@@ -75,6 +78,7 @@ impl Mqtt {
             give_up,
             thread,
             prefix,
+            retain,
         })
     }
 
@@ -94,7 +98,23 @@ impl Mqtt {
 
     fn message(&self, id: u32, kind: &str, payload: String) -> Message {
         let topic = format!("{}/{id}/{kind}", self.prefix);
-        Message { topic, payload }
+        Message {
+            topic,
+            payload,
+            retain: self.retain,
+        }
+    }
+
+    /// Publishes the state of a receiver, retained, as far as there is room: the next one says more.
+    pub fn publish_state(&self, receiver: &str, payload: String) {
+        let message = Message {
+            topic: format!("{}/metertap/{receiver}/state", self.prefix),
+            payload,
+            retain: true,
+        };
+        if let Some(inbox) = &self.inbox {
+            let _ = inbox.try_send(message);
+        }
     }
 
     /// Delivers what is left and says goodbye. Waits for the broker for at most `patience`, and for
@@ -206,7 +226,7 @@ impl Worker {
                         tracing::info!(broker = %address, "Connected to the broker.");
                         connected = true;
                         // The status goes first and has the first packet id.
-                        status_pending = self.publish(&client, &self.status("online"), true);
+                        status_pending = self.publish(&client, &self.status("online"));
                     }
                     Event::Outgoing(Outgoing::Publish(id)) => self.ids.push_back((id, false)),
                     Event::Incoming(Packet::PubAck(ack)) => self.acknowledge(ack.pkid, &mut status_pending),
@@ -245,22 +265,28 @@ impl Worker {
         Message {
             topic: self.settings.status_topic(),
             payload: status.into(),
+            retain: true,
         }
     }
 
     /// Gives the connection what it has not had yet, as far as it takes it.
     fn hand_over(&mut self, client: &AsyncClient) {
         while let Some(message) = self.waiting.get(self.sent) {
-            if !self.publish(client, message, self.settings.retain) {
+            if !self.publish(client, message) {
                 return;
             }
             self.sent += 1;
         }
     }
 
-    fn publish(&self, client: &AsyncClient, message: &Message, retain: bool) -> bool {
+    fn publish(&self, client: &AsyncClient, message: &Message) -> bool {
         client
-            .try_publish(&message.topic, QoS::AtLeastOnce, retain, message.payload.as_str())
+            .try_publish(
+                &message.topic,
+                QoS::AtLeastOnce,
+                message.retain,
+                message.payload.as_str(),
+            )
             .is_ok()
     }
 
@@ -282,7 +308,7 @@ impl Worker {
 
     /// A clean end: the last will is not sent, so we say it ourselves.
     async fn say_goodbye(&self, client: &AsyncClient, events: &mut EventLoop) -> Result<(), ConnectionError> {
-        self.publish(client, &self.status("offline"), true);
+        self.publish(client, &self.status("offline"));
         let _ = client.try_disconnect();
         loop {
             match events.poll().await {

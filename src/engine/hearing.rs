@@ -1,0 +1,230 @@
+//! From blocks of samples to packets: one thread searches, others lock.
+//!
+//! ```text
+//!  ring ─▶ search thread ──jobs──▶ lock threads
+//!               ▲                      │
+//!               └──────── outcomes ────┘   strong packets are peeled off there, the others told
+//! ```
+//!
+//! What a job found is taken up a fixed number of blocks later and in the order of the jobs, however many
+//! threads lock and however fast they are: the same samples always give the same packets.
+
+use crate::link::ert::Samples;
+use anyhow::{Context, Result};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use metertap_dsp::{Complex32, Config, Kind, Locker, Packet, Searcher, Sieve, Stretch, Tally};
+use std::collections::VecDeque;
+use std::thread;
+
+/// Blocks of the search (1.75 ms) between a job and its outcome.
+const DELAY: u64 = 4;
+/// Jobs under way at once; then the search waits.
+const MAX_JOBS: usize = 64;
+/// Lock threads of a receiver at most.
+const MAX_LOCKERS: usize = 2;
+/// Packets of one stretch; a stretch of 91 ms has room for 15 SCM.
+const MAX_PACKETS: usize = 32;
+
+/// The two stages, with threads for the second.
+pub struct Hearing {
+    samples: Samples,
+    search: Searcher,
+    sieve: Sieve,
+    crew: Crew,
+}
+
+/// The lock threads and what they are working on.
+struct Crew {
+    jobs: Sender<Job>,
+    done: Receiver<Job>,
+    /// Jobs without work.
+    idle: Vec<Job>,
+    /// Those under way, in order; the outcome beside it once it is there.
+    pending: VecDeque<(u64, Option<Job>)>,
+    /// Number of the first pending job.
+    first: u64,
+    lost: u64,
+}
+
+/// A stretch to look at, and what was found in it. Its buffers are used again.
+#[derive(Default)]
+struct Job {
+    number: u64,
+    samples: Vec<Complex32>,
+    first_sample: u64,
+    frequency: f64,
+    kind: Option<Kind>,
+    noise: f32,
+    window_noise: f32,
+    packets: Vec<Packet>,
+    preambles: u64,
+    doubtful: u64,
+}
+
+impl Hearing {
+    /// Starts the lock threads of receiver `name`.
+    ///
+    /// # Errors
+    /// Where the receiver cannot work at this rate, or no thread can be had.
+    pub fn start(name: &str, samples: Samples, config: Config) -> Result<Self> {
+        let search = Searcher::new(config)?;
+        let (jobs, work) = bounded::<Job>(MAX_JOBS);
+        let (outcome, done) = bounded::<Job>(MAX_JOBS);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..cores.min(MAX_LOCKERS) {
+            let (work, outcome, capacity) = (work.clone(), outcome.clone(), search.longest());
+            thread::Builder::new()
+                .name(format!("lock:{name}"))
+                .spawn(move || lock(&work, &outcome, Locker::new(config, capacity)))
+                .context("cannot start a thread")?;
+        }
+        let crew = Crew {
+            jobs,
+            done,
+            idle: Vec::with_capacity(MAX_JOBS),
+            pending: VecDeque::with_capacity(MAX_JOBS),
+            first: 0,
+            lost: 0,
+        };
+        Ok(Hearing {
+            samples,
+            sieve: Sieve::new(config),
+            search,
+            crew,
+        })
+    }
+
+    /// Number of the next sample.
+    pub fn position(&self) -> u64 {
+        self.search.position()
+    }
+
+    /// Takes bytes and hands packets to `out`.
+    pub fn push(&mut self, bytes: &[u8], mut out: impl FnMut(&Packet)) {
+        let mut samples = self.samples.decode(bytes);
+        self.sieve.tally.samples += samples.len() as u64;
+        while !samples.is_empty() {
+            let (crew, now) = (&mut self.crew, self.search.blocks());
+            self.search
+                .push(&mut samples, |stretch| crew.submit(stretch, now + DELAY));
+            take_up(&mut self.search, &mut self.sieve, crew, now, &mut out);
+        }
+    }
+
+    /// Finds what is left, and tells how many bytes of an unfinished sample were left over.
+    pub fn flush(&mut self, mut out: impl FnMut(&Packet)) -> usize {
+        let crew = &mut self.crew;
+        self.search.flush(|stretch| crew.submit(stretch, 0));
+        take_up(&mut self.search, &mut self.sieve, crew, u64::MAX, &mut out);
+        self.samples.finish()
+    }
+
+    /// Counts so far.
+    pub fn tally(&self) -> Tally {
+        self.sieve.tally
+    }
+
+    /// Noise power of the window, full scale = 0 dB.
+    pub fn noise_dbfs(&self) -> f32 {
+        self.search.noise_dbfs()
+    }
+}
+
+/// Takes up the outcomes that are due at block `now`.
+fn take_up(
+    search: &mut Searcher,
+    sieve: &mut Sieve,
+    crew: &mut Crew,
+    now: u64,
+    out: &mut impl FnMut(&Packet),
+) {
+    while let Some(mut job) = crew.next_due(now) {
+        sieve.tally.bursts += 1;
+        sieve.tally.preambles += job.preambles;
+        sieve.tally.doubtful += job.doubtful;
+        for packet in job.packets.drain(..) {
+            sieve.pass(&packet, &mut *out);
+        }
+        crew.idle.push(job);
+        while let Some(strong) = sieve.next_strong() {
+            let due = now.saturating_add(DELAY);
+            search.look_under(&strong, |stretch| crew.submit(stretch, due));
+        }
+    }
+}
+
+impl Crew {
+    /// Gives `stretch` to a lock thread; its outcome is due at block `due`.
+    fn submit(&mut self, stretch: &Stretch, due: u64) {
+        let mut job = match self.idle.pop() {
+            Some(job) => job,
+            None if self.pending.len() < MAX_JOBS => Job {
+                packets: Vec::with_capacity(MAX_PACKETS),
+                ..Job::default()
+            },
+            // Many bursts ended at once: the weakest, which come last, have to go.
+            None => {
+                self.lost += 1;
+                return;
+            }
+        };
+        job.number = self.first + self.pending.len() as u64;
+        job.samples.clear();
+        job.samples.extend_from_slice(stretch.samples);
+        job.first_sample = stretch.first_sample;
+        job.frequency = stretch.frequency;
+        job.kind = Some(stretch.kind);
+        job.noise = stretch.noise;
+        job.window_noise = stretch.window_noise;
+        self.pending.push_back((due, None));
+        // There is room for as many jobs as there are.
+        let _ = self.jobs.send(job);
+    }
+
+    /// The next outcome in order, if it is due; waits for it.
+    fn next_due(&mut self, now: u64) -> Option<Job> {
+        loop {
+            let (due, outcome) = self.pending.front_mut()?;
+            if *due > now {
+                return None;
+            }
+            if let Some(job) = outcome.take() {
+                self.pending.pop_front();
+                self.first += 1;
+                return Some(job);
+            }
+            let job = self.done.recv().ok()?;
+            let place = (job.number - self.first) as usize;
+            if let Some((_, outcome)) = self.pending.get_mut(place) {
+                *outcome = Some(job);
+            }
+        }
+    }
+}
+
+/// A lock thread, until the search is gone.
+fn lock(work: &Receiver<Job>, outcome: &Sender<Job>, mut locker: Locker) {
+    for mut job in work {
+        let Some(kind) = job.kind else { continue };
+        let stretch = Stretch {
+            samples: &job.samples,
+            first_sample: job.first_sample,
+            frequency: job.frequency,
+            kind,
+            noise: job.noise,
+            window_noise: job.window_noise,
+        };
+        let packets = &mut job.packets;
+        let before = (locker.preambles(), locker.doubtful());
+        locker.run(&stretch, |packet| {
+            if packets.len() < MAX_PACKETS {
+                packets.push(*packet);
+            }
+        });
+        job.preambles = locker.preambles() - before.0;
+        job.doubtful = locker.doubtful() - before.1;
+        if outcome.send(job).is_err() {
+            break;
+        }
+    }
+}

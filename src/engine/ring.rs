@@ -1,0 +1,185 @@
+//! Blocks of bytes from a source's thread to the search, in buffers that are used again and again.
+//!
+//! A recording waits while the ring is full and loses nothing. A live source must not wait: it takes the oldest
+//! block out again, so that what is heard late is heard at all; the search sees from the numbers that one is
+//! missing.
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes read at a time: 28 ms of a dongle.
+pub const BLOCK_BYTES: usize = 1 << 17;
+/// Blocks in the ring: 0.9 s of a dongle.
+const BLOCKS: usize = 32;
+
+/// Bytes as they were read.
+#[derive(Debug)]
+pub struct Block {
+    /// Counts from 0; a gap in the numbers is a gap in the samples.
+    pub number: u64,
+    /// Connection that it came by: counts up whenever the source was opened anew.
+    pub opened: u64,
+    /// When its last byte was read.
+    pub read_at: Timestamp,
+    /// Centre of the window while it was taken.
+    pub center_hz: Option<f64>,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What to do when the ring is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Wait: recordings.
+    Wait,
+    /// Drop the oldest block: live sources.
+    DropOldest,
+}
+
+/// The source's end.
+pub struct Writer {
+    full: Sender<Block>,
+    oldest: Receiver<Block>,
+    free: Receiver<Vec<u8>>,
+    kept: Option<Vec<u8>>,
+    when_full: WhenFull,
+    number: u64,
+    dropped: Arc<AtomicU64>,
+}
+
+/// The search's end.
+pub struct Reader {
+    full: Receiver<Block>,
+    free: Sender<Vec<u8>>,
+}
+
+/// Makes a ring; all its memory is allocated now. `dropped` counts blocks.
+pub fn ring(when_full: WhenFull, dropped: Arc<AtomicU64>) -> (Writer, Reader) {
+    let (full_in, full_out) = bounded(BLOCKS);
+    let (free_in, free_out) = bounded(BLOCKS);
+    for _ in 0..BLOCKS {
+        // There is room for all of them.
+        let _ = free_in.try_send(vec![0; BLOCK_BYTES]);
+    }
+    let writer = Writer {
+        full: full_in,
+        oldest: full_out.clone(),
+        free: free_out,
+        kept: None,
+        when_full,
+        number: 0,
+        dropped,
+    };
+    let reader = Reader {
+        full: full_out,
+        free: free_in,
+    };
+    (writer, reader)
+}
+
+impl Writer {
+    /// A buffer of [`BLOCK_BYTES`]; nothing if the search is gone.
+    pub fn buffer(&mut self) -> Option<Vec<u8>> {
+        if let Some(bytes) = self.kept.take() {
+            return Some(bytes);
+        }
+        let mut bytes = match (self.free.try_recv(), self.when_full) {
+            (Ok(bytes), _) => bytes,
+            (Err(TryRecvError::Disconnected), _) => return None,
+            (Err(TryRecvError::Empty), WhenFull::Wait) => self.free.recv().ok()?,
+            (Err(TryRecvError::Empty), WhenFull::DropOldest) => match self.oldest.try_recv() {
+                Ok(block) => {
+                    self.dropped.fetch_add(1, Ordering::Relaxed);
+                    block.bytes
+                }
+                // The search holds the last one: it will be back in a moment.
+                Err(_) => self.free.recv().ok()?,
+            },
+        };
+        bytes.resize(BLOCK_BYTES, 0);
+        Some(bytes)
+    }
+
+    /// Hands `bytes` over; false if the search is gone.
+    pub fn send(&mut self, bytes: Vec<u8>, opened: u64, center_hz: Option<f64>) -> bool {
+        let block = Block {
+            number: self.number,
+            opened,
+            read_at: Timestamp::now(),
+            center_hz,
+            bytes,
+        };
+        self.number += 1;
+        // There are as many places as buffers, so this never waits.
+        self.full.send(block).is_ok()
+    }
+
+    /// Keeps a buffer that nothing was read into for the next time.
+    pub fn keep(&mut self, bytes: Vec<u8>) {
+        self.kept = Some(bytes);
+    }
+}
+
+impl Reader {
+    /// The next block; nothing when the source is gone and all is read.
+    pub fn next(&self) -> Option<Block> {
+        self.full.recv().ok()
+    }
+
+    /// Gives the buffer of a block back.
+    pub fn give_back(&self, block: Block) {
+        let _ = self.free.try_send(block.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_search_that_sleeps_then_a_live_source_drops_the_oldest_and_the_numbers_tell() {
+        let dropped = Arc::new(AtomicU64::new(0));
+        let (mut writer, reader) = ring(WhenFull::DropOldest, dropped.clone());
+        for i in 0..BLOCKS + 5 {
+            let mut bytes = writer.buffer().unwrap();
+            bytes[0] = i as u8;
+            assert!(writer.send(bytes, 0, None));
+        }
+        assert_eq!(dropped.load(Ordering::Relaxed), 5);
+        let first = reader.next().unwrap();
+        assert_eq!((first.number, first.bytes[0]), (5, 5));
+    }
+
+    #[test]
+    fn given_a_recording_then_it_waits_and_nothing_is_lost() {
+        let dropped = Arc::new(AtomicU64::new(0));
+        let (mut writer, reader) = ring(WhenFull::Wait, dropped.clone());
+        let source = std::thread::spawn(move || {
+            for _ in 0..3 * BLOCKS {
+                let bytes = writer.buffer().unwrap();
+                assert!(writer.send(bytes, 0, None));
+            }
+        });
+        let mut due = 0;
+        while let Some(block) = reader.next() {
+            assert_eq!(block.number, due);
+            due += 1;
+            reader.give_back(block);
+        }
+        source.join().unwrap();
+        assert_eq!((due, dropped.load(Ordering::Relaxed)), (3 * BLOCKS as u64, 0));
+    }
+
+    #[test]
+    fn given_a_search_that_is_gone_then_the_source_ends() {
+        let (mut writer, reader) = ring(WhenFull::Wait, Arc::default());
+        drop(reader);
+        let ends = (0..=BLOCKS).any(|_| match writer.buffer() {
+            Some(bytes) => !writer.send(bytes, 0, None),
+            None => true,
+        });
+        assert!(ends);
+    }
+}

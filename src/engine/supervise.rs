@@ -1,0 +1,270 @@
+//! Keeps a live source alive: opens it, watches it, lets go of it and opens it again, for ever.
+
+use super::Stop;
+use super::ring::Writer;
+use crate::source::{Live, Source};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// No samples, or samples that are all equal, for this long: the source is stalled.
+const SILENCE: Duration = Duration::from_secs(3);
+/// The rate is judged over this long.
+const RATE_SPAN: Duration = Duration::from_secs(10);
+/// And may be wrong by this share: the clocks of host and dongle differ by 1e-4 at most, but a network delivers
+/// in gusts.
+const RATE_TOLERANCE: f64 = 0.05;
+/// The first pause between attempts; doubled every time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// A source that was up for this long has earned a fresh start.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// How a live source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Being opened.
+    Starting,
+    /// Delivering samples.
+    Up,
+    /// Open, but delivers nothing of use.
+    Stalled,
+    /// Not there; tried again and again.
+    Down,
+}
+
+/// Its condition, and why.
+#[derive(Clone, Debug, Serialize)]
+pub struct State {
+    /// Name of the receiver.
+    pub receiver: String,
+    /// How it is.
+    pub state: Condition,
+    /// Why it is not up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// What was opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Pieces of samples lost so far, because we or the bus were too slow.
+    pub dropped: u64,
+    /// How often it was opened.
+    pub opened: u64,
+    #[serde(skip)]
+    blocks_dropped: Arc<AtomicU64>,
+}
+
+impl State {
+    /// Before anything has happened. `dropped` counts what the ring drops.
+    pub fn new(receiver: &str, dropped: Arc<AtomicU64>) -> Self {
+        State {
+            receiver: receiver.into(),
+            state: Condition::Starting,
+            reason: None,
+            since: Timestamp::now(),
+            device: None,
+            dropped: 0,
+            opened: 0,
+            blocks_dropped: dropped,
+        }
+    }
+
+    /// Changes to `condition`; true if that is news.
+    fn change(&mut self, condition: Condition, reason: Option<String>, lost: u64) -> bool {
+        self.dropped = lost + self.blocks_dropped.load(Ordering::Relaxed);
+        if self.state == condition && self.reason == reason {
+            return false;
+        }
+        self.state = condition;
+        self.reason = reason;
+        self.since = Timestamp::now();
+        true
+    }
+
+    /// Each change is logged once.
+    fn log(&self) {
+        let (receiver, state) = (&self.receiver, self.state);
+        match (state, &self.reason) {
+            (Condition::Stalled | Condition::Down, Some(reason)) => {
+                tracing::warn!(%receiver, ?state, "{reason}");
+            }
+            _ => tracing::info!(%receiver, ?state, device = self.device.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+/// Reads `live` into `writer` until told to stop; tells `changed` of every change of state.
+pub fn supervise(live: &Live, mut state: State, writer: &mut Writer, stop: &Stop, changed: impl Fn(&State)) {
+    let mut pause = FIRST_PAUSE;
+    let mut lost_before = 0;
+    let tell = |state: &mut State, condition, reason, lost| {
+        if state.change(condition, reason, lost) {
+            state.log();
+            changed(state);
+        }
+    };
+    tell(&mut state, Condition::Starting, None, 0);
+    changed(&state);
+    while !stop.asked() {
+        // A source that is down stays down in the eyes of the world until it is up.
+        let reason = match live.open() {
+            Err(error) => format!("{error:#}"),
+            Ok(mut source) => {
+                state.opened += 1;
+                state.device = Some(source.info().name.clone());
+                let begun = Instant::now();
+                let mut watch = Watch::new(source.info().sample_rate_hz);
+                let reason = loop {
+                    if stop.asked() {
+                        return;
+                    }
+                    match read(source.as_mut(), writer, state.opened, &mut watch) {
+                        Ok(Step::Samples) if state.state != Condition::Up => {
+                            tell(&mut state, Condition::Up, None, lost_before + source.lost());
+                        }
+                        Ok(Step::Samples | Step::Nothing) => {}
+                        Ok(Step::Ended) => return,
+                        Err(reason) => break reason,
+                    }
+                };
+                lost_before += source.lost();
+                if begun.elapsed() > STEADY {
+                    pause = FIRST_PAUSE;
+                }
+                if matches!(reason, Reason::Stalled(_)) {
+                    tell(&mut state, Condition::Stalled, Some(reason.text()), lost_before);
+                }
+                // Letting go may take a second, and may kill a process.
+                drop(source);
+                reason.text()
+            }
+        };
+        tell(&mut state, Condition::Down, Some(reason), lost_before);
+        sleep(jittered(pause), stop);
+        pause = (2 * pause).min(live.longest_pause());
+    }
+}
+
+/// Why a source was given up.
+enum Reason {
+    Stalled(String),
+    Lost(String),
+}
+
+impl Reason {
+    fn text(&self) -> String {
+        match self {
+            Reason::Stalled(text) | Reason::Lost(text) => text.clone(),
+        }
+    }
+}
+
+enum Step {
+    Samples,
+    Nothing,
+    /// The search is gone.
+    Ended,
+}
+
+fn read(
+    source: &mut dyn Source,
+    writer: &mut Writer,
+    opened: u64,
+    watch: &mut Watch,
+) -> Result<Step, Reason> {
+    let Some(mut buffer) = writer.buffer() else {
+        return Ok(Step::Ended);
+    };
+    let n = match source.read(&mut buffer) {
+        Ok(0) => return Err(Reason::Lost("hung up".into())),
+        Ok(n) => n,
+        Err(e) if matches!(e.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+            writer.keep(buffer);
+            return watch.silent().map_or(Ok(Step::Nothing), Err);
+        }
+        Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Err(Reason::Lost("hung up".into())),
+        Err(e) => return Err(Reason::Lost(e.to_string())),
+    };
+    buffer.truncate(n);
+    if let Some(reason) = watch.samples(&buffer) {
+        writer.keep(buffer);
+        return Err(reason);
+    }
+    if writer.send(buffer, opened, source.info().center_hz) {
+        Ok(Step::Samples)
+    } else {
+        Ok(Step::Ended)
+    }
+}
+
+/// Judges what a source delivers.
+struct Watch {
+    sample_rate_hz: f64,
+    heard: Instant,
+    /// When samples last differed from one another.
+    alive: Instant,
+    span: Instant,
+    bytes: u64,
+}
+
+impl Watch {
+    fn new(sample_rate_hz: f64) -> Self {
+        let now = Instant::now();
+        Watch {
+            sample_rate_hz,
+            heard: now,
+            alive: now,
+            span: now,
+            bytes: 0,
+        }
+    }
+
+    fn silent(&self) -> Option<Reason> {
+        let silence = self.heard.elapsed();
+        (silence > SILENCE).then(|| Reason::Stalled(format!("no samples for {:.0} s", silence.as_secs_f64())))
+    }
+
+    fn samples(&mut self, bytes: &[u8]) -> Option<Reason> {
+        let now = Instant::now();
+        self.heard = now;
+        if bytes.iter().any(|byte| *byte != bytes[0]) {
+            self.alive = now;
+        }
+        if now - self.alive > SILENCE {
+            let seconds = (now - self.alive).as_secs();
+            return Some(Reason::Stalled(format!(
+                "all samples have been equal for {seconds} s"
+            )));
+        }
+        self.bytes += bytes.len() as u64;
+        let span = now - self.span;
+        if span < RATE_SPAN {
+            return None;
+        }
+        let rate = self.bytes as f64 / 2.0 / span.as_secs_f64();
+        self.span = now;
+        self.bytes = 0;
+        let due = self.sample_rate_hz;
+        ((rate / due - 1.0).abs() > RATE_TOLERANCE)
+            .then(|| Reason::Stalled(format!("delivers {rate:.0} samples a second instead of {due:.0}")))
+    }
+}
+
+/// Three quarters to five quarters of `pause`, so that many receivers do not all knock at once.
+fn jittered(pause: Duration) -> Duration {
+    let random = Timestamp::now().subsec_nanosecond() as u32 % 1000;
+    pause * (750 + random / 2) / 1000
+}
+
+fn sleep(duration: Duration, stop: &Stop) {
+    let until = Instant::now() + duration;
+    while !stop.asked() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(50).min(duration));
+    }
+}
