@@ -1,9 +1,15 @@
 //! What a person can ask for: a file a subcommand.
 
 mod demo;
+#[cfg(feature = "rtlsdr")]
+mod devices;
+mod listen;
+mod number;
 mod replay;
 mod run;
+mod show;
 mod synth;
+mod tuner;
 mod wanted;
 
 use clap::{Parser, Subcommand};
@@ -24,6 +30,11 @@ pub struct Cli {
 enum Command {
     /// Find the meters in recorded IQ files.
     Replay(Box<replay::Args>),
+    /// Show what is in the air: a live table, or lines. No broker needed.
+    Listen(Box<listen::Args>),
+    /// List the dongles that are plugged in, and what keeps us from them.
+    #[cfg(feature = "rtlsdr")]
+    Devices(devices::Args),
     /// Run as the configuration says, until told to stop.
     Run(run::Args),
     /// Make a recording from a scenario, and a file with the truth beside it.
@@ -46,6 +57,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     log_to_stderr(cli.verbose, quiet);
     match cli.command {
         Command::Replay(args) => replay::run(*args),
+        Command::Listen(args) => listen::run(&args),
+        #[cfg(feature = "rtlsdr")]
+        Command::Devices(args) => devices::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Synth(args) => synth::run(&args),
         #[cfg(feature = "rtlsdr")]

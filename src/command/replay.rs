@@ -1,12 +1,14 @@
 //! `metertap replay`: recordings to readings.
 
+use super::number::hertz;
+use super::show::Show;
 use super::wanted::Wanted;
 use crate::engine::{End, Heard, Orders, Radio, Stop};
-use crate::meter::heard::Heard as Meters;
+#[cfg(feature = "demo")]
+use crate::meter::filter::Filter;
 use crate::meter::{Reading, Registry};
-use crate::sink::lines::{Format as LineFormat, Lines, line};
+use crate::sink::lines::{Format as LineFormat, line};
 use crate::sink::mqtt::{Mqtt, Settings};
-use crate::sink::table::Live;
 use crate::source::file::{Recording, Wish};
 use crate::source::{Info, Paced, Source};
 use anyhow::{Result, bail};
@@ -14,7 +16,6 @@ use jiff::Timestamp;
 use metertap_dsp::Trust;
 use metertap_dsp::iq::Format;
 use std::collections::HashMap;
-use std::io::{IsTerminal, Stdout, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,13 +30,13 @@ pub struct Args {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Samples per second, if the file does not tell.
-    #[arg(long, value_name = "HZ", value_parser = number_with_suffix)]
+    #[arg(long, value_name = "HZ", value_parser = hertz)]
     sample_rate: Option<f64>,
     /// cu8, cs8, cs16 or cf32, if the file does not tell.
     #[arg(long, value_name = "FORMAT")]
     sample_format: Option<Format>,
     /// Centre of the window, if the file does not tell.
-    #[arg(long, value_name = "HZ", value_parser = number_with_suffix)]
+    #[arg(long, value_name = "HZ", value_parser = hertz)]
     center_freq: Option<f64>,
     /// When the recording begins, such as 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "TIME")]
@@ -59,20 +60,6 @@ pub struct Args {
     wanted: Wanted,
 }
 
-/// `912.6M`, `2400k`, `2359296`.
-fn number_with_suffix(text: &str) -> Result<f64, String> {
-    let (digits, factor) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&text[..at], 1e3),
-        Some((at, 'M')) => (&text[..at], 1e6),
-        Some((at, 'G')) => (&text[..at], 1e9),
-        _ => (text, 1.0),
-    };
-    match digits.parse::<f64>() {
-        Ok(number) if number.is_finite() => Ok(number * factor),
-        _ => Err("must be a number, such as 2359296, 2400k or 912.6M".into()),
-    }
-}
-
 pub fn run(args: Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
     let wish = Wish {
@@ -87,18 +74,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     for file in &args.files {
         recordings.push(Box::new(Recording::open(file, &wish)?));
     }
-    let out = match args.format {
-        None if stdout().is_terminal() => Out::table("metertap replay")?,
-        None => Out::lines(LineFormat::Json, args.signal),
-        Some(format) => Out::lines(format, args.signal),
-    };
     let mut replay = Replay {
-        registry: Arc::new(Registry::new(HashMap::new(), args.wanted.kinds())),
-        trust: args.trust,
-        stop,
-        filter: args.wanted.filter(),
-        meters: Meters::default(),
-        out,
+        orders: Orders {
+            registry: Arc::new(Registry::new(HashMap::new(), args.wanted.kinds())),
+            trust: args.trust,
+            stop,
+        },
+        show: Show::new(args.format, args.signal, "metertap replay", args.wanted.filter())?,
         signal: args.signal,
         mqtt: mqtt.map(Mqtt::start).transpose()?,
     };
@@ -109,37 +91,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
             recording
         };
         replay.play(recording)?;
-        if replay.stop.asked() {
+        if replay.orders.stop.asked() {
             break;
         }
     }
     replay.finish()
 }
 
-/// Where readings are shown.
-enum Out {
-    Lines(Lines<Stdout>),
-    Table(Live),
-}
-
-impl Out {
-    fn lines(format: LineFormat, signal: bool) -> Self {
-        Out::Lines(Lines::new(stdout(), format, signal))
-    }
-
-    fn table(title: &str) -> Result<Self> {
-        Ok(Out::Table(Live::new(title.into())?))
-    }
-}
-
 /// Plays recordings one after the other into the same sinks.
 pub(super) struct Replay {
-    registry: Arc<Registry>,
-    trust: Trust,
-    stop: Stop,
-    filter: crate::meter::filter::Filter,
-    meters: Meters,
-    out: Out,
+    orders: Orders,
+    show: Show,
     signal: bool,
     mqtt: Option<Mqtt>,
 }
@@ -151,18 +113,13 @@ impl Replay {
     /// Where the terminal or the network cannot be had.
     #[cfg(feature = "demo")]
     pub fn demo(stop: Stop, mqtt: Settings) -> Result<Self> {
-        let out = if stdout().is_terminal() {
-            Out::table("metertap demo: a made-up street")?
-        } else {
-            Out::lines(LineFormat::Json, true)
-        };
         Ok(Replay {
-            registry: Arc::new(Registry::new(HashMap::new(), super::wanted::default_kinds())),
-            trust: Trust::Normal,
-            stop,
-            filter: crate::meter::filter::Filter::default(),
-            meters: Meters::default(),
-            out,
+            orders: Orders {
+                registry: Arc::new(Registry::new(HashMap::new(), super::wanted::default_kinds())),
+                trust: Trust::Normal,
+                stop,
+            },
+            show: Show::new(None, true, "metertap demo: a made-up street", Filter::default())?,
             signal: false,
             mqtt: Some(Mqtt::start(mqtt)?),
         })
@@ -173,16 +130,11 @@ impl Replay {
     /// # Errors
     /// What went wrong with it.
     pub fn play(&mut self, source: Box<dyn Source>) -> Result<()> {
-        let orders = Orders {
-            registry: self.registry.clone(),
-            trust: self.trust,
-            stop: self.stop.clone(),
-        };
-        let radio = Radio::recording(source, &orders)?;
+        let radio = Radio::recording(source, &self.orders)?;
         for assumed in &radio.info.assumed {
             eprintln!("metertap: {}: {assumed}", radio.info.name);
         }
-        let meters_before = self.meters.readings;
+        let before = self.show.readings();
         for heard in &radio.heard {
             match heard {
                 Heard::Reading(reading) => self.take(&reading)?,
@@ -191,32 +143,28 @@ impl Replay {
                 Heard::End(end) => {
                     report(&radio.info, &end);
                     end.result?;
-                    if self.meters.readings == meters_before && !self.stop.asked() {
+                    if self.show.readings() == before && !self.orders.stop.asked() {
                         eprintln!("metertap: {}: no meter heard", radio.info.name);
                     }
                     break;
                 }
             }
-            if self.filter.done() {
-                self.stop.ask();
+            if self.show.done() {
+                self.orders.stop.ask();
             }
         }
         Ok(())
     }
 
     fn take(&mut self, reading: &Reading) -> Result<()> {
-        if !self.filter.pass(&reading.message) {
+        if !self.show.take(reading)? {
             return Ok(());
-        }
-        self.meters.add(reading);
-        if let Out::Lines(lines) = &mut self.out {
-            lines.write(reading)?;
         }
         if let Some(mqtt) = &self.mqtt {
             let message = &reading.message;
             let payload = line(LineFormat::Json, reading, self.signal);
             // A recording waits for the network; only an interrupted one does not.
-            let delivered = if self.stop.asked() {
+            let delivered = if self.orders.stop.asked() {
                 mqtt.try_publish(message.id(), message.kind().topic_name(), payload)
             } else {
                 mqtt.publish(message.id(), message.kind().topic_name(), payload)
@@ -232,11 +180,8 @@ impl Replay {
     }
 
     fn progress(&mut self, info: &Info, bytes: u64) -> Result<()> {
-        if let Out::Table(live) = &mut self.out {
-            let share = info.bytes.map(|all| bytes as f64 / all.max(1) as f64);
-            live.draw(&self.meters, share)?;
-        }
-        Ok(())
+        let share = info.bytes.map(|all| bytes as f64 / all.max(1) as f64);
+        self.show.draw(share)
     }
 
     /// Shows the whole table and delivers what is left.
@@ -244,18 +189,16 @@ impl Replay {
     /// # Errors
     /// Where the broker did not take everything.
     pub fn finish(self) -> Result<ExitCode> {
-        if let Out::Table(live) = self.out {
-            live.finish(&self.meters)?;
-        }
+        let (stop, done) = (self.orders.stop, self.show.done());
+        self.show.finish()?;
         if let Some(mqtt) = self.mqtt {
-            let outcome = mqtt.finish(PATIENCE, || self.stop.asked() && !self.filter.done());
+            let outcome = mqtt.finish(PATIENCE, || stop.asked() && !done);
             tracing::info!(delivered = outcome.delivered, "Done with the broker.");
             if outcome.undelivered > 0 {
                 bail!("{} readings were not taken by the broker", outcome.undelivered);
             }
         }
-        let interrupted = self.stop.asked() && !self.filter.done();
-        Ok(if interrupted {
+        Ok(if stop.asked() && !done {
             ExitCode::from(130)
         } else {
             ExitCode::SUCCESS

@@ -2,22 +2,19 @@
 
 use super::wanted::default_kinds;
 use crate::config::{self, Config};
-use crate::engine::{Heard, Orders, Radio, State, Stop};
+use crate::engine::{Chorus, Event, Orders, Radio, State, Stop};
 use crate::meter::{Reading, Registry};
 use crate::sink::lines::{Format, Lines, line};
 use crate::sink::mqtt::Mqtt;
 use crate::source::file::Recording;
 use crate::source::{Address, Live, Paced, Source};
 use anyhow::{Result, bail};
-use crossbeam_channel::Select;
 use std::io::{Stdout, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Time for the receivers to hand over what they have.
-const DRAIN: Duration = Duration::from_millis(300);
 /// How long the broker is waited for once all recordings have ended.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -51,7 +48,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         None => Sink::Lines(Lines::new(stdout(), Format::Json, false)),
     };
     let mut daemon = Daemon { sink, lost: 0 };
-    daemon.listen(radios, &stop)?;
+    daemon.listen(Chorus::new(radios, stop.clone()))?;
     daemon.finish(&stop)
 }
 
@@ -87,36 +84,20 @@ struct Daemon {
 
 impl Daemon {
     /// Until all receivers have ended, or a moment after being asked to stop.
-    fn listen(&mut self, mut radios: Vec<Radio>, stop: &Stop) -> Result<()> {
-        let mut deadline = None;
-        while !radios.is_empty() {
-            if stop.asked() {
-                let until = *deadline.get_or_insert_with(|| Instant::now() + DRAIN);
-                if Instant::now() > until {
-                    break;
-                }
-            }
-            let Some((i, heard)) = next(&radios) else {
-                continue;
-            };
-            match heard {
-                Ok(Heard::Reading(reading)) => self.publish(&reading)?,
-                Ok(Heard::Progress(_)) => {}
-                Ok(Heard::State(state)) => self.tell_state(&state)?,
-                Ok(Heard::End(end)) => {
-                    let radio = radios.swap_remove(i);
-                    match end.result {
-                        Ok(()) => {
-                            tracing::info!(radio = %radio.info.name, packets = end.tally.packets, "End of the recording.")
-                        }
-                        Err(error) => {
-                            tracing::error!(radio = %radio.info.name, error = format!("{error:#}"), "A receiver has ended.")
-                        }
+    fn listen(&mut self, mut chorus: Chorus) -> Result<()> {
+        while let Some(event) = chorus.next() {
+            match event {
+                Event::Reading(reading) => self.publish(&reading)?,
+                Event::State(state) => self.tell_state(&state)?,
+                Event::Progress(..) | Event::Quiet => {}
+                Event::End(info, end) => match end.result {
+                    Ok(()) => {
+                        tracing::info!(radio = %info.name, packets = end.tally.packets, "End of the receiver.");
                     }
-                }
-                Err(()) => {
-                    radios.swap_remove(i);
-                }
+                    Err(error) => {
+                        tracing::error!(radio = %info.name, error = format!("{error:#}"), "A receiver has ended.");
+                    }
+                },
             }
         }
         Ok(())
@@ -159,15 +140,4 @@ impl Daemon {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// What any receiver says next, with its place in the list; nothing for a while.
-fn next(radios: &[Radio]) -> Option<(usize, Result<Heard, ()>)> {
-    let mut select = Select::new();
-    for radio in radios {
-        select.recv(&radio.heard);
-    }
-    let ready = select.select_timeout(Duration::from_millis(100)).ok()?;
-    let i = ready.index();
-    Some((i, ready.recv(&radios[i].heard).map_err(|_| ())))
 }

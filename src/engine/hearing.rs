@@ -18,8 +18,10 @@ use std::thread;
 
 /// Blocks of the search (1.75 ms) between a job and its outcome.
 const DELAY: u64 = 4;
-/// Jobs under way at once; then the search waits.
+/// Outcomes waiting to be taken up; more bursts at once are lost, the weakest first.
 const MAX_JOBS: usize = 64;
+/// Stretches handed to lock threads at once, 1.7 MB each at most; then the search waits.
+const MAX_STRETCHES: usize = 8;
 /// Lock threads of a receiver at most.
 const MAX_LOCKERS: usize = 2;
 /// Packets of one stretch; a stretch of 91 ms has room for 15 SCM.
@@ -39,11 +41,13 @@ struct Crew {
     done: Receiver<Job>,
     /// Jobs without work.
     idle: Vec<Job>,
+    /// Buffers for their samples, and how many there are in all.
+    buffers: Vec<Vec<Complex32>>,
+    made: usize,
     /// Those under way, in order; the outcome beside it once it is there.
     pending: VecDeque<(u64, Option<Job>)>,
     /// Number of the first pending job.
     first: u64,
-    lost: u64,
 }
 
 /// A stretch to look at, and what was found in it. Its buffers are used again.
@@ -82,9 +86,10 @@ impl Hearing {
             jobs,
             done,
             idle: Vec::with_capacity(MAX_JOBS),
+            buffers: Vec::with_capacity(MAX_STRETCHES),
+            made: 0,
             pending: VecDeque::with_capacity(MAX_JOBS),
             first: 0,
-            lost: 0,
         };
         Ok(Hearing {
             samples,
@@ -162,13 +167,13 @@ impl Crew {
                 packets: Vec::with_capacity(MAX_PACKETS),
                 ..Job::default()
             },
-            // Many bursts ended at once: the weakest, which come last, have to go.
             None => {
-                self.lost += 1;
+                tracing::debug!("Too many bursts at once: one is not looked at.");
                 return;
             }
         };
         job.number = self.first + self.pending.len() as u64;
+        job.samples = self.buffer();
         job.samples.clear();
         job.samples.extend_from_slice(stretch.samples);
         job.first_sample = stretch.first_sample;
@@ -193,12 +198,32 @@ impl Crew {
                 self.first += 1;
                 return Some(job);
             }
-            let job = self.done.recv().ok()?;
-            let place = (job.number - self.first) as usize;
-            if let Some((_, outcome)) = self.pending.get_mut(place) {
-                *outcome = Some(job);
+            self.receive()?;
+        }
+    }
+
+    /// Waits for an outcome; nothing if the lock threads are gone.
+    fn receive(&mut self) -> Option<()> {
+        let mut job = self.done.recv().ok()?;
+        self.buffers.push(std::mem::take(&mut job.samples));
+        let place = (job.number - self.first) as usize;
+        if let Some((_, outcome)) = self.pending.get_mut(place) {
+            *outcome = Some(job);
+        }
+        Some(())
+    }
+
+    /// A buffer for samples; waits for one if all are in use.
+    fn buffer(&mut self) -> Vec<Complex32> {
+        while self.buffers.is_empty() && self.made == MAX_STRETCHES {
+            if self.receive().is_none() {
+                break;
             }
         }
+        self.buffers.pop().unwrap_or_else(|| {
+            self.made += 1;
+            Vec::new()
+        })
     }
 }
 

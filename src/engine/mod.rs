@@ -1,5 +1,6 @@
 //! Threads and their order: the only place that starts any.
 
+mod chorus;
 mod hearing;
 mod radio;
 mod ring;
@@ -7,6 +8,7 @@ mod stop;
 mod supervise;
 mod teller;
 
+pub use chorus::{Chorus, Event};
 pub use radio::{End, Heard, Orders, Radio};
 pub use stop::Stop;
 pub use supervise::{Condition, State};

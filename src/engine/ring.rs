@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes read at a time: 28 ms of a dongle.
 pub const BLOCK_BYTES: usize = 1 << 17;
-/// Blocks in the ring: 0.9 s of a dongle.
-const BLOCKS: usize = 32;
+/// Blocks in the ring of a dongle: 0.9 s.
+const LIVE_BLOCKS: usize = 32;
+/// And of a recording, which can wait.
+const RECORDED_BLOCKS: usize = 4;
 
 /// Bytes as they were read.
 #[derive(Debug)]
@@ -57,9 +59,13 @@ pub struct Reader {
 
 /// Makes a ring; all its memory is allocated now. `dropped` counts blocks.
 pub fn ring(when_full: WhenFull, dropped: Arc<AtomicU64>) -> (Writer, Reader) {
-    let (full_in, full_out) = bounded(BLOCKS);
-    let (free_in, free_out) = bounded(BLOCKS);
-    for _ in 0..BLOCKS {
+    let blocks = match when_full {
+        WhenFull::Wait => RECORDED_BLOCKS,
+        WhenFull::DropOldest => LIVE_BLOCKS,
+    };
+    let (full_in, full_out) = bounded(blocks);
+    let (free_in, free_out) = bounded(blocks);
+    for _ in 0..blocks {
         // There is room for all of them.
         let _ = free_in.try_send(vec![0; BLOCK_BYTES]);
     }
@@ -142,7 +148,7 @@ mod tests {
     fn given_a_search_that_sleeps_then_a_live_source_drops_the_oldest_and_the_numbers_tell() {
         let dropped = Arc::new(AtomicU64::new(0));
         let (mut writer, reader) = ring(WhenFull::DropOldest, dropped.clone());
-        for i in 0..BLOCKS + 5 {
+        for i in 0..LIVE_BLOCKS + 5 {
             let mut bytes = writer.buffer().unwrap();
             bytes[0] = i as u8;
             assert!(writer.send(bytes, 0, None));
@@ -157,7 +163,7 @@ mod tests {
         let dropped = Arc::new(AtomicU64::new(0));
         let (mut writer, reader) = ring(WhenFull::Wait, dropped.clone());
         let source = std::thread::spawn(move || {
-            for _ in 0..3 * BLOCKS {
+            for _ in 0..3 * RECORDED_BLOCKS {
                 let bytes = writer.buffer().unwrap();
                 assert!(writer.send(bytes, 0, None));
             }
@@ -169,14 +175,17 @@ mod tests {
             reader.give_back(block);
         }
         source.join().unwrap();
-        assert_eq!((due, dropped.load(Ordering::Relaxed)), (3 * BLOCKS as u64, 0));
+        assert_eq!(
+            (due, dropped.load(Ordering::Relaxed)),
+            (3 * RECORDED_BLOCKS as u64, 0)
+        );
     }
 
     #[test]
     fn given_a_search_that_is_gone_then_the_source_ends() {
         let (mut writer, reader) = ring(WhenFull::Wait, Arc::default());
         drop(reader);
-        let ends = (0..=BLOCKS).any(|_| match writer.buffer() {
+        let ends = (0..=RECORDED_BLOCKS).any(|_| match writer.buffer() {
             Some(bytes) => !writer.send(bytes, 0, None),
             None => true,
         });

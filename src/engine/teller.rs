@@ -117,6 +117,7 @@ impl Teller {
             offset: packet.start_sample * bytes,
             length: packet.len_samples * bytes,
             receiver: self.receiver.clone(),
+            heard_by: vec![self.receiver.clone()],
             frequency_hz: self.center_hz.map(|center| center + packet.signal.offset_hz),
             message,
             signal: Signal::new(&packet.signal),

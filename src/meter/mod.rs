@@ -2,6 +2,7 @@
 
 pub mod filter;
 pub mod heard;
+pub mod merge;
 mod reading;
 mod registry;
 mod trust;

@@ -42,6 +42,8 @@ pub struct Reading {
     pub length: u64,
     /// Which receiver heard it.
     pub receiver: Arc<str>,
+    /// All receivers that heard it; the one above heard it best.
+    pub heard_by: Vec<Arc<str>>,
     /// Where in the spectrum, if the centre frequency is known.
     pub frequency_hz: Option<f64>,
     /// What was said.

@@ -50,6 +50,11 @@ impl Live {
         })
     }
 
+    /// Changes what stands above it.
+    pub fn title(&mut self, title: &str) {
+        self.title = title.into();
+    }
+
     /// Draws, if it is time again. `progress` from 0 to 1, if the end is known.
     ///
     /// # Errors

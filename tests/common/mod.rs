@@ -1,6 +1,8 @@
 //! The real binary and real peers.
 #![allow(dead_code)] // Every test file uses its part.
 
+pub mod dongle;
+
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

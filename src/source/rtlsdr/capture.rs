@@ -87,7 +87,7 @@ fn capture(request: &Request) -> Result<()> {
             // pipes, and closing a lost dongle may hang: the process ends here.
             let reason = match outcome {
                 Ok(()) => "unplugged, or lost by librtlsdr".to_owned(),
-                Err(error) => error.to_string(),
+                Err(error) => format!("unplugged, or lost by librtlsdr ({error})"),
             };
             thread::sleep(Duration::from_millis(50));
             let _ = write(&mut stdout().lock(), Kind::Failed, 0, reason.as_bytes());

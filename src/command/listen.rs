@@ -1,0 +1,75 @@
+//! `metertap listen`: what is in the air, now, with no broker.
+
+use super::show::Show;
+use super::tuner::Tuner;
+use super::wanted::Wanted;
+use crate::engine::{Chorus, Condition, Event, Orders, Radio, Stop};
+use crate::meter::Registry;
+use crate::sink::lines::Format;
+use anyhow::Result;
+use metertap_dsp::Trust;
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    tuner: Tuner,
+    /// Lines instead of a table. Without this: a live table on a terminal, JSON lines elsewhere.
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Add how well it was heard to JSON lines.
+    #[arg(long)]
+    signal: bool,
+    /// What to believe: strict (no corrections), normal, eager.
+    #[arg(long, default_value = "normal", value_name = "TRUST")]
+    trust: Trust,
+    /// Stop after this long.
+    #[arg(long, value_name = "S")]
+    seconds: Option<f64>,
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let stop = Stop::on_signals()?;
+    let orders = Orders {
+        registry: Arc::new(Registry::new(HashMap::new(), args.wanted.kinds())),
+        trust: args.trust,
+        stop: stop.clone(),
+    };
+    let mut radios = Vec::new();
+    for (name, live) in args.tuner.live()? {
+        radios.push(Radio::live(&name, live, &orders)?);
+    }
+    let mut show = Show::new(args.format, args.signal, "metertap listen", args.wanted.filter())?;
+    let begun = Instant::now();
+    let limit = args.seconds.map(Duration::from_secs_f64);
+    let mut chorus = Chorus::new(radios, stop.clone());
+    while let Some(event) = chorus.next() {
+        match event {
+            Event::Reading(reading) => {
+                show.take(&reading)?;
+            }
+            Event::State(state) => {
+                let why = state.reason.as_deref().unwrap_or_default();
+                show.title(&match state.state {
+                    Condition::Starting => format!("{}: starting", state.receiver),
+                    Condition::Up => format!("{}: {}", state.receiver, state.device.unwrap_or_default()),
+                    Condition::Stalled => format!("{}: stalled: {why}", state.receiver),
+                    Condition::Down => format!("{}: down: {why}", state.receiver),
+                });
+            }
+            Event::Progress(..) | Event::Quiet => {}
+            Event::End(_, end) => end.result?,
+        }
+        show.draw(None)?;
+        if show.done() || limit.is_some_and(|limit| begun.elapsed() > limit) {
+            stop.ask();
+        }
+    }
+    show.finish()?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,93 @@
+//! Readings for people and scripts: a live table on a terminal, lines elsewhere.
+
+use crate::meter::Reading;
+use crate::meter::filter::Filter;
+use crate::meter::heard::Heard as Meters;
+use crate::sink::lines::{Format, Lines};
+use crate::sink::table::Live;
+use anyhow::Result;
+use std::io::{IsTerminal, Stdout, stdout};
+
+/// Where readings are shown, and which.
+pub struct Show {
+    filter: Filter,
+    meters: Meters,
+    out: Out,
+}
+
+enum Out {
+    Lines(Lines<Stdout>),
+    Table(Live),
+}
+
+impl Show {
+    /// Lines of `format`; without one a table titled `title` on a terminal, and JSON lines elsewhere.
+    ///
+    /// # Errors
+    /// Where the terminal cannot be had.
+    pub fn new(format: Option<Format>, signal: bool, title: &str, filter: Filter) -> Result<Self> {
+        let out = match format {
+            None if stdout().is_terminal() => Out::Table(Live::new(title.into())?),
+            format => Out::Lines(Lines::new(stdout(), format.unwrap_or(Format::Json), signal)),
+        };
+        Ok(Show {
+            filter,
+            meters: Meters::default(),
+            out,
+        })
+    }
+
+    /// Shows a reading; false if it is not wanted.
+    ///
+    /// # Errors
+    /// Where standard output cannot be written to.
+    pub fn take(&mut self, reading: &Reading) -> Result<bool> {
+        if !self.filter.pass(&reading.message) {
+            return Ok(false);
+        }
+        self.meters.add(reading);
+        if let Out::Lines(lines) = &mut self.out {
+            lines.write(reading)?;
+        }
+        Ok(true)
+    }
+
+    /// Draws the table anew, if there is one and it is time. `progress` from 0 to 1, if the end is known.
+    ///
+    /// # Errors
+    /// Where the terminal cannot be drawn on.
+    pub fn draw(&mut self, progress: Option<f64>) -> Result<()> {
+        match &mut self.out {
+            Out::Table(live) => live.draw(&self.meters, progress),
+            Out::Lines(_) => Ok(()),
+        }
+    }
+
+    /// Changes what stands above the table; lines go without.
+    pub fn title(&mut self, title: &str) {
+        if let Out::Table(live) = &mut self.out {
+            live.title(title);
+        }
+    }
+
+    /// Whether `--single` has had enough.
+    pub fn done(&self) -> bool {
+        self.filter.done()
+    }
+
+    /// Readings shown so far.
+    pub fn readings(&self) -> u64 {
+        self.meters.readings
+    }
+
+    /// Leaves the whole table on the terminal.
+    ///
+    /// # Errors
+    /// Where it cannot be written to.
+    pub fn finish(self) -> Result<()> {
+        match self.out {
+            Out::Table(live) => live.finish(&self.meters),
+            Out::Lines(_) => Ok(()),
+        }
+    }
+}

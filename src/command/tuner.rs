@@ -1,0 +1,60 @@
+//! Flags for a live source.
+
+use super::number::hertz;
+use crate::source::{Address, Gain, Live, Tuning};
+use clap::Args;
+
+/// Where to listen and how.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "The radio")]
+pub struct Tuner {
+    /// rtlsdr, rtlsdr:SERIAL, rtlsdr:index=N or rtl_tcp://host:port; several are heard together.
+    #[arg(long, value_name = "SOURCE", default_value = "rtlsdr")]
+    source: Vec<Address>,
+    /// Centre of the window.
+    #[arg(long, value_name = "HZ", value_parser = hertz, default_value = "912600155")]
+    center_freq: f64,
+    /// Samples per second.
+    #[arg(long, value_name = "HZ", value_parser = hertz, default_value = "2359296")]
+    sample_rate: f64,
+    /// Tuner gain: auto, or dB.
+    #[arg(long, default_value = "auto", value_name = "GAIN")]
+    gain: Gain,
+    /// How much faster the dongle's crystal is than it should be.
+    #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
+    ppm: i32,
+    /// Power for an antenna amplifier.
+    #[arg(long)]
+    bias_tee: bool,
+    /// The RTL2832's own gain control.
+    #[arg(long)]
+    digital_agc: bool,
+}
+
+impl Tuner {
+    /// The settings.
+    pub fn tuning(&self) -> Tuning {
+        Tuning {
+            center_hz: self.center_freq as u32,
+            sample_rate_hz: self.sample_rate as u32,
+            gain: self.gain,
+            ppm: self.ppm,
+            digital_agc: self.digital_agc,
+            bias_tee: self.bias_tee,
+        }
+    }
+
+    /// The live sources by name.
+    ///
+    /// # Errors
+    /// Where one is a recording.
+    pub fn live(&self) -> anyhow::Result<Vec<(String, Live)>> {
+        self.source
+            .iter()
+            .map(|address| match Live::new(address, self.tuning()) {
+                Some(live) => Ok((address.to_string(), live)),
+                None => anyhow::bail!("{address} is a recording: `metertap replay {address}` plays it"),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,109 @@
+//! All receivers together: what any of them says, each packet once.
+
+use super::Stop;
+use super::radio::{End, Heard, Radio};
+use super::supervise::State;
+use crate::meter::Reading;
+use crate::meter::merge::Merge;
+use crate::source::Info;
+use crossbeam_channel::Select;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// How often signals are looked for.
+const TICK: Duration = Duration::from_millis(100);
+/// Time for the receivers to hand over what they have once all are asked to stop.
+const DRAIN: Duration = Duration::from_millis(900);
+
+/// What receivers say.
+#[derive(Debug)]
+pub enum Event {
+    /// A meter was heard.
+    Reading(Box<Reading>),
+    /// A receiver, and how many bytes it has read.
+    Progress(Info, u64),
+    /// A live source has changed its state.
+    State(Box<State>),
+    /// A receiver has ended.
+    End(Info, End),
+    /// Nothing happened for a moment.
+    Quiet,
+}
+
+/// Receivers at work.
+pub struct Chorus {
+    radios: Vec<Radio>,
+    /// Only where there are several.
+    merge: Option<Merge>,
+    stop: Stop,
+    deadline: Option<Instant>,
+    due: VecDeque<Event>,
+}
+
+impl Chorus {
+    /// Until `stop`, or until all have ended.
+    pub fn new(radios: Vec<Radio>, stop: Stop) -> Self {
+        Chorus {
+            merge: (radios.len() > 1).then(Merge::default),
+            radios,
+            stop,
+            deadline: None,
+            due: VecDeque::new(),
+        }
+    }
+
+    /// The next event; nothing when it is over.
+    pub fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.due.pop_front() {
+                return Some(event);
+            }
+            let over = self.radios.is_empty() || self.is_late();
+            if let Some(reading) = self
+                .merge
+                .as_mut()
+                .and_then(|merge| merge.pop(Instant::now(), over))
+            {
+                return Some(Event::Reading(Box::new(reading)));
+            }
+            if over {
+                return None;
+            }
+            let Some((i, heard)) = self.wait() else {
+                return Some(Event::Quiet);
+            };
+            match (heard, &mut self.merge) {
+                (Some(Heard::Reading(reading)), Some(merge)) => merge.push(*reading, Instant::now()),
+                (Some(Heard::Reading(reading)), None) => return Some(Event::Reading(reading)),
+                (Some(Heard::Progress(bytes)), _) => {
+                    return Some(Event::Progress(self.radios[i].info.clone(), bytes));
+                }
+                (Some(Heard::State(state)), _) => return Some(Event::State(state)),
+                (Some(Heard::End(end)), _) => {
+                    let radio = self.radios.swap_remove(i);
+                    return Some(Event::End(radio.info, end));
+                }
+                (None, _) => drop(self.radios.swap_remove(i)),
+            }
+        }
+    }
+
+    /// Whether it was asked to stop a while ago.
+    fn is_late(&mut self) -> bool {
+        if !self.stop.asked() {
+            return false;
+        }
+        Instant::now() > *self.deadline.get_or_insert_with(|| Instant::now() + DRAIN)
+    }
+
+    /// What any receiver says next, with its place in the list; nothing for a while.
+    fn wait(&self) -> Option<(usize, Option<Heard>)> {
+        let mut select = Select::new();
+        for radio in &self.radios {
+            select.recv(&radio.heard);
+        }
+        let ready = select.select_timeout(TICK).ok()?;
+        let i = ready.index();
+        Some((i, ready.recv(&self.radios[i].heard).ok()))
+    }
+}
