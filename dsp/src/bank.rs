@@ -114,7 +114,7 @@ impl Bank {
     /// Takes the next block (of [`Bank::block_len`] samples) and returns what stands out, strongest first.
     pub fn push(&mut self, block: &[Complex32]) -> &[Peak] {
         self.transform(block);
-        if !self.started {
+        if !self.started || has_jumped(&self.now, &self.floor) {
             self.started = true;
             first_floor(&self.now, &mut self.floor, &mut self.sum);
         }
@@ -292,6 +292,18 @@ fn keep(peaks: &mut Vec<Peak>, peak: Peak) {
     }
 }
 
+/// Whether the noise is not what it was: the gain was changed, or samples follow silence. In noise, one bin in
+/// 3 000 exceeds eight times its mean, and one in 16 falls short of a sixteenth.
+fn has_jumped(power: &[f32], floor: &[f32]) -> bool {
+    let (mut above, mut below) = (0u32, 0u32);
+    for (power, floor) in power.iter().zip(floor) {
+        above += u32::from(*power > 8.0 * floor);
+        below += u32::from(16.0 * power < *floor);
+    }
+    let bins = power.len() as u32;
+    above > bins / 2 || below > bins / 4 * 3
+}
+
 /// Before anything is known: the floor of a bin is that of its neighbourhood, whose median bursts do not
 /// move. (The median of exponentially distributed power is ln 2 times its mean.)
 fn first_floor(power: &[f32], floor: &mut [f32], scratch: &mut [f32]) {
@@ -371,6 +383,22 @@ mod tests {
             bank.push(&block);
             let noise_db = 10.0 * bank.noise().log10();
             assert!(noise_db.abs() < 0.5, "block {i}: {noise_db} dB");
+        }
+    }
+
+    #[test]
+    fn given_silence_or_another_gain_then_the_floor_is_the_new_noise_at_once() {
+        let mut random = Random::new(5);
+        let mut bank = Bank::new(RATE_HZ);
+        for gain in [0.0, 1.0, 0.01, 0.0, 0.1, 10.0] {
+            for i in 0..20 {
+                let mut block = noise(&mut random, bank.block_len());
+                block.iter_mut().for_each(|sample| *sample *= gain);
+                let peaks = bank.push(&block).len();
+                assert!(i < 2 || peaks < 3, "gain {gain}, block {i}: {peaks} peaks");
+            }
+            let floor = bank.noise() / (gain * gain).max(1e-24);
+            assert!(gain == 0.0 || (0.7..1.4).contains(&floor), "gain {gain}: {floor}");
         }
     }
 

@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let mut radios = Vec::new();
     for (name, live) in args.tuner.live()? {
-        radios.push(Radio::live(&name, live, &orders)?);
+        radios.push(Radio::live(&name, live, None, &orders)?);
     }
     let mut show = Show::new(args.format, args.signal, "metertap listen", args.wanted.filter())?;
     let begun = Instant::now();

@@ -7,6 +7,7 @@ mod listen;
 mod number;
 mod replay;
 mod run;
+mod serve_rtl_tcp;
 mod show;
 mod synth;
 mod tuner;
@@ -35,6 +36,8 @@ enum Command {
     /// List the dongles that are plugged in, and what keeps us from them.
     #[cfg(feature = "rtlsdr")]
     Devices(devices::Args),
+    /// Offer a dongle's samples to other programs by the protocol of rtl_tcp, while we hear its meters.
+    ServeRtlTcp(serve_rtl_tcp::Args),
     /// Run as the configuration says, until told to stop.
     Run(run::Args),
     /// Make a recording from a scenario, and a file with the truth beside it.
@@ -60,6 +63,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Listen(args) => listen::run(&args),
         #[cfg(feature = "rtlsdr")]
         Command::Devices(args) => devices::run(&args),
+        Command::ServeRtlTcp(args) => serve_rtl_tcp::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Synth(args) => synth::run(&args),
         #[cfg(feature = "rtlsdr")]

@@ -6,6 +6,7 @@ use crate::engine::{Chorus, Event, Orders, Radio, State, Stop};
 use crate::meter::{Reading, Registry};
 use crate::sink::lines::{Format, Lines, line};
 use crate::sink::mqtt::Mqtt;
+use crate::sink::rtl_tcp::Tap;
 use crate::source::file::Recording;
 use crate::source::{Address, Live, Paced, Source};
 use anyhow::{Result, bail};
@@ -55,7 +56,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn start(radio: &config::Radio, name: &str, orders: &Orders) -> Result<Radio> {
     let tuning = radio.tuning().map_err(anyhow::Error::msg)?;
     if let Some(live) = Live::new(&radio.source, tuning) {
-        return Radio::live(name, live, orders);
+        let tap = radio.serve_rtl_tcp.map(|address| {
+            let tap = Tap::default();
+            tap.serve(address).map(|_| tap)
+        });
+        return Radio::live(name, live, tap.transpose()?, orders);
     }
     let Address::File(path) = &radio.source else {
         bail!("{} is no source", radio.source);

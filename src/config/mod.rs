@@ -12,6 +12,7 @@ use metertap_dsp::iq::Format;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -44,6 +45,8 @@ pub struct Radio {
     /// Play a recording at the pace at which it was made.
     #[serde(default)]
     pub realtime: bool,
+    /// Offer its samples to other programs by the protocol of rtl_tcp, at this address.
+    pub serve_rtl_tcp: Option<SocketAddr>,
     sample_rate: Option<f64>,
     center_freq: Option<f64>,
     #[serde(default, deserialize_with = "parsed")]
@@ -169,6 +172,7 @@ impl Radio {
                 ("sample_format", self.sample_format.is_some()),
                 ("start", self.start.is_some()),
                 ("", false),
+                ("", false),
             ]
         } else {
             [
@@ -176,6 +180,7 @@ impl Radio {
                 ("ppm", self.ppm.is_some()),
                 ("digital_agc", self.digital_agc.is_some()),
                 ("bias_tee", self.bias_tee.is_some()),
+                ("serve_rtl_tcp", self.serve_rtl_tcp.is_some()),
             ]
         };
         let of = if is_live { "a recording" } else { "a dongle" };

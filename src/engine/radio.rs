@@ -7,6 +7,7 @@ use super::supervise::{State, supervise};
 use super::teller::Teller;
 use crate::link::ert::Samples;
 use crate::meter::{Reading, Registry};
+use crate::sink::rtl_tcp::Tap;
 use crate::source::{Info, Live, Source};
 use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -71,16 +72,21 @@ impl Radio {
     pub fn recording(source: Box<dyn Source>, orders: &Orders) -> Result<Self> {
         let info = source.info().clone();
         let stop = orders.stop.clone();
-        Self::start(info, WhenFull::Wait, Arc::default(), orders, move |writer, _| {
-            play(source, writer, &stop)
-        })
+        Self::start(
+            info,
+            WhenFull::Wait,
+            Arc::default(),
+            None,
+            orders,
+            move |writer, _| play(source, writer, &stop),
+        )
     }
 
-    /// Listens to a live source until told to stop, however often it fails.
+    /// Listens to a live source until told to stop, however often it fails; others may listen by `tap`.
     ///
     /// # Errors
     /// Where its sample rate cannot be used, or no thread can be had.
-    pub fn live(name: &str, live: Live, orders: &Orders) -> Result<Self> {
+    pub fn live(name: &str, live: Live, tap: Option<Tap>, orders: &Orders) -> Result<Self> {
         let dropped = Arc::<AtomicU64>::default();
         let stop = orders.stop.clone();
         let state = State::new(name, dropped.clone());
@@ -89,6 +95,7 @@ impl Radio {
             info,
             WhenFull::DropOldest,
             dropped,
+            tap,
             orders,
             move |writer, heard| {
                 super::raise_priority();
@@ -104,6 +111,7 @@ impl Radio {
         info: Info,
         when_full: WhenFull,
         dropped: Arc<AtomicU64>,
+        tap: Option<Tap>,
         orders: &Orders,
         read: impl FnOnce(&mut Writer, &Sender<Heard>) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
@@ -126,6 +134,7 @@ impl Radio {
             hearing,
             teller,
             reader,
+            tap,
         };
         thread::Builder::new()
             .name(format!("search:{}", info.name))
@@ -163,6 +172,7 @@ struct Search {
     hearing: Hearing,
     teller: Teller,
     reader: JoinHandle<Result<()>>,
+    tap: Option<Tap>,
 }
 
 impl Search {
@@ -170,7 +180,7 @@ impl Search {
         let mut due = None;
         let mut read = 0;
         while let Some(block) = blocks.next() {
-            if due.is_some_and(|due| due != (block.number, block.opened)) {
+            if block.bytes.is_empty() || due.is_some_and(|due| due != (block.number, block.opened)) {
                 // No frame is glued together across a hole.
                 self.hearing.flush(|packet| self.teller.tell(packet));
                 self.teller.forget_time();
@@ -196,6 +206,9 @@ impl Search {
     }
 
     fn take(&mut self, block: &Block) {
+        if let Some(tap) = &self.tap {
+            tap.give(&block.bytes);
+        }
         self.teller.block(self.hearing.position(), block);
         self.hearing.push(&block.bytes, |packet| self.teller.tell(packet));
     }

@@ -27,7 +27,7 @@ pub struct Block {
     pub read_at: Timestamp,
     /// Centre of the window while it was taken.
     pub center_hz: Option<f64>,
-    /// The bytes.
+    /// The bytes; none where the source was lost.
     pub bytes: Vec<u8>,
 }
 
@@ -120,6 +120,14 @@ impl Writer {
         self.number += 1;
         // There are as many places as buffers, so this never waits.
         self.full.send(block).is_ok()
+    }
+
+    /// Says that what follows, if anything, does not continue what was sent: an empty block.
+    pub fn break_off(&mut self, opened: u64) {
+        if let Some(mut bytes) = self.buffer() {
+            bytes.clear();
+            self.send(bytes, opened, None);
+        }
     }
 
     /// Keeps a buffer that nothing was read into for the next time.

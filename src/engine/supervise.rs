@@ -134,6 +134,7 @@ pub fn supervise(live: &Live, mut state: State, writer: &mut Writer, stop: &Stop
                     }
                 };
                 lost_before += source.lost();
+                writer.break_off(state.opened);
                 if begun.elapsed() > STEADY {
                     pause = FIRST_PAUSE;
                 }
@@ -188,7 +189,9 @@ fn read(
             writer.keep(buffer);
             return watch.silent().map_or(Ok(Step::Nothing), Err);
         }
-        Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Err(Reason::Lost("hung up".into())),
+        Err(e) if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+            return Err(Reason::Lost("hung up".into()));
+        }
         Err(e) => return Err(Reason::Lost(e.to_string())),
     };
     buffer.truncate(n);

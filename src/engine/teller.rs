@@ -66,7 +66,7 @@ impl Teller {
 
     /// Learns from a block, the first sample of which is number `position`, where and when we are.
     pub fn block(&mut self, position: u64, block: &Block) {
-        self.center_hz = block.center_hz;
+        self.center_hz = block.center_hz.or(self.center_hz);
         if !self.live {
             return;
         }

@@ -4,4 +4,5 @@
 pub mod broker;
 pub mod lines;
 pub mod mqtt;
+pub mod rtl_tcp;
 pub mod table;

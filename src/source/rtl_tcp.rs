@@ -3,7 +3,7 @@
 //! The protocol has no answers and no errors: a second client connects and hears nothing until the first one
 //! leaves, and a server without its dongle greets and falls silent. Silence is all that can be seen of either.
 
-use super::{Gain, Info, Source, Tuning};
+use super::{Gain, Info, Source, Tuning, Wish};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
@@ -84,6 +84,18 @@ impl Source for RtlTcp {
         &self.info
     }
 
+    fn wish(&mut self, wish: Wish) -> std::io::Result<()> {
+        let commands = match wish {
+            Wish::Center(hz) => {
+                self.info.center_hz = Some(hz.into());
+                vec![(SET_FREQUENCY, hz)]
+            }
+            Wish::Gain(gain) => gain_commands(gain),
+            Wish::Ppm(ppm) => vec![(SET_PPM, ppm as u32)],
+        };
+        self.stream.write_all(&bytes(&commands))
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         loop {
             let n = match self.stream.read(buffer) {
@@ -125,15 +137,23 @@ fn commands(tuning: &Tuning) -> Vec<u8> {
         (SET_AGC, tuning.digital_agc.into()),
         (SET_BIAS_TEE, tuning.bias_tee.into()),
     ];
-    match tuning.gain {
-        Gain::Auto => commands.push((SET_GAIN_MODE, 0)),
-        Gain::Tenths(tenths) => commands.extend([(SET_GAIN_MODE, 1), (SET_GAIN, tenths as u32)]),
+    commands.extend(gain_commands(tuning.gain));
+    bytes(&commands)
+}
+
+fn gain_commands(gain: Gain) -> Vec<(u8, u32)> {
+    match gain {
+        Gain::Auto => vec![(SET_GAIN_MODE, 0)],
+        Gain::Tenths(tenths) => vec![(SET_GAIN_MODE, 1), (SET_GAIN, tenths as u32)],
     }
-    let bytes = commands.iter().map(|(command, value)| {
+}
+
+fn bytes(commands: &[(u8, u32)]) -> Vec<u8> {
+    let five = commands.iter().map(|(command, value)| {
         let [a, b, c, d] = value.to_be_bytes();
         [*command, a, b, c, d]
     });
-    bytes.flatten().collect()
+    five.flatten().collect()
 }
 
 #[cfg(test)]
