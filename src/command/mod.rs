@@ -3,10 +3,14 @@
 mod demo;
 #[cfg(feature = "rtlsdr")]
 mod devices;
+mod doctor;
+mod find;
 mod listen;
 mod number;
+mod record;
 mod replay;
 mod run;
+mod scan;
 mod serve_rtl_tcp;
 mod show;
 mod synth;
@@ -36,6 +40,14 @@ enum Command {
     /// List the dongles that are plugged in, and what keeps us from them.
     #[cfg(feature = "rtlsdr")]
     Devices(devices::Args),
+    /// Tell whether everything is well, and if not, what is to be done.
+    Doctor(Box<doctor::Args>),
+    /// Find out which of the meters in the air is mine, by the number on its dial.
+    Find(Box<find::Args>),
+    /// Record IQ to SigMF: all of it, or the moments around frames that could not be decoded.
+    Record(Box<record::Args>),
+    /// Find out where in the band the meters are, and which gain suits them.
+    Scan(Box<scan::Args>),
     /// Offer a dongle's samples to other programs by the protocol of rtl_tcp, while we hear its meters.
     ServeRtlTcp(serve_rtl_tcp::Args),
     /// Run as the configuration says, until told to stop.
@@ -63,6 +75,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Listen(args) => listen::run(&args),
         #[cfg(feature = "rtlsdr")]
         Command::Devices(args) => devices::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Find(args) => find::run(&args),
+        Command::Record(args) => record::run(&args),
+        Command::Scan(args) => scan::run(&args),
         Command::ServeRtlTcp(args) => serve_rtl_tcp::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Synth(args) => synth::run(&args),

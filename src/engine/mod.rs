@@ -2,6 +2,7 @@
 
 mod chorus;
 mod hearing;
+mod probe;
 mod radio;
 mod ring;
 mod stop;
@@ -9,6 +10,7 @@ mod supervise;
 mod teller;
 
 pub use chorus::{Chorus, Event};
+pub use probe::Probe;
 pub use radio::{End, Heard, Orders, Radio};
 pub use stop::Stop;
 pub use supervise::{Condition, State};

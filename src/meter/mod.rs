@@ -1,6 +1,7 @@
 //! Message → Reading: what it means here. Which meter, whether it is ours, whether it is new.
 
 pub mod filter;
+pub mod find;
 pub mod heard;
 pub mod merge;
 mod reading;

@@ -5,8 +5,8 @@ use super::no_rtlsdr::Rtlsdr;
 use super::rtl_tcp::RtlTcp;
 #[cfg(feature = "rtlsdr")]
 use super::rtlsdr::Rtlsdr;
-use super::{Address, Info, Pick, Source, Tuning};
-use anyhow::{Result, bail};
+use super::{Address, CUSTOMARY_TENTHS, Gain, Info, Pick, Source, Tuning, find_best};
+use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
 use std::time::Duration;
@@ -44,7 +44,8 @@ impl Live {
     /// # Errors
     /// Why it cannot be had.
     pub fn open(&self) -> Result<Box<dyn Source>> {
-        Ok(match &self.place {
+        let mut gains_tenths = CUSTOMARY_TENTHS.to_vec();
+        let mut source: Box<dyn Source> = match &self.place {
             Place::Dongle(pick) => {
                 let dongle = Rtlsdr::open(pick, &self.tuning)?;
                 if dongle.opened().sample_rate_hz != self.tuning.sample_rate_hz {
@@ -57,10 +58,16 @@ impl Live {
                         bail!("the dongle can do {is} S/s, not {due}");
                     }
                 }
+                gains_tenths.clone_from(&dongle.opened().gains_tenths);
                 Box::new(dongle)
             }
             Place::Server { host, port } => Box::new(RtlTcp::connect(host, *port, &self.tuning)?),
-        })
+        };
+        if self.tuning.gain == Gain::Best {
+            let tenths = find_best(source.as_mut(), &gains_tenths).context("no best gain was found")?;
+            tracing::info!(gain = %Gain::Tenths(tenths), "The best gain.");
+        }
+        Ok(source)
     }
 
     /// The longest pause between attempts: a look for a dongle is cheap, a network is not ours alone.

@@ -2,6 +2,7 @@
 
 mod address;
 pub mod file;
+mod gain;
 mod live;
 mod name;
 #[cfg(not(feature = "rtlsdr"))]
@@ -11,10 +12,11 @@ mod rtl_tcp;
 #[cfg(feature = "rtlsdr")]
 pub mod rtlsdr;
 pub mod scenario;
-mod sigmf;
+pub mod sigmf;
 mod tuning;
 
 pub use address::{Address, AddressError, Pick};
+pub use gain::{CUSTOMARY_TENTHS, Levels, find_best};
 pub use live::Live;
 pub use pace::Paced;
 pub use tuning::{DEFAULT_CENTER_HZ, DEFAULT_SAMPLE_RATE_HZ, Gain, Tuning, UnknownGain, Wish};

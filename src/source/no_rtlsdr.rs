@@ -10,6 +10,8 @@ pub enum Rtlsdr {}
 pub struct Opened {
     /// The rate.
     pub sample_rate_hz: u32,
+    /// The tuner's gains.
+    pub gains_tenths: Vec<i32>,
 }
 
 impl Rtlsdr {

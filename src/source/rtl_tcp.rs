@@ -143,7 +143,7 @@ fn commands(tuning: &Tuning) -> Vec<u8> {
 
 fn gain_commands(gain: Gain) -> Vec<(u8, u32)> {
     match gain {
-        Gain::Auto => vec![(SET_GAIN_MODE, 0)],
+        Gain::Auto | Gain::Best => vec![(SET_GAIN_MODE, 0)],
         Gain::Tenths(tenths) => vec![(SET_GAIN_MODE, 1), (SET_GAIN, tenths as u32)],
     }
 }

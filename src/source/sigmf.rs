@@ -45,6 +45,25 @@ struct Capture {
     start: Option<Timestamp>,
 }
 
+/// The metadata of cu8 samples, as text.
+pub fn describe(sample_rate_hz: f64, center_hz: f64, start: Timestamp) -> String {
+    let meta = serde_json::json!({
+        "global": {
+            "core:datatype": "cu8",
+            "core:sample_rate": sample_rate_hz,
+            "core:version": "1.0.0",
+            "core:recorder": concat!("metertap ", env!("CARGO_PKG_VERSION")),
+        },
+        "captures": [{
+            "core:sample_start": 0,
+            "core:frequency": center_hz,
+            "core:datetime": start.to_string(),
+        }],
+        "annotations": [],
+    });
+    format!("{meta:#}\n")
+}
+
 /// Whether `path` is one of the two files of a SigMF recording.
 pub fn is_sigmf(path: &Path) -> bool {
     path.extension()

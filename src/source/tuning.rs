@@ -45,6 +45,8 @@ impl Default for Tuning {
 pub enum Gain {
     /// The tuner's own control.
     Auto,
+    /// Found by trying, whenever the source is opened.
+    Best,
     /// Tenths of a dB; the tuner takes the nearest that it has.
     Tenths(i32),
 }
@@ -63,7 +65,7 @@ pub enum Wish {
 
 /// A word that is no gain.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is no gain: use auto or a number of dB such as 40.2")]
+#[error("`{0}` is no gain: use auto, best or a number of dB such as 40.2")]
 pub struct UnknownGain(String);
 
 impl FromStr for Gain {
@@ -72,6 +74,9 @@ impl FromStr for Gain {
     fn from_str(text: &str) -> Result<Self, UnknownGain> {
         if text.eq_ignore_ascii_case("auto") {
             return Ok(Gain::Auto);
+        }
+        if text.eq_ignore_ascii_case("best") {
+            return Ok(Gain::Best);
         }
         match text.trim_end_matches("dB").trim().parse::<f64>() {
             Ok(db) if (-10.0..=60.0).contains(&db) => Ok(Gain::Tenths((db * 10.0).round() as i32)),
@@ -84,6 +89,7 @@ impl std::fmt::Display for Gain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Gain::Auto => f.write_str("auto"),
+            Gain::Best => f.write_str("best"),
             Gain::Tenths(tenths) => write!(f, "{:.1} dB", f64::from(*tenths) / 10.0),
         }
     }
@@ -96,6 +102,7 @@ mod tests {
     #[test]
     fn gains_are_read_as_people_write_them() {
         assert_eq!("auto".parse(), Ok(Gain::Auto));
+        assert_eq!("best".parse(), Ok(Gain::Best));
         assert_eq!("40.2".parse(), Ok(Gain::Tenths(402)));
         assert_eq!("7.7 dB".parse(), Ok(Gain::Tenths(77)));
         for wrong in ["", "loud", "nan", "400", "-inf"] {

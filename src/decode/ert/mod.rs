@@ -15,7 +15,7 @@ pub use r900::{R900, bcd};
 pub use scm::Scm;
 pub use scm_plus::ScmPlus;
 
-use metertap_dsp::Protocol;
+use metertap_dsp::{Packet, Protocol};
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
@@ -213,6 +213,16 @@ impl Message {
     }
 }
 
+/// The id in a packet, whatever its kind is; nothing if it is no message.
+pub fn id_of(packet: &Packet) -> Option<u32> {
+    let kind = Kind::ALL
+        .into_iter()
+        .find(|kind| kind.protocol() == packet.protocol)?;
+    Message::parse(kind, packet.bytes())
+        .ok()
+        .map(|message| message.id())
+}
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -236,6 +246,24 @@ impl Commodity {
             0 | 1 | 2 | 9 | 12 => Commodity::Gas,
             3 | 11 | 13 => Commodity::Water,
             _ => Commodity::Unknown,
+        }
+    }
+}
+
+/// A word that is no [`Commodity`].
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is no commodity: use electric, gas or water")]
+pub struct UnknownCommodity(String);
+
+impl FromStr for Commodity {
+    type Err = UnknownCommodity;
+
+    fn from_str(name: &str) -> Result<Self, UnknownCommodity> {
+        match name.to_ascii_lowercase().as_str() {
+            "electric" | "electricity" => Ok(Commodity::Electric),
+            "gas" => Ok(Commodity::Gas),
+            "water" => Ok(Commodity::Water),
+            _ => Err(UnknownCommodity(name.into())),
         }
     }
 }

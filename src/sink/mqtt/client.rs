@@ -238,16 +238,7 @@ impl Worker {
 
     fn options(&self) -> MqttOptions {
         let settings = &self.settings;
-        let client_id = settings.client_id.clone().unwrap_or_else(|| {
-            format!(
-                "metertap-{}-{:04x}",
-                std::process::id(),
-                (jitter() * 65536.0) as u16
-            )
-        });
-        let mut options = MqttOptions::new(client_id, &settings.host, settings.port);
-        options.set_keep_alive(KEEP_ALIVE);
-        options.set_max_packet_size(MAX_PACKET, MAX_PACKET);
+        let mut options = connection(settings);
         options.set_inflight(IN_FLIGHT as u16);
         options.set_last_will(LastWill::new(
             settings.status_topic(),
@@ -255,9 +246,6 @@ impl Worker {
             QoS::AtLeastOnce,
             true,
         ));
-        if let Some(username) = &settings.username {
-            options.set_credentials(username, settings.password.clone().unwrap_or_default());
-        }
         options
     }
 
@@ -319,8 +307,26 @@ impl Worker {
     }
 }
 
+/// How the broker is greeted.
+pub(super) fn connection(settings: &Settings) -> MqttOptions {
+    let client_id = settings.client_id.clone().unwrap_or_else(|| {
+        format!(
+            "metertap-{}-{:04x}",
+            std::process::id(),
+            (jitter() * 65536.0) as u16
+        )
+    });
+    let mut options = MqttOptions::new(client_id, &settings.host, settings.port);
+    options.set_keep_alive(KEEP_ALIVE);
+    options.set_max_packet_size(MAX_PACKET, MAX_PACKET);
+    if let Some(username) = &settings.username {
+        options.set_credentials(username, settings.password.clone().unwrap_or_default());
+    }
+    options
+}
+
 /// Why, for a person.
-fn reason(error: &ConnectionError) -> String {
+pub(super) fn reason(error: &ConnectionError) -> String {
     match error {
         ConnectionError::ConnectionRefused(
             ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized,

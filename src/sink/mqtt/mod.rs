@@ -1,7 +1,9 @@
 //! MQTT: readings to a broker, at least once.
 
+mod check;
 mod client;
 mod settings;
 
+pub use check::check;
 pub use client::{Mqtt, Outcome};
 pub use settings::Settings;

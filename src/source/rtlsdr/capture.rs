@@ -129,7 +129,7 @@ fn tune(library: &Library, index: u32, dongle: &Dongle, tuning: &Tuning) -> Resu
     dongle.set_ppm(tuning.ppm)?;
     dongle.set_digital_agc(tuning.digital_agc)?;
     let gain_tenths = match tuning.gain {
-        Gain::Auto => dongle.set_auto_gain().map(|()| None)?,
+        Gain::Auto | Gain::Best => dongle.set_auto_gain().map(|()| None)?,
         Gain::Tenths(tenths) => Some(dongle.set_gain(tenths)?),
     };
     dongle.set_center(tuning.center_hz)?;
@@ -162,7 +162,7 @@ fn control(dongle: &Dongle, bias_tee: bool, asked: &AtomicBool) {
     for line in stdin().lock().lines().map_while(Result::ok) {
         match serde_json::from_str::<Wish>(&line) {
             Ok(Wish::Center(hz)) => drop(dongle.set_center(hz)),
-            Ok(Wish::Gain(Gain::Auto)) => drop(dongle.set_auto_gain()),
+            Ok(Wish::Gain(Gain::Auto | Gain::Best)) => drop(dongle.set_auto_gain()),
             Ok(Wish::Gain(Gain::Tenths(tenths))) => drop(dongle.set_gain(tenths)),
             Ok(Wish::Ppm(ppm)) => drop(dongle.set_ppm(ppm)),
             Err(error) => tracing::warn!(%error, "A wish was not understood."),

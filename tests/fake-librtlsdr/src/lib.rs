@@ -10,6 +10,8 @@
 //! | `file` | cu8 recording, played over and over | – |
 //! | `pace` | times real time | 1 |
 //! | `mode` | `run`, `stall` (no samples), `wedge` (no samples, and nothing ever returns), `equal` (all samples 128), `short` (transfers of odd lengths) | `run` |
+//! | `only_center` | the recording is heard only when tuned to within 600 kHz of this; elsewhere noise | anywhere |
+//! | `full_gain` | tenths of a dB at which the recording is as loud as it is; at other gains it is scaled | any |
 //! | `open` | what `rtlsdr_open` returns | 0 |
 //! | `lost` | what `rtlsdr_read_async` returns after an unplug | 0 |
 //! | `log` | file to which every setter is appended | – |
@@ -24,6 +26,8 @@ use std::time::{Duration, Instant};
 static CANCEL: AtomicBool = AtomicBool::new(false);
 static RATE: AtomicU32 = AtomicU32::new(2_048_000);
 static GAIN: AtomicU32 = AtomicU32::new(0);
+static CENTER: AtomicU32 = AtomicU32::new(0);
+static MANUAL: AtomicBool = AtomicBool::new(false);
 static SERIAL: Mutex<String> = Mutex::new(String::new());
 const GAINS: [c_int; 29] = [
     0, 9, 14, 27, 37, 77, 87, 125, 144, 157, 166, 197, 207, 229, 254, 280, 297, 328, 338, 364, 372, 386, 402,
@@ -133,6 +137,7 @@ pub extern "C" fn rtlsdr_close(_: *mut c_void) -> c_int {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn rtlsdr_set_center_freq(_: *mut c_void, hz: u32) -> c_int {
+    CENTER.store(hz, Ordering::Relaxed);
     log("center", hz)
 }
 
@@ -174,6 +179,7 @@ pub unsafe extern "C" fn rtlsdr_get_tuner_gains(_: *mut c_void, gains: *mut c_in
 
 #[unsafe(no_mangle)]
 pub extern "C" fn rtlsdr_set_tuner_gain_mode(_: *mut c_void, manual: c_int) -> c_int {
+    MANUAL.store(manual != 0, Ordering::Relaxed);
     log("manual_gain", manual)
 }
 
@@ -248,12 +254,45 @@ pub extern "C" fn rtlsdr_read_async(
         } else if !fill(&mut file, &mut buffer[..part]) {
             return -5;
         }
+        let only: i64 = i64::from(number("only_center", 0));
+        if only != 0 && (i64::from(CENTER.load(Ordering::Relaxed)) - only).abs() > 600_000 {
+            noise(&mut buffer[..part]);
+        }
+        let full = number("full_gain", -1);
+        if full >= 0 && MANUAL.load(Ordering::Relaxed) {
+            scale(&mut buffer[..part], GAIN.load(Ordering::Relaxed) as c_int - full);
+        }
         let pace: f64 = order("pace").and_then(|pace| pace.parse().ok()).unwrap_or(1.0);
         let rate = f64::from(RATE.load(Ordering::Relaxed)) * 2.0 * pace;
         due += Duration::from_secs_f64(part as f64 / rate);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         callback(buffer.as_mut_ptr(), part as u32, context);
         sent += 1;
+    }
+}
+
+/// Noise of 7 LSB.
+fn noise(buffer: &mut [u8]) {
+    static STATE: AtomicU32 = AtomicU32::new(1);
+    let mut state = STATE.load(Ordering::Relaxed);
+    for byte in buffer {
+        let mut sum = 0;
+        for _ in 0..4 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            sum += state >> 28;
+        }
+        // Four dice of 16: mean 30, deviation 9.
+        *byte = (128 + (sum as i32 - 30) * 3 / 4) as u8;
+    }
+    STATE.store(state, Ordering::Relaxed);
+}
+
+fn scale(buffer: &mut [u8], tenths: c_int) {
+    let factor = 10f32.powf(tenths as f32 / 200.0);
+    for byte in buffer {
+        *byte = (127.5 + (f32::from(*byte) - 127.5) * factor)
+            .round()
+            .clamp(0.0, 255.0) as u8;
     }
 }
 
