@@ -191,3 +191,38 @@ fn given_the_best_gain_is_wanted_then_it_is_found_by_trying() {
         .unwrap();
     assert!((100..300).contains(&gain), "{log}");
 }
+
+#[test]
+fn given_a_dongle_that_hops_then_it_settles_where_the_meters_are() {
+    let mut dongles = Dongles::plugged("1");
+    dongles.order("only_center", "905000000");
+    let args = [
+        "listen",
+        "--center-freq",
+        "hop",
+        "--hop-seconds",
+        "1.5",
+        "--seconds",
+        "14",
+        "--format",
+        "csv",
+        "-v",
+    ];
+    let (ok, text, told) = tool(&dongles, &args);
+    assert!(
+        ok && text.lines().count() > 60,
+        "{} lines; {told}",
+        text.lines().count()
+    );
+    let log = dongles.log();
+    let centers: Vec<_> = log
+        .lines()
+        .filter_map(|line| line.strip_prefix("center="))
+        .collect();
+    assert!(
+        centers.len() >= 13 && centers.contains(&"927000000"),
+        "a survey: {centers:?}"
+    );
+    assert_eq!(centers.last(), Some(&"905000000"), "{centers:?}");
+    assert!(told.contains("Hopping"), "{told}");
+}

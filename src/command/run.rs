@@ -56,6 +56,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn start(radio: &config::Radio, name: &str, orders: &Orders) -> Result<Radio> {
     let tuning = radio.tuning().map_err(anyhow::Error::msg)?;
     if let Some(live) = Live::new(&radio.source, tuning) {
+        let live = live.hopping(radio.hop());
         let tap = radio.serve_rtl_tcp.map(|address| {
             let tap = Tap::default();
             tap.serve(address).map(|_| tap)

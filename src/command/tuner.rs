@@ -1,8 +1,9 @@
 //! Flags for a live source.
 
 use super::number::hertz;
-use crate::source::{Address, Gain, Live, Tuning};
+use crate::source::{Address, Center, DEFAULT_CENTER_HZ, Gain, Live, Tuning};
 use clap::Args;
+use std::time::Duration;
 
 /// Where to listen and how.
 #[derive(Clone, Debug, Args)]
@@ -11,9 +12,12 @@ pub struct Tuner {
     /// rtlsdr, rtlsdr:SERIAL, rtlsdr:index=N or rtl_tcp://host:port; several are heard together.
     #[arg(long, value_name = "SOURCE", default_value = "rtlsdr")]
     source: Vec<Address>,
-    /// Centre of the window.
-    #[arg(long, value_name = "HZ", value_parser = hertz, default_value = "912600155")]
-    center_freq: f64,
+    /// Centre of the window, or `hop`: wherever meters are heard, in turn.
+    #[arg(long, value_name = "HZ", default_value = "912600155")]
+    center_freq: Center,
+    /// How long to stay at a centre when hopping.
+    #[arg(long, value_name = "S", default_value_t = 60.0)]
+    hop_seconds: f64,
     /// Samples per second.
     #[arg(long, value_name = "HZ", value_parser = hertz, default_value = "2359296")]
     sample_rate: f64,
@@ -35,7 +39,10 @@ impl Tuner {
     /// The settings.
     pub fn tuning(&self) -> Tuning {
         Tuning {
-            center_hz: self.center_freq as u32,
+            center_hz: match self.center_freq {
+                Center::At(hz) => hz,
+                Center::Hop => DEFAULT_CENTER_HZ,
+            },
             sample_rate_hz: self.sample_rate as u32,
             gain: self.gain,
             ppm: self.ppm,
@@ -52,7 +59,11 @@ impl Tuner {
         self.source
             .iter()
             .map(|address| match Live::new(address, self.tuning()) {
-                Some(live) => Ok((address.to_string(), live)),
+                Some(live) => {
+                    let hops = self.center_freq == Center::Hop;
+                    let hop = hops.then(|| Duration::from_secs_f64(self.hop_seconds.max(0.1)));
+                    Ok((address.to_string(), live.hopping(hop)))
+                }
                 None => anyhow::bail!("{address} is a recording: `metertap replay {address}` plays it"),
             })
             .collect()

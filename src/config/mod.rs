@@ -4,7 +4,7 @@ use crate::decode::ert::Kind;
 use crate::meter::Meter;
 use crate::sink::mqtt::Settings;
 use crate::source::file::Wish;
-use crate::source::{Address, Tuning, UnknownGain};
+use crate::source::{Address, Center, Tuning, UnknownGain};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use metertap_dsp::Trust;
@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// All sections.
 #[derive(Debug, Deserialize)]
@@ -48,7 +49,9 @@ pub struct Radio {
     /// Offer its samples to other programs by the protocol of rtl_tcp, at this address.
     pub serve_rtl_tcp: Option<SocketAddr>,
     sample_rate: Option<f64>,
-    center_freq: Option<f64>,
+    center_freq: Option<Center>,
+    /// How long to stay at a centre when hopping.
+    hop_seconds: Option<f64>,
     #[serde(default, deserialize_with = "parsed")]
     sample_format: Option<Format>,
     start: Option<Timestamp>,
@@ -125,7 +128,10 @@ impl Radio {
         Wish {
             format: self.sample_format,
             sample_rate_hz: self.sample_rate,
-            center_hz: self.center_freq,
+            center_hz: match self.center_freq {
+                Some(Center::At(hz)) => Some(hz.into()),
+                _ => None,
+            },
             start: self.start,
         }
     }
@@ -152,13 +158,22 @@ impl Radio {
             Some(GainSetting::Word(word)) => word.parse().map_err(|e: UnknownGain| e.to_string())?,
         };
         Ok(Tuning {
-            center_hz: whole("center_freq", self.center_freq, default.center_hz)?,
+            center_hz: match self.center_freq {
+                Some(Center::At(hz)) => hz,
+                _ => default.center_hz,
+            },
             sample_rate_hz: whole("sample_rate", self.sample_rate, default.sample_rate_hz)?,
             gain,
             ppm: self.ppm.unwrap_or_default(),
             digital_agc: self.digital_agc.unwrap_or_default(),
             bias_tee: self.bias_tee.unwrap_or_default(),
         })
+    }
+
+    /// How long to stay at a centre, if it is to hop.
+    pub fn hop(&self) -> Option<Duration> {
+        let hops = self.center_freq == Some(Center::Hop);
+        hops.then(|| Duration::from_secs_f64(self.hop_seconds.unwrap_or(60.0)))
     }
 
     /// Everything that is wrong with it, being number `i`.
@@ -183,6 +198,15 @@ impl Radio {
                 ("serve_rtl_tcp", self.serve_rtl_tcp.is_some()),
             ]
         };
+        if self.hop_seconds.is_some_and(|s| !(0.1..=86_400.0).contains(&s)) {
+            problems.push("hop_seconds must be between 0.1 and 86400".into());
+        }
+        if self.hop_seconds.is_some() && self.hop().is_none() {
+            problems.push("hop_seconds is for center_freq = \"hop\"".into());
+        }
+        if !is_live && self.hop().is_some() {
+            problems.push("a recording cannot hop".into());
+        }
         let of = if is_live { "a recording" } else { "a dongle" };
         problems.extend(
             wrong

@@ -2,6 +2,7 @@
 
 mod chorus;
 mod hearing;
+mod hop;
 mod probe;
 mod radio;
 mod ring;

@@ -56,6 +56,15 @@ pub struct Orders {
     pub stop: Stop,
 }
 
+/// What only live sources have.
+#[derive(Default)]
+struct Extras {
+    /// Others who listen.
+    tap: Option<Tap>,
+    /// Readings told so far.
+    readings: Arc<AtomicU64>,
+}
+
 /// A receiver at work.
 pub struct Radio {
     /// What it says, in order; it waits while this is full.
@@ -76,7 +85,7 @@ impl Radio {
             info,
             WhenFull::Wait,
             Arc::default(),
-            None,
+            Extras::default(),
             orders,
             move |writer, _| play(source, writer, &stop),
         )
@@ -90,16 +99,18 @@ impl Radio {
         let dropped = Arc::<AtomicU64>::default();
         let stop = orders.stop.clone();
         let state = State::new(name, dropped.clone());
+        let readings = Arc::<AtomicU64>::default();
+        let told = readings.clone();
         let info = live.info(name);
         Self::start(
             info,
             WhenFull::DropOldest,
             dropped,
-            tap,
+            Extras { tap, readings },
             orders,
             move |writer, heard| {
                 super::raise_priority();
-                supervise(&live, state, writer, &stop, |state| {
+                supervise(&live, state, &told, writer, &stop, |state| {
                     let _ = heard.send(Heard::State(Box::new(state.clone())));
                 });
                 Ok(())
@@ -111,7 +122,7 @@ impl Radio {
         info: Info,
         when_full: WhenFull,
         dropped: Arc<AtomicU64>,
-        tap: Option<Tap>,
+        extras: Extras,
         orders: &Orders,
         read: impl FnOnce(&mut Writer, &Sender<Heard>) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
@@ -129,12 +140,13 @@ impl Radio {
             .name(format!("radio:{}", info.name))
             .spawn(move || read(&mut writer, &to))
             .context("cannot start a thread")?;
-        let teller = Teller::new(info.clone(), when_full, orders.registry.clone(), config, sender);
+        let mut teller = Teller::new(info.clone(), when_full, orders.registry.clone(), config, sender);
+        teller.count_in(extras.readings);
         let search = Search {
             hearing,
             teller,
             reader,
-            tap,
+            tap: extras.tap,
         };
         thread::Builder::new()
             .name(format!("search:{}", info.name))

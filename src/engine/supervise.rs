@@ -1,8 +1,9 @@
 //! Keeps a live source alive: opens it, watches it, lets go of it and opens it again, for ever.
 
 use super::Stop;
+use super::hop::Hopper;
 use super::ring::Writer;
-use crate::source::{Live, Source};
+use crate::source::{Live, Source, Wish};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::io::ErrorKind;
@@ -99,8 +100,19 @@ impl State {
     }
 }
 
-/// Reads `live` into `writer` until told to stop; tells `changed` of every change of state.
-pub fn supervise(live: &Live, mut state: State, writer: &mut Writer, stop: &Stop, changed: impl Fn(&State)) {
+/// Reads `live` into `writer` until told to stop; tells `changed` of every change of state. `readings` counts
+/// what is heard, for a source that hops.
+pub fn supervise(
+    live: &Live,
+    mut state: State,
+    readings: &Arc<AtomicU64>,
+    writer: &mut Writer,
+    stop: &Stop,
+    changed: impl Fn(&State),
+) {
+    let mut hopper = live
+        .hop
+        .map(|dwell| Hopper::new(dwell, readings.clone(), Instant::now()));
     let mut pause = FIRST_PAUSE;
     let mut lost_before = 0;
     let tell = |state: &mut State, condition, reason, lost| {
@@ -120,9 +132,19 @@ pub fn supervise(live: &Live, mut state: State, writer: &mut Writer, stop: &Stop
                 state.device = Some(source.info().name.clone());
                 let begun = Instant::now();
                 let mut watch = Watch::new(source.info().sample_rate_hz);
+                if let Some(hopper) = &hopper {
+                    let _ = source.wish(Wish::Center(hopper.center_hz()));
+                }
                 let reason = loop {
                     if stop.asked() {
                         return;
+                    }
+                    if let Some(hz) = hopper.as_mut().and_then(|hopper| hopper.next(Instant::now())) {
+                        // What was on its way belongs to the old centre: no frame is glued together of both.
+                        writer.break_off(state.opened);
+                        if let Err(error) = source.wish(Wish::Center(hz)) {
+                            break Reason::Lost(format!("cannot be tuned: {error}"));
+                        }
                     }
                     match read(source.as_mut(), writer, state.opened, &mut watch) {
                         Ok(Step::Samples) if state.state != Condition::Up => {

@@ -8,6 +8,7 @@ use crossbeam_channel::Sender;
 use jiff::{SignedDuration, Timestamp};
 use metertap_dsp::{Config, Packet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Time is computed from the samples, and set anew when it is wrong by more than this.
 const DRIFT: SignedDuration = SignedDuration::from_secs(1);
@@ -24,6 +25,8 @@ pub struct Teller {
     anchor: Option<(u64, Timestamp)>,
     center_hz: Option<f64>,
     to: Sender<Heard>,
+    /// Readings told.
+    readings: Arc<AtomicU64>,
 }
 
 impl Teller {
@@ -46,7 +49,13 @@ impl Teller {
             witness: Witness::new(config),
             refused: 0,
             to,
+            readings: Arc::default(),
         }
+    }
+
+    /// Counts its readings in `readings`.
+    pub fn count_in(&mut self, readings: Arc<AtomicU64>) {
+        self.readings = readings;
     }
 
     /// Name of the receiver.
@@ -122,6 +131,7 @@ impl Teller {
             message,
             signal: Signal::new(&packet.signal),
         };
+        self.readings.fetch_add(1, Ordering::Relaxed);
         self.say(Heard::Reading(Box::new(reading)));
     }
 

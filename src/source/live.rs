@@ -17,6 +17,8 @@ pub struct Live {
     place: Place,
     /// What it is told on opening.
     pub tuning: Tuning,
+    /// Hop between centres, staying this long at each.
+    pub hop: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +38,16 @@ impl Live {
             },
             Address::File(_) => return None,
         };
-        Some(Live { place, tuning })
+        Some(Live {
+            place,
+            tuning,
+            hop: None,
+        })
+    }
+
+    /// The same, hopping or not.
+    pub fn hopping(self, hop: Option<Duration>) -> Self {
+        Live { hop, ..self }
     }
 
     /// Opens it; may take seconds.

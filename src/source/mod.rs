@@ -19,7 +19,7 @@ pub use address::{Address, AddressError, Pick};
 pub use gain::{CUSTOMARY_TENTHS, Levels, find_best};
 pub use live::Live;
 pub use pace::Paced;
-pub use tuning::{DEFAULT_CENTER_HZ, DEFAULT_SAMPLE_RATE_HZ, Gain, Tuning, UnknownGain, Wish};
+pub use tuning::{Center, DEFAULT_CENTER_HZ, DEFAULT_SAMPLE_RATE_HZ, Gain, Tuning, UnknownGain, Wish};
 
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;

@@ -39,6 +39,59 @@ impl Default for Tuning {
     }
 }
 
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "CenterText")]
+pub enum Center {
+    /// Always here.
+    At(u32),
+    /// Wherever meters are heard, in turn.
+    Hop,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum CenterText {
+    Hz(f64),
+    Word(String),
+}
+
+/// What is no centre.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is no centre frequency: use a whole number of Hz, 912.6M or hop")]
+pub struct UnknownCenter(String);
+
+impl TryFrom<CenterText> for Center {
+    type Error = UnknownCenter;
+
+    fn try_from(text: CenterText) -> Result<Self, UnknownCenter> {
+        match text {
+            CenterText::Hz(hz) => hz.to_string().parse(),
+            CenterText::Word(word) => word.parse(),
+        }
+    }
+}
+
+impl FromStr for Center {
+    type Err = UnknownCenter;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCenter> {
+        if text.eq_ignore_ascii_case("hop") {
+            return Ok(Center::Hop);
+        }
+        let (digits, factor) = match text.strip_suffix('M') {
+            Some(digits) => (digits, 1e6),
+            None => (text, 1.0),
+        };
+        match digits.parse::<f64>() {
+            Ok(number) if (1e6..=4e9).contains(&(number * factor)) => {
+                Ok(Center::At((number * factor).round() as u32))
+            }
+            _ => Err(UnknownCenter(text.into())),
+        }
+    }
+}
+
 /// Tuner gain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -98,6 +151,16 @@ impl std::fmt::Display for Gain {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn centres_are_read_as_people_write_them() {
+        assert_eq!("912600155".parse(), Ok(Center::At(912_600_155)));
+        assert_eq!("912.6M".parse(), Ok(Center::At(912_600_000)));
+        assert_eq!("hop".parse(), Ok(Center::Hop));
+        for wrong in ["", "912.6", "9e99", "nan", "hope"] {
+            assert!(wrong.parse::<Center>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn gains_are_read_as_people_write_them() {
