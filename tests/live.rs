@@ -225,11 +225,15 @@ fn given_two_dongles_on_one_street_then_each_packet_is_told_once() {
         "rtlsdr:00000043",
         "--seconds",
         "4",
+        "--signal",
     ];
     let listener = listen(&dongles, &args);
-    let due = street();
-    assert!(due.is_subset(&listener.hear(&due, Duration::from_secs(15))));
-    // The two play a recording each, but not in step; only what coincides within half a second is one.
+    // Both play the street once every 0.42 s, and what coincides within half a second is one reading.
+    let lines: Vec<String> = listener.lines.iter().collect();
+    let together = lines.iter().filter(|line| line.contains("heard_by")).count();
+    assert!(2 * together > lines.len(), "{together} of {}", lines.len());
+    let heard: BTreeSet<_> = lines.iter().map(|line| key(line)).collect();
+    assert!(street().is_subset(&heard));
     let log = dongles.log();
     assert!(
         log.contains("open=00000042") && log.contains("open=00000043"),
@@ -282,4 +286,75 @@ fn given_no_librtlsdr_then_everything_else_works_and_the_message_says_what_to_in
         .output()
         .unwrap();
     assert_eq!(json_lines(&output.stdout).len(), street_truth().len());
+}
+
+/// `metertap run` on fake dongles and a real broker.
+fn run_daemon(dongles: &Dongles, broker: &Mosquitto, dir: &tempfile::TempDir, radio: &str) -> Process {
+    let config = dir.path().join("metertap.toml");
+    let text = format!(
+        "[mqtt]\nhost = \"127.0.0.1\"\nport = {}\n\n[[radio]]\nname = \"roof\"\n{radio}\n",
+        broker.port
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut command = metertap();
+    command.args(["run", "--config"]).arg(config);
+    dongles
+        .under(&mut command)
+        .stderr(Stdio::null())
+        .spawn()
+        .map(Process)
+        .unwrap()
+}
+
+/// The state that the broker keeps of the receiver.
+fn state(broker: &Mosquitto) -> Option<serde_json::Value> {
+    let kept = broker.subscribe("readings/metertap/roof/state", 1, &["--retained-only", "-W", "1"]);
+    let (_, payload) = kept.messages().pop()?;
+    serde_json::from_str(&payload).ok()
+}
+
+fn wait_for_state(broker: &Mosquitto, wanted: &str) -> serde_json::Value {
+    let mut last = None;
+    wait_for(wanted, || {
+        last = state(broker);
+        last.as_ref().is_some_and(|state| state["state"] == wanted)
+    });
+    last.unwrap()
+}
+
+fn resident_kib(process: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.0.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn given_a_daemon_then_its_receivers_state_is_published_and_its_memory_stays_flat() {
+    let broker = Mosquitto::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut dongles = Dongles::plugged("00000042");
+    let daemon = run_daemon(&dongles, &broker, &dir, "source = \"rtlsdr:00000042\"");
+    let up = wait_for_state(&broker, "up");
+    assert!(up["device"].as_str().unwrap().contains("00000042"), "{up}");
+    std::thread::sleep(Duration::from_secs(3));
+    let before = resident_kib(&daemon);
+    std::thread::sleep(Duration::from_secs(8));
+    let after = resident_kib(&daemon);
+    assert!(after < before + 1024, "{before} KiB, then {after} KiB");
+    dongles.order("serials", "");
+    let down = wait_for_state(&broker, "down");
+    assert_eq!(down["dropped"], 0, "nothing was lost at its own pace: {down}");
+    dongles.order("serials", "00000042");
+    let up = wait_for_state(&broker, "up");
+    assert_eq!(up["reason"], serde_json::Value::Null);
+}
+
+#[test]
+fn given_samples_at_a_wrong_rate_then_the_source_is_stalled() {
+    let mut dongles = Dongles::plugged("00000042");
+    dongles.order("pace", "0.8");
+    let listener = listen(&dongles, &["--seconds", "14"]);
+    std::thread::sleep(Duration::from_secs(13));
+    let log = listener.log();
+    assert!(log.contains("samples a second instead of 2359296"), "{log}");
 }

@@ -51,8 +51,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut heard = Heard::default();
     let mut told = Vec::new();
     let begun = Instant::now();
-    let mut chorus = Chorus::new(radios, stop.clone());
-    while let Some(event) = chorus.next() {
+    for event in Chorus::new(radios, stop.clone()) {
         match event {
             Event::Reading(reading) => {
                 let is_wanted = args

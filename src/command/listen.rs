@@ -47,8 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut show = Show::new(args.format, args.signal, "metertap listen", args.wanted.filter())?;
     let begun = Instant::now();
     let limit = args.seconds.map(Duration::from_secs_f64);
-    let mut chorus = Chorus::new(radios, stop.clone());
-    while let Some(event) = chorus.next() {
+    for event in Chorus::new(radios, stop.clone()) {
         match event {
             Event::Reading(reading) => {
                 show.take(&reading)?;

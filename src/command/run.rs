@@ -90,8 +90,8 @@ struct Daemon {
 
 impl Daemon {
     /// Until all receivers have ended, or a moment after being asked to stop.
-    fn listen(&mut self, mut chorus: Chorus) -> Result<()> {
-        while let Some(event) = chorus.next() {
+    fn listen(&mut self, chorus: Chorus) -> Result<()> {
+        for event in chorus {
             match event {
                 Event::Reading(reading) => self.publish(&reading)?,
                 Event::State(state) => self.tell_state(&state)?,

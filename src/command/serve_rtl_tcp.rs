@@ -38,8 +38,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     eprintln!("metertap: rtl_tcp on {bound}; its clients share {name} and cannot retune it");
     let mut lines = Lines::new(stdout(), Format::Json, false);
     let radio = Radio::live(name, live.clone(), Some(tap), &orders)?;
-    let mut chorus = Chorus::new(vec![radio], stop);
-    while let Some(event) = chorus.next() {
+    for event in Chorus::new(vec![radio], stop) {
         match event {
             Event::Reading(reading) => lines.write(&reading)?,
             Event::End(_, end) => end.result?,

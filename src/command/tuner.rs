@@ -48,6 +48,7 @@ impl Tuner {
             ppm: self.ppm,
             digital_agc: self.digital_agc,
             bias_tee: self.bias_tee,
+            ..Tuning::default()
         }
     }
 

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -59,6 +60,9 @@ pub struct Radio {
     ppm: Option<i32>,
     digital_agc: Option<bool>,
     bias_tee: Option<bool>,
+    /// USB transfers queued at a dongle, and bytes of each.
+    usb_buffers: Option<u32>,
+    usb_buffer_bytes: Option<u32>,
 }
 
 /// `"auto"` or a number of dB.
@@ -152,6 +156,16 @@ impl Radio {
             Some(hz) if hz.fract() == 0.0 && (1.0..=4e9).contains(&hz) => Ok(hz as u32),
             Some(hz) => Err(format!("{key} = {hz} is no whole number of Hz")),
         };
+        let within =
+            |key: &str, value: Option<u32>, default, range: RangeInclusive<u32>, step: u32| match value {
+                None => Ok(default),
+                Some(value) if range.contains(&value) && value % step == 0 => Ok(value),
+                Some(value) => Err(format!(
+                    "{key} = {value} must be a multiple of {step} from {} to {}",
+                    range.start(),
+                    range.end()
+                )),
+            };
         let gain = match &self.gain {
             None => default.gain,
             Some(GainSetting::Db(db)) => db.to_string().parse().map_err(|e: UnknownGain| e.to_string())?,
@@ -167,6 +181,14 @@ impl Radio {
             ppm: self.ppm.unwrap_or_default(),
             digital_agc: self.digital_agc.unwrap_or_default(),
             bias_tee: self.bias_tee.unwrap_or_default(),
+            usb_buffers: within("usb_buffers", self.usb_buffers, default.usb_buffers, 2..=64, 1)?,
+            usb_buffer_bytes: within(
+                "usb_buffer_bytes",
+                self.usb_buffer_bytes,
+                default.usb_buffer_bytes,
+                512..=1 << 18,
+                512,
+            )?,
         })
     }
 

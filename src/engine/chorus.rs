@@ -7,7 +7,6 @@ use crate::meter::Reading;
 use crate::meter::merge::Merge;
 use crate::source::Info;
 use crossbeam_channel::Select;
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// How often signals are looked for.
@@ -37,27 +36,14 @@ pub struct Chorus {
     merge: Option<Merge>,
     stop: Stop,
     deadline: Option<Instant>,
-    due: VecDeque<Event>,
 }
 
-impl Chorus {
-    /// Until `stop`, or until all have ended.
-    pub fn new(radios: Vec<Radio>, stop: Stop) -> Self {
-        Chorus {
-            merge: (radios.len() > 1).then(Merge::default),
-            radios,
-            stop,
-            deadline: None,
-            due: VecDeque::new(),
-        }
-    }
+/// What they say until it is over.
+impl Iterator for Chorus {
+    type Item = Event;
 
-    /// The next event; nothing when it is over.
-    pub fn next(&mut self) -> Option<Event> {
+    fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.due.pop_front() {
-                return Some(event);
-            }
             let over = self.radios.is_empty() || self.is_late();
             if let Some(reading) = self
                 .merge
@@ -85,6 +71,18 @@ impl Chorus {
                 }
                 (None, _) => drop(self.radios.swap_remove(i)),
             }
+        }
+    }
+}
+
+impl Chorus {
+    /// Until `stop`, or until all have ended.
+    pub fn new(radios: Vec<Radio>, stop: Stop) -> Self {
+        Chorus {
+            merge: (radios.len() > 1).then(Merge::default),
+            radios,
+            stop,
+            deadline: None,
         }
     }
 

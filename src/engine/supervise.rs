@@ -19,6 +19,8 @@ const RATE_SPAN: Duration = Duration::from_secs(10);
 /// And may be wrong by this share: the clocks of host and dongle differ by 1e-4 at most, but a network delivers
 /// in gusts.
 const RATE_TOLERANCE: f64 = 0.05;
+/// Losses are told this often at most.
+const LOSSES: Duration = Duration::from_secs(60);
 /// The first pause between attempts; doubled every time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// A source that was up for this long has earned a fresh start.
@@ -59,6 +61,8 @@ pub struct State {
     pub opened: u64,
     #[serde(skip)]
     blocks_dropped: Arc<AtomicU64>,
+    #[serde(skip)]
+    losses_told: Option<Instant>,
 }
 
 impl State {
@@ -73,6 +77,7 @@ impl State {
             dropped: 0,
             opened: 0,
             blocks_dropped: dropped,
+            losses_told: None,
         }
     }
 
@@ -85,6 +90,18 @@ impl State {
         self.state = condition;
         self.reason = reason;
         self.since = Timestamp::now();
+        true
+    }
+
+    /// Whether more was lost since this was last said, at most once in [`LOSSES`].
+    fn has_dropped(&mut self, lost: u64) -> bool {
+        let dropped = lost + self.blocks_dropped.load(Ordering::Relaxed);
+        if dropped == self.dropped || self.losses_told.is_some_and(|told| told.elapsed() < LOSSES) {
+            return false;
+        }
+        tracing::warn!(receiver = %self.receiver, lost = dropped - self.dropped, "Samples were lost: the machine or the bus is too slow.");
+        self.losses_told = Some(Instant::now());
+        self.dropped = dropped;
         true
     }
 
@@ -150,7 +167,11 @@ pub fn supervise(
                         Ok(Step::Samples) if state.state != Condition::Up => {
                             tell(&mut state, Condition::Up, None, lost_before + source.lost());
                         }
-                        Ok(Step::Samples | Step::Nothing) => {}
+                        Ok(Step::Samples | Step::Nothing) => {
+                            if state.has_dropped(lost_before + source.lost()) {
+                                changed(&state);
+                            }
+                        }
                         Ok(Step::Ended) => return,
                         Err(reason) => break reason,
                     }

@@ -21,10 +21,13 @@ const GREETING: [u8; 12] = [b'R', b'T', b'L', b'0', 0, 0, 0, 5, 0, 0, 0, 29];
 /// A client that takes nothing for this long is gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The way to one client.
+type Client = Sender<Arc<[u8]>>;
+
 /// The place that blocks are handed to; cheap when nobody listens.
 #[derive(Clone, Default)]
 pub struct Tap {
-    clients: Arc<Mutex<Vec<Sender<Arc<[u8]>>>>>,
+    clients: Arc<Mutex<Vec<Client>>>,
     count: Arc<AtomicUsize>,
 }
 

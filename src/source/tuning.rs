@@ -24,6 +24,10 @@ pub struct Tuning {
     pub digital_agc: bool,
     /// Power for an antenna amplifier.
     pub bias_tee: bool,
+    /// USB transfers queued at a dongle.
+    pub usb_buffers: u32,
+    /// Bytes of each, a multiple of 512.
+    pub usb_buffer_bytes: u32,
 }
 
 impl Default for Tuning {
@@ -35,6 +39,9 @@ impl Default for Tuning {
             ppm: 0,
             digital_agc: false,
             bias_tee: false,
+            // 0.4 s of samples, 14 ms each: live enough, and half of what the kernel gives a dongle.
+            usb_buffers: 30,
+            usb_buffer_bytes: 1 << 16,
         }
     }
 }

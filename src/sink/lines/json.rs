@@ -18,17 +18,34 @@ struct Line<'a> {
     #[serde(rename = "Message")]
     message: &'a Message,
     #[serde(skip_serializing_if = "Option::is_none")]
-    signal: Option<Signal>,
+    signal: Option<Heard<'a>>,
+}
+
+#[derive(Serialize)]
+struct Heard<'a> {
+    #[serde(flatten)]
+    signal: Signal,
+    /// Where several receivers heard it; the figures are those of the best.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    heard_by: Vec<&'a str>,
 }
 
 pub fn line(reading: &Reading, signal: bool) -> String {
+    let heard_by = match &reading.heard_by[..] {
+        [] | [_] => Vec::new(),
+        several => several.iter().map(|name| &**name).collect(),
+    };
+    let signal = signal.then_some(Heard {
+        signal: reading.signal,
+        heard_by,
+    });
     let line = Line {
         time: reading.time,
         offset: reading.offset,
         length: reading.length,
         kind: reading.message.kind().rtlamr_name(),
         message: &reading.message,
-        signal: signal.then_some(reading.signal),
+        signal,
     };
     // Numbers, strings and arrays of numbers cannot fail to be written.
     serde_json::to_string(&line).unwrap_or_default()

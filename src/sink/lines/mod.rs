@@ -73,6 +73,7 @@ mod tests {
             offset: 1024,
             length: 27_648,
             receiver: "roof".into(),
+            heard_by: Vec::new(),
             frequency_hz: None,
             message: Message::parse(kind, &hex(frame)).unwrap(),
             signal: Signal {

@@ -15,10 +15,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Bytes of a USB transfer: 14 ms at 2.36 MS/s, so that a live table is live.
-const TRANSFER_BYTES: u32 = 1 << 16;
-/// Transfers queued at the device: 0.4 s.
-const TRANSFERS: u32 = 30;
 /// Transfers waiting for the pipe: 0.9 s.
 const WAITING: usize = 64;
 
@@ -59,10 +55,11 @@ fn capture(request: &Request) -> Result<()> {
         &serde_json::to_vec(&opened)?,
     )?;
 
+    let tuning = &request.tuning;
     let (full_in, full) = bounded::<Chunk>(WAITING);
     let (free, free_out) = bounded::<Vec<u8>>(WAITING);
     for _ in 0..WAITING {
-        let _ = free.try_send(Vec::with_capacity(TRANSFER_BYTES as usize));
+        let _ = free.try_send(Vec::with_capacity(tuning.usb_buffer_bytes as usize));
     }
     let asked = AtomicBool::new(false);
     let lost = AtomicU32::new(0);
@@ -70,7 +67,7 @@ fn capture(request: &Request) -> Result<()> {
         scope.spawn(|| to_pipe(&full, &free));
         scope.spawn(|| control(&dongle, request.tuning.bias_tee, &asked));
         crate::engine::raise_priority();
-        let outcome = dongle.read(TRANSFERS, TRANSFER_BYTES, |bytes| {
+        let outcome = dongle.read(tuning.usb_buffers, tuning.usb_buffer_bytes, |bytes| {
             let Ok(mut buffer) = free_out.try_recv() else {
                 lost.fetch_add(1, Ordering::Relaxed);
                 return;
