@@ -144,7 +144,7 @@ fn given_transfers_of_odd_lengths_then_nothing_is_lost() {
 
 #[test]
 fn given_a_dongle_unplugged_then_decoding_resumes_within_3_s_of_its_return_on_another_port() {
-    for lost in ["0", "-1"] {
+    for (lost, away_s) in [("0", 10), ("-1", 3)] {
         let mut dongles = Dongles::plugged("00000042");
         dongles.order("lost", lost);
         let listener = listen(&dongles, &["--source", "rtlsdr:00000042"]);

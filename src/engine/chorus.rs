@@ -19,8 +19,8 @@ const DRAIN: Duration = Duration::from_millis(900);
 pub enum Event {
     /// A meter was heard.
     Reading(Box<Reading>),
-    /// A receiver, and how many bytes it has read.
-    Progress(Info, u64),
+    /// A receiver has read so many bytes.
+    Progress(u64),
     /// A live source has changed its state.
     State(Box<State>),
     /// A receiver has ended.
@@ -61,9 +61,7 @@ impl Iterator for Chorus {
             match (heard, &mut self.merge) {
                 (Some(Heard::Reading(reading)), Some(merge)) => merge.push(*reading, Instant::now()),
                 (Some(Heard::Reading(reading)), None) => return Some(Event::Reading(reading)),
-                (Some(Heard::Progress(bytes)), _) => {
-                    return Some(Event::Progress(self.radios[i].info.clone(), bytes));
-                }
+                (Some(Heard::Progress(bytes)), _) => return Some(Event::Progress(bytes)),
                 (Some(Heard::State(state)), _) => return Some(Event::State(state)),
                 (Some(Heard::End(end)), _) => {
                     let radio = self.radios.swap_remove(i);
