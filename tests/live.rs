@@ -150,7 +150,7 @@ fn given_a_dongle_unplugged_then_decoding_resumes_within_3_s_of_its_return_on_an
         let listener = listen(&dongles, &["--source", "rtlsdr:00000042"]);
         assert!(listener.next_line(Duration::from_secs(10)).is_some());
         dongles.order("serials", "");
-        std::thread::sleep(Duration::from_secs(4));
+        std::thread::sleep(Duration::from_secs(away_s));
         listener.drain();
         assert_eq!(
             listener.next_line(Duration::from_millis(500)),

@@ -49,6 +49,19 @@ fn given_what_is_wrong_then_the_doctor_says_what_is_to_be_done() {
         "{text}"
     );
     assert!(text.contains("BAD  broker") && text.contains("refused"), "{text}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("metertap.toml");
+    let text = format!(
+        "[[radio]]\nsource = \"rtlsdr\"\nserve_rtl_tcp = \"{}\"\n",
+        taken.local_addr().unwrap()
+    );
+    std::fs::write(&config, text).unwrap();
+    let (ok, text, _) = tool(
+        &dongles,
+        &["doctor", "--seconds", "1", "--config", config.to_str().unwrap()],
+    );
+    assert!(!ok && text.contains("BAD  port"), "{text}");
     dongles.order("mode", "stall");
     let (ok, text, _) = tool(&dongles, &["doctor", "--seconds", "1"]);
     assert!(!ok && text.contains("no samples for 3 s"), "{text}");

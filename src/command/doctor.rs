@@ -6,6 +6,7 @@ use crate::engine::{Probe, Stop};
 use crate::sink::mqtt::{Settings, check};
 use crate::source::{Address, Live};
 use anyhow::Result;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -63,6 +64,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Ok(config) => {
                 report.ok("config", &path.display().to_string());
                 for (i, radio) in config.radio.iter().enumerate() {
+                    if let Some(address) = radio.serve_rtl_tcp {
+                        port(address, &mut report);
+                    }
                     match (
                         &radio.source,
                         radio.tuning().map(|tuning| Live::new(&radio.source, tuning)),
@@ -99,6 +103,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)
+}
+
+/// Whether a port that we are to serve on can be had.
+fn port(address: SocketAddr, report: &mut Report) {
+    match TcpListener::bind(address) {
+        Ok(_) => report.ok("port", &format!("{address} is free")),
+        Err(error) => report.bad(
+            "port",
+            &format!("{address}: {error}"),
+            "another program has it (ss -ltnp tells which), or metertap is running already",
+        ),
+    }
 }
 
 fn receiver(name: &str, live: &Live, seconds: f64, stop: &Stop, report: &mut Report) {

@@ -69,6 +69,9 @@ impl Live {
                         bail!("the dongle can do {is} S/s, not {due}");
                     }
                 }
+                if self.tuning.bias_tee && !dongle.opened().bias_tee {
+                    tracing::warn!("This librtlsdr knows no bias tee: the antenna has no power.");
+                }
                 gains_tenths.clone_from(&dongle.opened().gains_tenths);
                 Box::new(dongle)
             }

@@ -10,6 +10,8 @@ pub enum Rtlsdr {}
 pub struct Opened {
     /// The rate.
     pub sample_rate_hz: u32,
+    /// Whether the antenna has power.
+    pub bias_tee: bool,
     /// The tuner's gains.
     pub gains_tenths: Vec<i32>,
 }
