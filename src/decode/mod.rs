@@ -1,3 +1,5 @@
 //! Frame → Message: what the meter said, in its own words. Pure functions.
 
 pub mod ert;
+pub mod obis;
+pub mod p1;

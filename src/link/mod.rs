@@ -1,3 +1,4 @@
 //! Bytes → Frame: where frames begin and end, and whether their check passes.
 
 pub mod ert;
+pub mod p1;

@@ -1,0 +1,248 @@
+//! Finds telegrams in a stream that may begin anywhere, break off anywhere and carry noise.
+
+/// Longest telegram believed: a text message may have 2 048 hex digits, the rest less than that.
+const MAX_TELEGRAM: usize = 8192;
+/// Bytes looked at for the end of the CRC: four digits, perhaps a NUL, CR.
+const MAX_TAIL: usize = 7;
+
+/// What the CRC of a telegram says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crc {
+    /// There is none, as before DSMR 4.
+    Absent,
+    /// It is right.
+    Right,
+    /// It is wrong.
+    Wrong {
+        /// As sent.
+        stated: u16,
+        /// As computed.
+        computed: u16,
+    },
+}
+
+/// A telegram, whole, from `/` to `!`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What its CRC says.
+    pub crc: Crc,
+}
+
+/// Collects bytes; bounded, whatever comes.
+#[derive(Debug, Default)]
+pub struct Framer {
+    buffer: Vec<u8>,
+    /// Bytes thrown away that belonged to no telegram, or to one that broke off.
+    pub skipped: u64,
+}
+
+impl Framer {
+    /// Takes `bytes` and hands whole telegrams to `found`.
+    pub fn push(&mut self, bytes: &[u8], mut found: impl FnMut(Frame)) {
+        for &byte in bytes {
+            self.take(byte, &mut found);
+        }
+    }
+
+    /// A pause on the line, or the end of a file: a telegram that has its `!` is taken as it is, another one
+    /// has broken off.
+    pub fn pause(&mut self, mut found: impl FnMut(Frame)) {
+        if let Some(end) = self.end() {
+            self.finish(end, &mut found);
+        }
+        self.skipped += self.buffer.len() as u64;
+        self.buffer.clear();
+    }
+
+    /// Whether bytes of an unfinished telegram are held.
+    pub fn is_within(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    fn take(&mut self, byte: u8, found: &mut impl FnMut(Frame)) {
+        if byte == b'/' {
+            if let Some(end) = self.end() {
+                // The next telegram begins where the line end should be.
+                self.finish(end, found);
+            } else if self.begins_a_line() {
+                self.skipped += self.buffer.len() as u64;
+                self.buffer.clear();
+            }
+        }
+        if self.buffer.is_empty() && byte != b'/' {
+            self.skipped += 1;
+            return;
+        }
+        self.buffer.push(byte);
+        if let Some(end) = self.end() {
+            let tail = self.buffer.len() - end - 1;
+            if byte == b'\n' || tail > MAX_TAIL {
+                self.finish(end, found);
+            }
+        } else if self.restarts() {
+            // `/` and an identification in the middle of a line: what was before it broke off.
+            let from = self.buffer.len() - 5;
+            self.skipped += from as u64;
+            self.buffer.drain(..from);
+        } else if self.buffer.len() > MAX_TELEGRAM {
+            self.skipped += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+    }
+
+    /// Place of the `!` that ends the telegram: the first byte of a line.
+    fn end(&self) -> Option<usize> {
+        let tail = self.buffer.len().saturating_sub(MAX_TAIL + 2);
+        let near = self.buffer[tail..]
+            .windows(2)
+            .position(|pair| pair[0] == b'\n' && pair[1] == b'!')?;
+        Some(tail + near + 1)
+    }
+
+    fn begins_a_line(&self) -> bool {
+        matches!(self.buffer.last(), Some(b'\n' | b'\r'))
+    }
+
+    /// Whether the last five bytes are `/`, three letters and a digit, and not the first five.
+    fn restarts(&self) -> bool {
+        let Some((before, last)) = self.buffer.split_last_chunk::<5>() else {
+            return false;
+        };
+        let [slash, a, b, c, baud] = last;
+        !before.is_empty()
+            && *slash == b'/'
+            && [a, b, c].iter().all(|letter| letter.is_ascii_alphabetic())
+            && baud.is_ascii_digit()
+    }
+
+    fn finish(&mut self, end: usize, found: &mut impl FnMut(Frame)) {
+        let mut bytes = std::mem::take(&mut self.buffer);
+        let tail = bytes.split_off(end + 1);
+        let crc = judge(&bytes, &tail);
+        found(Frame { bytes, crc });
+    }
+}
+
+/// Compares the CRC behind `!` with that of the telegram.
+fn judge(telegram: &[u8], tail: &[u8]) -> Crc {
+    let digits: String = tail
+        .iter()
+        .take(4)
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .map(|byte| char::from(*byte))
+        .collect();
+    let Ok(stated) = u16::from_str_radix(&digits, 16) else {
+        return Crc::Absent;
+    };
+    let computed = crc(telegram.iter().copied());
+    if stated == computed || (!telegram.contains(&b'\r') && stated == crc(with_cr(telegram))) {
+        return Crc::Right;
+    }
+    Crc::Wrong { stated, computed }
+}
+
+/// Some bridges strip CR; the meter computed with it.
+fn with_cr(telegram: &[u8]) -> impl Iterator<Item = u8> {
+    telegram.iter().flat_map(|&byte| {
+        let cr = (byte == b'\n').then_some(b'\r');
+        cr.into_iter().chain([byte])
+    })
+}
+
+/// CRC-16/ARC: polynomial 0x8005 reflected, no initial value, no final one (DSMR 5.0.2 P1, 6.2).
+pub fn crc(bytes: impl Iterator<Item = u8>) -> u16 {
+    bytes.fold(0, |mut crc, byte| {
+        crc ^= u16::from(byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0xA001 } else { crc >> 1 };
+        }
+        crc
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn telegram(lines: &str) -> Vec<u8> {
+        let mut bytes = format!("/ABC5made-up\r\n\r\n{lines}!").into_bytes();
+        let crc = crc(bytes.iter().copied());
+        bytes.extend(format!("{crc:04X}\r\n").bytes());
+        bytes
+    }
+
+    fn frames(parts: &[&[u8]]) -> Vec<Frame> {
+        let (mut framer, mut frames) = (Framer::default(), Vec::new());
+        parts
+            .iter()
+            .for_each(|part| framer.push(part, |frame| frames.push(frame)));
+        framer.pause(|frame| frames.push(frame));
+        frames
+    }
+
+    #[test]
+    fn the_check_value_of_crc_16_arc() {
+        assert_eq!(crc(b"123456789".iter().copied()), 0xBB3D);
+    }
+
+    #[test]
+    fn given_noise_before_between_and_after_then_the_telegrams_are_found() {
+        let one = telegram("1-0:1.7.0(01.193*kW)\r\n");
+        let noise = b"\xff\x00kW)\r\n0-1:24.1.0(003)\r\n";
+        let found = frames(&[noise, &one, noise, &one, b"/XYZ5 cut off\r\n1-0:1.7"]);
+        assert_eq!(found.len(), 2);
+        assert!(found.iter().all(|frame| frame.crc == Crc::Right));
+    }
+
+    #[test]
+    fn given_a_telegram_that_breaks_off_then_the_next_one_is_whole() {
+        let one = telegram("1-0:1.7.0(01.193*kW)\r\n");
+        let found = frames(&[&one[..30], &one]);
+        assert_eq!(found, frames(&[&one]));
+    }
+
+    #[test]
+    fn given_line_ends_without_cr_then_the_crc_is_that_of_the_meter() {
+        let one: Vec<u8> = telegram("1-0:1.7.0(01.193*kW)\r\n")
+            .into_iter()
+            .filter(|b| *b != b'\r')
+            .collect();
+        assert_eq!(frames(&[&one])[0].crc, Crc::Right);
+    }
+
+    #[test]
+    fn given_a_slash_in_a_text_then_it_is_no_beginning() {
+        let one = telegram("0-0:96.13.0(a/b//c)\r\n");
+        assert_eq!(frames(&[&one])[0].crc, Crc::Right);
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_telegrams(cuts in prop::collection::vec(0usize..400, 0..8)) {
+            let bytes = [telegram("1-0:1.7.0(01.193*kW)\r\n"), telegram("0-1:24.1.0(003)\r\n")].concat();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let parts: Vec<&[u8]> = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect();
+            prop_assert_eq!(frames(&parts), frames(&[&bytes]));
+        }
+
+        #[test]
+        fn a_flipped_bit_before_the_crc_is_never_right(bit in 0usize..8 * 1000) {
+            let mut one = telegram("1-0:1.7.0(01.193*kW)\r\n");
+            let bit = bit % (8 * (one.len() - 6));
+            one[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(frames(&[&one]).iter().all(|frame| frame.crc != Crc::Right));
+        }
+
+        #[test]
+        fn no_bytes_panic_or_grow(bytes in prop::collection::vec(any::<u8>(), 0..20_000)) {
+            let mut framer = Framer::default();
+            framer.push(&bytes, |_| ());
+            prop_assert!(framer.buffer.len() <= MAX_TELEGRAM);
+        }
+    }
+}
