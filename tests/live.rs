@@ -133,6 +133,27 @@ fn given_a_dongle_then_the_whole_street_is_heard_at_its_own_pace() {
 }
 
 #[test]
+fn given_ctrl_c_at_a_terminal_then_the_dongle_is_closed_properly() {
+    let dongles = Dongles::plugged("1");
+    let mut command = metertap();
+    command.args(["listen", "-v", "--bias-tee"]);
+    // A group of its own, so that the signal reaches both processes and not the test.
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut listener = Listener::start(dongles.under(&mut command));
+    assert!(listener.next_line(Duration::from_secs(10)).is_some());
+    let group = format!("-{}", listener.process.0.id());
+    assert!(
+        Command::new("kill")
+            .args(["-INT", "--", &group])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(listener.process.0.wait().unwrap().success());
+    assert!(dongles.log().contains("bias_tee=0"), "{}", dongles.log());
+}
+
+#[test]
 fn given_transfers_of_odd_lengths_then_nothing_is_lost() {
     let mut dongles = Dongles::plugged("1");
     dongles.order("mode", "short");

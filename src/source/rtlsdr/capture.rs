@@ -10,7 +10,9 @@ use super::{Opened, Request};
 use crate::source::{Gain, Pick, Tuning, Wish};
 use anyhow::{Context, Result, bail};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::{BufRead, stdin, stdout};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -44,6 +46,10 @@ pub fn run(request: &str) -> Result<()> {
 }
 
 fn capture(request: &Request) -> Result<()> {
+    // Ctrl-C and systemd's stop reach us as well; but the parent closes the dongle, by hanging up.
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
     let library = Library::load()?;
     let index = find(&library, &request.pick)?;
     let dongle = library.open(index)?;
