@@ -3,7 +3,7 @@
 mod common;
 
 use common::shared;
-use metertap::decode::p1::{Telegram, text};
+use metertap::decode::p1::{Telegram, Zone, readings, text};
 use metertap::link::p1::{Crc, Frame, Framer};
 use serde_json::Value;
 
@@ -92,4 +92,99 @@ fn objects_are_those_of_the_reference() {
             "{name}"
         );
     });
+}
+
+/// A number as the reference writes it: without trailing zeros.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => number.as_f64().into(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), plain(value)))
+            .collect(),
+        Value::Array(list) => list.iter().map(plain).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The reference's time: its `cet`, if it is one that exists.
+fn time(expected: &Value) -> Value {
+    match &expected["dst"] {
+        Value::Bool(_) => expected["cet"].clone(),
+        _ => Value::Null,
+    }
+}
+
+/// The reference does not ask whether there is such a day.
+fn is_no_day(stamp: &Value) -> bool {
+    let local = stamp["local"].as_str();
+    local.is_some_and(|local| local.parse::<jiff::civil::DateTime>().is_err())
+}
+
+/// The reference's value in our form.
+fn ours(expected: &Value) -> Value {
+    let Some(map) = expected.as_object() else {
+        return plain(expected);
+    };
+    if map.contains_key("cet") {
+        return time(expected);
+    }
+    if let Some(events) = map.get("events").or(map.get("entries")) {
+        // 2^31 - 1 s is filler (PROTOCOLS-wired.md 1.5).
+        let is_real = |event: &&Value| event["duration_s"] != 2_147_483_647 && !is_no_day(&event["end"]);
+        let real = events.as_array().unwrap().iter().filter(is_real);
+        return real.map(ours).collect();
+    }
+    map.iter()
+        .map(|(key, value)| (key.clone(), ours(value)))
+        .collect()
+}
+
+#[test]
+fn readings_are_those_of_the_reference() {
+    let mut compared = 0;
+    each(|name, frame, expected| {
+        let text = text(&frame.bytes);
+        let telegram = Telegram::parse(&text).unwrap();
+        let all = readings(&telegram, &Zone::default());
+        let main = serde_json::to_value(&all[0].reading).unwrap();
+        for (field, due) in expected["readings"].as_object().unwrap() {
+            // Empty brackets are no value, a day in the 34th month is none, nor are Hungary's registers.
+            let nothing = due.is_null() || field == "month_end_registers" || is_no_day(due);
+            let is = main.get(field).unwrap_or(&Value::Null);
+            if nothing {
+                assert_eq!(*is, Value::Null, "{name}: {field}");
+            } else if !due["dst"].is_null() || due.get("dst").is_none() {
+                assert_eq!(plain(is), ours(due), "{name}: {field}");
+            }
+            compared += 1;
+        }
+        for (channel, due) in expected["channels"].as_object().unwrap() {
+            let due_unit = &due["reading"]["unit"];
+            let sub = all
+                .iter()
+                .find(|sub| sub.channel.map(|c| c.to_string()).as_deref() == Some(channel));
+            if due_unit.is_null() {
+                assert!(sub.is_none(), "{name}: channel {channel} says nothing");
+                continue;
+            }
+            let sub = serde_json::to_value(sub.unwrap_or_else(|| panic!("{name}: {channel}"))).unwrap();
+            let quantity = sub["reading"].as_object().unwrap().values().next().unwrap();
+            assert_eq!(
+                plain(&quantity["value"]),
+                plain(&due["reading"]["value"]),
+                "{name}: {channel}"
+            );
+            assert_eq!(quantity["unit"], *due_unit, "{name}: {channel}");
+            if due["reading"]["timestamp"]["dst"].is_boolean() {
+                assert_eq!(
+                    sub["time"], due["reading"]["timestamp"]["cet"],
+                    "{name}: {channel}"
+                );
+            }
+        }
+    });
+    if shared("vectors/p1").is_some() {
+        assert!(compared > 900, "{compared}");
+    }
 }

@@ -1,0 +1,195 @@
+//! What wired meters measure, by OBIS code: the one table of names, units and kinds.
+//!
+//! The B group of electricity is the channel and says nothing here (Swiss meters count under `1-1`). Names follow
+//! `<quantity>_<direction>[_<phase or tariff>]`, in English and in small letters.
+
+use super::obis::Obis;
+use Kind::{Count, Demand, Events, History, Measured, Stamp, Text, Word};
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number with a unit.
+    Measured,
+    /// A time and a number with a unit.
+    Demand,
+    /// A whole number.
+    Count,
+    /// A time.
+    Stamp,
+    /// Text, in hex as a rule.
+    Text,
+    /// Text as it stands.
+    Word,
+    /// The log of power failures.
+    Events,
+    /// Belgium's peaks of the last months.
+    History,
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// In readings.
+    pub name: &'static str,
+    /// Where the telegram says nothing.
+    pub unit: &'static str,
+    /// How it is written.
+    pub kind: Kind,
+    /// Home Assistant's name for the quantity; empty where it has none.
+    pub device_class: &'static str,
+}
+
+/// A, C, D, E; name; unit; kind; device class.
+type Row = (u8, u8, u8, u8, &'static str, &'static str, Kind, &'static str);
+
+/// The field of a code; nothing for codes of sub-meters and unknown ones.
+pub fn field(obis: Obis) -> Option<Field> {
+    if obis.a == 0 && obis.b != 0 {
+        return None;
+    }
+    let key = (obis.a, obis.c, obis.d, obis.e);
+    let row = TABLE.iter().find(|row| (row.0, row.1, row.2, row.3) == key)?;
+    Some(Field {
+        name: row.4,
+        unit: row.5,
+        kind: row.6,
+        device_class: row.7,
+    })
+}
+
+/// All rows, for documents.
+pub fn table() -> impl Iterator<Item = (String, Field)> {
+    TABLE.iter().map(|&(a, c, d, e, name, unit, kind, device_class)| {
+        let code = format!("{a}-{}:{c}.{d}.{e}", if a == 1 { "x" } else { "0" });
+        let field = Field {
+            name,
+            unit,
+            kind,
+            device_class,
+        };
+        (code, field)
+    })
+}
+
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    (1, 0, 2, 8, "p1_version", "", Word, ""),
+    (0, 96, 1, 4, "p1_version_be", "", Word, ""),
+    (0, 1, 0, 0, "timestamp", "", Stamp, "timestamp"),
+    (0, 96, 1, 1, "equipment_id", "", Text, ""),
+    (0, 96, 1, 0, "equipment_id", "", Text, ""),
+    (0, 42, 0, 0, "logical_device_name", "", Text, ""),
+    (1, 1, 8, 0, "energy_import_total", "kWh", Measured, "energy"),
+    (1, 1, 8, 1, "energy_import_t1", "kWh", Measured, "energy"),
+    (1, 1, 8, 2, "energy_import_t2", "kWh", Measured, "energy"),
+    (1, 1, 8, 3, "energy_import_t3", "kWh", Measured, "energy"),
+    (1, 1, 8, 4, "energy_import_t4", "kWh", Measured, "energy"),
+    (1, 2, 8, 0, "energy_export_total", "kWh", Measured, "energy"),
+    (1, 2, 8, 1, "energy_export_t1", "kWh", Measured, "energy"),
+    (1, 2, 8, 2, "energy_export_t2", "kWh", Measured, "energy"),
+    (1, 2, 8, 3, "energy_export_t3", "kWh", Measured, "energy"),
+    (1, 2, 8, 4, "energy_export_t4", "kWh", Measured, "energy"),
+    (1, 3, 8, 0, "reactive_energy_import_total", "kvarh", Measured, "reactive_energy"),
+    (1, 3, 8, 1, "reactive_energy_import_t1", "kvarh", Measured, "reactive_energy"),
+    (1, 3, 8, 2, "reactive_energy_import_t2", "kvarh", Measured, "reactive_energy"),
+    (1, 4, 8, 0, "reactive_energy_export_total", "kvarh", Measured, "reactive_energy"),
+    (1, 4, 8, 1, "reactive_energy_export_t1", "kvarh", Measured, "reactive_energy"),
+    (1, 4, 8, 2, "reactive_energy_export_t2", "kvarh", Measured, "reactive_energy"),
+    (1, 5, 8, 0, "reactive_energy_q1_total", "kvarh", Measured, "reactive_energy"),
+    (1, 6, 8, 0, "reactive_energy_q2_total", "kvarh", Measured, "reactive_energy"),
+    (1, 7, 8, 0, "reactive_energy_q3_total", "kvarh", Measured, "reactive_energy"),
+    (1, 8, 8, 0, "reactive_energy_q4_total", "kvarh", Measured, "reactive_energy"),
+    (1, 9, 8, 0, "apparent_energy_import_total", "kVAh", Measured, ""),
+    (1, 10, 8, 0, "apparent_energy_export_total", "kVAh", Measured, ""),
+    (1, 15, 8, 0, "energy_combined_abs_total", "kWh", Measured, "energy"),
+    (1, 16, 8, 0, "energy_combined_net_total", "kWh", Measured, "energy"),
+    (1, 1, 7, 0, "power_import", "kW", Measured, "power"),
+    (1, 2, 7, 0, "power_export", "kW", Measured, "power"),
+    (1, 16, 7, 0, "power_net", "kW", Measured, "power"),
+    (1, 21, 7, 0, "power_import_l1", "kW", Measured, "power"),
+    (1, 41, 7, 0, "power_import_l2", "kW", Measured, "power"),
+    (1, 61, 7, 0, "power_import_l3", "kW", Measured, "power"),
+    (1, 22, 7, 0, "power_export_l1", "kW", Measured, "power"),
+    (1, 42, 7, 0, "power_export_l2", "kW", Measured, "power"),
+    (1, 62, 7, 0, "power_export_l3", "kW", Measured, "power"),
+    (1, 3, 7, 0, "reactive_power_import", "kvar", Measured, "reactive_power"),
+    (1, 4, 7, 0, "reactive_power_export", "kvar", Measured, "reactive_power"),
+    (1, 23, 7, 0, "reactive_power_import_l1", "kvar", Measured, "reactive_power"),
+    (1, 43, 7, 0, "reactive_power_import_l2", "kvar", Measured, "reactive_power"),
+    (1, 63, 7, 0, "reactive_power_import_l3", "kvar", Measured, "reactive_power"),
+    (1, 24, 7, 0, "reactive_power_export_l1", "kvar", Measured, "reactive_power"),
+    (1, 44, 7, 0, "reactive_power_export_l2", "kvar", Measured, "reactive_power"),
+    (1, 64, 7, 0, "reactive_power_export_l3", "kvar", Measured, "reactive_power"),
+    (1, 5, 7, 0, "reactive_power_q1", "kvar", Measured, "reactive_power"),
+    (1, 6, 7, 0, "reactive_power_q2", "kvar", Measured, "reactive_power"),
+    (1, 7, 7, 0, "reactive_power_q3", "kvar", Measured, "reactive_power"),
+    (1, 8, 7, 0, "reactive_power_q4", "kvar", Measured, "reactive_power"),
+    (1, 9, 7, 0, "apparent_power_import", "kVA", Measured, "apparent_power"),
+    (1, 10, 7, 0, "apparent_power_export", "kVA", Measured, "apparent_power"),
+    (1, 29, 7, 0, "apparent_power_import_l1", "kVA", Measured, "apparent_power"),
+    (1, 49, 7, 0, "apparent_power_import_l2", "kVA", Measured, "apparent_power"),
+    (1, 69, 7, 0, "apparent_power_import_l3", "kVA", Measured, "apparent_power"),
+    (1, 30, 7, 0, "apparent_power_export_l1", "kVA", Measured, "apparent_power"),
+    (1, 50, 7, 0, "apparent_power_export_l2", "kVA", Measured, "apparent_power"),
+    (1, 70, 7, 0, "apparent_power_export_l3", "kVA", Measured, "apparent_power"),
+    (1, 12, 7, 0, "voltage", "V", Measured, "voltage"),
+    (1, 32, 7, 0, "voltage_l1", "V", Measured, "voltage"),
+    (1, 52, 7, 0, "voltage_l2", "V", Measured, "voltage"),
+    (1, 72, 7, 0, "voltage_l3", "V", Measured, "voltage"),
+    (1, 11, 7, 0, "current", "A", Measured, "current"),
+    (1, 31, 7, 0, "current_l1", "A", Measured, "current"),
+    (1, 51, 7, 0, "current_l2", "A", Measured, "current"),
+    (1, 71, 7, 0, "current_l3", "A", Measured, "current"),
+    (1, 90, 7, 0, "current_sum", "A", Measured, "current"),
+    (1, 91, 7, 0, "current_n", "A", Measured, "current"),
+    (1, 13, 7, 0, "power_factor", "", Measured, "power_factor"),
+    (1, 33, 7, 0, "power_factor_l1", "", Measured, "power_factor"),
+    (1, 53, 7, 0, "power_factor_l2", "", Measured, "power_factor"),
+    (1, 73, 7, 0, "power_factor_l3", "", Measured, "power_factor"),
+    (1, 14, 7, 0, "frequency", "Hz", Measured, "frequency"),
+    (0, 96, 14, 0, "tariff", "", Count, ""),
+    (0, 17, 0, 0, "threshold", "kW", Measured, "power"),
+    (0, 96, 3, 10, "switch_electricity", "", Count, ""),
+    (0, 96, 7, 21, "power_failures", "", Count, ""),
+    (0, 96, 7, 9, "power_failures_long", "", Count, ""),
+    (1, 99, 97, 0, "power_failure_log", "", Events, ""),
+    (1, 32, 32, 0, "voltage_sags_l1", "", Count, ""),
+    (1, 52, 32, 0, "voltage_sags_l2", "", Count, ""),
+    (1, 72, 32, 0, "voltage_sags_l3", "", Count, ""),
+    (1, 32, 36, 0, "voltage_swells_l1", "", Count, ""),
+    (1, 52, 36, 0, "voltage_swells_l2", "", Count, ""),
+    (1, 72, 36, 0, "voltage_swells_l3", "", Count, ""),
+    (0, 96, 13, 0, "message_long", "", Text, ""),
+    (0, 96, 13, 1, "message_short", "", Text, ""),
+    (1, 31, 4, 0, "fuse_threshold", "A", Measured, "current"),
+    (1, 51, 4, 0, "fuse_threshold_l2", "A", Measured, "current"),
+    (1, 71, 4, 0, "fuse_threshold_l3", "A", Measured, "current"),
+    (1, 1, 4, 0, "demand_import_avg", "kW", Measured, "power"),
+    (1, 2, 4, 0, "demand_export_avg", "kW", Measured, "power"),
+    (1, 1, 6, 0, "demand_import_max_month", "kW", Demand, "power"),
+    (1, 2, 6, 0, "demand_export_max_month", "kW", Demand, "power"),
+    (0, 98, 1, 0, "demand_import_max_history", "kW", History, ""),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_code_stands_twice_and_no_name_but_that_of_the_meter() {
+        let codes: BTreeSet<_> = TABLE.iter().map(|row| (row.0, row.1, row.2, row.3)).collect();
+        assert_eq!(codes.len(), TABLE.len());
+        let names: BTreeSet<_> = TABLE.iter().map(|row| row.4).collect();
+        assert_eq!(names.len(), TABLE.len() - 1, "equipment_id has two codes");
+    }
+
+    #[test]
+    fn a_swiss_channel_is_the_same_and_a_sub_meter_is_not_ours() {
+        let name = |text: &str| field(text.parse().unwrap()).map(|field| field.name);
+        assert_eq!(name("1-1:1.8.1"), Some("energy_import_t1"));
+        assert_eq!(name("0-1:96.1.0"), None);
+        assert_eq!(name("1-0:42.1.0"), None);
+    }
+}
