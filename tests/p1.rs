@@ -188,3 +188,104 @@ fn readings_are_those_of_the_reference() {
         assert!(compared > 900, "{compared}");
     }
 }
+
+/// `metertap decode p1` with keys: success, what it wrote, what it said.
+fn decode(file: &std::path::Path, keys: &[(&str, &Value)]) -> (bool, Vec<Value>, String) {
+    let mut command = common::metertap();
+    command.args(["decode", "p1"]).arg(file);
+    for (flag, key) in keys {
+        if let Some(key) = key.as_str() {
+            command.args([flag, key]);
+        }
+    }
+    let output = command.output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    (output.status.success(), common::json_lines(&output.stdout), told)
+}
+
+#[test]
+fn encrypted_telegrams_are_read_with_their_keys_and_refused_with_the_reason() {
+    let Some(folder) = shared("vectors/p1-encrypted") else {
+        return;
+    };
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(stem) = path.to_str().unwrap().strip_suffix(".hex") else {
+            continue;
+        };
+        let expected: Value =
+            serde_json::from_str(&std::fs::read_to_string(format!("{stem}.expected.json")).unwrap()).unwrap();
+        let keys = [
+            ("--key", &expected["key"]),
+            ("--auth-key", &expected["authentication_key"]),
+        ];
+        let (ok, lines, told) = decode(&path, &keys);
+        if expected["expect"] == "ok" {
+            let plain = std::fs::read(format!("{stem}.plain.txt")).unwrap();
+            let frame = &frames(&plain)[0];
+            // Some of the published plaintexts have a wrong CRC inside.
+            if matches!(frame.crc, Crc::Wrong { .. }) {
+                assert!(!ok && told.contains("the CRC is"), "{stem}: {told}");
+            } else {
+                let text = text(&frame.bytes);
+                let due = readings(&Telegram::parse(&text).unwrap(), &Zone::default());
+                assert!(ok, "{stem}: {told}");
+                assert_eq!(lines[0], serde_json::to_value(&due[0]).unwrap(), "{stem}");
+            }
+        } else {
+            assert!(
+                !ok && lines.is_empty() && told.contains("the tag is wrong"),
+                "{stem}: {told}"
+            );
+        }
+        let (ok, lines, told) = decode(&path, &[]);
+        assert!(
+            !ok && lines.is_empty() && told.contains("--key is needed"),
+            "{stem}: {told}"
+        );
+        assert!(
+            !told.contains(expected["key"].as_str().unwrap()),
+            "a key is never told"
+        );
+        files += 1;
+    }
+    assert!(files > 10, "{files}");
+}
+
+#[test]
+fn given_a_telegram_that_is_cut_or_changed_then_the_reason_is_told_and_nothing_is_published() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("telegram.txt");
+    let good =
+        "/MTP5made-up\r\n\r\n0-0:96.1.1(4D31)\r\n1-0:1.8.1(000123.450*kWh)\r\n1-0:1.7.0(00.000*kW)\r\n!";
+    let crc = metertap::link::p1::crc(good.bytes());
+    let whole = format!("{good}{crc:04X}\r\n");
+    std::fs::write(&file, &whole).unwrap();
+    let output = common::metertap()
+        .args(["decode", "p1"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let line = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        line,
+        "{\"id\":\"M1\",\"type\":\"p1\",\"reading\":{\"equipment_id\":\"M1\",\
+         \"energy_import_t1\":{\"value\":123.450,\"unit\":\"kWh\"},\"power_import\":{\"value\":0.000,\"unit\":\"kW\"}}}\n",
+        "digits as printed"
+    );
+    for (text, reason) in [
+        (whole.replace("123.450", "123.460"), "the CRC is"),
+        (whole[..60].to_owned(), "no telegram"),
+        (String::new(), "no telegram"),
+        ("db084d5450".to_owned(), "cut off"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let (ok, lines, told) = decode(&file, &[]);
+        assert!(
+            !ok && lines.is_empty() && told.contains(reason),
+            "{reason}: {told}"
+        );
+        assert!(told.contains("telegram.txt"), "{told}");
+    }
+}

@@ -1,5 +1,6 @@
 //! What a person can ask for: a file a subcommand.
 
+mod decode;
 mod demo;
 #[cfg(feature = "rtlsdr")]
 mod devices;
@@ -58,6 +59,8 @@ enum Command {
     #[cfg(feature = "rtlsdr")]
     #[command(hide = true)]
     CaptureRtlsdr { request: String },
+    /// Read a file of what a wire carried, and print its readings as JSON.
+    Decode(Box<decode::Args>),
     /// Show the main job: a made-up street, live, with an MQTT broker inside the process.
     Demo(demo::Args),
 }
@@ -86,6 +89,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::CaptureRtlsdr { request } => {
             crate::source::rtlsdr::capture::run(&request).map(|()| ExitCode::SUCCESS)
         }
+        Command::Decode(args) => decode::run(&args),
         Command::Demo(args) => demo::run(&args),
     }
 }

@@ -1,5 +1,6 @@
 //! Frame → Message: what the meter said, in its own words. Pure functions.
 
+pub mod cipher;
 pub mod ert;
 pub mod fields;
 pub mod obis;
