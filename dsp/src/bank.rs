@@ -6,10 +6,8 @@
 //! it at an SNR of -13.4 dB, where half of all SCM could be decoded at best. Two blocks and two neighbouring
 //! bins are added, so that neither the block grid nor the bin grid matters. A transmitter whose phase wanders
 //! has no such line, but its energy is still there: a second statistic adds all bins of a chip-wide band.
-//!
-//! Each bin has its own noise floor, a tracked median: a spur of the receiver raises its own floor and falls
-//! silent, while bursts, which fill a bin less than half of the time, do not move it.
 
+use crate::floor::{first_floor, has_jumped, track_floor};
 use crate::{CHIP_RATE_HZ, Complex32};
 use rustfft::{Fft, FftPlanner};
 use std::sync::Arc;
@@ -21,8 +19,6 @@ const STEP: usize = 16;
 const LINE_THRESHOLD: f32 = 22.0;
 /// Standard deviations by which a band must exceed the noise.
 const BAND_THRESHOLD: f32 = 7.5;
-/// Change of a bin's floor per block, towards the median. Its jitter is then 0.4 dB.
-const FLOOR_STEP: f32 = 0.012;
 /// Peaks kept per block, the strongest.
 pub(crate) const MAX_PEAKS: usize = 48;
 
@@ -289,45 +285,6 @@ fn keep(peaks: &mut Vec<Peak>, peak: Peak) {
         if weakest.strength < peak.strength {
             *weakest = peak;
         }
-    }
-}
-
-/// Whether the noise is not what it was: the gain was changed, or samples follow silence. In noise, one bin in
-/// 3 000 exceeds eight times its mean, and one in 16 falls short of a sixteenth.
-fn has_jumped(power: &[f32], floor: &[f32]) -> bool {
-    let (mut above, mut below) = (0u32, 0u32);
-    for (power, floor) in power.iter().zip(floor) {
-        above += u32::from(*power > 8.0 * floor);
-        below += u32::from(16.0 * power < *floor);
-    }
-    let bins = power.len() as u32;
-    above > bins / 2 || below > bins / 4 * 3
-}
-
-/// Before anything is known: the floor of a bin is that of its neighbourhood, whose median bursts do not
-/// move. (The median of exponentially distributed power is ln 2 times its mean.)
-fn first_floor(power: &[f32], floor: &mut [f32], scratch: &mut [f32]) {
-    let width = (power.len() / 16).max(1);
-    for (power, floor) in power.chunks(width).zip(floor.chunks_mut(width)) {
-        let sorted = &mut scratch[..power.len()];
-        sorted.copy_from_slice(power);
-        sorted.sort_unstable_by(f32::total_cmp);
-        let median = sorted[sorted.len() / 2];
-        floor.fill((median / std::f32::consts::LN_2).max(f32::MIN_POSITIVE));
-    }
-}
-
-/// Moves each floor a step towards the median and divides the powers by it.
-fn track_floor(power: &mut [f32], floor: &mut [f32]) {
-    for (power, floor) in power.iter_mut().zip(floor) {
-        let up = *power > *floor * std::f32::consts::LN_2;
-        *floor *= if up {
-            1.0 + FLOOR_STEP
-        } else {
-            1.0 / (1.0 + FLOOR_STEP)
-        };
-        *floor = floor.max(1e-20);
-        *power /= *floor;
     }
 }
 

@@ -17,6 +17,7 @@ mod baseband;
 mod config;
 mod demod;
 pub mod fec;
+mod floor;
 mod frame;
 pub mod iq;
 mod lock;
