@@ -4,12 +4,16 @@
 /// Change of a bin's floor per block, towards the median. Its jitter is then 0.4 dB.
 const FLOOR_STEP: f32 = 0.012;
 
-/// Whether the noise is not what it was: the gain was changed, or samples follow silence. In noise, one bin in
-/// 3 000 exceeds eight times its mean, and one in 16 falls short of a sixteenth.
+/// Upwards, the noise has jumped if it exceeds its floor by this: a smaller rise is soon followed, and may be the
+/// splatter of a very strong packet.
+const JUMP: f32 = 1000.0;
+
+/// Whether the noise is not what it was: the gain was changed, or samples follow silence. (In noise, one bin in
+/// 16 falls short of a sixteenth of its mean.)
 pub(crate) fn has_jumped(power: &[f32], floor: &[f32]) -> bool {
     let (mut above, mut below) = (0u32, 0u32);
     for (power, floor) in power.iter().zip(floor) {
-        above += u32::from(*power > 8.0 * floor);
+        above += u32::from(*power > JUMP * floor);
         below += u32::from(16.0 * power < *floor);
     }
     let bins = power.len() as u32;
