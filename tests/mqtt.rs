@@ -143,6 +143,18 @@ fn given_user_and_password_then_they_are_used_and_wrong_ones_are_told() {
     assert!(!said.contains("wrong"), "a password was printed: {said}");
 }
 
+/// The street so many times at its own pace, to `broker`.
+fn play(times: usize, broker: &Mosquitto) -> Child {
+    metertap()
+        .arg("replay")
+        .args(vec![STREET; times])
+        .args(["--realtime", "--mqtt", &broker.url()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 fn stderr_of(child: &mut Child) -> String {
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
@@ -160,23 +172,7 @@ fn interrupt(child: &Child) {
 #[test]
 fn given_an_interrupt_then_it_says_goodbye_and_is_gone_soon() {
     let broker = Mosquitto::start();
-    let mut child = metertap()
-        .args([
-            "replay",
-            STREET,
-            STREET,
-            STREET,
-            STREET,
-            STREET,
-            STREET,
-            "--realtime",
-            "--mqtt",
-            &broker.url(),
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = play(6, &broker);
     let first = broker.subscribe("readings/+/scm", 1, &[]);
     assert_eq!(first.messages().len(), 1);
     interrupt(&child);
@@ -190,23 +186,7 @@ fn given_an_interrupt_then_it_says_goodbye_and_is_gone_soon() {
 #[test]
 fn given_a_kill_then_the_broker_tells_the_last_will() {
     let broker = Mosquitto::start();
-    let mut child = metertap()
-        .args([
-            "replay",
-            STREET,
-            STREET,
-            STREET,
-            STREET,
-            STREET,
-            STREET,
-            "--realtime",
-            "--mqtt",
-            &broker.url(),
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = play(6, &broker);
     assert_eq!(broker.subscribe("readings/+/scm", 1, &[]).messages().len(), 1);
     let statuses = broker.subscribe("readings/metertap/status", 2, &[]);
     child.kill().unwrap();
@@ -231,21 +211,7 @@ fn given_a_broker_that_is_restarted_then_every_reading_still_arrives() {
     // A session of the subscriber's that outlives the broker.
     let session = ["-i", "witness", "-c"];
     drop(broker.subscribe("readings/+/+", 1, &session));
-    let mut replay = metertap()
-        .args([
-            "replay",
-            STREET,
-            STREET,
-            STREET,
-            STREET,
-            "--realtime",
-            "--mqtt",
-            &broker.url(),
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut replay = play(4, &broker);
     std::thread::sleep(Duration::from_millis(700));
     // A clean end, so that the broker keeps what it has acknowledged.
     let stopped = Command::new("kill")

@@ -4,15 +4,8 @@ mod common;
 
 use common::shared;
 use metertap::decode::p1::{Telegram, Zone, readings, text};
-use metertap::link::p1::{Crc, Frame, Framer};
+use metertap::link::p1::{Crc, Frame, frames};
 use serde_json::Value;
-
-fn frames(bytes: &[u8]) -> Vec<Frame> {
-    let (mut framer, mut frames) = (Framer::default(), Vec::new());
-    framer.push(bytes, |frame| frames.push(frame));
-    framer.pause(|frame| frames.push(frame));
-    frames
-}
 
 /// Every telegram of `../shared/vectors/p1`: what was found in it, and what an independent reader found.
 fn each(mut check: impl FnMut(&str, &Frame, &Value)) {

@@ -1,9 +1,10 @@
 //! `metertap decode`: a file of what a wire carried, as readings.
 
 use crate::decode::cipher::{Ciphered, Key, Keys};
+use crate::decode::hex::octets;
 use crate::decode::p1::{Telegram, Zone, readings, text};
 use crate::link::glo::Glo;
-use crate::link::p1::{Crc, Frame, Framer};
+use crate::link::p1::{Crc, Frame, frames};
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
@@ -58,7 +59,7 @@ fn p1(args: &P1) -> Result<ExitCode> {
         authentication: args.auth_key.clone(),
     });
     let mut troubles = Vec::new();
-    let mut telegrams = plain(&bytes);
+    let mut telegrams = frames(&bytes);
     if telegrams.is_empty() {
         telegrams = deciphered(&bytes, keys.as_ref(), &mut troubles);
     }
@@ -93,16 +94,9 @@ fn p1(args: &P1) -> Result<ExitCode> {
     }
 }
 
-fn plain(bytes: &[u8]) -> Vec<Frame> {
-    let (mut framer, mut frames) = (Framer::default(), Vec::new());
-    framer.push(bytes, |frame| frames.push(frame));
-    framer.pause(|frame| frames.push(frame));
-    frames
-}
-
 /// Telegrams in ciphered frames.
 fn deciphered(bytes: &[u8], keys: Option<&Keys>, troubles: &mut Vec<String>) -> Vec<Frame> {
-    let (mut glo, mut frames) = (Glo::default(), Vec::new());
+    let (mut glo, mut telegrams) = (Glo::default(), Vec::new());
     let mut take = |ciphered: &Ciphered| {
         let Some(keys) = keys else {
             troubles.push(format!(
@@ -113,11 +107,11 @@ fn deciphered(bytes: &[u8], keys: Option<&Keys>, troubles: &mut Vec<String>) -> 
         };
         match ciphered.decrypt(keys) {
             Ok(text) => {
-                let found = plain(&text);
+                let found = frames(&text);
                 if found.is_empty() {
                     troubles.push("decrypts to no telegram: is the key right?".into());
                 }
-                frames.extend(found);
+                telegrams.extend(found);
             }
             Err(error) => troubles.push(error.to_string()),
         }
@@ -125,10 +119,10 @@ fn deciphered(bytes: &[u8], keys: Option<&Keys>, troubles: &mut Vec<String>) -> 
     };
     glo.push(bytes, &mut take);
     let cut = glo.pause(&mut take);
-    if frames.is_empty() && troubles.is_empty() {
+    if telegrams.is_empty() && troubles.is_empty() {
         troubles.extend(cut.map(|cut| format!("an encrypted frame is {cut}")));
     }
-    frames
+    telegrams
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -143,16 +137,10 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// Bytes written as hex digits, with white space and `//` comments between; nothing if there is anything else.
 fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(text).ok()?;
-    let digits: Vec<u8> = text
+    let digits: String = text
         .lines()
-        .flat_map(|line| line.split("//").next().unwrap_or_default().bytes())
-        .filter(|byte| !byte.is_ascii_whitespace())
+        .flat_map(|line| line.split("//").next().unwrap_or_default().chars())
+        .filter(|digit| !digit.is_ascii_whitespace())
         .collect();
-    if digits.is_empty() || digits.len() % 2 != 0 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
+    octets(&digits).filter(|octets| !octets.is_empty())
 }

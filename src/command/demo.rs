@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     eprintln!("  mosquitto_sub -p {} -t 'readings/#' -v", args.port);
     let mut settings = Settings::new("127.0.0.1", args.port);
     settings.retain = true;
-    let mut replay = Replay::demo(stop.clone(), settings)?;
+    let mut replay = Replay::demo(&stop, settings)?;
     replay.play(Box::new(Paced::new(Box::new(Synthetic::new(
         &scenario,
         "a made-up street",

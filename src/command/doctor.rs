@@ -67,12 +67,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                     if let Some(address) = radio.serve_rtl_tcp {
                         port(address, &mut report);
                     }
-                    match (
-                        &radio.source,
-                        radio.tuning().map(|tuning| Live::new(&radio.source, tuning)),
-                    ) {
-                        (_, Ok(Some(source))) => live.push((radio.name(i), source)),
-                        (Address::File(file), _) if !file.exists() => {
+                    match (radio.live(), &radio.source) {
+                        (Ok(Some(live_source)), _) => live.push((radio.name(i), live_source)),
+                        (_, Address::File(file)) if !file.exists() => {
                             report.bad("recording", &format!("{} is not there", file.display()), "");
                         }
                         _ => {}

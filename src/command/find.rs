@@ -1,17 +1,16 @@
 //! `metertap find`: which of the meters in the air is mine?
 
 use super::tuner::Tuner;
+use super::wanted::default_kinds;
 use crate::decode::ert::Commodity;
 use crate::engine::{Chorus, Event, Orders, Radio, Stop};
-use crate::meter::Registry;
 use crate::meter::find::{Candidate, candidates, certain};
 use crate::meter::heard::Heard;
+use crate::source::file::{Recording, Wish};
 use anyhow::Result;
 use metertap_dsp::Trust;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
@@ -34,20 +33,14 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let orders = Orders {
-        registry: Arc::new(Registry::new(HashMap::new(), super::wanted::default_kinds())),
-        trust: Trust::Normal,
-        stop: stop.clone(),
-    };
-    let mut radios = Vec::new();
-    if let Some(file) = &args.file {
-        let recording = crate::source::file::Recording::open(file, &crate::source::file::Wish::default())?;
-        radios.push(Radio::recording(Box::new(recording), &orders)?);
-    } else {
-        for (name, live) in args.tuner.live()? {
-            radios.push(Radio::live(&name, live, None, &orders)?);
+    let orders = Orders::for_all(default_kinds(), Trust::Normal, &stop);
+    let radios = match &args.file {
+        Some(file) => {
+            let recording = Recording::open(file, &Wish::default())?;
+            vec![Radio::recording(Box::new(recording), &orders)?]
         }
-    }
+        None => args.tuner.radios(&orders)?,
+    };
     let mut heard = Heard::default();
     let mut told = Vec::new();
     let begun = Instant::now();
@@ -75,7 +68,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 }
             }
             Event::End(_, end) => end.result?,
-            Event::Progress(..) | Event::Quiet => {}
+            Event::Quiet => {}
         }
         if begun.elapsed() > Duration::from_secs_f64(args.seconds) {
             stop.ask();

@@ -3,14 +3,11 @@
 use super::show::Show;
 use super::tuner::Tuner;
 use super::wanted::Wanted;
-use crate::engine::{Chorus, Condition, Event, Orders, Radio, Stop};
-use crate::meter::Registry;
+use crate::engine::{Chorus, Condition, Event, Orders, Stop};
 use crate::sink::lines::Format;
 use anyhow::Result;
 use metertap_dsp::Trust;
-use std::collections::HashMap;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
@@ -35,15 +32,8 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let orders = Orders {
-        registry: Arc::new(Registry::new(HashMap::new(), args.wanted.kinds())),
-        trust: args.trust,
-        stop: stop.clone(),
-    };
-    let mut radios = Vec::new();
-    for (name, live) in args.tuner.live()? {
-        radios.push(Radio::live(&name, live, None, &orders)?);
-    }
+    let orders = Orders::for_all(args.wanted.kinds(), args.trust, &stop);
+    let radios = args.tuner.radios(&orders)?;
     let mut show = Show::new(args.format, args.signal, "metertap listen", args.wanted.filter())?;
     let begun = Instant::now();
     let limit = args.seconds.map(Duration::from_secs_f64);
@@ -61,7 +51,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                     Condition::Down => format!("{}: down: {why}", state.receiver),
                 });
             }
-            Event::Progress(..) | Event::Quiet => {}
+            Event::Quiet => {}
             Event::End(_, end) => end.result?,
         }
         show.draw(None)?;

@@ -3,7 +3,7 @@
 use super::tuner::Tuner;
 use crate::engine::{Probe, Stop};
 use crate::source::sigmf;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 use std::io::Write;
@@ -34,9 +34,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let [(_, live)] = &args.tuner.live()?[..] else {
-        bail!("one receiver can be recorded at a time: use --source once");
-    };
+    let (_, live) = args.tuner.only("one receiver can be recorded at a time")?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let source = live.open()?;
     let rate = source.info().sample_rate_hz;

@@ -4,9 +4,9 @@ use super::number::hertz;
 use super::show::Show;
 use super::wanted::Wanted;
 use crate::engine::{End, Heard, Orders, Radio, Stop};
+use crate::meter::Reading;
 #[cfg(feature = "demo")]
 use crate::meter::filter::Filter;
-use crate::meter::{Reading, Registry};
 use crate::sink::lines::{Format as LineFormat, line};
 use crate::sink::mqtt::{Mqtt, Settings};
 use crate::source::file::{Recording, Wish};
@@ -15,10 +15,8 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 use metertap_dsp::Trust;
 use metertap_dsp::iq::Format;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a finished replay waits for the broker: there is no hurry.
@@ -75,11 +73,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         recordings.push(Box::new(Recording::open(file, &wish)?));
     }
     let mut replay = Replay {
-        orders: Orders {
-            registry: Arc::new(Registry::new(HashMap::new(), args.wanted.kinds())),
-            trust: args.trust,
-            stop,
-        },
+        orders: Orders::for_all(args.wanted.kinds(), args.trust, &stop),
         show: Show::new(args.format, args.signal, "metertap replay", args.wanted.filter())?,
         signal: args.signal,
         mqtt: mqtt.map(Mqtt::start).transpose()?,
@@ -112,13 +106,9 @@ impl Replay {
     /// # Errors
     /// Where the terminal or the network cannot be had.
     #[cfg(feature = "demo")]
-    pub fn demo(stop: Stop, mqtt: Settings) -> Result<Self> {
+    pub fn demo(stop: &Stop, mqtt: Settings) -> Result<Self> {
         Ok(Replay {
-            orders: Orders {
-                registry: Arc::new(Registry::new(HashMap::new(), super::wanted::default_kinds())),
-                trust: Trust::Normal,
-                stop,
-            },
+            orders: Orders::for_all(super::wanted::default_kinds(), Trust::Normal, stop),
             show: Show::new(None, true, "metertap demo: a made-up street", Filter::default())?,
             signal: false,
             mqtt: Some(Mqtt::start(mqtt)?),

@@ -8,7 +8,7 @@ use crate::sink::lines::{Format, Lines, line};
 use crate::sink::mqtt::Mqtt;
 use crate::sink::rtl_tcp::Tap;
 use crate::source::file::Recording;
-use crate::source::{Address, Live, Paced, Source};
+use crate::source::{Address, Paced, Source};
 use anyhow::{Result, bail};
 use std::io::{Stdout, stdout};
 use std::path::PathBuf;
@@ -54,9 +54,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn start(radio: &config::Radio, name: &str, orders: &Orders) -> Result<Radio> {
-    let tuning = radio.tuning().map_err(anyhow::Error::msg)?;
-    if let Some(live) = Live::new(&radio.source, tuning) {
-        let live = live.hopping(radio.hop());
+    if let Some(live) = radio.live().map_err(anyhow::Error::msg)? {
         let tap = radio.serve_rtl_tcp.map(|address| {
             let tap = Tap::default();
             tap.serve(address).map(|_| tap)
@@ -95,7 +93,7 @@ impl Daemon {
             match event {
                 Event::Reading(reading) => self.publish(&reading)?,
                 Event::State(state) => self.tell_state(&state)?,
-                Event::Progress(..) | Event::Quiet => {}
+                Event::Quiet => {}
                 Event::End(info, end) => match end.result {
                     Ok(()) => {
                         tracing::info!(radio = %info.name, packets = end.tally.packets, "End of the receiver.");

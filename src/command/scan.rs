@@ -38,9 +38,7 @@ struct Place {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let [(name, live)] = &args.tuner.live()?[..] else {
-        bail!("one receiver can scan at a time: use --source once");
-    };
+    let (name, live) = args.tuner.only("one receiver can scan at a time")?;
     if !(args.step > 0.0 && args.from <= args.to) {
         bail!("--from must not be above --to, and --step must be more than 0");
     }

@@ -1,6 +1,7 @@
 //! Flags for a live source.
 
 use super::number::hertz;
+use crate::engine::{Orders, Radio};
 use crate::source::{Address, Center, DEFAULT_CENTER_HZ, Gain, Live, Tuning};
 use clap::Args;
 use std::time::Duration;
@@ -49,6 +50,27 @@ impl Tuner {
             digital_agc: self.digital_agc,
             bias_tee: self.bias_tee,
             ..Tuning::default()
+        }
+    }
+
+    /// Receivers of all sources.
+    ///
+    /// # Errors
+    /// Where a source is a recording, or its rate cannot be used.
+    pub fn radios(&self, orders: &Orders) -> anyhow::Result<Vec<Radio>> {
+        let live = self.live()?.into_iter();
+        live.map(|(name, live)| Radio::live(&name, live, None, orders))
+            .collect()
+    }
+
+    /// The one source, and its name.
+    ///
+    /// # Errors
+    /// With `complaint` where there are several.
+    pub fn only(&self, complaint: &str) -> anyhow::Result<(String, Live)> {
+        match <[_; 1]>::try_from(self.live()?) {
+            Ok([only]) => Ok(only),
+            Err(_) => anyhow::bail!("{complaint}: use --source once"),
         }
     }
 

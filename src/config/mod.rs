@@ -4,7 +4,7 @@ use crate::decode::ert::Kind;
 use crate::meter::Meter;
 use crate::sink::mqtt::Settings;
 use crate::source::file::Wish;
-use crate::source::{Address, Center, Tuning, UnknownGain};
+use crate::source::{Address, Center, Live, Tuning, UnknownGain};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use metertap_dsp::Trust;
@@ -149,7 +149,7 @@ impl Radio {
     ///
     /// # Errors
     /// Which key is wrong, and why.
-    pub fn tuning(&self) -> Result<Tuning, String> {
+    fn tuning(&self) -> Result<Tuning, String> {
         let default = Tuning::default();
         let whole = |key: &str, value: Option<f64>, default: u32| match value {
             None => Ok(default),
@@ -192,8 +192,17 @@ impl Radio {
         })
     }
 
+    /// What the section says of a live source; nothing if it is a recording.
+    ///
+    /// # Errors
+    /// Which key is wrong, and why.
+    pub fn live(&self) -> Result<Option<Live>, String> {
+        let live = Live::new(&self.source, self.tuning()?);
+        Ok(live.map(|live| live.hopping(self.hop())))
+    }
+
     /// How long to stay at a centre, if it is to hop.
-    pub fn hop(&self) -> Option<Duration> {
+    fn hop(&self) -> Option<Duration> {
         let hops = self.center_freq == Some(Center::Hop);
         hops.then(|| Duration::from_secs_f64(self.hop_seconds.unwrap_or(60.0)))
     }

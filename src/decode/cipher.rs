@@ -7,6 +7,7 @@
 //! The nonce is system title and counter, the additional data are the security control byte and the
 //! authentication key. Without that key the tag cannot be checked; GCM then is AES-CTR from block 2 on.
 
+use super::hex::octets;
 use aes::Aes128;
 use aes_gcm::aead::consts::U12;
 use aes_gcm::aead::{AeadInOut, KeyInit};
@@ -54,15 +55,8 @@ impl FromStr for Key {
             digits: digits.chars().filter(char::is_ascii_hexdigit).count(),
             chars: digits.chars().count(),
         };
-        if hex.len() != 32 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(wrong);
-        }
-        let mut key = [0; 16];
-        for (octet, pair) in key.iter_mut().zip(hex.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| wrong)?;
-            *octet = u8::from_str_radix(pair, 16).map_err(|_| wrong)?;
-        }
-        Ok(Key(key))
+        let key = octets(hex).and_then(|key| key.try_into().ok());
+        key.map(Key).ok_or(wrong)
     }
 }
 

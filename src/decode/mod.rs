@@ -3,5 +3,6 @@
 pub mod cipher;
 pub mod ert;
 pub mod fields;
+pub mod hex;
 pub mod obis;
 pub mod p1;

@@ -19,13 +19,11 @@ const DRAIN: Duration = Duration::from_millis(900);
 pub enum Event {
     /// A meter was heard.
     Reading(Box<Reading>),
-    /// A receiver has read so many bytes.
-    Progress(u64),
     /// A live source has changed its state.
     State(Box<State>),
     /// A receiver has ended.
     End(Info, End),
-    /// Nothing happened for a moment.
+    /// Nothing to tell for a moment.
     Quiet,
 }
 
@@ -61,7 +59,7 @@ impl Iterator for Chorus {
             match (heard, &mut self.merge) {
                 (Some(Heard::Reading(reading)), Some(merge)) => merge.push(*reading, Instant::now()),
                 (Some(Heard::Reading(reading)), None) => return Some(Event::Reading(reading)),
-                (Some(Heard::Progress(bytes)), _) => return Some(Event::Progress(bytes)),
+                (Some(Heard::Progress(_)), _) => return Some(Event::Quiet),
                 (Some(Heard::State(state)), _) => return Some(Event::State(state)),
                 (Some(Heard::End(end)), _) => {
                     let radio = self.radios.swap_remove(i);

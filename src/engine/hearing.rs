@@ -39,9 +39,9 @@ pub struct Hearing {
 struct Crew {
     jobs: Sender<Job>,
     done: Receiver<Job>,
-    /// Jobs without work.
-    idle: Vec<Job>,
-    /// Buffers for their samples, and how many there are in all.
+    /// Lists for what will be found.
+    lists: Vec<Vec<Packet>>,
+    /// Buffers for samples, and how many there are in all.
     buffers: Vec<Vec<Complex32>>,
     made: usize,
     /// Those under way, in order; the outcome beside it once it is there.
@@ -51,13 +51,12 @@ struct Crew {
 }
 
 /// A stretch to look at, and what was found in it. Its buffers are used again.
-#[derive(Default)]
 struct Job {
     number: u64,
     samples: Vec<Complex32>,
     first_sample: u64,
     frequency: f64,
-    kind: Option<Kind>,
+    kind: Kind,
     noise: f32,
     window_noise: f32,
     packets: Vec<Packet>,
@@ -85,7 +84,7 @@ impl Hearing {
         let crew = Crew {
             jobs,
             done,
-            idle: Vec::with_capacity(MAX_JOBS),
+            lists: Vec::with_capacity(MAX_JOBS),
             buffers: Vec::with_capacity(MAX_STRETCHES),
             made: 0,
             pending: VecDeque::with_capacity(MAX_JOBS),
@@ -150,7 +149,7 @@ fn take_up(
         for packet in job.packets.drain(..) {
             sieve.pass(&packet, &mut *out);
         }
-        crew.idle.push(job);
+        crew.lists.push(job.packets);
         while let Some(strong) = sieve.next_strong() {
             let due = now.saturating_add(DELAY);
             search.look_under(&strong, |stretch| crew.submit(stretch, due));
@@ -161,26 +160,26 @@ fn take_up(
 impl Crew {
     /// Gives `stretch` to a lock thread; its outcome is due at block `due`.
     fn submit(&mut self, stretch: &Stretch, due: u64) {
-        let mut job = match self.idle.pop() {
-            Some(job) => job,
-            None if self.pending.len() < MAX_JOBS => Job {
-                packets: Vec::with_capacity(MAX_PACKETS),
-                ..Job::default()
-            },
-            None => {
-                tracing::debug!("Too many bursts at once: one is not looked at.");
-                return;
-            }
+        if self.pending.len() == MAX_JOBS {
+            tracing::debug!("Too many bursts at once: one is not looked at.");
+            return;
+        }
+        let mut samples = self.buffer();
+        samples.clear();
+        samples.extend_from_slice(stretch.samples);
+        let packets = self.lists.pop();
+        let job = Job {
+            number: self.first + self.pending.len() as u64,
+            samples,
+            first_sample: stretch.first_sample,
+            frequency: stretch.frequency,
+            kind: stretch.kind,
+            noise: stretch.noise,
+            window_noise: stretch.window_noise,
+            packets: packets.unwrap_or_else(|| Vec::with_capacity(MAX_PACKETS)),
+            preambles: 0,
+            doubtful: 0,
         };
-        job.number = self.first + self.pending.len() as u64;
-        job.samples = self.buffer();
-        job.samples.clear();
-        job.samples.extend_from_slice(stretch.samples);
-        job.first_sample = stretch.first_sample;
-        job.frequency = stretch.frequency;
-        job.kind = Some(stretch.kind);
-        job.noise = stretch.noise;
-        job.window_noise = stretch.window_noise;
         self.pending.push_back((due, None));
         // There is room for as many jobs as there are.
         let _ = self.jobs.send(job);
@@ -230,12 +229,11 @@ impl Crew {
 /// A lock thread, until the search is gone.
 fn lock(work: &Receiver<Job>, outcome: &Sender<Job>, mut locker: Locker) {
     for mut job in work {
-        let Some(kind) = job.kind else { continue };
         let stretch = Stretch {
             samples: &job.samples,
             first_sample: job.first_sample,
             frequency: job.frequency,
-            kind,
+            kind: job.kind,
             noise: job.noise,
             window_noise: job.window_noise,
         };

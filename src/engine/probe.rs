@@ -1,16 +1,15 @@
 //! A source and a receiver on the calling thread: for tools that look at samples themselves.
 
+use super::supervise::SILENCE;
 use crate::link::ert::Samples;
 use crate::source::{Levels, Source};
 use anyhow::{Result, bail};
 use metertap_dsp::{Config, Packet, Receiver, Tally, Trust};
 use std::io::ErrorKind;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 16;
-/// A source that says nothing for this long is dead.
-const SILENCE: Duration = Duration::from_secs(3);
 
 /// What was seen.
 pub struct Probe {

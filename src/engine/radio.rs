@@ -5,6 +5,7 @@ use super::hearing::Hearing;
 use super::ring::{Block, Reader, WhenFull, Writer, ring};
 use super::supervise::{State, supervise};
 use super::teller::Teller;
+use crate::decode::ert::Kind;
 use crate::link::ert::Samples;
 use crate::meter::{Reading, Registry};
 use crate::sink::rtl_tcp::Tap;
@@ -12,6 +13,7 @@ use crate::source::{Info, Live, Source};
 use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use metertap_dsp::{Config, Tally, Trust};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::{self, JoinHandle};
@@ -24,7 +26,7 @@ const QUEUE: usize = 256;
 pub enum Heard {
     /// A meter was heard.
     Reading(Box<Reading>),
-    /// So many bytes have been read.
+    /// So many bytes of a recording have been read.
     Progress(u64),
     /// A live source has changed its state.
     State(Box<State>),
@@ -54,6 +56,17 @@ pub struct Orders {
     pub trust: Trust,
     /// When to stop.
     pub stop: Stop,
+}
+
+impl Orders {
+    /// Every meter is ours.
+    pub fn for_all(kinds: Vec<Kind>, trust: Trust, stop: &Stop) -> Self {
+        Orders {
+            registry: Arc::new(Registry::new(HashMap::new(), kinds)),
+            trust,
+            stop: stop.clone(),
+        }
+    }
 }
 
 /// What only live sources have.
@@ -140,8 +153,14 @@ impl Radio {
             .name(format!("radio:{}", info.name))
             .spawn(move || read(&mut writer, &to))
             .context("cannot start a thread")?;
-        let mut teller = Teller::new(info.clone(), when_full, orders.registry.clone(), config, sender);
-        teller.count_in(extras.readings);
+        let teller = Teller::new(
+            info.clone(),
+            when_full,
+            orders.registry.clone(),
+            config,
+            extras.readings,
+            sender,
+        );
         let search = Search {
             hearing,
             teller,
@@ -201,7 +220,9 @@ impl Search {
             read += block.bytes.len() as u64;
             self.take(&block);
             blocks.give_back(block);
-            self.teller.say(Heard::Progress(read));
+            if !self.teller.is_live() {
+                self.teller.say(Heard::Progress(read));
+            }
         }
         let left = self.hearing.flush(|packet| self.teller.tell(packet));
         let result = match self.reader.join() {

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// No samples, or samples that are all equal, for this long: the source is stalled.
-const SILENCE: Duration = Duration::from_secs(3);
+pub(super) const SILENCE: Duration = Duration::from_secs(3);
 /// The rate is judged over this long.
 const RATE_SPAN: Duration = Duration::from_secs(10);
 /// And may be wrong by this share: the clocks of host and dongle differ by 1e-4 at most, but a network delivers
@@ -121,77 +121,121 @@ impl State {
 /// what is heard, for a source that hops.
 pub fn supervise(
     live: &Live,
-    mut state: State,
+    state: State,
     readings: &Arc<AtomicU64>,
     writer: &mut Writer,
     stop: &Stop,
     changed: impl Fn(&State),
 ) {
-    let mut hopper = live
+    changed(&state);
+    let hopper = live
         .hop
         .map(|dwell| Hopper::new(dwell, readings.clone(), Instant::now()));
-    let mut pause = FIRST_PAUSE;
-    let mut lost_before = 0;
-    let tell = |state: &mut State, condition, reason, lost| {
-        if state.change(condition, reason, lost) {
-            state.log();
-            changed(state);
+    Supervisor {
+        state,
+        hopper,
+        writer,
+        stop,
+        changed,
+        lost: 0,
+        pause: FIRST_PAUSE,
+    }
+    .run(live);
+}
+
+struct Supervisor<'a, F> {
+    state: State,
+    hopper: Option<Hopper>,
+    writer: &'a mut Writer,
+    stop: &'a Stop,
+    changed: F,
+    /// Pieces lost by earlier connections.
+    lost: u64,
+    /// Before the next attempt.
+    pause: Duration,
+}
+
+impl<F: Fn(&State)> Supervisor<'_, F> {
+    fn run(&mut self, live: &Live) {
+        while !self.stop.asked() {
+            // A source that is down stays down in the eyes of the world until it is up.
+            let reason = match live.open() {
+                Err(error) => format!("{error:#}"),
+                Ok(source) => match self.listen(source) {
+                    Some(reason) => reason,
+                    None => return,
+                },
+            };
+            self.change(Condition::Down, Some(reason), 0);
+            sleep(jittered(self.pause), self.stop);
+            self.pause = (2 * self.pause).min(live.longest_pause());
         }
-    };
-    tell(&mut state, Condition::Starting, None, 0);
-    changed(&state);
-    while !stop.asked() {
-        // A source that is down stays down in the eyes of the world until it is up.
-        let reason = match live.open() {
-            Err(error) => format!("{error:#}"),
-            Ok(mut source) => {
-                state.opened += 1;
-                state.device = Some(source.info().name.clone());
-                let begun = Instant::now();
-                let mut watch = Watch::new(source.info().sample_rate_hz);
-                if let Some(hopper) = &hopper {
-                    let _ = source.wish(Wish::Center(hopper.center_hz()));
-                }
-                let reason = loop {
-                    if stop.asked() {
-                        return;
-                    }
-                    if let Some(hz) = hopper.as_mut().and_then(|hopper| hopper.next(Instant::now())) {
-                        // What was on its way belongs to the old centre: no frame is glued together of both.
-                        writer.break_off(state.opened);
-                        if let Err(error) = source.wish(Wish::Center(hz)) {
-                            break Reason::Lost(format!("cannot be tuned: {error}"));
-                        }
-                    }
-                    match read(source.as_mut(), writer, state.opened, &mut watch) {
-                        Ok(Step::Samples) if state.state != Condition::Up => {
-                            tell(&mut state, Condition::Up, None, lost_before + source.lost());
-                        }
-                        Ok(Step::Samples | Step::Nothing) => {
-                            if state.has_dropped(lost_before + source.lost()) {
-                                changed(&state);
-                            }
-                        }
-                        Ok(Step::Ended) => return,
-                        Err(reason) => break reason,
-                    }
-                };
-                lost_before += source.lost();
-                writer.break_off(state.opened);
-                if begun.elapsed() > STEADY {
-                    pause = FIRST_PAUSE;
-                }
-                if matches!(reason, Reason::Stalled(_)) {
-                    tell(&mut state, Condition::Stalled, Some(reason.text()), lost_before);
-                }
-                // Letting go may take a second, and may kill a process.
-                drop(source);
-                reason.text()
+    }
+
+    /// Reads `source` until it is lost; tells why, or nothing if it is time to end.
+    fn listen(&mut self, mut source: Box<dyn Source>) -> Option<String> {
+        self.state.opened += 1;
+        self.state.device = Some(source.info().name.clone());
+        let begun = Instant::now();
+        let mut watch = Watch::new(source.info().sample_rate_hz);
+        if let Some(hopper) = &self.hopper {
+            let _ = source.wish(Wish::Center(hopper.center_hz()));
+        }
+        let reason = loop {
+            if self.stop.asked() {
+                return None;
+            }
+            match self.step(source.as_mut(), &mut watch) {
+                Ok(Step::Ended) => return None,
+                Ok(step) => self.take_note(&step, source.lost()),
+                Err(reason) => break reason,
             }
         };
-        tell(&mut state, Condition::Down, Some(reason), lost_before);
-        sleep(jittered(pause), stop);
-        pause = (2 * pause).min(live.longest_pause());
+        self.lost += source.lost();
+        self.writer.break_off(self.state.opened);
+        if begun.elapsed() > STEADY {
+            self.pause = FIRST_PAUSE;
+        }
+        match reason {
+            Reason::Lost(reason) => Some(reason),
+            Reason::Stalled(reason) => {
+                self.change(Condition::Stalled, Some(reason.clone()), 0);
+                Some(reason)
+            }
+        }
+        // Letting go of the source may take a second, and may kill a process.
+    }
+
+    fn step(&mut self, source: &mut dyn Source, watch: &mut Watch) -> Result<Step, Reason> {
+        let hop = self
+            .hopper
+            .as_mut()
+            .and_then(|hopper| hopper.next(Instant::now()));
+        if let Some(hz) = hop {
+            // What was on its way belongs to the old centre: no frame is glued together of both.
+            self.writer.break_off(self.state.opened);
+            source
+                .wish(Wish::Center(hz))
+                .map_err(|error| Reason::Lost(format!("cannot be tuned: {error}")))?;
+        }
+        read(source, self.writer, self.state.opened, watch)
+    }
+
+    /// After a step that ended well; this connection has lost `lost` pieces so far.
+    fn take_note(&mut self, step: &Step, lost: u64) {
+        if matches!(step, Step::Samples) && self.state.state != Condition::Up {
+            self.change(Condition::Up, None, lost);
+        } else if self.state.has_dropped(self.lost + lost) {
+            (self.changed)(&self.state);
+        }
+    }
+
+    /// Changes to `condition` and tells, if that is news.
+    fn change(&mut self, condition: Condition, reason: Option<String>, lost: u64) {
+        if self.state.change(condition, reason, self.lost + lost) {
+            self.state.log();
+            (self.changed)(&self.state);
+        }
     }
 }
 
@@ -199,14 +243,6 @@ pub fn supervise(
 enum Reason {
     Stalled(String),
     Lost(String),
-}
-
-impl Reason {
-    fn text(&self) -> String {
-        match self {
-            Reason::Stalled(text) | Reason::Lost(text) => text.clone(),
-        }
-    }
 }
 
 enum Step {

@@ -30,12 +30,13 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// Tells `to` of what `info` hears.
+    /// Tells `to` of what `info` hears, and counts it in `readings`.
     pub fn new(
         info: Info,
         when_full: WhenFull,
         registry: Arc<Registry>,
         config: Config,
+        readings: Arc<AtomicU64>,
         to: Sender<Heard>,
     ) -> Self {
         let live = when_full == WhenFull::DropOldest;
@@ -49,13 +50,13 @@ impl Teller {
             witness: Witness::new(config),
             refused: 0,
             to,
-            readings: Arc::default(),
+            readings,
         }
     }
 
-    /// Counts its readings in `readings`.
-    pub fn count_in(&mut self, readings: Arc<AtomicU64>) {
-        self.readings = readings;
+    /// Whether it tells of a live source.
+    pub fn is_live(&self) -> bool {
+        self.live
     }
 
     /// Name of the receiver.

@@ -138,15 +138,14 @@ impl Idm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::hex::octets;
     use proptest::prelude::*;
 
     /// PROTOCOLS-rf.md section 11.
-    pub const FRAME: &str = "555516A31C5CC6041700BC614EF6BC0102030405061234A1B2C3D4E5F6000EDEFC000040403020140C0704024140B060341C0F0804424130A0542C170C064341B0E0743C1F100844423120944C27140A4542B160B45C01DC61B0AB9A";
+    const FRAME: &str = "555516A31C5CC6041700BC614EF6BC0102030405061234A1B2C3D4E5F6000EDEFC000040403020140C0704024140B060341C0F0804424130A0542C170C064341B0E0743C1F100844423120944C27140A4542B160B45C01DC61B0AB9A";
 
-    pub fn hex(text: &str) -> Vec<u8> {
-        (0..text.len() / 2)
-            .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
-            .collect()
+    fn hex(text: &str) -> Vec<u8> {
+        octets(text).unwrap()
     }
 
     #[test]

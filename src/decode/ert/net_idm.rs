@@ -132,14 +132,13 @@ pub fn likely_kind(frame: &[u8]) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::hex::octets;
 
     /// PROTOCOLS-rf.md section 11.
     const FRAME: &str = "555516A31C5CC6041800BC614F1EB80001020304050607080900006F0000DE0000000000014D0FA03E90FA83EB0FB03ED0FB83EF0FC03F10FC83F30FD03F50FD83F70FE03F90FE83FB0FF03FD0FF83FF100040110080086171916884";
 
     fn frame() -> Vec<u8> {
-        (0..92)
-            .map(|i| u8::from_str_radix(&FRAME[2 * i..2 * i + 2], 16).unwrap())
-            .collect()
+        octets(FRAME).unwrap()
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Values as they stand in brackets: numbers with their printed precision, times, texts in hex.
 
+use crate::decode::hex::octets;
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 use serde::{Serialize, Serializer};
@@ -162,23 +163,9 @@ impl Stamp {
 
 /// Hex of readable text as that text; everything else as it stands.
 pub fn text(group: &str) -> String {
-    let bytes: Option<Vec<u8>> = group
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| match pair {
-            [_, _] => u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok(),
-            _ => None,
-        })
-        .collect();
-    match bytes {
-        Some(bytes) if group.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            let is_readable = |byte: &u8| (0x20..0x7F).contains(byte) || *byte >= 0xA0;
-            if bytes.iter().all(is_readable) {
-                bytes.into_iter().map(char::from).collect()
-            } else {
-                group.to_owned()
-            }
-        }
+    let is_readable = |byte: &u8| (0x20..0x7F).contains(byte) || *byte >= 0xA0;
+    match octets(group) {
+        Some(bytes) if bytes.iter().all(is_readable) => bytes.into_iter().map(char::from).collect(),
         _ => group.to_owned(),
     }
 }

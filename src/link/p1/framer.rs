@@ -125,6 +125,14 @@ impl Framer {
     }
 }
 
+/// All telegrams in `bytes`, which begin and end somewhere.
+pub fn frames(bytes: &[u8]) -> Vec<Frame> {
+    let (mut framer, mut frames) = (Framer::default(), Vec::new());
+    framer.push(bytes, |frame| frames.push(frame));
+    framer.pause(|frame| frames.push(frame));
+    frames
+}
+
 /// Compares the CRC behind `!` with that of the telegram.
 fn judge(telegram: &[u8], tail: &[u8]) -> Crc {
     let digits: String = tail
@@ -174,7 +182,7 @@ mod tests {
         bytes
     }
 
-    fn frames(parts: &[&[u8]]) -> Vec<Frame> {
+    fn of_parts(parts: &[&[u8]]) -> Vec<Frame> {
         let (mut framer, mut frames) = (Framer::default(), Vec::new());
         parts
             .iter()
@@ -192,7 +200,7 @@ mod tests {
     fn given_noise_before_between_and_after_then_the_telegrams_are_found() {
         let one = telegram("1-0:1.7.0(01.193*kW)\r\n");
         let noise = b"\xff\x00kW)\r\n0-1:24.1.0(003)\r\n";
-        let found = frames(&[noise, &one, noise, &one, b"/XYZ5 cut off\r\n1-0:1.7"]);
+        let found = of_parts(&[noise, &one, noise, &one, b"/XYZ5 cut off\r\n1-0:1.7"]);
         assert_eq!(found.len(), 2);
         assert!(found.iter().all(|frame| frame.crc == Crc::Right));
     }
@@ -200,8 +208,8 @@ mod tests {
     #[test]
     fn given_a_telegram_that_breaks_off_then_the_next_one_is_whole() {
         let one = telegram("1-0:1.7.0(01.193*kW)\r\n");
-        let found = frames(&[&one[..30], &one]);
-        assert_eq!(found, frames(&[&one]));
+        let found = of_parts(&[&one[..30], &one]);
+        assert_eq!(found, of_parts(&[&one]));
     }
 
     #[test]
@@ -210,13 +218,13 @@ mod tests {
             .into_iter()
             .filter(|b| *b != b'\r')
             .collect();
-        assert_eq!(frames(&[&one])[0].crc, Crc::Right);
+        assert_eq!(of_parts(&[&one])[0].crc, Crc::Right);
     }
 
     #[test]
     fn given_a_slash_in_a_text_then_it_is_no_beginning() {
         let one = telegram("0-0:96.13.0(a/b//c)\r\n");
-        assert_eq!(frames(&[&one])[0].crc, Crc::Right);
+        assert_eq!(of_parts(&[&one])[0].crc, Crc::Right);
     }
 
     proptest! {
@@ -227,7 +235,7 @@ mod tests {
             cuts.extend([0, bytes.len()]);
             cuts.sort_unstable();
             let parts: Vec<&[u8]> = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect();
-            prop_assert_eq!(frames(&parts), frames(&[&bytes]));
+            prop_assert_eq!(of_parts(&parts), of_parts(&[&bytes]));
         }
 
         #[test]
@@ -235,7 +243,7 @@ mod tests {
             let mut one = telegram("1-0:1.7.0(01.193*kW)\r\n");
             let bit = bit % (8 * (one.len() - 6));
             one[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(frames(&[&one]).iter().all(|frame| frame.crc != Crc::Right));
+            prop_assert!(of_parts(&[&one]).iter().all(|frame| frame.crc != Crc::Right));
         }
 
         #[test]

@@ -1,5 +1,6 @@
 //! rtlamr's CSV: time, offset, length, then columns that depend on the message. No field needs quoting.
 
+use super::Hex;
 use crate::decode::ert::Message;
 use crate::meter::Reading;
 use std::fmt::Write;
@@ -42,9 +43,9 @@ fn columns(message: &Message, to: &mut String) -> std::fmt::Result {
                 m.ert_serial_number,
                 m.consumption_interval_count,
                 m.module_programming_state,
-                hex(&m.tamper_counters),
+                Hex(&m.tamper_counters),
                 m.asynchronous_counters,
-                hex(&m.power_outage_flags),
+                Hex(&m.power_outage_flags),
                 m.last_consumption_count
             )?;
             tail(
@@ -91,8 +92,4 @@ fn tail(to: &mut String, intervals: &[u16], time_offset: u16, checks: [u16; 2]) 
         write!(to, ",{interval}")?;
     }
     write!(to, ",{time_offset},0x{:04X},0x{:04X}", checks[0], checks[1])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }

@@ -6,6 +6,7 @@ mod plain;
 mod xml;
 
 use crate::meter::Reading;
+use std::fmt;
 use std::io::Write;
 
 /// How readings are written.
@@ -54,16 +55,24 @@ impl<W: Write> Lines<W> {
     }
 }
 
+/// Octets as rtlamr writes them, in capitals.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::decode::ert::{Kind, Message};
+    use crate::decode::hex::octets;
     use crate::meter::Signal;
 
     fn hex(text: &str) -> Vec<u8> {
-        (0..text.len() / 2)
-            .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
-            .collect()
+        octets(text).unwrap()
     }
 
     /// A reading of one of the documented frames (PROTOCOLS-rf.md section 11).

@@ -1,5 +1,6 @@
 //! rtlamr's default: a line to read along. Milliseconds, no zone.
 
+use super::Hex;
 use crate::decode::ert::Message;
 use crate::meter::Reading;
 use std::fmt;
@@ -78,14 +79,6 @@ impl fmt::Display for Fields<'_> {
                 m.id, m.unkn1, m.no_use, m.back_flow, m.consumption, m.unkn3, m.leak, m.leak_now
             ),
         }
-    }
-}
-
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
     }
 }
 
