@@ -18,5 +18,6 @@ pub mod decode;
 pub mod engine;
 pub mod link;
 pub mod meter;
+pub mod secret;
 pub mod sink;
 pub mod source;

@@ -3,7 +3,8 @@
 mod common;
 
 use common::shared;
-use metertap::decode::p1::{Telegram, Zone, readings, text};
+use metertap::decode::p1::{Telegram, readings, text};
+use metertap::decode::stamp::Zone;
 use metertap::link::p1::{Crc, Frame, frames};
 use serde_json::Value;
 
@@ -80,7 +81,11 @@ fn objects_are_those_of_the_reference() {
         }
         assert_eq!(Value::from(objects), due, "{name}");
         assert_eq!(
-            serde_json::json!(telegram.unread),
+            telegram
+                .unread
+                .iter()
+                .map(|(_, line)| Value::from(*line))
+                .collect::<Value>(),
             expected["unparsed_lines"],
             "{name}"
         );
@@ -269,7 +274,7 @@ fn given_a_telegram_that_is_cut_or_changed_then_the_reason_is_told_and_nothing_i
     );
     for (text, reason) in [
         (whole.replace("123.450", "123.460"), "the CRC is"),
-        (whole[..60].to_owned(), "no telegram"),
+        (whole[..60].to_owned(), "line 1: the telegram breaks off"),
         (String::new(), "no telegram"),
         ("db084d5450".to_owned(), "cut off"),
     ] {

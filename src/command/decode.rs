@@ -1,10 +1,9 @@
 //! `metertap decode`: a file of what a wire carried, as readings.
 
-use crate::decode::cipher::{Ciphered, Key, Keys};
+use crate::decode::cipher::{Key, Keys};
 use crate::decode::hex::octets;
-use crate::decode::p1::{Telegram, Zone, readings, text};
-use crate::link::glo::Glo;
-use crate::link::p1::{Crc, Frame, frames};
+use crate::decode::stamp::Zone;
+use crate::engine::wire::{CrcPolicy, Listener, P1, P1Settings, Said};
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
@@ -19,11 +18,11 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// P1/DSMR telegrams, plain or encrypted; text, binary or hex.
-    P1(P1),
+    P1(P1Args),
 }
 
 #[derive(Debug, clap::Args)]
-struct P1 {
+struct Input {
     /// The file; `-` is standard input.
     file: PathBuf,
     /// Encryption key, 32 hex digits. Seen by others in the list of processes: METERTAP_KEY is not.
@@ -32,97 +31,87 @@ struct P1 {
     /// Authentication key, 32 hex digits; without it a wrong key shows only in the plaintext.
     #[arg(long, value_name = "HEX", env = "METERTAP_AUTH_KEY", hide_env_values = true)]
     auth_key: Option<Key>,
-    /// required, when-present or ignore.
-    #[arg(long, value_name = "POLICY", default_value = "when-present")]
-    crc: Policy,
+    /// Where the meter stands: its clock shows local time.
+    #[arg(long, value_name = "ZONE", default_value = "Europe/Amsterdam")]
+    zone: Zone,
 }
 
-/// What is asked of the CRC of a telegram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Policy {
-    Required,
-    WhenPresent,
-    Ignore,
+impl Input {
+    fn keys(&self) -> Option<Keys> {
+        let encryption = self.key.clone()?;
+        Some(Keys {
+            encryption,
+            authentication: self.auth_key.clone(),
+        })
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct P1Args {
+    #[command(flatten)]
+    input: Input,
+    /// What is asked of the CRC.
+    #[arg(long, value_name = "POLICY", default_value = "when-present")]
+    crc: CrcPolicy,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
-        What::P1(args) => p1(args).with_context(|| args.file.display().to_string()),
+        What::P1(args) => {
+            let settings = P1Settings {
+                crc: args.crc,
+                keys: args.input.keys(),
+                zone: args.input.zone.clone(),
+            };
+            let nothing = "there is no telegram in it: no line begins with /, and no frame with DB 08";
+            decode(&args.input.file, &mut P1::new(settings), nothing)
+        }
     }
 }
 
-fn p1(args: &P1) -> Result<ExitCode> {
-    let bytes = read(&args.file)?;
-    let bytes = from_hex(&bytes).unwrap_or(bytes);
-    let keys = args.key.clone().map(|encryption| Keys {
-        encryption,
-        authentication: args.auth_key.clone(),
-    });
-    let mut troubles = Vec::new();
-    let mut telegrams = frames(&bytes);
-    if telegrams.is_empty() {
-        telegrams = deciphered(&bytes, keys.as_ref(), &mut troubles);
-    }
-    let mut told = 0;
-    let mut out = stdout().lock();
-    for frame in &telegrams {
-        match (frame.crc, args.crc) {
-            (Crc::Wrong { stated, computed }, Policy::Required | Policy::WhenPresent) => {
-                troubles.push(format!("the CRC is {stated:04X}, but should be {computed:04X}"));
-                continue;
-            }
-            (Crc::Absent, Policy::Required) => {
-                troubles.push("there is no CRC".into());
-                continue;
-            }
-            _ => {}
+/// Prints what `listener` makes of `file`; `nothing`: what to say where it makes nothing at all of it.
+fn decode(file: &Path, listener: &mut dyn Listener, nothing: &str) -> Result<ExitCode> {
+    let shown = file.display();
+    let raw = read(file).with_context(|| shown.to_string())?;
+    let hex = from_hex(&raw);
+    let bytes = hex.as_deref().unwrap_or(&raw);
+    let is_text = hex.is_none() && raw.iter().all(|byte| *byte >= b' ' || byte.is_ascii_whitespace());
+    let place = |at: u64| match usize::try_from(at).ok().and_then(|at| bytes.get(..at)) {
+        Some(before) if is_text => {
+            format!(
+                "line {}",
+                1 + before.iter().filter(|byte| **byte == b'\n').count()
+            )
         }
-        let text = text(&frame.bytes);
-        let telegram = Telegram::parse(&text)?;
-        for line in &telegram.unread {
-            eprintln!("metertap: not understood: {line}");
-        }
-        for reading in readings(&telegram, &Zone::default()) {
-            writeln!(out, "{}", serde_json::to_string(&reading)?)?;
-            told += 1;
-        }
-    }
-    match (told, troubles.is_empty()) {
-        (0, true) => bail!("there is no telegram in it: none begins with / and ends with a line of !"),
-        (_, false) => bail!("{}", troubles.join("; ")),
-        _ => Ok(ExitCode::SUCCESS),
-    }
-}
-
-/// Telegrams in ciphered frames.
-fn deciphered(bytes: &[u8], keys: Option<&Keys>, troubles: &mut Vec<String>) -> Vec<Frame> {
-    let (mut glo, mut telegrams) = (Glo::default(), Vec::new());
-    let mut take = |ciphered: &Ciphered| {
-        let Some(keys) = keys else {
-            troubles.push(format!(
-                "is encrypted (frame counter {}): --key is needed",
-                ciphered.counter
-            ));
-            return true;
-        };
-        match ciphered.decrypt(keys) {
-            Ok(text) => {
-                let found = frames(&text);
-                if found.is_empty() {
-                    troubles.push("decrypts to no telegram: is the key right?".into());
-                }
-                telegrams.extend(found);
-            }
-            Err(error) => troubles.push(error.to_string()),
-        }
-        true
+        _ => format!("byte {at}"),
     };
-    glo.push(bytes, &mut take);
-    let cut = glo.pause(&mut take);
-    if telegrams.is_empty() && troubles.is_empty() {
-        troubles.extend(cut.map(|cut| format!("an encrypted frame is {cut}")));
+    let (mut lines, mut troubles) = (Vec::new(), Vec::new());
+    let mut tell = |said: Said| match said.what {
+        Ok(report) => lines.push(report),
+        Err(trouble) => {
+            let mend = if trouble.kind == "no_key" {
+                ": --key is needed"
+            } else {
+                ""
+            };
+            troubles.push(format!("{}: {}{mend}", place(said.at), trouble.text));
+        }
+    };
+    listener.push(bytes, &mut tell);
+    listener.pause(&mut tell);
+    let mut out = stdout().lock();
+    for report in &lines {
+        writeln!(out, "{}", serde_json::to_string(report)?)?;
     }
-    telegrams
+    match (lines.is_empty(), troubles.is_empty()) {
+        (true, true) => bail!("{shown}: {nothing}"),
+        (true, false) => bail!("{shown}: {}", troubles.join("; ")),
+        _ => {}
+    }
+    for trouble in troubles {
+        eprintln!("metertap: {shown}: {trouble}");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 }
             }
             Event::End(_, end) => end.result?,
-            Event::Quiet => {}
+            Event::Wire(_) | Event::Quiet => {}
         }
         if begun.elapsed() > Duration::from_secs_f64(args.seconds) {
             stop.ask();

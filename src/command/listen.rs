@@ -51,7 +51,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                     Condition::Down => format!("{}: down: {why}", state.receiver),
                 });
             }
-            Event::Quiet => {}
+            // There are none here.
+            Event::Wire(_) | Event::Quiet => {}
             Event::End(_, end) => end.result?,
         }
         show.draw(None)?;

@@ -15,6 +15,7 @@ mod scan;
 mod serve_rtl_tcp;
 mod show;
 mod synth;
+mod synth_p1;
 mod tuner;
 mod wanted;
 
@@ -55,6 +56,8 @@ enum Command {
     Run(run::Args),
     /// Make a recording from a scenario, and a file with the truth beside it.
     Synth(synth::Args),
+    /// Make a telegram of its lines: line ends, CRC, encryption.
+    SynthP1(synth_p1::Args),
     /// Hold a dongle for the daemon; not for people.
     #[cfg(feature = "rtlsdr")]
     #[command(hide = true)]
@@ -85,6 +88,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::ServeRtlTcp(args) => serve_rtl_tcp::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Synth(args) => synth::run(&args),
+        Command::SynthP1(args) => synth_p1::run(&args),
         #[cfg(feature = "rtlsdr")]
         Command::CaptureRtlsdr { request } => {
             crate::source::rtlsdr::capture::run(&request).map(|()| ExitCode::SUCCESS)

@@ -129,7 +129,7 @@ impl Replay {
             match heard {
                 Heard::Reading(reading) => self.take(&reading)?,
                 Heard::Progress(bytes) => self.progress(&radio.info, bytes)?,
-                Heard::State(_) => {}
+                Heard::State(_) | Heard::Wire(_) => {}
                 Heard::End(end) => {
                     report(&radio.info, &end);
                     end.result?;
@@ -155,9 +155,9 @@ impl Replay {
             let payload = line(LineFormat::Json, reading, self.signal);
             // A recording waits for the network; only an interrupted one does not.
             let delivered = if self.orders.stop.asked() {
-                mqtt.try_publish(message.id(), message.kind().topic_name(), payload)
+                mqtt.try_publish(&message.id().to_string(), message.kind().topic_name(), payload)
             } else {
-                mqtt.publish(message.id(), message.kind().topic_name(), payload)
+                mqtt.publish(&message.id().to_string(), message.kind().topic_name(), payload)
             };
             if !delivered {
                 bail!(

@@ -2,14 +2,15 @@
 
 use super::wanted::default_kinds;
 use crate::config::{self, Config};
+use crate::engine::wire::{Port, Ports};
 use crate::engine::{Chorus, Event, Orders, Radio, State, Stop};
-use crate::meter::{Reading, Registry};
+use crate::meter::{Reading, Registry, WireReading};
 use crate::sink::lines::{Format, Lines, line};
 use crate::sink::mqtt::Mqtt;
 use crate::sink::rtl_tcp::Tap;
 use crate::source::file::Recording;
 use crate::source::{Address, Paced, Source};
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use std::io::{Stdout, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,12 +45,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for (i, radio) in config.radio.iter().enumerate() {
         radios.push(start(radio, &radio.name(i), &orders)?);
     }
+    let ports: Vec<Port> = config
+        .wire
+        .iter()
+        .enumerate()
+        .map(|(i, wire)| wire.port(i).map_err(|problems| anyhow!(problems.join("; "))))
+        .collect::<Result<_>>()?;
+    let wires = if ports.is_empty() {
+        None
+    } else {
+        Some(Ports::start(ports, &stop)?)
+    };
     let sink = match config.mqtt {
         Some(settings) => Sink::Mqtt(Mqtt::start(settings)?),
         None => Sink::Lines(Lines::new(stdout(), Format::Json, false)),
     };
     let mut daemon = Daemon { sink, lost: 0 };
-    daemon.listen(Chorus::new(radios, stop.clone()))?;
+    daemon.listen(Chorus::new(radios, stop.clone()).with_wires(wires))?;
     daemon.finish(&stop)
 }
 
@@ -92,6 +104,7 @@ impl Daemon {
         for event in chorus {
             match event {
                 Event::Reading(reading) => self.publish(&reading)?,
+                Event::Wire(reading) => self.publish_wire(&reading)?,
                 Event::State(state) => self.tell_state(&state)?,
                 Event::Quiet => {}
                 Event::End(info, end) => match end.result {
@@ -110,18 +123,34 @@ impl Daemon {
     fn publish(&mut self, reading: &Reading) -> Result<()> {
         match &mut self.sink {
             Sink::Lines(lines) => lines.write(reading)?,
-            Sink::Mqtt(mqtt) => {
+            Sink::Mqtt(_) => {
+                let (id, kind) = (reading.message.id(), reading.message.kind());
                 let payload = line(Format::Json, reading, false);
-                let (id, kind) = (reading.message.id(), reading.message.kind().topic_name());
-                if !mqtt.try_publish(id, kind, payload) {
-                    self.lost += 1;
-                    if self.lost == 1 {
-                        tracing::warn!("The broker has been away for long: readings are being lost.");
-                    }
-                }
+                self.send(&id.to_string(), kind.topic_name(), payload);
             }
         }
         Ok(())
+    }
+
+    fn publish_wire(&mut self, reading: &WireReading) -> Result<()> {
+        let payload = serde_json::to_string(reading)?;
+        match &mut self.sink {
+            Sink::Lines(lines) => lines.write_line(&payload)?,
+            Sink::Mqtt(_) => self.send(&reading.report.id, reading.report.sort.topic_name(), payload),
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, id: &str, kind: &str, payload: String) {
+        let Sink::Mqtt(mqtt) = &self.sink else {
+            return;
+        };
+        if !mqtt.try_publish(id, kind, payload) {
+            self.lost += 1;
+            if self.lost == 1 {
+                tracing::warn!("The broker has been away for long: readings are being lost.");
+            }
+        }
     }
 
     /// Retained, so that who comes late knows; lines have no place for it but the log.

@@ -1,17 +1,22 @@
 //! The configuration: one TOML file.
 
+mod wire;
+
+pub use wire::Wire;
+
 use crate::decode::ert::Kind;
 use crate::meter::Meter;
+use crate::secret::warn_if_open;
 use crate::sink::mqtt::Settings;
 use crate::source::file::Wish;
 use crate::source::{Address, Center, Live, Tuning, UnknownGain};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use jiff::Timestamp;
 use metertap_dsp::Trust;
 use metertap_dsp::iq::Format;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -27,6 +32,9 @@ pub struct Config {
     /// Receivers.
     #[serde(default)]
     pub radio: Vec<Radio>,
+    /// Serial ports and bridges.
+    #[serde(default, alias = "serial")]
+    pub wire: Vec<Wire>,
     /// Our meters; none: every meter heard is published.
     #[serde(default)]
     meter: Vec<MeterSection>,
@@ -91,23 +99,32 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let text = std::fs::read_to_string(path).with_context(|| format!("{shown}"))?;
-        let config: Config = toml::from_str(&text).with_context(|| format!("{shown}"))?;
+        let config: Config = toml::from_str(&text)
+            .map_err(|error| anyhow!("{shown}: {}{}", line_of(&text, &error), error.message()))?;
         let mut problems = config.mqtt.as_ref().map(Settings::problems).unwrap_or_default();
         for (i, radio) in config.radio.iter().enumerate() {
             problems.extend(radio.problems(i));
-            if (0..i).any(|other| config.radio[other].name(other) == radio.name(i)) {
-                problems.push(format!(
-                    "[[radio]] {}: another one is called {}, too",
-                    i + 1,
-                    radio.name(i)
-                ));
+        }
+        for (i, wire) in config.wire.iter().enumerate() {
+            problems.extend(wire.port(i).err().into_iter().flatten());
+        }
+        let radios = config.radio.iter().enumerate().map(|(i, radio)| radio.name(i));
+        let wires = config.wire.iter().enumerate().map(|(i, wire)| wire.name(i));
+        let mut names = HashSet::new();
+        for name in radios.chain(wires) {
+            if !names.insert(name.clone()) {
+                problems.push(format!("two receivers or wires are called {name}"));
             }
         }
-        if config.radio.is_empty() {
-            problems.push("there is no [[radio]], so nothing can be heard".into());
+        if names.is_empty() {
+            problems.push("there is no [[radio]] and no [[wire]], so nothing can be heard".into());
         }
         if !problems.is_empty() {
             bail!("{shown}: {}", problems.join("; "));
+        }
+        let password = config.mqtt.as_ref().is_some_and(|mqtt| mqtt.password.is_some());
+        if password || config.wire.iter().any(Wire::holds_secret) {
+            warn_if_open(path);
         }
         Ok(config)
     }
@@ -253,6 +270,16 @@ impl Radio {
             .map(|problem| format!("[[radio]] {}: {problem}", i + 1))
             .collect()
     }
+}
+
+/// Where it is wrong; the line itself is not shown, since it may hold a secret.
+fn line_of(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    before.map_or_else(String::new, |before| {
+        let line = 1 + before.matches('\n').count();
+        let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
+        format!("line {line}, column {column}: ")
+    })
 }
 
 fn must_parse<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(from: D) -> Result<T, D::Error> {

@@ -66,12 +66,20 @@ impl fmt::Debug for Key {
     }
 }
 
+impl Key {
+    /// The authentication key that Luxembourg prints in its specification, for every meter.
+    const LUXEMBOURG: Key = Key([
+        0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xAA, 0xBB, 0xCC, 0xDD, 0xEE, 0xFF,
+    ]);
+}
+
 /// What is needed to read a meter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
     /// The global unicast encryption key.
     pub encryption: Key,
-    /// The authentication key; without it nothing tells a wrong key but the plaintext.
+    /// The authentication key; without it, and if it is not Luxembourg's, nothing tells a wrong key but the
+    /// plaintext.
     pub authentication: Option<Key>,
 }
 
@@ -152,34 +160,54 @@ impl Ciphered {
         Ok((ciphered, at + len))
     }
 
+    /// Whether there is a tag.
+    pub fn has_tag(&self) -> bool {
+        self.security_control & AUTHENTICATED != 0
+    }
+
     /// The plaintext.
     ///
     /// # Errors
     /// [`CipherError::BadTag`] where there is an authentication key and a tag, and it does not fit.
     pub fn decrypt(&self, keys: &Keys) -> Result<Vec<u8>, CipherError> {
-        let has_tag = self.security_control & AUTHENTICATED != 0;
-        let (ciphertext, tag) = self
+        let (text, tag) = self
             .payload
-            .split_at(self.payload.len() - if has_tag { TAG } else { 0 });
-        let mut text = ciphertext.to_vec();
-        let nonce = nonce(self.system_title, self.counter);
-        match (&keys.authentication, tag.try_into()) {
-            (Some(key), Ok(tag)) if has_tag => {
-                let tag: [u8; TAG] = tag;
-                let gcm = Gcm::new(&keys.encryption.0.into());
-                let data = additional(self.security_control, key);
-                gcm.decrypt_inout_detached(&nonce.into(), &data, text.as_mut_slice().into(), &tag.into())
-                    .map_err(|_| CipherError::BadTag)?;
-            }
-            _ => {
-                // GCM's own counter starts at 1, for the tag; the text begins at 2.
-                let mut block = [0; 16];
-                block[..12].copy_from_slice(&nonce);
-                block[15] = 2;
-                Ctr::new(&keys.encryption.0.into(), &block.into()).apply_keystream(&mut text);
-            }
+            .split_at(self.payload.len() - if self.has_tag() { TAG } else { 0 });
+        let Ok(tag) = tag.try_into() else {
+            return Ok(self.unchecked(text, &keys.encryption));
+        };
+        match &keys.authentication {
+            Some(key) => self.checked(text, tag, &keys.encryption, key),
+            None => self
+                .checked(text, tag, &keys.encryption, &Key::LUXEMBOURG)
+                .or_else(|_| Ok(self.unchecked(text, &keys.encryption))),
         }
+    }
+
+    fn checked(
+        &self,
+        text: &[u8],
+        tag: &[u8; TAG],
+        key: &Key,
+        authentication: &Key,
+    ) -> Result<Vec<u8>, CipherError> {
+        let mut text = text.to_vec();
+        let nonce = nonce(self.system_title, self.counter);
+        let data = additional(self.security_control, authentication);
+        Gcm::new(&key.0.into())
+            .decrypt_inout_detached(&nonce.into(), &data, text.as_mut_slice().into(), tag.into())
+            .map_err(|_| CipherError::BadTag)?;
         Ok(text)
+    }
+
+    fn unchecked(&self, text: &[u8], key: &Key) -> Vec<u8> {
+        let mut text = text.to_vec();
+        // GCM's own counter starts at 1, for the tag; the text begins at 2.
+        let mut block = [0; 16];
+        block[..12].copy_from_slice(&nonce(self.system_title, self.counter));
+        block[15] = 2;
+        Ctr::new(&key.0.into(), &block.into()).apply_keystream(&mut text);
+        text
     }
 
     /// Makes a frame with a tag: the other half of every test.

@@ -6,3 +6,6 @@ pub mod fields;
 pub mod hex;
 pub mod obis;
 pub mod p1;
+pub mod quantity;
+pub mod report;
+pub mod stamp;

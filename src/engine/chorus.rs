@@ -3,10 +3,10 @@
 use super::Stop;
 use super::radio::{End, Heard, Radio};
 use super::supervise::State;
-use crate::meter::Reading;
 use crate::meter::merge::Merge;
+use crate::meter::{Reading, WireReading};
 use crate::source::Info;
-use crossbeam_channel::Select;
+use crossbeam_channel::{Receiver, Select};
 use std::time::{Duration, Instant};
 
 /// How often signals are looked for.
@@ -14,12 +14,14 @@ const TICK: Duration = Duration::from_millis(100);
 /// Time for the receivers to hand over what they have once all are asked to stop.
 const DRAIN: Duration = Duration::from_millis(900);
 
-/// What receivers say.
+/// What receivers and ports say.
 #[derive(Debug)]
 pub enum Event {
     /// A meter was heard.
     Reading(Box<Reading>),
-    /// A live source has changed its state.
+    /// A meter on a wire has spoken.
+    Wire(Box<WireReading>),
+    /// A live source or a port has changed its state.
     State(Box<State>),
     /// A receiver has ended.
     End(Info, End),
@@ -30,6 +32,8 @@ pub enum Event {
 /// Receivers at work.
 pub struct Chorus {
     radios: Vec<Radio>,
+    /// All ports.
+    wires: Option<Receiver<Heard>>,
     /// Only where there are several.
     merge: Option<Merge>,
     stop: Stop,
@@ -42,7 +46,7 @@ impl Iterator for Chorus {
 
     fn next(&mut self) -> Option<Event> {
         loop {
-            let over = self.radios.is_empty() || self.is_late();
+            let over = (self.radios.is_empty() && self.wires.is_none()) || self.is_late();
             if let Some(reading) = self
                 .merge
                 .as_mut()
@@ -57,6 +61,8 @@ impl Iterator for Chorus {
                 return Some(Event::Quiet);
             };
             match (heard, &mut self.merge) {
+                (Some(Heard::Wire(reading)), _) => return Some(Event::Wire(reading)),
+                (None, _) if i == self.radios.len() => self.wires = None,
                 (Some(Heard::Reading(reading)), Some(merge)) => merge.push(*reading, Instant::now()),
                 (Some(Heard::Reading(reading)), None) => return Some(Event::Reading(reading)),
                 (Some(Heard::Progress(_)), _) => return Some(Event::Quiet),
@@ -77,9 +83,17 @@ impl Chorus {
         Chorus {
             merge: (radios.len() > 1).then(Merge::default),
             radios,
+            wires: None,
             stop,
             deadline: None,
         }
+    }
+
+    /// And what ports say.
+    #[must_use]
+    pub fn with_wires(mut self, wires: Option<Receiver<Heard>>) -> Self {
+        self.wires = wires;
+        self
     }
 
     /// Whether it was asked to stop a while ago.
@@ -90,14 +104,20 @@ impl Chorus {
         Instant::now() > *self.deadline.get_or_insert_with(|| Instant::now() + DRAIN)
     }
 
-    /// What any receiver says next, with its place in the list; nothing for a while.
+    /// What any receiver says next, with its place in the list, the ports behind all others; nothing for a while.
     fn wait(&self) -> Option<(usize, Option<Heard>)> {
         let mut select = Select::new();
-        for radio in &self.radios {
-            select.recv(&radio.heard);
+        let channels: Vec<&Receiver<Heard>> = self
+            .radios
+            .iter()
+            .map(|radio| &radio.heard)
+            .chain(&self.wires)
+            .collect();
+        for channel in &channels {
+            select.recv(channel);
         }
         let ready = select.select_timeout(TICK).ok()?;
         let i = ready.index();
-        Some((i, ready.recv(&self.radios[i].heard).ok()))
+        Some((i, ready.recv(channels[i]).ok()))
     }
 }

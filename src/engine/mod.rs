@@ -9,6 +9,7 @@ mod ring;
 mod stop;
 mod supervise;
 mod teller;
+pub mod wire;
 
 pub use chorus::{Chorus, Event};
 pub use probe::Probe;

@@ -7,7 +7,7 @@ use super::supervise::{State, supervise};
 use super::teller::Teller;
 use crate::decode::ert::Kind;
 use crate::link::ert::Samples;
-use crate::meter::{Reading, Registry};
+use crate::meter::{Reading, Registry, WireReading};
 use crate::sink::rtl_tcp::Tap;
 use crate::source::{Info, Live, Source};
 use anyhow::{Context, Result, anyhow, bail};
@@ -26,6 +26,8 @@ const QUEUE: usize = 256;
 pub enum Heard {
     /// A meter was heard.
     Reading(Box<Reading>),
+    /// A meter on a wire has spoken.
+    Wire(Box<WireReading>),
     /// So many bytes of a recording have been read.
     Progress(u64),
     /// A live source has changed its state.

@@ -3,6 +3,7 @@
 use super::Stop;
 use super::hop::Hopper;
 use super::ring::Writer;
+use super::wire::Counts;
 use crate::source::{Live, Source, Wish};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -22,9 +23,9 @@ const RATE_TOLERANCE: f64 = 0.05;
 /// Losses are told this often at most.
 const LOSSES: Duration = Duration::from_secs(60);
 /// The first pause between attempts; doubled every time.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// A source that was up for this long has earned a fresh start.
-const STEADY: Duration = Duration::from_secs(60);
+pub(super) const STEADY: Duration = Duration::from_secs(60);
 
 /// How a live source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -59,6 +60,9 @@ pub struct State {
     pub dropped: u64,
     /// How often it was opened.
     pub opened: u64,
+    /// What a wire has said.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub wire: Option<Counts>,
     #[serde(skip)]
     blocks_dropped: Arc<AtomicU64>,
     #[serde(skip)]
@@ -76,13 +80,14 @@ impl State {
             device: None,
             dropped: 0,
             opened: 0,
+            wire: None,
             blocks_dropped: dropped,
             losses_told: None,
         }
     }
 
     /// Changes to `condition`; true if that is news.
-    fn change(&mut self, condition: Condition, reason: Option<String>, lost: u64) -> bool {
+    pub(super) fn change(&mut self, condition: Condition, reason: Option<String>, lost: u64) -> bool {
         self.dropped = lost + self.blocks_dropped.load(Ordering::Relaxed);
         if self.state == condition && self.reason == reason {
             return false;
@@ -106,7 +111,7 @@ impl State {
     }
 
     /// Each change is logged once.
-    fn log(&self) {
+    pub(super) fn log(&self) {
         let (receiver, state) = (&self.receiver, self.state);
         match (state, &self.reason) {
             (Condition::Stalled | Condition::Down, Some(reason)) => {
@@ -339,7 +344,7 @@ impl Watch {
 }
 
 /// Three quarters to five quarters of `pause`, so that many receivers do not all knock at once.
-fn jittered(pause: Duration) -> Duration {
+pub(super) fn jittered(pause: Duration) -> Duration {
     let random = Timestamp::now().subsec_nanosecond() as u32 % 1000;
     pause * (750 + random / 2) / 1000
 }

@@ -6,37 +6,45 @@ use crate::decode::cipher::{CipherError, Ciphered, GENERAL_GLO, MAX_LEN};
 #[derive(Debug, Default)]
 pub struct Glo {
     buffer: Vec<u8>,
+    /// Bytes taken so far.
+    taken: u64,
     /// Bytes that belonged to no frame.
     pub skipped: u64,
 }
 
 impl Glo {
-    /// Takes `bytes` and hands whole frames to `found`, which tells whether it could be read: bytes within a
+    /// Takes `bytes` and hands whole frames, and where they begin, to `found`, which tells whether it could be read: bytes within a
     /// frame may look like the beginning of another, and then the search goes on behind the first of them.
-    pub fn push(&mut self, bytes: &[u8], mut found: impl FnMut(&Ciphered) -> bool) {
+    pub fn push(&mut self, bytes: &[u8], mut found: impl FnMut(u64, &Ciphered) -> bool) {
         for part in bytes.chunks(MAX_LEN) {
             self.buffer.extend_from_slice(part);
+            self.taken += part.len() as u64;
             self.search(false, &mut found);
         }
     }
 
     /// A pause on the line, or the end of a file: what has begun will not be finished. Returns why the last
-    /// frame is not whole, if one has begun.
-    pub fn pause(&mut self, mut found: impl FnMut(&Ciphered) -> bool) -> Option<CipherError> {
+    /// frame is not whole, and where it began, if one has.
+    pub fn pause(&mut self, mut found: impl FnMut(u64, &Ciphered) -> bool) -> Option<(u64, CipherError)> {
         let begun = self.search(true, &mut found);
         self.skipped += self.buffer.len() as u64;
         self.buffer.clear();
         begun
     }
 
-    fn search(&mut self, is_over: bool, found: &mut impl FnMut(&Ciphered) -> bool) -> Option<CipherError> {
+    fn search(
+        &mut self,
+        is_over: bool,
+        found: &mut impl FnMut(u64, &Ciphered) -> bool,
+    ) -> Option<(u64, CipherError)> {
+        let first = self.taken - self.buffer.len() as u64;
         let mut at = 0;
         let mut begun = None;
         while let Some(next) = self.buffer[at..].iter().position(|byte| *byte == GENERAL_GLO) {
             self.skipped += next as u64;
             at += next;
             match Ciphered::parse(&self.buffer[at..]) {
-                Ok((frame, len)) if found(&frame) => {
+                Ok((frame, len)) if found(first + at as u64, &frame) => {
                     at += len;
                     continue;
                 }
@@ -44,7 +52,9 @@ impl Glo {
                     self.buffer.drain(..at);
                     return None;
                 }
-                Err(cut @ CipherError::Cut { has, .. }) if has > 2 && begun.is_none() => begun = Some(cut),
+                Err(cut @ CipherError::Cut { has, .. }) if has > 2 && begun.is_none() => {
+                    begun = Some((first + at as u64, cut))
+                }
                 _ => {}
             }
             self.skipped += 1;
@@ -83,7 +93,7 @@ mod tests {
 
     fn texts(parts: &[&[u8]]) -> Vec<Vec<u8>> {
         let (mut glo, mut texts) = (Glo::default(), Vec::new());
-        let mut take = |frame: &Ciphered| frame.decrypt(&keys()).map(|text| texts.push(text)).is_ok();
+        let mut take = |_: u64, frame: &Ciphered| frame.decrypt(&keys()).map(|text| texts.push(text)).is_ok();
         for part in parts {
             glo.push(part, &mut take);
         }
@@ -135,7 +145,7 @@ mod tests {
         #[test]
         fn no_bytes_panic_or_grow(bytes in prop::collection::vec(any::<u8>(), 0..20_000)) {
             let mut glo = Glo::default();
-            glo.push(&bytes, |_| false);
+            glo.push(&bytes, |_, _| false);
             prop_assert!(glo.buffer.len() <= 2 * MAX_LEN);
         }
     }

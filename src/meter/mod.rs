@@ -8,6 +8,6 @@ mod reading;
 mod registry;
 mod trust;
 
-pub use reading::{Reading, Signal};
+pub use reading::{Reading, Signal, WireReading};
 pub use registry::{Meter, Registry};
 pub use trust::Witness;

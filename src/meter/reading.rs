@@ -1,6 +1,8 @@
 //! A reading: what a meter said, when, and how well it was heard.
 
 use crate::decode::ert::Message;
+use crate::decode::report::Report;
+use crate::decode::stamp::Stamp;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
@@ -50,4 +52,32 @@ pub struct Reading {
     pub message: Message,
     /// How well it was heard.
     pub signal: Signal,
+}
+
+/// One reading of one meter on a wire.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WireReading {
+    /// By the meter's clock; by ours where it has none.
+    pub time: Stamp,
+    /// By our clock.
+    pub received: Timestamp,
+    /// Name of the port.
+    pub port: Arc<str>,
+    /// What was said.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+impl WireReading {
+    /// What `port` has just heard.
+    pub fn now(port: Arc<str>, mut report: Report) -> Self {
+        let received = Timestamp::now();
+        let time = report.time.take().unwrap_or_else(|| Stamp::utc(received));
+        WireReading {
+            time,
+            received,
+            port,
+            report,
+        }
+    }
 }

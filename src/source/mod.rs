@@ -14,6 +14,7 @@ pub mod rtlsdr;
 pub mod scenario;
 pub mod sigmf;
 mod tuning;
+pub mod wire;
 
 pub use address::{Address, AddressError, Pick};
 pub use gain::{CUSTOMARY_TENTHS, Levels, find_best};

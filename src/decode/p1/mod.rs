@@ -1,9 +1,8 @@
-//! P1 telegrams: text becomes objects, objects become readings.
+//! P1 telegrams: text becomes objects, objects become reports.
 
 mod reading;
 mod telegram;
-mod value;
+mod text;
 
-pub use reading::{Failure, Fields, Medium, P1Reading, Peak, Value, readings};
+pub use reading::readings;
 pub use telegram::{NoTelegram, Object, Telegram, text};
-pub use value::{Decimal, Quantity, Stamp, Zone};

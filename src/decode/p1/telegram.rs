@@ -24,8 +24,8 @@ pub struct Telegram<'a> {
     pub identification: &'a str,
     /// In the order of the telegram.
     pub objects: Vec<Object<'a>>,
-    /// Lines that are no objects.
-    pub unread: Vec<&'a str>,
+    /// Lines that are no objects, with their numbers: the identification is line 1.
+    pub unread: Vec<(usize, &'a str)>,
 }
 
 /// Bytes that are no telegram.
@@ -45,20 +45,20 @@ impl<'a> Telegram<'a> {
     /// # Errors
     /// Where it is none at all.
     pub fn parse(text: &'a str) -> Result<Self, NoTelegram> {
-        let mut lines = text
-            .split(['\n', '\r'])
-            .map(str::trim)
-            .filter(|line| !line.is_empty());
-        let identification = lines.next().and_then(|line| line.strip_prefix('/'));
+        // A line ends with CR LF, LF or, behind some bridges, CR.
+        let end = if text.contains('\n') { '\n' } else { '\r' };
+        let mut lines = text.split(end).map(str::trim).zip(1..);
+        let identification = lines.next().and_then(|(line, _)| line.strip_prefix('/'));
         let mut telegram = Telegram {
             identification: identification.ok_or(NoTelegram::NoBeginning)?,
             ..Telegram::default()
         };
-        for line in lines.take_while(|line| !line.starts_with('!')) {
+        let lines = lines.filter(|(line, _)| !line.is_empty());
+        for (line, number) in lines.take_while(|(line, _)| !line.starts_with('!')) {
             if telegram.objects.len() + telegram.unread.len() >= MAX_OBJECTS {
                 return Err(NoTelegram::TooLong);
             }
-            telegram.line(line);
+            telegram.line(number, line);
         }
         Ok(telegram)
     }
@@ -72,26 +72,34 @@ impl<'a> Telegram<'a> {
             .then(|| letters.to_ascii_uppercase())
     }
 
-    /// All objects with this code.
-    pub fn all(&self, obis: Obis) -> impl Iterator<Item = &Object<'a>> {
-        self.objects.iter().filter(move |object| object.obis == obis)
+    /// Whether it tells a version from DSMR 4 on, or Belgium's: those have a CRC.
+    pub fn version_has_crc(&self) -> bool {
+        let tells = |object: &Object| match (object.obis.a, object.obis.c, object.obis.d, object.obis.e) {
+            (1, 0, 2, 8) => object
+                .groups
+                .first()
+                .is_some_and(|version| !version.starts_with(['2', '3'])),
+            (0, 96, 1, 4) => true,
+            _ => false,
+        };
+        self.objects.iter().any(tells)
     }
 
-    fn line(&mut self, line: &'a str) {
+    fn line(&mut self, number: usize, line: &'a str) {
         let (code, rest) = line.split_at(line.find('(').unwrap_or(line.len()));
         let Some(groups) = groups(rest) else {
-            return self.unread.push(line);
+            return self.unread.push((number, line));
         };
         if code.is_empty() {
             // DSMR 2.2 and 3 write the gas reading on a line of its own.
             return match self.objects.last_mut() {
                 Some(object) => object.groups.extend(groups),
-                None => self.unread.push(line),
+                None => self.unread.push((number, line)),
             };
         }
         match code.trim().parse() {
             Ok(obis) => self.objects.push(Object { obis, groups }),
-            Err(_) => self.unread.push(line),
+            Err(_) => self.unread.push((number, line)),
         }
     }
 }
@@ -139,7 +147,7 @@ mod tests {
         let text = "/ISk5x\r\n\r\n1-0:72:32.0(00000)\r\n1-0:1.7.0(01.193*kW)\r\n1-0:2.7.0(\r\n!";
         let telegram = Telegram::parse(text).unwrap();
         assert_eq!(telegram.objects.len(), 1);
-        assert_eq!(telegram.unread, ["1-0:72:32.0(00000)", "1-0:2.7.0("]);
+        assert_eq!(telegram.unread, [(3, "1-0:72:32.0(00000)"), (5, "1-0:2.7.0(")]);
     }
 
     proptest! {

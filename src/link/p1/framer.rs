@@ -24,6 +24,8 @@ pub enum Crc {
 /// A telegram, whole, from `/` to `!`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
+    /// Where its `/` stands in the stream.
+    pub at: u64,
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// What its CRC says.
@@ -34,6 +36,8 @@ pub struct Frame {
 #[derive(Debug, Default)]
 pub struct Framer {
     buffer: Vec<u8>,
+    /// Bytes taken so far.
+    taken: u64,
     /// Bytes thrown away that belonged to no telegram, or to one that broke off.
     pub skipped: u64,
 }
@@ -47,13 +51,21 @@ impl Framer {
     }
 
     /// A pause on the line, or the end of a file: a telegram that has its `!` is taken as it is, another one
-    /// has broken off.
-    pub fn pause(&mut self, mut found: impl FnMut(Frame)) {
+    /// has broken off. Returns where that one began, if it did begin as a telegram does.
+    pub fn pause(&mut self, mut found: impl FnMut(Frame)) -> Option<u64> {
         if let Some(end) = self.end() {
             self.finish(end, &mut found);
         }
+        let has_begun = self.buffer.first_chunk().is_some_and(is_beginning);
+        let broken = has_begun.then(|| self.begun_at());
         self.skipped += self.buffer.len() as u64;
         self.buffer.clear();
+        broken
+    }
+
+    /// Where the telegram in the buffer began.
+    fn begun_at(&self) -> u64 {
+        self.taken - self.buffer.len() as u64
     }
 
     /// Whether bytes of an unfinished telegram are held.
@@ -71,6 +83,7 @@ impl Framer {
                 self.buffer.clear();
             }
         }
+        self.taken += 1;
         if self.buffer.is_empty() && byte != b'/' {
             self.skipped += 1;
             return;
@@ -110,19 +123,21 @@ impl Framer {
         let Some((before, last)) = self.buffer.split_last_chunk::<5>() else {
             return false;
         };
-        let [slash, a, b, c, baud] = last;
-        !before.is_empty()
-            && *slash == b'/'
-            && [a, b, c].iter().all(|letter| letter.is_ascii_alphabetic())
-            && baud.is_ascii_digit()
+        !before.is_empty() && is_beginning(last)
     }
 
     fn finish(&mut self, end: usize, found: &mut impl FnMut(Frame)) {
+        let at = self.begun_at();
         let mut bytes = std::mem::take(&mut self.buffer);
         let tail = bytes.split_off(end + 1);
         let crc = judge(&bytes, &tail);
-        found(Frame { bytes, crc });
+        found(Frame { at, bytes, crc });
     }
+}
+
+/// `/`, three letters and a digit.
+fn is_beginning([slash, letters @ .., baud]: &[u8; 5]) -> bool {
+    *slash == b'/' && letters.iter().all(u8::is_ascii_alphabetic) && baud.is_ascii_digit()
 }
 
 /// All telegrams in `bytes`, which begin and end somewhere.
@@ -131,6 +146,21 @@ pub fn frames(bytes: &[u8]) -> Vec<Frame> {
     framer.push(bytes, |frame| frames.push(frame));
     framer.pause(|frame| frames.push(frame));
     frames
+}
+
+/// The telegram that says `lines`, which lack only the `!` and the CRC: the other half of every test.
+pub fn seal(lines: &str, with_crc: bool) -> Vec<u8> {
+    let mut bytes: Vec<u8> = lines
+        .lines()
+        .flat_map(|line| line.bytes().chain(*b"\r\n"))
+        .collect();
+    bytes.push(b'!');
+    if with_crc {
+        let crc = crc(bytes.iter().copied());
+        bytes.extend(format!("{crc:04X}").bytes());
+    }
+    bytes.extend(b"\r\n");
+    bytes
 }
 
 /// Compares the CRC behind `!` with that of the telegram.
@@ -176,10 +206,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn telegram(lines: &str) -> Vec<u8> {
-        let mut bytes = format!("/ABC5made-up\r\n\r\n{lines}!").into_bytes();
-        let crc = crc(bytes.iter().copied());
-        bytes.extend(format!("{crc:04X}\r\n").bytes());
-        bytes
+        seal(&format!("/ABC5made-up\n\n{lines}"), true)
     }
 
     fn of_parts(parts: &[&[u8]]) -> Vec<Frame> {
@@ -209,7 +236,8 @@ mod tests {
     fn given_a_telegram_that_breaks_off_then_the_next_one_is_whole() {
         let one = telegram("1-0:1.7.0(01.193*kW)\r\n");
         let found = of_parts(&[&one[..30], &one]);
-        assert_eq!(found, of_parts(&[&one]));
+        let alone = of_parts(&[&one]).remove(0);
+        assert_eq!(found, [Frame { at: 30, ..alone }]);
     }
 
     #[test]

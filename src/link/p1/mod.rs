@@ -7,4 +7,4 @@
 
 mod framer;
 
-pub use framer::{Crc, Frame, Framer, crc, frames};
+pub use framer::{Crc, Frame, Framer, crc, frames, seal};

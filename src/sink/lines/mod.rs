@@ -50,7 +50,15 @@ impl<W: Write> Lines<W> {
     /// # Errors
     /// What the stream says.
     pub fn write(&mut self, reading: &Reading) -> std::io::Result<()> {
-        writeln!(self.to, "{}", line(self.format, reading, self.signal))?;
+        self.write_line(&line(self.format, reading, self.signal))
+    }
+
+    /// Writes a line that is ready.
+    ///
+    /// # Errors
+    /// What the stream says.
+    pub fn write_line(&mut self, line: &str) -> std::io::Result<()> {
+        writeln!(self.to, "{line}")?;
         self.to.flush()
     }
 }

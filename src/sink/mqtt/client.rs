@@ -4,6 +4,7 @@
 //! connection gets a client of its own, and what was handed to it stays in our queue until its PUBACK.
 
 use super::Settings;
+use crate::secret::Secret;
 use anyhow::{Context, Result};
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
@@ -83,20 +84,22 @@ impl Mqtt {
     }
 
     /// Publishes `payload` under `<prefix>/<id>/<kind>`; waits while the inbox is full. False: the thread is gone.
-    pub fn publish(&self, id: u32, kind: &str, payload: String) -> bool {
+    pub fn publish(&self, id: &str, kind: &str, payload: String) -> bool {
         self.inbox
             .as_ref()
             .is_some_and(|inbox| inbox.blocking_send(self.message(id, kind, payload)).is_ok())
     }
 
     /// The same without waiting. False: there was no room, and the message is lost.
-    pub fn try_publish(&self, id: u32, kind: &str, payload: String) -> bool {
+    pub fn try_publish(&self, id: &str, kind: &str, payload: String) -> bool {
         self.inbox
             .as_ref()
             .is_some_and(|inbox| inbox.try_send(self.message(id, kind, payload)).is_ok())
     }
 
-    fn message(&self, id: u32, kind: &str, payload: String) -> Message {
+    fn message(&self, id: &str, kind: &str, payload: String) -> Message {
+        // Ids of wired meters are whatever their makers wrote.
+        let id = id.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_");
         let topic = format!("{}/{id}/{kind}", self.prefix);
         Message {
             topic,
@@ -320,7 +323,7 @@ pub(super) fn connection(settings: &Settings) -> MqttOptions {
     options.set_keep_alive(KEEP_ALIVE);
     options.set_max_packet_size(MAX_PACKET, MAX_PACKET);
     if let Some(username) = &settings.username {
-        options.set_credentials(username, settings.password.clone().unwrap_or_default());
+        options.set_credentials(username, settings.password.as_ref().map_or("", Secret::reveal));
     }
     options
 }

@@ -1,12 +1,12 @@
 //! Which broker, and who we are to it.
 
+use crate::secret::Secret;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use std::fmt;
 use url::Url;
 
 /// The `[mqtt]` section, or an URL.
-#[derive(Clone, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Name or address of the broker.
@@ -17,7 +17,7 @@ pub struct Settings {
     /// Who logs in.
     pub username: Option<String>,
     /// With what.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// Our name to the broker; by default one that differs from process to process.
     pub client_id: Option<String>,
     /// First part of every topic.
@@ -70,7 +70,7 @@ impl Settings {
         let mut settings = Settings::new(host.trim_matches(['[', ']']), url.port().unwrap_or_else(port));
         if !url.username().is_empty() {
             settings.username = Some(plain(url.username()));
-            settings.password = Some(plain(url.password().unwrap_or_default()));
+            settings.password = Some(plain(url.password().unwrap_or_default()).into());
         }
         Ok(settings)
     }
@@ -111,21 +111,6 @@ fn plain(text: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Without the password.
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .field("username", &self.username)
-            .field("password", &self.password.as_ref().map(|_| "****"))
-            .field("client_id", &self.client_id)
-            .field("readings", &self.readings)
-            .field("retain", &self.retain)
-            .finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +120,7 @@ mod tests {
         let settings = Settings::from_url("mqtt://pi:s%40e+cret@broker.lan:1884").unwrap();
         assert_eq!((settings.host.as_str(), settings.port), ("broker.lan", 1884));
         assert_eq!(settings.username.as_deref(), Some("pi"));
-        assert_eq!(settings.password.as_deref(), Some("s@e+cret"));
+        assert_eq!(settings.password, Some("s@e+cret".to_owned().into()));
         assert_eq!(Settings::from_url("mqtt://[::1]").unwrap().host, "::1");
     }
 

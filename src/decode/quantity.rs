@@ -1,9 +1,7 @@
-//! Values as they stand in brackets: numbers with their printed precision, times, texts in hex.
+//! Numbers with their printed precision, and their units.
 
-use crate::decode::hex::octets;
-use jiff::civil::DateTime;
-use jiff::tz::{Offset, TimeZone};
 use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 
 /// A decimal number as it was printed, without needless zeros in front: `000123.450` is `123.450`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +59,7 @@ pub struct Quantity {
     /// The number.
     pub value: Decimal,
     /// As the meter writes it, in the customary case.
-    pub unit: String,
+    pub unit: Cow<'static, str>,
 }
 
 impl Quantity {
@@ -89,85 +87,13 @@ impl Quantity {
 }
 
 /// Makers do not agree on capital letters; the SI does.
-fn customary(unit: &str) -> String {
+fn customary(unit: &str) -> Cow<'static, str> {
     const UNITS: [&str; 19] = [
         "kWh", "Wh", "kW", "W", "kvarh", "varh", "kvar", "var", "kVAh", "VAh", "kVA", "VA", "V", "A", "Hz",
         "m3", "dm3", "GJ", "MJ",
     ];
     let known = UNITS.iter().find(|known| known.eq_ignore_ascii_case(unit));
-    known.map_or_else(|| unit.to_owned(), |known| (*known).to_owned())
-}
-
-/// Where a meter stands: its clock shows local time.
-#[derive(Clone, Debug)]
-pub struct Zone {
-    /// Winter time against UTC.
-    standard: Offset,
-    /// For times that do not say whether they are summer or winter.
-    rules: Option<TimeZone>,
-}
-
-impl Default for Zone {
-    /// Central Europe.
-    fn default() -> Self {
-        Zone {
-            standard: Offset::constant(1),
-            rules: TimeZone::get("Europe/Amsterdam").ok(),
-        }
-    }
-}
-
-/// A time of a meter, as RFC 3339 with its offset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Stamp(pub String);
-
-impl Stamp {
-    /// `YYMMDDhhmmssX`, X = S(ummer) or W(inter), or without X where the rules of the zone decide. Nothing where
-    /// there is no such time: meters send `632525252525S`.
-    pub fn parse(text: &str, zone: &Zone) -> Option<Self> {
-        let digits = text.get(..12)?;
-        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let two = |at: usize| digits[at..at + 2].parse::<i8>().ok();
-        let local = DateTime::new(
-            2000 + i16::from(two(0)?),
-            two(2)?,
-            two(4)?,
-            two(6)?,
-            two(8)?,
-            two(10)?,
-            0,
-        )
-        .ok()?;
-        let offset = match &text[12..] {
-            // The letter settles the hour that occurs twice; rules would not.
-            "S" => Offset::from_seconds(zone.standard.seconds() + 3600).ok()?,
-            "W" => zone.standard,
-            "" => match &zone.rules {
-                Some(rules) => rules
-                    .to_ambiguous_timestamp(local)
-                    .compatible()
-                    .ok()
-                    .map(|at| rules.to_offset(at))?,
-                None => zone.standard,
-            },
-            _ => return None,
-        };
-        let hours = offset.seconds() / 3600;
-        let minutes = offset.seconds().abs() / 60 % 60;
-        Some(Stamp(format!("{local}{hours:+03}:{minutes:02}")))
-    }
-}
-
-/// Hex of readable text as that text; everything else as it stands.
-pub fn text(group: &str) -> String {
-    let is_readable = |byte: &u8| (0x20..0x7F).contains(byte) || *byte >= 0xA0;
-    match octets(group) {
-        Some(bytes) if bytes.iter().all(is_readable) => bytes.into_iter().map(char::from).collect(),
-        _ => group.to_owned(),
-    }
+    known.map_or_else(|| unit.to_owned().into(), |known| (*known).into())
 }
 
 #[cfg(test)]
@@ -194,32 +120,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_letter_settles_the_hour_that_occurs_twice() {
-        let stamp = |text| Stamp::parse(text, &Zone::default()).map(|stamp| stamp.0);
-        assert_eq!(stamp("251026023000S").unwrap(), "2025-10-26T02:30:00+02:00");
-        assert_eq!(stamp("251026023000W").unwrap(), "2025-10-26T02:30:00+01:00");
-        assert_eq!(stamp("120517020000").unwrap(), "2012-05-17T02:00:00+02:00");
-        for wrong in [
-            "632525252525S",
-            "101209113020X",
-            "1012091130",
-            "10120911302éW",
-            "",
-        ] {
-            assert_eq!(stamp(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn texts_are_read_where_they_are_hex_of_letters() {
-        assert_eq!(text("4B384547"), "K8EG");
-        assert_eq!(text("serienummer"), "serienummer");
-        assert_eq!(text("012"), "012");
-        assert_eq!(text(""), "");
-        assert_eq!(text("0001"), "0001", "not readable");
-    }
-
     proptest! {
         #[test]
         fn a_number_is_the_number_that_was_printed(whole in 0u64..1_000_000, part in 0u32..1000, digits in 1usize..4) {
@@ -232,7 +132,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(any in ".{0,40}") {
-            let _ = (Decimal::parse(&any), Quantity::parse(&any, ""), Stamp::parse(&any, &Zone::default()), text(&any));
+            let _ = (Decimal::parse(&any), Quantity::parse(&any, ""));
         }
     }
 }

@@ -1,0 +1,41 @@
+//! Wires at work: each port a task that reads, listens and tells, and opens its port again for ever.
+
+mod cadence;
+mod p1;
+mod port;
+mod troubles;
+
+pub use p1::{CrcPolicy, P1, Settings as P1Settings, Trouble as P1Trouble};
+pub use port::{Port, Ports};
+pub use troubles::Counts;
+
+use crate::decode::report::Report;
+
+/// Why something on a wire is not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// One word for the counter.
+    pub kind: &'static str,
+    /// It speaks the language, so the line is the right one.
+    pub is_understood: bool,
+    /// In words.
+    pub text: String,
+}
+
+/// What a listener says.
+#[derive(Debug)]
+pub struct Said {
+    /// Where in the stream it began, in bytes.
+    pub at: u64,
+    /// A report, or why there is none.
+    pub what: Result<Report, Trouble>,
+}
+
+/// Bytes of a meter that speaks by itself become reports.
+pub trait Listener: Send {
+    /// Takes what came.
+    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Said));
+
+    /// Nothing has come for a moment, or will come any more: what is unfinished stays so.
+    fn pause(&mut self, tell: &mut dyn FnMut(Said));
+}

@@ -1,0 +1,265 @@
+//! A P1 port: bytes become reports. Plain and encrypted telegrams are told apart by themselves.
+
+use super::{Listener, Said};
+use crate::decode::cipher::{CipherError, Ciphered, Keys};
+use crate::decode::p1::{NoTelegram, Telegram, readings, text};
+use crate::decode::report::Report;
+use crate::decode::stamp::Zone;
+use crate::link::glo::Glo;
+use crate::link::p1::{Crc, Frame, Framer, frames};
+use serde::Deserialize;
+use std::collections::HashMap;
+
+/// Meters on one port; more are forgotten.
+const MAX_TITLES: usize = 16;
+
+/// What is asked of the CRC of a telegram.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum CrcPolicy {
+    /// It must be there where the version has one, or where the meter has sent one before, and be right.
+    #[default]
+    Required,
+    /// It must be right where it is there.
+    WhenPresent,
+    /// It may be wrong.
+    Ignore,
+}
+
+/// What is said of a port.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// What is asked of the CRC.
+    pub crc: CrcPolicy,
+    /// Where telegrams are encrypted.
+    pub keys: Option<Keys>,
+    /// Where the meter stands.
+    pub zone: Zone,
+}
+
+/// Why a telegram, or a line of one, is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// It was changed on its way.
+    #[error("the CRC is {stated:04X}, but should be {computed:04X}")]
+    WrongCrc {
+        /// As sent.
+        stated: u16,
+        /// As computed.
+        computed: u16,
+    },
+    /// There should be one.
+    #[error("there is no CRC, though this version has one")]
+    NoCrc,
+    /// There is no end.
+    #[error("the telegram breaks off: no line begins with !")]
+    BrokenOff,
+    /// There is no key.
+    #[error("is encrypted (frame counter {0}), and there is no key")]
+    NoKey(u32),
+    /// It cannot be decrypted, or not all of it is there.
+    #[error(transparent)]
+    Cipher(#[from] CipherError),
+    /// The plaintext is none.
+    #[error("decrypts to no telegram: is the key right?")]
+    WrongKey,
+    /// It was heard before.
+    #[error("frame counter {counter} after {last}: a repeated frame")]
+    Repeated {
+        /// Of this frame.
+        counter: u32,
+        /// Of the last one.
+        last: u32,
+    },
+    /// There was one before.
+    #[error("there is no tag, though this meter has sent tags before")]
+    NoTag,
+    /// It has no lines that a telegram has.
+    #[error(transparent)]
+    NoTelegram(#[from] NoTelegram),
+    /// One line of it; the others count.
+    #[error("line {line} of the telegram is not understood: {text}")]
+    Unread {
+        /// The identification is line 1.
+        line: usize,
+        /// As it stands.
+        text: String,
+    },
+}
+
+/// Hears one port.
+#[derive(Default)]
+pub struct P1 {
+    plain: Framer,
+    ciphered: Glo,
+    reader: Reader,
+}
+
+impl P1 {
+    /// For a port of which `settings` are known.
+    pub fn new(settings: Settings) -> Self {
+        P1 {
+            reader: Reader {
+                settings,
+                ..Reader::default()
+            },
+            ..P1::default()
+        }
+    }
+}
+
+impl Listener for P1 {
+    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Said)) {
+        let P1 {
+            plain,
+            ciphered,
+            reader,
+        } = self;
+        plain.push(bytes, |frame| _ = reader.telegram(&frame, tell));
+        ciphered.push(bytes, |at, frame| reader.ciphered(at, frame, tell));
+    }
+
+    fn pause(&mut self, tell: &mut dyn FnMut(Said)) {
+        let P1 {
+            plain,
+            ciphered,
+            reader,
+        } = self;
+        if let Some(at) = plain.pause(|frame| _ = reader.telegram(&frame, tell)) {
+            tell(Said::trouble(at, Trouble::BrokenOff));
+        }
+        if let Some((at, error)) = ciphered.pause(|at, frame| reader.ciphered(at, frame, tell)) {
+            tell(Said::trouble(at, error.into()));
+        }
+    }
+}
+
+/// Judges and reads telegrams.
+#[derive(Default)]
+struct Reader {
+    settings: Settings,
+    /// A right CRC was seen: this meter sends them.
+    has_crc: bool,
+    /// By system title.
+    senders: HashMap<[u8; 8], Sender>,
+}
+
+/// What is known of who encrypts.
+struct Sender {
+    counter: u32,
+    has_tag: bool,
+}
+
+impl Reader {
+    /// Tells what a telegram says; true if it is believed.
+    fn telegram(&mut self, frame: &Frame, tell: &mut dyn FnMut(Said)) -> bool {
+        let text = text(&frame.bytes);
+        let telegram = match self.judge(frame, &text) {
+            Ok(telegram) => telegram,
+            Err(trouble) => {
+                tell(Said::trouble(frame.at, trouble));
+                return false;
+            }
+        };
+        for (line, unread) in &telegram.unread {
+            let trouble = Trouble::Unread {
+                line: *line,
+                text: (*unread).into(),
+            };
+            tell(Said::trouble(frame.at, trouble));
+        }
+        for report in readings(&telegram, &self.settings.zone) {
+            tell(Said::report(frame.at, report));
+        }
+        true
+    }
+
+    fn judge<'a>(&mut self, frame: &Frame, text: &'a str) -> Result<Telegram<'a>, Trouble> {
+        let telegram = Telegram::parse(text)?;
+        match (frame.crc, self.settings.crc) {
+            (Crc::Right, _) => self.has_crc = true,
+            (_, CrcPolicy::Ignore) | (Crc::Absent, CrcPolicy::WhenPresent) => {}
+            (Crc::Wrong { stated, computed }, _) => return Err(Trouble::WrongCrc { stated, computed }),
+            (Crc::Absent, CrcPolicy::Required) if self.has_crc || telegram.version_has_crc() => {
+                return Err(Trouble::NoCrc);
+            }
+            (Crc::Absent, CrcPolicy::Required) => {}
+        }
+        Ok(telegram)
+    }
+
+    /// Tells what a ciphered frame says; false if it is perhaps none.
+    fn ciphered(&mut self, at: u64, frame: &Ciphered, tell: &mut dyn FnMut(Said)) -> bool {
+        let known = self.senders.get(&frame.system_title);
+        let trouble = match (&self.settings.keys, known) {
+            (None, _) => Err(Trouble::NoKey(frame.counter)),
+            (_, Some(known)) if frame.counter <= known.counter => Err(Trouble::Repeated {
+                counter: frame.counter,
+                last: known.counter,
+            }),
+            (_, Some(known)) if known.has_tag && !frame.has_tag() => Err(Trouble::NoTag),
+            (Some(keys), _) => frame.decrypt(keys).map_err(Trouble::from),
+        };
+        let text = match trouble {
+            Ok(text) => text,
+            Err(trouble) => {
+                let is_whole = matches!(trouble, Trouble::NoKey(_) | Trouble::Repeated { .. });
+                tell(Said::trouble(at, trouble));
+                return is_whole;
+            }
+        };
+        let found = frames(&text);
+        if found.is_empty() {
+            tell(Said::trouble(at, Trouble::WrongKey));
+            return false;
+        }
+        let mut believed = false;
+        for telegram in found {
+            believed |= self.telegram(&Frame { at, ..telegram }, tell);
+        }
+        // Only what was read may forbid what comes after.
+        if believed && (self.senders.len() < MAX_TITLES || self.senders.contains_key(&frame.system_title)) {
+            let sender = Sender {
+                counter: frame.counter,
+                has_tag: frame.has_tag(),
+            };
+            self.senders.insert(frame.system_title, sender);
+        }
+        believed
+    }
+}
+
+impl Said {
+    fn report(at: u64, report: Report) -> Self {
+        Said { at, what: Ok(report) }
+    }
+
+    fn trouble(at: u64, trouble: Trouble) -> Self {
+        Said {
+            at,
+            what: Err(trouble.into()),
+        }
+    }
+}
+
+impl From<Trouble> for super::Trouble {
+    fn from(trouble: Trouble) -> Self {
+        let kind = match trouble {
+            Trouble::WrongCrc { .. } => "wrong_crc",
+            Trouble::NoCrc => "no_crc",
+            Trouble::BrokenOff | Trouble::Cipher(CipherError::Cut { .. }) => "cut",
+            Trouble::NoKey(_) => "no_key",
+            Trouble::Cipher(CipherError::BadTag) => "bad_tag",
+            Trouble::Cipher(CipherError::NoFrame(_)) | Trouble::NoTelegram(_) => "no_telegram",
+            Trouble::WrongKey => "wrong_key",
+            Trouble::Repeated { .. } => "repeated",
+            Trouble::NoTag => "no_tag",
+            Trouble::Unread { .. } => "unread_line",
+        };
+        super::Trouble {
+            kind,
+            is_understood: !matches!(kind, "cut" | "no_telegram"),
+            text: trouble.to_string(),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Opens a wire, and says what is to be done where it cannot be opened.
+
+use super::{Line, WireAddress};
+use anyhow::{Context, Result, anyhow};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_serial::SerialPortBuilderExt;
+
+/// How long a host may take to answer.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Bytes both ways.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// An open wire.
+pub struct Wire {
+    /// Its bytes.
+    pub stream: Box<dyn Stream>,
+    /// A recording ends for good; anything else is opened again.
+    pub ends: bool,
+    /// Whether it has a speed.
+    pub has_line: bool,
+}
+
+/// Opens `address`; a serial port runs as `line` says.
+///
+/// # Errors
+/// Why not, and what would help.
+pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
+    let recording = |stream| Wire {
+        stream,
+        ends: true,
+        has_line: false,
+    };
+    match address {
+        WireAddress::Stdin => {
+            let stream = tokio::io::join(tokio::io::stdin(), tokio::io::sink());
+            Ok(recording(Box::new(stream)))
+        }
+        WireAddress::Tcp { host, port } => {
+            let connect = TcpStream::connect((host.as_str(), *port));
+            let stream = tokio::time::timeout(CONNECT, connect)
+                .await
+                .map_err(|_| anyhow!("does not answer for {} s", CONNECT.as_secs()))??;
+            Ok(Wire {
+                stream: Box::new(stream),
+                ends: false,
+                has_line: false,
+            })
+        }
+        WireAddress::Path(path) => {
+            let metadata = std::fs::metadata(path).map_err(|error| explain(path, error))?;
+            if metadata.file_type().is_char_device() {
+                let stream = tokio_serial::new(path.to_string_lossy(), line.baud)
+                    .data_bits(line.framing.data)
+                    .parity(line.framing.parity)
+                    .stop_bits(line.framing.stop)
+                    .open_native_async()
+                    .map_err(|error| serial(path, error))?;
+                return Ok(Wire {
+                    stream: Box::new(stream),
+                    ends: false,
+                    has_line: true,
+                });
+            }
+            let file = tokio::fs::File::open(path).await;
+            Ok(recording(Box::new(file.map_err(|error| explain(path, error))?)))
+        }
+    }
+}
+
+fn serial(path: &Path, error: tokio_serial::Error) -> anyhow::Error {
+    match error.kind {
+        tokio_serial::ErrorKind::Io(kind) if kind == ErrorKind::PermissionDenied => {
+            explain(path, kind.into())
+        }
+        // What serialport says when the lock is taken.
+        tokio_serial::ErrorKind::NoDevice if path.exists() => {
+            anyhow!(
+                "another program has it open (sudo fuser -v {} tells which)",
+                path.display()
+            )
+        }
+        _ => anyhow!("{}", error.description),
+    }
+}
+
+fn explain(path: &Path, error: std::io::Error) -> anyhow::Error {
+    let shown = path.display();
+    match error.kind() {
+        ErrorKind::PermissionDenied => match group(path) {
+            Some(group) => anyhow!(
+                "permission denied: it belongs to the group {group}; sudo usermod -aG {group} USER for the user that runs metertap, who then logs in again"
+            ),
+            None => anyhow!(
+                "permission denied: the user that runs metertap must be allowed to read and write {shown}"
+            ),
+        },
+        ErrorKind::NotFound => {
+            anyhow!("is not there: is it plugged in? ls -l /dev/serial/by-id/ shows what is")
+        }
+        _ => error.into(),
+    }
+}
+
+/// Name of the group that owns `path`, unless it is root's.
+fn group(path: &Path) -> Option<String> {
+    let gid = std::fs::metadata(path).ok()?.gid();
+    let groups = std::fs::read_to_string("/etc/group").context("no groups").ok()?;
+    let line = groups
+        .lines()
+        .find(|line| line.split(':').nth(2) == Some(&gid.to_string()))?;
+    let name = line.split(':').next()?;
+    (gid != 0).then(|| name.to_owned())
+}

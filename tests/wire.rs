@@ -1,0 +1,460 @@
+//! Wires: the real binary on real ptys, TCP connections and a real broker.
+
+mod common;
+
+use common::*;
+use serde_json::Value;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const KEY: &str = "000102030405060708090A0B0C0D0E0F";
+const AUTH_KEY: &str = "00112233445566778899AABBCCDDEEFF";
+
+/// A telegram of the project's own: what a meter sends, and what must come out of it.
+fn telegram(name: &str) -> (Vec<u8>, Vec<Value>) {
+    let path = root().join("testdata/p1").join(name);
+    let bytes = std::fs::read(path.with_extension("txt")).unwrap();
+    let truth = json_lines(&std::fs::read(path.with_extension("jsonl")).unwrap());
+    (bytes, truth)
+}
+
+/// Two ends of a cable, made by socat.
+struct Cable {
+    meter: PathBuf,
+    port: PathBuf,
+    process: Process,
+    _dir: tempfile::TempDir,
+}
+
+impl Cable {
+    fn lay() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self::lay_in(dir)
+    }
+
+    fn lay_in(dir: tempfile::TempDir) -> Self {
+        let (meter, port) = (dir.path().join("meter"), dir.path().join("port"));
+        let end = |path: &Path| format!("pty,raw,echo=0,link={}", path.display());
+        let child = Command::new("socat")
+            .args([end(&meter), end(&port)])
+            .spawn()
+            .expect("socat (make test installs it)");
+        wait_for("socat", || meter.exists() && port.exists());
+        Cable {
+            meter,
+            port,
+            process: Process(child),
+            _dir: dir,
+        }
+    }
+
+    fn meter(&self) -> std::fs::File {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&self.meter)
+            .unwrap()
+    }
+}
+
+/// `metertap run` with a configuration; its log and its lines.
+struct Daemon {
+    process: Process,
+    dir: tempfile::TempDir,
+}
+
+impl Daemon {
+    fn start(config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("metertap.toml");
+        std::fs::write(&file, config).unwrap();
+        let to = |name| std::fs::File::create(dir.path().join(name)).unwrap();
+        let child = metertap()
+            .args(["-v", "run", "--config"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(to("out"))
+            .stderr(to("log"))
+            .spawn()
+            .unwrap();
+        Daemon {
+            process: Process(child),
+            dir,
+        }
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.dir.path().join("out")).unwrap();
+        // The last line may be on its way.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        json_lines(&text.as_bytes()[..whole])
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+
+    fn wait_for_lines(&self, count: usize) {
+        wait_for("the readings", || self.lines().len() >= count);
+    }
+
+    fn wait_for_log(&self, what: &str) {
+        wait_for(what, || self.log().contains(what));
+    }
+}
+
+/// The parts of a line that a telegram decides.
+fn said(line: &Value) -> Value {
+    let mut line = line.clone();
+    let map = line.as_object_mut().unwrap();
+    map.remove("received");
+    map.remove("port");
+    line
+}
+
+#[test]
+fn telegrams_of_every_dialect_say_what_they_say() {
+    let mut dialects = 0;
+    for entry in std::fs::read_dir(root().join("testdata/p1")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        let out = stdout_of(&["decode", "p1", path.to_str().unwrap()]);
+        let golden = std::fs::read(path.with_extension("jsonl")).unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            String::from_utf8_lossy(&golden),
+            "{}",
+            path.display()
+        );
+        dialects += 1;
+    }
+    assert!(dialects >= 12, "{dialects}");
+}
+
+#[test]
+fn given_splits_noise_and_flipped_bits_on_a_line_then_only_true_values_are_published() {
+    let cable = Cable::lay();
+    let port = cable.port.display();
+    let daemon = Daemon::start(&format!(
+        "[[wire]]\nname = \"hall\"\nsource = \"{port}\"\nprotocol = \"p1\"\nbaud = 115200\n"
+    ));
+    daemon.wait_for_log("The port is open");
+    let (bytes, truth) = telegram("sweden");
+    let mut meter = cable.meter();
+    // 115200 8N1 carries 11.5 bytes in a millisecond.
+    let mut send = |bytes: &[u8]| {
+        meter.write_all(bytes).unwrap();
+        std::thread::sleep(Duration::from_micros(87 * bytes.len() as u64));
+    };
+    let mut sent = 0;
+    for cut in (1..bytes.len()).step_by(3) {
+        send(&bytes[..cut]);
+        send(&bytes[cut..]);
+        send(b"\xff\x00 noise (1*kW)\r\n");
+        sent += 1;
+    }
+    daemon.wait_for_lines(sent);
+    for at in 0..bytes.len() - 2 {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        send(&flipped);
+        if at % 8 == 0 {
+            send(&bytes);
+            sent += 1;
+        }
+    }
+    send(&bytes);
+    daemon.wait_for_lines(sent + 1);
+    std::thread::sleep(Duration::from_millis(300));
+    let lines = daemon.lines();
+    for line in &lines {
+        assert_eq!(said(line), truth[0], "a wrong value");
+    }
+    // A flip that turns a digit of the CRC into its small letter changes nothing.
+    assert!(
+        (sent + 1..sent + 8).contains(&lines.len()),
+        "{} of {}",
+        lines.len(),
+        sent + 1
+    );
+    let log = daemon.log();
+    assert_eq!(log.matches("the CRC is").count(), 1, "told once: {log}");
+}
+
+#[test]
+fn given_an_encrypted_and_a_plain_port_then_each_meter_has_its_topic_and_no_key_is_shown() {
+    let broker = Mosquitto::start();
+    let subscriber = broker.subscribe("readings/+/+", 8, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let key_file = dir.path().join("key");
+    std::fs::write(&key_file, format!("{KEY}\n")).unwrap();
+    let testdata = root().join("testdata/p1");
+    let daemon = Daemon::start(&format!(
+        "[mqtt]\nhost = \"127.0.0.1\"\nport = {}\n\
+         [[wire]]\nname = \"attic\"\nprotocol = \"p1\"\nsource = \"{1}/four-sub-meters.txt\"\n\
+         [[wire]]\nname = \"cellar\"\nprotocol = \"p1\"\nsource = \"{1}/luxembourg.bin\"\nkey_file = \"{2}\"\n",
+        broker.port,
+        testdata.display(),
+        key_file.display()
+    ));
+    let mut readings: Vec<(String, Value)> = Vec::new();
+    for (topic, payload) in subscriber.messages() {
+        if !topic.contains("/metertap/") {
+            readings.push((topic, serde_json::from_str(&payload).unwrap()));
+        }
+    }
+    let mut topics: Vec<&str> = readings.iter().map(|(topic, _)| topic.as_str()).collect();
+    topics.sort_unstable();
+    assert_eq!(
+        topics,
+        [
+            "readings/MTPFU0001/p1",
+            "readings/MTPFU0002/water",
+            "readings/MTPFU0003/warm_water",
+            "readings/MTPFU0004/heat",
+            "readings/MTPFU0005/gas",
+            "readings/MTPLU0001/p1",
+        ]
+    );
+    let (_, truth) = telegram("luxembourg");
+    let (_, reading) = readings
+        .iter()
+        .find(|(topic, _)| topic.contains("MTPLU"))
+        .unwrap();
+    assert_eq!(said(reading), truth[0]);
+    assert_eq!(reading["port"], "cellar");
+    let log = daemon.log();
+    assert!(!log.contains(KEY), "{log}");
+    assert!(log.contains("everybody may read it"), "{log}");
+}
+
+/// Frames of one meter, encrypted by the project's own encryptor.
+fn encrypted(counter: u32, key: &str) -> Vec<u8> {
+    let draft = root().join("testdata/p1/luxembourg.draft");
+    stdout_of(&[
+        "synth-p1",
+        draft.to_str().unwrap(),
+        "--out",
+        "-",
+        "--key",
+        key,
+        "--auth-key",
+        AUTH_KEY,
+        "--counter",
+        &counter.to_string(),
+    ])
+}
+
+#[test]
+fn given_wrong_keys_repeats_and_cut_frames_then_each_is_told_once_and_counted() {
+    let bridge = TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = Daemon::start(&format!(
+        "[[wire]]\nname = \"bridge\"\nprotocol = \"p1\"\nsource = \"tcp://{}\"\nkey = \"{KEY}\"\nauth_key = \"{AUTH_KEY}\"\n",
+        bridge.local_addr().unwrap()
+    ));
+    let (mut meter, _) = bridge.accept().unwrap();
+    for counter in 1..=3 {
+        meter.write_all(&encrypted(counter, KEY)).unwrap();
+    }
+    for counter in [3, 2, 3] {
+        meter.write_all(&encrypted(counter, KEY)).unwrap();
+    }
+    for counter in 4..=6 {
+        meter
+            .write_all(&encrypted(counter, "FF0102030405060708090A0B0C0D0E0F"))
+            .unwrap();
+    }
+    let mut flipped = encrypted(7, KEY);
+    flipped[100] ^= 1;
+    meter.write_all(&flipped).unwrap();
+    meter.write_all(&encrypted(8, KEY)).unwrap();
+    daemon.wait_for_lines(4);
+    let cut = encrypted(9, KEY);
+    meter.write_all(&cut[..200]).unwrap();
+    daemon.wait_for_log("cut off: 200 of");
+    assert_eq!(daemon.lines().len(), 4);
+    let log = daemon.log();
+    for (what, times) in [
+        ("frame counter 3 after 3", 1),
+        ("a repeated frame", 1),
+        ("the tag is wrong", 1),
+    ] {
+        assert_eq!(log.matches(what).count(), times, "{what}: {log}");
+    }
+    assert!(!log.contains(KEY) && !log.contains(AUTH_KEY), "{log}");
+}
+
+#[test]
+fn given_a_bridge_that_dies_within_a_telegram_and_one_that_goes_silent_then_the_next_connection_is_heard() {
+    let bridge = TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = Daemon::start(&format!(
+        "[[wire]]\nname = \"bridge\"\nprotocol = \"p1\"\nperiod = 1\nsource = \"tcp://{}\"\n",
+        bridge.local_addr().unwrap()
+    ));
+    let (bytes, truth) = telegram("sweden");
+    let (mut meter, _) = bridge.accept().unwrap();
+    meter.write_all(&bytes).unwrap();
+    meter.write_all(&bytes[..300]).unwrap();
+    drop(meter);
+    daemon.wait_for_log("hung up");
+    let (mut meter, _) = bridge.accept().unwrap();
+    meter.write_all(&bytes).unwrap();
+    daemon.wait_for_lines(2);
+    // And now a line that stands open and says nothing, for ever.
+    daemon.wait_for_log("no bytes for");
+    let (mut meter, _) = bridge.accept().unwrap();
+    meter.write_all(&bytes).unwrap();
+    daemon.wait_for_lines(3);
+    assert!(daemon.lines().iter().all(|line| said(line) == truth[0]));
+}
+
+#[test]
+fn given_a_cable_that_is_pulled_then_the_port_is_opened_again_when_it_is_back() {
+    let cable = Cable::lay();
+    let port = cable.port.clone();
+    let daemon = Daemon::start(&format!(
+        "[[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"{}\"\n",
+        port.display()
+    ));
+    let (bytes, _) = telegram("dsmr50");
+    daemon.wait_for_log("The port is open");
+    cable.meter().write_all(&bytes).unwrap();
+    daemon.wait_for_lines(2);
+    let Cable {
+        mut process,
+        _dir: dir,
+        ..
+    } = cable;
+    process.0.kill().unwrap();
+    process.0.wait().unwrap();
+    for end in ["meter", "port"] {
+        let _ = std::fs::remove_file(dir.path().join(end));
+    }
+    daemon.wait_for_log("is not there: is it plugged in?");
+    let cable = Cable::lay_in(dir);
+    wait_for("the port", || {
+        cable.meter().write_all(&bytes).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        daemon.lines().len() >= 4
+    });
+}
+
+#[test]
+fn given_an_old_meter_then_its_speed_is_found() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let port = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
+    // Held open, so that the line has a speed between two attempts, too.
+    let held = OpenOptions::new().read(true).write(true).open(&port).unwrap();
+    let mut raw = rustix::termios::tcgetattr(&held).unwrap();
+    raw.make_raw();
+    rustix::termios::tcsetattr(&held, rustix::termios::OptionalActions::Now, &raw).unwrap();
+    let daemon = Daemon::start(&format!(
+        "[[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"{port}\"\n"
+    ));
+    let (bytes, _) = telegram("dsmr22");
+    let mut meter = std::fs::File::from(controller);
+    let noise: Vec<u8> = (0..1500u32).map(|i| (i * 97 % 251) as u8).collect();
+    wait_for("a telegram at 9600", || {
+        let line = rustix::termios::tcgetattr(&held).unwrap();
+        let is_right = line.output_speed() == 9600;
+        meter.write_all(if is_right { &bytes } else { &noise }).unwrap();
+        std::thread::sleep(Duration::from_millis(150));
+        daemon.lines().len() >= 2
+    });
+    assert!(daemon.log().contains("at 9600 7E1"), "{}", daemon.log());
+}
+
+#[test]
+fn given_telegrams_on_standard_input_then_they_are_read_to_their_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("metertap.toml");
+    std::fs::write(&file, "[[wire]]\nprotocol = \"p1\"\nsource = \"-\"\n").unwrap();
+    let mut child = metertap()
+        .args(["run", "--config"])
+        .arg(&file)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (bytes, truth) = telegram("belgium");
+    child.stdin.take().unwrap().write_all(&bytes).unwrap();
+    let mut out = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut out).unwrap();
+    assert!(child.wait().unwrap().success());
+    let lines: Vec<Value> = json_lines(&out).iter().map(said).collect();
+    assert_eq!(lines, truth);
+}
+
+#[test]
+fn given_a_wrong_section_then_every_mistake_is_told_and_no_secret_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("metertap.toml");
+    for (section, says) in [
+        (
+            "source = \"tcp://host\"\nprotocol = \"p1\"",
+            "line 2, column 10: `tcp://host` names no wire",
+        ),
+        ("source = \"-\"\nprotocol = \"p2\"", "unknown variant `p2`"),
+        (
+            "source = \"-\"\nprotocol = \"p1\"\nkey = \"0011aabbcc\"",
+            "key: a key has 32",
+        ),
+        (
+            "source = \"-\"\nprotocol = \"p1\"\nkey = 11223344",
+            "must be text in quotes",
+        ),
+        (
+            "source = \"-\"\nprotocol = \"p1\"\nkey_env = \"NO_SUCH\"",
+            "the environment has no NO_SUCH",
+        ),
+        (
+            "source = \"-\"\nprotocol = \"p1\"\nzone = \"Europe/Atlantis\"",
+            "`Europe/Atlantis` is no time zone",
+        ),
+        (
+            "source = \"-\"\nprotocol = \"p1\"\nframing = \"7E1\"",
+            "without baud",
+        ),
+        (
+            "source = \"-\"\nprotocol = \"p1\"\nspeed = 9600",
+            "unknown field `speed`",
+        ),
+    ] {
+        std::fs::write(&file, format!("[[wire]]\n{section}\n")).unwrap();
+        let output = metertap().args(["run", "--config"]).arg(&file).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && told.contains(says),
+            "{section}: {told}"
+        );
+        assert!(
+            !told.contains("0011aabbcc") && !told.contains("11223344"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn given_a_host_that_does_not_answer_then_that_is_said_and_it_is_tried_again() {
+    let port = free_port();
+    let daemon = Daemon::start(&format!(
+        "[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{port}\"\n"
+    ));
+    daemon.wait_for_log("refused");
+    let bridge = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let (meter, _): (TcpStream, _) = bridge.accept().unwrap();
+    let (bytes, _) = telegram("switzerland");
+    (&meter).write_all(&bytes).unwrap();
+    daemon.wait_for_lines(1);
+    let _ = daemon.process.0.id();
+}
