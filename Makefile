@@ -18,9 +18,9 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features demo -- -D warnings
 
-## Speed of the stages, in samples per second.
+## Speed of the receiver's stages, and cost of a telegram.
 bench:
-	$(CARGO) bench --bench receiver
+	$(CARGO) bench --bench receiver --bench wire
 
 ## How deep it hears: tables and docs/sensitivity.png, in some minutes.
 sensitivity:
@@ -34,7 +34,7 @@ testdata:
 	scripts/testdata.sh
 
 packages:
-	@command -v mosquitto_sub >/dev/null && [ -x /usr/sbin/mosquitto ] || { \
-	  echo "installing mosquitto and mosquitto-clients (for the tests)"; \
+	@command -v mosquitto_sub >/dev/null && command -v socat >/dev/null && [ -x /usr/sbin/mosquitto ] || { \
+	  echo "installing mosquitto, mosquitto-clients and socat (for the tests)"; \
 	  $(SUDO) apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq mosquitto mosquitto-clients; }
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq mosquitto mosquitto-clients socat; }

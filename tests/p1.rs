@@ -287,3 +287,40 @@ fn given_a_telegram_that_is_cut_or_changed_then_the_reason_is_told_and_nothing_i
         assert!(told.contains("telegram.txt"), "{told}");
     }
 }
+
+#[test]
+fn captures_among_those_of_dlms_meters_say_every_number_that_stands_in_them() {
+    let makers = ["kamstrup", "landis-gyr"];
+    for folder in makers
+        .iter()
+        .filter_map(|maker| shared(&format!("vectors/dlms/{maker}")))
+    {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "txt") {
+                continue;
+            }
+            let (ok, lines, told) = decode(&path, &[]);
+            assert!(
+                ok && lines.len() == 1 && told.is_empty(),
+                "{}: {told}",
+                path.display()
+            );
+            let mut values: Vec<f64> = lines[0]["reading"]
+                .as_object()
+                .unwrap()
+                .values()
+                .filter_map(|value| value["value"].as_f64())
+                .collect();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mut due: Vec<f64> = text
+                .lines()
+                .filter_map(|line| line.split_once('(')?.1.split_once('*')?.0.parse().ok())
+                .collect();
+            values.sort_by(f64::total_cmp);
+            due.sort_by(f64::total_cmp);
+            assert!(due.len() > 20, "{}", path.display());
+            assert_eq!(values, due, "{}", path.display());
+        }
+    }
+}

@@ -4,7 +4,7 @@ use super::tuner::Tuner;
 use crate::config::Config;
 use crate::engine::{Probe, Stop};
 use crate::sink::mqtt::{Settings, check};
-use crate::source::{Address, Live};
+use crate::source::{Address, Live, wire};
 use anyhow::Result;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Look at the receivers and the broker of this configuration.
+    /// Look at the receivers, wires and the broker of this configuration.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// And at this broker: mqtt://[user:password@]host[:1883].
@@ -73,6 +73,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                             report.bad("recording", &format!("{} is not there", file.display()), "");
                         }
                         _ => {}
+                    }
+                }
+                for (i, wire) in config.wire.iter().enumerate() {
+                    let found = format!("{}: {}", wire.name(i), wire.source);
+                    match wire::try_open(&wire.source) {
+                        Ok(()) => report.ok("wire", &found),
+                        Err(error) => report.bad("wire", &format!("{found}: {error:#}"), ""),
                     }
                 }
                 brokers.extend(config.mqtt);

@@ -236,6 +236,27 @@ mod tests {
         assert_eq!(names.len(), TABLE.len() - 1, "equipment_id has two codes");
     }
 
+    /// `METERTAP_WRITE_DOCS=1 cargo test` writes the document again.
+    #[test]
+    fn the_document_shows_this_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/fields.md");
+        let mut text = String::from(
+            "# Fields of wired meters\n\nMade from `src/decode/fields.rs`. `x`: any channel. Device class: Home Assistant's.\n\n\
+             | OBIS | field | unit | kind | device class |\n| --- | --- | --- | --- | --- |\n",
+        );
+        for (code, field) in table() {
+            let kind = format!("{:?}", field.kind).to_lowercase();
+            text += &format!(
+                "| {code} | `{}` | {} | {kind} | {} |\n",
+                field.name, field.unit, field.device_class
+            );
+        }
+        if std::env::var_os("METERTAP_WRITE_DOCS").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+    }
+
     #[test]
     fn a_swiss_channel_is_the_same_and_a_sub_meter_is_not_ours() {
         let name = |text: &str| field(text.parse().unwrap()).map(|field| field.name);

@@ -74,6 +74,17 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
     }
 }
 
+/// Whether it can be opened, and if not, what would help.
+///
+/// # Errors
+/// As [`open`].
+pub fn try_open(address: &WireAddress) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(open(address, Line::plain(115_200))).map(|_| ())
+}
+
 fn serial(path: &Path, error: tokio_serial::Error) -> anyhow::Error {
     match error.kind {
         tokio_serial::ErrorKind::Io(kind) if kind == ErrorKind::PermissionDenied => {
@@ -117,4 +128,27 @@ fn group(path: &Path) -> Option<String> {
         .find(|line| line.split(':').nth(2) == Some(&gid.to_string()))?;
     let name = line.split(':').next()?;
     (gid != 0).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_port_of_a_group_then_the_mend_names_it() {
+        let tty = Path::new("/dev/tty");
+        let Some(group) = group(tty) else {
+            return eprintln!("skipped: /dev/tty belongs to root here");
+        };
+        let told = explain(tty, ErrorKind::PermissionDenied.into()).to_string();
+        assert!(told.contains(&format!("usermod -aG {group} USER")), "{told}");
+    }
+
+    #[test]
+    fn given_a_port_that_is_not_there_then_that_is_said() {
+        let told = try_open(&WireAddress::Path("/dev/ttyUSB99".into()))
+            .unwrap_err()
+            .to_string();
+        assert!(told.contains("is it plugged in?"), "{told}");
+    }
 }
