@@ -1,9 +1,10 @@
 //! `metertap decode`: a file of what a wire carried, as readings.
 
 use crate::decode::cipher::{Key, Keys};
+use crate::decode::dlms;
 use crate::decode::hex::octets;
 use crate::decode::stamp::Zone;
-use crate::engine::wire::{CrcPolicy, Listener, P1, P1Settings, Said};
+use crate::engine::wire::{CrcPolicy, Dlms, DlmsSettings, Kmp, Listener, Mbus, P1, P1Settings, Said};
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,18 @@ pub struct Args {
 enum What {
     /// P1/DSMR telegrams, plain or encrypted; text, binary or hex.
     P1(P1Args),
+    /// DLMS/COSEM that a meter pushes: in HDLC or M-Bus frames, in blocks or bare; binary or hex.
+    Dlms(Input),
+    /// What meters on a wired M-Bus answer: long frames, binary or hex.
+    Mbus(File),
+    /// What a Kamstrup meter answers through its optical eye: KMP frames, binary or hex.
+    Kmp(File),
+}
+
+#[derive(Debug, clap::Args)]
+struct File {
+    /// The file; `-` is standard input.
+    file: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -66,6 +79,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let nothing = "there is no telegram in it: no line begins with /, and no frame with DB 08";
             decode(&args.input.file, &mut P1::new(settings), nothing)
         }
+        What::Dlms(input) => {
+            let settings = DlmsSettings {
+                keys: input.keys(),
+                meter: dlms::Settings {
+                    zone: input.zone.clone(),
+                    ..dlms::Settings::default()
+                },
+            };
+            let nothing = "there is no message in it: no HDLC or M-Bus frame, and none without a frame";
+            decode(&input.file, &mut Dlms::new(settings), nothing)
+        }
+        What::Mbus(File { file }) => decode(file, &mut Mbus::default(), "there is no M-Bus frame in it"),
+        What::Kmp(File { file }) => decode(file, &mut Kmp::default(), "there is no answer (40 … 0D) in it"),
     }
 }
 
@@ -98,12 +124,13 @@ fn decode(file: &Path, listener: &mut dyn Listener, nothing: &str) -> Result<Exi
         }
     };
     listener.push(bytes, &mut tell);
-    listener.pause(&mut tell);
+    listener.end(&mut tell);
     let mut out = stdout().lock();
     for report in &lines {
         writeln!(out, "{}", serde_json::to_string(report)?)?;
     }
     match (lines.is_empty(), troubles.is_empty()) {
+        (true, true) if bytes.starts_with(b"/") => bail!("{shown}: {nothing}; it begins as P1 does"),
         (true, true) => bail!("{shown}: {nothing}"),
         (true, false) => bail!("{shown}: {}", troubles.join("; ")),
         _ => {}

@@ -17,6 +17,8 @@ use std::str::FromStr;
 
 /// The first byte.
 pub const GENERAL_GLO: u8 = 0xDB;
+/// The same with a dedicated key.
+const GENERAL_DED: u8 = 0xDC;
 /// Bit of the security control byte: the tag is there.
 const AUTHENTICATED: u8 = 0x10;
 /// Bit of the security control byte: encrypted.
@@ -126,7 +128,7 @@ impl Ciphered {
             needs,
         };
         let head = bytes.get(..11).ok_or(cut(11))?;
-        if head[0] != GENERAL_GLO {
+        if !matches!(head[0], GENERAL_GLO | GENERAL_DED) {
             return Err(CipherError::NoFrame(0));
         }
         if head[1] != 8 {
@@ -163,6 +165,13 @@ impl Ciphered {
     /// Whether there is a tag.
     pub fn has_tag(&self) -> bool {
         self.security_control & AUTHENTICATED != 0
+    }
+
+    /// What is said to be encrypted, with and without its last octets that may be a tag: some programs log frames
+    /// after they have decrypted them in place.
+    pub fn as_logged(&self) -> [&[u8]; 2] {
+        let without_tag = self.payload.len().saturating_sub(TAG);
+        [&self.payload, &self.payload[..without_tag]]
     }
 
     /// The plaintext.

@@ -79,6 +79,11 @@ const TABLE: &[Row] = &[
     (0, 1, 0, 0, "timestamp", "", Stamp, "timestamp"),
     (0, 96, 1, 1, "equipment_id", "", Text, ""),
     (0, 96, 1, 0, "equipment_id", "", Text, ""),
+    (1, 0, 0, 1, "equipment_id", "", Text, ""),
+    (1, 0, 0, 5, "equipment_id", "", Text, ""),
+    (1, 96, 1, 1, "meter_type", "", Text, ""),
+    (0, 96, 1, 7, "meter_type", "", Text, ""),
+    (1, 0, 2, 129, "list_version", "", Text, ""),
     (0, 96, 1, 2, "ean", "", Text, ""),
     (0, 42, 0, 0, "logical_device_name", "", Text, ""),
     (1, 1, 8, 0, "energy_import_total", "kWh", Measured, "energy"),
@@ -131,6 +136,12 @@ const TABLE: &[Row] = &[
     (1, 10, 8, 0, "apparent_energy_export_total", "kVAh", Measured, ""),
     (1, 15, 8, 0, "energy_combined_abs_total", "kWh", Measured, "energy"),
     (1, 16, 8, 0, "energy_combined_net_total", "kWh", Measured, "energy"),
+    (1, 21, 8, 0, "energy_import_l1", "kWh", Measured, "energy"),
+    (1, 22, 8, 0, "energy_export_l1", "kWh", Measured, "energy"),
+    (1, 41, 8, 0, "energy_import_l2", "kWh", Measured, "energy"),
+    (1, 42, 8, 0, "energy_export_l2", "kWh", Measured, "energy"),
+    (1, 61, 8, 0, "energy_import_l3", "kWh", Measured, "energy"),
+    (1, 62, 8, 0, "energy_export_l3", "kWh", Measured, "energy"),
     (1, 1, 7, 0, "power_import", "kW", Measured, "power"),
     (1, 2, 7, 0, "power_export", "kW", Measured, "power"),
     (1, 16, 7, 0, "power_net", "kW", Measured, "power"),
@@ -233,7 +244,11 @@ mod tests {
         let codes: BTreeSet<_> = TABLE.iter().map(|row| (row.0, row.1, row.2, row.3)).collect();
         assert_eq!(codes.len(), TABLE.len());
         let names: BTreeSet<_> = TABLE.iter().map(|row| row.4).collect();
-        assert_eq!(names.len(), TABLE.len() - 1, "equipment_id has two codes");
+        assert_eq!(
+            names.len(),
+            TABLE.len() - 4,
+            "equipment_id has four codes, meter_type two"
+        );
     }
 
     /// `METERTAP_WRITE_DOCS=1 cargo test` writes the document again.

@@ -43,6 +43,26 @@ impl Decimal {
     }
 }
 
+impl Decimal {
+    /// `number` times ten to the `exponent`: digits are neither lost nor made up behind the point.
+    pub fn scaled(number: i128, exponent: i8) -> Self {
+        let sign = if number < 0 { "-" } else { "" };
+        let digits = number.unsigned_abs().to_string();
+        if exponent >= 0 {
+            let zeros = if number == 0 {
+                0
+            } else {
+                usize::from(exponent.unsigned_abs())
+            };
+            return Decimal(format!("{sign}{digits}{}", "0".repeat(zeros)));
+        }
+        let part = usize::from(exponent.unsigned_abs());
+        let digits = format!("{digits:0>width$}", width = part + 1);
+        let (whole, part) = digits.split_at(digits.len() - part);
+        Decimal(format!("{sign}{whole}.{part}"))
+    }
+}
+
 impl Serialize for Decimal {
     /// As a JSON number with all its digits.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -66,8 +86,12 @@ impl Quantity {
     /// `123456.789*kWh`; a number alone gets `unit`.
     pub fn parse(text: &str, unit: &str) -> Option<Self> {
         let (number, written) = text.split_once('*').unwrap_or((text, unit));
-        let value = Decimal::parse(number.trim())?;
-        let unit = customary(written.trim());
+        Some(Self::new(Decimal::parse(number.trim())?, written.trim()))
+    }
+
+    /// A number and its unit, which may become the thousandfold one.
+    pub fn new(value: Decimal, unit: &str) -> Self {
+        let unit = customary(unit);
         let thousandfold = match &*unit {
             "Wh" => "kWh",
             "W" => "kW",
@@ -77,12 +101,12 @@ impl Quantity {
             "VA" => "kVA",
             "dm3" => "m3",
             "MJ" => "GJ",
-            _ => return Some(Quantity { value, unit }),
+            _ => return Quantity { value, unit },
         };
-        Some(Quantity {
+        Quantity {
             value: value.thousandth(),
             unit: thousandfold.into(),
-        })
+        }
     }
 }
 
@@ -115,6 +139,9 @@ mod tests {
                 json
             );
         }
+        assert_eq!(Decimal::scaled(-5, -3).0, "-0.005");
+        assert_eq!(Decimal::scaled(12, 2).0, "1200");
+        assert_eq!(Decimal::scaled(0, 2).0, "0");
         for wrong in ["", ".", "1.", ".5", "1e5", "+1", "1.2.3", "--1", "NaN"] {
             assert_eq!(Decimal::parse(wrong), None, "{wrong}");
         }
@@ -128,6 +155,9 @@ mod tests {
             prop_assert_eq!(&decimal.0, &format!("{whole}.{part}"));
             let thousandth = format!("{}.{:03}{part}", whole / 1000, whole % 1000);
             prop_assert_eq!(decimal.thousandth().0, thousandth);
+            let places = i8::try_from(digits).unwrap();
+            let all = i128::from(whole) * 10i128.pow(digits as u32) + part.parse::<i128>().unwrap();
+            prop_assert_eq!(Decimal::scaled(all, -places), decimal);
         }
 
         #[test]

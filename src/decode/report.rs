@@ -1,5 +1,6 @@
 //! What one wired meter reports: its id, and what it measures, by name.
 
+use super::mbus;
 use super::quantity::Quantity;
 use super::stamp::Stamp;
 use serde::ser::SerializeMap;
@@ -118,6 +119,12 @@ pub enum Sort {
     WarmWater,
     /// Any other.
     Other,
+    /// A meter that pushes DLMS.
+    Dlms,
+    /// A meter on a wired M-Bus.
+    Mbus,
+    /// A Kamstrup meter's optical eye.
+    Kmp,
 }
 
 impl Sort {
@@ -132,6 +139,9 @@ impl Sort {
             Sort::Water => "water",
             Sort::WarmWater => "warm_water",
             Sort::Other => "other",
+            Sort::Dlms => "dlms",
+            Sort::Mbus => "mbus",
+            Sort::Kmp => "kmp",
         }
     }
 }
@@ -142,7 +152,8 @@ pub struct Report {
     /// When, by the meter's clock; nothing where it has none or is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Stamp>,
-    /// Of the meter; of the line where it has none.
+    /// Of the meter; empty where it does not tell.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub id: String,
     /// What it is.
     #[serde(rename = "type")]
@@ -155,4 +166,7 @@ pub struct Report {
     /// Objects that the table does not know, by code.
     #[serde(skip_serializing_if = "Fields::is_empty")]
     pub unknown: Fields,
+    /// What stood in the answer of an M-Bus meter; not published.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub message: Option<mbus::Message>,
 }

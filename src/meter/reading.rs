@@ -72,6 +72,10 @@ impl WireReading {
     /// What `port` has just heard.
     pub fn now(port: Arc<str>, mut report: Report) -> Self {
         let received = Timestamp::now();
+        if report.id.is_empty() {
+            report.id = port.to_string();
+        }
+        report.message = None;
         let time = report.time.take().unwrap_or_else(|| Stamp::utc(received));
         WireReading {
             time,

@@ -21,6 +21,7 @@ pub fn readings(telegram: &Telegram, zone: &Zone) -> Vec<Report> {
         channel: None,
         reading: Fields::default(),
         unknown: Fields::default(),
+        message: None,
     };
     let mut channels: Vec<(u8, Vec<&Object>)> = Vec::new();
     for object in &telegram.objects {
@@ -167,7 +168,7 @@ fn sub_meter(channel: u8, objects: &[&Object], main_id: &str, zone: &Zone) -> Op
         Sort::Heat => "heat",
         Sort::Cooling => "cooling",
         Sort::Electricity => "energy_import_total",
-        Sort::P1 | Sort::Other => "counter",
+        _ => "counter",
     };
     let mut reading = Fields::default();
     reading.put(name, Value::Quantity(quantity));
@@ -192,6 +193,7 @@ fn sub_meter(channel: u8, objects: &[&Object], main_id: &str, zone: &Zone) -> Op
         channel: Some(channel),
         reading,
         unknown,
+        message: None,
     })
 }
 

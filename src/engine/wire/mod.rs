@@ -1,11 +1,18 @@
 //! Wires at work: each port a task that reads, listens and tells, and opens its port again for ever.
 
 mod cadence;
+mod dlms;
+mod kmp;
+mod mbus;
 mod p1;
 mod port;
+mod senders;
 mod troubles;
 
-pub use p1::{CrcPolicy, P1, Settings as P1Settings, Trouble as P1Trouble};
+pub use dlms::{Dlms, Settings as DlmsSettings};
+pub use kmp::Kmp;
+pub use mbus::{Answers, Mbus};
+pub use p1::{CrcPolicy, P1, Settings as P1Settings};
 pub use port::{Port, Ports};
 pub use troubles::Counts;
 
@@ -31,6 +38,19 @@ pub struct Said {
     pub what: Result<Report, Trouble>,
 }
 
+impl Said {
+    fn report(at: u64, report: Report) -> Self {
+        Said { at, what: Ok(report) }
+    }
+
+    fn trouble(at: u64, trouble: impl Into<Trouble>) -> Self {
+        Said {
+            at,
+            what: Err(trouble.into()),
+        }
+    }
+}
+
 /// Bytes of a meter that speaks by itself become reports.
 pub trait Listener: Send {
     /// Takes what came.
@@ -38,4 +58,9 @@ pub trait Listener: Send {
 
     /// Nothing has come for a moment, or will come any more: what is unfinished stays so.
     fn pause(&mut self, tell: &mut dyn FnMut(Said));
+
+    /// The stream is over, or was closed.
+    fn end(&mut self, tell: &mut dyn FnMut(Said)) {
+        self.pause(tell);
+    }
 }

@@ -1,17 +1,13 @@
 //! A P1 port: bytes become reports. Plain and encrypted telegrams are told apart by themselves.
 
+use super::senders::{Sealed, Senders};
 use super::{Listener, Said};
-use crate::decode::cipher::{CipherError, Ciphered, Keys};
+use crate::decode::cipher::{Ciphered, Keys};
 use crate::decode::p1::{NoTelegram, Telegram, readings, text};
-use crate::decode::report::Report;
 use crate::decode::stamp::Zone;
 use crate::link::glo::Glo;
 use crate::link::p1::{Crc, Frame, Framer, frames};
 use serde::Deserialize;
-use std::collections::HashMap;
-
-/// Meters on one port; more are forgotten.
-const MAX_TITLES: usize = 16;
 
 /// What is asked of the CRC of a telegram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -54,26 +50,9 @@ pub enum Trouble {
     /// There is no end.
     #[error("the telegram breaks off: no line begins with !")]
     BrokenOff,
-    /// There is no key.
-    #[error("is encrypted (frame counter {0}), and there is no key")]
-    NoKey(u32),
-    /// It cannot be decrypted, or not all of it is there.
+    /// It cannot be decrypted.
     #[error(transparent)]
-    Cipher(#[from] CipherError),
-    /// The plaintext is none.
-    #[error("decrypts to no telegram: is the key right?")]
-    WrongKey,
-    /// It was heard before.
-    #[error("frame counter {counter} after {last}: a repeated frame")]
-    Repeated {
-        /// Of this frame.
-        counter: u32,
-        /// Of the last one.
-        last: u32,
-    },
-    /// There was one before.
-    #[error("there is no tag, though this meter has sent tags before")]
-    NoTag,
+    Sealed(#[from] Sealed),
     /// It has no lines that a telegram has.
     #[error(transparent)]
     NoTelegram(#[from] NoTelegram),
@@ -129,7 +108,7 @@ impl Listener for P1 {
             tell(Said::trouble(at, Trouble::BrokenOff));
         }
         if let Some((at, error)) = ciphered.pause(|at, frame| reader.ciphered(at, frame, tell)) {
-            tell(Said::trouble(at, error.into()));
+            tell(Said::trouble(at, Trouble::from(Sealed::Cipher(error))));
         }
     }
 }
@@ -140,14 +119,7 @@ struct Reader {
     settings: Settings,
     /// A right CRC was seen: this meter sends them.
     has_crc: bool,
-    /// By system title.
-    senders: HashMap<[u8; 8], Sender>,
-}
-
-/// What is known of who encrypts.
-struct Sender {
-    counter: u32,
-    has_tag: bool,
+    senders: Senders,
 }
 
 impl Reader {
@@ -190,55 +162,26 @@ impl Reader {
 
     /// Tells what a ciphered frame says; false if it is perhaps none.
     fn ciphered(&mut self, at: u64, frame: &Ciphered, tell: &mut dyn FnMut(Said)) -> bool {
-        let known = self.senders.get(&frame.system_title);
-        let trouble = match (&self.settings.keys, known) {
-            (None, _) => Err(Trouble::NoKey(frame.counter)),
-            (_, Some(known)) if frame.counter <= known.counter => Err(Trouble::Repeated {
-                counter: frame.counter,
-                last: known.counter,
-            }),
-            (_, Some(known)) if known.has_tag && !frame.has_tag() => Err(Trouble::NoTag),
-            (Some(keys), _) => frame.decrypt(keys).map_err(Trouble::from),
-        };
-        let text = match trouble {
+        let text = match self.senders.open(frame, self.settings.keys.as_ref()) {
             Ok(text) => text,
-            Err(trouble) => {
-                let is_whole = matches!(trouble, Trouble::NoKey(_) | Trouble::Repeated { .. });
-                tell(Said::trouble(at, trouble));
-                return is_whole;
+            Err(sealed) => {
+                tell(Said::trouble(at, Trouble::from(sealed)));
+                return sealed.is_whole();
             }
         };
         let found = frames(&text);
         if found.is_empty() {
-            tell(Said::trouble(at, Trouble::WrongKey));
+            tell(Said::trouble(at, Trouble::from(Sealed::WrongKey)));
             return false;
         }
         let mut believed = false;
         for telegram in found {
             believed |= self.telegram(&Frame { at, ..telegram }, tell);
         }
-        // Only what was read may forbid what comes after.
-        if believed && (self.senders.len() < MAX_TITLES || self.senders.contains_key(&frame.system_title)) {
-            let sender = Sender {
-                counter: frame.counter,
-                has_tag: frame.has_tag(),
-            };
-            self.senders.insert(frame.system_title, sender);
+        if believed {
+            self.senders.believe(frame);
         }
         believed
-    }
-}
-
-impl Said {
-    fn report(at: u64, report: Report) -> Self {
-        Said { at, what: Ok(report) }
-    }
-
-    fn trouble(at: u64, trouble: Trouble) -> Self {
-        Said {
-            at,
-            what: Err(trouble.into()),
-        }
     }
 }
 
@@ -247,13 +190,9 @@ impl From<Trouble> for super::Trouble {
         let kind = match trouble {
             Trouble::WrongCrc { .. } => "wrong_crc",
             Trouble::NoCrc => "no_crc",
-            Trouble::BrokenOff | Trouble::Cipher(CipherError::Cut { .. }) => "cut",
-            Trouble::NoKey(_) => "no_key",
-            Trouble::Cipher(CipherError::BadTag) => "bad_tag",
-            Trouble::Cipher(CipherError::NoFrame(_)) | Trouble::NoTelegram(_) => "no_telegram",
-            Trouble::WrongKey => "wrong_key",
-            Trouble::Repeated { .. } => "repeated",
-            Trouble::NoTag => "no_tag",
+            Trouble::BrokenOff => "cut",
+            Trouble::Sealed(sealed) => sealed.kind(),
+            Trouble::NoTelegram(_) => "no_telegram",
             Trouble::Unread { .. } => "unread_line",
         };
         super::Trouble {

@@ -102,6 +102,13 @@ struct Task {
     to: Sender<Heard>,
 }
 
+/// What comes from a port.
+enum Input<'a> {
+    Bytes(&'a [u8]),
+    Pause,
+    End,
+}
+
 /// Why a port is let go.
 enum Lost {
     /// A recording is over.
@@ -183,10 +190,10 @@ impl Task {
                 Ok(Ok(n)) => {
                     heard = Instant::now();
                     bytes += n;
-                    self.take(Some(&buffer[..n])).await;
+                    self.take(Input::Bytes(&buffer[..n])).await;
                 }
                 Ok(Err(error)) => return Lost::Gone(format!("{}: {error}", self.address)),
-                Err(_) => self.take(None).await,
+                Err(_) => self.take(Input::Pause).await,
             }
             if may_try && !self.understood && (begun.elapsed() > TRIAL || bytes > TRIAL_BYTES) {
                 return Lost::NotThis;
@@ -214,11 +221,11 @@ impl Task {
 
     /// Whatever is unfinished will stay so: the port is closed.
     async fn finish(&mut self) {
-        self.take(None).await;
+        self.take(Input::End).await;
     }
 
     /// Bytes, or the lack of them, become readings.
-    async fn take(&mut self, bytes: Option<&[u8]>) {
+    async fn take(&mut self, input: Input<'_>) {
         let (mut readings, mut understood, mut complaint) = (Vec::new(), false, None);
         let mut tell = |said: Said| match said.what {
             Ok(report) => readings.push(WireReading::now(self.name.clone(), report)),
@@ -229,9 +236,10 @@ impl Task {
                 }
             }
         };
-        match bytes {
-            Some(bytes) => self.listener.push(bytes, &mut tell),
-            None => self.listener.pause(&mut tell),
+        match input {
+            Input::Bytes(bytes) => self.listener.push(bytes, &mut tell),
+            Input::Pause => self.listener.pause(&mut tell),
+            Input::End => self.listener.end(&mut tell),
         }
         self.understood |= understood || !readings.is_empty();
         if readings.is_empty() {

@@ -1,0 +1,213 @@
+//! Frames of the wired M-Bus (EN 13757-2).
+//!
+//! ```text
+//!  68 │ L │ L │ 68 │ C │ A │ CI │ data │ checksum │ 16        L counts C to the last of the data
+//!  10 │ C │ A │ checksum │ 16
+//!  E5
+//! ```
+
+use super::Cut;
+
+const LONG: u8 = 0x68;
+const SHORT: u8 = 0x10;
+const END: u8 = 0x16;
+/// The answer "understood".
+pub const ACK: u8 = 0xE5;
+
+/// A frame whose checksum is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// With data.
+    Long {
+        /// What is asked or answered.
+        control: u8,
+        /// Of the slave.
+        address: u8,
+        /// What the data are.
+        information: u8,
+        /// The data.
+        data: &'a [u8],
+    },
+    /// Without.
+    Short {
+        /// What is asked.
+        control: u8,
+        /// Of the slave.
+        address: u8,
+    },
+    /// Understood.
+    Ack,
+}
+
+/// Bytes that are no frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoMbus {
+    /// Not all of it is there.
+    #[error(transparent)]
+    Cut(#[from] Cut),
+    /// It does not begin or end as a frame does.
+    #[error("is no M-Bus frame: byte {at} is {byte:02X}")]
+    NoFrame {
+        /// Where it is not as it should be.
+        at: usize,
+        /// What stands there.
+        byte: u8,
+    },
+    /// It was changed on its way.
+    #[error("the checksum of an M-Bus frame is {stated:02X}, but should be {computed:02X}")]
+    WrongChecksum {
+        /// As sent.
+        stated: u8,
+        /// As computed.
+        computed: u8,
+        /// Of the frame.
+        len: usize,
+    },
+}
+
+impl<'a> Frame<'a> {
+    /// Takes the frame at the start of `bytes`; returns its length, too.
+    ///
+    /// # Errors
+    /// Where it is none, not all of it, or changed.
+    pub fn parse(bytes: &'a [u8]) -> Result<(Self, usize), NoMbus> {
+        match bytes.first() {
+            None => Err(Cut::needs(bytes, 1).into()),
+            Some(&ACK) => Ok((Frame::Ack, 1)),
+            Some(&SHORT) => Self::short(bytes),
+            Some(&LONG) => Self::long(bytes),
+            Some(&byte) => Err(NoMbus::NoFrame { at: 0, byte }),
+        }
+    }
+
+    fn short(bytes: &'a [u8]) -> Result<(Self, usize), NoMbus> {
+        let frame = bytes.get(..5).ok_or(Cut::needs(bytes, 5))?;
+        expect(frame, 4, END)?;
+        check(&frame[1..3], frame[3], 5)?;
+        let short = Frame::Short {
+            control: frame[1],
+            address: frame[2],
+        };
+        Ok((short, 5))
+    }
+
+    fn long(bytes: &'a [u8]) -> Result<(Self, usize), NoMbus> {
+        let head = bytes.get(..4).ok_or(Cut::needs(bytes, 4))?;
+        expect(head, 2, head[1])?;
+        expect(head, 3, LONG)?;
+        let stated = usize::from(head[1]);
+        let body = |len: usize| -> Result<(Self, usize), NoMbus> {
+            let total = len + 6;
+            let frame = bytes.get(..total).ok_or(Cut::needs(bytes, total))?;
+            expect(frame, total - 1, END)?;
+            let body = &frame[4..total - 2];
+            check(body, frame[total - 2], total)?;
+            let [control, address, information, data @ ..] = body else {
+                return Err(NoMbus::NoFrame { at: 1, byte: head[1] });
+            };
+            let long = Frame::Long {
+                control: *control,
+                address: *address,
+                information: *information,
+                data,
+            };
+            Ok((long, total))
+        };
+        // Sagemcom's T210-D sends 257 modulo 256; the checksum tells.
+        match body(stated) {
+            Err(NoMbus::Cut(cut)) if stated > 2 => Err(cut.into()),
+            Err(wrong) if stated < 3 || matches!(wrong, NoMbus::NoFrame { .. }) => match body(stated + 256) {
+                Ok(found) => Ok(found),
+                Err(NoMbus::Cut(cut)) if stated < 3 => Err(cut.into()),
+                Err(_) => Err(wrong),
+            },
+            other => other,
+        }
+    }
+}
+
+fn expect(bytes: &[u8], at: usize, byte: u8) -> Result<(), NoMbus> {
+    match bytes.get(at) {
+        Some(is) if *is == byte => Ok(()),
+        Some(is) => Err(NoMbus::NoFrame { at, byte: *is }),
+        None => Err(Cut::needs(bytes, at + 1).into()),
+    }
+}
+
+fn check(body: &[u8], stated: u8, len: usize) -> Result<(), NoMbus> {
+    let computed = checksum(body);
+    if stated == computed {
+        return Ok(());
+    }
+    Err(NoMbus::WrongChecksum {
+        stated,
+        computed,
+        len,
+    })
+}
+
+/// The sum of all bytes.
+pub fn checksum(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
+}
+
+/// A frame without data.
+pub fn short(control: u8, address: u8) -> [u8; 5] {
+    [SHORT, control, address, control.wrapping_add(address), END]
+}
+
+/// A frame with data, at most 252 octets of it.
+pub fn long(control: u8, address: u8, information: u8, data: &[u8]) -> Vec<u8> {
+    let body: Vec<u8> = [control, address, information]
+        .into_iter()
+        .chain(data.iter().copied())
+        .collect();
+    let len = body.len() as u8;
+    let mut frame = vec![LONG, len, len, LONG];
+    frame.extend(&body);
+    frame.extend([checksum(&body), END]);
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn given_a_length_of_257_sent_as_1_then_the_frame_is_found() {
+        // The longest that L can say is 255: data of 254 octets make L 257.
+        let frame = long(0x53, 0xFF, 0, &[7; 254]);
+        assert_eq!(frame[..4], [0x68, 1, 1, 0x68]);
+        let (Frame::Long { data, .. }, len) = Frame::parse(&frame).unwrap() else {
+            panic!("no long frame");
+        };
+        assert_eq!((data.len(), len), (254, 263));
+    }
+
+    #[test]
+    fn given_a_wrong_checksum_or_end_then_that_is_told() {
+        let mut frame = long(8, 1, 0x72, b"data");
+        frame[8] ^= 1;
+        assert!(matches!(Frame::parse(&frame), Err(NoMbus::WrongChecksum { .. })));
+        let mut frame = short(0x40, 1);
+        frame[4] = 0;
+        assert_eq!(Frame::parse(&frame), Err(NoMbus::NoFrame { at: 4, byte: 0 }));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_framed_is_read(data in prop::collection::vec(any::<u8>(), 0..252), control: u8, address: u8) {
+            let frame = long(control, address, 0x72, &data);
+            let read = Frame::parse(&frame);
+            prop_assert_eq!(read, Ok((Frame::Long { control, address, information: 0x72, data: &data }, frame.len())));
+        }
+
+        #[test]
+        fn no_bytes_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..600), len: u8) {
+            let _ = Frame::parse(&bytes);
+            bytes.splice(0..0, [LONG, len, len, LONG]);
+            let _ = Frame::parse(&bytes);
+        }
+    }
+}
