@@ -2,13 +2,13 @@
 
 mod common;
 
+use common::wire::*;
 use common::*;
 use serde_json::Value;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 const KEY: &str = "000102030405060708090A0B0C0D0E0F";
@@ -20,100 +20,6 @@ fn telegram(name: &str) -> (Vec<u8>, Vec<Value>) {
     let bytes = std::fs::read(path.with_extension("txt")).unwrap();
     let truth = json_lines(&std::fs::read(path.with_extension("jsonl")).unwrap());
     (bytes, truth)
-}
-
-/// Two ends of a cable, made by socat.
-struct Cable {
-    meter: PathBuf,
-    port: PathBuf,
-    process: Process,
-    _dir: tempfile::TempDir,
-}
-
-impl Cable {
-    fn lay() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        Self::lay_in(dir)
-    }
-
-    fn lay_in(dir: tempfile::TempDir) -> Self {
-        let (meter, port) = (dir.path().join("meter"), dir.path().join("port"));
-        let end = |path: &Path| format!("pty,raw,echo=0,link={}", path.display());
-        let child = Command::new("socat")
-            .args([end(&meter), end(&port)])
-            .spawn()
-            .expect("socat (make test installs it)");
-        wait_for("socat", || meter.exists() && port.exists());
-        Cable {
-            meter,
-            port,
-            process: Process(child),
-            _dir: dir,
-        }
-    }
-
-    fn meter(&self) -> std::fs::File {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&self.meter)
-            .unwrap()
-    }
-}
-
-/// `metertap run` with a configuration; its log and its lines.
-struct Daemon {
-    process: Process,
-    dir: tempfile::TempDir,
-}
-
-impl Daemon {
-    fn start(config: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("metertap.toml");
-        std::fs::write(&file, config).unwrap();
-        let to = |name| std::fs::File::create(dir.path().join(name)).unwrap();
-        let child = metertap()
-            .args(["-v", "run", "--config"])
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(to("out"))
-            .stderr(to("log"))
-            .spawn()
-            .unwrap();
-        Daemon {
-            process: Process(child),
-            dir,
-        }
-    }
-
-    fn lines(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.dir.path().join("out")).unwrap();
-        // The last line may be on its way.
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        json_lines(&text.as_bytes()[..whole])
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
-    }
-
-    fn wait_for_lines(&self, count: usize) {
-        wait_for("the readings", || self.lines().len() >= count);
-    }
-
-    fn wait_for_log(&self, what: &str) {
-        wait_for(what, || self.log().contains(what));
-    }
-}
-
-/// The parts of a line that a telegram decides.
-fn said(line: &Value) -> Value {
-    let mut line = line.clone();
-    let map = line.as_object_mut().unwrap();
-    map.remove("received");
-    map.remove("port");
-    line
 }
 
 #[test]
@@ -326,11 +232,7 @@ fn given_a_cable_that_is_pulled_then_the_port_is_opened_again_when_it_is_back() 
     daemon.wait_for_log("The port is open");
     cable.meter().write_all(&bytes).unwrap();
     daemon.wait_for_lines(2);
-    let Cable {
-        mut process,
-        _dir: dir,
-        ..
-    } = cable;
+    let Cable { mut process, dir, .. } = cable;
     process.0.kill().unwrap();
     process.0.wait().unwrap();
     for end in ["meter", "port"] {

@@ -1,5 +1,6 @@
 //! What a person can ask for: a file a subcommand.
 
+mod ask;
 mod decode;
 mod demo;
 #[cfg(feature = "rtlsdr")]
@@ -22,7 +23,7 @@ mod wanted;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Hears utility meters by radio and publishes what they say.
+/// Hears utility meters, by radio and by wire, and publishes what they say.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub struct Cli {
@@ -64,6 +65,10 @@ enum Command {
     CaptureRtlsdr { request: String },
     /// Read a file of what a wire carried, and print its readings as JSON.
     Decode(Box<decode::Args>),
+    /// Ask meters on a wired M-Bus.
+    Mbus(ask::MbusArgs),
+    /// Ask a Kamstrup meter through its optical eye.
+    Kamstrup(ask::KamstrupArgs),
     /// Show the main job: a made-up street, live, with an MQTT broker inside the process.
     Demo(demo::Args),
 }
@@ -94,6 +99,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             crate::source::rtlsdr::capture::run(&request).map(|()| ExitCode::SUCCESS)
         }
         Command::Decode(args) => decode::run(&args),
+        Command::Mbus(args) => ask::mbus(&args),
+        Command::Kamstrup(args) => ask::kamstrup(&args),
         Command::Demo(args) => demo::run(&args),
     }
 }

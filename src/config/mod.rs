@@ -1,8 +1,9 @@
 //! The configuration: one TOML file.
 
+mod dialect;
 mod wire;
 
-pub use wire::Wire;
+pub use wire::{Wire, registers};
 
 use crate::decode::ert::Kind;
 use crate::meter::Meter;

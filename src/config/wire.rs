@@ -1,8 +1,13 @@
 //! `[[wire]]`: a serial port or TCP bridge, and who speaks on it.
 
+use super::dialect::Dialect;
 use super::must_parse;
 use crate::decode::cipher::{Key, Keys};
-use crate::engine::wire::{CrcPolicy, Listener, P1, P1Settings, Port};
+use crate::decode::kamstrup;
+use crate::decode::stamp::Zone;
+use crate::engine::wire::kmp_master::Known;
+use crate::engine::wire::mbus_master::Address;
+use crate::engine::wire::{CrcPolicy, Dlms, DlmsSettings, P1, P1Settings, Port, Questions, Speaker, Whom};
 use crate::secret::{Places, Secret};
 use crate::source::wire::{Framing, Line, WireAddress};
 use serde::Deserialize;
@@ -41,6 +46,18 @@ pub struct Wire {
     auth_key: Option<Secret>,
     auth_key_file: Option<PathBuf>,
     auth_key_env: Option<String>,
+    /// Of DLMS: what the meter leaves out.
+    dlms: Option<Dialect>,
+    /// Of meters that are asked: how often, in seconds.
+    every: Option<f64>,
+    /// Of M-Bus: `p5`, or the eight digits on the meter.
+    #[serde(default)]
+    addresses: Vec<String>,
+    /// Of KMP: `302`, `402`, `403`, `601`, `602`, `603`, `382`.
+    model: Option<String>,
+    /// Of KMP: names or numbers of registers, instead of the model's.
+    #[serde(default)]
+    registers: Vec<String>,
 }
 
 /// Who speaks on a wire.
@@ -48,6 +65,9 @@ pub struct Wire {
 #[serde(rename_all = "lowercase")]
 enum Protocol {
     P1,
+    Dlms,
+    Mbus,
+    Kmp,
 }
 
 impl Protocol {
@@ -60,7 +80,20 @@ impl Protocol {
                 Line::even(9600, DataBits::Seven),
                 Line::plain(9600),
             ],
+            // Austria and Norway; some of them; Switzerland and Slovenia.
+            Protocol::Dlms => vec![
+                Line::even(2400, DataBits::Eight),
+                Line::plain(2400),
+                Line::plain(115_200),
+            ],
+            Protocol::Mbus => vec![Line::even(2400, DataBits::Eight)],
+            Protocol::Kmp => vec![Line::two_stop_bits(1200)],
         }
+    }
+
+    /// How often a meter is asked that does not speak by itself.
+    fn every(self) -> Duration {
+        Duration::from_secs(if self == Protocol::Kmp { 15 * 60 } else { 60 })
     }
 }
 
@@ -96,32 +129,83 @@ impl Wire {
             problems.push(problem);
             self.protocol.lines()
         });
-        let zone = match self.zone.as_deref().map(str::parse).transpose() {
-            Ok(zone) => zone.unwrap_or_default(),
-            Err(error) => {
-                problems.push(format!("zone: {error}"));
-                Default::default()
-            }
-        };
-        let keys = self.keys().unwrap_or_else(|problem| {
-            problems.push(problem);
-            None
-        });
-        if !problems.is_empty() {
+        let speaker = self.speaker().map_err(|problem| problems.push(problem));
+        let (Ok(speaker), true) = (speaker, problems.is_empty()) else {
             let numbered = |problem| format!("[[wire]] {}: {problem}", i + 1);
             return Err(problems.into_iter().map(numbered).collect());
-        }
-        let crc = self.crc;
-        let listener: Box<dyn Listener> = match self.protocol {
-            Protocol::P1 => Box::new(P1::new(P1Settings { crc, keys, zone })),
         };
         Ok(Port {
             name,
             address: self.source.clone(),
             lines,
             period,
-            listener,
+            speaker,
         })
+    }
+
+    fn speaker(&self) -> Result<Speaker, String> {
+        self.only_for("crc", self.crc != CrcPolicy::default(), &[Protocol::P1])?;
+        self.only_for("dlms", self.dlms.is_some(), &[Protocol::Dlms])?;
+        self.only_for("key", self.keys()?.is_some(), &[Protocol::P1, Protocol::Dlms])?;
+        self.only_for("every", self.every.is_some(), &[Protocol::Mbus, Protocol::Kmp])?;
+        self.only_for("period", self.period.is_some(), &[Protocol::P1, Protocol::Dlms])?;
+        self.only_for("addresses", !self.addresses.is_empty(), &[Protocol::Mbus])?;
+        self.only_for("model", self.model.is_some(), &[Protocol::Kmp])?;
+        self.only_for("registers", !self.registers.is_empty(), &[Protocol::Kmp])?;
+        let zone = match self.zone.as_deref().map(str::parse::<Zone>).transpose() {
+            Ok(zone) => zone.unwrap_or_default(),
+            Err(error) => return Err(format!("zone: {error}")),
+        };
+        let keys = self.keys()?;
+        let every = match self.every {
+            Some(s) if !(1.0..=86_400.0).contains(&s) => {
+                return Err(format!("every = {s} must be between 1 and 86400 seconds"));
+            }
+            seconds => seconds.map_or(self.protocol.every(), Duration::from_secs_f64),
+        };
+        Ok(match self.protocol {
+            Protocol::P1 => Speaker::Meter(Box::new(P1::new(P1Settings {
+                crc: self.crc,
+                keys,
+                zone,
+            }))),
+            Protocol::Dlms => {
+                let mut meter = self
+                    .dlms
+                    .as_ref()
+                    .map(Dialect::settings)
+                    .transpose()?
+                    .unwrap_or_default();
+                meter.zone = zone;
+                Speaker::Meter(Box::new(Dlms::new(DlmsSettings { keys, meter })))
+            }
+            Protocol::Mbus => {
+                if self.addresses.is_empty() {
+                    return Err("addresses are missing: `metertap mbus scan` finds them".into());
+                }
+                let addresses = self.addresses.iter().map(|text| text.parse::<Address>());
+                let addresses: Result<_, _> = addresses.collect();
+                Speaker::Us(Questions::new(
+                    every,
+                    Whom::Mbus(addresses.map_err(|error| format!("addresses: {error}"))?),
+                ))
+            }
+            Protocol::Kmp => {
+                let registers = registers(self.model.as_deref(), &self.registers)?;
+                Speaker::Us(Questions::new(every, Whom::Kmp(registers, Known::default())))
+            }
+        })
+    }
+
+    fn only_for(&self, key: &str, is_set: bool, protocols: &[Protocol]) -> Result<(), String> {
+        if is_set && !protocols.contains(&self.protocol) {
+            let names: Vec<String> = protocols
+                .iter()
+                .map(|p| format!("{p:?}").to_lowercase())
+                .collect();
+            return Err(format!("{key} is for protocol = \"{}\"", names.join("\" or \"")));
+        }
+        Ok(())
     }
 
     fn lines(&self) -> Result<Vec<Line>, String> {
@@ -163,4 +247,26 @@ impl Wire {
             (None, None) => Ok(None),
         }
     }
+}
+
+/// Registers of a Kamstrup meter: those named, or those of the model, or those that all have.
+///
+/// # Errors
+/// Which name is none.
+pub fn registers(model: Option<&str>, names: &[String]) -> Result<Vec<u16>, String> {
+    if names.is_empty() {
+        let name = model.unwrap_or("302");
+        let registers = kamstrup::model(name).ok_or_else(|| {
+            format!(
+                "model = \"{name}\" is not known; these are: {}",
+                kamstrup::MODELS.join(", ")
+            )
+        })?;
+        return Ok(registers.to_vec());
+    }
+    let number = |name: &String| {
+        kamstrup::register(name)
+            .ok_or_else(|| format!("registers: `{name}` is neither a number nor a known name"))
+    };
+    names.iter().map(number).collect()
 }

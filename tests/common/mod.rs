@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Every test file uses its part.
 
 pub mod dongle;
+pub mod wire;
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};

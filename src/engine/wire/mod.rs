@@ -3,17 +3,22 @@
 mod cadence;
 mod dlms;
 mod kmp;
+pub mod kmp_master;
 mod mbus;
+pub mod mbus_master;
 mod p1;
 mod port;
+mod questions;
 mod senders;
+pub mod talk;
 mod troubles;
 
 pub use dlms::{Dlms, Settings as DlmsSettings};
 pub use kmp::Kmp;
 pub use mbus::{Answers, Mbus};
 pub use p1::{CrcPolicy, P1, Settings as P1Settings};
-pub use port::{Port, Ports};
+pub use port::{Port, Ports, Speaker};
+pub use questions::{Questions, Whom};
 pub use troubles::Counts;
 
 use crate::decode::report::Report;

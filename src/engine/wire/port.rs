@@ -1,8 +1,10 @@
 //! Ports at work: all of them on one thread, each a task of its own.
 
 use super::cadence::Cadence;
+use super::questions::Questions;
 use super::troubles::Troubles;
-use super::{Listener, Said};
+use super::{Listener, Said, Trouble};
+use crate::decode::report::Report;
 use crate::engine::Stop;
 use crate::engine::radio::Heard;
 use crate::engine::supervise::{Condition, FIRST_PAUSE, STEADY, State, jittered};
@@ -37,8 +39,16 @@ pub struct Port {
     pub lines: Vec<Line>,
     /// How often its meter speaks, if that is known.
     pub period: Option<Duration>,
-    /// Who understands it.
-    pub listener: Box<dyn Listener>,
+    /// Who speaks on it.
+    pub speaker: Speaker,
+}
+
+/// Who begins to speak on a port.
+pub enum Speaker {
+    /// The meter: what it says is understood by this one.
+    Meter(Box<dyn Listener>),
+    /// We do, and ask.
+    Us(Questions),
 }
 
 /// All ports.
@@ -89,7 +99,7 @@ async fn asked(stop: &Stop) {
 struct Task {
     name: Arc<str>,
     address: WireAddress,
-    listener: Box<dyn Listener>,
+    speaker: Speaker,
     lines: Vec<Line>,
     /// The line in use.
     line: usize,
@@ -127,7 +137,7 @@ impl Task {
             state: State::new(&port.name, Arc::default()),
             name: port.name.into(),
             address: port.address,
-            listener: port.listener,
+            speaker: port.speaker,
             lines: port.lines,
             line: 0,
             understood: false,
@@ -144,7 +154,7 @@ impl Task {
         loop {
             let begun = Instant::now();
             let lost = match open(&self.address, self.lines[self.line]).await {
-                Ok(wire) => self.listen(wire).await,
+                Ok(wire) => self.hear(wire).await,
                 Err(error) => Lost::Gone(format!("{}: {error:#}", self.address)),
             };
             self.finish().await;
@@ -168,14 +178,56 @@ impl Task {
         }
     }
 
-    /// Reads until there is nothing more to be had.
-    async fn listen(&mut self, mut wire: Wire) -> Lost {
+    /// Listens or asks until there is nothing more to be had.
+    async fn hear(&mut self, wire: Wire) -> Lost {
         self.state.opened += 1;
         self.state.device = Some(match wire.has_line {
             true => format!("{} at {}", self.address, self.lines[self.line]),
             false => self.address.to_string(),
         });
         tracing::debug!(port = %self.name, device = self.state.device, "The port is open.");
+        match self.speaker {
+            Speaker::Meter(_) => self.listen(wire).await,
+            Speaker::Us(_) => self.ask(wire).await,
+        }
+    }
+
+    /// Asks, round after round.
+    async fn ask(&mut self, mut wire: Wire) -> Lost {
+        loop {
+            let Speaker::Us(questions) = &mut self.speaker else {
+                return Lost::Over;
+            };
+            let answers = match questions.ask(&mut wire).await {
+                Ok(answers) => answers,
+                Err(gone) => return Lost::Gone(format!("{}: {gone}", self.address)),
+            };
+            let pause = questions.pause();
+            self.answered(answers).await;
+            sleep(pause).await;
+        }
+    }
+
+    async fn answered(&mut self, answers: Vec<Result<Report, Trouble>>) {
+        let (mut readings, mut complaint) = (Vec::new(), None);
+        for answer in answers {
+            match answer {
+                Ok(report) => readings.push(WireReading::now(self.name.clone(), report)),
+                Err(trouble) => {
+                    self.troubles.take(&self.name, &trouble);
+                    complaint = Some(trouble.text);
+                }
+            }
+        }
+        if readings.is_empty() {
+            self.change(Condition::Stalled, complaint).await;
+        } else {
+            self.tell(readings).await;
+        }
+    }
+
+    /// Reads until there is nothing more to be had.
+    async fn listen(&mut self, mut wire: Wire) -> Lost {
         self.cadence.begin();
         self.understood = false;
         let may_try = wire.has_line && self.lines.len() > 1;
@@ -226,6 +278,9 @@ impl Task {
 
     /// Bytes, or the lack of them, become readings.
     async fn take(&mut self, input: Input<'_>) {
+        let Speaker::Meter(listener) = &mut self.speaker else {
+            return;
+        };
         let (mut readings, mut understood, mut complaint) = (Vec::new(), false, None);
         let mut tell = |said: Said| match said.what {
             Ok(report) => readings.push(WireReading::now(self.name.clone(), report)),
@@ -237,9 +292,9 @@ impl Task {
             }
         };
         match input {
-            Input::Bytes(bytes) => self.listener.push(bytes, &mut tell),
-            Input::Pause => self.listener.pause(&mut tell),
-            Input::End => self.listener.end(&mut tell),
+            Input::Bytes(bytes) => listener.push(bytes, &mut tell),
+            Input::Pause => listener.pause(&mut tell),
+            Input::End => listener.end(&mut tell),
         }
         self.understood |= understood || !readings.is_empty();
         if readings.is_empty() {
@@ -249,6 +304,10 @@ impl Task {
             return;
         }
         self.cadence.beat();
+        self.tell(readings).await;
+    }
+
+    async fn tell(&mut self, readings: Vec<WireReading>) {
         self.troubles.counts.reports += readings.len() as u64;
         self.change(Condition::Up, None).await;
         for reading in readings {

@@ -83,6 +83,15 @@ impl Line {
         Line { baud, framing }
     }
 
+    /// The same with two stop bits.
+    pub const fn two_stop_bits(baud: u32) -> Self {
+        let framing = Framing {
+            stop: StopBits::Two,
+            ..Self::plain(baud).framing
+        };
+        Line { baud, framing }
+    }
+
     /// The same with even parity and `data` bits.
     pub const fn even(baud: u32, data: DataBits) -> Self {
         let framing = Framing {

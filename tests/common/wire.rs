@@ -1,0 +1,120 @@
+//! Cables, and a daemon that listens on them.
+
+use super::*;
+use serde_json::Value;
+use std::fs::OpenOptions;
+use std::io::Write;
+
+/// Two ends of a cable, made by socat.
+pub struct Cable {
+    pub meter: PathBuf,
+    pub port: PathBuf,
+    pub process: Process,
+    pub dir: tempfile::TempDir,
+}
+
+impl Cable {
+    pub fn lay() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self::lay_in(dir)
+    }
+
+    pub fn lay_in(dir: tempfile::TempDir) -> Self {
+        let (meter, port) = (dir.path().join("meter"), dir.path().join("port"));
+        let end = |path: &Path| format!("pty,raw,echo=0,link={}", path.display());
+        let child = Command::new("socat")
+            .args([end(&meter), end(&port)])
+            .spawn()
+            .expect("socat (make test installs it)");
+        wait_for("socat", || meter.exists() && port.exists());
+        Cable {
+            meter,
+            port,
+            process: Process(child),
+            dir,
+        }
+    }
+
+    pub fn meter(&self) -> std::fs::File {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&self.meter)
+            .unwrap()
+    }
+}
+
+/// `metertap run` with a configuration; its log and its lines.
+pub struct Daemon {
+    pub process: Process,
+    dir: tempfile::TempDir,
+}
+
+impl Daemon {
+    pub fn start(config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("metertap.toml");
+        std::fs::write(&file, config).unwrap();
+        let to = |name| std::fs::File::create(dir.path().join(name)).unwrap();
+        let child = metertap()
+            .args(["-v", "run", "--config"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(to("out"))
+            .stderr(to("log"))
+            .spawn()
+            .unwrap();
+        Daemon {
+            process: Process(child),
+            dir,
+        }
+    }
+
+    pub fn lines(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.dir.path().join("out")).unwrap();
+        // The last line may be on its way.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        json_lines(&text.as_bytes()[..whole])
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+
+    pub fn wait_for_lines(&self, count: usize) {
+        wait_for("the readings", || self.lines().len() >= count);
+    }
+
+    pub fn wait_for_log(&self, what: &str) {
+        wait_for(what, || self.log().contains(what));
+    }
+}
+
+/// The parts of a line that a telegram decides.
+pub fn said(line: &Value) -> Value {
+    let mut line = line.clone();
+    let map = line.as_object_mut().unwrap();
+    map.remove("received");
+    map.remove("port");
+    line
+}
+
+/// A meter that answers: what has come so far goes to `answer`, and what that gives is sent.
+pub fn scripted(cable: &Cable, mut answer: impl FnMut(&[u8]) -> Option<Vec<u8>> + Send + 'static) {
+    let mut line = cable.meter();
+    std::thread::spawn(move || {
+        let (mut heard, mut buffer) = (Vec::new(), [0; 512]);
+        while let Ok(n) = line.read(&mut buffer) {
+            if n == 0 {
+                return;
+            }
+            heard.extend_from_slice(&buffer[..n]);
+            if let Some(said) = answer(&heard) {
+                heard.clear();
+                if line.write_all(&said).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+}
