@@ -146,7 +146,7 @@ fn given_meters_that_answer_one_slowly_and_one_never_then_the_readings_of_the_ot
     assert_eq!(lines[0]["type"], "mbus");
     assert_eq!(
         lines[0]["reading"].to_string(),
-        r#"{"energy":{"value":1234.5,"unit":"kWh"},"flow_temperature":{"value":48.2,"unit":"°C"}}"#
+        r#"{"manufacturer":"MTP","medium":"heat","energy":{"value":1234.5,"unit":"kWh"},"flow_temperature":{"value":48.2,"unit":"°C"}}"#
     );
     daemon.wait_for_log("p9 does not answer");
     assert_eq!(daemon.log().matches("p9 does not answer").count(), 1, "told once");

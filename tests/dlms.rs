@@ -252,6 +252,168 @@ fn every_cut_and_every_flipped_bit_of_a_checked_frame_gives_no_wrong_value() {
     }
 }
 
+const KEY: &str = "000102030405060708090A0B0C0D0E0F";
+const AUTH_KEY: &str = "D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF";
+const TITLE: [u8; 8] = *b"MTP\0\0\0\x12\x34";
+
+/// Codes with their values and scales, as Austrian meters send them: so many watts.
+fn message(watts: u32) -> Vec<u8> {
+    let mut message = vec![
+        0x0F, 0, 0, 0, 1, 12, 0x07, 0xEA, 7, 15, 3, 12, 0, 0, 0, 0xFF, 0x88, 0x80, 2, 20,
+    ];
+    let values = [
+        (1u8, 8u8, 12_937u32),
+        (2, 8, 0),
+        (1, 7, watts),
+        (2, 7, 0),
+        (32, 7, 230),
+    ];
+    for (c, d, value) in values {
+        message.extend([9, 6, 1, 0, c, d, 0, 255, 6]);
+        message.extend(value.to_be_bytes());
+        let unit = match (c, d) {
+            (32, _) => 35,
+            (_, 8) => 30,
+            _ => 27,
+        };
+        message.extend([2, 2, 15, 0, 22, unit]);
+    }
+    for c in [52, 72, 31, 51, 71] {
+        message.extend([9, 6, 1, 0, c, 7, 0, 255, 18, 0, 0]);
+    }
+    message[19] = 3 * 5 + 2 * 5;
+    message
+}
+
+fn sealed(watts: u32, counter: u32, authentication: bool) -> Vec<u8> {
+    use metertap::decode::cipher::{Ciphered, Key};
+    let auth_key: Key = AUTH_KEY.parse().unwrap();
+    let key = KEY.parse().unwrap();
+    Ciphered::encrypt(
+        TITLE,
+        counter,
+        &message(watts),
+        &key,
+        authentication.then_some(&auth_key),
+    )
+    .unwrap()
+}
+
+#[test]
+fn given_every_carrier_and_both_ways_of_ciphering_then_a_port_reads_them_all_by_itself() {
+    use common::wire::*;
+    use metertap::link::push::{block_segments, hdlc_segments, mbus_segments};
+    use std::io::Write;
+    let cable = Cable::lay();
+    let daemon = Daemon::start(&format!(
+        "[[wire]]\nname = \"grid\"\nsource = \"{}\"\nprotocol = \"dlms\"\nbaud = 2400\nkey = \"{KEY}\"\nauth_key = \"{AUTH_KEY}\"\n",
+        cable.port.display()
+    ));
+    daemon.wait_for_log("The port is open");
+    let mut meter = cable.meter();
+    type Carrier = fn(&[u8]) -> Vec<u8>;
+    let carriers: [Carrier; 4] = [
+        |message| mbus_segments(message, 200),
+        |message| hdlc_segments(message, 120),
+        |message| block_segments(message, 100),
+        |message| hdlc_segments(message, 2000),
+    ];
+    let mut counter = 0;
+    let mut watts = Vec::new();
+    for authentication in [false, true] {
+        for carrier in carriers {
+            counter += 1;
+            watts.push(f64::from(counter) / 1000.0);
+            let bytes = carrier(&sealed(counter, counter, authentication));
+            // In pieces, with a little noise in front.
+            meter.write_all(b"\x00\xff").unwrap();
+            for piece in bytes.chunks(7) {
+                meter.write_all(piece).unwrap();
+            }
+        }
+    }
+    daemon.wait_for_lines(watts.len());
+    let is: Vec<f64> = daemon
+        .lines()
+        .iter()
+        .map(|line| line["reading"]["power_import"]["value"].as_f64().unwrap())
+        .collect();
+    assert_eq!(is, watts, "{}", daemon.log());
+    assert_eq!(daemon.lines()[0]["id"], "MTP0000001234");
+    assert_eq!(daemon.lines()[0]["time"], "2026-07-15T12:00:00+02:00");
+    // And now what must not be believed: a repeated frame, one without the tag of this meter, one that is changed,
+    // one with another key.
+    meter
+        .write_all(&hdlc_segments(&sealed(999, 3, true), 2000))
+        .unwrap();
+    meter
+        .write_all(&hdlc_segments(&sealed(999, 90, false), 2000))
+        .unwrap();
+    let mut changed = sealed(999, 91, true);
+    changed[0] = 0xDB;
+    changed[60] ^= 1;
+    meter.write_all(&mbus_segments(&changed, 200)).unwrap();
+    let mut other = sealed(999, 92, false);
+    other[2] = b'X';
+    meter.write_all(&mbus_segments(&other, 200)).unwrap();
+    for reason in [
+        "at 2400 8E1",
+        "a repeated frame",
+        "there is no tag",
+        "the tag is wrong",
+        "is the key right?",
+    ] {
+        daemon.wait_for_log(reason);
+    }
+    meter
+        .write_all(&hdlc_segments(&sealed(77, 100, true), 2000))
+        .unwrap();
+    daemon.wait_for_lines(watts.len() + 1);
+    let log = daemon.log();
+    assert!(
+        daemon
+            .lines()
+            .iter()
+            .all(|line| line["reading"]["power_import"]["value"] != 0.999),
+        "{log}"
+    );
+    assert!(!log.contains(KEY), "{log}");
+}
+
+#[test]
+fn given_a_meter_that_seldom_tells_its_number_then_its_lists_before_that_wait_for_it() {
+    use metertap::engine::wire::{Dlms, DlmsSettings, Listener, Said};
+    use metertap::link::push::hdlc_segments;
+    // List 1: the power alone. List 2 begins with version, number and model.
+    let one = [&[0x0F, 0, 0, 0, 0, 0, 2, 1, 6][..], &500u32.to_be_bytes()].concat();
+    let mut two = vec![0x0F, 0, 0, 0, 0, 0, 2, 9, 9, 7];
+    two.extend(b"KFM_001");
+    two.extend([9, 4]);
+    two.extend(b"6970");
+    two.extend([9, 2]);
+    two.extend(b"MA");
+    for value in [500u32, 0, 0, 0, 1000, 2300] {
+        two.push(6);
+        two.extend(value.to_be_bytes());
+    }
+    let mut dlms = Dlms::new(DlmsSettings::default());
+    let mut ids = Vec::new();
+    let mut tell = |said: Said| ids.push(said.what.unwrap().id);
+    for message in [&one, &one, &two, &one] {
+        dlms.push(&hdlc_segments(message, 500), &mut tell);
+    }
+    assert_eq!(ids, ["6970"; 4]);
+    // And one that never tells it is heard all the same, under the name of its port.
+    let mut nameless = Vec::new();
+    let mut dlms = Dlms::new(DlmsSettings::default());
+    for _ in 0..10 {
+        dlms.push(&hdlc_segments(&one, 500), &mut |said: Said| {
+            nameless.push(said.what.unwrap().id)
+        });
+    }
+    assert_eq!(nameless, [""; 10]);
+}
+
 #[test]
 fn kamstrup_answers_say_what_the_reference_reads_in_them() {
     each("vectors/kamstrup-kmp", ".response.bin", |path, expected| {

@@ -18,5 +18,5 @@ fuzz_target!(|bytes: &[u8]| {
     let (first, second) = bytes.split_at(bytes.len() / 2);
     port.push(first, &mut |_| ());
     port.push(second, &mut |_| ());
-    port.pause(&mut |_| ());
+    port.end(&mut |_| ());
 });

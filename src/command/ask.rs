@@ -1,7 +1,8 @@
 //! `metertap mbus scan`, `metertap kamstrup dump`: what is there to be asked?
 
+use super::report_table::table;
 use crate::config;
-use crate::decode::report::{Report, Value};
+use crate::decode::report::Report;
 use crate::engine::wire::kmp_master::{self, Known};
 use crate::engine::wire::mbus_master::{self, Address};
 use crate::engine::wire::talk::Talk;
@@ -180,31 +181,9 @@ impl Out {
                 .map_err(std::io::Error::from)
                 .and_then(|line| writeln!(to, "{line}"))
         } else {
-            table(&mut to, asked, report)
+            writeln!(to, "{asked}").and_then(|()| table(&mut to, report))
         };
         // Who reads has had enough.
         let _ = written.and_then(|()| to.flush());
     }
-}
-
-fn table(to: &mut impl Write, asked: &str, report: &Report) -> std::io::Result<()> {
-    let about = report.message.as_ref().map_or_else(String::new, |message| {
-        format!(
-            "{} {} version {}",
-            message.manufacturer, message.medium, message.version
-        )
-    });
-    writeln!(to, "{asked:>8}  {}  {about}", report.id)?;
-    for (name, value) in &report.reading.0 {
-        let shown = match value {
-            Value::Quantity(quantity) => {
-                let number = serde_json::to_string(&quantity.value).unwrap_or_default();
-                format!("{number} {}", quantity.unit)
-            }
-            Value::Text(text) => text.clone(),
-            other => serde_json::to_string(other).unwrap_or_default(),
-        };
-        writeln!(to, "          {name:32} {shown}")?;
-    }
-    Ok(())
 }

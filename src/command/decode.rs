@@ -1,5 +1,6 @@
 //! `metertap decode`: a file of what a wire carried, as readings.
 
+use super::report_table::table;
 use crate::decode::cipher::{Key, Keys};
 use crate::decode::dlms;
 use crate::decode::hex::octets;
@@ -14,6 +15,9 @@ use std::process::ExitCode;
 pub struct Args {
     #[command(subcommand)]
     what: What,
+    /// A table instead of JSON lines.
+    #[arg(long, global = true)]
+    table: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -69,6 +73,8 @@ struct P1Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
+    let decode =
+        |file: &Path, listener: &mut dyn Listener, nothing: &str| decode(file, listener, nothing, args.table);
     match &args.what {
         What::P1(args) => {
             let settings = P1Settings {
@@ -96,7 +102,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Prints what `listener` makes of `file`; `nothing`: what to say where it makes nothing at all of it.
-fn decode(file: &Path, listener: &mut dyn Listener, nothing: &str) -> Result<ExitCode> {
+fn decode(file: &Path, listener: &mut dyn Listener, nothing: &str, as_table: bool) -> Result<ExitCode> {
     let shown = file.display();
     let raw = read(file).with_context(|| shown.to_string())?;
     let hex = from_hex(&raw);
@@ -127,7 +133,11 @@ fn decode(file: &Path, listener: &mut dyn Listener, nothing: &str) -> Result<Exi
     listener.end(&mut tell);
     let mut out = stdout().lock();
     for report in &lines {
-        writeln!(out, "{}", serde_json::to_string(report)?)?;
+        if as_table {
+            table(&mut out, report)?;
+        } else {
+            writeln!(out, "{}", serde_json::to_string(report)?)?;
+        }
     }
     match (lines.is_empty(), troubles.is_empty()) {
         (true, true) if bytes.starts_with(b"/") => bail!("{shown}: {nothing}; it begins as P1 does"),

@@ -11,6 +11,7 @@ mod listen;
 mod number;
 mod record;
 mod replay;
+mod report_table;
 mod run;
 mod scan;
 mod serve_rtl_tcp;

@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let (Some(key), Some(authentication), Some(counter)) = (&args.key, &args.auth_key, args.counter) {
         let title = octets(&args.title).and_then(|title| title.try_into().ok());
         let title = title.ok_or_else(|| anyhow!("--title {}: must be 16 hex digits", args.title))?;
-        bytes = Ciphered::encrypt(title, counter, &bytes, key, authentication)
+        bytes = Ciphered::encrypt(title, counter, &bytes, key, Some(authentication))
             .map_err(|_| anyhow!("{shown}: too long for one frame"))?;
     }
     if args.out == Path::new("-") {

@@ -212,7 +212,9 @@ impl Wire {
         match (self.baud, self.framing) {
             (None, None) => Ok(self.protocol.lines()),
             (Some(baud), framing) if (50..=4_000_000).contains(&baud) => {
-                let framing = framing.unwrap_or(Line::plain(baud).framing);
+                // As meters of this kind do at this speed.
+                let usual = self.protocol.lines().into_iter().find(|line| line.baud == baud);
+                let framing = framing.unwrap_or(usual.unwrap_or(Line::plain(baud)).framing);
                 Ok(vec![Line { baud, framing }])
             }
             (Some(baud), _) => Err(format!("baud = {baud} is no speed of a line")),

@@ -211,15 +211,11 @@ impl Ciphered {
 
     fn unchecked(&self, text: &[u8], key: &Key) -> Vec<u8> {
         let mut text = text.to_vec();
-        // GCM's own counter starts at 1, for the tag; the text begins at 2.
-        let mut block = [0; 16];
-        block[..12].copy_from_slice(&nonce(self.system_title, self.counter));
-        block[15] = 2;
-        Ctr::new(&key.0.into(), &block.into()).apply_keystream(&mut text);
+        keystream(self.system_title, self.counter, key, &mut text);
         text
     }
 
-    /// Makes a frame with a tag: the other half of every test.
+    /// Makes a frame, with a tag if there is an authentication key: the other half of every test.
     ///
     /// # Errors
     /// [`CipherError::NoFrame`] where the text is too long.
@@ -228,19 +224,27 @@ impl Ciphered {
         counter: u32,
         text: &[u8],
         key: &Key,
-        authentication: &Key,
+        authentication: Option<&Key>,
     ) -> Result<Vec<u8>, CipherError> {
-        let control = AUTHENTICATED | ENCRYPTED;
-        let gcm = Gcm::new(&key.0.into());
         let mut ciphertext = text.to_vec();
-        let tag = gcm
-            .encrypt_inout_detached(
-                &nonce(system_title, counter).into(),
-                &additional(control, authentication),
-                ciphertext.as_mut_slice().into(),
-            )
-            .map_err(|_| CipherError::NoFrame(0))?;
-        let len = u16::try_from(5 + text.len() + TAG).map_err(|_| CipherError::NoFrame(10))?;
+        let (control, tag) = match authentication {
+            None => {
+                keystream(system_title, counter, key, &mut ciphertext);
+                (ENCRYPTED, Vec::new())
+            }
+            Some(authentication) => {
+                let control = AUTHENTICATED | ENCRYPTED;
+                let tag = Gcm::new(&key.0.into())
+                    .encrypt_inout_detached(
+                        &nonce(system_title, counter).into(),
+                        &additional(control, authentication),
+                        ciphertext.as_mut_slice().into(),
+                    )
+                    .map_err(|_| CipherError::NoFrame(0))?;
+                (control, tag.to_vec())
+            }
+        };
+        let len = u16::try_from(5 + text.len() + tag.len()).map_err(|_| CipherError::NoFrame(10))?;
         let mut frame = vec![GENERAL_GLO, 8];
         frame.extend(system_title);
         frame.push(0x82);
@@ -251,6 +255,15 @@ impl Ciphered {
         frame.extend(tag);
         Ok(frame)
     }
+}
+
+/// What GCM encrypts with, without its tag.
+fn keystream(system_title: [u8; 8], counter: u32, key: &Key, text: &mut [u8]) {
+    // GCM's own counter starts at 1, for the tag; the text begins at 2.
+    let mut block = [0; 16];
+    block[..12].copy_from_slice(&nonce(system_title, counter));
+    block[15] = 2;
+    Ctr::new(&key.0.into(), &block.into()).apply_keystream(text);
 }
 
 fn nonce(system_title: [u8; 8], counter: u32) -> [u8; 12] {

@@ -86,7 +86,7 @@ mod tests {
             counter,
             text,
             &keys().encryption,
-            &authentication,
+            Some(&authentication),
         )
         .unwrap()
     }

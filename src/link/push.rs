@@ -128,6 +128,10 @@ impl Push {
                 }
                 Start::Cut(_) | Start::Noise => {}
             }
+            // Flags may stand between frames; anything else may have been a part of the message.
+            if buffer[at] != 0x7E {
+                self.parts.break_off();
+            }
             self.fresh = false;
             at += 1;
         }
@@ -147,7 +151,10 @@ impl Push {
     fn hdlc(&mut self, bytes: &[u8]) -> Start {
         match hdlc::Frame::parse(bytes) {
             Ok((frame, len)) => Start::Frame(len, self.parts.segment(&frame).transpose()),
-            Err(wrong @ NoHdlc::WrongCheck { len, .. }) => Start::Frame(len, Some(Err(wrong.into()))),
+            Err(wrong @ NoHdlc::WrongCheck { len, .. }) => {
+                self.parts.break_off();
+                Start::Frame(len, Some(Err(wrong.into())))
+            }
             Err(cut @ NoHdlc::Cut(_)) => Start::Cut(cut.into()),
             Err(NoHdlc::NoFrame) => Start::Noise,
         }
@@ -219,14 +226,22 @@ impl Parts {
         self.open.is_some() || !self.blocks.is_empty()
     }
 
+    /// What came of a message in HDLC segments is worthless without the rest: they have no numbers.
+    fn break_off(&mut self) {
+        if matches!(self.open, Some(Open::Hdlc(_))) {
+            self.open = None;
+            self.segments.clear();
+        }
+    }
+
     fn segment(&mut self, frame: &hdlc::Frame) -> Whole {
         let (is_first, part) = match frame.information.strip_prefix(&LLC) {
             Some(part) => (true, part),
-            // Blocks after the first one come without.
-            None => (
-                frame.information.first() == Some(&BLOCK) && self.open.is_none(),
-                frame.information,
-            ),
+            // Blocks after the first one come without, and so do messages of some meters.
+            None => {
+                let begins = matches!(frame.information.first(), Some(&BLOCK | 0x0F | 0xDB | 0xDC));
+                (begins && self.open.is_none(), frame.information)
+            }
         };
         if !is_first && self.open != Some(Open::Hdlc(frame.addresses.to_vec())) {
             return Err(PushError::Gap);

@@ -8,6 +8,10 @@ use crate::decode::report::{Fields, Report, Sort, Value};
 /// What a meter says, in one or several frames.
 pub fn report(message: &Message) -> Report {
     let mut reading = Fields::default();
+    if !message.manufacturer.is_empty() {
+        reading.put("manufacturer", Value::Text(message.manufacturer.clone()));
+    }
+    reading.put("medium", Value::Text(message.medium.into()));
     for record in &message.records {
         let Some(value) = &record.value else {
             continue;

@@ -1,0 +1,21 @@
+//! Any bytes on a DLMS port: nothing panics, nothing grows.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use metertap::decode::cipher::Keys;
+use metertap::engine::wire::{Dlms, DlmsSettings, Listener};
+
+fuzz_target!(|bytes: &[u8]| {
+    let keys = Keys {
+        encryption: "000102030405060708090A0B0C0D0E0F".parse().expect("a key"),
+        authentication: None,
+    };
+    let mut port = Dlms::new(DlmsSettings {
+        keys: Some(keys),
+        ..DlmsSettings::default()
+    });
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    port.push(first, &mut |_| ());
+    port.push(second, &mut |_| ());
+    port.end(&mut |_| ());
+});
