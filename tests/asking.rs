@@ -196,6 +196,71 @@ fn given_a_meter_that_answers_for_another_then_it_is_refused() {
     );
 }
 
+#[test]
+fn given_an_answer_in_several_frames_then_all_are_asked_for_and_a_lost_one_again() {
+    let cable = Cable::lay();
+    let whole = answer(5, "12345678");
+    let header = whole[7..19].to_vec();
+    // Volume in the first frame, then "more follows"; energy and temperature in the second.
+    let first = long(
+        8,
+        5,
+        0x72,
+        &[&header[..], &[0x0C, 0x13, 0x78, 0x56, 0x34, 0x12, 0x1F]].concat(),
+    );
+    let mut last = None;
+    let (mut frame, mut asked) = (0, 0);
+    scripted(&cable, move |heard| match Frame::parse(heard).ok()?.0 {
+        Frame::Short { control: 0x40, .. } => {
+            (last, frame) = (None, 0);
+            Some(vec![ACK])
+        }
+        Frame::Short { control, .. } => {
+            asked += 1;
+            // The same bit means that the last answer was not understood.
+            if last.is_some_and(|last| last != control) {
+                frame += 1;
+            }
+            last = Some(control);
+            let mut said = if frame == 0 { first.clone() } else { whole.clone() };
+            if asked == 2 {
+                said.truncate(10);
+            }
+            Some(said)
+        }
+        _ => Some(vec![]),
+    });
+    let (ok, lines, told) = ask(&cable, &["mbus", "read", "p5", "--patience", "100"]);
+    assert!(ok, "{told}");
+    let reading = &lines[0]["reading"];
+    assert_eq!(
+        (&reading["volume"]["value"], &reading["energy"]["value"]),
+        (&12345.678.into(), &1234.5.into())
+    );
+    assert_eq!(lines[0]["records"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn given_a_connection_that_is_dead_then_another_one_is_made() {
+    let bridge = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = Daemon::start(&format!(
+        "[[wire]]\nsource = \"tcp://{}\"\nprotocol = \"mbus\"\naddresses = [\"p5\"]\nevery = 1\n",
+        bridge.local_addr().unwrap()
+    ));
+    let _dead = bridge.accept().unwrap();
+    let (mut line, _) = bridge.accept().unwrap();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut bus, mut buffer) = (bus(vec![(5, "12345678")]), [0; 64]);
+        while let Ok(n @ 1..) = line.read(&mut buffer) {
+            if let Some(said) = bus(&buffer[..n]) {
+                line.write_all(&said).unwrap();
+            }
+        }
+    });
+    daemon.wait_for_lines(1);
+}
+
 /// A Kamstrup meter with an optical head that echoes.
 fn kamstrup(heard: &[u8]) -> Option<Vec<u8>> {
     let (start, stop) = (

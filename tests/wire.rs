@@ -298,6 +298,34 @@ fn given_telegrams_on_standard_input_then_they_are_read_to_their_end() {
 }
 
 #[test]
+fn given_a_credential_of_systemd_then_its_name_is_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("metertap.toml");
+    std::fs::write(dir.path().join("house"), format!("{KEY}\n")).unwrap();
+    let bin = root().join("testdata/p1/austria.bin");
+    let section = |key: &str| {
+        format!(
+            "[[wire]]\nprotocol = \"p1\"\nsource = \"{}\"\n{key}\n",
+            bin.display()
+        )
+    };
+    let run = |variable: &str, value: &std::ffi::OsStr| {
+        let output = metertap()
+            .args(["run", "--config"])
+            .arg(&file)
+            .env(variable, value)
+            .output()
+            .unwrap();
+        json_lines(&output.stdout).iter().map(said).collect::<Vec<_>>()
+    };
+    let (_, truth) = telegram("austria");
+    std::fs::write(&file, section("key_file = \"house\"")).unwrap();
+    assert_eq!(run("CREDENTIALS_DIRECTORY", dir.path().as_os_str()), truth);
+    std::fs::write(&file, section("key_env = \"HOUSE_KEY\"")).unwrap();
+    assert_eq!(run("HOUSE_KEY", KEY.as_ref()), truth);
+}
+
+#[test]
 fn given_a_wrong_section_then_every_mistake_is_told_and_no_secret_is() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("metertap.toml");

@@ -75,9 +75,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                         _ => {}
                     }
                 }
-                for (i, wire) in config.wire.iter().enumerate() {
-                    let found = format!("{}: {}", wire.name(i), wire.source);
-                    match wire::try_open(&wire.source) {
+                for port in &config.ports {
+                    let found = format!("{}: {}", port.name, port.address);
+                    match wire::try_open(&port.address) {
                         Ok(()) => report.ok("wire", &found),
                         Err(error) => report.bad("wire", &format!("{found}: {error:#}"), ""),
                     }

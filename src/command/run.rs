@@ -2,15 +2,14 @@
 
 use super::wanted::default_kinds;
 use crate::config::{self, Config};
-use crate::engine::wire::{Port, Ports};
-use crate::engine::{Chorus, Event, Orders, Radio, State, Stop};
+use crate::engine::{Chorus, Event, Orders, Radio, State, Stop, wire};
 use crate::meter::{Reading, Registry, WireReading};
 use crate::sink::lines::{Format, Lines, line};
 use crate::sink::mqtt::Mqtt;
 use crate::sink::rtl_tcp::Tap;
 use crate::source::file::Recording;
 use crate::source::{Address, Paced, Source};
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use std::io::{Stdout, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,16 +44,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for (i, radio) in config.radio.iter().enumerate() {
         radios.push(start(radio, &radio.name(i), &orders)?);
     }
-    let ports: Vec<Port> = config
-        .wire
-        .iter()
-        .enumerate()
-        .map(|(i, wire)| wire.port(i).map_err(|problems| anyhow!(problems.join("; "))))
-        .collect::<Result<_>>()?;
-    let wires = if ports.is_empty() {
-        None
-    } else {
-        Some(Ports::start(ports, &stop)?)
+    let wires = match config.ports {
+        ports if ports.is_empty() => None,
+        ports => Some(wire::start(ports, &stop)?),
     };
     let sink = match config.mqtt {
         Some(settings) => Sink::Mqtt(Mqtt::start(settings)?),

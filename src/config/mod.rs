@@ -3,9 +3,11 @@
 mod dialect;
 mod wire;
 
-pub use wire::{Wire, registers};
+use wire::Wire;
+pub use wire::registers;
 
 use crate::decode::ert::Kind;
+use crate::engine::wire::Port;
 use crate::meter::Meter;
 use crate::secret::warn_if_open;
 use crate::sink::mqtt::Settings;
@@ -35,7 +37,10 @@ pub struct Config {
     pub radio: Vec<Radio>,
     /// Serial ports and bridges.
     #[serde(default, alias = "serial")]
-    pub wire: Vec<Wire>,
+    wire: Vec<Wire>,
+    /// And what they describe.
+    #[serde(skip)]
+    pub ports: Vec<Port>,
     /// Our meters; none: every meter heard is published.
     #[serde(default)]
     meter: Vec<MeterSection>,
@@ -100,14 +105,18 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let text = std::fs::read_to_string(path).with_context(|| format!("{shown}"))?;
-        let config: Config = toml::from_str(&text)
+        let mut config: Config = toml::from_str(&text)
             .map_err(|error| anyhow!("{shown}: {}{}", line_of(&text, &error), error.message()))?;
         let mut problems = config.mqtt.as_ref().map(Settings::problems).unwrap_or_default();
         for (i, radio) in config.radio.iter().enumerate() {
             problems.extend(radio.problems(i));
         }
+        let mut ports = Vec::new();
         for (i, wire) in config.wire.iter().enumerate() {
-            problems.extend(wire.port(i).err().into_iter().flatten());
+            match wire.port(i) {
+                Ok(port) => ports.push(port),
+                Err(wrong) => problems.extend(wrong),
+            }
         }
         let radios = config.radio.iter().enumerate().map(|(i, radio)| radio.name(i));
         let wires = config.wire.iter().enumerate().map(|(i, wire)| wire.name(i));
@@ -127,6 +136,7 @@ impl Config {
         if password || config.wire.iter().any(Wire::holds_secret) {
             warn_if_open(path);
         }
+        config.ports = ports;
         Ok(config)
     }
 

@@ -68,6 +68,7 @@ impl Listener for Dlms {
     fn end(&mut self, tell: &mut dyn FnMut(Said)) {
         self.pause(tell);
         self.reader.give_up(tell);
+        self.reader.senders = Senders::default();
     }
 }
 

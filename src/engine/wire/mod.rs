@@ -17,7 +17,7 @@ pub use dlms::{Dlms, Settings as DlmsSettings};
 pub use kmp::Kmp;
 pub use mbus::{Answers, Mbus};
 pub use p1::{CrcPolicy, P1, Settings as P1Settings};
-pub use port::{Port, Ports, Speaker};
+pub use port::{Port, Speaker, start};
 pub use questions::{Questions, Whom};
 pub use troubles::Counts;
 

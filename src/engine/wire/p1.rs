@@ -111,6 +111,11 @@ impl Listener for P1 {
             tell(Said::trouble(at, Trouble::from(Sealed::Cipher(error))));
         }
     }
+
+    fn end(&mut self, tell: &mut dyn FnMut(Said)) {
+        self.pause(tell);
+        self.reader.senders = Senders::default();
+    }
 }
 
 /// Judges and reads telegrams.

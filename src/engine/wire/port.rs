@@ -12,6 +12,7 @@ use crate::meter::WireReading;
 use crate::source::wire::{Line, Wire, WireAddress, open};
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -43,6 +44,12 @@ pub struct Port {
     pub speaker: Speaker,
 }
 
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Port({} at {})", self.name, self.address)
+    }
+}
+
 /// Who begins to speak on a port.
 pub enum Speaker {
     /// The meter: what it says is understood by this one.
@@ -51,42 +58,37 @@ pub enum Speaker {
     Us(Questions),
 }
 
-/// All ports.
-pub struct Ports;
-
-impl Ports {
-    /// Starts a thread for `ports`, which ends when told to stop, or when all of them are recordings and over.
-    ///
-    /// # Errors
-    /// Where no thread or runtime can be had.
-    pub fn start(ports: Vec<Port>, stop: &Stop) -> Result<Receiver<Heard>> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the ports")?;
-        let (sender, heard) = bounded(QUEUE);
-        let stop = stop.clone();
-        let tasks = async move {
-            let mut tasks = tokio::task::JoinSet::new();
-            for port in ports {
-                tasks.spawn(Task::new(port, sender.clone()).run());
-            }
-            drop(sender);
-            tokio::select! {
-                () = async { while tasks.join_next().await.is_some() {} } => {}
-                () = asked(&stop) => {}
-            }
-        };
-        std::thread::Builder::new()
-            .name("wires".into())
-            .spawn(move || {
-                runtime.block_on(tasks);
-                // Standard input may never return from its read.
-                runtime.shutdown_background();
-            })
-            .context("cannot start a thread")?;
-        Ok(heard)
-    }
+/// Starts a thread for `ports`, which ends when told to stop, or when all of them are recordings and over.
+///
+/// # Errors
+/// Where no thread or runtime can be had.
+pub fn start(ports: Vec<Port>, stop: &Stop) -> Result<Receiver<Heard>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the ports")?;
+    let (sender, heard) = bounded(QUEUE);
+    let stop = stop.clone();
+    let tasks = async move {
+        let mut tasks = tokio::task::JoinSet::new();
+        for port in ports {
+            tasks.spawn(Task::new(port, sender.clone()).run());
+        }
+        drop(sender);
+        tokio::select! {
+            () = async { while tasks.join_next().await.is_some() {} } => {}
+            () = asked(&stop) => {}
+        }
+    };
+    std::thread::Builder::new()
+        .name("wires".into())
+        .spawn(move || {
+            runtime.block_on(tasks);
+            // Standard input may never return from its read.
+            runtime.shutdown_background();
+        })
+        .context("cannot start a thread")?;
+    Ok(heard)
 }
 
 async fn asked(stop: &Stop) {
@@ -157,7 +159,8 @@ impl Task {
                 Ok(wire) => self.hear(wire).await,
                 Err(error) => Lost::Gone(format!("{}: {error:#}", self.address)),
             };
-            self.finish().await;
+            // Whatever is unfinished will stay so.
+            self.take(Input::End).await;
             match lost {
                 Lost::Over => {
                     tracing::info!(port = %self.name, reports = self.troubles.counts.reports, "End of the recording.");
@@ -202,13 +205,18 @@ impl Task {
                 Ok(answers) => answers,
                 Err(gone) => return Lost::Gone(format!("{}: {gone}", self.address)),
             };
-            let pause = questions.pause();
-            self.answered(answers).await;
+            let (pause, is_lost) = (questions.pause(), questions.is_lost());
+            let complaint = self.answered(answers).await;
             sleep(pause).await;
+            // A connection that is dead never says so.
+            if let (true, Some(complaint)) = (is_lost, complaint) {
+                return Lost::Silent(complaint);
+            }
         }
     }
 
-    async fn answered(&mut self, answers: Vec<Result<Report, Trouble>>) {
+    /// Tells what was answered, and returns why, if nobody did.
+    async fn answered(&mut self, answers: Vec<Result<Report, Trouble>>) -> Option<String> {
         let (mut readings, mut complaint) = (Vec::new(), None);
         for answer in answers {
             match answer {
@@ -220,10 +228,11 @@ impl Task {
             }
         }
         if readings.is_empty() {
-            self.change(Condition::Stalled, complaint).await;
-        } else {
-            self.tell(readings).await;
+            self.change(Condition::Stalled, complaint.clone()).await;
+            return complaint;
         }
+        self.tell(readings).await;
+        None
     }
 
     /// Reads until there is nothing more to be had.
@@ -269,11 +278,6 @@ impl Task {
             );
             self.change(Condition::Stalled, Some(reason)).await;
         }
-    }
-
-    /// Whatever is unfinished will stay so: the port is closed.
-    async fn finish(&mut self) {
-        self.take(Input::End).await;
     }
 
     /// Bytes, or the lack of them, become readings.

@@ -14,6 +14,9 @@ const KMP_PATIENCE: Duration = Duration::from_millis(1500);
 /// While nobody answers, so many intervals may pass between two attempts.
 const LONGEST_BACK_OFF: u32 = 8;
 
+/// Rounds without an answer after which the line is opened anew.
+const LOST: u32 = 3;
+
 /// Of whom.
 pub enum Whom {
     /// Meters on an M-Bus.
@@ -75,6 +78,11 @@ impl Questions {
         let is_answered = answers.iter().any(Result::is_ok);
         self.failures = if is_answered { 0 } else { self.failures + 1 };
         Ok(answers)
+    }
+
+    /// Whether the line itself may be to blame.
+    pub fn is_lost(&self) -> bool {
+        self.failures >= LOST
     }
 
     /// Until the next round: longer and longer while nobody answers, for a battery is somebody's money.

@@ -51,7 +51,8 @@ impl Sealed {
     }
 }
 
-/// By system title: the last frame counter, and whether there was a tag.
+/// By system title: the last frame counter, and whether there was a tag. Forgotten when a port is opened again: a
+/// meter that has lost its counter was silent for a while.
 #[derive(Debug, Default)]
 pub struct Senders(HashMap<[u8; 8], (u32, bool)>);
 
