@@ -76,7 +76,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         orders: Orders::for_all(args.wanted.kinds(), args.trust, &stop),
         show: Show::new(args.format, args.signal, "metertap replay", args.wanted.filter())?,
         signal: args.signal,
-        mqtt: mqtt.map(Mqtt::start).transpose()?,
+        mqtt: mqtt.map(|mqtt| Mqtt::start(mqtt, None)).transpose()?,
     };
     for recording in recordings {
         let recording = if args.realtime {
@@ -111,7 +111,7 @@ impl Replay {
             orders: Orders::for_all(super::wanted::default_kinds(), Trust::Normal, stop),
             show: Show::new(None, true, "metertap demo: a made-up street", Filter::default())?,
             signal: false,
-            mqtt: Some(Mqtt::start(mqtt)?),
+            mqtt: Some(Mqtt::start(mqtt, None)?),
         })
     }
 

@@ -3,8 +3,9 @@
 use super::wanted::default_kinds;
 use crate::config::{self, Config};
 use crate::engine::{Chorus, Event, Orders, Radio, State, Stop, wire};
-use crate::meter::{Reading, Registry, WireReading};
-use crate::sink::lines::{Format, Lines, line};
+use crate::meter::{Home, Reading, Registry, WireReading};
+use crate::sink::homeassistant::{Announcement, Announcer};
+use crate::sink::lines::{Format, Lines, payload};
 use crate::sink::mqtt::Mqtt;
 use crate::sink::rtl_tcp::Tap;
 use crate::source::file::Recording;
@@ -35,8 +36,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let config = Config::read(&args.config)?;
     let stop = Stop::on_signals()?;
+    let publishes_all = config.publishes_all();
     let orders = Orders {
-        registry: Arc::new(Registry::new(config.meters(), default_kinds())),
+        registry: Arc::new(Registry::new(config.home.clone(), publishes_all, default_kinds())),
         trust: config.trust(),
         stop: stop.clone(),
     };
@@ -48,11 +50,25 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         ports if ports.is_empty() => None,
         ports => Some(wire::start(ports, &stop)?),
     };
+    let mut announcer = None;
     let sink = match config.mqtt {
-        Some(settings) => Sink::Mqtt(Mqtt::start(settings)?),
+        Some(settings) => {
+            announcer = config
+                .homeassistant
+                .and_then(|told| Announcer::new(told, &settings.readings, &settings.status_topic()));
+            let watch = announcer
+                .as_ref()
+                .map(|announcer| announcer.watch(&config.home, publishes_all));
+            Sink::Mqtt(Mqtt::start(settings, watch)?)
+        }
         None => Sink::Lines(Lines::new(stdout(), Format::Json, false)),
     };
-    let mut daemon = Daemon { sink, lost: 0 };
+    let mut daemon = Daemon {
+        sink,
+        home: config.home,
+        announcer,
+        lost: 0,
+    };
     daemon.listen(Chorus::new(radios, stop.clone()).with_wires(wires))?;
     daemon.finish(&stop)
 }
@@ -86,6 +102,9 @@ enum Sink {
 
 struct Daemon {
     sink: Sink,
+    home: Home,
+    /// Where Home Assistant is told.
+    announcer: Option<Announcer>,
     /// Readings for which there was no room.
     lost: u64,
 }
@@ -96,7 +115,7 @@ impl Daemon {
         for event in chorus {
             match event {
                 Event::Reading(reading) => self.publish(&reading)?,
-                Event::Wire(reading) => self.publish_wire(&reading)?,
+                Event::Wire(mut reading) => self.publish_wire(&mut reading)?,
                 Event::State(state) => self.tell_state(&state)?,
                 Event::Quiet => {}
                 Event::End(info, end) => match end.result {
@@ -116,21 +135,44 @@ impl Daemon {
         match &mut self.sink {
             Sink::Lines(lines) => lines.write(reading)?,
             Sink::Mqtt(_) => {
-                let (id, kind) = (reading.message.id(), reading.message.kind());
-                let payload = line(Format::Json, reading, false);
-                self.send(&id.to_string(), kind.topic_name(), payload);
+                let (id, kind) = (reading.message.id().to_string(), reading.message.kind());
+                let ours = self.home.get(&id).cloned();
+                // A neighbour's meter is never announced, even where it is published.
+                if let (Some(announcer), Some(meter)) = (&mut self.announcer, &ours) {
+                    let announcement = announcer.radio(reading, meter);
+                    self.announce(announcement);
+                }
+                let payload = payload(reading, &ours.unwrap_or_default());
+                self.send(&id, kind.topic_name(), payload);
             }
         }
         Ok(())
     }
 
-    fn publish_wire(&mut self, reading: &WireReading) -> Result<()> {
+    fn publish_wire(&mut self, reading: &mut WireReading) -> Result<()> {
+        let ours = self.home.get(&reading.report.id);
+        reading.name = ours.and_then(|meter| meter.name.clone());
         let payload = serde_json::to_string(reading)?;
+        if let Some(announcer) = &mut self.announcer {
+            let announcement = announcer.wire(reading, ours);
+            self.announce(announcement);
+        }
         match &mut self.sink {
             Sink::Lines(lines) => lines.write_line(&payload)?,
             Sink::Mqtt(_) => self.send(&reading.report.id, reading.report.sort.topic_name(), payload),
         }
         Ok(())
+    }
+
+    fn announce(&mut self, announcement: Option<Announcement>) {
+        let (Sink::Mqtt(mqtt), Some(announcement)) = (&self.sink, announcement) else {
+            return;
+        };
+        let topic = announcement.topic.clone();
+        if let (false, Some(announcer)) = (mqtt.announce(announcement), &mut self.announcer) {
+            // The next reading tries again.
+            announcer.forget(&topic);
+        }
     }
 
     fn send(&mut self, id: &str, kind: &str, payload: String) {

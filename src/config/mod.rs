@@ -1,15 +1,16 @@
 //! The configuration: one TOML file.
 
 mod dialect;
+mod meter;
 mod wire;
 
 use wire::Wire;
 pub use wire::registers;
 
-use crate::decode::ert::Kind;
 use crate::engine::wire::Port;
-use crate::meter::Meter;
+use crate::meter::Home;
 use crate::secret::warn_if_open;
+use crate::sink::homeassistant;
 use crate::sink::mqtt::Settings;
 use crate::source::file::Wish;
 use crate::source::{Address, Center, Live, Tuning, UnknownGain};
@@ -41,12 +42,29 @@ pub struct Config {
     /// And what they describe.
     #[serde(skip)]
     pub ports: Vec<Port>,
-    /// Our meters; none: every meter heard is published.
+    /// Our meters.
     #[serde(default)]
-    meter: Vec<MeterSection>,
+    meter: Vec<meter::Section>,
+    /// And what they describe.
+    #[serde(skip)]
+    pub home: Home,
+    /// `all` or `listed`: what is published of the radio; the listed ones, if there are any.
+    publish: Option<Publish>,
+    /// What Home Assistant is told.
+    pub homeassistant: Option<homeassistant::Settings>,
     /// `strict`, `normal` or `eager`.
     #[serde(default, deserialize_with = "parsed")]
     trust: Option<Trust>,
+}
+
+/// What is published of the radio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Publish {
+    /// Whatever is heard.
+    All,
+    /// What stands in `[[meter]]`.
+    Listed,
 }
 
 /// A receiver.
@@ -87,16 +105,6 @@ enum GainSetting {
     Word(String),
 }
 
-/// One of our meters.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MeterSection {
-    id: u32,
-    /// What its frames are, where the air leaves it open: `idm` or `netidm`, `r900` or `r900bcd`.
-    #[serde(rename = "type", default, deserialize_with = "parsed")]
-    kind: Option<Kind>,
-}
-
 impl Config {
     /// Reads and checks `path`.
     ///
@@ -118,6 +126,26 @@ impl Config {
                 Err(wrong) => problems.extend(wrong),
             }
         }
+        let mut meters = HashMap::new();
+        for (i, section) in config.meter.iter().enumerate() {
+            match section.meter(i) {
+                Err(wrong) => problems.extend(wrong),
+                Ok(meter) => {
+                    if meters.insert(section.id(), meter).is_some() {
+                        problems.push(format!("[[meter]] {}: {} is there twice", i + 1, section.id()));
+                    }
+                }
+            }
+        }
+        if config.homeassistant.is_some() && config.mqtt.is_none() {
+            problems.push("[homeassistant] says nothing without [mqtt]".into());
+        }
+        problems.extend(
+            config
+                .homeassistant
+                .as_ref()
+                .and_then(homeassistant::Settings::problem),
+        );
         let radios = config.radio.iter().enumerate().map(|(i, radio)| radio.name(i));
         let wires = config.wire.iter().enumerate().map(|(i, wire)| wire.name(i));
         let mut names = HashSet::new();
@@ -137,15 +165,14 @@ impl Config {
             warn_if_open(path);
         }
         config.ports = ports;
+        config.home = Home::new(meters);
         Ok(config)
     }
 
-    /// Our meters by id.
-    pub fn meters(&self) -> HashMap<u32, Meter> {
-        self.meter
-            .iter()
-            .map(|section| (section.id, Meter { kind: section.kind }))
-            .collect()
+    /// Whether the neighbours' meters are published, too.
+    pub fn publishes_all(&self) -> bool {
+        self.publish
+            .map_or(self.home.is_empty(), |publish| publish == Publish::All)
     }
 
     /// What to believe.

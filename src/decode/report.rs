@@ -128,6 +128,11 @@ pub enum Sort {
 }
 
 impl Sort {
+    /// Whether it speaks by itself, every few seconds.
+    pub fn pushes(self) -> bool {
+        !matches!(self, Sort::Mbus | Sort::Kmp)
+    }
+
     /// As it stands in topics.
     pub fn topic_name(self) -> &'static str {
         match self {

@@ -7,13 +7,12 @@ use super::supervise::{State, supervise};
 use super::teller::Teller;
 use crate::decode::ert::Kind;
 use crate::link::ert::Samples;
-use crate::meter::{Reading, Registry, WireReading};
+use crate::meter::{Home, Reading, Registry, WireReading};
 use crate::sink::rtl_tcp::Tap;
 use crate::source::{Info, Live, Source};
 use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use metertap_dsp::{Config, Tally, Trust};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::{self, JoinHandle};
@@ -64,7 +63,7 @@ impl Orders {
     /// Every meter is ours.
     pub fn for_all(kinds: Vec<Kind>, trust: Trust, stop: &Stop) -> Self {
         Orders {
-            registry: Arc::new(Registry::new(HashMap::new(), kinds)),
+            registry: Arc::new(Registry::new(Home::default(), true, kinds)),
             trust,
             stop: stop.clone(),
         }

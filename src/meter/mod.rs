@@ -3,11 +3,13 @@
 pub mod filter;
 pub mod find;
 pub mod heard;
+mod home;
 pub mod merge;
 mod reading;
 mod registry;
 mod trust;
 
+pub use home::{Factor, Home, Meter};
 pub use reading::{Reading, Signal, WireReading};
-pub use registry::{Meter, Registry};
+pub use registry::Registry;
 pub use trust::Witness;

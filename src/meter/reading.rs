@@ -63,6 +63,9 @@ pub struct WireReading {
     pub received: Timestamp,
     /// Name of the port.
     pub port: Arc<str>,
+    /// What people call the meter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What was said.
     #[serde(flatten)]
     pub report: Report,
@@ -81,6 +84,7 @@ impl WireReading {
             time,
             received,
             port,
+            name: None,
             report,
         }
     }

@@ -1,27 +1,22 @@
 //! Which meters are ours, and what a frame of theirs is.
 
+use super::Home;
 use crate::decode::ert::{Kind, Message, Refused, likely_kind};
 use metertap_dsp::{Packet, Protocol};
-use std::collections::HashMap;
-
-/// What the user said of a meter.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Meter {
-    /// The kind that its frames are, where the air leaves it open (IDM or NetIDM, R900 or R900BCD).
-    pub kind: Option<Kind>,
-}
 
 /// The meters of this home, and the kinds of message wanted.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    meters: HashMap<u32, Meter>,
+    home: Home,
+    /// Those of the neighbours as well.
+    all: bool,
     kinds: Vec<Kind>,
 }
 
 impl Registry {
-    /// `meters` empty: every meter is ours. `kinds`: which messages are wanted.
-    pub fn new(meters: HashMap<u32, Meter>, kinds: Vec<Kind>) -> Self {
-        Registry { meters, kinds }
+    /// `all`: not only the meters of the home are wanted. `kinds`: which messages are.
+    pub fn new(home: Home, all: bool, kinds: Vec<Kind>) -> Self {
+        Registry { home, all, kinds }
     }
 
     /// Reads a packet as one message, or as none if its kind is not wanted or its meter is not ours.
@@ -33,16 +28,13 @@ impl Registry {
             return Ok(None);
         };
         let message = Message::parse(kind, packet.bytes())?;
-        match self.meters.get(&message.id()).and_then(|meter| meter.kind) {
+        let meter = self.home.get(&message.id().to_string());
+        match meter.and_then(|meter| meter.kind) {
             Some(wish) if wish != kind && wish.protocol() == packet.protocol => {
                 Message::parse(wish, packet.bytes()).map(Some)
             }
-            _ => Ok(self.is_ours(message.id()).then_some(message)),
+            _ => Ok((self.all || meter.is_some()).then_some(message)),
         }
-    }
-
-    fn is_ours(&self, id: u32) -> bool {
-        self.meters.is_empty() || self.meters.contains_key(&id)
     }
 
     /// One frame, one kind: of those wanted the only one, or the likelier one.

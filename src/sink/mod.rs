@@ -2,6 +2,7 @@
 
 #[cfg(feature = "demo")]
 pub mod broker;
+pub mod homeassistant;
 pub mod lines;
 pub mod mqtt;
 pub mod rtl_tcp;

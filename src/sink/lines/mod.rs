@@ -5,6 +5,8 @@ mod json;
 mod plain;
 mod xml;
 
+pub use json::payload;
+
 use crate::meter::Reading;
 use std::fmt;
 use std::io::Write;

@@ -5,12 +5,13 @@
 
 use super::Settings;
 use crate::secret::Secret;
+use crate::sink::homeassistant::{Announcement, Watch};
 use anyhow::{Context, Result};
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
     Packet, QoS,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
@@ -33,6 +34,8 @@ struct Message {
     topic: String,
     payload: String,
     retain: bool,
+    /// To be said again over every new connection.
+    again: bool,
 }
 
 /// How it ended.
@@ -61,7 +64,7 @@ impl Mqtt {
     ///
     /// # Errors
     /// Where no thread or runtime can be had.
-    pub fn start(settings: Settings) -> Result<Self> {
+    pub fn start(settings: Settings, watch: Option<Watch>) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -69,7 +72,7 @@ impl Mqtt {
         let (inbox, messages) = mpsc::channel(INBOX);
         let (give_up, given_up) = oneshot::channel();
         let (prefix, retain) = (settings.readings.clone(), settings.retain);
-        let worker = Worker::new(settings, messages);
+        let worker = Worker::new(settings, messages, watch);
         let thread = std::thread::Builder::new()
             .name("mqtt".into())
             .spawn(move || runtime.block_on(worker.run(given_up)))
@@ -98,14 +101,27 @@ impl Mqtt {
     }
 
     fn message(&self, id: &str, kind: &str, payload: String) -> Message {
-        // Ids of wired meters are whatever their makers wrote.
-        let id = id.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_");
-        let topic = format!("{}/{id}/{kind}", self.prefix);
+        let topic = format!("{}/{}/{kind}", self.prefix, topic_id(id));
         Message {
             topic,
             payload,
             retain: self.retain,
+            again: false,
         }
+    }
+
+    /// Publishes an announcement, now and whenever a connection is made or Home Assistant starts. False: there was
+    /// no room.
+    pub fn announce(&self, announcement: Announcement) -> bool {
+        let message = Message {
+            topic: announcement.topic,
+            payload: announcement.payload,
+            retain: true,
+            again: true,
+        };
+        self.inbox
+            .as_ref()
+            .is_some_and(|inbox| inbox.try_send(message).is_ok())
     }
 
     /// Publishes the state of a receiver, retained, as far as there is room: the next one says more.
@@ -114,6 +130,7 @@ impl Mqtt {
             topic: format!("{}/metertap/{receiver}/state", self.prefix),
             payload,
             retain: true,
+            again: false,
         };
         if let Some(inbox) = &self.inbox {
             let _ = inbox.try_send(message);
@@ -141,6 +158,10 @@ impl Mqtt {
 struct Worker {
     settings: Settings,
     inbox: mpsc::Receiver<Message>,
+    /// What Home Assistant and the broker tell.
+    watch: Option<Watch>,
+    /// What is to be said again, by topic.
+    announced: BTreeMap<String, String>,
     /// Not yet acknowledged; the first `sent` of them have been handed to the present connection.
     waiting: VecDeque<Message>,
     sent: usize,
@@ -151,10 +172,12 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(settings: Settings, inbox: mpsc::Receiver<Message>) -> Self {
+    fn new(settings: Settings, inbox: mpsc::Receiver<Message>, watch: Option<Watch>) -> Self {
         Worker {
             settings,
             inbox,
+            watch,
+            announced: BTreeMap::new(),
             waiting: VecDeque::with_capacity(IN_FLIGHT),
             sent: 0,
             ids: VecDeque::with_capacity(IN_FLIGHT),
@@ -221,7 +244,12 @@ impl Worker {
             let may_take = connected && self.inbox_open && self.waiting.len() < IN_FLIGHT;
             tokio::select! {
                 message = self.inbox.recv(), if may_take => match message {
-                    Some(message) => self.waiting.push_back(message),
+                    Some(message) => {
+                        if message.again {
+                            self.announced.insert(message.topic.clone(), message.payload.clone());
+                        }
+                        self.waiting.push_back(message);
+                    }
                     None => self.inbox_open = false,
                 },
                 event = events.poll() => match event? {
@@ -230,11 +258,53 @@ impl Worker {
                         connected = true;
                         // The status goes first and has the first packet id.
                         status_pending = self.publish(&client, &self.status("online"));
+                        if let Some(watch) = &self.watch {
+                            for topic in [&watch.birth, &watch.announced] {
+                                let _ = client.try_subscribe(topic, QoS::AtLeastOnce);
+                            }
+                        }
+                        self.announce_again();
                     }
+                    Event::Incoming(Packet::Publish(message)) => self.told(&message),
                     Event::Outgoing(Outgoing::Publish(id)) => self.ids.push_back((id, false)),
                     Event::Incoming(Packet::PubAck(ack)) => self.acknowledge(ack.pkid, &mut status_pending),
                     _ => {}
                 },
+            }
+        }
+    }
+
+    /// Somebody else has said something that we listen to.
+    fn told(&mut self, message: &rumqttc::Publish) {
+        let Some(watch) = &self.watch else {
+            return;
+        };
+        if message.topic == watch.birth {
+            if *message.payload == *b"online" && !message.retain {
+                tracing::info!("Home Assistant has started: it is told of all meters again.");
+                self.announce_again();
+            }
+        } else if !self.announced.contains_key(&message.topic) && watch.is_stale(&message.payload) {
+            tracing::info!(topic = %message.topic, "A meter has left the configuration: Home Assistant forgets it.");
+            self.waiting.push_back(Message {
+                topic: message.topic.clone(),
+                payload: String::new(),
+                retain: true,
+                again: false,
+            });
+        }
+    }
+
+    /// A broker may have forgotten, and Home Assistant does. What is waiting anyway is not said twice.
+    fn announce_again(&mut self) {
+        for (topic, payload) in &self.announced {
+            if !self.waiting.iter().any(|message| message.topic == *topic) {
+                self.waiting.push_back(Message {
+                    topic: topic.clone(),
+                    payload: payload.clone(),
+                    retain: true,
+                    again: false,
+                });
             }
         }
     }
@@ -257,6 +327,7 @@ impl Worker {
             topic: self.settings.status_topic(),
             payload: status.into(),
             retain: true,
+            again: false,
         }
     }
 
@@ -308,6 +379,11 @@ impl Worker {
             }
         }
     }
+}
+
+/// An id as it stands in a topic: those of wired meters are whatever their makers wrote.
+pub fn topic_id(id: &str) -> String {
+    id.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_")
 }
 
 /// How the broker is greeted.

@@ -5,5 +5,5 @@ mod client;
 mod settings;
 
 pub use check::check;
-pub use client::{Mqtt, Outcome};
+pub use client::{Mqtt, Outcome, topic_id};
 pub use settings::Settings;

@@ -1,0 +1,340 @@
+//! What Home Assistant is told, over a real mosquitto, held against a schema written from its documentation.
+
+mod common;
+
+use common::wire::Daemon;
+use common::*;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::process::Command;
+
+/// Units of each device class (developers.home-assistant.io, "Sensor entity", as of 2024.11).
+const UNITS: &[(&str, &[&str])] = &[
+    (
+        "energy",
+        &[
+            "J", "kJ", "MJ", "GJ", "mWh", "Wh", "kWh", "MWh", "GWh", "TWh", "cal", "kcal", "Mcal", "Gcal",
+        ],
+    ),
+    ("power", &["mW", "W", "kW", "MW", "GW", "TW"]),
+    ("gas", &["m³", "ft³", "CCF"]),
+    ("water", &["L", "gal", "m³", "ft³", "CCF"]),
+    ("volume", &["L", "mL", "gal", "fl. oz.", "m³", "ft³", "CCF"]),
+    (
+        "volume_flow_rate",
+        &["m³/h", "ft³/min", "L/min", "gal/min", "mL/s", "L/h"],
+    ),
+    ("voltage", &["V", "mV", "µV"]),
+    ("current", &["A", "mA"]),
+    ("frequency", &["Hz", "kHz", "MHz", "GHz"]),
+    ("temperature", &["°C", "°F", "K"]),
+    ("pressure", &["bar", "mbar", "Pa", "kPa"]),
+    ("duration", &["d", "h", "min", "s", "ms"]),
+    ("power_factor", &["%", ""]),
+    ("signal_strength", &["dB", "dBm"]),
+    ("timestamp", &[""]),
+];
+
+/// A device message, key by key.
+fn check(topic: &str, payload: &Value) {
+    let keys: Vec<&str> = payload.as_object().unwrap().keys().map(String::as_str).collect();
+    for key in &keys {
+        assert!(
+            [
+                "device",
+                "origin",
+                "components",
+                "availability",
+                "state_topic",
+                "qos"
+            ]
+            .contains(key),
+            "{topic}: {key}"
+        );
+    }
+    assert!(
+        payload["device"]["identifiers"]
+            .as_array()
+            .is_some_and(|ids| !ids.is_empty()),
+        "{topic}"
+    );
+    assert!(
+        payload["device"]["name"].is_string() && payload["origin"]["name"] == "metertap",
+        "{topic}"
+    );
+    for (key, component) in payload["components"].as_object().unwrap() {
+        let place = format!("{topic}: {key}: {component}");
+        assert_eq!(component["platform"], "sensor", "{place}");
+        assert_eq!(component["unique_id"], key.as_str(), "{place}");
+        assert!(
+            component["value_template"]
+                .as_str()
+                .unwrap()
+                .starts_with("{{ value_json."),
+            "{place}"
+        );
+        let unit = component["unit_of_measurement"].as_str().unwrap_or_default();
+        let state = component["state_class"].as_str();
+        assert!(matches!(state, None | Some("total" | "measurement")), "{place}");
+        if let Some(class) = component["device_class"].as_str() {
+            let units = UNITS.iter().find(|(name, _)| *name == class);
+            let (_, units) = units.unwrap_or_else(|| panic!("{place}: no such class"));
+            assert!(units.contains(&unit), "{place}: no such unit");
+            // Statistics: what is counted must not be a measurement, nor the other way round.
+            let is_counter = ["energy", "gas", "water", "volume"].contains(&class);
+            assert_eq!(
+                is_counter,
+                state == Some("total") && class != "duration",
+                "{place}"
+            );
+        }
+        for key in component.as_object().unwrap().keys() {
+            let known = [
+                "platform",
+                "device_class",
+                "state_class",
+                "unit_of_measurement",
+                "entity_category",
+                "unique_id",
+                "name",
+                "value_template",
+                "expire_after",
+            ];
+            assert!(known.contains(&key.as_str()), "{place}: {key}");
+        }
+    }
+}
+
+/// What a template finds in a payload: `{{ value_json.reading.gas.value }}`.
+fn rendered<'a>(template: &str, payload: &'a Value) -> &'a Value {
+    let path = template
+        .trim_matches(['{', '}', ' '])
+        .strip_prefix("value_json.")
+        .unwrap();
+    path.split('.').fold(payload, |value, key| &value[key])
+}
+
+fn config(broker: &Mosquitto, more: &str) -> String {
+    let root = root().display();
+    format!(
+        "[mqtt]\nhost = \"127.0.0.1\"\nport = {}\nretain = true\n[homeassistant]\n\
+         [[radio]]\nsource = \"{root}/{STREET}\"\n\
+         [[wire]]\nprotocol = \"p1\"\nsource = \"{root}/testdata/p1/belgium.txt\"\n\
+         [[wire]]\nprotocol = \"p1\"\nsource = \"{root}/testdata/p1/four-sub-meters.txt\"\n{more}",
+        broker.port
+    )
+}
+
+const METERS: &str = "[[meter]]\nid = 12345678\nname = \"Water\"\nunit = \"gal\"\nscale = 0.1\narea = \"Cellar\"\n\
+                      [[meter]]\nid = \"MTPBE0001\"\nname = \"House\"\n";
+
+/// All retained messages under a topic.
+fn retained(broker: &Mosquitto, topic: &str) -> BTreeMap<String, Value> {
+    let output = Command::new("mosquitto_sub")
+        .args([
+            "-p",
+            &broker.port.to_string(),
+            "-t",
+            topic,
+            "-v",
+            "-W",
+            "1",
+            "--retained-only",
+        ])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(topic, payload)| Some((topic.to_owned(), serde_json::from_str(payload).ok()?)))
+        .collect()
+}
+
+fn publish(broker: &Mosquitto, topic: &str, payload: &str, more: &[&str]) {
+    let status = Command::new("mosquitto_pub")
+        .args([
+            "-p",
+            &broker.port.to_string(),
+            "-t",
+            topic,
+            "-m",
+            payload,
+            "-q",
+            "1",
+        ])
+        .args(more)
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn given_meters_of_ours_then_each_is_announced_and_its_templates_find_what_is_published() {
+    let broker = Mosquitto::start();
+    let mut daemon = Daemon::start(&config(&broker, METERS));
+    assert!(daemon.process.0.wait().unwrap().success());
+    let announced = retained(&broker, "homeassistant/device/+/config");
+    let topics: Vec<&str> = announced.keys().map(String::as_str).collect();
+    assert_eq!(
+        topics,
+        [
+            "homeassistant/device/metertap_12345678_scm/config",
+            "homeassistant/device/metertap_MTPBE0001_p1/config",
+            "homeassistant/device/metertap_MTPBE0002_gas/config",
+            "homeassistant/device/metertap_MTPBE0003_water/config",
+            "homeassistant/device/metertap_MTPFU0001_p1/config",
+            "homeassistant/device/metertap_MTPFU0002_water/config",
+            "homeassistant/device/metertap_MTPFU0003_warm_water/config",
+            "homeassistant/device/metertap_MTPFU0004_heat/config",
+            "homeassistant/device/metertap_MTPFU0005_gas/config",
+        ],
+        "and no neighbour: {}",
+        daemon.log()
+    );
+    let readings = retained(&broker, "readings/+/+");
+    let mut compared = 0;
+    for (topic, payload) in &announced {
+        check(topic, payload);
+        let state = &readings[payload["state_topic"].as_str().unwrap()];
+        for component in payload["components"].as_object().unwrap().values() {
+            let found = rendered(component["value_template"].as_str().unwrap(), state);
+            assert!(
+                found.is_number() || found.is_string(),
+                "{topic}: {component} in {state}"
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared > 30, "{compared}");
+    let water = &announced["homeassistant/device/metertap_12345678_scm/config"];
+    assert_eq!(water["device"]["name"], "Water");
+    assert_eq!(water["device"]["suggested_area"], "Cellar");
+    assert_eq!(
+        water["components"]["metertap_12345678_total"].to_string(),
+        r#"{"platform":"sensor","device_class":"water","state_class":"total","unit_of_measurement":"gal","unique_id":"metertap_12345678_total","name":null,"value_template":"{{ value_json.reading.total.value }}"}"#
+    );
+    let reading = &readings["readings/12345678/scm"];
+    let keys: Vec<&str> = reading.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        [
+            "Time",
+            "Offset",
+            "Length",
+            "Type",
+            "Message",
+            "id",
+            "name",
+            "commodity",
+            "reading",
+            "signal"
+        ],
+        "rtlamr's keys, and ours beside them"
+    );
+    let counts = reading["Message"]["Consumption"].as_f64().unwrap();
+    let total = &reading["reading"]["total"];
+    assert!((total["value"].as_f64().unwrap() - counts / 10.0).abs() < 1e-9 && total["unit"] == "gal");
+    assert_eq!(readings["readings/MTPBE0001/p1"]["name"], "House");
+    let power = &announced["homeassistant/device/metertap_MTPBE0001_p1/config"]["components"]["metertap_MTPBE0001_power_export"];
+    assert_eq!(
+        (&power["expire_after"], &power["name"]),
+        (&300.into(), &"Power export".into())
+    );
+}
+
+#[test]
+fn given_a_meter_that_has_left_then_it_is_forgotten_and_what_others_announced_is_not() {
+    let broker = Mosquitto::start();
+    let old = r#"{"device":{"identifiers":["metertap_999"],"name":"Old"},"origin":{"name":"metertap"},"availability":[{"topic":"readings/metertap/status"}],"state_topic":"readings/999/scm","components":{}}"#;
+    let (ours, theirs) = (
+        "homeassistant/device/metertap_999_scm/config",
+        "homeassistant/device/zigbee/config",
+    );
+    let other = old.replace("readings/metertap/status", "attic/metertap/status");
+    publish(&broker, ours, old, &["-r"]);
+    publish(&broker, theirs, r#"{"origin":{"name":"Zigbee2MQTT"}}"#, &["-r"]);
+    publish(
+        &broker,
+        "homeassistant/device/metertap_998_scm/config",
+        &other,
+        &["-r"],
+    );
+    let bridge = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = Daemon::start(&config(
+        &broker,
+        &format!(
+            "{METERS}[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",
+            bridge.local_addr().unwrap()
+        ),
+    ));
+    daemon.wait_for_log("A meter has left the configuration");
+    wait_for("the removal", || {
+        !retained(&broker, "homeassistant/device/+/config").contains_key(ours)
+    });
+    let left = retained(&broker, "homeassistant/device/+/config");
+    assert!(left.contains_key(theirs) && left.contains_key("homeassistant/device/metertap_998_scm/config"));
+}
+
+#[test]
+fn given_a_home_assistant_that_starts_then_it_is_told_again() {
+    let broker = Mosquitto::start();
+    let bridge = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = Daemon::start(&config(
+        &broker,
+        &format!(
+            "{METERS}[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",
+            bridge.local_addr().unwrap()
+        ),
+    ));
+    wait_for("the announcements", || {
+        retained(&broker, "homeassistant/device/+/config").len() == 9
+    });
+    // Somebody wipes the broker clean, and Home Assistant starts.
+    for topic in retained(&broker, "homeassistant/device/+/config").keys() {
+        publish(&broker, topic, "", &["-r"]);
+    }
+    assert!(retained(&broker, "homeassistant/device/+/config").is_empty());
+    publish(&broker, "homeassistant/status", "online", &[]);
+    wait_for("the announcements again", || {
+        retained(&broker, "homeassistant/device/+/config").len() == 9
+    });
+    daemon.wait_for_log("Home Assistant has started");
+}
+
+#[test]
+fn given_a_wrong_section_then_the_mistake_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("metertap.toml");
+    for (section, says) in [
+        (
+            "[[meter]]\nid = 1\ncommodity = \"water\"\nunit = \"kWh\"",
+            "unit = \"kWh\" is no unit of water: use CCF",
+        ),
+        (
+            "[[meter]]\nid = 1\ncommodity = \"watter\"",
+            "`watter` is no commodity",
+        ),
+        (
+            "[[meter]]\nid = 1\n[[meter]]\nid = \"1\"",
+            "[[meter]] 2: 1 is there twice",
+        ),
+        (
+            "[[meter]]\nid = 1\nscale = 0",
+            "scale = 0 makes every reading the same",
+        ),
+        ("[homeassistant]", "[homeassistant] says nothing without [mqtt]"),
+        (
+            "[mqtt]\nhost = \"x\"\n[homeassistant]\nprefix = \"a/#\"",
+            "homeassistant.prefix = \"a/#\"",
+        ),
+    ] {
+        std::fs::write(&file, format!("{section}\n[[radio]]\nsource = \"rtlsdr\"\n")).unwrap();
+        let output = metertap().args(["run", "--config"]).arg(&file).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && told.contains(says),
+            "{section}: {told}"
+        );
+    }
+}
