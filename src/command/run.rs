@@ -201,6 +201,7 @@ impl Daemon {
             tracing::info!(
                 delivered = outcome.delivered,
                 undelivered = outcome.undelivered,
+                kept = outcome.kept,
                 lost = self.lost,
                 "Stopped."
             );

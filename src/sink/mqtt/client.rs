@@ -4,6 +4,9 @@
 //! connection gets a client of its own, and what was handed to it stays in our queue until its PUBACK.
 
 use super::Settings;
+use super::settings::Backlog;
+use super::shelf::Shelf;
+use super::spool::Spool;
 use crate::secret::Secret;
 use crate::sink::homeassistant::{Announcement, Watch};
 use anyhow::{Context, Result};
@@ -14,7 +17,8 @@ use rumqttc::{
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
 
 /// Readings that may wait for the network.
 const INBOX: usize = 1024;
@@ -22,6 +26,10 @@ const INBOX: usize = 1024;
 const IN_FLIGHT: usize = 100;
 /// Largest packet either way: an IDM line has 900 bytes, a foreign retained message may have more.
 const MAX_PACKET: usize = 1 << 20;
+/// Without a PUBACK for so long, what is under way goes to the disk.
+const SILENT: Duration = Duration::from_secs(2);
+/// So many delivered messages are taken off the disk at once.
+const REMOVE: u64 = 32;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What an interrupted process gives the broker; all of it must be gone within 2 s.
@@ -30,12 +38,58 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// A message to be published.
 #[derive(Clone, Debug)]
-struct Message {
-    topic: String,
-    payload: String,
-    retain: bool,
-    /// To be said again over every new connection.
-    again: bool,
+pub(super) struct Message {
+    /// Where.
+    pub topic: String,
+    /// What.
+    pub payload: String,
+    /// Whether the broker keeps it for those who come later.
+    pub retain: bool,
+    sort: Sort,
+}
+
+/// What becomes of a message while the broker is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    /// It is kept.
+    Reading,
+    /// It is said again over every new connection.
+    Announcement,
+    /// The next one says more.
+    State,
+}
+
+impl Message {
+    /// One that must not be lost.
+    pub fn reading(topic: String, payload: String, retain: bool) -> Self {
+        Message {
+            topic,
+            payload,
+            retain,
+            sort: Sort::Reading,
+        }
+    }
+
+    fn retained(topic: String, payload: String, sort: Sort) -> Self {
+        Message {
+            topic,
+            payload,
+            retain: true,
+            sort,
+        }
+    }
+
+    /// Whether it must not be lost.
+    pub fn is_reading(&self) -> bool {
+        self.sort == Sort::Reading
+    }
+}
+
+/// A message that is not acknowledged yet.
+struct Waiting {
+    message: Message,
+    /// Its number on the disk, if it is there.
+    key: Option<u64>,
 }
 
 /// How it ended.
@@ -43,8 +97,10 @@ struct Message {
 pub struct Outcome {
     /// Acknowledged by the broker.
     pub delivered: u64,
-    /// Not acknowledged when time was up.
+    /// Not acknowledged when time was up, and lost.
     pub undelivered: u64,
+    /// Not acknowledged when time was up, and kept on the disk for the next start.
+    pub kept: u64,
 }
 
 /// The sink: a thread with a connection.
@@ -72,10 +128,26 @@ impl Mqtt {
         let (inbox, messages) = mpsc::channel(INBOX);
         let (give_up, given_up) = oneshot::channel();
         let (prefix, retain) = (settings.readings.clone(), settings.retain);
-        let worker = Worker::new(settings, messages, watch);
+        let shelf = match settings.spool_path() {
+            Some(path) => Some(Shelf::new(Spool::open(&path, settings.spool_bytes())?)),
+            None => None,
+        };
+        let (messages, intake) = match shelf.clone() {
+            None => (messages, None),
+            Some(shelf) => {
+                let (to, through) = mpsc::channel(IN_FLIGHT);
+                (through, Some(shelf.intake(messages, to)))
+            }
+        };
+        let worker = Worker::new(settings, messages, shelf, watch);
         let thread = std::thread::Builder::new()
             .name("mqtt".into())
-            .spawn(move || runtime.block_on(worker.run(given_up)))
+            .spawn(move || {
+                runtime.block_on(async move {
+                    let intake = intake.map(tokio::spawn);
+                    worker.run(given_up, intake).await
+                })
+            })
             .context("cannot start a thread")?;
         Ok(Mqtt {
             inbox: Some(inbox),
@@ -102,23 +174,13 @@ impl Mqtt {
 
     fn message(&self, id: &str, kind: &str, payload: String) -> Message {
         let topic = format!("{}/{}/{kind}", self.prefix, topic_id(id));
-        Message {
-            topic,
-            payload,
-            retain: self.retain,
-            again: false,
-        }
+        Message::reading(topic, payload, self.retain)
     }
 
     /// Publishes an announcement, now and whenever a connection is made or Home Assistant starts. False: there was
     /// no room.
     pub fn announce(&self, announcement: Announcement) -> bool {
-        let message = Message {
-            topic: announcement.topic,
-            payload: announcement.payload,
-            retain: true,
-            again: true,
-        };
+        let message = Message::retained(announcement.topic, announcement.payload, Sort::Announcement);
         self.inbox
             .as_ref()
             .is_some_and(|inbox| inbox.try_send(message).is_ok())
@@ -126,12 +188,8 @@ impl Mqtt {
 
     /// Publishes the state of a receiver, retained, as far as there is room: the next one says more.
     pub fn publish_state(&self, receiver: &str, payload: String) {
-        let message = Message {
-            topic: format!("{}/metertap/{receiver}/state", self.prefix),
-            payload,
-            retain: true,
-            again: false,
-        };
+        let topic = format!("{}/metertap/{receiver}/state", self.prefix);
+        let message = Message::retained(topic, payload, Sort::State);
         if let Some(inbox) = &self.inbox {
             let _ = inbox.try_send(message);
         }
@@ -163,7 +221,13 @@ struct Worker {
     /// What is to be said again, by topic.
     announced: BTreeMap<String, String>,
     /// Not yet acknowledged; the first `sent` of them have been handed to the present connection.
-    waiting: VecDeque<Message>,
+    waiting: VecDeque<Waiting>,
+    /// On the disk where the broker is away, if there is one.
+    shelf: Option<Shelf>,
+    /// The last number that is delivered, and still on the disk.
+    to_remove: Option<u64>,
+    /// When something was last acknowledged.
+    moved: Instant,
     sent: usize,
     /// Packet ids of those, in the same order, as far as they have been written, and which are acknowledged.
     ids: VecDeque<(u16, bool)>,
@@ -172,8 +236,16 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(settings: Settings, inbox: mpsc::Receiver<Message>, watch: Option<Watch>) -> Self {
+    fn new(
+        settings: Settings,
+        inbox: mpsc::Receiver<Message>,
+        shelf: Option<Shelf>,
+        watch: Option<Watch>,
+    ) -> Self {
         Worker {
+            shelf,
+            to_remove: None,
+            moved: Instant::now(),
             settings,
             inbox,
             watch,
@@ -186,19 +258,30 @@ impl Worker {
         }
     }
 
-    async fn run(mut self, given_up: oneshot::Receiver<()>) -> Outcome {
+    async fn run(mut self, given_up: oneshot::Receiver<()>, intake: Option<JoinHandle<()>>) -> Outcome {
         tokio::select! {
             () = self.connect_for_ever() => {}
             _ = given_up => {}
         }
-        self.inbox.close();
-        let mut undelivered = self.waiting.len() as u64;
-        while self.inbox.try_recv().is_ok() {
-            undelivered += 1;
+        self.shelve();
+        // What has come in the meantime goes to the disk as well.
+        if let Some(intake) = intake {
+            let _ = timeout(HURRIED, intake).await;
         }
+        self.inbox.close();
+        if let (Some(shelf), Some(key)) = (&self.shelf, self.to_remove) {
+            shelf.delivered(key);
+        }
+        while let Ok(message) = self.inbox.try_recv() {
+            self.wait(message, None);
+        }
+        let is_left = |waiting: &&Waiting| waiting.key.is_none() && waiting.message.is_reading();
+        let left = self.waiting.iter().filter(is_left).count() as u64;
+        let (kept, lost) = self.shelf.as_ref().map_or((0, 0), Shelf::close);
         Outcome {
             delivered: self.delivered,
-            undelivered,
+            undelivered: left + lost,
+            kept,
         }
     }
 
@@ -212,6 +295,7 @@ impl Worker {
             match self.connect(&address).await {
                 Ok(()) => return,
                 Err(error) => {
+                    self.shelve();
                     if begun.elapsed() > LONGEST_PAUSE {
                         (pause, complained) = (FIRST_PAUSE, false);
                     }
@@ -233,29 +317,39 @@ impl Worker {
         self.ids.clear();
         let mut status_pending = false;
         let mut connected = false;
+        let mut silence = tokio::time::interval(SILENT);
+        self.moved = Instant::now();
         loop {
             if connected {
+                self.fill();
                 self.hand_over(&client);
-                if !self.inbox_open && self.waiting.is_empty() && !status_pending {
+                let is_drained = self.shelf.as_ref().is_none_or(Shelf::is_drained);
+                if !self.inbox_open && self.waiting.is_empty() && !status_pending && is_drained {
                     return self.say_goodbye(&client, &mut events).await;
                 }
             }
             // Not while connecting: a message would break off the attempt.
             let may_take = connected && self.inbox_open && self.waiting.len() < IN_FLIGHT;
+            let came = self.shelf.as_ref().map(|shelf| shelf.came.clone());
             tokio::select! {
                 message = self.inbox.recv(), if may_take => match message {
-                    Some(message) => {
-                        if message.again {
-                            self.announced.insert(message.topic.clone(), message.payload.clone());
-                        }
-                        self.waiting.push_back(message);
-                    }
+                    Some(message) => self.wait(message, None),
                     None => self.inbox_open = false,
                 },
+                () = async { came.as_ref().expect("asked only if there is one").notified().await }, if connected && came.is_some() => {}
+                _ = silence.tick(), if connected && self.shelf.is_some() => {
+                    // A network that stands open and swallows everything.
+                    if !self.waiting.is_empty() && self.moved.elapsed() > SILENT {
+                        self.shelve();
+                    }
+                }
                 event = events.poll() => match event? {
                     Event::Incoming(Packet::ConnAck(_)) => {
                         tracing::info!(broker = %address, "Connected to the broker.");
                         connected = true;
+                        if let (Some(shelf), Backlog::Latest) = (&self.shelf, self.settings.backlog) {
+                            shelf.thin();
+                        }
                         // The status goes first and has the first packet id.
                         status_pending = self.publish(&client, &self.status("online"));
                         if let Some(watch) = &self.watch {
@@ -286,25 +380,75 @@ impl Worker {
             }
         } else if !self.announced.contains_key(&message.topic) && watch.is_stale(&message.payload) {
             tracing::info!(topic = %message.topic, "A meter has left the configuration: Home Assistant forgets it.");
-            self.waiting.push_back(Message {
-                topic: message.topic.clone(),
-                payload: String::new(),
-                retain: true,
-                again: false,
-            });
+            let nothing = Message::retained(message.topic.clone(), String::new(), Sort::State);
+            self.wait(nothing, None);
         }
     }
 
     /// A broker may have forgotten, and Home Assistant does. What is waiting anyway is not said twice.
     fn announce_again(&mut self) {
-        for (topic, payload) in &self.announced {
-            if !self.waiting.iter().any(|message| message.topic == *topic) {
-                self.waiting.push_back(Message {
-                    topic: topic.clone(),
-                    payload: payload.clone(),
-                    retain: true,
-                    again: false,
-                });
+        let waiting = |topic: &String| self.waiting.iter().any(|waiting| waiting.message.topic == *topic);
+        let missing: Vec<Message> = self
+            .announced
+            .iter()
+            .filter(|(topic, _)| !waiting(topic))
+            .map(|(topic, payload)| Message::retained(topic.clone(), payload.clone(), Sort::State))
+            .collect();
+        for message in missing {
+            self.wait(message, None);
+        }
+    }
+
+    fn wait(&mut self, message: Message, key: Option<u64>) {
+        if message.sort == Sort::Announcement {
+            self.announced
+                .insert(message.topic.clone(), message.payload.clone());
+        }
+        self.waiting.push_back(Waiting { message, key });
+    }
+
+    /// Takes from the inbox, and then from the disk, as much as may be under way.
+    fn fill(&mut self) {
+        let Some(shelf) = self.shelf.clone() else {
+            return;
+        };
+        while self.waiting.len() < IN_FLIGHT {
+            match self.inbox.try_recv() {
+                Ok(message) => self.wait(message, None),
+                Err(_) => break,
+            }
+        }
+        if self.waiting.len() < IN_FLIGHT {
+            for (key, message) in shelf.load(IN_FLIGHT - self.waiting.len()) {
+                self.wait(message, Some(key));
+            }
+        }
+    }
+
+    /// Puts on the disk what is under way, so that neither a kill nor a long absence loses it.
+    fn shelve(&mut self) {
+        let Some(shelf) = self.shelf.clone() else {
+            return;
+        };
+        while let Ok(message) = self.inbox.try_recv() {
+            self.wait(message, None);
+        }
+        // What has no number stands either in front of everything on the disk, or behind it.
+        let on_disk = self.waiting.iter().position(|waiting| waiting.key.is_some());
+        let border = on_disk.unwrap_or(if shelf.is_drained() { 0 } else { self.waiting.len() });
+        let unnumbered = |range: std::ops::Range<usize>| -> Vec<usize> {
+            let is_meant =
+                |i: &usize| self.waiting[*i].key.is_none() && self.waiting[*i].message.is_reading();
+            range.filter(is_meant).collect()
+        };
+        let places = [unnumbered(0..border), unnumbered(border..self.waiting.len())];
+        let messages = |places: &[usize]| -> Vec<Message> {
+            places.iter().map(|i| self.waiting[*i].message.clone()).collect()
+        };
+        let (front, behind) = shelf.keep(&messages(&places[0]), &messages(&places[1]));
+        for (places, begin) in places.iter().zip([front, behind]) {
+            for (place, key) in places.iter().zip(begin.into_iter().flat_map(|begin| begin..)) {
+                self.waiting[*place].key = Some(key);
             }
         }
     }
@@ -323,18 +467,13 @@ impl Worker {
     }
 
     fn status(&self, status: &str) -> Message {
-        Message {
-            topic: self.settings.status_topic(),
-            payload: status.into(),
-            retain: true,
-            again: false,
-        }
+        Message::retained(self.settings.status_topic(), status.into(), Sort::State)
     }
 
     /// Gives the connection what it has not had yet, as far as it takes it.
     fn hand_over(&mut self, client: &AsyncClient) {
-        while let Some(message) = self.waiting.get(self.sent) {
-            if !self.publish(client, message) {
+        while let Some(waiting) = self.waiting.get(self.sent) {
+            if !self.publish(client, &waiting.message) {
                 return;
             }
             self.sent += 1;
@@ -362,9 +501,21 @@ impl Worker {
             if std::mem::take(status_pending) {
                 continue;
             }
-            self.waiting.pop_front();
+            let acknowledged = self.waiting.pop_front();
             self.sent -= 1;
             self.delivered += 1;
+            self.moved = Instant::now();
+            if let Some(key) = acknowledged.and_then(|waiting| waiting.key) {
+                self.to_remove = Some(key);
+            }
+        }
+        // Not for each one: every change of the disk costs it.
+        let is_last = self.waiting.iter().all(|waiting| waiting.key.is_none());
+        if let (Some(shelf), Some(key)) = (&self.shelf, self.to_remove) {
+            if is_last || key % REMOVE == 0 {
+                shelf.delivered(key);
+                self.to_remove = None;
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 mod check;
 mod client;
 mod settings;
+mod shelf;
+mod spool;
 
 pub use check::check;
 pub use client::{Mqtt, Outcome, topic_id};

@@ -3,6 +3,7 @@
 use crate::secret::Secret;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use std::path::PathBuf;
 use url::Url;
 
 /// The `[mqtt]` section, or an URL.
@@ -26,6 +27,46 @@ pub struct Settings {
     /// Whether the broker keeps the last reading of each meter for those who come later.
     #[serde(default)]
     pub retain: bool,
+    /// Where readings are kept while the broker is away; systemd's state directory if nothing is said.
+    pub spool: Option<PathBuf>,
+    /// How many megabytes of them.
+    spool_mb: Option<u32>,
+    /// `all` or `latest`: what is sent of them afterwards.
+    #[serde(default)]
+    pub backlog: Backlog,
+    /// The daemon's, not that of a command.
+    #[serde(skip, default = "yes")]
+    spool_by_default: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What is sent after the broker was away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backlog {
+    /// All that was kept.
+    #[default]
+    All,
+    /// The newest reading of each meter.
+    Latest,
+}
+
+impl Settings {
+    /// The file for readings while the broker is away, if there is to be one.
+    pub fn spool_path(&self) -> Option<PathBuf> {
+        self.spool.clone().or_else(|| {
+            let folder = std::env::var_os("STATE_DIRECTORY").filter(|_| self.spool_by_default)?;
+            Some(PathBuf::from(folder).join("spool.redb"))
+        })
+    }
+
+    /// Its limit.
+    pub fn spool_bytes(&self) -> u64 {
+        u64::from(self.spool_mb.unwrap_or(64)) << 20
+    }
 }
 
 fn port() -> u16 {
@@ -47,6 +88,10 @@ impl Settings {
             client_id: None,
             readings: prefix(),
             retain: false,
+            spool: None,
+            spool_mb: None,
+            backlog: Backlog::All,
+            spool_by_default: false,
         }
     }
 
