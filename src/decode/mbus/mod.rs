@@ -9,6 +9,7 @@
 mod fixed;
 mod record;
 mod report;
+mod value;
 mod vif;
 
 pub use record::{Function, NoRecord, Record, Value, records};

@@ -1,7 +1,7 @@
 //! Does the broker take us?
 
 use super::Settings;
-use super::client::{connection, reason};
+use super::connection::{greeting, reason};
 use anyhow::{Context, Result, bail};
 use rumqttc::{AsyncClient, Event, Packet};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub fn check(mut settings: Settings) -> Result<()> {
         .build()
         .context("cannot start the network")?;
     runtime.block_on(async {
-        let (client, mut events) = AsyncClient::new(connection(&settings), 4);
+        let (client, mut events) = AsyncClient::new(greeting(&settings), 4);
         let greeted = async {
             loop {
                 match events.poll().await {

@@ -1,7 +1,7 @@
 //! Between those who publish and the connection: straight through while the broker is there, by way of the disk while
 //! it is not.
 
-use super::client::Message;
+use super::message::Message;
 use super::spool::Spool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::error::TrySendError;

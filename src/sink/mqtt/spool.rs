@@ -2,7 +2,7 @@
 //!
 //! Rows are numbered. What was already on its way when the broker left goes in front of what has come since.
 
-use super::client::Message;
+use super::message::Message;
 use anyhow::{Context, Result};
 use redb::{Database, Durability, ReadableTable, ReadableTableMetadata, TableDefinition};
 use std::collections::HashMap;
