@@ -109,6 +109,64 @@ fn a_wrong_configuration_is_told_with_line_and_key() {
 }
 
 #[test]
+fn given_many_mistakes_then_check_tells_all_of_them_with_their_lines() {
+    let text = "trust = \"norml\"\n\n[mqtt]\nhots = \"x\"\nport = \"1883\"\n\n[homeassistat]\n\n\
+                [[radio]]\nsource = \"rtlsdr\"\ngian = 20\n\n[[wire]]\nsource = \"tcp://host\"\nprotocol = \"p1\"\n\
+                key = 12345\n\n[[radio]]\nsource = \"rtlsdr\"\nhop_seconds = 3\n";
+    let (_dir, path) = file("metertap.toml", text.as_bytes());
+    let output = run(&["check", "--config", &path]);
+    assert_eq!(output.status.code(), Some(78));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = said.lines().skip(1).map(str::trim).collect();
+    for (line, says) in lines.iter().zip([
+        "line 1    trust: `norml` is no degree of trust",
+        "line 4    mqtt: hots: unknown field `hots`: did you mean `host`?",
+        "line 5    mqtt: port: invalid type",
+        "line 7    homeassistat: there is no such section or key: did you mean `homeassistant`?",
+        "line 11   [[radio]] 1: gian: unknown field `gian`: did you mean `gain`?",
+        "line 14   [[wire]] 1: source: `tcp://host` names no wire",
+        "line 16   [[wire]] 1: key: must be text in quotes",
+        "line 20   [[radio]] 1: hop_seconds is for center_freq",
+        "8 wrong; nothing was started.",
+    ]) {
+        assert!(line.starts_with(says), "{says}: {said}");
+    }
+    assert!(!said.contains("12345"), "no secret: {said}");
+    let (_dir, path) = file("metertap.toml", b"[mqtt]\nhost = x\n[[radio]]\nsource =\n");
+    let said = String::from_utf8(run(&["check", "--config", &path]).stdout).unwrap();
+    assert!(said.contains("line 2") && said.contains("line 4"), "{said}");
+}
+
+#[test]
+fn given_variables_of_the_environment_then_they_come_before_the_file() {
+    let (_dir, path) = file(
+        "metertap.toml",
+        b"[mqtt]\nhost = \"x\"\nport = 1\n[[wire]]\nsource = \"-\"\nprotocol = \"p1\"\n",
+    );
+    let broker = Mosquitto::start();
+    let doctor = |variables: &[(&str, &str)]| {
+        let output = metertap()
+            .args(["doctor", "--config", &path])
+            .envs(variables.iter().copied())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let port = broker.port.to_string();
+    let said = doctor(&[
+        ("METERTAP_MQTT__HOST", "127.0.0.1"),
+        ("METERTAP_MQTT__PORT", &port),
+    ]);
+    assert!(said.contains(&format!("127.0.0.1:{port} takes us")), "{said}");
+    let said = doctor(&[("METERTAP_MQTT__HOTS", "x")]);
+    assert!(
+        said.contains("a variable METERTAP_… for mqtt: unknown field `hots`"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_wrong_scenario_is_told() {
     let (_dir, path) = file(
         "a.toml",

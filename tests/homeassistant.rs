@@ -317,7 +317,7 @@ fn given_a_wrong_section_then_the_mistake_is_told() {
         ),
         (
             "[[meter]]\nid = 1\n[[meter]]\nid = \"1\"",
-            "[[meter]] 2: 1 is there twice",
+            "[[meter]] 2: id 1 is there twice",
         ),
         (
             "[[meter]]\nid = 1\nscale = 0",

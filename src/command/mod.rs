@@ -1,6 +1,7 @@
 //! What a person can ask for: a file a subcommand.
 
 mod ask;
+mod check;
 mod decode;
 mod demo;
 #[cfg(feature = "rtlsdr")]
@@ -46,6 +47,8 @@ enum Command {
     Devices(devices::Args),
     /// Tell whether everything is well, and if not, what is to be done.
     Doctor(Box<doctor::Args>),
+    /// Tell whether the configuration is right: all mistakes at once, each with its line.
+    Check(check::Args),
     /// Find out which of the meters in the air is mine, by the number on its dial.
     Find(Box<find::Args>),
     /// Record IQ to SigMF: all of it, or the moments around frames that could not be decoded.
@@ -88,6 +91,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "rtlsdr")]
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Find(args) => find::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Scan(args) => scan::run(&args),

@@ -1,9 +1,12 @@
 //! The configuration: one TOML file.
 
 mod dialect;
+mod file;
 mod meter;
 mod wire;
 
+use file::File;
+pub use file::{Problem, Problems};
 use wire::Wire;
 pub use wire::registers;
 
@@ -14,7 +17,7 @@ use crate::sink::homeassistant;
 use crate::sink::mqtt::Settings;
 use crate::source::file::Wish;
 use crate::source::{Address, Center, Live, Tuning, UnknownGain};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use jiff::Timestamp;
 use metertap_dsp::Trust;
 use metertap_dsp::iq::Format;
@@ -28,34 +31,32 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// All sections.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub struct Config {
     /// The broker; without one readings go to standard output.
     pub mqtt: Option<Settings>,
     /// Receivers.
-    #[serde(default)]
     pub radio: Vec<Radio>,
     /// Serial ports and bridges.
-    #[serde(default, alias = "serial")]
-    wire: Vec<Wire>,
-    /// And what they describe.
-    #[serde(skip)]
     pub ports: Vec<Port>,
     /// Our meters.
-    #[serde(default)]
-    meter: Vec<meter::Section>,
-    /// And what they describe.
-    #[serde(skip)]
     pub home: Home,
-    /// `all` or `listed`: what is published of the radio; the listed ones, if there are any.
-    publish: Option<Publish>,
     /// What Home Assistant is told.
     pub homeassistant: Option<homeassistant::Settings>,
-    /// `strict`, `normal` or `eager`.
-    #[serde(default, deserialize_with = "parsed")]
+    publish: Option<Publish>,
     trust: Option<Trust>,
 }
+
+/// All keys of the first level.
+const SECTIONS: [&str; 7] = [
+    "mqtt",
+    "homeassistant",
+    "radio",
+    "wire",
+    "meter",
+    "publish",
+    "trust",
+];
 
 /// What is published of the radio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -111,62 +112,116 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, with file, line and key.
     pub fn read(path: &Path) -> Result<Self> {
-        let shown = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| format!("{shown}"))?;
-        let mut config: Config = toml::from_str(&text)
-            .map_err(|error| anyhow!("{shown}: {}{}", line_of(&text, &error), error.message()))?;
-        let mut problems = config.mqtt.as_ref().map(Settings::problems).unwrap_or_default();
-        for (i, radio) in config.radio.iter().enumerate() {
-            problems.extend(radio.problems(i));
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let (config, holds_secret) = Self::parse(&text).with_context(|| path.display().to_string())?;
+        if holds_secret {
+            warn_if_open(path);
+        }
+        Ok(config)
+    }
+
+    /// Reads and checks the text of a file; tells whether a secret stands in it.
+    fn parse(text: &str) -> Result<(Self, bool), Problems> {
+        let mut file = File::parse(text, std::env::vars())?;
+        let mqtt = file.one::<Settings>("mqtt");
+        let homeassistant = file.one::<homeassistant::Settings>("homeassistant");
+        let radios = file.many::<Radio>("radio");
+        let mut wires = file.many::<Wire>("wire");
+        wires.extend(file.many::<Wire>("serial"));
+        let sections = file.many::<meter::Section>("meter");
+        let publish = file.one::<Publish>("publish");
+        let trust = file.one::<String>("trust");
+        file.rest(&SECTIONS);
+        let mut problems = std::mem::take(&mut file.problems);
+        if let Some(mqtt) = &mqtt {
+            problems.extend(mqtt.value.problems().into_iter().map(|text| mqtt.problem(text)));
+        }
+        if let Some(told) = &homeassistant {
+            let without = mqtt
+                .is_none()
+                .then(|| "[homeassistant] says nothing without [mqtt]".to_owned());
+            problems.extend(
+                without
+                    .into_iter()
+                    .chain(told.value.problem())
+                    .map(|text| told.problem(text)),
+            );
+        }
+        for (i, radio) in radios.iter().enumerate() {
+            problems.extend(
+                radio
+                    .value
+                    .problems(i)
+                    .into_iter()
+                    .map(|text| radio.problem(text)),
+            );
         }
         let mut ports = Vec::new();
-        for (i, wire) in config.wire.iter().enumerate() {
-            match wire.port(i) {
+        for (i, wire) in wires.iter().enumerate() {
+            match wire.value.port(i) {
                 Ok(port) => ports.push(port),
-                Err(wrong) => problems.extend(wrong),
+                Err(wrong) => problems.extend(wrong.into_iter().map(|text| wire.problem(text))),
             }
         }
         let mut meters = HashMap::new();
-        for (i, section) in config.meter.iter().enumerate() {
-            match section.meter(i) {
-                Err(wrong) => problems.extend(wrong),
+        for (i, section) in sections.iter().enumerate() {
+            let id = section.value.id();
+            match section.value.meter(i) {
+                Err(wrong) => problems.extend(wrong.into_iter().map(|text| section.problem(text))),
                 Ok(meter) => {
-                    if meters.insert(section.id(), meter).is_some() {
-                        problems.push(format!("[[meter]] {}: {} is there twice", i + 1, section.id()));
+                    if meters.insert(id.clone(), meter).is_some() {
+                        problems
+                            .push(section.problem(format!("[[meter]] {}: id {id} is there twice", i + 1)));
                     }
                 }
             }
         }
-        if config.homeassistant.is_some() && config.mqtt.is_none() {
-            problems.push("[homeassistant] says nothing without [mqtt]".into());
-        }
-        problems.extend(
-            config
-                .homeassistant
-                .as_ref()
-                .and_then(homeassistant::Settings::problem),
-        );
-        let radios = config.radio.iter().enumerate().map(|(i, radio)| radio.name(i));
-        let wires = config.wire.iter().enumerate().map(|(i, wire)| wire.name(i));
+        let trust = trust.and_then(|trust| {
+            let parsed = trust.value.parse::<Trust>();
+            parsed
+                .map_err(|error| problems.push(trust.problem(format!("trust: {error}"))))
+                .ok()
+        });
         let mut names = HashSet::new();
-        for name in radios.chain(wires) {
+        let of_radios = radios
+            .iter()
+            .enumerate()
+            .map(|(i, radio)| (radio.value.name(i), radio.problem(String::new())));
+        let of_wires = wires
+            .iter()
+            .enumerate()
+            .map(|(i, wire)| (wire.value.name(i), wire.problem(String::new())));
+        for (name, place) in of_radios.chain(of_wires) {
             if !names.insert(name.clone()) {
-                problems.push(format!("two receivers or wires are called {name}"));
+                problems.push(Problem {
+                    text: format!("two receivers or wires are called {name}"),
+                    ..place
+                });
             }
         }
-        if names.is_empty() {
-            problems.push("there is no [[radio]] and no [[wire]], so nothing can be heard".into());
+        if names.is_empty() && !problems.iter().any(|problem| problem.text.contains("[[")) {
+            problems.push(Problem {
+                line: None,
+                text: "there is no [[radio]] and no [[wire]], so nothing can be heard".into(),
+            });
         }
         if !problems.is_empty() {
-            bail!("{shown}: {}", problems.join("; "));
+            problems.sort();
+            return Err(Problems(problems));
         }
-        let password = config.mqtt.as_ref().is_some_and(|mqtt| mqtt.password.is_some());
-        if password || config.wire.iter().any(Wire::holds_secret) {
-            warn_if_open(path);
-        }
-        config.ports = ports;
-        config.home = Home::new(meters);
-        Ok(config)
+        let mqtt = mqtt.map(|section| section.value);
+        let password = mqtt.as_ref().is_some_and(|mqtt| mqtt.password.is_some());
+        let holds_secret = password || wires.iter().any(|wire| wire.value.holds_secret());
+        let config = Config {
+            mqtt,
+            radio: radios.into_iter().map(|section| section.value).collect(),
+            ports,
+            home: Home::new(meters),
+            homeassistant: homeassistant.map(|section| section.value),
+            publish: publish.map(|section| section.value),
+            trust,
+        };
+        Ok((config, holds_secret))
     }
 
     /// Whether the neighbours' meters are published, too.
@@ -308,16 +363,6 @@ impl Radio {
             .map(|problem| format!("[[radio]] {}: {problem}", i + 1))
             .collect()
     }
-}
-
-/// Where it is wrong; the line itself is not shown, since it may hold a secret.
-fn line_of(text: &str, error: &toml::de::Error) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start));
-    before.map_or_else(String::new, |before| {
-        let line = 1 + before.matches('\n').count();
-        let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
-        format!("line {line}, column {column}: ")
-    })
 }
 
 fn must_parse<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(from: D) -> Result<T, D::Error> {

@@ -96,6 +96,11 @@ impl Home {
         self.0.is_empty()
     }
 
+    /// Of how many something was said.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether it has this one.
     pub fn contains(&self, id: &str) -> bool {
         self.0.contains_key(id)

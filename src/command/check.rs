@@ -1,0 +1,50 @@
+//! `metertap check`: is the configuration right? All mistakes at once.
+
+use crate::config::{Config, Problems};
+use anyhow::Result;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What sysexits.h says of a wrong configuration.
+const WRONG: u8 = 78;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration.
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "metertap.toml",
+        env = "METERTAP_CONFIG"
+    )]
+    config: PathBuf,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let shown = args.config.display();
+    let config = match Config::read(&args.config) {
+        Ok(config) => config,
+        Err(error) => match error.downcast_ref::<Problems>() {
+            None => return Err(error),
+            Some(Problems(problems)) => {
+                println!("{shown}");
+                for problem in problems {
+                    let line = problem
+                        .line
+                        .map_or_else(String::new, |line| format!("line {line}"));
+                    println!("  {line:9} {}", problem.text);
+                }
+                println!("{} wrong; nothing was started.", problems.len());
+                return Ok(ExitCode::from(WRONG));
+            }
+        },
+    };
+    println!(
+        "{shown}: {} radios, {} wires, {} meters: all is well. `metertap doctor -c {shown}` looks at the devices.",
+        config.radio.len(),
+        config.ports.len(),
+        config.home.len()
+    );
+    Ok(ExitCode::SUCCESS)
+}
