@@ -146,7 +146,8 @@ impl Wire {
     fn speaker(&self) -> Result<Speaker, String> {
         self.only_for("crc", self.crc != CrcPolicy::default(), &[Protocol::P1])?;
         self.only_for("dlms", self.dlms.is_some(), &[Protocol::Dlms])?;
-        self.only_for("key", self.keys()?.is_some(), &[Protocol::P1, Protocol::Dlms])?;
+        let keys = self.keys()?;
+        self.only_for("key", keys.is_some(), &[Protocol::P1, Protocol::Dlms])?;
         self.only_for("every", self.every.is_some(), &[Protocol::Mbus, Protocol::Kmp])?;
         self.only_for("period", self.period.is_some(), &[Protocol::P1, Protocol::Dlms])?;
         self.only_for("addresses", !self.addresses.is_empty(), &[Protocol::Mbus])?;
@@ -156,7 +157,6 @@ impl Wire {
             Ok(zone) => zone.unwrap_or_default(),
             Err(error) => return Err(format!("zone: {error}")),
         };
-        let keys = self.keys()?;
         let every = match self.every {
             Some(s) if !(1.0..=86_400.0).contains(&s) => {
                 return Err(format!("every = {s} must be between 1 and 86400 seconds"));

@@ -145,8 +145,8 @@ impl Connection {
             if connected {
                 self.fill();
                 self.hand_over(&client);
-                let is_drained = self.shelf.as_ref().is_none_or(Shelf::is_drained);
-                if !self.inbox_open && self.waiting.is_empty() && !status_pending && is_drained {
+                let is_done = !self.inbox_open && self.waiting.is_empty() && !status_pending;
+                if is_done && self.shelf.as_ref().is_none_or(Shelf::is_drained) {
                     return self.say_goodbye(&client, &mut events).await;
                 }
             }
@@ -255,15 +255,18 @@ impl Connection {
         while let Ok(message) = self.inbox.try_recv() {
             self.wait(message, None);
         }
-        // What has no number stands either in front of everything on the disk, or behind it.
+        // What has no number stands either in front of everything on the disk, or behind it. What stands between
+        // two parts of it, while a slow broker is there, stays in memory.
+        let is_drained = shelf.is_drained();
         let on_disk = self.waiting.iter().position(|waiting| waiting.key.is_some());
-        let border = on_disk.unwrap_or(if shelf.is_drained() { 0 } else { self.waiting.len() });
+        let border = on_disk.unwrap_or(if is_drained { 0 } else { self.waiting.len() });
+        let end = if is_drained { self.waiting.len() } else { border };
         let unnumbered = |range: std::ops::Range<usize>| -> Vec<usize> {
             let is_meant =
                 |i: &usize| self.waiting[*i].key.is_none() && self.waiting[*i].message.is_reading();
             range.filter(is_meant).collect()
         };
-        let places = [unnumbered(0..border), unnumbered(border..self.waiting.len())];
+        let places = [unnumbered(0..border), unnumbered(border..end)];
         let messages = |places: &[usize]| -> Vec<Message> {
             places.iter().map(|i| self.waiting[*i].message.clone()).collect()
         };
