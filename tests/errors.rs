@@ -138,6 +138,48 @@ fn given_many_mistakes_then_check_tells_all_of_them_with_their_lines() {
 }
 
 #[test]
+fn given_flags_then_init_writes_a_file_that_is_right_and_overwrites_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("metertap.toml").to_str().unwrap().to_owned();
+    let flags = [
+        "init",
+        "--out",
+        &path,
+        "--mqtt",
+        "mqtt://pi:se%22cret@broker.lan:1884",
+        "--homeassistant",
+        "--radio",
+        "rtlsdr:00000042",
+        "--wire",
+        "p1=/dev/ttyUSB0",
+        "--wire",
+        "mbus=tcp://gateway:10001",
+        "--wire",
+        "kmp=/dev/ttyUSB1",
+    ];
+    stdout_of(&flags);
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let said = String::from_utf8(stdout_of(&["check", "--config", &path])).unwrap();
+    assert!(
+        said.contains("1 radios, 3 wires, 0 meters: all is well"),
+        "{said}"
+    );
+    assert!(complaint(&flags).contains("is there already"));
+    let other = dir.path().join("other.toml").to_str().unwrap().to_owned();
+    assert!(complaint(&["init", "--out", &other]).contains("nothing would be heard"));
+    let output = run(&["init", "--out", &other, "--wire", "sml=/dev/ttyUSB0"]);
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("`sml` is no protocol")
+    );
+}
+
+#[test]
 fn given_variables_of_the_environment_then_they_come_before_the_file() {
     let (_dir, path) = file(
         "metertap.toml",

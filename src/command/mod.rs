@@ -8,6 +8,7 @@ mod demo;
 mod devices;
 mod doctor;
 mod find;
+mod init;
 mod listen;
 mod number;
 mod record;
@@ -47,6 +48,8 @@ enum Command {
     Devices(devices::Args),
     /// Tell whether everything is well, and if not, what is to be done.
     Doctor(Box<doctor::Args>),
+    /// Write a commented configuration, from a few questions or from flags.
+    Init(init::Args),
     /// Tell whether the configuration is right: all mistakes at once, each with its line.
     Check(check::Args),
     /// Find out which of the meters in the air is mine, by the number on its dial.
@@ -91,6 +94,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "rtlsdr")]
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Find(args) => find::run(&args),
         Command::Record(args) => record::run(&args),
