@@ -1,8 +1,8 @@
 //! `metertap check`: is the configuration right? All mistakes at once.
 
+use super::config_file::ConfigFile;
 use crate::config::{Config, Problems};
 use anyhow::Result;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What sysexits.h says of a wrong configuration.
@@ -10,20 +10,13 @@ const WRONG: u8 = 78;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration.
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "metertap.toml",
-        env = "METERTAP_CONFIG"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let shown = args.config.display();
-    let config = match Config::read(&args.config) {
+    let shown = args.file.config.display();
+    let config = match Config::read(&args.file.config) {
         Ok(config) => config,
         Err(error) => match error.downcast_ref::<Problems>() {
             None => return Err(error),

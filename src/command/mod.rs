@@ -2,6 +2,7 @@
 
 mod ask;
 mod check;
+mod config_file;
 mod decode;
 mod demo;
 #[cfg(feature = "rtlsdr")]

@@ -1,5 +1,6 @@
 //! `metertap run`: the daemon.
 
+use super::config_file::ConfigFile;
 use super::wanted::default_kinds;
 use crate::config::{self, Config};
 use crate::engine::{Chorus, Event, Orders, Radio, State, Stop, wire};
@@ -12,7 +13,6 @@ use crate::source::file::Recording;
 use crate::source::{Address, Paced, Source};
 use anyhow::{Result, bail};
 use std::io::{Stdout, stdout};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,19 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration.
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "metertap.toml",
-        env = "METERTAP_CONFIG"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let config = Config::read(&args.config)?;
+    let config = Config::read(&args.file.config)?;
     let stop = Stop::on_signals()?;
     let publishes_all = config.publishes_all();
     let orders = Orders {

@@ -7,6 +7,7 @@ use super::dialect::{List, Scales};
 use super::objects::{Object, Objects};
 use super::unit::unit;
 use crate::decode::fields::{Kind, field};
+use crate::decode::hex::Hex;
 use crate::decode::obis::Obis;
 use crate::decode::quantity::{Decimal, Quantity};
 use crate::decode::report::{Fields, Report, Sort, Value};
@@ -111,8 +112,7 @@ fn voltage(objects: &Objects) -> i128 {
 fn title_of(title: [u8; 8]) -> String {
     let (maker, number) = title.split_at(3);
     let maker = String::from_utf8_lossy(maker);
-    let number: String = number.iter().map(|octet| format!("{octet:02X}")).collect();
-    format!("{maker}{number}")
+    format!("{maker}{}", Hex(number))
 }
 
 /// Readable octets, without what fills them up.
@@ -218,7 +218,7 @@ impl Writer<'_> {
         let value = match data {
             Data::Whole(number, _) => Value::Quantity(Quantity::new(Decimal::scaled(*number, 0), "")),
             Data::Octets(octets) | Data::Text(octets) | Data::Bits(octets) | Data::Clock(octets) => {
-                let hex = octets.iter().map(|octet| format!("{octet:02X}")).collect();
+                let hex = Hex(octets).to_string();
                 Value::Text(text_of(data).unwrap_or(hex))
             }
             Data::Enum(number) => Value::Count((*number).into()),

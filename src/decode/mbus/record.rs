@@ -8,6 +8,7 @@
 
 use super::value::{bcd, float, scaled, signed, time};
 use super::vif::{self, Meaning};
+use crate::decode::hex::Hex;
 use crate::decode::quantity::Decimal;
 use serde::Serialize;
 
@@ -132,7 +133,7 @@ impl Record {
     fn manufacturer_specific(bytes: &[u8]) -> Self {
         Record {
             quantity: "manufacturer_specific".into(),
-            value: Some(Value::Text(hex(bytes))),
+            value: Some(Value::Text(Hex(bytes).to_string())),
             unit: String::new(),
             function: Function::ManufacturerSpecific,
             storage: 0,
@@ -301,20 +302,15 @@ impl<'a> Reader<'a> {
                 let bytes = self.take(len.into())?;
                 match bytes.len() {
                     0..=8 => Some(scaled(signed(bytes), meaning)),
-                    _ => Some(Value::Text(hex(&bytes
-                        .iter()
-                        .rev()
-                        .copied()
-                        .collect::<Vec<u8>>()))),
+                    _ => {
+                        let highest_first: Vec<u8> = bytes.iter().rev().copied().collect();
+                        Some(Value::Text(Hex(&highest_first).to_string()))
+                    }
                 }
             }
             _ => return Err(NoRecord::Length { at, length }),
         })
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 #[cfg(test)]

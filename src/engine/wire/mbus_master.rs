@@ -2,6 +2,7 @@
 
 use super::mbus::{Answers, Trouble};
 use super::talk::{Gone, Talk};
+use crate::decode::hex::{Hex, octets};
 use crate::decode::mbus::NoMessage;
 use crate::decode::report::Report;
 use crate::link::mbus::{ACK, Frame, NoMbus, long, short};
@@ -51,7 +52,7 @@ impl FromStr for Address {
                 Err(wrong())
             };
         }
-        let digits = crate::decode::hex::octets(text).and_then(|octets| <[u8; 4]>::try_from(octets).ok());
+        let digits = octets(text).and_then(|octets| <[u8; 4]>::try_from(octets).ok());
         digits.map(Address::Secondary).ok_or_else(wrong)
     }
 }
@@ -60,7 +61,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Primary(place) => write!(f, "p{place}"),
-            Address::Secondary(digits) => digits.iter().try_for_each(|two| write!(f, "{two:02X}")),
+            Address::Secondary(digits) => write!(f, "{}", Hex(digits)),
         }
     }
 }

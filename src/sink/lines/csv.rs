@@ -1,7 +1,7 @@
 //! rtlamr's CSV: time, offset, length, then columns that depend on the message. No field needs quoting.
 
-use super::Hex;
 use crate::decode::ert::Message;
+use crate::decode::hex::Hex;
 use crate::meter::Reading;
 use std::fmt::Write;
 

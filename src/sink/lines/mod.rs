@@ -8,7 +8,6 @@ mod xml;
 pub use json::payload;
 
 use crate::meter::Reading;
-use std::fmt;
 use std::io::Write;
 
 /// How readings are written.
@@ -62,15 +61,6 @@ impl<W: Write> Lines<W> {
     pub fn write_line(&mut self, line: &str) -> std::io::Result<()> {
         writeln!(self.to, "{line}")?;
         self.to.flush()
-    }
-}
-
-/// Octets as rtlamr writes them, in capitals.
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! rtlamr's default: a line to read along. Milliseconds, no zone.
 
-use super::Hex;
 use crate::decode::ert::Message;
+use crate::decode::hex::Hex;
 use crate::meter::Reading;
 use std::fmt;
 
