@@ -58,7 +58,8 @@ fn serials() -> Vec<String> {
 fn log(what: &str, value: impl std::fmt::Display) -> c_int {
     if let Some(path) = order("log") {
         if let Ok(mut file) = std::fs::OpenOptions::new().append(true).create(true).open(path) {
-            let _ = writeln!(file, "{what}={value}");
+            // In one piece: several processes write to one file.
+            let _ = file.write_all(format!("{what}={value}\n").as_bytes());
         }
     }
     0
