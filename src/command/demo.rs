@@ -24,7 +24,7 @@ const STREET: &str = include_str!("../../testdata/street/street.toml");
 pub fn run(args: &Args) -> Result<ExitCode> {
     use super::replay::Replay;
     use crate::engine::Stop;
-    use crate::sink::{broker, mqtt::Settings};
+    use crate::sink::{broker, mqtt::{Retain, Settings}};
     use crate::source::Paced;
     use crate::source::scenario::{Scenario, Synthetic};
 
@@ -37,8 +37,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         args.port
     );
     eprintln!("  mosquitto_sub -p {} -t 'readings/#' -v", args.port);
-    let mut settings = Settings::new("127.0.0.1", args.port);
-    settings.retain = true;
+    let mut settings = Settings::from_url(&format!("mqtt://127.0.0.1:{}", args.port))?;
+    settings.retain = Retain::Always(true);
     let mut replay = Replay::demo(&stop, settings)?;
     replay.play(Box::new(Paced::new(Box::new(Synthetic::new(
         &scenario,

@@ -91,9 +91,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             receiver(&name, &live, args.seconds, &stop, &mut report);
         }
     }
-    for settings in brokers {
-        let address = format!("{}:{}", settings.host, settings.port);
-        match check(settings) {
+    let brokers = brokers
+        .iter()
+        .flat_map(|settings| settings.host.iter().map(move |host| (settings, host)));
+    for (settings, host) in brokers {
+        let address = settings.shown(host);
+        match check(settings.clone(), host) {
             Ok(()) => report.ok("broker", &format!("{address} takes us")),
             Err(error) => report.bad(
                 "broker",

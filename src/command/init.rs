@@ -117,12 +117,8 @@ impl Answers {
                 text += "\n# [mqtt]                 # without it: JSON lines on standard output\n# host = \"broker.lan\"\n"
             }
             Some(mqtt) => {
-                let _ = write!(
-                    text,
-                    "\n[mqtt]\nhost = {}\nport = {}\n",
-                    quoted(&mqtt.host),
-                    mqtt.port
-                );
+                let host = mqtt.host.first().map(ToString::to_string).unwrap_or_default();
+                let _ = write!(text, "\n[mqtt]\nhost = {}\n", quoted(&host));
                 if let Some(username) = &mqtt.username {
                     let password = mqtt.password.as_ref().map_or("", |password| password.reveal());
                     let _ = write!(
@@ -132,7 +128,7 @@ impl Answers {
                         quoted(password)
                     );
                 }
-                text += "# retain = true          # the broker keeps the last reading of each meter\n\
+                text += "# retain = \"auto\"        # the broker keeps the last reading of meters that speak seldom; or true, false\n\
                          # spool = \"/var/lib/metertap/spool.redb\"   # readings wait here while the broker is away\n";
             }
         }

@@ -8,7 +8,8 @@ use crate::meter::Reading;
 #[cfg(feature = "demo")]
 use crate::meter::filter::Filter;
 use crate::sink::lines::{Format as LineFormat, line};
-use crate::sink::mqtt::{Mqtt, Settings};
+use crate::sink::mqtt::{Message, Mqtt, Presence, Settings};
+use crate::sink::outlet::Counts;
 use crate::source::file::{Recording, Wish};
 use crate::source::{Info, Paced, Source};
 use anyhow::{Result, bail};
@@ -17,6 +18,7 @@ use metertap_dsp::Trust;
 use metertap_dsp::iq::Format;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a finished replay waits for the broker: there is no hurry.
@@ -76,7 +78,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         orders: Orders::for_all(args.wanted.kinds(), args.trust, &stop),
         show: Show::new(args.format, args.signal, "metertap replay", args.wanted.filter())?,
         signal: args.signal,
-        mqtt: mqtt.map(|mqtt| Mqtt::start(mqtt, None)).transpose()?,
+        mqtt: mqtt.map(Broker::start).transpose()?,
     };
     for recording in recordings {
         let recording = if args.realtime {
@@ -97,7 +99,7 @@ pub(super) struct Replay {
     orders: Orders,
     show: Show,
     signal: bool,
-    mqtt: Option<Mqtt>,
+    mqtt: Option<Broker>,
 }
 
 impl Replay {
@@ -111,7 +113,7 @@ impl Replay {
             orders: Orders::for_all(super::wanted::default_kinds(), Trust::Normal, stop),
             show: Show::new(None, true, "metertap demo: a made-up street", Filter::default())?,
             signal: false,
-            mqtt: Some(Mqtt::start(mqtt, None)?),
+            mqtt: Some(Broker::start(mqtt)?),
         })
     }
 
@@ -150,14 +152,16 @@ impl Replay {
         if !self.show.take(reading)? {
             return Ok(());
         }
-        if let Some(mqtt) = &self.mqtt {
+        if let Some(broker) = &self.mqtt {
             let message = &reading.message;
             let payload = line(LineFormat::Json, reading, self.signal);
+            let topic = format!("{}/{}/{}", broker.prefix, message.id(), message.kind().topic_name());
+            let told = Message::reading(topic, payload, broker.retain);
             // A recording waits for the network; only an interrupted one does not.
             let delivered = if self.orders.stop.asked() {
-                mqtt.try_publish(&message.id().to_string(), message.kind().topic_name(), payload)
+                broker.mqtt.try_publish(told)
             } else {
-                mqtt.publish(&message.id().to_string(), message.kind().topic_name(), payload)
+                broker.mqtt.publish(told)
             };
             if !delivered {
                 bail!(
@@ -181,8 +185,8 @@ impl Replay {
     pub fn finish(self) -> Result<ExitCode> {
         let (stop, done) = (self.orders.stop, self.show.done());
         self.show.finish()?;
-        if let Some(mqtt) = self.mqtt {
-            let outcome = mqtt.finish(PATIENCE, || stop.asked() && !done);
+        if let Some(broker) = self.mqtt {
+            let outcome = broker.mqtt.finish(PATIENCE, || stop.asked() && !done);
             tracing::info!(delivered = outcome.delivered, "Done with the broker.");
             if outcome.undelivered > 0 {
                 bail!("{} readings were not taken by the broker", outcome.undelivered);
@@ -192,6 +196,24 @@ impl Replay {
             ExitCode::from(130)
         } else {
             ExitCode::SUCCESS
+        })
+    }
+}
+
+/// Where readings go besides the terminal.
+struct Broker {
+    mqtt: Mqtt,
+    prefix: String,
+    retain: bool,
+}
+
+impl Broker {
+    fn start(settings: Settings) -> Result<Self> {
+        let presence = Presence::usual(&settings.status_topic());
+        Ok(Broker {
+            prefix: settings.readings.clone(),
+            retain: settings.retain.keeps(false),
+            mqtt: Mqtt::start(settings, presence, None, Arc::new(Counts::new("mqtt".into())))?,
         })
     }
 }

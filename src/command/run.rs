@@ -3,22 +3,29 @@
 use super::config_file::ConfigFile;
 use super::wanted::default_kinds;
 use crate::config::{self, Config};
-use crate::engine::{Chorus, Event, Orders, Radio, State, Stop, wire};
-use crate::meter::{Home, Reading, Registry, WireReading};
-use crate::sink::homeassistant::{Announcement, Announcer};
-use crate::sink::lines::{Format, Lines, payload};
-use crate::sink::mqtt::Mqtt;
+use crate::engine::wire::Port;
+use crate::engine::{Chorus, End, Event, Orders, Radio, Reload, Steward, Stop, wire};
+use crate::meter::Registry;
+use crate::meter::silence::Change;
+use crate::sink::board::Board;
+use crate::sink::outlet::{self, Counts, Outlet};
+use crate::sink::publisher::Publisher;
 use crate::sink::rtl_tcp::Tap;
+use crate::sink::told::Told;
+use crate::sink::web::Web;
+use crate::sink::{homeassistant, mqtt, web};
 use crate::source::file::Recording;
-use crate::source::{Address, Paced, Source};
+use crate::source::{Address, Info, Paced, Source};
 use anyhow::{Result, bail};
-use std::io::{Stdout, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the broker is waited for once all recordings have ended.
+/// How long the sinks are waited for once all recordings have ended.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// And once somebody wants us to stop, or the configuration has changed.
+const HURRIED: Duration = mqtt::HURRIED;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -27,43 +34,18 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let config = Config::read(&args.file.config)?;
-    let stop = Stop::on_signals()?;
-    let publishes_all = config.publishes_all();
-    let orders = Orders {
-        registry: Arc::new(Registry::new(config.home.clone(), publishes_all, default_kinds())),
-        trust: config.trust(),
-        stop: stop.clone(),
-    };
-    let mut radios = Vec::new();
-    for (i, radio) in config.radio.iter().enumerate() {
-        radios.push(start(radio, &radio.name(i), &orders)?);
-    }
-    let wires = match config.ports {
-        ports if ports.is_empty() => None,
-        ports => Some(wire::start(ports, &stop)?),
-    };
-    let mut announcer = None;
-    let sink = match config.mqtt {
-        Some(settings) => {
-            announcer = config
-                .homeassistant
-                .and_then(|told| Announcer::new(told, &settings.readings, &settings.status_topic()));
-            let watch = announcer
-                .as_ref()
-                .map(|announcer| announcer.watch(&config.home, publishes_all));
-            Sink::Mqtt(Mqtt::start(settings, watch)?)
+    let path = &args.file.config;
+    let config = Config::read(path)?;
+    let (stop, reload) = (Stop::on_signals()?, Reload::on_signal()?);
+    let mut daemon = Daemon::start(config, &stop)?;
+    while let Some(event) = daemon.chorus.next() {
+        daemon.take(event);
+        if reload.asked() {
+            daemon.reload(path);
         }
-        None => Sink::Lines(Lines::new(stdout(), Format::Json, false)),
-    };
-    let mut daemon = Daemon {
-        sink,
-        home: config.home,
-        announcer,
-        lost: 0,
-    };
-    daemon.listen(Chorus::new(radios, stop.clone()).with_wires(wires))?;
-    daemon.finish(&stop)
+    }
+    daemon.finish();
+    Ok(ExitCode::SUCCESS)
 }
 
 fn start(radio: &config::Radio, name: &str, orders: &Orders) -> Result<Radio> {
@@ -87,118 +69,318 @@ fn start(radio: &config::Radio, name: &str, orders: &Orders) -> Result<Radio> {
     Radio::recording(source, orders)
 }
 
-/// Where readings go: to the broker, or as lines to standard output where there is none.
-enum Sink {
-    Mqtt(Mqtt),
-    Lines(Lines<Stdout>),
-}
-
+/// Everything at work.
 struct Daemon {
-    sink: Sink,
-    home: Home,
-    /// Where Home Assistant is told.
-    announcer: Option<Announcer>,
-    /// Readings for which there was no room.
-    lost: u64,
+    chorus: Chorus,
+    orders: Orders,
+    steward: Steward,
+    sinks: Sinks,
+    board: Board,
+    /// By identity: which receivers there are, and what they are called by themselves.
+    radios: Vec<(String, String)>,
+    /// By identity: which ports there are.
+    ports: Vec<(String, Stop)>,
 }
 
 impl Daemon {
-    /// Until all receivers have ended, or a moment after being asked to stop.
-    fn listen(&mut self, chorus: Chorus) -> Result<()> {
-        for event in chorus {
-            match event {
-                Event::Reading(reading) => self.publish(&reading)?,
-                Event::Wire(mut reading) => self.publish_wire(&mut reading)?,
-                Event::State(state) => self.tell_state(&state)?,
-                Event::Quiet => {}
-                Event::End(info, end) => match end.result {
-                    Ok(()) => {
-                        tracing::info!(radio = %info.name, packets = end.tally.packets, "End of the receiver.");
-                    }
-                    Err(error) => {
-                        tracing::error!(radio = %info.name, error = format!("{error:#}"), "A receiver has ended.");
-                    }
-                },
+    fn start(config: Config, stop: &Stop) -> Result<Self> {
+        let publishes_all = config.publishes_all();
+        let orders = Orders {
+            registry: Arc::new(Registry::new(config.home.clone(), publishes_all, default_kinds())),
+            trust: config.trust(),
+            stop: stop.clone(),
+        };
+        let board = Board::default();
+        let mut daemon = Daemon {
+            chorus: Chorus::new(Vec::new(), stop.clone()),
+            sinks: Sinks::start(&config, &board)?,
+            steward: Steward::new(config.home, config.rate),
+            orders,
+            board,
+            radios: Vec::new(),
+            ports: Vec::new(),
+        };
+        daemon.start_radios(&config.radio)?;
+        daemon.start_ports(config.ports)?;
+        Ok(daemon)
+    }
+
+    fn start_radios(&mut self, radios: &[config::Radio]) -> Result<()> {
+        for (i, section) in radios.iter().enumerate() {
+            let identity = section.identity(i);
+            if self.radios.iter().any(|(known, _)| *known == identity) {
+                continue;
             }
+            let radio = start(section, &section.name(i), &self.orders)?;
+            self.radios.push((identity, radio.info.name.clone()));
+            self.chorus.add_radio(radio);
         }
         Ok(())
     }
 
-    fn publish(&mut self, reading: &Reading) -> Result<()> {
-        match &mut self.sink {
-            Sink::Lines(lines) => lines.write(reading)?,
-            Sink::Mqtt(_) => {
-                let (id, kind) = (reading.message.id().to_string(), reading.message.kind());
-                let ours = self.home.get(&id).cloned();
-                // A neighbour's meter is never announced, even where it is published.
-                if let (Some(announcer), Some(meter)) = (&mut self.announcer, &ours) {
-                    let announcement = announcer.radio(reading, meter);
-                    self.announce(announcement);
+    fn start_ports(&mut self, mut ports: Vec<Port>) -> Result<()> {
+        ports.retain(|port| !self.ports.iter().any(|(known, _)| *known == port.identity));
+        if ports.is_empty() {
+            return Ok(());
+        }
+        self.ports
+            .extend(ports.iter().map(|port| (port.identity.clone(), port.stop.clone())));
+        self.chorus.add_wires(wire::start(ports, &self.orders.stop)?);
+        Ok(())
+    }
+
+    /// Reads the configuration again; what has not changed goes on undisturbed. What is wrong changes nothing.
+    fn reload(&mut self, path: &Path) {
+        let changed = Config::read(path).and_then(|config| self.change(config));
+        match changed {
+            Ok(()) => tracing::info!(config = %path.display(), "The configuration was read again."),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "The configuration is wrong, and the old one stays.");
+            }
+        }
+    }
+
+    fn change(&mut self, config: Config) -> Result<()> {
+        let all = config.publishes_all();
+        self.orders.registry.change(config.home.clone(), all);
+        self.steward.change(config.home.clone(), config.rate);
+        self.sinks.change(&config, &self.board)?;
+        let trusts_as_before = self.orders.trust == config.trust();
+        self.orders.trust = config.trust();
+        let wanted: Vec<String> = config.radio.iter().enumerate().map(|(i, radio)| radio.identity(i)).collect();
+        let (chorus, board) = (&self.chorus, &self.board);
+        self.radios.retain(|(identity, name)| {
+            let stays = trusts_as_before && wanted.contains(identity);
+            if !stays {
+                chorus.stop_radio(name);
+                board.look().receivers.remove(name);
+            }
+            stays
+        });
+        let wanted: Vec<&str> = config.ports.iter().map(|port| port.identity.as_str()).collect();
+        self.ports.retain(|(identity, stop)| {
+            let stays = wanted.contains(&identity.as_str());
+            if !stays {
+                stop.ask();
+                let name = identity.split(' ').next().unwrap_or_default();
+                board.look().receivers.remove(name);
+            }
+            stays
+        });
+        self.start_radios(&config.radio)?;
+        self.start_ports(config.ports)
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Reading(reading) => {
+                let (told, change) = self.steward.radio(reading);
+                self.pass_on(&told, change);
+            }
+            Event::Wire(reading) => {
+                let (told, change) = self.steward.wire(reading);
+                self.pass_on(&told, change);
+            }
+            Event::State(state) => {
+                self.board.state(&state);
+                if let Some(publisher) = &mut self.sinks.publisher {
+                    publisher.tell_state(&state);
                 }
-                let payload = payload(reading, &ours.unwrap_or_default());
-                self.send(&id, kind.topic_name(), payload);
             }
+            Event::Quiet => {}
+            Event::End(info, end) => log_end(&info, &end),
         }
-        Ok(())
+        let (due, fallen) = self.steward.due();
+        self.pass_on(&due, None);
+        for change in fallen {
+            tracing::warn!(meter = change.id, "A meter has fallen silent.");
+            self.sinks.tell_change(&change);
+        }
+        if let Some(publisher) = &mut self.sinks.publisher {
+            publisher.tick();
+        }
     }
 
-    fn publish_wire(&mut self, reading: &mut WireReading) -> Result<()> {
-        let ours = self.home.get(&reading.report.id);
-        reading.name = ours.and_then(|meter| meter.name.clone());
-        let payload = serde_json::to_string(reading)?;
-        if let Some(announcer) = &mut self.announcer {
-            let announcement = announcer.wire(reading, ours);
-            self.announce(announcement);
+    fn pass_on(&mut self, told: &[Arc<Told>], change: Option<Change>) {
+        if let Some(change) = change {
+            self.sinks.tell_change(&change);
         }
-        match &mut self.sink {
-            Sink::Lines(lines) => lines.write_line(&payload)?,
-            Sink::Mqtt(_) => self.send(&reading.report.id, reading.report.sort.topic_name(), payload),
+        for told in told {
+            self.board.told(told);
+            self.sinks.tell(told);
         }
-        Ok(())
+        let refused = self.steward.refused();
+        let mut board = self.board.look();
+        if board.refused != *refused {
+            board.refused.clone_from(refused);
+        }
     }
 
-    fn announce(&mut self, announcement: Option<Announcement>) {
-        let (Sink::Mqtt(mqtt), Some(announcement)) = (&self.sink, announcement) else {
-            return;
+    /// What is left is delivered; in a hurry where we were asked to stop.
+    fn finish(mut self) {
+        let rest = self.steward.rest();
+        self.pass_on(&rest, None);
+        let refused: u64 = self.steward.refused().values().sum();
+        if refused > 0 {
+            tracing::info!(refused, "Readings that were not plausible were not passed on.");
+        }
+        self.sinks.finish(&self.orders.stop);
+    }
+}
+
+fn log_end(info: &Info, end: &End) {
+    match &end.result {
+        Ok(()) => tracing::info!(radio = %info.name, packets = end.tally.packets, "End of the receiver."),
+        Err(error) => {
+            tracing::error!(radio = %info.name, error = format!("{error:#}"), "A receiver has ended.");
+        }
+    }
+}
+
+/// Where readings go. None waits for another.
+struct Sinks {
+    publisher: Option<Publisher>,
+    outlets: Vec<(Box<dyn Outlet>, Arc<Counts>)>,
+    web: Option<Web>,
+    /// What they were made of.
+    settings: Wanted,
+}
+
+/// What the sinks are to be.
+#[derive(Clone, PartialEq)]
+struct Wanted {
+    mqtt: Option<mqtt::Settings>,
+    told: Option<homeassistant::Settings>,
+    outputs: Vec<outlet::Settings>,
+    web: Option<web::Settings>,
+    all: bool,
+    home: crate::meter::Home,
+}
+
+impl Wanted {
+    fn of(config: &Config) -> Self {
+        let mut outputs = config.outputs.clone();
+        // Somebody is to hear of it.
+        if outputs.is_empty() && config.mqtt.is_none() {
+            outputs.push(outlet::Settings::stdout());
+        }
+        Wanted {
+            mqtt: config.mqtt.clone(),
+            told: config.homeassistant.clone(),
+            outputs,
+            web: config.web.clone(),
+            all: config.publishes_all(),
+            home: config.home.clone(),
+        }
+    }
+
+    fn publisher(&self) -> Result<Option<Publisher>> {
+        let start = |mqtt| Publisher::start(mqtt, self.told.as_ref(), &self.home, self.all);
+        self.mqtt.as_ref().map(start).transpose()
+    }
+
+    fn outlets(&self) -> Result<Vec<(Box<dyn Outlet>, Arc<Counts>)>> {
+        self.outputs.iter().enumerate().map(|(i, output)| output.start(i)).collect()
+    }
+}
+
+impl Sinks {
+    fn start(config: &Config, board: &Board) -> Result<Self> {
+        let settings = Wanted::of(config);
+        let mut sinks = Sinks {
+            publisher: settings.publisher()?,
+            outlets: settings.outlets()?,
+            web: None,
+            settings,
         };
-        let topic = announcement.topic.clone();
-        if let (false, Some(announcer)) = (mqtt.announce(announcement), &mut self.announcer) {
-            // The next reading tries again.
-            announcer.forget(&topic);
-        }
+        sinks.web = sinks.start_web(board)?;
+        sinks.show(board);
+        Ok(sinks)
     }
 
-    fn send(&mut self, id: &str, kind: &str, payload: String) {
-        let Sink::Mqtt(mqtt) = &self.sink else {
-            return;
-        };
-        if !mqtt.try_publish(id, kind, payload) {
-            self.lost += 1;
-            if self.lost == 1 {
-                tracing::warn!("The broker has been away for long: readings are being lost.");
+    fn start_web(&self, board: &Board) -> Result<Option<Web>> {
+        let web = self.settings.web.as_ref();
+        web.map(|web| Web::start(web, board.clone())).transpose()
+    }
+
+    fn show(&self, board: &Board) {
+        let outlets = self.outlets.iter().map(|(_, counts)| counts.clone());
+        let publisher = self.publisher.iter().map(|publisher| publisher.counts().clone());
+        board.look().sinks = publisher.chain(outlets).collect();
+    }
+
+    /// As the configuration is now; a sink of which nothing has changed goes on.
+    fn change(&mut self, config: &Config, board: &Board) -> Result<()> {
+        let old = std::mem::replace(&mut self.settings, Wanted::of(config));
+        let now = &self.settings;
+        // Home Assistant forgets meters that have left with the next connection.
+        let is_same = (&old.mqtt, &old.told) == (&now.mqtt, &now.told);
+        let tells_of_home = now.told.is_some() && (old.all, &old.home) != (now.all, &now.home);
+        if !is_same || tells_of_home {
+            if let Some(publisher) = self.publisher.take() {
+                publisher.finish(HURRIED, || false);
             }
+            self.publisher = self.settings.publisher()?;
         }
-    }
-
-    /// Retained, so that who comes late knows; lines have no place for it but the log.
-    fn tell_state(&mut self, state: &State) -> Result<()> {
-        if let Sink::Mqtt(mqtt) = &mut self.sink {
-            mqtt.publish_state(&state.receiver, serde_json::to_string(state)?);
+        if old.outputs != self.settings.outputs {
+            // Their ports and files must be free first.
+            finish_all(std::mem::take(&mut self.outlets), HURRIED);
+            self.outlets = self.settings.outlets()?;
         }
+        if old.web != self.settings.web {
+            self.web = None;
+            std::thread::sleep(Duration::from_millis(100));
+            self.web = self.start_web(board)?;
+        }
+        self.show(board);
         Ok(())
     }
 
-    fn finish(self, stop: &Stop) -> Result<ExitCode> {
-        if let Sink::Mqtt(mqtt) = self.sink {
-            let outcome = mqtt.finish(PATIENCE, || stop.asked());
+    fn tell(&mut self, told: &Arc<Told>) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.tell(told);
+        }
+        for (outlet, _) in &mut self.outlets {
+            outlet.tell(told);
+        }
+    }
+
+    fn tell_change(&mut self, change: &Change) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.tell_change(change);
+        }
+    }
+
+    fn finish(self, stop: &Stop) {
+        let patience = if stop.asked() { HURRIED } else { PATIENCE };
+        let outlets = self.outlets;
+        let counts: Vec<Arc<Counts>> = outlets.iter().map(|(_, counts)| counts.clone()).collect();
+        let others = std::thread::spawn(move || finish_all(outlets, patience));
+        if let Some(publisher) = self.publisher {
+            let lost = publisher.counts().standing().lost;
+            let outcome = publisher.finish(PATIENCE, || stop.asked());
             tracing::info!(
                 delivered = outcome.delivered,
                 undelivered = outcome.undelivered,
                 kept = outcome.kept,
-                lost = self.lost,
+                lost,
                 "Stopped."
             );
         }
-        Ok(ExitCode::SUCCESS)
+        let _ = others.join();
+        for standing in counts.iter().map(|counts| counts.standing()) {
+            tracing::info!(output = standing.name, delivered = standing.delivered, lost = standing.lost, "Stopped.");
+        }
+    }
+}
+
+/// All at once: none waits for another.
+fn finish_all(outlets: Vec<(Box<dyn Outlet>, Arc<Counts>)>, patience: Duration) {
+    let ends: Vec<_> = outlets
+        .into_iter()
+        .map(|(outlet, _)| std::thread::spawn(move || outlet.finish(patience)))
+        .collect();
+    for end in ends {
+        let _ = end.join();
     }
 }

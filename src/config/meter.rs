@@ -1,8 +1,11 @@
 //! `[[meter]]`: one of our meters, of the radio or of a wire.
 
 use crate::decode::ert::{Commodity, Kind};
+use crate::decode::report::Sort;
+use crate::meter::pace::Rate;
 use crate::meter::{Factor, Meter};
 use serde::Deserialize;
+use std::time::Duration;
 
 /// Units of a counter, by what it measures; Home Assistant knows them all.
 const UNITS: [(Commodity, &[&str]); 3] = [
@@ -20,17 +23,39 @@ const UNITS: [(Commodity, &[&str]); 3] = [
 pub struct Section {
     /// As printed on it: a number, or text.
     id: Id,
-    /// What its frames are, where the air leaves it open: `idm` or `netidm`, `r900` or `r900bcd`.
-    #[serde(rename = "type", default, deserialize_with = "super::parsed")]
-    kind: Option<Kind>,
+    /// Which of its readings are wanted, and what its frames are where the air leaves it open: `idm` or `netidm`,
+    /// `r900` or `r900bcd`.
+    #[serde(default, alias = "type")]
+    protocol: Option<Several>,
     name: Option<String>,
     #[serde(default, deserialize_with = "super::parsed")]
     commodity: Option<Commodity>,
     unit: Option<String>,
     scale: Option<f64>,
     offset: Option<f64>,
+    /// Of its counter.
+    digits: Option<u8>,
+    /// In its unit an hour.
+    max_rate: Option<f64>,
+    rate: Option<Rate>,
+    /// Seconds.
+    expire: Option<f64>,
+    #[serde(default)]
+    intervals: bool,
+    device_class: Option<String>,
     area: Option<String>,
 }
+
+/// One word or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a word in quotes, or several in brackets")]
+enum Several {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// Device classes of Home Assistant for counters.
+const DEVICE_CLASSES: [&str; 4] = ["energy", "gas", "water", "volume"];
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -89,17 +114,53 @@ impl Section {
                 ));
             }
         }
+        let protocols = match &self.protocol {
+            None => Vec::new(),
+            Some(Several::One(word)) => vec![word.clone()],
+            Some(Several::Several(words)) => words.clone(),
+        };
+        let protocols = protocols.iter().map(|name| {
+            let name = name.to_ascii_lowercase();
+            let of_radio = name.parse::<Kind>().map(Kind::topic_name).ok();
+            of_radio.or_else(|| Sort::ALL.into_iter().map(Sort::topic_name).find(|sort| *sort == name)).ok_or(name)
+        });
+        let (protocols, unknown): (Vec<_>, Vec<_>) = protocols.partition(Result::is_ok);
+        for name in unknown.into_iter().filter_map(Result::err) {
+            problems.push(format!(
+                "protocol = \"{name}\": use scm, scm+, idm, netidm, r900, r900bcd, or the last word of a wired meter's topic"
+            ));
+        }
+        if self.digits.is_some_and(|digits| !(1..=12).contains(&digits)) {
+            problems.push("digits must be between 1 and 12".into());
+        }
+        if self.max_rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
+            problems.push("max_rate must be more than 0".into());
+        }
+        if self.expire.is_some_and(|s| !(1.0..=31e6).contains(&s)) {
+            problems.push("expire must be between 1 and 31000000 seconds".into());
+        }
+        if let Some(class) = &self.device_class {
+            if !DEVICE_CLASSES.contains(&class.as_str()) {
+                problems.push(format!("device_class = \"{class}\": use {}", DEVICE_CLASSES.join(", ")));
+            }
+        }
         if !problems.is_empty() {
             let numbered = |problem| format!("[[meter]] {} ({}): {problem}", i + 1, self.id());
             return Err(problems.into_iter().map(numbered).collect());
         }
         Ok(Meter {
-            kind: self.kind,
+            protocols: protocols.into_iter().flatten().map(str::to_owned).collect(),
             name: self.name.clone(),
             commodity: self.commodity,
             unit,
             scale,
             offset,
+            digits: self.digits,
+            max_rate: self.max_rate,
+            rate: self.rate,
+            expire: self.expire.map(Duration::from_secs_f64),
+            intervals: self.intervals,
+            device_class: self.device_class.clone(),
             area: self.area.clone(),
         })
     }

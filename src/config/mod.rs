@@ -13,8 +13,9 @@ pub use wire::registers;
 use crate::engine::wire::Port;
 use crate::meter::Home;
 use crate::secret::warn_if_open;
-use crate::sink::homeassistant;
+use crate::meter::pace::Rate;
 use crate::sink::mqtt::Settings;
+use crate::sink::{homeassistant, outlet, web};
 use crate::source::file::Wish;
 use crate::source::{Address, Center, Live, Tuning, UnknownGain};
 use anyhow::{Context, Result};
@@ -43,17 +44,26 @@ pub struct Config {
     pub home: Home,
     /// What Home Assistant is told.
     pub homeassistant: Option<homeassistant::Settings>,
+    /// Where readings go besides.
+    pub outputs: Vec<outlet::Settings>,
+    /// The page and the metrics.
+    pub web: Option<web::Settings>,
+    /// How often readings are passed on, where nothing else is said of a meter.
+    pub rate: Rate,
     publish: Option<Publish>,
     trust: Option<Trust>,
 }
 
 /// All keys of the first level.
-const SECTIONS: [&str; 7] = [
+const SECTIONS: [&str; 10] = [
     "mqtt",
     "homeassistant",
     "radio",
     "wire",
     "meter",
+    "output",
+    "web",
+    "rate",
     "publish",
     "trust",
 ];
@@ -129,6 +139,9 @@ impl Config {
         let mut wires = file.many::<Wire>("wire");
         wires.extend(file.many::<Wire>("serial"));
         let sections = file.many::<meter::Section>("meter");
+        let outputs = file.many::<outlet::Settings>("output");
+        let web = file.one::<web::Settings>("web");
+        let rate = file.one::<Rate>("rate");
         let publish = file.one::<Publish>("publish");
         let trust = file.one::<String>("trust");
         file.rest(&SECTIONS);
@@ -137,9 +150,13 @@ impl Config {
             problems.extend(mqtt.value.problems().into_iter().map(|text| mqtt.problem(text)));
         }
         if let Some(told) = &homeassistant {
-            let without = mqtt
-                .is_none()
-                .then(|| "[homeassistant] says nothing without [mqtt]".to_owned());
+            let without = match &mqtt {
+                None => Some("[homeassistant] says nothing without [mqtt]".to_owned()),
+                Some(mqtt) if !mqtt.value.profile.is_house() => Some(
+                    "[homeassistant] goes with our own topics: a profile of another program has its own".to_owned(),
+                ),
+                Some(_) => None,
+            };
             problems.extend(
                 without
                     .into_iter()
@@ -155,6 +172,10 @@ impl Config {
                     .into_iter()
                     .map(|text| radio.problem(text)),
             );
+        }
+        for (i, output) in outputs.iter().enumerate() {
+            let wrong = output.value.problems(i);
+            problems.extend(wrong.into_iter().map(|text| output.problem(text)));
         }
         let mut ports = Vec::new();
         for (i, wire) in wires.iter().enumerate() {
@@ -210,14 +231,18 @@ impl Config {
             return Err(Problems(problems));
         }
         let mqtt = mqtt.map(|section| section.value);
-        let password = mqtt.as_ref().is_some_and(|mqtt| mqtt.password.is_some());
-        let holds_secret = password || wires.iter().any(|wire| wire.value.holds_secret());
+        let holds_secret = mqtt.as_ref().is_some_and(Settings::holds_secret)
+            || wires.iter().any(|wire| wire.value.holds_secret())
+            || outputs.iter().any(|output| output.value.holds_secret());
         let config = Config {
             mqtt,
             radio: radios.into_iter().map(|section| section.value).collect(),
             ports,
             home: Home::new(meters),
             homeassistant: homeassistant.map(|section| section.value),
+            outputs: outputs.into_iter().map(|section| section.value).collect(),
+            web: web.map(|section| section.value),
+            rate: rate.map(|section| section.value).unwrap_or_default(),
             publish: publish.map(|section| section.value),
             trust,
         };
@@ -248,6 +273,11 @@ impl Radio {
             },
             start: self.start,
         }
+    }
+
+    /// The same where nothing of it, being number `i`, has changed.
+    pub fn identity(&self, i: usize) -> String {
+        format!("{} {self:?}", self.name(i))
     }
 
     /// What it is called, being number `i`.

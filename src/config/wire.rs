@@ -5,12 +5,14 @@ use super::must_parse;
 use crate::decode::cipher::{Key, Keys};
 use crate::decode::kamstrup;
 use crate::decode::stamp::Zone;
+use crate::engine::Stop;
 use crate::engine::wire::kmp_master::Known;
 use crate::engine::wire::mbus_master::Address;
 use crate::engine::wire::{CrcPolicy, Dlms, DlmsSettings, P1, P1Settings, Port, Questions, Speaker, Whom};
 use crate::secret::{Places, Secret};
 use crate::source::wire::{Framing, Line, WireAddress};
 use serde::Deserialize;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_serial::DataBits;
@@ -140,7 +142,20 @@ impl Wire {
             lines,
             period,
             speaker,
+            identity: self.identity(i),
+            stop: Stop::default().part(),
         })
+    }
+
+    /// What must be equal for a port to be left alone when the configuration is read again: all that is said of it,
+    /// and its keys, which may stand elsewhere.
+    fn identity(&self, i: usize) -> String {
+        let mut hasher = DefaultHasher::new();
+        for places in self.places() {
+            let secret = places.find().ok().flatten();
+            secret.as_ref().map(Secret::reveal).hash(&mut hasher);
+        }
+        format!("{} {self:?} {:x}", self.name(i), hasher.finish())
     }
 
     fn speaker(&self) -> Result<Speaker, String> {
@@ -222,7 +237,8 @@ impl Wire {
         }
     }
 
-    fn keys(&self) -> Result<Option<Keys>, String> {
+    /// Where its keys stand.
+    fn places(&self) -> [Places<'_>; 2] {
         let key = Places {
             key: "key",
             here: self.key.as_ref(),
@@ -235,6 +251,11 @@ impl Wire {
             file: self.auth_key_file.as_deref(),
             env: self.auth_key_env.as_deref(),
         };
+        [key, authentication]
+    }
+
+    fn keys(&self) -> Result<Option<Keys>, String> {
+        let [key, authentication] = self.places();
         let parse = |places: &Places| -> Result<Option<Key>, String> {
             let secret = places.find()?;
             let key = secret.map(|secret| secret.reveal().parse::<Key>()).transpose();

@@ -30,6 +30,11 @@ impl Decimal {
 }
 
 impl Decimal {
+    /// As a floating-point number, for sums and comparisons.
+    pub fn to_f64(&self) -> f64 {
+        self.0.parse().unwrap_or(f64::NAN)
+    }
+
     /// A thousandth of it: the point moves by three places, and no digit is lost.
     pub fn thousandth(&self) -> Self {
         let (sign, digits) = match self.0.strip_prefix('-') {

@@ -128,6 +128,21 @@ pub enum Sort {
 }
 
 impl Sort {
+    /// All of them.
+    pub const ALL: [Sort; 11] = [
+        Sort::P1,
+        Sort::Electricity,
+        Sort::Gas,
+        Sort::Heat,
+        Sort::Cooling,
+        Sort::Water,
+        Sort::WarmWater,
+        Sort::Other,
+        Sort::Dlms,
+        Sort::Mbus,
+        Sort::Kmp,
+    ];
+
     /// Whether it speaks by itself, every few seconds.
     pub fn pushes(self) -> bool {
         !matches!(self, Sort::Mbus | Sort::Kmp)

@@ -32,8 +32,8 @@ pub enum Event {
 /// Receivers at work.
 pub struct Chorus {
     radios: Vec<Radio>,
-    /// All ports.
-    wires: Option<Receiver<Heard>>,
+    /// Groups of ports.
+    wires: Vec<Receiver<Heard>>,
     /// Only where there are several.
     merge: Option<Merge>,
     stop: Stop,
@@ -46,7 +46,7 @@ impl Iterator for Chorus {
 
     fn next(&mut self) -> Option<Event> {
         loop {
-            let over = (self.radios.is_empty() && self.wires.is_none()) || self.is_late();
+            let over = (self.radios.is_empty() && self.wires.is_empty()) || self.is_late();
             if let Some(reading) = self
                 .merge
                 .as_mut()
@@ -62,7 +62,7 @@ impl Iterator for Chorus {
             };
             match (heard, &mut self.merge) {
                 (Some(Heard::Wire(reading)), _) => return Some(Event::Wire(reading)),
-                (None, _) if i == self.radios.len() => self.wires = None,
+                (None, _) if i >= self.radios.len() => drop(self.wires.remove(i - self.radios.len())),
                 (Some(Heard::Reading(reading)), Some(merge)) => merge.push(*reading, Instant::now()),
                 (Some(Heard::Reading(reading)), None) => return Some(Event::Reading(reading)),
                 (Some(Heard::Progress(_)), _) => return Some(Event::Quiet),
@@ -83,17 +83,31 @@ impl Chorus {
         Chorus {
             merge: (radios.len() > 1).then(Merge::default),
             radios,
-            wires: None,
+            wires: Vec::new(),
             stop,
             deadline: None,
         }
     }
 
+    /// And what this one says.
+    pub fn add_radio(&mut self, radio: Radio) {
+        self.radios.push(radio);
+        if self.radios.len() > 1 {
+            self.merge.get_or_insert_default();
+        }
+    }
+
     /// And what ports say.
-    #[must_use]
-    pub fn with_wires(mut self, wires: Option<Receiver<Heard>>) -> Self {
-        self.wires = wires;
-        self
+    pub fn add_wires(&mut self, wires: Receiver<Heard>) {
+        self.wires.push(wires);
+    }
+
+    /// Asks the receivers with this name to end.
+    pub fn stop_radio(&self, name: &str) {
+        self.radios
+            .iter()
+            .filter(|radio| radio.info.name == name)
+            .for_each(Radio::stop);
     }
 
     /// Whether it was asked to stop a while ago.

@@ -6,6 +6,7 @@ mod hop;
 mod probe;
 mod radio;
 mod ring;
+mod steward;
 mod stop;
 mod supervise;
 mod teller;
@@ -14,7 +15,8 @@ pub mod wire;
 pub use chorus::{Chorus, Event};
 pub use probe::Probe;
 pub use radio::{End, Heard, Orders, Radio};
-pub use stop::Stop;
+pub use steward::Steward;
+pub use stop::{Reload, Stop};
 pub use supervise::{Condition, State};
 
 /// Asks for a higher priority for the calling thread: samples do not wait. Where that is not allowed, as for

@@ -85,6 +85,7 @@ pub struct Radio {
     pub heard: Receiver<Heard>,
     /// What it reads.
     pub info: Info,
+    stop: Stop,
 }
 
 impl Radio {
@@ -94,14 +95,15 @@ impl Radio {
     /// Where the source's sample rate cannot be used, or no thread can be had.
     pub fn recording(source: Box<dyn Source>, orders: &Orders) -> Result<Self> {
         let info = source.info().clone();
-        let stop = orders.stop.clone();
+        let stop = orders.stop.part();
+        let asked = stop.clone();
         Self::start(
-            info,
+            (info, stop),
             WhenFull::Wait,
             Arc::default(),
             Extras::default(),
             orders,
-            move |writer, _| play(source, writer, &stop),
+            move |writer, _| play(source, writer, &asked),
         )
     }
 
@@ -111,20 +113,21 @@ impl Radio {
     /// Where its sample rate cannot be used, or no thread can be had.
     pub fn live(name: &str, live: Live, tap: Option<Tap>, orders: &Orders) -> Result<Self> {
         let dropped = Arc::<AtomicU64>::default();
-        let stop = orders.stop.clone();
+        let stop = orders.stop.part();
+        let asked = stop.clone();
         let state = State::new(name, dropped.clone());
         let readings = Arc::<AtomicU64>::default();
         let told = readings.clone();
         let info = live.info(name);
         Self::start(
-            info,
+            (info, stop),
             WhenFull::DropOldest,
             dropped,
             Extras { tap, readings },
             orders,
             move |writer, heard| {
                 super::raise_priority();
-                supervise(&live, state, &told, writer, &stop, |state| {
+                supervise(&live, state, &told, writer, &asked, |state| {
                     let _ = heard.send(Heard::State(Box::new(state.clone())));
                 });
                 Ok(())
@@ -132,8 +135,13 @@ impl Radio {
         )
     }
 
+    /// Asks it to end; it says so when it has.
+    pub fn stop(&self) {
+        self.stop.ask();
+    }
+
     fn start(
-        info: Info,
+        (info, stop): (Info, Stop),
         when_full: WhenFull,
         dropped: Arc<AtomicU64>,
         extras: Extras,
@@ -172,7 +180,7 @@ impl Radio {
             .name(format!("search:{}", info.name))
             .spawn(move || search.run(&blocks))
             .context("cannot start a thread")?;
-        Ok(Radio { heard, info })
+        Ok(Radio { heard, info, stop })
     }
 }
 

@@ -2,13 +2,17 @@
 
 use crate::decode::ert::{Commodity, Kind, Message};
 use crate::decode::quantity::{Decimal, Quantity};
+use super::judge::Limits;
+use super::pace::Rate;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// What the user said of a meter.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meter {
-    /// The kind that its frames are, where the air leaves it open (IDM or NetIDM, R900 or R900BCD).
-    pub kind: Option<Kind>,
+    /// Types of its readings that are wanted, as in topics; empty: all.
+    pub protocols: Vec<String>,
     /// What people call it.
     pub name: Option<String>,
     /// What it measures, where its type says nothing or something else.
@@ -19,6 +23,18 @@ pub struct Meter {
     pub scale: Option<Factor>,
     /// Added after scaling, for a meter that was exchanged.
     pub offset: Option<Factor>,
+    /// Digits of its counter, which begins again at 0 behind the last.
+    pub digits: Option<u8>,
+    /// How much it can count in an hour, at most.
+    pub max_rate: Option<f64>,
+    /// How often its readings are published; nothing: as often as those of the others.
+    pub rate: Option<Rate>,
+    /// Without a word for so long it is away.
+    pub expire: Option<Duration>,
+    /// Whether its IDM intervals are published one by one.
+    pub intervals: bool,
+    /// What it is to Home Assistant, where that is not clear.
+    pub device_class: Option<String>,
     /// Where it is, for Home Assistant.
     pub area: Option<String>,
 }
@@ -31,6 +47,20 @@ pub struct Factor {
 }
 
 impl Factor {
+    const ONE: Factor = Factor {
+        digits: 1,
+        exponent: 0,
+    };
+    const NOTHING: Factor = Factor {
+        digits: 0,
+        exponent: 0,
+    };
+
+    /// As a floating-point number, for comparisons.
+    fn to_f64(self) -> f64 {
+        self.digits as f64 * 10f64.powi(self.exponent.into())
+    }
+
     /// The shortest decimal that is this number; nothing where that has too many digits, or is none.
     pub fn new(number: f64) -> Option<Self> {
         let text = format!("{number}");
@@ -52,21 +82,61 @@ impl Factor {
 impl Meter {
     /// The counter of a message, scaled: the digits of the product, and none more.
     pub fn total(&self, message: &Message) -> Quantity {
-        const ONE: Factor = Factor {
-            digits: 1,
-            exponent: 0,
-        };
-        const NOTHING: Factor = Factor {
-            digits: 0,
-            exponent: 0,
-        };
-        let (scale, offset) = (self.scale.unwrap_or(ONE), self.offset.unwrap_or(NOTHING));
+        self.total_of(message.consumption())
+    }
+
+    /// The same of a counter.
+    pub fn total_of(&self, counts: i64) -> Quantity {
+        let (scale, offset) = (self.scale.unwrap_or(Factor::ONE), self.offset.unwrap_or(Factor::NOTHING));
+        self.quantity(counts, scale, offset)
+    }
+
+    fn quantity(&self, counts: i64, scale: Factor, offset: Factor) -> Quantity {
         let exponent = scale.exponent.min(offset.exponent);
-        let counts = i128::from(message.consumption());
-        let sum = counts * scale.in_units_of(exponent) + offset.in_units_of(exponent);
+        let sum = i128::from(counts) * scale.in_units_of(exponent) + offset.in_units_of(exponent);
         Quantity {
             value: Decimal::scaled(sum, exponent),
             unit: self.unit.clone().unwrap_or_default().into(),
+        }
+    }
+
+    /// Whether readings of this type are wanted.
+    pub fn wants(&self, kind: &str) -> bool {
+        self.protocols.is_empty() || self.protocols.iter().any(|protocol| protocol == kind)
+    }
+
+    /// What its frames are, where the air leaves it open (IDM or NetIDM, R900 or R900BCD).
+    pub fn kind_of(&self, kind: Kind) -> Kind {
+        let mut wanted = self.protocols.iter().filter_map(|name| name.parse::<Kind>().ok());
+        match self.wants(kind.topic_name()) {
+            true => kind,
+            false => wanted
+                .find(|wanted| wanted.protocol() == kind.protocol())
+                .unwrap_or(kind),
+        }
+    }
+
+    /// A number of counts, scaled, without the offset: what was used.
+    pub fn used(&self, counts: i64) -> Quantity {
+        self.quantity(counts, self.scale.unwrap_or(Factor::ONE), Factor::NOTHING)
+    }
+
+    /// What is plausible of its counts.
+    pub fn count_limits(&self) -> Limits {
+        let scale = self.scale.unwrap_or(Factor::ONE).to_f64().abs();
+        Limits {
+            per_hour: self.max_rate.map(|rate| rate / scale),
+            wraps_at: self.digits.map(|digits| 10f64.powi(digits.into())),
+            is_counts: true,
+        }
+    }
+
+    /// What is plausible of values that have their units.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            per_hour: self.max_rate,
+            wraps_at: self.digits.map(|digits| 10f64.powi(digits.into())),
+            is_counts: false,
         }
     }
 
@@ -78,16 +148,16 @@ impl Meter {
 
 /// All of them, by id.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Home(HashMap<String, Meter>);
+pub struct Home(HashMap<String, Arc<Meter>>);
 
 impl Home {
     /// With these meters.
     pub fn new(meters: HashMap<String, Meter>) -> Self {
-        Home(meters)
+        Home(meters.into_iter().map(|(id, meter)| (id, Arc::new(meter))).collect())
     }
 
     /// The meter with this id.
-    pub fn get(&self, id: &str) -> Option<&Meter> {
+    pub fn get(&self, id: &str) -> Option<&Arc<Meter>> {
         self.0.get(id)
     }
 

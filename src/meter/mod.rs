@@ -4,9 +4,13 @@ pub mod filter;
 pub mod find;
 pub mod heard;
 mod home;
+pub mod intervals;
+pub mod judge;
 pub mod merge;
+pub mod pace;
 mod reading;
 mod registry;
+pub mod silence;
 mod trust;
 
 pub use home::{Factor, Home, Meter};

@@ -69,6 +69,9 @@ pub struct WireReading {
     /// What was said.
     #[serde(flatten)]
     pub report: Report,
+    /// The telegram as it came, decrypted, with the first of its readings.
+    #[serde(skip)]
+    pub telegram: Option<Arc<[u8]>>,
 }
 
 impl WireReading {
@@ -86,6 +89,7 @@ impl WireReading {
             port,
             name: None,
             report,
+            telegram: None,
         }
     }
 }

@@ -3,20 +3,34 @@
 use super::Home;
 use crate::decode::ert::{Kind, Message, Refused, likely_kind};
 use metertap_dsp::{Packet, Protocol};
+use std::sync::{PoisonError, RwLock};
 
 /// The meters of this home, and the kinds of message wanted.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Registry {
+    wish: RwLock<Wish>,
+    kinds: Vec<Kind>,
+}
+
+#[derive(Debug)]
+struct Wish {
     home: Home,
     /// Those of the neighbours as well.
     all: bool,
-    kinds: Vec<Kind>,
 }
 
 impl Registry {
     /// `all`: not only the meters of the home are wanted. `kinds`: which messages are.
     pub fn new(home: Home, all: bool, kinds: Vec<Kind>) -> Self {
-        Registry { home, all, kinds }
+        Registry {
+            wish: RwLock::new(Wish { home, all }),
+            kinds,
+        }
+    }
+
+    /// From now on, other meters are ours.
+    pub fn change(&self, home: Home, all: bool) {
+        *self.wish.write().unwrap_or_else(PoisonError::into_inner) = Wish { home, all };
     }
 
     /// Reads a packet as one message, or as none if its kind is not wanted or its meter is not ours.
@@ -28,13 +42,18 @@ impl Registry {
             return Ok(None);
         };
         let message = Message::parse(kind, packet.bytes())?;
-        let meter = self.home.get(&message.id().to_string());
-        match meter.and_then(|meter| meter.kind) {
-            Some(wish) if wish != kind && wish.protocol() == packet.protocol => {
-                Message::parse(wish, packet.bytes()).map(Some)
-            }
-            _ => Ok((self.all || meter.is_some()).then_some(message)),
+        let wish = self.wish.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(meter) = wish.home.get(&message.id().to_string()) else {
+            return Ok(wish.all.then_some(message));
+        };
+        let wanted = meter.kind_of(kind);
+        if !meter.wants(wanted.topic_name()) {
+            return Ok(None);
         }
+        if wanted == kind {
+            return Ok(Some(message));
+        }
+        Message::parse(wanted, packet.bytes()).map(Some)
     }
 
     /// One frame, one kind: of those wanted the only one, or the likelier one.

@@ -1,14 +1,21 @@
-//! What Home Assistant is told of our meters: device discovery over MQTT, as it is since version 2024.11.
+//! What Home Assistant is told of our meters: device discovery over MQTT, as it is since version 2024.11, or one
+//! message a sensor, as before.
 //!
-//! One retained message a meter and type, `homeassistant/device/metertap_<id>_<type>/config`. Neighbours' meters are
-//! never announced. Device classes that came after 2024.11 are left out: an unknown one spoils the whole message.
+//! One retained message a meter and type, `homeassistant/device/metertap_<id>_<type>/config`, and one for ourselves.
+//! Neighbours' meters are announced only where that is asked for. Device classes that came after 2024.11 are left out:
+//! an unknown one spoils the whole message.
 
 mod class;
 
 use crate::decode::report::Value as Field;
+use crate::meter::pace::Rate;
 use crate::meter::{Home, Meter, Reading, WireReading};
+use crate::sink::mqtt;
 use crate::sink::mqtt::topic_id;
+use crate::sink::profile::Topics;
+use crate::sink::told::{Told, What};
 use class::{Class, counter, of_field};
+use serde::de::{Deserializer, Error};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -20,16 +27,47 @@ const EXPIRY: u32 = 300;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Whether anything is announced.
-    #[serde(default = "yes")]
-    discovery: bool,
+    /// Whether anything is announced, and how.
+    #[serde(default)]
+    discovery: Discovery,
     /// First part of Home Assistant's topics.
     #[serde(default = "prefix")]
     prefix: String,
+    /// Whether neighbours' meters are announced as well.
+    #[serde(default)]
+    unknown_meters: bool,
 }
 
-fn yes() -> bool {
-    true
+/// How meters are announced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Discovery {
+    /// One message a device.
+    #[default]
+    Device,
+    /// One message a sensor, as before 2024.11.
+    Sensor,
+    /// Not at all.
+    Off,
+}
+
+impl<'de> Deserialize<'de> for Discovery {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "true, false, \"device\" or \"sensor\"")]
+        enum Written {
+            Flag(bool),
+            Word(String),
+        }
+        match Written::deserialize(from)? {
+            Written::Flag(true) => Ok(Discovery::Device),
+            Written::Flag(false) => Ok(Discovery::Off),
+            Written::Word(word) if word == "device" => Ok(Discovery::Device),
+            Written::Word(word) if word == "sensor" => Ok(Discovery::Sensor),
+            Written::Word(word) => Err(D::Error::custom(format!(
+                "\"{word}\": true, false, \"device\" or \"sensor\""
+            ))),
+        }
+    }
 }
 
 fn prefix() -> String {
@@ -48,6 +86,8 @@ impl Settings {
 /// A message to be retained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
+    /// Of what device: for [`Announcer::forget`].
+    pub device: String,
     /// Where.
     pub topic: String,
     /// What; empty: forget it.
@@ -57,129 +97,271 @@ pub struct Announcement {
 /// Knows what has been announced.
 pub struct Announcer {
     settings: Settings,
-    /// First part of the topics of readings.
-    readings: String,
+    topics: Topics,
+    /// `readings/metertap`
+    states: String,
     /// Where it stands whether we are there.
     status: String,
-    /// Components by topic: a meter may show more of itself later.
+    /// Components by device: a meter may show more of itself later.
     known: BTreeMap<String, Map<String, Value>>,
 }
 
+/// A device as it is announced.
+struct Device {
+    /// `metertap_<id>_<type>`
+    object_id: String,
+    about: Value,
+    /// Where its values are.
+    state_topic: String,
+    /// Of whose availability it depends on, besides ours.
+    meter: Option<String>,
+}
+
 impl Announcer {
-    /// Announces readings that are published under `readings`; nothing where nothing is to be announced.
-    pub fn new(settings: Settings, readings: &str, status: &str) -> Option<Self> {
-        settings.discovery.then(|| Announcer {
+    /// Announces readings that are published as `mqtt` says; nothing where nothing is to be announced.
+    pub fn new(settings: Settings, mqtt: &mqtt::Settings) -> Option<Self> {
+        (settings.discovery != Discovery::Off).then(|| Announcer {
             settings,
-            readings: readings.into(),
-            status: status.into(),
+            topics: Topics::new(mqtt),
+            states: format!("{}/metertap", mqtt.readings),
+            status: mqtt.status_topic(),
             known: BTreeMap::new(),
         })
     }
 
-    /// What is to be announced of a meter of the radio, if that is news.
-    pub fn radio(&mut self, reading: &Reading, meter: &Meter) -> Option<Announcement> {
-        let message = &reading.message;
-        let (id, kind) = (message.id().to_string(), message.kind());
-        let topic = self.topic(&id, kind.topic_name());
-        if self.known.contains_key(&topic) {
-            return None;
+    /// What is to be announced of a meter, if that is news.
+    pub fn tell(&mut self, told: &Told) -> Vec<Announcement> {
+        match &told.what {
+            What::Radio(reading) => self.radio(told, reading),
+            What::Wire(reading) => self.wire(told, reading),
+            What::Interval(_) => Vec::new(),
         }
-        let key = if meter.unit.is_some() { "total" } else { "count" };
-        let total = counter(meter.commodity(message), meter.unit.as_deref());
-        let mut components = Map::new();
-        let template = format!("{{{{ value_json.reading.{key}.value }}}}");
-        add(&mut components, &id, key, Value::Null, &total, &template);
-        let snr = Class::measurement("signal_strength", "dB").diagnostic();
-        add(
-            &mut components,
-            &id,
-            "snr",
-            json!("Signal to noise"),
-            &snr,
-            "{{ value_json.signal.snr_db }}",
-        );
-        add_last_seen(&mut components, &id, "{{ value_json.Time }}");
-        let model = format!("{}, type {}", kind.rtlamr_name(), message.meter_type());
-        let device = device(
-            &id,
-            Some(meter),
-            &format!("{} {id}", kind.rtlamr_name()),
-            &model,
-            None,
-        );
-        let payload = self.payload(&id, kind.topic_name(), &device, &components);
-        self.known.insert(topic.clone(), components);
-        Some(Announcement { topic, payload })
     }
 
-    /// What is to be announced of a meter on a wire, if that is news.
-    pub fn wire(&mut self, reading: &WireReading, meter: Option<&Meter>) -> Option<Announcement> {
+    fn radio(&mut self, told: &Told, reading: &Reading) -> Vec<Announcement> {
+        if told.meter.is_none() && !self.settings.unknown_meters {
+            return Vec::new();
+        }
+        let device = self.device_of(told);
+        if self.known.contains_key(&device.object_id) {
+            return Vec::new();
+        }
+        let (id, message) = (&told.id, &reading.message);
+        let unknown = Meter::default();
+        let meter = told.meter.as_deref().unwrap_or(&unknown);
+        let key = if meter.unit.is_some() { "total" } else { "count" };
+        let total = counter(meter.commodity(message), meter.unit.as_deref(), meter.device_class.as_deref());
+        let mut components = Map::new();
+        let template = format!("{{{{ value_json.reading.{key}.value }}}}");
+        add(&mut components, id, key, Value::Null, &total, &template);
+        let snr = Class::measurement("signal_strength", "dB").diagnostic();
+        let corrected = Class::number().diagnostic();
+        for (key, name, class) in [("snr", "Signal to noise", &snr), ("corrected", "Corrected bits", &corrected)] {
+            let field = if key == "snr" { "snr_db" } else { key };
+            let template = format!("{{{{ value_json.signal.{field} }}}}");
+            add(&mut components, id, key, json!(name), class, &template);
+        }
+        add_last_seen(&mut components, id, "{{ value_json.Time }}");
+        self.announce(&device, components)
+    }
+
+    fn wire(&mut self, told: &Told, reading: &WireReading) -> Vec<Announcement> {
         let (id, sort) = (&reading.report.id, reading.report.sort);
-        let topic = self.topic(id, sort.topic_name());
-        let text = |name: &str| match reading.report.reading.get(name) {
-            Some(Field::Text(text)) => Some(text.as_str()),
-            _ => None,
-        };
-        let mut components = self.known.get(&topic).cloned().unwrap_or_default();
+        let device = self.device_of(told);
+        let mut components = self.known.get(&device.object_id).cloned().unwrap_or_default();
         let before = components.len();
+        let rate = told.meter.as_ref().and_then(|meter| meter.rate).unwrap_or_default();
         for (name, field) in &reading.report.reading.0 {
-            let Some((class, path)) = of_field(name, field, sort, text("medium")) else {
+            let Some((class, path)) = of_field(name, field, sort, text(reading, "medium")) else {
                 continue;
             };
             let template = format!("{{{{ value_json.reading.{name}{path} }}}}");
-            let class = if sort.pushes() {
-                class.expiring(EXPIRY)
-            } else {
-                class
+            let class = match (sort.pushes(), expiry(rate)) {
+                (true, Some(expiry)) => class.expiring(expiry),
+                _ => class,
             };
             add(&mut components, id, name, json!(spoken(name)), &class, &template);
         }
         add_last_seen(&mut components, id, "{{ value_json.time }}");
         if components.len() == before {
-            return None;
+            return Vec::new();
         }
-        let name = format!("{} {id}", spoken(sort.topic_name()));
-        let model = text("meter_type").unwrap_or(sort.topic_name());
-        let device = device(id, meter, &name, model, text("manufacturer"));
-        let payload = self.payload(id, sort.topic_name(), &device, &components);
-        self.known.insert(topic.clone(), components);
-        Some(Announcement { topic, payload })
+        self.announce(&device, components)
+    }
+
+    /// Ourselves.
+    pub fn daemon(&mut self) -> Vec<Announcement> {
+        let mut components = Map::new();
+        let state = json!({
+            "platform": "binary_sensor",
+            "device_class": "connectivity",
+            "entity_category": "diagnostic",
+            "unique_id": format!("{}_status", self.own_id()),
+            "name": "Connected",
+            "state_topic": self.status,
+            "payload_on": "online",
+            "payload_off": "offline",
+            "availability": [],
+        });
+        components.insert(format!("{}_status", self.own_id()), state);
+        let device = self.own_device();
+        self.announce(&device, components)
+    }
+
+    /// A receiver or port of ours, if that is news.
+    pub fn receiver(&mut self, name: &str) -> Vec<Announcement> {
+        let device = self.own_device();
+        let unique_id = format!("{}_{}", self.own_id(), topic_id(name));
+        let mut components = self.known.get(&device.object_id).cloned().unwrap_or_default();
+        if components.contains_key(&unique_id) {
+            return Vec::new();
+        }
+        let state_topic = format!("{}/{name}/state", self.states);
+        let component = json!({
+            "platform": "binary_sensor",
+            "device_class": "connectivity",
+            "entity_category": "diagnostic",
+            "unique_id": unique_id,
+            "name": name,
+            "state_topic": state_topic,
+            "value_template": "{{ 'ON' if value_json.state == 'up' else 'OFF' }}",
+        });
+        components.insert(unique_id, component);
+        self.announce(&device, components)
+    }
+
+    fn own_id(&self) -> String {
+        format!("metertap_daemon_{}", topic_id(&self.status))
+    }
+
+    fn own_device(&self) -> Device {
+        Device {
+            object_id: self.own_id(),
+            about: json!({
+                "identifiers": [self.own_id()],
+                "name": "metertap",
+                "manufacturer": "metertap",
+                "sw_version": env!("CARGO_PKG_VERSION"),
+            }),
+            state_topic: self.status.clone(),
+            meter: None,
+        }
+    }
+
+    /// The device of a meter, the same for all its types.
+    fn device_of(&self, told: &Told) -> Device {
+        let id = &told.id;
+        let meter = told.meter.as_deref();
+        let (name, model, manufacturer) = match &told.what {
+            What::Wire(reading) => (
+                format!("{} {id}", spoken(told.kind)),
+                text(reading, "meter_type").unwrap_or(told.kind).to_owned(),
+                text(reading, "manufacturer"),
+            ),
+            What::Radio(reading) => {
+                let kind = reading.message.kind().rtlamr_name();
+                let model = format!("{kind}, type {}", reading.message.meter_type());
+                (format!("{kind} {id}"), model, None)
+            }
+            What::Interval(_) => (id.clone(), told.kind.to_owned(), None),
+        };
+        let mut about = json!({
+            "identifiers": [format!("metertap_{}", topic_id(id))],
+            "name": meter.and_then(|meter| meter.name.as_deref()).unwrap_or(&name),
+            "model": model,
+            "serial_number": id,
+            "via_device": self.own_id(),
+        });
+        if let Some(manufacturer) = manufacturer {
+            about["manufacturer"] = json!(manufacturer);
+        }
+        if let Some(area) = meter.and_then(|meter| meter.area.as_deref()) {
+            about["suggested_area"] = json!(area);
+        }
+        Device {
+            object_id: format!("metertap_{}_{}", topic_id(id), told.kind),
+            about,
+            state_topic: self.topics.topic(told),
+            meter: told.is_ours().then(|| id.clone()),
+        }
     }
 
     /// It could not be said: the next reading announces it again.
-    pub fn forget(&mut self, topic: &str) {
-        self.known.remove(topic);
+    pub fn forget(&mut self, device: &str) {
+        self.known.remove(device);
     }
 
-    fn topic(&self, id: &str, kind: &str) -> String {
-        format!(
-            "{}/device/metertap_{}_{kind}/config",
-            self.settings.prefix,
-            topic_id(id)
-        )
-    }
-
-    fn payload(&self, id: &str, kind: &str, device: &Value, components: &Map<String, Value>) -> String {
-        json!({
-            "device": device,
+    fn announce(&mut self, device: &Device, components: Map<String, Value>) -> Vec<Announcement> {
+        let mut availability = vec![json!({"topic": self.status})];
+        if let Some(meter) = &device.meter {
+            let topic = format!("{}/meters/{}/availability", self.states, topic_id(meter));
+            availability.push(json!({"topic": topic}));
+        }
+        let shared = json!({
+            "device": device.about,
             "origin": {"name": "metertap", "sw_version": env!("CARGO_PKG_VERSION")},
-            "availability": [{"topic": self.status}],
-            "state_topic": format!("{}/{}/{kind}", self.readings, topic_id(id)),
+            "availability": availability,
+            "availability_mode": "all",
+            "state_topic": device.state_topic,
             "qos": 1,
-            "components": components,
-        })
-        .to_string()
+        });
+        let (prefix, id) = (&self.settings.prefix, &device.object_id);
+        let announcement = |topic: String, payload: Value| Announcement {
+            device: id.clone(),
+            topic,
+            payload: payload.to_string(),
+        };
+        let announcements = match self.settings.discovery {
+            Discovery::Device => {
+                let mut payload = shared;
+                payload["components"] = json!(components);
+                vec![announcement(format!("{prefix}/device/{id}/config"), payload)]
+            }
+            _ => components
+                .iter()
+                .map(|(key, component)| {
+                    let platform = component["platform"].as_str().unwrap_or("sensor");
+                    let mut payload = shared.clone();
+                    for (key, value) in component.as_object().into_iter().flatten() {
+                        payload[key] = value.clone();
+                    }
+                    payload.as_object_mut().map(|payload| payload.remove("platform"));
+                    announcement(format!("{prefix}/{platform}/{id}/{key}/config"), payload)
+                })
+                .collect(),
+        };
+        self.known.insert(id.clone(), components);
+        announcements
     }
 
     /// What the broker keeps that must be looked at: whatever was announced once.
     pub fn watch(&self, home: &Home, all: bool) -> Watch {
+        let prefix = &self.settings.prefix;
         Watch {
-            birth: format!("{}/status", self.settings.prefix),
-            announced: format!("{}/device/+/config", self.settings.prefix),
-            readings: self.readings.clone(),
+            birth: format!("{prefix}/status"),
+            announced: [format!("{prefix}/device/+/config"), format!("{prefix}/+/+/+/config")],
+            of_devices: format!("{prefix}/device/"),
+            is_by_device: self.settings.discovery == Discovery::Device,
             status: self.status.clone(),
-            home: if all { None } else { Some(home.clone()) },
+            home: if all && self.settings.unknown_meters { None } else { Some(home.clone()) },
         }
+    }
+}
+
+/// How long a value of the moment is true, where it is told so often.
+fn expiry(rate: Rate) -> Option<u32> {
+    match rate {
+        Rate::Every => Some(EXPIRY),
+        Rate::Once(every) => Some(EXPIRY.max(3 * every.as_secs() as u32)),
+        // It stands until it changes.
+        Rate::Change => None,
+    }
+}
+
+fn text<'a>(reading: &'a WireReading, name: &str) -> Option<&'a str> {
+    match reading.report.reading.get(name) {
+        Some(Field::Text(text)) => Some(text.as_str()),
+        _ => None,
     }
 }
 
@@ -207,23 +389,6 @@ fn add_last_seen(components: &mut Map<String, Value>, id: &str, template: &str) 
     );
 }
 
-/// The device of a meter, the same for all its types.
-fn device(id: &str, meter: Option<&Meter>, name: &str, model: &str, manufacturer: Option<&str>) -> Value {
-    let mut device = json!({
-        "identifiers": [format!("metertap_{}", topic_id(id))],
-        "name": meter.and_then(|meter| meter.name.as_deref()).unwrap_or(name),
-        "model": model,
-        "serial_number": id,
-    });
-    if let Some(manufacturer) = manufacturer {
-        device["manufacturer"] = json!(manufacturer);
-    }
-    if let Some(area) = meter.and_then(|meter| meter.area.as_deref()) {
-        device["suggested_area"] = json!(area);
-    }
-    device
-}
-
 /// `energy_import_t1` as `Energy import T1`.
 fn spoken(name: &str) -> String {
     let words = name
@@ -249,30 +414,44 @@ pub struct Watch {
     /// Home Assistant says here that it has started: it wants to be told all again.
     pub birth: String,
     /// All announcements, other programs' as well.
-    pub announced: String,
-    readings: String,
+    pub announced: [String; 2],
+    of_devices: String,
+    is_by_device: bool,
     status: String,
     /// Of which meters of the radio may be announced; nothing: of all.
     home: Option<Home>,
 }
 
 impl Watch {
-    /// Whether a retained announcement is ours, and of a meter that has left the configuration.
-    pub fn is_stale(&self, payload: &[u8]) -> bool {
+    /// Whether a retained announcement is ours, and of a meter that has left the configuration, or made in the other
+    /// of the two ways.
+    pub fn is_stale(&self, topic: &str, payload: &[u8]) -> bool {
         let Ok(payload) = serde_json::from_slice::<Value>(payload) else {
             return false;
         };
+        let named = payload["availability"].as_array().into_iter().flatten();
         let is_ours = payload["origin"]["name"] == "metertap"
-            && payload["availability"][0]["topic"] == self.status.as_str();
-        let topic = payload["state_topic"].as_str().unwrap_or_default();
-        let reading = topic
-            .strip_prefix(&self.readings)
-            .and_then(|rest| rest.strip_prefix('/'));
-        let Some((id, kind)) = reading.and_then(|rest| rest.split_once('/')) else {
+            && (payload["state_topic"] == self.status.as_str()
+                || named.into_iter().any(|one| one["topic"] == self.status.as_str()));
+        if !is_ours {
+            return false;
+        }
+        if topic.starts_with(&self.of_devices) != self.is_by_device {
+            return true;
+        }
+        let Some(id) = payload["device"]["serial_number"].as_str() else {
             return false;
         };
         // Meters of a wire are ours by themselves; who is not heard may only be asleep.
-        let is_of_the_radio = kind.parse::<crate::decode::ert::Kind>().is_ok();
-        is_ours && is_of_the_radio && self.home.as_ref().is_some_and(|home| !home.contains(id))
+        let object_id = topic.split('/').rev().find(|part| part.starts_with("metertap_") && topic_ends_id(part, id));
+        let kind = object_id.and_then(|part| part.rsplit('_').next());
+        let is_of_the_radio = kind.is_some_and(|kind| kind.parse::<crate::decode::ert::Kind>().is_ok());
+        is_of_the_radio && self.home.as_ref().is_some_and(|home| !home.contains(id))
     }
+}
+
+/// Whether a part of a topic is `metertap_<id>_<type>`.
+fn topic_ends_id(part: &str, id: &str) -> bool {
+    let begin = format!("metertap_{}_", topic_id(id));
+    part.strip_prefix(&begin).is_some_and(|kind| !kind.is_empty())
 }

@@ -1,9 +1,16 @@
-//! Who is told: lines, a table on the terminal, an MQTT broker. A sink knows readings and nothing below them.
+//! Who is told: lines, a table on the terminal, an MQTT broker, files, sockets. A sink knows readings and nothing
+//! below them.
 
+pub mod board;
 #[cfg(feature = "demo")]
 pub mod broker;
 pub mod homeassistant;
 pub mod lines;
 pub mod mqtt;
+pub mod outlet;
+pub mod profile;
+pub mod publisher;
 pub mod rtl_tcp;
 pub mod table;
+pub mod told;
+pub mod web;

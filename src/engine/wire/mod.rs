@@ -22,6 +22,7 @@ pub use questions::{Questions, Whom};
 pub use troubles::Counts;
 
 use crate::decode::report::Report;
+use std::sync::Arc;
 
 /// Why something on a wire is not believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,17 +42,24 @@ pub struct Said {
     pub at: u64,
     /// A report, or why there is none.
     pub what: Result<Report, Trouble>,
+    /// The telegram as it came, decrypted, with the first of its reports.
+    pub telegram: Option<Arc<[u8]>>,
 }
 
 impl Said {
     fn report(at: u64, report: Report) -> Self {
-        Said { at, what: Ok(report) }
+        Said {
+            at,
+            what: Ok(report),
+            telegram: None,
+        }
     }
 
     fn trouble(at: u64, trouble: impl Into<Trouble>) -> Self {
         Said {
             at,
             what: Err(trouble.into()),
+            telegram: None,
         }
     }
 }

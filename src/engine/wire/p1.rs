@@ -8,6 +8,7 @@ use crate::decode::stamp::Zone;
 use crate::link::glo::Glo;
 use crate::link::p1::{Crc, Frame, Framer, frames};
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// What is asked of the CRC of a telegram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -145,8 +146,13 @@ impl Reader {
             };
             tell(Said::trouble(frame.at, trouble));
         }
+        let mut whole = Some(Arc::from(frame.whole()));
         for report in readings(&telegram, &self.settings.zone) {
-            tell(Said::report(frame.at, report));
+            let said = Said::report(frame.at, report);
+            tell(Said {
+                telegram: whole.take(),
+                ..said
+            });
         }
         true
     }

@@ -42,6 +42,10 @@ pub struct Port {
     pub period: Option<Duration>,
     /// Who speaks on it.
     pub speaker: Speaker,
+    /// The same where nothing of it has changed.
+    pub identity: String,
+    /// Ends it alone.
+    pub stop: Stop,
 }
 
 impl fmt::Debug for Port {
@@ -72,7 +76,14 @@ pub fn start(ports: Vec<Port>, stop: &Stop) -> Result<Receiver<Heard>> {
     let tasks = async move {
         let mut tasks = tokio::task::JoinSet::new();
         for port in ports {
-            tasks.spawn(Task::new(port, sender.clone()).run());
+            let stop = port.stop.clone();
+            let task = Task::new(port, sender.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = task.run() => {}
+                    () = asked(&stop) => {}
+                }
+            });
         }
         drop(sender);
         tokio::select! {
@@ -287,7 +298,11 @@ impl Task {
         };
         let (mut readings, mut understood, mut complaint) = (Vec::new(), false, None);
         let mut tell = |said: Said| match said.what {
-            Ok(report) => readings.push(WireReading::now(self.name.clone(), report)),
+            Ok(report) => {
+                let mut reading = WireReading::now(self.name.clone(), report);
+                reading.telegram = said.telegram;
+                readings.push(reading);
+            }
             Err(trouble) => {
                 understood |= trouble.is_understood;
                 if self.troubles.take(&self.name, &trouble) {

@@ -32,6 +32,22 @@ pub struct Frame {
     pub crc: Crc,
 }
 
+impl Frame {
+    /// The telegram with the end of its lines, and its CRC if it had a right one, as the meter sent it.
+    pub fn whole(&self) -> Vec<u8> {
+        let mut bytes: Vec<u8> = match self.bytes.contains(&b'\r') {
+            true => self.bytes.clone(),
+            false => with_cr(&self.bytes).collect(),
+        };
+        if self.crc == Crc::Right {
+            let crc = crc(bytes.iter().copied());
+            bytes.extend(format!("{crc:04X}").bytes());
+        }
+        bytes.extend(b"\r\n");
+        bytes
+    }
+}
+
 /// Collects bytes; bounded, whatever comes.
 #[derive(Debug, Default)]
 pub struct Framer {
@@ -230,6 +246,15 @@ mod tests {
         let found = of_parts(&[noise, &one, noise, &one, b"/XYZ5 cut off\r\n1-0:1.7"]);
         assert_eq!(found.len(), 2);
         assert!(found.iter().all(|frame| frame.crc == Crc::Right));
+    }
+
+    #[test]
+    fn given_a_telegram_that_lost_its_cr_then_the_whole_is_as_the_meter_sent_it() {
+        let sent = telegram("1-0:1.7.0(01.193*kW)\r\n");
+        let stripped: Vec<u8> = sent.iter().copied().filter(|byte| *byte != b'\r').collect();
+        for bytes in [&sent, &stripped] {
+            assert_eq!(of_parts(&[bytes]).remove(0).whole(), sent);
+        }
     }
 
     #[test]

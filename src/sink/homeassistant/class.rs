@@ -39,6 +39,14 @@ impl Class {
         }
     }
 
+    /// A plain number of the moment.
+    pub fn number() -> Self {
+        Class {
+            state_class: Some("measurement"),
+            ..Class::time().without_class()
+        }
+    }
+
     /// A time.
     pub fn time() -> Self {
         Class {
@@ -100,8 +108,8 @@ impl Class {
     }
 }
 
-/// The counter of a meter of the radio; without a unit it is only a number.
-pub fn counter(commodity: Commodity, unit: Option<&str>) -> Class {
+/// The counter of a meter of the radio; without a unit it is only a number. `chosen`: a class that the user wants.
+pub fn counter(commodity: Commodity, unit: Option<&str>, chosen: Option<&str>) -> Class {
     let Some(unit) = unit else {
         return Class {
             unit: None,
@@ -109,7 +117,9 @@ pub fn counter(commodity: Commodity, unit: Option<&str>) -> Class {
         };
     };
     let is_energy = matches!(unit, "Wh" | "kWh" | "MWh" | "MJ" | "GJ");
+    let chosen = ["energy", "gas", "water", "volume"].into_iter().find(|class| chosen == Some(class));
     let class = match commodity {
+        _ if chosen.is_some() => chosen,
         // Gas by its energy is energy.
         _ if is_energy => Some("energy"),
         Commodity::Gas => Some("gas"),

@@ -1,40 +1,40 @@
 //! Does the broker take us?
 
 use super::Settings;
-use super::connection::{greeting, reason};
+use super::address::BrokerAddress;
+use super::session::{Said, begin};
 use anyhow::{Context, Result, bail};
-use rumqttc::{AsyncClient, Event, Packet};
 use std::time::Duration;
 
 /// A broker that does not answer for this long is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connects once and says goodbye. As somebody else than the daemon, which may be running.
+/// Connects once to `broker` and says goodbye. As somebody else than the daemon, which may be running.
 ///
 /// # Errors
 /// Why not, for a person.
-pub fn check(mut settings: Settings) -> Result<()> {
+pub fn check(mut settings: Settings, broker: &BrokerAddress) -> Result<()> {
     settings.client_id = None;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the network")?;
     runtime.block_on(async {
-        let (client, mut events) = AsyncClient::new(greeting(&settings), 4);
+        let (speaker, mut session) = begin(&settings, broker, None)?;
         let greeted = async {
             loop {
-                match events.poll().await {
-                    Ok(Event::Incoming(Packet::ConnAck(_))) => return Ok(()),
+                match session.next().await {
+                    Ok(Said::Connected) => return Ok(()),
                     Ok(_) => {}
-                    Err(error) => bail!("{}", reason(&error)),
+                    Err(reason) => bail!(reason),
                 }
             }
         };
         tokio::time::timeout(PATIENCE, greeted)
             .await
             .unwrap_or_else(|_| bail!("no answer for {} s", PATIENCE.as_secs()))?;
-        let _ = client.try_disconnect();
-        let _ = tokio::time::timeout(Duration::from_millis(200), events.poll()).await;
+        speaker.disconnect();
+        let _ = tokio::time::timeout(Duration::from_millis(200), session.next()).await;
         Ok(())
     })
 }

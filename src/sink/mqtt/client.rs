@@ -1,12 +1,15 @@
 //! What the daemon holds of the broker: a thread with a connection, and an inbox.
 
 use super::Settings;
-use super::connection::{Connection, IN_FLIGHT};
-use super::message::{Message, Sort, topic_id};
+use super::connection::Connection;
+use super::message::{Message, Presence};
+use super::session::IN_FLIGHT;
 use super::shelf::Shelf;
 use super::spool::Spool;
-use crate::sink::homeassistant::{Announcement, Watch};
+use crate::sink::homeassistant::Watch;
 use anyhow::{Context, Result};
+use crate::sink::outlet::Counts;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -21,7 +24,7 @@ pub const HURRIED: Duration = Duration::from_millis(1500);
 pub struct Outcome {
     /// Acknowledged by the broker.
     pub delivered: u64,
-    /// Not acknowledged when time was up, and lost.
+    /// Not acknowledged when time was up, or never taken by the broker, and lost.
     pub undelivered: u64,
     /// Not acknowledged when time was up, and kept on the disk for the next start.
     pub kept: u64,
@@ -33,10 +36,6 @@ pub struct Mqtt {
     /// Sent when there is no more time.
     give_up: oneshot::Sender<()>,
     thread: std::thread::JoinHandle<Outcome>,
-    /// `readings`
-    prefix: String,
-    /// Whether readings are retained.
-    retain: bool,
 }
 
 impl Mqtt {
@@ -44,14 +43,18 @@ impl Mqtt {
     ///
     /// # Errors
     /// Where no thread or runtime can be had.
-    pub fn start(settings: Settings, watch: Option<Watch>) -> Result<Self> {
+    pub fn start(
+        settings: Settings,
+        presence: Presence,
+        watch: Option<Watch>,
+        counts: Arc<Counts>,
+    ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start the network")?;
         let (inbox, messages) = mpsc::channel(INBOX);
         let (give_up, given_up) = oneshot::channel();
-        let (prefix, retain) = (settings.readings.clone(), settings.retain);
         let shelf = match settings.spool_path() {
             Some(path) => Some(Shelf::new(Spool::open(&path, settings.spool_bytes())?)),
             None => None,
@@ -63,7 +66,7 @@ impl Mqtt {
                 (through, Some(shelf.intake(messages, to)))
             }
         };
-        let connection = Connection::new(settings, messages, shelf, watch);
+        let connection = Connection::new(settings, messages, shelf, presence, watch, counts);
         let thread = std::thread::Builder::new()
             .name("mqtt".into())
             .spawn(move || {
@@ -77,46 +80,21 @@ impl Mqtt {
             inbox: Some(inbox),
             give_up,
             thread,
-            prefix,
-            retain,
         })
     }
 
-    /// Publishes `payload` under `<prefix>/<id>/<kind>`; waits while the inbox is full. False: the thread is gone.
-    pub fn publish(&self, id: &str, kind: &str, payload: String) -> bool {
+    /// Publishes; waits while the inbox is full. False: the thread is gone.
+    pub fn publish(&self, message: Message) -> bool {
         self.inbox
             .as_ref()
-            .is_some_and(|inbox| inbox.blocking_send(self.message(id, kind, payload)).is_ok())
+            .is_some_and(|inbox| inbox.blocking_send(message).is_ok())
     }
 
-    /// The same without waiting. False: there was no room, and the message is lost.
-    pub fn try_publish(&self, id: &str, kind: &str, payload: String) -> bool {
-        self.inbox
-            .as_ref()
-            .is_some_and(|inbox| inbox.try_send(self.message(id, kind, payload)).is_ok())
-    }
-
-    fn message(&self, id: &str, kind: &str, payload: String) -> Message {
-        let topic = format!("{}/{}/{kind}", self.prefix, topic_id(id));
-        Message::reading(topic, payload, self.retain)
-    }
-
-    /// Publishes an announcement, now and whenever a connection is made or Home Assistant starts. False: there was
-    /// no room.
-    pub fn announce(&self, announcement: Announcement) -> bool {
-        let message = Message::retained(announcement.topic, announcement.payload, Sort::Announcement);
+    /// The same without waiting. False: there was no room.
+    pub fn try_publish(&self, message: Message) -> bool {
         self.inbox
             .as_ref()
             .is_some_and(|inbox| inbox.try_send(message).is_ok())
-    }
-
-    /// Publishes the state of a receiver, retained, as far as there is room: the next one says more.
-    pub fn publish_state(&self, receiver: &str, payload: String) {
-        let topic = format!("{}/metertap/{receiver}/state", self.prefix);
-        let message = Message::retained(topic, payload, Sort::State);
-        if let Some(inbox) = &self.inbox {
-            let _ = inbox.try_send(message);
-        }
     }
 
     /// Delivers what is left and says goodbye. Waits for the broker for at most `patience`, and for

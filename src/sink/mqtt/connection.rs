@@ -5,32 +5,25 @@
 
 use super::Settings;
 use super::client::{HURRIED, Outcome};
-use super::message::{Message, Sort, Waiting};
+use super::message::{Message, Presence, Sort, Waiting};
+use super::session::{IN_FLIGHT, Refusal, Said, Session, Speaker, begin, jitter};
 use super::settings::Backlog;
 use super::shelf::Shelf;
-use crate::secret::Secret;
+use crate::sink::outlet::Counts;
 use crate::sink::homeassistant::Watch;
-use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing,
-    Packet, QoS,
-};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Messages under way to the broker.
-pub(super) const IN_FLIGHT: usize = 100;
-/// Largest packet either way: an IDM line has 900 bytes, a foreign retained message may have more.
-const MAX_PACKET: usize = 1 << 20;
 /// Without a PUBACK for so long, what is under way goes to the disk.
 const SILENT: Duration = Duration::from_secs(2);
 /// So many delivered messages are taken off the disk at once.
 const REMOVE: u64 = 32;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Connection after connection.
 pub(super) struct Connection {
@@ -38,6 +31,10 @@ pub(super) struct Connection {
     inbox: mpsc::Receiver<Message>,
     /// What Home Assistant and the broker tell.
     watch: Option<Watch>,
+    /// What is said of ourselves.
+    presence: Presence,
+    /// Readings that are sent again say so.
+    marks: bool,
     /// What is to be said again, by topic.
     announced: BTreeMap<String, String>,
     /// Not yet acknowledged; the first `sent` of them have been handed to the present connection.
@@ -50,8 +47,14 @@ pub(super) struct Connection {
     /// When something was last acknowledged.
     moved: Instant,
     /// Packet ids of those, in the same order, as far as they have been written, and which are acknowledged.
-    ids: VecDeque<(u16, bool)>,
+    ids: VecDeque<(u16, Option<Result<(), Refusal>>)>,
+    /// Words on ourselves that are under way, in front of everything else.
+    words: usize,
     delivered: u64,
+    /// What others may know of all this.
+    counts: Arc<Counts>,
+    /// The broker will never take these.
+    refused: u64,
     inbox_open: bool,
 }
 
@@ -61,9 +64,16 @@ impl Connection {
         settings: Settings,
         inbox: mpsc::Receiver<Message>,
         shelf: Option<Shelf>,
+        presence: Presence,
         watch: Option<Watch>,
+        counts: Arc<Counts>,
     ) -> Self {
         Connection {
+            counts,
+            marks: settings.profile.is_house(),
+            presence,
+            words: 0,
+            refused: 0,
             shelf,
             to_remove: None,
             moved: Instant::now(),
@@ -102,7 +112,7 @@ impl Connection {
         let (kept, lost) = self.shelf.as_ref().map_or((0, 0), Shelf::close);
         Outcome {
             delivered: self.delivered,
-            undelivered: left + lost,
+            undelivered: left + lost + self.refused,
             kept,
         }
     }
@@ -111,43 +121,57 @@ impl Connection {
     async fn connect_for_ever(&mut self) {
         let mut pause = FIRST_PAUSE;
         let mut complained = false;
-        let address = format!("{}:{}", self.settings.host, self.settings.port);
-        loop {
+        let brokers = self.settings.host.clone();
+        for broker in brokers.iter().cycle() {
             let begun = Instant::now();
-            match self.connect(&address).await {
-                Ok(()) => return,
-                Err(error) => {
-                    self.shelve();
-                    if begun.elapsed() > LONGEST_PAUSE {
-                        (pause, complained) = (FIRST_PAUSE, false);
-                    }
-                    if !complained {
-                        tracing::warn!(broker = %address, reason = reason(&error), waiting = self.waiting.len(), "No connection to the broker. Trying again until there is one.");
-                        complained = true;
-                    }
-                }
+            let address = self.settings.shown(broker);
+            let ended = match begin(&self.settings, broker, self.presence.will.as_ref()) {
+                Ok((speaker, session)) => self.connect(&address, &speaker, session).await,
+                Err(error) => Err(format!("{error:#}")),
+            };
+            let Err(reason) = ended else {
+                return;
+            };
+            self.mark_resent();
+            self.shelve();
+            if begun.elapsed() > LONGEST_PAUSE {
+                (pause, complained) = (FIRST_PAUSE, false);
             }
+            self.counts.trouble_untold(Some(reason.clone()));
+            if !complained {
+                tracing::warn!(broker = %address, reason, waiting = self.waiting.len(), "No connection to the broker. Trying again until there is one.");
+                complained = true;
+            }
+            self.count();
             sleep(pause.mul_f64(0.75 + jitter() / 2.0)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
     /// One connection, from CONNECT to its end. `Ok`: everything is delivered and said.
-    async fn connect(&mut self, address: &str) -> Result<(), ConnectionError> {
-        let (client, mut events) = AsyncClient::new(self.options(), IN_FLIGHT + 8);
+    async fn connect(&mut self, address: &str, speaker: &Speaker, mut session: Session) -> Result<(), String> {
         self.sent = 0;
         self.ids.clear();
-        let mut status_pending = false;
+        self.words = 0;
         let mut connected = false;
+        let mut ready = self.presence.ready.clone();
         let mut silence = tokio::time::interval(SILENT);
         self.moved = Instant::now();
         loop {
+            self.count();
             if connected {
                 self.fill();
-                self.hand_over(&client);
-                let is_done = !self.inbox_open && self.waiting.is_empty() && !status_pending;
+                self.hand_over(speaker);
+                if self.sent == self.waiting.len() && !self.announced.is_empty() {
+                    if let Some(ready) = ready.take() {
+                        self.wait(ready, None);
+                        continue;
+                    }
+                }
+                let is_done = !self.inbox_open && self.waiting.is_empty() && self.words == 0;
                 if is_done && self.shelf.as_ref().is_none_or(Shelf::is_drained) {
-                    return self.say_goodbye(&client, &mut events).await;
+                    self.say_goodbye(speaker, &mut session).await;
+                    return Ok(());
                 }
             }
             // Not while connecting: a message would break off the attempt.
@@ -165,45 +189,64 @@ impl Connection {
                         self.shelve();
                     }
                 }
-                event = events.poll() => match event? {
-                    Event::Incoming(Packet::ConnAck(_)) => {
+                said = session.next() => match said? {
+                    Said::Connected => {
                         tracing::info!(broker = %address, "Connected to the broker.");
                         connected = true;
+                        self.counts.trouble_untold(None);
                         if let (Some(shelf), Backlog::Latest) = (&self.shelf, self.settings.backlog) {
                             shelf.thin();
                         }
-                        // The status goes first and has the first packet id.
-                        status_pending = self.publish(&client, &self.status("online"));
+                        // The first words have the first packet ids.
+                        if self.presence.hello.as_ref().is_some_and(|hello| speaker.publish(hello)) {
+                            self.words += 1;
+                        }
                         if let Some(watch) = &self.watch {
-                            for topic in [&watch.birth, &watch.announced] {
-                                let _ = client.try_subscribe(topic, QoS::AtLeastOnce);
+                            for topic in watch.announced.iter().chain([&watch.birth]) {
+                                speaker.subscribe(topic);
                             }
                         }
                         self.announce_again();
                     }
-                    Event::Incoming(Packet::Publish(message)) => self.told(&message),
-                    Event::Outgoing(Outgoing::Publish(id)) => self.ids.push_back((id, false)),
-                    Event::Incoming(Packet::PubAck(ack)) => self.acknowledge(ack.pkid, &mut status_pending),
-                    _ => {}
+                    Said::Heard { topic, payload, retain } => self.told(topic, &payload, retain),
+                    Said::Sent(id) => self.ids.push_back((id, None)),
+                    Said::Acknowledged(id, result) => self.acknowledge(id, result)?,
+                    Said::Goodbye | Said::Nothing => {}
                 },
             }
         }
     }
 
+    /// How many wait, here and on the disk.
+    fn count(&self) {
+        let on_disk = self.shelf.as_ref().map_or(0, Shelf::left);
+        self.counts.waiting(self.waiting.len() + self.inbox.len() + on_disk);
+    }
+
+    /// What was handed to a connection that is over may have come, or not.
+    fn mark_resent(&mut self) {
+        let sent = std::mem::take(&mut self.sent);
+        if self.marks {
+            self.waiting
+                .iter_mut()
+                .take(sent)
+                .for_each(|waiting| waiting.message.mark_resent());
+        }
+    }
+
     /// Somebody else has said something that we listen to.
-    fn told(&mut self, message: &rumqttc::Publish) {
+    fn told(&mut self, topic: String, payload: &[u8], retain: bool) {
         let Some(watch) = &self.watch else {
             return;
         };
-        if message.topic == watch.birth {
-            if *message.payload == *b"online" && !message.retain {
+        if topic == watch.birth {
+            if payload == b"online" && !retain {
                 tracing::info!("Home Assistant has started: it is told of all meters again.");
                 self.announce_again();
             }
-        } else if !self.announced.contains_key(&message.topic) && watch.is_stale(&message.payload) {
-            tracing::info!(topic = %message.topic, "A meter has left the configuration: Home Assistant forgets it.");
-            let nothing = Message::retained(message.topic.clone(), String::new(), Sort::State);
-            self.wait(nothing, None);
+        } else if !self.announced.contains_key(&topic) && watch.is_stale(&topic, payload) {
+            tracing::info!(topic, "A meter has left the configuration: Home Assistant forgets it.");
+            self.wait(Message::retained(topic, "", Sort::State), None);
         }
     }
 
@@ -267,9 +310,15 @@ impl Connection {
             range.filter(is_meant).collect()
         };
         let places = [unnumbered(0..border), unnumbered(border..end)];
-        let messages = |places: &[usize]| -> Vec<Message> {
-            places.iter().map(|i| self.waiting[*i].message.clone()).collect()
+        let message = |i: &usize| {
+            let mut message = self.waiting[*i].message.clone();
+            // What was handed to the connection may have come: whoever finds it on the disk cannot know.
+            if self.marks && *i < self.sent {
+                message.mark_resent();
+            }
+            message
         };
+        let messages = |places: &[usize]| -> Vec<Message> { places.iter().map(message).collect() };
         let (front, behind) = shelf.keep(&messages(&places[0]), &messages(&places[1]));
         for (places, begin) in places.iter().zip([front, behind]) {
             for (place, key) in places.iter().zip(begin.into_iter().flat_map(|begin| begin..)) {
@@ -278,58 +327,44 @@ impl Connection {
         }
     }
 
-    fn options(&self) -> MqttOptions {
-        let settings = &self.settings;
-        let mut options = greeting(settings);
-        options.set_inflight(IN_FLIGHT as u16);
-        options.set_last_will(LastWill::new(
-            settings.status_topic(),
-            "offline",
-            QoS::AtLeastOnce,
-            true,
-        ));
-        options
-    }
-
-    fn status(&self, status: &str) -> Message {
-        Message::retained(self.settings.status_topic(), status.into(), Sort::State)
-    }
-
     /// Gives the connection what it has not had yet, as far as it takes it.
-    fn hand_over(&mut self, client: &AsyncClient) {
+    fn hand_over(&mut self, speaker: &Speaker) {
         while let Some(waiting) = self.waiting.get(self.sent) {
-            if !self.publish(client, &waiting.message) {
+            if !speaker.publish(&waiting.message) {
                 return;
             }
             self.sent += 1;
         }
     }
 
-    fn publish(&self, client: &AsyncClient, message: &Message) -> bool {
-        client
-            .try_publish(
-                &message.topic,
-                QoS::AtLeastOnce,
-                message.retain,
-                message.payload.as_str(),
-            )
-            .is_ok()
-    }
-
     /// Takes acknowledged messages off the front. Brokers acknowledge in order, but need not.
-    fn acknowledge(&mut self, id: u16, status_pending: &mut bool) {
-        if let Some(entry) = self.ids.iter_mut().find(|entry| entry.0 == id && !entry.1) {
-            entry.1 = true;
+    fn acknowledge(&mut self, id: u16, result: Result<(), Refusal>) -> Result<(), String> {
+        if let Err(refusal) = &result {
+            if !refusal.is_final {
+                return Err(format!("the broker does not take it: {}", refusal.reason));
+            }
         }
-        while let Some(&(_, true)) = self.ids.front() {
-            self.ids.pop_front();
-            if std::mem::take(status_pending) {
+        if let Some(entry) = self.ids.iter_mut().find(|entry| entry.0 == id && entry.1.is_none()) {
+            entry.1 = Some(result);
+        }
+        while let Some((_, Some(_))) = self.ids.front() {
+            let Some((_, Some(result))) = self.ids.pop_front() else {
+                break;
+            };
+            if self.words > 0 {
+                self.words -= 1;
                 continue;
             }
             let acknowledged = self.waiting.pop_front();
-            self.sent -= 1;
-            self.delivered += 1;
+            self.sent = self.sent.saturating_sub(1);
             self.moved = Instant::now();
+            match (result, &acknowledged) {
+                (Err(refusal), Some(waiting)) => self.refuse(&refusal, &waiting.message.topic),
+                _ => {
+                    self.delivered += 1;
+                    self.counts.delivered();
+                }
+            }
             if let Some(key) = acknowledged.and_then(|waiting| waiting.key) {
                 self.to_remove = Some(key);
             }
@@ -342,52 +377,27 @@ impl Connection {
                 self.to_remove = None;
             }
         }
+        Ok(())
     }
 
-    /// A clean end: the last will is not sent, so we say it ourselves.
-    async fn say_goodbye(&self, client: &AsyncClient, events: &mut EventLoop) -> Result<(), ConnectionError> {
-        self.publish(client, &self.status("offline"));
-        let _ = client.try_disconnect();
-        loop {
-            match events.poll().await {
-                Ok(Event::Outgoing(Outgoing::Disconnect)) | Err(_) => return Ok(()),
-                Ok(_) => {}
-            }
+    fn refuse(&mut self, refusal: &Refusal, topic: &str) {
+        if self.refused == 0 {
+            tracing::error!(
+                topic,
+                reason = refusal.reason,
+                "The broker will not take a message; this one and others like it are lost."
+            );
         }
+        self.refused += 1;
+        self.counts.lost(1);
     }
-}
 
-/// How the broker is greeted.
-pub(super) fn greeting(settings: &Settings) -> MqttOptions {
-    let client_id = settings.client_id.clone().unwrap_or_else(|| {
-        format!(
-            "metertap-{}-{:04x}",
-            std::process::id(),
-            (jitter() * 65536.0) as u16
-        )
-    });
-    let mut options = MqttOptions::new(client_id, &settings.host, settings.port);
-    options.set_keep_alive(KEEP_ALIVE);
-    options.set_max_packet_size(MAX_PACKET, MAX_PACKET);
-    if let Some(username) = &settings.username {
-        options.set_credentials(username, settings.password.as_ref().map_or("", Secret::reveal));
+    /// A clean end: the last will is not published, so we say it ourselves.
+    async fn say_goodbye(&self, speaker: &Speaker, session: &mut Session) {
+        if let Some(goodbye) = &self.presence.goodbye {
+            speaker.publish(goodbye);
+        }
+        speaker.disconnect();
+        while !matches!(session.next().await, Ok(Said::Goodbye) | Err(_)) {}
     }
-    options
-}
-
-/// Why, for a person.
-pub(super) fn reason(error: &ConnectionError) -> String {
-    match error {
-        ConnectionError::ConnectionRefused(
-            ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized,
-        ) => "the broker refuses user name or password".into(),
-        ConnectionError::Io(e) => e.to_string(),
-        other => other.to_string(),
-    }
-}
-
-/// 0 to 1, different in every process: the low bits of the clock.
-fn jitter() -> f64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    f64::from(now.map_or(0, |now| now.subsec_nanos()) % 1000) / 1000.0
 }

@@ -1,8 +1,8 @@
 //! A message on its way.
 
 /// A message to be published.
-#[derive(Clone, Debug)]
-pub(super) struct Message {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
     /// Where.
     pub topic: String,
     /// What.
@@ -15,7 +15,7 @@ pub(super) struct Message {
 
 /// What becomes of a message while the broker is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sort {
+pub enum Sort {
     /// It is kept.
     Reading,
     /// It is said again over every new connection.
@@ -26,20 +26,20 @@ pub(super) enum Sort {
 
 impl Message {
     /// One that must not be lost.
-    pub fn reading(topic: String, payload: String, retain: bool) -> Self {
+    pub fn reading(topic: impl Into<String>, payload: impl Into<String>, retain: bool) -> Self {
         Message {
-            topic,
-            payload,
+            topic: topic.into(),
+            payload: payload.into(),
             retain,
             sort: Sort::Reading,
         }
     }
 
     /// One that the broker keeps.
-    pub fn retained(topic: String, payload: String, sort: Sort) -> Self {
+    pub fn retained(topic: impl Into<String>, payload: impl Into<String>, sort: Sort) -> Self {
         Message {
-            topic,
-            payload,
+            topic: topic.into(),
+            payload: payload.into(),
             retain: true,
             sort,
         }
@@ -48,6 +48,42 @@ impl Message {
     /// Whether it must not be lost.
     pub fn is_reading(&self) -> bool {
         self.sort == Sort::Reading
+    }
+
+    /// Says in a JSON object that it is sent again, and may have come before. Other payloads are left as they are.
+    pub fn mark_resent(&mut self) {
+        const MARK: &str = ",\"resent\":true}";
+        let is_object = self.payload.starts_with("{\"") && self.payload.ends_with('}');
+        if self.is_reading() && is_object && !self.payload.ends_with(MARK) {
+            self.payload.truncate(self.payload.len() - 1);
+            self.payload.push_str(MARK);
+        }
+    }
+}
+
+/// What is said of ourselves over a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Presence {
+    /// What the broker says when we are gone without a word.
+    pub will: Option<Message>,
+    /// Before everything else.
+    pub hello: Option<Message>,
+    /// Once all announcements are out.
+    pub ready: Option<Message>,
+    /// At a clean end, when the will is not published.
+    pub goodbye: Option<Message>,
+}
+
+impl Presence {
+    /// `online` and `offline`, retained.
+    pub fn usual(topic: &str) -> Self {
+        let status = |status: &str| Some(Message::retained(topic, status, Sort::State));
+        Presence {
+            will: status("offline"),
+            hello: status("online"),
+            ready: None,
+            goodbye: status("offline"),
+        }
     }
 }
 
@@ -62,4 +98,20 @@ pub(super) struct Waiting {
 /// An id as it stands in a topic: those of wired meters are whatever their makers wrote.
 pub fn topic_id(id: &str) -> String {
     id.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_an_object_that_is_sent_again_then_it_says_so_once() {
+        let mut message = Message::reading("t", r#"{"a":1}"#, false);
+        message.mark_resent();
+        message.mark_resent();
+        assert_eq!(message.payload, r#"{"a":1,"resent":true}"#);
+        let mut array = Message::reading("t", "[1]", false);
+        array.mark_resent();
+        assert_eq!(array.payload, "[1]");
+    }
 }

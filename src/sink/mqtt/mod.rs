@@ -1,14 +1,18 @@
-//! MQTT: readings to a broker, at least once.
+//! MQTT: each reading is with us until the broker has acknowledged it.
 
+mod address;
 mod check;
 mod client;
 mod connection;
 mod message;
+mod session;
 mod settings;
 mod shelf;
 mod spool;
+mod tls;
 
+pub use address::BrokerAddress;
 pub use check::check;
-pub use client::{Mqtt, Outcome};
-pub use message::topic_id;
-pub use settings::Settings;
+pub use client::{HURRIED, Mqtt, Outcome};
+pub use message::{Message, Presence, Sort, topic_id};
+pub use settings::{Retain, Settings};

@@ -1,7 +1,11 @@
 //! Which broker, and who we are to it.
 
-use crate::secret::Secret;
+use super::address::{BrokerAddress, one_or_several};
+use super::tls;
+use crate::secret::{Places, Secret};
+use crate::sink::profile;
 use anyhow::{Context, Result, bail};
+use serde::de::{Deserializer, Error};
 use serde::Deserialize;
 use std::path::PathBuf;
 use url::Url;
@@ -10,23 +14,42 @@ use url::Url;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Name or address of the broker.
-    pub host: String,
-    /// Its port.
-    #[serde(default = "port")]
-    pub port: u16,
+    /// The broker; of a cluster several, the next one where one is gone.
+    #[serde(deserialize_with = "one_or_several")]
+    pub host: Vec<BrokerAddress>,
+    /// Its port, where the host names none.
+    pub port: Option<u16>,
     /// Who logs in.
     pub username: Option<String>,
     /// With what.
     pub password: Option<Secret>,
+    password_file: Option<PathBuf>,
+    password_env: Option<String>,
     /// Our name to the broker; by default one that differs from process to process.
     pub client_id: Option<String>,
+    /// `"3.1.1"` or `5`.
+    #[serde(default)]
+    pub version: Version,
+    /// Certificates of those who may vouch for the broker; those of the system if nothing is said.
+    pub ca_file: Option<PathBuf>,
+    /// Ours, and its key.
+    pub client_cert_file: Option<PathBuf>,
+    /// PEM, as the certificate is.
+    pub client_key_file: Option<PathBuf>,
+    /// Whether anybody who answers is the broker.
+    #[serde(default)]
+    pub insecure: bool,
     /// First part of every topic.
     #[serde(default = "prefix")]
     pub readings: String,
-    /// Whether the broker keeps the last reading of each meter for those who come later.
+    /// Topic of a reading, with `{prefix}`, `{id}`, `{type}`, `{name}`, `{commodity}`.
+    pub topic: Option<String>,
+    /// What the broker keeps for those who come later.
     #[serde(default)]
-    pub retain: bool,
+    pub retain: Retain,
+    /// Whose topics and payloads.
+    #[serde(default)]
+    pub profile: profile::Settings,
     /// Where readings are kept while the broker is away; systemd's state directory if nothing is said.
     pub spool: Option<PathBuf>,
     /// How many megabytes of them.
@@ -41,6 +64,72 @@ pub struct Settings {
 
 fn yes() -> bool {
     true
+}
+
+/// Which MQTT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// 3.1.1, which every broker speaks.
+    #[default]
+    V3,
+    /// 5.
+    V5,
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "\"3.1.1\" or 5")]
+        enum Written {
+            Number(u32),
+            Text(String),
+        }
+        let text = match Written::deserialize(from)? {
+            Written::Number(number) => number.to_string(),
+            Written::Text(text) => text,
+        };
+        match text.as_str() {
+            "3" | "3.1.1" => Ok(Version::V3),
+            "5" | "5.0" => Ok(Version::V5),
+            other => Err(D::Error::custom(format!("{other} is no version of MQTT: \"3.1.1\" or 5"))),
+        }
+    }
+}
+
+/// Which readings the broker keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retain {
+    /// Those of meters that speak seldom, of the radio or because we ask; not those that push every few seconds.
+    #[default]
+    Auto,
+    /// All, or none.
+    Always(bool),
+}
+
+impl Retain {
+    /// Whether a reading is kept; `pushes`: its meter speaks by itself every few seconds.
+    pub fn keeps(self, pushes: bool) -> bool {
+        match self {
+            Retain::Auto => !pushes,
+            Retain::Always(always) => always,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Retain {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "true, false or \"auto\"")]
+        enum Written {
+            Flag(bool),
+            Text(String),
+        }
+        match Written::deserialize(from)? {
+            Written::Flag(always) => Ok(Retain::Always(always)),
+            Written::Text(text) if text == "auto" => Ok(Retain::Auto),
+            Written::Text(text) => Err(D::Error::custom(format!("\"{text}\": true, false or \"auto\""))),
+        }
+    }
 }
 
 /// What is sent after the broker was away.
@@ -67,10 +156,44 @@ impl Settings {
     pub fn spool_bytes(&self) -> u64 {
         u64::from(self.spool_mb.unwrap_or(64)) << 20
     }
-}
 
-fn port() -> u16 {
-    1883
+    /// A broker as people write it.
+    pub fn shown(&self, host: &BrokerAddress) -> String {
+        match (host.port, self.port) {
+            (None, Some(port)) => format!("{host}:{port}"),
+            _ => host.to_string(),
+        }
+    }
+
+    /// The same for one of several connections, which keeps nothing on the disk.
+    pub fn for_states(&self) -> Self {
+        Settings {
+            client_id: None,
+            spool: None,
+            spool_by_default: false,
+            ..self.clone()
+        }
+    }
+
+    /// Who logs in, and with what.
+    ///
+    /// # Errors
+    /// Where the password is not where it is said to be.
+    pub fn login(&self) -> Result<Option<(String, Option<Secret>)>, String> {
+        let password = Places {
+            key: "mqtt.password",
+            here: self.password.as_ref(),
+            file: self.password_file.as_deref(),
+            env: self.password_env.as_deref(),
+        };
+        let password = password.find()?;
+        Ok(self.username.clone().map(|user| (user, password)))
+    }
+
+    /// Whether the file of the configuration holds a secret.
+    pub fn holds_secret(&self) -> bool {
+        self.password.is_some()
+    }
 }
 
 fn prefix() -> String {
@@ -78,16 +201,25 @@ fn prefix() -> String {
 }
 
 impl Settings {
-    /// Settings for `host` and otherwise defaults.
-    pub fn new(host: &str, port: u16) -> Self {
+    /// Settings for a broker, and otherwise defaults.
+    pub fn new(host: BrokerAddress) -> Self {
         Settings {
-            host: host.into(),
-            port,
+            host: vec![host],
+            port: None,
             username: None,
             password: None,
+            password_file: None,
+            password_env: None,
             client_id: None,
+            version: Version::default(),
+            ca_file: None,
+            client_cert_file: None,
+            client_key_file: None,
+            insecure: false,
             readings: prefix(),
-            retain: false,
+            topic: None,
+            retain: Retain::Always(false),
+            profile: profile::Settings::default(),
             spool: None,
             spool_mb: None,
             backlog: Backlog::All,
@@ -95,27 +227,24 @@ impl Settings {
         }
     }
 
-    /// Reads `mqtt://user:password@host:1883`.
+    /// Reads `mqtt://user:password@host:1883`, or the same with `mqtts`, `ws` or `wss`.
     ///
     /// # Errors
     /// Where that is something else; the message does not repeat a password.
     pub fn from_url(text: &str) -> Result<Self> {
-        let url = Url::parse(text).context("--mqtt is not an URL: write mqtt://host:1883")?;
-        match url.scheme() {
-            "mqtt" => {}
-            "mqtts" => bail!("--mqtt mqtts://…: TLS is not supported yet; use mqtt://"),
-            other => bail!("--mqtt {other}://…: use mqtt://host:1883"),
+        let mut url = Url::parse(text).context("--mqtt is not an URL: write mqtt://host:1883")?;
+        let (user, password) = (plain(url.username()), plain(url.password().unwrap_or_default()));
+        if !user.is_empty() || url.password().is_some() {
+            let is_mended = url.set_username("").is_ok() && url.set_password(None).is_ok();
+            if !is_mended {
+                bail!("--mqtt names no host: write mqtt://host:1883");
+            }
         }
-        let host = url
-            .host_str()
-            .context("--mqtt names no host: write mqtt://host:1883")?;
-        if !matches!(url.path(), "" | "/") || url.query().is_some() {
-            bail!("--mqtt has more than a host and a port: write mqtt://host:1883");
-        }
-        let mut settings = Settings::new(host.trim_matches(['[', ']']), url.port().unwrap_or_else(port));
-        if !url.username().is_empty() {
-            settings.username = Some(plain(url.username()));
-            settings.password = Some(plain(url.password().unwrap_or_default()).into());
+        let host = url.as_str().parse::<BrokerAddress>();
+        let mut settings = Settings::new(host.map_err(|error| anyhow::anyhow!("--mqtt: {error}"))?);
+        if !user.is_empty() {
+            settings.username = Some(user);
+            settings.password = Some(password.into());
         }
         Ok(settings)
     }
@@ -123,10 +252,7 @@ impl Settings {
     /// What is wrong with them, in words that name the key.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if self.host.is_empty() {
-            problems.push("mqtt.host is empty".into());
-        }
-        if self.port == 0 {
+        if self.port == Some(0) {
             problems.push("mqtt.port cannot be 0".into());
         }
         if self.readings.is_empty() || self.readings.contains(['+', '#']) || self.readings.ends_with('/') {
@@ -135,8 +261,33 @@ impl Settings {
                 self.readings
             ));
         }
-        if self.password.is_some() && self.username.is_none() {
+        problems.extend(self.login().err());
+        let has_password = self.password.is_some() || self.password_file.is_some() || self.password_env.is_some();
+        if has_password && self.username.is_none() {
             problems.push("mqtt.password is given without mqtt.username".into());
+        }
+        let is_secure = self.host.iter().any(|host| host.road.is_secure());
+        for (key, is_set) in [
+            ("ca_file", self.ca_file.is_some()),
+            ("client_cert_file", self.client_cert_file.is_some()),
+            ("client_key_file", self.client_key_file.is_some()),
+            ("insecure", self.insecure),
+        ] {
+            if is_set && !is_secure {
+                problems.push(format!("mqtt.{key} is for TLS: write host = \"mqtts://…\""));
+            }
+        }
+        if is_secure {
+            problems.extend(tls::config(self).err().map(|error| format!("{error:#}")));
+        }
+        problems.extend(self.profile.problems());
+        let is_house = self.profile == profile::Settings::default();
+        match &self.topic {
+            Some(_) if !is_house => {
+                problems.push("mqtt.topic: a profile has topics of its own; see its own keys".into());
+            }
+            Some(topic) => problems.extend(profile::template_problem(topic)),
+            None => {}
         }
         problems
     }
@@ -163,10 +314,10 @@ mod tests {
     #[test]
     fn an_url_gives_host_port_and_login() {
         let settings = Settings::from_url("mqtt://pi:s%40e+cret@broker.lan:1884").unwrap();
-        assert_eq!((settings.host.as_str(), settings.port), ("broker.lan", 1884));
+        assert_eq!(settings.host[0].to_string(), "broker.lan:1884");
         assert_eq!(settings.username.as_deref(), Some("pi"));
         assert_eq!(settings.password, Some("s@e+cret".to_owned().into()));
-        assert_eq!(Settings::from_url("mqtt://[::1]").unwrap().host, "::1");
+        assert_eq!(Settings::from_url("mqtts://[::1]").unwrap().host[0].to_string(), "mqtts://[::1]");
     }
 
     #[test]
@@ -175,7 +326,6 @@ mod tests {
             ("broker.lan", "not an URL"),
             ("http://broker.lan", "use mqtt://"),
             ("mqtt://broker.lan/readings", "more than a host"),
-            ("mqtts://broker.lan", "TLS"),
         ] {
             let error = format!("{:#}", Settings::from_url(text).unwrap_err());
             assert!(error.contains(says), "{text}: {error}");
@@ -186,5 +336,17 @@ mod tests {
     fn a_password_is_never_printed() {
         let settings = Settings::from_url("mqtt://pi:secret@broker.lan").unwrap();
         assert!(!format!("{settings:?}").contains("secret"));
+    }
+
+    #[test]
+    fn versions_and_retain_are_read_as_people_write_them() {
+        let read = |text: &str| toml::from_str::<Settings>(&format!("host = \"b\"\n{text}"));
+        assert_eq!(read("version = 5").unwrap().version, Version::V5);
+        assert_eq!(read("version = \"3.1.1\"").unwrap().version, Version::V3);
+        assert!(read("version = 4").unwrap_err().message().contains("3.1.1"));
+        assert_eq!(read("retain = true").unwrap().retain, Retain::Always(true));
+        assert_eq!(read("").unwrap().retain, Retain::Auto);
+        assert!(read("retain = \"never\"").unwrap_err().message().contains("auto"));
+        assert!(read("host = 3").is_err());
     }
 }

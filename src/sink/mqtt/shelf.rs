@@ -101,6 +101,12 @@ impl Shelf {
         (put(in_front, true), put(behind, false))
     }
 
+    /// How many are on the disk that are not with the connection, about.
+    pub fn left(&self) -> usize {
+        let inner = self.lock();
+        if inner.direct { 0 } else { inner.spool.after(inner.loaded) }
+    }
+
     /// Whether none is on the disk that is not with the connection, too.
     pub fn is_drained(&self) -> bool {
         let inner = self.lock();

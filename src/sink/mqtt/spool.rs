@@ -65,6 +65,11 @@ impl Spool {
         Ok(self.db.begin_read()?.open_table(ROWS)?.len()?)
     }
 
+    /// How many numbers above `loaded` were given: as many as there are messages, or more where some were let go.
+    pub fn after(&self, loaded: u64) -> usize {
+        usize::try_from(self.next.saturating_sub(self.first.max(loaded + 1))).unwrap_or(usize::MAX)
+    }
+
     /// Puts messages behind all others, or in front of them, and gives the number of the first one. Where there is
     /// no room, the oldest with a number above `loaded` are dropped.
     ///
@@ -117,7 +122,7 @@ impl Spool {
             let (topic, payload, retain) = row.value();
             messages.push((
                 key.value(),
-                Message::reading(topic.into(), payload.into(), retain),
+                Message::reading(topic, payload, retain),
             ));
         }
         Ok(messages)
@@ -190,7 +195,7 @@ mod tests {
     fn messages(topics: &[&str]) -> Vec<Message> {
         topics
             .iter()
-            .map(|topic| Message::reading((*topic).into(), "x".repeat(100), false))
+            .map(|topic| Message::reading(*topic, "x".repeat(100), false))
             .collect()
     }
 

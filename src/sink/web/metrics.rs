@@ -1,0 +1,183 @@
+//! Metrics for Prometheus. Ids of neighbours' meters are never labels.
+
+use crate::decode::report::Value as Field;
+use crate::engine::Condition;
+use crate::sink::board::{Inner, Seen};
+use crate::sink::told::What;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
+
+/// Of the text.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Number = Gauge<f64, AtomicU64>;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Port {
+    port: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Sink {
+    sink: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Meter {
+    id: String,
+    r#type: &'static str,
+    name: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Measured {
+    id: String,
+    r#type: &'static str,
+    name: String,
+    quantity: String,
+    unit: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Refused {
+    id: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Mine {
+    mine: &'static str,
+}
+
+/// All of them, as text.
+///
+/// # Errors
+/// None that is known: the text is written to memory.
+pub fn text(board: &Inner) -> Result<String, std::fmt::Error> {
+    let mut registry = Registry::with_prefix("metertap");
+    let started = Number::default();
+    started.set(board.started.as_millisecond() as f64 / 1000.0);
+    registry.register("start_time_seconds", "When metertap started", started);
+    receivers(board, &mut registry);
+    sinks(board, &mut registry);
+    meters(board, &mut registry);
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+fn receivers(board: &Inner, registry: &mut Registry) {
+    let up = Family::<Port, Gauge>::default();
+    let dropped = Family::<Port, Counter>::default();
+    let opened = Family::<Port, Counter>::default();
+    for (name, state) in &board.receivers {
+        let port = Port { port: name.clone() };
+        up.get_or_create(&port).set((state.state == Condition::Up).into());
+        dropped.get_or_create(&port).inc_by(state.dropped);
+        opened.get_or_create(&port).inc_by(state.opened);
+    }
+    registry.register("port_up", "Whether a receiver or wire delivers", up);
+    registry.register("source_dropped_chunks", "Pieces of samples that were lost", dropped);
+    registry.register("port_opens", "How often it was opened", opened);
+}
+
+fn sinks(board: &Inner, registry: &mut Registry) {
+    let delivered = Family::<Sink, Counter>::default();
+    let lost = Family::<Sink, Counter>::default();
+    let waiting = Family::<Sink, Gauge>::default();
+    let clients = Family::<Sink, Gauge>::default();
+    let well = Family::<Sink, Gauge>::default();
+    for standing in board.standings() {
+        let sink = Sink { sink: standing.name };
+        delivered.get_or_create(&sink).inc_by(standing.delivered);
+        lost.get_or_create(&sink).inc_by(standing.lost);
+        waiting.get_or_create(&sink).set(whole(standing.waiting));
+        clients.get_or_create(&sink).set(whole(standing.clients));
+        well.get_or_create(&sink).set(standing.trouble.is_none().into());
+    }
+    registry.register("sink_delivered", "Messages that a sink has taken", delivered);
+    registry.register("sink_lost", "Messages that a sink will never get", lost);
+    registry.register("sink_waiting", "Messages that wait for a sink", waiting);
+    registry.register("sink_clients", "Others that are connected to a sink", clients);
+    registry.register("sink_up", "Whether a sink takes what it gets", well);
+}
+
+fn meters(board: &Inner, registry: &mut Registry) {
+    let heard = Family::<Mine, Gauge>::default();
+    let readings = Family::<Meter, Counter>::default();
+    let seen_at = Family::<Meter, Number>::default();
+    let snr = Family::<Meter, Number>::default();
+    let values = Family::<Measured, Number>::default();
+    for ((id, kind), seen) in &board.meters {
+        let is_ours = seen.last.is_ours();
+        let mine = if is_ours { "yes" } else { "no" };
+        heard.get_or_create(&Mine { mine }).inc();
+        if !is_ours {
+            continue;
+        }
+        let meter = Meter {
+            id: id.clone(),
+            r#type: kind,
+            name: seen.last.name().into(),
+        };
+        readings.get_or_create(&meter).inc_by(seen.times);
+        seen_at.get_or_create(&meter).set(seen.at.as_millisecond() as f64 / 1000.0);
+        if let What::Radio(reading) = &seen.last.what {
+            snr.get_or_create(&meter).set(reading.signal.snr_db);
+        }
+        for (quantity, value, unit) in measured(seen) {
+            let labels = Measured {
+                id: id.clone(),
+                r#type: kind,
+                name: seen.last.name().into(),
+                quantity,
+                unit,
+            };
+            values.get_or_create(&labels).set(value);
+        }
+    }
+    let refused = Family::<Refused, Counter>::default();
+    let ours = |id: &str| board.meters.iter().any(|((of, _), seen)| of == id && seen.last.is_ours());
+    for ((id, reason), count) in &board.refused {
+        let id = if ours(id) { id.clone() } else { "others".into() };
+        refused.get_or_create(&Refused { id, reason }).inc_by(*count);
+    }
+    registry.register("meters_heard", "Meters heard, by whether they are ours", heard);
+    registry.register("readings", "Readings of a meter of ours", readings);
+    registry.register("meter_last_seen_timestamp_seconds", "When it was heard last", seen_at);
+    registry.register("meter_snr_db", "How well it was heard", snr);
+    registry.register("meter_value", "What it said", values);
+    registry.register("readings_refused", "Readings that were not plausible", refused);
+}
+
+/// Names, values and units of a reading.
+fn measured(seen: &Seen) -> Vec<(String, f64, String)> {
+    match &seen.last.what {
+        What::Radio(reading) => {
+            let unknown = crate::meter::Meter::default();
+            let meter = seen.last.meter.as_deref().unwrap_or(&unknown);
+            let total = meter.total(&reading.message);
+            let name = if meter.unit.is_some() { "total" } else { "count" };
+            vec![(name.into(), total.value.to_f64(), total.unit.into())]
+        }
+        What::Wire(reading) => {
+            let of_field = |(name, field): &(std::borrow::Cow<'static, str>, Field)| match field {
+                Field::Quantity(quantity) | Field::Demand { quantity, .. } => {
+                    Some((name.to_string(), quantity.value.to_f64(), quantity.unit.to_string()))
+                }
+                _ => None,
+            };
+            reading.report.reading.0.iter().filter_map(of_field).collect()
+        }
+        What::Interval(_) => Vec::new(),
+    }
+}
+
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
