@@ -45,6 +45,7 @@ fn check(topic: &str, payload: &Value) {
                 "origin",
                 "components",
                 "availability",
+                "availability_mode",
                 "state_topic",
                 "qos"
             ]
@@ -64,8 +65,14 @@ fn check(topic: &str, payload: &Value) {
     );
     for (key, component) in payload["components"].as_object().unwrap() {
         let place = format!("{topic}: {key}: {component}");
-        assert_eq!(component["platform"], "sensor", "{place}");
         assert_eq!(component["unique_id"], key.as_str(), "{place}");
+        if component["platform"] == "binary_sensor" {
+            // https://www.home-assistant.io/integrations/binary_sensor.mqtt
+            assert_eq!(component["device_class"], "connectivity", "{place}");
+            assert!(component["state_topic"].is_string(), "{place}");
+            continue;
+        }
+        assert_eq!(component["platform"], "sensor", "{place}");
         assert!(
             component["value_template"]
                 .as_str()
@@ -175,7 +182,8 @@ fn given_meters_of_ours_then_each_is_announced_and_its_templates_find_what_is_pu
     let mut daemon = Daemon::start(&config(&broker, METERS));
     assert!(daemon.process.0.wait().unwrap().success());
     let announced = retained(&broker, "homeassistant/device/+/config");
-    let topics: Vec<&str> = announced.keys().map(String::as_str).collect();
+    let is_meter = |topic: &&str| !topic.contains("metertap_daemon_");
+    let topics: Vec<&str> = announced.keys().map(String::as_str).filter(is_meter).collect();
     assert_eq!(
         topics,
         [
@@ -196,6 +204,11 @@ fn given_meters_of_ours_then_each_is_announced_and_its_templates_find_what_is_pu
     let mut compared = 0;
     for (topic, payload) in &announced {
         check(topic, payload);
+        if topic.contains("metertap_daemon_") {
+            let names = payload["components"].as_object().unwrap().values().map(|one| &one["name"]);
+            assert!(names.eq(["Connected", "wire0", "wire1"]), "{payload}");
+            continue;
+        }
         let state = &readings[payload["state_topic"].as_str().unwrap()];
         for component in payload["components"].as_object().unwrap().values() {
             let found = rendered(component["value_template"].as_str().unwrap(), state);
@@ -246,7 +259,7 @@ fn given_meters_of_ours_then_each_is_announced_and_its_templates_find_what_is_pu
 #[test]
 fn given_a_meter_that_has_left_then_it_is_forgotten_and_what_others_announced_is_not() {
     let broker = Mosquitto::start();
-    let old = r#"{"device":{"identifiers":["metertap_999"],"name":"Old"},"origin":{"name":"metertap"},"availability":[{"topic":"readings/metertap/status"}],"state_topic":"readings/999/scm","components":{}}"#;
+    let old = r#"{"device":{"identifiers":["metertap_999"],"name":"Old","serial_number":"999"},"origin":{"name":"metertap"},"availability":[{"topic":"readings/metertap/status"}],"state_topic":"readings/999/scm","components":{}}"#;
     let (ours, theirs) = (
         "homeassistant/device/metertap_999_scm/config",
         "homeassistant/device/zigbee/config",
@@ -288,7 +301,7 @@ fn given_a_home_assistant_that_starts_then_it_is_told_again() {
         ),
     ));
     wait_for("the announcements", || {
-        retained(&broker, "homeassistant/device/+/config").len() == 9
+        retained(&broker, "homeassistant/device/+/config").len() == 10
     });
     // Somebody wipes the broker clean, and Home Assistant starts.
     for topic in retained(&broker, "homeassistant/device/+/config").keys() {
@@ -297,7 +310,7 @@ fn given_a_home_assistant_that_starts_then_it_is_told_again() {
     assert!(retained(&broker, "homeassistant/device/+/config").is_empty());
     publish(&broker, "homeassistant/status", "online", &[]);
     wait_for("the announcements again", || {
-        retained(&broker, "homeassistant/device/+/config").len() == 9
+        retained(&broker, "homeassistant/device/+/config").len() == 10
     });
     daemon.wait_for_log("Home Assistant has started");
 }

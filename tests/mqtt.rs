@@ -94,7 +94,7 @@ fn given_a_configuration_then_only_our_meters_are_published_and_the_status_is_ke
     .unwrap();
     stdout_of(&["run", "--config", config.to_str().unwrap()]);
     // All is retained, so a subscriber that comes afterwards sees it.
-    let mut messages = broker.subscribe("readings/#", 3, &[]).messages();
+    let mut messages = broker.subscribe("readings/+/+", 3, &[]).messages();
     messages.sort();
     let topics: Vec<&str> = messages.iter().map(|(topic, _)| topic.as_str()).collect();
     assert_eq!(
@@ -106,6 +106,8 @@ fn given_a_configuration_then_only_our_meters_are_published_and_the_status_is_ke
         ]
     );
     assert_eq!(messages[2].1, "offline");
+    let births = broker.subscribe("readings/metertap/meters/+/availability", 2, &[]).messages();
+    assert!(births.len() == 2 && births.iter().all(|(_, payload)| payload == "online"), "{births:?}");
 }
 
 #[test]
