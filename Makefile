@@ -34,7 +34,8 @@ testdata:
 	scripts/testdata.sh
 
 packages:
-	@command -v mosquitto_sub >/dev/null && command -v socat >/dev/null && [ -x /usr/sbin/mosquitto ] || { \
-	  echo "installing mosquitto, mosquitto-clients and socat (for the tests)"; \
-	  $(SUDO) apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq mosquitto mosquitto-clients socat; }
+	@[ -x /usr/sbin/mosquitto ] && [ -x /usr/sbin/nats-server ] && [ -x /usr/sbin/iptables ] && \
+	  for tool in mosquitto_sub socat openssl ip unshare; do command -v $$tool >/dev/null || exit 1; done || { \
+	  echo "installing mosquitto, nats-server, socat, openssl, iptables (for the tests)"; \
+	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq \
+	    mosquitto mosquitto-clients nats-server socat openssl iptables iproute2 util-linux; }

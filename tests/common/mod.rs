@@ -123,12 +123,21 @@ impl Mosquitto {
 
     /// A subscriber to `topic` that ends after `count` messages or 20 s; lines are `topic payload`.
     pub fn subscribe(&self, topic: &str, count: usize, more: &[&str]) -> Subscriber {
+        Subscriber::of(self.port, topic, count, more)
+    }
+}
+
+pub struct Subscriber(Process);
+
+impl Subscriber {
+    /// At any broker on this machine.
+    pub fn of(port: u16, topic: &str, count: usize, more: &[&str]) -> Self {
         let child = Command::new("mosquitto_sub")
             .args([
                 "-h",
                 "127.0.0.1",
                 "-p",
-                &self.port.to_string(),
+                &port.to_string(),
                 "-q",
                 "1",
                 "-v",
@@ -144,11 +153,30 @@ impl Mosquitto {
         std::thread::sleep(Duration::from_millis(300));
         Subscriber(Process(child))
     }
-}
 
-pub struct Subscriber(Process);
+    /// What it prints.
+    pub fn into_output(mut self) -> impl Read {
+        let output = self.0.0.stdout.take().unwrap();
+        // It ends by itself.
+        std::mem::forget(self);
+        output
+    }
 
-impl Subscriber {
+    /// `(topic, payload)` of what comes until `enough`.
+    pub fn messages_until(mut self, enough: impl Fn(&[(String, String)]) -> bool) -> Vec<(String, String)> {
+        use std::io::BufRead;
+        let output = std::io::BufReader::new(self.0.0.stdout.take().unwrap());
+        let mut messages = Vec::new();
+        for line in output.lines() {
+            let line = line.unwrap();
+            messages.extend(line.split_once(' ').map(|(topic, payload)| (topic.into(), payload.into())));
+            if enough(&messages) {
+                break;
+            }
+        }
+        messages
+    }
+
     /// `(topic, payload)` of all that came.
     pub fn messages(mut self) -> Vec<(String, String)> {
         let mut text = String::new();

@@ -154,7 +154,8 @@ impl Connection {
         self.ids.clear();
         self.words = 0;
         let mut connected = false;
-        let mut ready = self.presence.ready.clone();
+        // The first time, whoever announces says so himself.
+        let mut ready = self.presence.ready.clone().filter(|_| !self.announced.is_empty());
         let mut silence = tokio::time::interval(SILENT);
         self.moved = Instant::now();
         loop {
@@ -162,7 +163,7 @@ impl Connection {
             if connected {
                 self.fill();
                 self.hand_over(speaker);
-                if self.sent == self.waiting.len() && !self.announced.is_empty() {
+                if self.sent == self.waiting.len() {
                     if let Some(ready) = ready.take() {
                         self.wait(ready, None);
                         continue;
