@@ -82,7 +82,7 @@ impl Drop for Process {
 pub struct Mosquitto {
     pub port: u16,
     pub process: Process,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Mosquitto {
@@ -105,7 +105,7 @@ impl Mosquitto {
             .arg("-c")
             .arg(&file)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(dir.path().join("log")).unwrap())
             .spawn()
             .expect("mosquitto (make test installs it)");
         let process = Process(child);
@@ -113,8 +113,14 @@ impl Mosquitto {
         Mosquitto {
             port,
             process,
-            _dir: dir,
+            dir,
         }
+    }
+
+    /// How many publications of clients whose names begin so it has acknowledged, by its own log.
+    pub fn acknowledged(&self, client: &str) -> usize {
+        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap();
+        log.matches(&format!("Sending PUBACK to {client}")).count()
     }
 
     pub fn url(&self) -> String {

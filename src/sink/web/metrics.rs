@@ -4,7 +4,7 @@ use crate::decode::report::Value as Field;
 use crate::engine::Condition;
 use crate::sink::board::{Inner, Seen};
 use crate::sink::told::What;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -17,35 +17,51 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 type Number = Gauge<f64, AtomicU64>;
 
+/// Text as it may stand between quotes: the library writes it as it is.
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
+struct Text(String);
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Text(text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+    }
+}
+
+impl EncodeLabelValue for Text {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
+        self.0.encode(encoder)
+    }
+}
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Port {
-    port: String,
+    port: Text,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Sink {
-    sink: String,
+    sink: Text,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Meter {
-    id: String,
+    id: Text,
     r#type: &'static str,
-    name: String,
+    name: Text,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Measured {
-    id: String,
+    id: Text,
     r#type: &'static str,
-    name: String,
-    quantity: String,
-    unit: String,
+    name: Text,
+    quantity: Text,
+    unit: Text,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Refused {
-    id: String,
+    id: Text,
     reason: &'static str,
 }
 
@@ -76,7 +92,7 @@ fn receivers(board: &Inner, registry: &mut Registry) {
     let dropped = Family::<Port, Counter>::default();
     let opened = Family::<Port, Counter>::default();
     for (name, state) in &board.receivers {
-        let port = Port { port: name.clone() };
+        let port = Port { port: name.as_str().into() };
         up.get_or_create(&port).set((state.state == Condition::Up).into());
         dropped.get_or_create(&port).inc_by(state.dropped);
         opened.get_or_create(&port).inc_by(state.opened);
@@ -93,7 +109,7 @@ fn sinks(board: &Inner, registry: &mut Registry) {
     let clients = Family::<Sink, Gauge>::default();
     let well = Family::<Sink, Gauge>::default();
     for standing in board.standings() {
-        let sink = Sink { sink: standing.name };
+        let sink = Sink { sink: standing.name.as_str().into() };
         delivered.get_or_create(&sink).inc_by(standing.delivered);
         lost.get_or_create(&sink).inc_by(standing.lost);
         waiting.get_or_create(&sink).set(whole(standing.waiting));
@@ -121,7 +137,7 @@ fn meters(board: &Inner, registry: &mut Registry) {
             continue;
         }
         let meter = Meter {
-            id: id.clone(),
+            id: id.as_str().into(),
             r#type: kind,
             name: seen.last.name().into(),
         };
@@ -132,11 +148,11 @@ fn meters(board: &Inner, registry: &mut Registry) {
         }
         for (quantity, value, unit) in measured(seen) {
             let labels = Measured {
-                id: id.clone(),
+                id: id.as_str().into(),
                 r#type: kind,
                 name: seen.last.name().into(),
-                quantity,
-                unit,
+                quantity: quantity.as_str().into(),
+                unit: unit.as_str().into(),
             };
             values.get_or_create(&labels).set(value);
         }
@@ -144,7 +160,7 @@ fn meters(board: &Inner, registry: &mut Registry) {
     let refused = Family::<Refused, Counter>::default();
     let ours = |id: &str| board.meters.iter().any(|((of, _), seen)| of == id && seen.last.is_ours());
     for ((id, reason), count) in &board.refused {
-        let id = if ours(id) { id.clone() } else { "others".into() };
+        let id = if ours(id) { id } else { "others" }.into();
         refused.get_or_create(&Refused { id, reason }).inc_by(*count);
     }
     registry.register("meters_heard", "Meters heard, by whether they are ours", heard);
