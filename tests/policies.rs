@@ -1,0 +1,123 @@
+//! What is passed on, and how often: plausibility, rates, intervals, silence.
+
+mod common;
+
+use common::wire::Daemon;
+use common::*;
+use metertap::link::p1::seal;
+use serde_json::Value;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+fn telegram(kwh: u32, watts: u32) -> Vec<u8> {
+    seal(
+        &format!("/MTP5x\n\n0-0:96.1.1(4D31)\n1-0:1.8.0({kwh:06}.000*kWh)\n1-0:1.7.0(00.{watts:03}*kW)\n"),
+        true,
+    )
+}
+
+/// A daemon with a meter on a wire.
+fn daemon(more: &str) -> (Daemon, TcpStream) {
+    let bridge = TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = Daemon::start(&format!(
+        "{more}\n[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",
+        bridge.local_addr().unwrap()
+    ));
+    (daemon, bridge.accept().unwrap().0)
+}
+
+fn values(daemon: &Daemon, field: &str) -> Vec<f64> {
+    let lines = daemon.lines();
+    let value = |line: &Value| line["reading"][field]["value"].as_f64().unwrap();
+    lines.iter().map(value).collect()
+}
+
+fn stop(daemon: &mut Daemon) {
+    let pid = daemon.process.0.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    daemon.process.0.wait().unwrap();
+}
+
+#[test]
+fn given_readings_that_are_not_plausible_then_they_wait_for_one_that_agrees_and_are_counted() {
+    let port = free_port();
+    let (mut daemon, mut line) = daemon(&format!("[web]\nlisten = \"127.0.0.1:{port}\"\n[[meter]]\nid = \"M1\"\n"));
+    for kwh in [100, 100, 900_000, 101, 50, 101, 102, 3, 3] {
+        line.write_all(&telegram(kwh, 5)).unwrap();
+    }
+    // An exchanged meter: the second one that agrees is believed.
+    daemon.wait_for_lines(6);
+    daemon.wait_for_log("A reading is not plausible");
+    stop(&mut daemon);
+    let total = "energy_import_total";
+    assert_eq!(values(&daemon, total), [100.0, 100.0, 101.0, 101.0, 102.0, 3.0], "{}", daemon.log());
+    assert!(daemon.log().contains("were not passed on. refused=3"), "{}", daemon.log());
+}
+
+#[test]
+fn given_rates_then_changes_or_one_in_so_long_are_told() {
+    let (mut changes, mut line) = daemon("rate = \"change\"");
+    for watts in [5, 5, 5, 6, 6, 5] {
+        line.write_all(&telegram(1, watts)).unwrap();
+    }
+    changes.wait_for_lines(3);
+    stop(&mut changes);
+    assert_eq!(values(&changes, "power_import"), [0.005, 0.006, 0.005]);
+    let (mut once, mut line) = daemon("[[meter]]\nid = \"M1\"\nrate = 2\n");
+    for watts in 1..=5 {
+        line.write_all(&telegram(1, watts)).unwrap();
+    }
+    once.wait_for_lines(2);
+    line.write_all(&telegram(1, 9)).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    stop(&mut once);
+    assert_eq!(
+        values(&once, "power_import"),
+        [0.001, 0.005, 0.009],
+        "the first, the last of two seconds, and what was left at the end"
+    );
+}
+
+#[test]
+fn given_that_intervals_are_wanted_then_each_five_minutes_are_told_once() {
+    let broker = Mosquitto::start();
+    let truth = street_truth().into_iter().find(|line| line["type"] == "idm").unwrap();
+    let id = &truth["id"];
+    let subscriber = broker.subscribe(&format!("readings/{id}/interval"), 47, &[]);
+    let mut daemon = Daemon::start(&format!(
+        "[mqtt]\nhost = \"127.0.0.1:{}\"\n[[radio]]\nsource = \"{}\"\nstart = \"2026-11-21T04:12:30Z\"\n\
+         [[meter]]\nid = {id}\nprotocol = \"idm\"\nunit = \"kWh\"\nscale = 0.01\nintervals = true\n",
+        broker.port,
+        root().join(STREET).display()
+    ));
+    assert!(daemon.process.0.wait().unwrap().success());
+    let told: Vec<Value> = subscriber
+        .messages()
+        .iter()
+        .map(|(_, payload)| serde_json::from_str(payload).unwrap())
+        .collect();
+    let ends: Vec<&str> = told.iter().map(|one| one["time"].as_str().unwrap()).collect();
+    assert_eq!(told.len(), 47);
+    assert!(ends.windows(2).all(|two| two[0] < two[1]), "oldest first: {ends:?}");
+    let counts = &truth["message"]["DifferentialConsumptionIntervals"];
+    let newest = &told[46];
+    assert_eq!(newest["reading"]["interval"]["value"].as_f64().unwrap(), counts[0].as_f64().unwrap() / 100.0);
+    assert_eq!((&newest["filled_in"], &told[0]["filled_in"]), (&false.into(), &true.into()));
+    assert_eq!(newest["reading"]["total"]["unit"], "kWh");
+}
+
+#[test]
+fn given_a_meter_that_falls_silent_then_its_availability_says_so_until_it_speaks_again() {
+    let broker = Mosquitto::start();
+    let subscriber = broker.subscribe("readings/metertap/meters/M1/availability", 3, &[]);
+    let (daemon, mut line) = daemon(&format!(
+        "[mqtt]\nhost = \"127.0.0.1:{}\"\n[[meter]]\nid = \"M1\"\nexpire = 2\n",
+        broker.port
+    ));
+    line.write_all(&telegram(1, 1)).unwrap();
+    daemon.wait_for_log("A meter has fallen silent");
+    line.write_all(&telegram(1, 2)).unwrap();
+    let told: Vec<String> = subscriber.messages().into_iter().map(|(_, payload)| payload).collect();
+    assert_eq!(told, ["online", "offline", "online"], "{}", daemon.log());
+}

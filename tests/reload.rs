@@ -1,0 +1,153 @@
+//! SIGHUP: the configuration is read again, and what has not changed goes on undisturbed.
+
+mod common;
+
+use common::*;
+use metertap::link::p1::seal;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+/// A daemon whose configuration may be written anew.
+struct Daemon {
+    process: Process,
+    dir: tempfile::TempDir,
+}
+
+impl Daemon {
+    fn start(config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("metertap.toml"), config).unwrap();
+        let to = |name| std::fs::File::create(dir.path().join(name)).unwrap();
+        let child = metertap()
+            .args(["-v", "run", "--config"])
+            .arg(dir.path().join("metertap.toml"))
+            .stdin(Stdio::null())
+            .stdout(to("out"))
+            .stderr(to("log"))
+            .spawn()
+            .unwrap();
+        Daemon {
+            process: Process(child),
+            dir,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap()
+    }
+
+    /// Writes the configuration anew, says so, and waits for `told`.
+    fn change(&self, config: &str, told: &str) {
+        let before = self.log().matches(told).count();
+        std::fs::write(self.path("metertap.toml"), config).unwrap();
+        let pid = self.process.0.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        wait_for(told, || self.log().matches(told).count() > before);
+    }
+}
+
+fn telegram(id: &str, n: u32) -> Vec<u8> {
+    let id: String = id.bytes().map(|byte| format!("{byte:02X}")).collect();
+    seal(&format!("/MTP5x\n\n0-0:96.1.1({id})\n1-0:1.8.0({n:06}.000*kWh)\n"), true)
+}
+
+struct Bridge(TcpListener);
+
+impl Bridge {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Bridge(listener)
+    }
+
+    fn wire(&self, name: &str) -> String {
+        let address = self.0.local_addr().unwrap();
+        format!("[[wire]]\nname = \"{name}\"\nprotocol = \"p1\"\nsource = \"tcp://{address}\"\n")
+    }
+
+    fn accept(&self) -> TcpStream {
+        let mut line = None;
+        wait_for("a connection", || {
+            line = self.0.accept().ok();
+            line.is_some()
+        });
+        let (line, _) = line.unwrap();
+        line.set_nonblocking(false).unwrap();
+        line
+    }
+
+    fn is_left_alone(&self) -> bool {
+        std::thread::sleep(Duration::from_millis(500));
+        self.0.accept().is_err()
+    }
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    json_lines(&text.as_bytes()[..whole])
+}
+
+#[test]
+fn given_a_new_configuration_then_only_what_has_changed_is_opened_anew() {
+    let (one, two, three) = (Bridge::new(), Bridge::new(), Bridge::new());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("readings.jsonl");
+    let output = format!("[[output]]\nkind = \"file\"\npath = \"{}\"\n", file.display());
+    let daemon = Daemon::start(&format!("{output}{}{}", one.wire("one"), two.wire("two")));
+    let (mut line_one, mut line_two) = (one.accept(), two.accept());
+    line_one.write_all(&telegram("A", 1)).unwrap();
+    line_two.write_all(&telegram("B", 1)).unwrap();
+    wait_for("two readings", || lines(&file).len() == 2);
+    // The second wire leaves, a third comes, and the first meter gets a name.
+    let named = "[[meter]]\nid = \"A\"\nname = \"House\"\n";
+    daemon.change(
+        &format!("{output}{}{}{named}", one.wire("one"), three.wire("three")),
+        "The configuration was read again",
+    );
+    let mut line_three = three.accept();
+    assert!(one.is_left_alone(), "the first wire stays open: {}", daemon.log());
+    line_one.write_all(&telegram("A", 2)).unwrap();
+    line_three.write_all(&telegram("C", 1)).unwrap();
+    wait_for("four readings", || lines(&file).len() == 4);
+    let told = lines(&file);
+    let of = |id: &str| told.iter().rfind(|line| line["id"] == id).unwrap().clone();
+    assert_eq!((&of("A")["name"], &of("C")["port"]), (&"House".into(), &"three".into()));
+    // Nobody listens to the second any more.
+    let mut rest = String::new();
+    line_two.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert_eq!(BufReader::new(&line_two).read_line(&mut rest).unwrap(), 0);
+    // A mistake changes nothing.
+    daemon.change(&format!("{output}{}[[wire]]\nprotocoll = 3\n", one.wire("one")), "the old one stays");
+    assert!(daemon.log().contains("did you mean `protocol`"), "{}", daemon.log());
+    line_one.write_all(&telegram("A", 3)).unwrap();
+    wait_for("five readings", || lines(&file).len() == 5);
+    assert!(one.is_left_alone());
+}
+
+#[test]
+fn given_another_broker_then_readings_go_there() {
+    let (old, new) = (Mosquitto::start(), Mosquitto::start());
+    let bridge = Bridge::new();
+    let mqtt = |broker: &Mosquitto| format!("[mqtt]\nhost = \"127.0.0.1:{}\"\n", broker.port);
+    let daemon = Daemon::start(&format!("{}{}", mqtt(&old), bridge.wire("hall")));
+    let mut line = bridge.accept();
+    let first = old.subscribe("readings/A/p1", 1, &[]);
+    line.write_all(&telegram("A", 1)).unwrap();
+    assert_eq!(first.messages().len(), 1, "{}", daemon.log());
+    let gone = old.subscribe("readings/metertap/status", 2, &[]);
+    let second = new.subscribe("readings/A/p1", 1, &[]);
+    daemon.change(&format!("{}{}", mqtt(&new), bridge.wire("hall")), "The configuration was read again");
+    line.write_all(&telegram("A", 2)).unwrap();
+    assert_eq!(second.messages().len(), 1, "{}", daemon.log());
+    assert_eq!(gone.messages()[1].1, "offline", "the old broker is told");
+    assert!(bridge.is_left_alone());
+}
