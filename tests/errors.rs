@@ -180,6 +180,42 @@ fn given_flags_then_init_writes_a_file_that_is_right_and_overwrites_none() {
 }
 
 #[test]
+fn given_flags_then_they_come_before_the_environment_and_that_before_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("metertap.toml");
+    std::fs::write(&file, "publish = \"neither\"\n[[radio]]\nsource = \"rtlsdr\"\n").unwrap();
+    let check = |variable: Option<&str>, flags: &[&str]| {
+        let mut command = metertap();
+        command.args(["check", "--config"]).arg(&file).args(flags);
+        if let Some(value) = variable {
+            command.env("METERTAP_PUBLISH", value);
+        }
+        let output = command.output().unwrap();
+        (
+            output.status.success(),
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr),
+        )
+    };
+    let (ok, said) = check(None, &[]);
+    assert!(!ok && said.contains("neither"), "{said}");
+    assert!(check(Some("all"), &[]).0, "the environment goes before the file");
+    let (ok, said) = check(Some("all"), &["--set", "publish=every"]);
+    assert!(
+        !ok && said.contains("every"),
+        "a flag goes before the environment: {said}"
+    );
+    assert!(
+        check(
+            Some("never"),
+            &["--set", "publish=all", "--set", "mqtt.host=broker.lan"]
+        )
+        .0
+    );
+    let (ok, said) = check(Some("all"), &["--set", "publish"]);
+    assert!(!ok && said.contains("KEY=VALUE"), "{said}");
+}
+
+#[test]
 fn given_variables_of_the_environment_then_they_come_before_the_file() {
     let (_dir, path) = file(
         "metertap.toml",
@@ -203,7 +239,7 @@ fn given_variables_of_the_environment_then_they_come_before_the_file() {
     assert!(said.contains(&format!("127.0.0.1:{port} takes us")), "{said}");
     let said = doctor(&[("METERTAP_MQTT__HOTS", "x")]);
     assert!(
-        said.contains("a variable METERTAP_… for mqtt: unknown field `hots`"),
+        said.contains("a variable METERTAP_… or --set for mqtt: unknown field `hots`"),
         "{said}"
     );
 }

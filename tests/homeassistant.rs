@@ -205,8 +205,14 @@ fn given_meters_of_ours_then_each_is_announced_and_its_templates_find_what_is_pu
     for (topic, payload) in &announced {
         check(topic, payload);
         if topic.contains("metertap_daemon_") {
-            let names = payload["components"].as_object().unwrap().values().map(|one| &one["name"]);
-            assert!(names.eq(["Connected", "wire0", "wire1"]), "{payload}");
+            let names = payload["components"]
+                .as_object()
+                .unwrap()
+                .values()
+                .map(|one| &one["name"]);
+            let mut names: Vec<&str> = names.filter_map(Value::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names, ["Connected", "wire0", "wire1"], "{payload}");
             continue;
         }
         let state = &readings[payload["state_topic"].as_str().unwrap()];
@@ -254,6 +260,82 @@ fn given_meters_of_ours_then_each_is_announced_and_its_templates_find_what_is_pu
         (&power["expire_after"], &power["name"]),
         (&300.into(), &"Power export".into())
     );
+}
+
+#[test]
+fn given_that_sensors_are_wanted_one_by_one_then_each_is_a_message_and_the_devices_are_forgotten() {
+    let broker = Mosquitto::start();
+    let mut daemon = Daemon::start(&config(&broker, METERS));
+    assert!(daemon.process.0.wait().unwrap().success());
+    let by_device = retained(&broker, "homeassistant/device/+/config");
+    let wanted: usize = by_device
+        .values()
+        .map(|one| one["components"].as_object().unwrap().len())
+        .sum();
+    let one_by_one =
+        config(&broker, METERS).replace("[homeassistant]", "[homeassistant]\ndiscovery = \"sensor\"");
+    let bridge = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let waiting = format!(
+        "[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",
+        bridge.local_addr().unwrap()
+    );
+    let daemon = Daemon::start(&(one_by_one + &waiting));
+    let sensors = || retained(&broker, "homeassistant/+/+/+/config");
+    // One more: the port that waits.
+    wait_for("all sensors", || sensors().len() == wanted + 1);
+    wait_for("the devices to be gone", || {
+        retained(&broker, "homeassistant/device/+/config").is_empty()
+    });
+    let sensors = sensors();
+    let total = &sensors["homeassistant/sensor/metertap_12345678_scm/metertap_12345678_total/config"];
+    for key in [
+        "device",
+        "origin",
+        "availability",
+        "state_topic",
+        "unique_id",
+        "value_template",
+        "device_class",
+    ] {
+        assert!(!total[key].is_null(), "{key}: {total}");
+    }
+    assert!(
+        total["platform"].is_null() && total["components"].is_null(),
+        "{total}"
+    );
+    let connected = sensors
+        .keys()
+        .find(|topic| topic.starts_with("homeassistant/binary_sensor/"))
+        .unwrap();
+    assert_eq!(
+        sensors[connected]["device_class"],
+        "connectivity",
+        "{}",
+        daemon.log()
+    );
+}
+
+#[test]
+fn given_that_neighbours_are_asked_for_then_they_are_announced_too_and_a_class_may_be_chosen() {
+    let broker = Mosquitto::start();
+    let neighbours = config(
+        &broker,
+        "[[meter]]\nid = 12345678\nunit = \"gal\"\ndevice_class = \"volume\"\n",
+    )
+    .replace("[homeassistant]", "[homeassistant]\nunknown_meters = true");
+    let mut daemon = Daemon::start(&("publish = \"all\"\n".to_owned() + &neighbours));
+    assert!(daemon.process.0.wait().unwrap().success());
+    let announced = retained(&broker, "homeassistant/device/+/config");
+    announced
+        .iter()
+        .for_each(|(topic, payload)| check(topic, payload));
+    let radio = announced
+        .keys()
+        .filter(|topic| topic.ends_with("_scm/config"))
+        .count();
+    assert!(radio > 3, "{announced:?}");
+    let water = &announced["homeassistant/device/metertap_12345678_scm/config"]["components"]["metertap_12345678_total"];
+    assert_eq!(water["device_class"], "volume");
 }
 
 #[test]

@@ -106,8 +106,13 @@ fn given_a_configuration_then_only_our_meters_are_published_and_the_status_is_ke
         ]
     );
     assert_eq!(messages[2].1, "offline");
-    let births = broker.subscribe("readings/metertap/meters/+/availability", 2, &[]).messages();
-    assert!(births.len() == 2 && births.iter().all(|(_, payload)| payload == "online"), "{births:?}");
+    let births = broker
+        .subscribe("readings/metertap/meters/+/availability", 2, &[])
+        .messages();
+    assert!(
+        births.len() == 2 && births.iter().all(|(_, payload)| payload == "online"),
+        "{births:?}"
+    );
 }
 
 #[test]

@@ -14,7 +14,9 @@ use std::time::Duration;
 /// Telegram number `n` of a meter says `n` kWh.
 fn telegram(n: u32) -> Vec<u8> {
     seal(
-        &format!("/MTP5count\n\n1-3:0.2.8(50)\n0-0:96.1.1(4D31)\n1-0:1.8.1({n:06}.000*kWh)\n1-0:1.7.0(00.500*kW)\n"),
+        &format!(
+            "/MTP5count\n\n1-3:0.2.8(50)\n0-0:96.1.1(4D31)\n1-0:1.8.1({n:06}.000*kWh)\n1-0:1.7.0(00.500*kW)\n"
+        ),
         true,
     )
 }
@@ -32,7 +34,10 @@ fn meter() -> (String, mpsc::Sender<Vec<u8>>) {
             }
         }
     });
-    (format!("[[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"{source}\"\n"), to)
+    (
+        format!("[[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"{source}\"\n"),
+        to,
+    )
 }
 
 fn client(port: u16) -> BufReader<TcpStream> {
@@ -54,7 +59,11 @@ fn total(line: &str) -> u32 {
 /// The answer to a GET: status and body.
 fn get(port: u16, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -135,15 +144,31 @@ fn given_a_client_that_does_not_read_and_a_broker_that_is_stuck_then_all_others_
     assert_eq!(totals, (1..=COUNT).collect::<Vec<_>>(), "{}", daemon.log());
     let written = || {
         let mut text = String::new();
-        for name in ["readings.jsonl.5", "readings.jsonl.4", "readings.jsonl.3", "readings.jsonl.2", "readings.jsonl.1", "readings.jsonl"] {
+        for name in [
+            "readings.jsonl.5",
+            "readings.jsonl.4",
+            "readings.jsonl.3",
+            "readings.jsonl.2",
+            "readings.jsonl.1",
+            "readings.jsonl",
+        ] {
             text += &std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
         }
         text
     };
-    wait_for("the file", || written().lines().last().is_some_and(|line| line.ends_with('}') && total(line) == COUNT));
+    wait_for("the file", || {
+        written()
+            .lines()
+            .last()
+            .is_some_and(|line| line.ends_with('}') && total(line) == COUNT)
+    });
     let in_file: Vec<u32> = written().lines().map(total).collect();
     let newest = (COUNT - in_file.len() as u32 + 1..=COUNT).collect::<Vec<_>>();
-    assert!(in_file == newest && in_file.len() > 5000, "{} lines, in order, the newest", in_file.len());
+    assert!(
+        in_file == newest && in_file.len() > 5000,
+        "{} lines, in order, the newest",
+        in_file.len()
+    );
     assert!(dir.path().join("readings.jsonl.1").exists());
     drop(sleeper);
 }
@@ -175,7 +200,11 @@ fn web_server(answers: Vec<&'static str>) -> (u16, mpsc::Receiver<(String, Strin
             to.send((head, String::from_utf8(body).unwrap())).unwrap();
             let answer = answers.next().unwrap_or("200 OK");
             let mut stream = stream;
-            write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+            write!(
+                stream,
+                "HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+            .unwrap();
         }
     });
     (port, posted)
@@ -197,10 +226,18 @@ fn given_posts_then_they_are_tried_again_and_come_as_json_or_as_a_form_so_often_
     }
     let posted: Vec<(String, String)> = (0..4).map(|_| json.recv_timeout(wait).unwrap()).collect();
     let totals: Vec<u32> = posted.iter().map(|(_, body)| total(body)).collect();
-    assert_eq!(totals, [1, 1, 2, 3], "busy: again; gone: not again. {}", daemon.log());
+    assert_eq!(
+        totals,
+        [1, 1, 2, 3],
+        "busy: again; gone: not again. {}",
+        daemon.log()
+    );
     let head = &posted[0].0;
     assert!(head.starts_with("POST /in HTTP/1.1"), "{head}");
-    assert!(head.contains("authorization: Bearer t0ken") && head.contains("content-type: application/json"), "{head}");
+    assert!(
+        head.contains("authorization: Bearer t0ken") && head.contains("content-type: application/json"),
+        "{head}"
+    );
     let (head, body) = form.recv_timeout(wait).unwrap();
     assert!(head.contains("application/x-www-form-urlencoded"), "{head}");
     assert_eq!(body, "totalT1Use=1&calculatedUsage=500");
@@ -224,7 +261,9 @@ fn given_metrics_and_health_then_they_say_what_is_and_know_no_neighbour() {
     wait_for("the metrics", || {
         TcpStream::connect(("127.0.0.1", port)).is_ok() && {
             let text = get(port, "/metrics").1;
-            text.contains("metertap_sink_delivered_total{sink=\"mqtt\"}") && text.contains("type=\"p1\"") && text.contains("12345678")
+            text.contains("metertap_sink_delivered_total{sink=\"mqtt\"}")
+                && text.contains("type=\"p1\"")
+                && text.contains("12345678")
         }
     });
     let (status, text) = get(port, "/metrics");
@@ -244,7 +283,11 @@ fn given_metrics_and_health_then_they_say_what_is_and_know_no_neighbour() {
     assert_eq!(get(port, "/healthz").0, 200, "{}", daemon.log());
     drop(broker);
     wait_for("the trouble", || get(port, "/healthz").0 == 503);
-    assert!(get(port, "/healthz").1.contains("mqtt: "), "{}", get(port, "/healthz").1);
+    assert!(
+        get(port, "/healthz").1.contains("mqtt: "),
+        "{}",
+        get(port, "/healthz").1
+    );
     assert_eq!(get(port, "/nothing").0, 404);
 }
 
@@ -255,8 +298,13 @@ fn given_wrong_outputs_then_every_mistake_is_told() {
     let config = "[[output]]\nkind = \"tcp\"\n[[output]]\nkind = \"file\"\npath = \"x\"\nlisten = \"127.0.0.1:1\"\n\
                   [[output]]\nkind = \"http\"\nurl = \"ftp://x\"\n[[output]]\nkind = \"udp\"\n[[radio]]\nsource = \"rtlsdr\"\n";
     std::fs::write(&file, config).unwrap();
-    let output = metertap().args(["check", "--config"]).arg(&file).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let output = metertap()
+        .args(["check", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let told =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
     for says in [
         "[[output]] 1 (tcp0): listen is missing",
@@ -269,10 +317,20 @@ fn given_wrong_outputs_then_every_mistake_is_told() {
     // A port that somebody else has, and a folder that is not there.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     for (output, says) in [
-        (format!("kind = \"tcp\"\nlisten = \"{}\"", taken.local_addr().unwrap()), "Address already in use"),
-        ("kind = \"file\"\npath = \"/no/such/readings.jsonl\"".to_owned(), "/no/such/readings.jsonl"),
+        (
+            format!("kind = \"tcp\"\nlisten = \"{}\"", taken.local_addr().unwrap()),
+            "Address already in use",
+        ),
+        (
+            "kind = \"file\"\npath = \"/no/such/readings.jsonl\"".to_owned(),
+            "/no/such/readings.jsonl",
+        ),
     ] {
-        std::fs::write(&file, format!("[[output]]\n{output}\n[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:9\"\n")).unwrap();
+        std::fs::write(
+            &file,
+            format!("[[output]]\n{output}\n[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:9\"\n"),
+        )
+        .unwrap();
         let output = metertap().args(["run", "--config"]).arg(&file).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && told.contains(says), "{says}: {told}");

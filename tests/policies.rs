@@ -35,14 +35,22 @@ fn values(daemon: &Daemon, field: &str) -> Vec<f64> {
 
 fn stop(daemon: &mut Daemon) {
     let pid = daemon.process.0.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     daemon.process.0.wait().unwrap();
 }
 
 #[test]
 fn given_readings_that_are_not_plausible_then_they_wait_for_one_that_agrees_and_are_counted() {
     let port = free_port();
-    let (mut daemon, mut line) = daemon(&format!("[web]\nlisten = \"127.0.0.1:{port}\"\n[[meter]]\nid = \"M1\"\n"));
+    let (mut daemon, mut line) = daemon(&format!(
+        "[web]\nlisten = \"127.0.0.1:{port}\"\n[[meter]]\nid = \"M1\"\n"
+    ));
     for kwh in [100, 100, 900_000, 101, 50, 101, 102, 3, 3] {
         line.write_all(&telegram(kwh, 5)).unwrap();
     }
@@ -51,8 +59,17 @@ fn given_readings_that_are_not_plausible_then_they_wait_for_one_that_agrees_and_
     daemon.wait_for_log("A reading is not plausible");
     stop(&mut daemon);
     let total = "energy_import_total";
-    assert_eq!(values(&daemon, total), [100.0, 100.0, 101.0, 101.0, 102.0, 3.0], "{}", daemon.log());
-    assert!(daemon.log().contains("were not passed on. refused=3"), "{}", daemon.log());
+    assert_eq!(
+        values(&daemon, total),
+        [100.0, 100.0, 101.0, 101.0, 102.0, 3.0],
+        "{}",
+        daemon.log()
+    );
+    assert!(
+        daemon.log().contains("were not passed on. refused=3"),
+        "{}",
+        daemon.log()
+    );
 }
 
 #[test]
@@ -82,7 +99,10 @@ fn given_rates_then_changes_or_one_in_so_long_are_told() {
 #[test]
 fn given_that_intervals_are_wanted_then_each_five_minutes_are_told_once() {
     let broker = Mosquitto::start();
-    let truth = street_truth().into_iter().find(|line| line["type"] == "idm").unwrap();
+    let truth = street_truth()
+        .into_iter()
+        .find(|line| line["type"] == "idm")
+        .unwrap();
     let id = &truth["id"];
     let subscriber = broker.subscribe(&format!("readings/{id}/interval"), 47, &[]);
     let mut daemon = Daemon::start(&format!(
@@ -99,11 +119,20 @@ fn given_that_intervals_are_wanted_then_each_five_minutes_are_told_once() {
         .collect();
     let ends: Vec<&str> = told.iter().map(|one| one["time"].as_str().unwrap()).collect();
     assert_eq!(told.len(), 47);
-    assert!(ends.windows(2).all(|two| two[0] < two[1]), "oldest first: {ends:?}");
+    assert!(
+        ends.windows(2).all(|two| two[0] < two[1]),
+        "oldest first: {ends:?}"
+    );
     let counts = &truth["message"]["DifferentialConsumptionIntervals"];
     let newest = &told[46];
-    assert_eq!(newest["reading"]["interval"]["value"].as_f64().unwrap(), counts[0].as_f64().unwrap() / 100.0);
-    assert_eq!((&newest["filled_in"], &told[0]["filled_in"]), (&false.into(), &true.into()));
+    assert_eq!(
+        newest["reading"]["interval"]["value"].as_f64().unwrap(),
+        counts[0].as_f64().unwrap() / 100.0
+    );
+    assert_eq!(
+        (&newest["filled_in"], &told[0]["filled_in"]),
+        (&false.into(), &true.into())
+    );
     assert_eq!(newest["reading"]["total"]["unit"], "kWh");
 }
 
@@ -118,6 +147,10 @@ fn given_a_meter_that_falls_silent_then_its_availability_says_so_until_it_speaks
     line.write_all(&telegram(1, 1)).unwrap();
     daemon.wait_for_log("A meter has fallen silent");
     line.write_all(&telegram(1, 2)).unwrap();
-    let told: Vec<String> = subscriber.messages().into_iter().map(|(_, payload)| payload).collect();
+    let told: Vec<String> = subscriber
+        .messages()
+        .into_iter()
+        .map(|(_, payload)| payload)
+        .collect();
     assert_eq!(told, ["online", "offline", "online"], "{}", daemon.log());
 }

@@ -16,7 +16,18 @@ use std::process::{Command, Stdio};
 fn published(config: impl FnOnce(u16) -> String) -> String {
     let broker = Mosquitto::start();
     let everything = Command::new("mosquitto_sub")
-        .args(["-p", &broker.port.to_string(), "-t", "#", "-q", "1", "-F", "%t %p", "-W", "60"])
+        .args([
+            "-p",
+            &broker.port.to_string(),
+            "-t",
+            "#",
+            "-q",
+            "1",
+            "-F",
+            "%t %p",
+            "-W",
+            "60",
+        ])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -25,10 +36,24 @@ fn published(config: impl FnOnce(u16) -> String) -> String {
     let mut daemon = Daemon::start(&config(broker.port));
     assert!(daemon.process.0.wait().unwrap().success(), "{}", daemon.log());
     let retained = Command::new("mosquitto_sub")
-        .args(["-p", &broker.port.to_string(), "-t", "#", "--retained-only", "-F", "%t", "-W", "1"])
+        .args([
+            "-p",
+            &broker.port.to_string(),
+            "-t",
+            "#",
+            "--retained-only",
+            "-F",
+            "%t",
+            "-W",
+            "1",
+        ])
         .output()
         .unwrap();
-    let mut retained: Vec<String> = String::from_utf8(retained.stdout).unwrap().lines().map(str::to_owned).collect();
+    let mut retained: Vec<String> = String::from_utf8(retained.stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect();
     retained.sort();
     // It ends with the connection.
     let mut everything = everything;
@@ -44,7 +69,11 @@ fn published(config: impl FnOnce(u16) -> String) -> String {
 fn masked(text: &str) -> String {
     let mut masked = String::new();
     let mut rest = text;
-    while let Some(at) = ["\"tc\":", "\"ts\":1"].iter().filter_map(|key| rest.find(key).map(|at| at + 5)).min() {
+    while let Some(at) = ["\"tc\":", "\"ts\":1"]
+        .iter()
+        .filter_map(|key| rest.find(key).map(|at| at + 5))
+        .min()
+    {
         let (before, after) = rest.split_at(at);
         masked.push_str(before);
         masked.push('0');
@@ -78,14 +107,19 @@ fn telegrams(dir: &Path) -> std::path::PathBuf {
         .replace("1-0:2.7.0(00.000*kW)", "1-0:2.7.0(00.750*kW)")
         .replace("(251026020500W)(00473.789*m3)", "(251026021000W)(00473.914*m3)");
     let path = dir.join("telegrams.txt");
-    let all: Vec<u8> = [draft, later, last].iter().flat_map(|text| seal(text, true)).collect();
+    let all: Vec<u8> = [draft, later, last]
+        .iter()
+        .flat_map(|text| seal(text, true))
+        .collect();
     std::fs::write(&path, all).unwrap();
     path
 }
 
 /// A meter of Lower Austria: two frames of M-Bus, values by code with their scales.
 fn push(dir: &Path) -> std::path::PathBuf {
-    let mut message = vec![0x0F, 0, 0, 0, 1, 12, 0x07, 0xEA, 7, 15, 3, 12, 0, 0, 0, 0xFF, 0x88, 0x80, 2, 0];
+    let mut message = vec![
+        0x0F, 0, 0, 0, 1, 12, 0x07, 0xEA, 7, 15, 3, 12, 0, 0, 0, 0xFF, 0x88, 0x80, 2, 0,
+    ];
     let values: [(u8, u8, u32, i8, u8); 11] = [
         (1, 8, 12_937_456, 0, 30),
         (2, 8, 4_711, 0, 30),
@@ -111,7 +145,10 @@ fn push(dir: &Path) -> std::path::PathBuf {
 }
 
 fn wire(protocol: &str, path: &Path) -> String {
-    format!("[[wire]]\nprotocol = \"{protocol}\"\nsource = \"{}\"\n", path.display())
+    format!(
+        "[[wire]]\nprotocol = \"{protocol}\"\nsource = \"{}\"\n",
+        path.display()
+    )
 }
 
 fn mqtt(port: u16, more: &str) -> String {
@@ -130,18 +167,37 @@ fn as_amr2mqtt() {
     });
     compare("amr2mqtt.txt", &text);
     // To the letter, and its end: rtlamr's line.
-    let lines = stdout_of(&["replay", STREET, "--format", "json", "--filterid", "12345678", "--start", "2026-11-21T04:12:30Z"]);
+    let lines = stdout_of(&[
+        "replay",
+        STREET,
+        "--format",
+        "json",
+        "--filterid",
+        "12345678",
+        "--start",
+        "2026-11-21T04:12:30Z",
+    ]);
     let line = std::str::from_utf8(&lines).unwrap().lines().next().unwrap();
-    assert!(text.contains(&format!("readings/12345678/scm {line}\n\n")), "{line}\n{text}");
+    assert!(
+        text.contains(&format!("readings/12345678/scm {line}\n\n")),
+        "{line}\n{text}"
+    );
 }
 
 #[test]
 fn as_smartmeter_reader() {
     let dir = tempfile::tempdir().unwrap();
     let path = telegrams(dir.path());
-    let text = published(|port| mqtt(port, "profile = { name = \"smartmeter-reader\", interval = 2 }") + &wire("p1", &path));
+    let text = published(|port| {
+        mqtt(port, "profile = { name = \"smartmeter-reader\", interval = 2 }") + &wire("p1", &path)
+    });
     compare("smartmeter-reader.txt", &text);
-    let array = text.lines().next().unwrap().strip_prefix("dev.sample.topic ").unwrap();
+    let array = text
+        .lines()
+        .next()
+        .unwrap()
+        .strip_prefix("dev.sample.topic ")
+        .unwrap();
     let array: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(array).unwrap();
     assert_eq!(array.len(), 3);
     assert_eq!(array[0].len(), 32, "all keys, always");
@@ -165,7 +221,8 @@ fn as_smartmeter2mqtt() {
     let profile = |more: &str| format!("profile = {{ name = \"smartmeter2mqtt\"{more} }}");
     let whole = published(|port| mqtt(port, &profile(", discovery = true")) + &wire("p1", &path));
     compare("smartmeter2mqtt.txt", &whole);
-    let distinct = published(|port| mqtt(port, &profile(", distinct = true, topic = \"meter\"")) + &wire("p1", &path));
+    let distinct =
+        published(|port| mqtt(port, &profile(", distinct = true, topic = \"meter\"")) + &wire("p1", &path));
     compare("smartmeter2mqtt-distinct.txt", &distinct);
 }
 
@@ -177,11 +234,16 @@ fn as_homie() {
     let text = published(|port| mqtt(port, "") + profile + &wire("p1", &path));
     // Two devices, two connections: each in its order.
     let of = |device: &str| {
-        let lines = text.lines().filter(|line| line.starts_with(&format!("homie/{device}/")));
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with(&format!("homie/{device}/")));
         lines.map(|line| format!("{line}\n")).collect::<String>()
     };
     let retained = text.lines().last().unwrap();
-    compare("homie.txt", &format!("{}{}{retained}\n", of("smart-meter"), of("mtp50002")));
+    compare(
+        "homie.txt",
+        &format!("{}{}{retained}\n", of("smart-meter"), of("mtp50002")),
+    );
 }
 
 #[test]
@@ -191,7 +253,10 @@ fn given_homie_and_a_kill_then_the_broker_says_that_the_device_is_lost_and_it_is
     let config = format!(
         "{}{}",
         mqtt(broker.port, "profile = \"homie\""),
-        wire("p1", Path::new(&format!("tcp://{}", bridge.local_addr().unwrap())))
+        wire(
+            "p1",
+            Path::new(&format!("tcp://{}", bridge.local_addr().unwrap()))
+        )
     );
     let telegram = seal("/MTP5x\n\n0-0:96.1.1(4D31)\n1-0:1.8.0(000001.000*kWh)\n", true);
     let state = |wanted: &str| {
@@ -217,16 +282,40 @@ fn given_wrong_keys_of_a_profile_then_that_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("metertap.toml");
     for (keys, says) in [
-        ("profile = \"amr2mqt\"", "is no profile: amr2mqtt, smartmeter-reader"),
-        ("profile = { name = \"smartmeter-reader\", intervall = 3 }", "unknown field `intervall`"),
-        ("profile = { name = \"smartmeter-reader\", interval = 0 }", "between 1 and 3600"),
-        ("profile = { name = \"homie\", topic = \"a/#\" }", "cannot be a topic"),
-        ("profile = \"homie\"\ntopic = \"{id}\"", "a profile has topics of its own"),
+        (
+            "profile = \"amr2mqt\"",
+            "is no profile: amr2mqtt, smartmeter-reader",
+        ),
+        (
+            "profile = { name = \"smartmeter-reader\", intervall = 3 }",
+            "unknown field `intervall`",
+        ),
+        (
+            "profile = { name = \"smartmeter-reader\", interval = 0 }",
+            "between 1 and 3600",
+        ),
+        (
+            "profile = { name = \"homie\", topic = \"a/#\" }",
+            "cannot be a topic",
+        ),
+        (
+            "profile = \"homie\"\ntopic = \"{id}\"",
+            "a profile has topics of its own",
+        ),
         ("profile = \"homie\"\n[homeassistant]", "goes with our own topics"),
     ] {
-        std::fs::write(&file, format!("[mqtt]\nhost = \"x\"\n{keys}\n[[radio]]\nsource = \"rtlsdr\"\n")).unwrap();
-        let output = metertap().args(["check", "--config"]).arg(&file).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        std::fs::write(
+            &file,
+            format!("[mqtt]\nhost = \"x\"\n{keys}\n[[radio]]\nsource = \"rtlsdr\"\n"),
+        )
+        .unwrap();
+        let output = metertap()
+            .args(["check", "--config"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let told =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && told.contains(says), "{keys}: {told}");
     }
 }

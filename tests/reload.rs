@@ -49,14 +49,23 @@ impl Daemon {
         let before = self.log().matches(told).count();
         std::fs::write(self.path("metertap.toml"), config).unwrap();
         let pid = self.process.0.id().to_string();
-        assert!(std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill")
+                .args(["-HUP", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         wait_for(told, || self.log().matches(told).count() > before);
     }
 }
 
 fn telegram(id: &str, n: u32) -> Vec<u8> {
     let id: String = id.bytes().map(|byte| format!("{byte:02X}")).collect();
-    seal(&format!("/MTP5x\n\n0-0:96.1.1({id})\n1-0:1.8.0({n:06}.000*kWh)\n"), true)
+    seal(
+        &format!("/MTP5x\n\n0-0:96.1.1({id})\n1-0:1.8.0({n:06}.000*kWh)\n"),
+        true,
+    )
 }
 
 struct Bridge(TcpListener);
@@ -120,14 +129,24 @@ fn given_a_new_configuration_then_only_what_has_changed_is_opened_anew() {
     wait_for("four readings", || lines(&file).len() == 4);
     let told = lines(&file);
     let of = |id: &str| told.iter().rfind(|line| line["id"] == id).unwrap().clone();
-    assert_eq!((&of("A")["name"], &of("C")["port"]), (&"House".into(), &"three".into()));
+    assert_eq!(
+        (&of("A")["name"], &of("C")["port"]),
+        (&"House".into(), &"three".into())
+    );
     // Nobody listens to the second any more.
     let mut rest = String::new();
     line_two.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     assert_eq!(BufReader::new(&line_two).read_line(&mut rest).unwrap(), 0);
     // A mistake changes nothing.
-    daemon.change(&format!("{output}{}[[wire]]\nprotocoll = 3\n", one.wire("one")), "the old one stays");
-    assert!(daemon.log().contains("did you mean `protocol`"), "{}", daemon.log());
+    daemon.change(
+        &format!("{output}{}[[wire]]\nprotocoll = 3\n", one.wire("one")),
+        "the old one stays",
+    );
+    assert!(
+        daemon.log().contains("did you mean `protocol`"),
+        "{}",
+        daemon.log()
+    );
     line_one.write_all(&telegram("A", 3)).unwrap();
     wait_for("five readings", || lines(&file).len() == 5);
     assert!(one.is_left_alone());
@@ -145,7 +164,10 @@ fn given_another_broker_then_readings_go_there() {
     assert_eq!(first.messages().len(), 1, "{}", daemon.log());
     let gone = old.subscribe("readings/metertap/status", 2, &[]);
     let second = new.subscribe("readings/A/p1", 1, &[]);
-    daemon.change(&format!("{}{}", mqtt(&new), bridge.wire("hall")), "The configuration was read again");
+    daemon.change(
+        &format!("{}{}", mqtt(&new), bridge.wire("hall")),
+        "The configuration was read again",
+    );
     line.write_all(&telegram("A", 2)).unwrap();
     assert_eq!(second.messages().len(), 1, "{}", daemon.log());
     assert_eq!(gone.messages()[1].1, "offline", "the old broker is told");

@@ -1,7 +1,7 @@
 //! `metertap check`: is the configuration right? All mistakes at once.
 
 use super::config_file::ConfigFile;
-use crate::config::{Config, Problems};
+use crate::config::Problems;
 use anyhow::Result;
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let shown = args.file.config.display();
-    let config = match Config::read(&args.file.config) {
+    let config = match args.file.read() {
         Ok(config) => config,
         Err(error) => match error.downcast_ref::<Problems>() {
             None => return Err(error),

@@ -1,5 +1,7 @@
-//! `--config`: the same for all who need one.
+//! `--config` and `--set`: the same for all who need a configuration.
 
+use crate::config::Config;
+use anyhow::Result;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -13,4 +15,25 @@ pub struct ConfigFile {
         env = "METERTAP_CONFIG"
     )]
     pub config: PathBuf,
+    /// Set a key of the file, such as `mqtt.host=broker.lan`; goes before the environment, which goes before the file.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+}
+
+impl ConfigFile {
+    /// Reads and checks it.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with file, line and key.
+    pub fn read(&self) -> Result<Config> {
+        Config::read_with(&self.config, &self.set)
+    }
+}
+
+/// `mqtt.host=broker.lan`
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("write KEY=VALUE, as in mqtt.host=broker.lan")?;
+    Ok((key.trim().into(), value.into()))
 }

@@ -24,7 +24,10 @@ const STREET: &str = include_str!("../../testdata/street/street.toml");
 pub fn run(args: &Args) -> Result<ExitCode> {
     use super::replay::Replay;
     use crate::engine::Stop;
-    use crate::sink::{broker, mqtt::{Retain, Settings}};
+    use crate::sink::{
+        broker,
+        mqtt::{Retain, Settings},
+    };
     use crate::source::Paced;
     use crate::source::scenario::{Scenario, Synthetic};
 

@@ -19,6 +19,7 @@ mod run;
 mod scan;
 mod serve_rtl_tcp;
 mod show;
+mod sinks;
 mod synth;
 mod synth_p1;
 mod tuner;

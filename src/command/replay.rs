@@ -155,7 +155,12 @@ impl Replay {
         if let Some(broker) = &self.mqtt {
             let message = &reading.message;
             let payload = line(LineFormat::Json, reading, self.signal);
-            let topic = format!("{}/{}/{}", broker.prefix, message.id(), message.kind().topic_name());
+            let topic = format!(
+                "{}/{}/{}",
+                broker.prefix,
+                message.id(),
+                message.kind().topic_name()
+            );
             let told = Message::reading(topic, payload, broker.retain);
             // A recording waits for the network; only an interrupted one does not.
             let delivered = if self.orders.stop.asked() {

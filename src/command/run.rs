@@ -1,6 +1,7 @@
 //! `metertap run`: the daemon.
 
 use super::config_file::ConfigFile;
+use super::sinks::Sinks;
 use super::wanted::default_kinds;
 use crate::config::{self, Config};
 use crate::engine::wire::Port;
@@ -8,24 +9,13 @@ use crate::engine::{Chorus, End, Event, Orders, Radio, Reload, Steward, Stop, wi
 use crate::meter::Registry;
 use crate::meter::silence::Change;
 use crate::sink::board::Board;
-use crate::sink::outlet::{self, Counts, Outlet};
-use crate::sink::publisher::Publisher;
 use crate::sink::rtl_tcp::Tap;
 use crate::sink::told::Told;
-use crate::sink::web::Web;
-use crate::sink::{homeassistant, mqtt, web};
 use crate::source::file::Recording;
 use crate::source::{Address, Info, Paced, Source};
 use anyhow::{Result, bail};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long the sinks are waited for once all recordings have ended.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// And once somebody wants us to stop, or the configuration has changed.
-const HURRIED: Duration = mqtt::HURRIED;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -34,14 +24,13 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let path = &args.file.config;
-    let config = Config::read(path)?;
+    let config = args.file.read()?;
     let (stop, reload) = (Stop::on_signals()?, Reload::on_signal()?);
     let mut daemon = Daemon::start(config, &stop)?;
     while let Some(event) = daemon.chorus.next() {
         daemon.take(event);
         if reload.asked() {
-            daemon.reload(path);
+            daemon.reload(&args.file);
         }
     }
     daemon.finish();
@@ -123,19 +112,25 @@ impl Daemon {
         if ports.is_empty() {
             return Ok(());
         }
-        self.ports
-            .extend(ports.iter().map(|port| (port.identity.clone(), port.stop.clone())));
+        self.ports.extend(
+            ports
+                .iter()
+                .map(|port| (port.identity.clone(), port.stop.clone())),
+        );
         self.chorus.add_wires(wire::start(ports, &self.orders.stop)?);
         Ok(())
     }
 
     /// Reads the configuration again; what has not changed goes on undisturbed. What is wrong changes nothing.
-    fn reload(&mut self, path: &Path) {
-        let changed = Config::read(path).and_then(|config| self.change(config));
+    fn reload(&mut self, file: &ConfigFile) {
+        let changed = file.read().and_then(|config| self.change(config));
         match changed {
-            Ok(()) => tracing::info!(config = %path.display(), "The configuration was read again."),
+            Ok(()) => tracing::info!(config = %file.config.display(), "The configuration was read again."),
             Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "The configuration is wrong, and the old one stays.");
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "The configuration is wrong, and the old one stays."
+                );
             }
         }
     }
@@ -147,7 +142,12 @@ impl Daemon {
         self.sinks.change(&config, &self.board)?;
         let trusts_as_before = self.orders.trust == config.trust();
         self.orders.trust = config.trust();
-        let wanted: Vec<String> = config.radio.iter().enumerate().map(|(i, radio)| radio.identity(i)).collect();
+        let wanted: Vec<String> = config
+            .radio
+            .iter()
+            .enumerate()
+            .map(|(i, radio)| radio.identity(i))
+            .collect();
         let (chorus, board) = (&self.chorus, &self.board);
         self.radios.retain(|(identity, name)| {
             let stays = trusts_as_before && wanted.contains(identity);
@@ -234,153 +234,5 @@ fn log_end(info: &Info, end: &End) {
         Err(error) => {
             tracing::error!(radio = %info.name, error = format!("{error:#}"), "A receiver has ended.");
         }
-    }
-}
-
-/// Where readings go. None waits for another.
-struct Sinks {
-    publisher: Option<Publisher>,
-    outlets: Vec<(Box<dyn Outlet>, Arc<Counts>)>,
-    web: Option<Web>,
-    /// What they were made of.
-    settings: Wanted,
-}
-
-/// What the sinks are to be.
-#[derive(Clone, PartialEq)]
-struct Wanted {
-    mqtt: Option<mqtt::Settings>,
-    told: Option<homeassistant::Settings>,
-    outputs: Vec<outlet::Settings>,
-    web: Option<web::Settings>,
-    all: bool,
-    home: crate::meter::Home,
-}
-
-impl Wanted {
-    fn of(config: &Config) -> Self {
-        let mut outputs = config.outputs.clone();
-        // Somebody is to hear of it.
-        if outputs.is_empty() && config.mqtt.is_none() {
-            outputs.push(outlet::Settings::stdout());
-        }
-        Wanted {
-            mqtt: config.mqtt.clone(),
-            told: config.homeassistant.clone(),
-            outputs,
-            web: config.web.clone(),
-            all: config.publishes_all(),
-            home: config.home.clone(),
-        }
-    }
-
-    fn publisher(&self) -> Result<Option<Publisher>> {
-        let start = |mqtt| Publisher::start(mqtt, self.told.as_ref(), &self.home, self.all);
-        self.mqtt.as_ref().map(start).transpose()
-    }
-
-    fn outlets(&self) -> Result<Vec<(Box<dyn Outlet>, Arc<Counts>)>> {
-        self.outputs.iter().enumerate().map(|(i, output)| output.start(i)).collect()
-    }
-}
-
-impl Sinks {
-    fn start(config: &Config, board: &Board) -> Result<Self> {
-        let settings = Wanted::of(config);
-        let mut sinks = Sinks {
-            publisher: settings.publisher()?,
-            outlets: settings.outlets()?,
-            web: None,
-            settings,
-        };
-        sinks.web = sinks.start_web(board)?;
-        sinks.show(board);
-        Ok(sinks)
-    }
-
-    fn start_web(&self, board: &Board) -> Result<Option<Web>> {
-        let web = self.settings.web.as_ref();
-        web.map(|web| Web::start(web, board.clone())).transpose()
-    }
-
-    fn show(&self, board: &Board) {
-        let outlets = self.outlets.iter().map(|(_, counts)| counts.clone());
-        let publisher = self.publisher.iter().map(|publisher| publisher.counts().clone());
-        board.look().sinks = publisher.chain(outlets).collect();
-    }
-
-    /// As the configuration is now; a sink of which nothing has changed goes on.
-    fn change(&mut self, config: &Config, board: &Board) -> Result<()> {
-        let old = std::mem::replace(&mut self.settings, Wanted::of(config));
-        let now = &self.settings;
-        // Home Assistant forgets meters that have left with the next connection.
-        let is_same = (&old.mqtt, &old.told) == (&now.mqtt, &now.told);
-        let tells_of_home = now.told.is_some() && (old.all, &old.home) != (now.all, &now.home);
-        if !is_same || tells_of_home {
-            if let Some(publisher) = self.publisher.take() {
-                publisher.finish(HURRIED, || false);
-            }
-            self.publisher = self.settings.publisher()?;
-        }
-        if old.outputs != self.settings.outputs {
-            // Their ports and files must be free first.
-            finish_all(std::mem::take(&mut self.outlets), HURRIED);
-            self.outlets = self.settings.outlets()?;
-        }
-        if old.web != self.settings.web {
-            self.web = None;
-            std::thread::sleep(Duration::from_millis(100));
-            self.web = self.start_web(board)?;
-        }
-        self.show(board);
-        Ok(())
-    }
-
-    fn tell(&mut self, told: &Arc<Told>) {
-        if let Some(publisher) = &mut self.publisher {
-            publisher.tell(told);
-        }
-        for (outlet, _) in &mut self.outlets {
-            outlet.tell(told);
-        }
-    }
-
-    fn tell_change(&mut self, change: &Change) {
-        if let Some(publisher) = &mut self.publisher {
-            publisher.tell_change(change);
-        }
-    }
-
-    fn finish(self, stop: &Stop) {
-        let patience = if stop.asked() { HURRIED } else { PATIENCE };
-        let outlets = self.outlets;
-        let counts: Vec<Arc<Counts>> = outlets.iter().map(|(_, counts)| counts.clone()).collect();
-        let others = std::thread::spawn(move || finish_all(outlets, patience));
-        if let Some(publisher) = self.publisher {
-            let lost = publisher.counts().standing().lost;
-            let outcome = publisher.finish(PATIENCE, || stop.asked());
-            tracing::info!(
-                delivered = outcome.delivered,
-                undelivered = outcome.undelivered,
-                kept = outcome.kept,
-                lost,
-                "Stopped."
-            );
-        }
-        let _ = others.join();
-        for standing in counts.iter().map(|counts| counts.standing()) {
-            tracing::info!(output = standing.name, delivered = standing.delivered, lost = standing.lost, "Stopped.");
-        }
-    }
-}
-
-/// All at once: none waits for another.
-fn finish_all(outlets: Vec<(Box<dyn Outlet>, Arc<Counts>)>, patience: Duration) {
-    let ends: Vec<_> = outlets
-        .into_iter()
-        .map(|(outlet, _)| std::thread::spawn(move || outlet.finish(patience)))
-        .collect();
-    for end in ends {
-        let _ = end.join();
     }
 }

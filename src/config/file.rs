@@ -10,7 +10,18 @@ use toml::de::{DeTable, DeValue};
 /// Variables of the environment that stand for keys: `METERTAP_MQTT__PASSWORD` for `password` in `[mqtt]`.
 const VARIABLE: &str = "METERTAP_";
 /// Keys that are no text, in variables as well.
-const NO_TEXT: [&str; 4] = ["port", "retain", "spool_mb", "discovery"];
+const NO_TEXT: [&str; 8] = [
+    "port",
+    "retain",
+    "spool_mb",
+    "discovery",
+    "version",
+    "insecure",
+    "unknown_meters",
+    "rate",
+];
+/// Keys of the first level that variables may stand for: `METERTAP_PUBLISH`.
+const FIRST_LEVEL: [&str; 3] = ["publish", "trust", "rate"];
 /// Mistakes of one section that are told.
 const MAX_MISTAKES: usize = 32;
 
@@ -99,12 +110,27 @@ impl<'a> File<'a> {
 
     /// A variable, if it stands for a key.
     fn hear(&mut self, name: &str, value: String) {
-        let Some((section, key)) = name.strip_prefix(VARIABLE).and_then(|rest| rest.split_once("__")) else {
+        let Some(rest) = name.strip_prefix(VARIABLE).map(str::to_lowercase) else {
             return;
         };
-        let (section, key) = (section.to_lowercase(), key.to_lowercase());
+        match rest.split_once("__") {
+            Some((section, key)) => self.put(Some(section), key, value),
+            None if FIRST_LEVEL.contains(&rest.as_str()) => self.put(None, &rest, value),
+            None => {}
+        }
+    }
+
+    /// A key such as `mqtt.host`, from the command line.
+    pub fn set(&mut self, key: &str, value: String) {
+        match key.split_once('.') {
+            Some((section, key)) => self.put(Some(section), key, value),
+            None => self.put(None, key, value),
+        }
+    }
+
+    fn put(&mut self, section: Option<&str>, key: &str, value: String) {
         let value = match (
-            NO_TEXT.contains(&key.as_str()),
+            NO_TEXT.contains(&key),
             value.parse::<bool>(),
             value.parse::<u32>(),
         ) {
@@ -116,15 +142,20 @@ impl<'a> File<'a> {
             _ => DeValue::String(value.into()),
         };
         let nowhere = 0..0;
+        let (key, value) = (
+            Spanned::new(nowhere.clone(), key.to_owned().into()),
+            Spanned::new(nowhere.clone(), value),
+        );
+        let Some(section) = section else {
+            self.table.insert(key, value);
+            return;
+        };
         let table = self
             .table
-            .entry(Spanned::new(nowhere.clone(), section.into()))
-            .or_insert_with(|| Spanned::new(nowhere.clone(), DeValue::Table(DeTable::new())));
+            .entry(Spanned::new(nowhere.clone(), section.to_owned().into()))
+            .or_insert_with(|| Spanned::new(nowhere, DeValue::Table(DeTable::new())));
         if let DeValue::Table(table) = table.get_mut() {
-            table.insert(
-                Spanned::new(nowhere.clone(), key.into()),
-                Spanned::new(nowhere, value),
-            );
+            table.insert(key, value);
         }
     }
 
@@ -192,7 +223,7 @@ impl<'a> File<'a> {
                     if is_well || !error.message().starts_with("missing field") {
                         let is_variable = error.span() == Some(0..0);
                         let of = if is_variable {
-                            format!("a variable {VARIABLE}… for {name}")
+                            format!("a variable {VARIABLE}… or --set for {name}")
                         } else {
                             name.into()
                         };

@@ -122,7 +122,14 @@ impl Section {
         let protocols = protocols.iter().map(|name| {
             let name = name.to_ascii_lowercase();
             let of_radio = name.parse::<Kind>().map(Kind::topic_name).ok();
-            of_radio.or_else(|| Sort::ALL.into_iter().map(Sort::topic_name).find(|sort| *sort == name)).ok_or(name)
+            of_radio
+                .or_else(|| {
+                    Sort::ALL
+                        .into_iter()
+                        .map(Sort::topic_name)
+                        .find(|sort| *sort == name)
+                })
+                .ok_or(name)
         });
         let (protocols, unknown): (Vec<_>, Vec<_>) = protocols.partition(Result::is_ok);
         for name in unknown.into_iter().filter_map(Result::err) {
@@ -133,7 +140,10 @@ impl Section {
         if self.digits.is_some_and(|digits| !(1..=12).contains(&digits)) {
             problems.push("digits must be between 1 and 12".into());
         }
-        if self.max_rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
+        if self
+            .max_rate
+            .is_some_and(|rate| !(rate > 0.0 && rate.is_finite()))
+        {
             problems.push("max_rate must be more than 0".into());
         }
         if self.expire.is_some_and(|s| !(1.0..=31e6).contains(&s)) {
@@ -141,7 +151,10 @@ impl Section {
         }
         if let Some(class) = &self.device_class {
             if !DEVICE_CLASSES.contains(&class.as_str()) {
-                problems.push(format!("device_class = \"{class}\": use {}", DEVICE_CLASSES.join(", ")));
+                problems.push(format!(
+                    "device_class = \"{class}\": use {}",
+                    DEVICE_CLASSES.join(", ")
+                ));
             }
         }
         if !problems.is_empty() {

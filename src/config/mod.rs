@@ -12,8 +12,8 @@ pub use wire::registers;
 
 use crate::engine::wire::Port;
 use crate::meter::Home;
-use crate::secret::warn_if_open;
 use crate::meter::pace::Rate;
+use crate::secret::warn_if_open;
 use crate::sink::mqtt::Settings;
 use crate::sink::{homeassistant, outlet, web};
 use crate::source::file::Wish;
@@ -122,8 +122,16 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, with file, line and key.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::read_with(path, &[])
+    }
+
+    /// The same, with keys that go before those of the file and the environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with file, line and key.
+    pub fn read_with(path: &Path, set: &[(String, String)]) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let (config, holds_secret) = Self::parse(&text).with_context(|| path.display().to_string())?;
+        let (config, holds_secret) = Self::parse(&text, set).with_context(|| path.display().to_string())?;
         if holds_secret {
             warn_if_open(path);
         }
@@ -131,8 +139,11 @@ impl Config {
     }
 
     /// Reads and checks the text of a file; tells whether a secret stands in it.
-    fn parse(text: &str) -> Result<(Self, bool), Problems> {
+    fn parse(text: &str, set: &[(String, String)]) -> Result<(Self, bool), Problems> {
         let mut file = File::parse(text, std::env::vars())?;
+        for (key, value) in set {
+            file.set(key, value.clone());
+        }
         let mqtt = file.one::<Settings>("mqtt");
         let homeassistant = file.one::<homeassistant::Settings>("homeassistant");
         let radios = file.many::<Radio>("radio");
@@ -153,7 +164,8 @@ impl Config {
             let without = match &mqtt {
                 None => Some("[homeassistant] says nothing without [mqtt]".to_owned()),
                 Some(mqtt) if !mqtt.value.profile.is_house() => Some(
-                    "[homeassistant] goes with our own topics: a profile of another program has its own".to_owned(),
+                    "[homeassistant] goes with our own topics: a profile of another program has its own"
+                        .to_owned(),
                 ),
                 Some(_) => None,
             };

@@ -51,7 +51,9 @@ impl Steward {
         let kind = reading.message.kind().topic_name();
         let meter = self.home.get(&id).cloned();
         let message = &reading.message;
-        let limits = meter.as_ref().map_or_else(Default::default, |meter| meter.count_limits());
+        let limits = meter
+            .as_ref()
+            .map_or_else(Default::default, |meter| meter.count_limits());
         let claim = Claim::of_counts(message.meter_type(), message.consumption());
         if !self.believes(&id, kind, reading.time, claim, &limits) {
             return (Vec::new(), None);
@@ -63,7 +65,9 @@ impl Steward {
         let mut told = Vec::new();
         if let (Some(meter), Message::Idm(idm)) = (meter.as_ref().filter(|meter| meter.intervals), message) {
             let intervals = self.intervals.new_of(idm, reading.time).into_iter();
-            told.extend(intervals.map(|interval| Arc::new(Told::interval(id.clone(), interval, meter.clone()))));
+            told.extend(
+                intervals.map(|interval| Arc::new(Told::interval(id.clone(), interval, meter.clone()))),
+            );
         }
         let said = format!("{} {}", message.meter_type(), message.consumption());
         let rate = self.rate_of(meter.as_deref());
@@ -80,7 +84,9 @@ impl Steward {
         if meter.as_ref().is_some_and(|meter| !meter.wants(kind)) {
             return (Vec::new(), None);
         }
-        let limits = meter.as_ref().map_or_else(Default::default, |meter| meter.limits());
+        let limits = meter
+            .as_ref()
+            .map_or_else(Default::default, |meter| meter.limits());
         let claim = Claim::of_fields(&reading.report.reading);
         if !self.believes(&id, kind, reading.received, claim, &limits) {
             return (Vec::new(), None);

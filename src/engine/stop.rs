@@ -45,7 +45,10 @@ impl Stop {
 
     /// Stops this part; what is no part, all, as a signal would.
     pub fn ask(&self) {
-        self.own.as_ref().unwrap_or(&self.all).store(true, Ordering::Relaxed);
+        self.own
+            .as_ref()
+            .unwrap_or(&self.all)
+            .store(true, Ordering::Relaxed);
     }
 }
 

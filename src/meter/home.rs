@@ -1,9 +1,9 @@
 //! What the user has said of the meters of this home.
 
-use crate::decode::ert::{Commodity, Kind, Message};
-use crate::decode::quantity::{Decimal, Quantity};
 use super::judge::Limits;
 use super::pace::Rate;
+use crate::decode::ert::{Commodity, Kind, Message};
+use crate::decode::quantity::{Decimal, Quantity};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +87,10 @@ impl Meter {
 
     /// The same of a counter.
     pub fn total_of(&self, counts: i64) -> Quantity {
-        let (scale, offset) = (self.scale.unwrap_or(Factor::ONE), self.offset.unwrap_or(Factor::NOTHING));
+        let (scale, offset) = (
+            self.scale.unwrap_or(Factor::ONE),
+            self.offset.unwrap_or(Factor::NOTHING),
+        );
         self.quantity(counts, scale, offset)
     }
 
@@ -153,7 +156,12 @@ pub struct Home(HashMap<String, Arc<Meter>>);
 impl Home {
     /// With these meters.
     pub fn new(meters: HashMap<String, Meter>) -> Self {
-        Home(meters.into_iter().map(|(id, meter)| (id, Arc::new(meter))).collect())
+        Home(
+            meters
+                .into_iter()
+                .map(|(id, meter)| (id, Arc::new(meter)))
+                .collect(),
+        )
     }
 
     /// The meter with this id.

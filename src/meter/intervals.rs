@@ -50,7 +50,8 @@ impl Intervals {
             }
         };
         if count > 0 && !is_crowded {
-            self.newest.insert(meter, (end, message.consumption_interval_count));
+            self.newest
+                .insert(meter, (end, message.consumption_interval_count));
         }
         let mut intervals = Vec::with_capacity(count);
         let mut total = i64::from(message.last_consumption_count);
@@ -114,7 +115,13 @@ mod tests {
 
     #[test]
     fn given_missed_messages_then_the_gap_is_filled_and_never_more_than_a_message_holds() {
-        for (later, count, told) in [(3, 13, 3), (46, 56, 46), (256, 10, 47), (257, 11, 47), (300, 54, 47)] {
+        for (later, count, told) in [
+            (3, 13, 3),
+            (46, 56, 46),
+            (256, 10, 47),
+            (257, 11, 47),
+            (300, 54, 47),
+        ] {
             let mut intervals = Intervals::default();
             intervals.new_of(&message(10), heard(0));
             let filled = intervals.new_of(&message(count), heard(later * INTERVAL_S));

@@ -104,9 +104,23 @@ impl Claim {
 /// Energy and volume that were counted since the meter was made; not those of a billing period, and no balance.
 fn is_counter(name: &str, quantity: &Quantity) -> bool {
     let has_unit = matches!(&*quantity.unit, "kWh" | "MWh" | "GJ" | "kvarh" | "m3" | "l");
-    let is_other = ["_storage_", "_avg", "_max", "_min", "net", "balance", "_day", "_month", "_year", "q1", "q2", "q3", "q4"]
-        .iter()
-        .any(|part| name.contains(part));
+    let is_other = [
+        "_storage_",
+        "_avg",
+        "_max",
+        "_min",
+        "net",
+        "balance",
+        "_day",
+        "_month",
+        "_year",
+        "q1",
+        "q2",
+        "q3",
+        "q4",
+    ]
+    .iter()
+    .any(|part| name.contains(part));
     has_unit && !is_other && !name.contains("flow")
 }
 
@@ -123,8 +137,11 @@ pub struct Limits {
 
 impl Limits {
     fn rate(&self) -> f64 {
-        self.per_hour
-            .unwrap_or(if self.is_counts { COUNTS_PER_HOUR } else { UNITS_PER_HOUR })
+        self.per_hour.unwrap_or(if self.is_counts {
+            COUNTS_PER_HOUR
+        } else {
+            UNITS_PER_HOUR
+        })
     }
 }
 
@@ -192,7 +209,12 @@ impl Judge {
 }
 
 /// What speaks against a claim after another one.
-fn compare((before, old): &(Timestamp, Claim), now: Timestamp, new: &Claim, limits: &Limits) -> Option<Doubt> {
+fn compare(
+    (before, old): &(Timestamp, Claim),
+    now: Timestamp,
+    new: &Claim,
+    limits: &Limits,
+) -> Option<Doubt> {
     if let (Some(from), Some(to)) = (old.meter_type, new.meter_type) {
         if from != to {
             return Some(Doubt::Changed { from, to });
@@ -237,15 +259,20 @@ mod tests {
     /// Which of `(seconds, counts)` are believed.
     fn believed(claims: &[(i64, i64)], limits: &Limits) -> Vec<bool> {
         let mut judge = Judge::default();
-        let judged = claims
-            .iter()
-            .map(|(time, counts)| judge.judge("1", "scm", at(*time), Claim::of_counts(7, *counts), limits).is_ok());
+        let judged = claims.iter().map(|(time, counts)| {
+            judge
+                .judge("1", "scm", at(*time), Claim::of_counts(7, *counts), limits)
+                .is_ok()
+        });
         judged.collect()
     }
 
     #[test]
     fn given_a_reading_that_goes_back_then_it_waits_for_one_that_agrees() {
-        let told = believed(&[(0, 1000), (60, 990), (120, 1001), (180, 10), (240, 11), (300, 12)], &COUNTS);
+        let told = believed(
+            &[(0, 1000), (60, 990), (120, 1001), (180, 10), (240, 11), (300, 12)],
+            &COUNTS,
+        );
         assert_eq!(told, [true, false, true, false, true, true]);
     }
 
@@ -273,7 +300,10 @@ mod tests {
             per_hour: Some(10.0),
             ..COUNTS
         };
-        assert_eq!(believed(&[(0, 100), (3600, 130), (7200, 121)], &slow), [true, false, true]);
+        assert_eq!(
+            believed(&[(0, 100), (3600, 130), (7200, 121)], &slow),
+            [true, false, true]
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How often a meter's readings are passed on: each, only when something has changed, or the last one every so often.
 
-use serde::de::{Deserializer, Error};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,12 @@ impl<'de> Deserialize<'de> for Rate {
             Word(String),
         }
         match Written::deserialize(from)? {
-            Written::Seconds(s) if (1.0..=86_400.0).contains(&s) => Ok(Rate::Once(Duration::from_secs_f64(s))),
-            Written::Seconds(s) => Err(D::Error::custom(format!("{s} must be between 1 and 86400 seconds"))),
+            Written::Seconds(s) if (1.0..=86_400.0).contains(&s) => {
+                Ok(Rate::Once(Duration::from_secs_f64(s)))
+            }
+            Written::Seconds(s) => Err(D::Error::custom(format!(
+                "{s} must be between 1 and 86400 seconds"
+            ))),
             Written::Word(word) if word == "every" => Ok(Rate::Every),
             Written::Word(word) if word == "change" => Ok(Rate::Change),
             Written::Word(word) => Err(D::Error::custom(format!(
@@ -119,7 +123,10 @@ impl<T> Pace<T> {
 
     /// All that is held back: there is no later.
     pub fn rest(&mut self) -> Vec<T> {
-        self.meters.values_mut().filter_map(|memory| memory.held.take()).collect()
+        self.meters
+            .values_mut()
+            .filter_map(|memory| memory.held.take())
+            .collect()
     }
 }
 
@@ -148,7 +155,10 @@ mod tests {
     fn given_on_change_then_only_what_differs_is_told() {
         let (mut pace, now) = (Pace::default(), Instant::now());
         let mut pass = |said| pace.pass(("1", "p1"), said, (), Rate::Change, now).is_some();
-        assert_eq!([pass("a"), pass("a"), pass("b"), pass("a")], [true, false, true, true]);
+        assert_eq!(
+            [pass("a"), pass("a"), pass("b"), pass("a")],
+            [true, false, true, true]
+        );
     }
 
     #[test]
@@ -160,7 +170,12 @@ mod tests {
         let read = |text: &str| toml::from_str::<Section>(text).map(|section| section.rate);
         assert_eq!(read("rate = \"change\"").unwrap(), Rate::Change);
         assert_eq!(read("rate = 30").unwrap(), Rate::Once(Duration::from_secs(30)));
-        assert!(read("rate = \"often\"").unwrap_err().message().contains("seconds"));
+        assert!(
+            read("rate = \"often\"")
+                .unwrap_err()
+                .message()
+                .contains("seconds")
+        );
         assert!(read("rate = 0").is_err());
     }
 }

@@ -79,7 +79,9 @@ impl Board {
 
     /// A receiver has changed its state.
     pub fn state(&self, state: &State) {
-        self.look().receivers.insert(state.receiver.clone(), state.clone());
+        self.look()
+            .receivers
+            .insert(state.receiver.clone(), state.clone());
     }
 }
 

@@ -15,8 +15,8 @@ use crate::sink::mqtt::topic_id;
 use crate::sink::profile::Topics;
 use crate::sink::told::{Told, What};
 use class::{Class, counter, of_field};
-use serde::de::{Deserializer, Error};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -150,13 +150,20 @@ impl Announcer {
         let unknown = Meter::default();
         let meter = told.meter.as_deref().unwrap_or(&unknown);
         let key = if meter.unit.is_some() { "total" } else { "count" };
-        let total = counter(meter.commodity(message), meter.unit.as_deref(), meter.device_class.as_deref());
+        let total = counter(
+            meter.commodity(message),
+            meter.unit.as_deref(),
+            meter.device_class.as_deref(),
+        );
         let mut components = Map::new();
         let template = format!("{{{{ value_json.reading.{key}.value }}}}");
         add(&mut components, id, key, Value::Null, &total, &template);
         let snr = Class::measurement("signal_strength", "dB").diagnostic();
         let corrected = Class::number().diagnostic();
-        for (key, name, class) in [("snr", "Signal to noise", &snr), ("corrected", "Corrected bits", &corrected)] {
+        for (key, name, class) in [
+            ("snr", "Signal to noise", &snr),
+            ("corrected", "Corrected bits", &corrected),
+        ] {
             let field = if key == "snr" { "snr_db" } else { key };
             let template = format!("{{{{ value_json.signal.{field} }}}}");
             add(&mut components, id, key, json!(name), class, &template);
@@ -170,7 +177,11 @@ impl Announcer {
         let device = self.device_of(told);
         let mut components = self.known.get(&device.object_id).cloned().unwrap_or_default();
         let before = components.len();
-        let rate = told.meter.as_ref().and_then(|meter| meter.rate).unwrap_or_default();
+        let rate = told
+            .meter
+            .as_ref()
+            .and_then(|meter| meter.rate)
+            .unwrap_or_default();
         for (name, field) in &reading.report.reading.0 {
             let Some((class, path)) = of_field(name, field, sort, text(reading, "medium")) else {
                 continue;
@@ -339,11 +350,18 @@ impl Announcer {
         let prefix = &self.settings.prefix;
         Watch {
             birth: format!("{prefix}/status"),
-            announced: [format!("{prefix}/device/+/config"), format!("{prefix}/+/+/+/config")],
+            announced: [
+                format!("{prefix}/device/+/config"),
+                format!("{prefix}/+/+/+/config"),
+            ],
             of_devices: format!("{prefix}/device/"),
             is_by_device: self.settings.discovery == Discovery::Device,
             status: self.status.clone(),
-            home: if all && self.settings.unknown_meters { None } else { Some(home.clone()) },
+            home: if all && self.settings.unknown_meters {
+                None
+            } else {
+                Some(home.clone())
+            },
         }
     }
 }
@@ -443,7 +461,10 @@ impl Watch {
             return false;
         };
         // Meters of a wire are ours by themselves; who is not heard may only be asleep.
-        let object_id = topic.split('/').rev().find(|part| part.starts_with("metertap_") && topic_ends_id(part, id));
+        let object_id = topic
+            .split('/')
+            .rev()
+            .find(|part| part.starts_with("metertap_") && topic_ends_id(part, id));
         let kind = object_id.and_then(|part| part.rsplit('_').next());
         let is_of_the_radio = kind.is_some_and(|kind| kind.parse::<crate::decode::ert::Kind>().is_ok());
         is_of_the_radio && self.home.as_ref().is_some_and(|home| !home.contains(id))

@@ -26,7 +26,7 @@ pub struct Publisher {
 enum Voice {
     One(Mqtt, Box<dyn Profile>),
     /// A connection for each meter.
-    Homie(Homie),
+    Homie(Box<Homie>),
 }
 
 impl Publisher {
@@ -46,7 +46,7 @@ impl Publisher {
                 anyhow::bail!("this profile cannot be spoken");
             };
             return Ok(Publisher {
-                voice: Voice::Homie(Homie::new(homie.clone(), settings, counts.clone())),
+                voice: Voice::Homie(Box::new(Homie::new(homie.clone(), settings, counts.clone()))),
                 announcer: None,
                 states: None,
                 counts,
@@ -93,7 +93,10 @@ impl Publisher {
             }
             Voice::Homie(homie) => {
                 if let Err(error) = homie.tell(told) {
-                    tracing::error!(error = format!("{error:#}"), "A device of Homie cannot be announced.");
+                    tracing::error!(
+                        error = format!("{error:#}"),
+                        "A device of Homie cannot be announced."
+                    );
                 }
             }
         }
@@ -155,7 +158,11 @@ impl Publisher {
                 }
                 mqtt.finish(patience, hurry)
             }
-            Voice::Homie(homie) => homie.finish(if hurry() { crate::sink::mqtt::HURRIED } else { patience }),
+            Voice::Homie(homie) => homie.finish(if hurry() {
+                crate::sink::mqtt::HURRIED
+            } else {
+                patience
+            }),
         }
     }
 }

@@ -120,7 +120,10 @@ impl Told {
             What::Radio(reading) => {
                 let unknown = Meter::default();
                 let meter = self.meter.as_deref().unwrap_or(&unknown);
-                meter.commodity(&reading.message).to_string().replace('?', "unknown")
+                meter
+                    .commodity(&reading.message)
+                    .to_string()
+                    .replace('?', "unknown")
             }
             What::Wire(reading) => commodity_of(reading).into(),
             What::Interval(_) => {

@@ -110,11 +110,7 @@ impl Mosquitto {
             .expect("mosquitto (make test installs it)");
         let process = Process(child);
         wait_for("mosquitto", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Mosquitto {
-            port,
-            process,
-            dir,
-        }
+        Mosquitto { port, process, dir }
     }
 
     /// How many publications of clients whose names begin so it has acknowledged, by its own log.
@@ -175,7 +171,10 @@ impl Subscriber {
         let mut messages = Vec::new();
         for line in output.lines() {
             let line = line.unwrap();
-            messages.extend(line.split_once(' ').map(|(topic, payload)| (topic.into(), payload.into())));
+            messages.extend(
+                line.split_once(' ')
+                    .map(|(topic, payload)| (topic.into(), payload.into())),
+            );
             if enough(&messages) {
                 break;
             }
@@ -194,10 +193,15 @@ impl Subscriber {
     }
 }
 
-pub fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
+pub fn wait_for(what: &str, ready: impl FnMut() -> bool) {
+    wait_long_for(what, Duration::from_secs(20), ready);
+}
+
+/// For what others take their time to do.
+pub fn wait_long_for(what: &str, patience: Duration, mut ready: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !ready() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{what} did not come");
+        assert!(begun.elapsed() < patience, "{what} did not come");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

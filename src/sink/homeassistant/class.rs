@@ -117,7 +117,9 @@ pub fn counter(commodity: Commodity, unit: Option<&str>, chosen: Option<&str>) -
         };
     };
     let is_energy = matches!(unit, "Wh" | "kWh" | "MWh" | "MJ" | "GJ");
-    let chosen = ["energy", "gas", "water", "volume"].into_iter().find(|class| chosen == Some(class));
+    let chosen = ["energy", "gas", "water", "volume"]
+        .into_iter()
+        .find(|class| chosen == Some(class));
     let class = match commodity {
         _ if chosen.is_some() => chosen,
         // Gas by its energy is energy.

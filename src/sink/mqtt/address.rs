@@ -65,7 +65,12 @@ impl BrokerAddress {
     /// As a WebSocket client wants it.
     pub fn url(&self, default: Option<u16>) -> String {
         let host = bracketed(&self.host);
-        format!("{}://{host}:{}{}", self.road.usual().0, self.port_or(default), self.path)
+        format!(
+            "{}://{host}:{}{}",
+            self.road.usual().0,
+            self.port_or(default),
+            self.path
+        )
     }
 }
 
@@ -109,7 +114,10 @@ impl FromStr for BrokerAddress {
         }
         // A scheme that the URL library leaves alone: it knows the ports of ws and wss.
         let is_bare_v6 = rest.parse::<std::net::Ipv6Addr>().is_ok();
-        let url = format!("mqtt://{}", if is_bare_v6 { bracketed(rest) } else { rest.into() });
+        let url = format!(
+            "mqtt://{}",
+            if is_bare_v6 { bracketed(rest) } else { rest.into() }
+        );
         let url = Url::parse(&url).map_err(|error| format!("\"{text}\" is no host: {error}"))?;
         let host = url.host_str().ok_or("names no host")?.trim_matches(['[', ']']);
         let has_path = !matches!(url.path(), "" | "/");
@@ -123,7 +131,11 @@ impl FromStr for BrokerAddress {
             road,
             host: host.into(),
             port: url.port(),
-            path: if has_path { url.path().into() } else { "/mqtt".into() },
+            path: if has_path {
+                url.path().into()
+            } else {
+                "/mqtt".into()
+            },
         })
     }
 }

@@ -9,8 +9,8 @@ use super::message::{Message, Presence, Sort, Waiting};
 use super::session::{IN_FLIGHT, Refusal, Said, Session, Speaker, begin, jitter};
 use super::settings::Backlog;
 use super::shelf::Shelf;
-use crate::sink::outlet::Counts;
 use crate::sink::homeassistant::Watch;
+use crate::sink::outlet::Counts;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +122,7 @@ impl Connection {
         let mut pause = FIRST_PAUSE;
         let mut complained = false;
         let brokers = self.settings.host.clone();
-        for broker in brokers.iter().cycle() {
+        for (i, broker) in brokers.iter().enumerate().cycle() {
             let begun = Instant::now();
             let address = self.settings.shown(broker);
             let ended = match begin(&self.settings, broker, self.presence.will.as_ref()) {
@@ -143,13 +143,23 @@ impl Connection {
                 complained = true;
             }
             self.count();
-            sleep(pause.mul_f64(0.75 + jitter() / 2.0)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            // Of a cluster, each is tried before the pause grows.
+            let is_round = i + 1 == brokers.len();
+            let wait = if is_round { pause } else { FIRST_PAUSE };
+            sleep(wait.mul_f64(0.75 + jitter() / 2.0)).await;
+            if is_round {
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
         }
     }
 
     /// One connection, from CONNECT to its end. `Ok`: everything is delivered and said.
-    async fn connect(&mut self, address: &str, speaker: &Speaker, mut session: Session) -> Result<(), String> {
+    async fn connect(
+        &mut self,
+        address: &str,
+        speaker: &Speaker,
+        mut session: Session,
+    ) -> Result<(), String> {
         self.sent = 0;
         self.ids.clear();
         self.words = 0;
@@ -221,7 +231,8 @@ impl Connection {
     /// How many wait, here and on the disk.
     fn count(&self) {
         let on_disk = self.shelf.as_ref().map_or(0, Shelf::left);
-        self.counts.waiting(self.waiting.len() + self.inbox.len() + on_disk);
+        self.counts
+            .waiting(self.waiting.len() + self.inbox.len() + on_disk);
     }
 
     /// What was handed to a connection that is over may have come, or not.
@@ -246,7 +257,10 @@ impl Connection {
                 self.announce_again();
             }
         } else if !self.announced.contains_key(&topic) && watch.is_stale(&topic, payload) {
-            tracing::info!(topic, "A meter has left the configuration: Home Assistant forgets it.");
+            tracing::info!(
+                topic,
+                "A meter has left the configuration: Home Assistant forgets it."
+            );
             self.wait(Message::retained(topic, "", Sort::State), None);
         }
     }
@@ -345,7 +359,11 @@ impl Connection {
                 return Err(format!("the broker does not take it: {}", refusal.reason));
             }
         }
-        if let Some(entry) = self.ids.iter_mut().find(|entry| entry.0 == id && entry.1.is_none()) {
+        if let Some(entry) = self
+            .ids
+            .iter_mut()
+            .find(|entry| entry.0 == id && entry.1.is_none())
+        {
             entry.1 = Some(result);
         }
         while let Some((_, Some(_))) = self.ids.front() {

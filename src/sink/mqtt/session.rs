@@ -70,7 +70,11 @@ pub(super) fn begin(
     will: Option<&Message>,
 ) -> Result<(Speaker, Session)> {
     let port = address.port_or(settings.port);
-    let host = if address.road.is_web() { address.url(settings.port) } else { address.host.clone() };
+    let host = if address.road.is_web() {
+        address.url(settings.port)
+    } else {
+        address.host.clone()
+    };
     let transport = match address.road {
         Road::Tcp => Transport::Tcp,
         Road::WebSocket => Transport::Ws,
@@ -79,7 +83,9 @@ pub(super) fn begin(
     };
     let client_id = settings.client_id.clone().unwrap_or_else(random_id);
     let login = settings.login().map_err(anyhow::Error::msg)?;
-    let login = login.as_ref().map(|(user, password)| (user.as_str(), password.as_ref().map_or("", Secret::reveal)));
+    let login = login
+        .as_ref()
+        .map(|(user, password)| (user.as_str(), password.as_ref().map_or("", Secret::reveal)));
     let capacity = IN_FLIGHT + 8;
     Ok(match settings.version {
         Version::V3 => {
@@ -131,7 +137,9 @@ impl Speaker {
     pub fn publish(&self, message: &Message) -> bool {
         let (topic, retain, payload) = (&message.topic, message.retain, message.payload.as_str());
         match self {
-            Speaker::V3(client) => client.try_publish(topic, QoS::AtLeastOnce, retain, payload).is_ok(),
+            Speaker::V3(client) => client
+                .try_publish(topic, QoS::AtLeastOnce, retain, payload)
+                .is_ok(),
             Speaker::V5(client) => client
                 .try_publish(topic, v5::mqttbytes::QoS::AtLeastOnce, retain, payload.to_owned())
                 .is_ok(),
@@ -164,8 +172,16 @@ impl Session {
     /// Why the connection is over, for a person.
     pub async fn next(&mut self) -> Result<Said, String> {
         match self {
-            Session::V3(events) => events.poll().await.map(told_v3).map_err(|error| reason_v3(&error)),
-            Session::V5(events) => events.poll().await.map(told_v5).map_err(|error| reason_v5(&error)),
+            Session::V3(events) => events
+                .poll()
+                .await
+                .map(told_v3)
+                .map_err(|error| reason_v3(&error)),
+            Session::V5(events) => events
+                .poll()
+                .await
+                .map(told_v5)
+                .map_err(|error| reason_v5(&error)),
         }
     }
 }
@@ -246,9 +262,9 @@ fn reason_v5(error: &v5::ConnectionError) -> String {
         ConnectionError::ConnectionRefused(Code::BadUserNamePassword | Code::NotAuthorized) => {
             REFUSED_LOGIN.into()
         }
-        ConnectionError::ConnectionRefused(Code::UnsupportedProtocolVersion | Code::RefusedProtocolVersion) => {
-            "the broker does not speak MQTT 5: set mqtt.version = \"3.1.1\"".into()
-        }
+        ConnectionError::ConnectionRefused(
+            Code::UnsupportedProtocolVersion | Code::RefusedProtocolVersion,
+        ) => "the broker does not speak MQTT 5: set mqtt.version = \"3.1.1\"".into(),
         ConnectionError::Io(error) => error.to_string(),
         ConnectionError::MqttState(v5::StateError::Io(error)) => error.to_string(),
         other => other.to_string(),
@@ -257,7 +273,11 @@ fn reason_v5(error: &v5::ConnectionError) -> String {
 
 /// One that differs from process to process.
 fn random_id() -> String {
-    format!("metertap-{}-{:04x}", std::process::id(), (jitter() * 65536.0) as u16)
+    format!(
+        "metertap-{}-{:04x}",
+        std::process::id(),
+        (jitter() * 65536.0) as u16
+    )
 }
 
 /// 0 to 1, different in every process: the low bits of the clock.

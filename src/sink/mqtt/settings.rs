@@ -5,8 +5,8 @@ use super::tls;
 use crate::secret::{Places, Secret};
 use crate::sink::profile;
 use anyhow::{Context, Result, bail};
-use serde::de::{Deserializer, Error};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 use std::path::PathBuf;
 use url::Url;
 
@@ -91,7 +91,9 @@ impl<'de> Deserialize<'de> for Version {
         match text.as_str() {
             "3" | "3.1.1" => Ok(Version::V3),
             "5" | "5.0" => Ok(Version::V5),
-            other => Err(D::Error::custom(format!("{other} is no version of MQTT: \"3.1.1\" or 5"))),
+            other => Err(D::Error::custom(format!(
+                "{other} is no version of MQTT: \"3.1.1\" or 5"
+            ))),
         }
     }
 }
@@ -262,7 +264,8 @@ impl Settings {
             ));
         }
         problems.extend(self.login().err());
-        let has_password = self.password.is_some() || self.password_file.is_some() || self.password_env.is_some();
+        let has_password =
+            self.password.is_some() || self.password_file.is_some() || self.password_env.is_some();
         if has_password && self.username.is_none() {
             problems.push("mqtt.password is given without mqtt.username".into());
         }
@@ -317,7 +320,10 @@ mod tests {
         assert_eq!(settings.host[0].to_string(), "broker.lan:1884");
         assert_eq!(settings.username.as_deref(), Some("pi"));
         assert_eq!(settings.password, Some("s@e+cret".to_owned().into()));
-        assert_eq!(Settings::from_url("mqtts://[::1]").unwrap().host[0].to_string(), "mqtts://[::1]");
+        assert_eq!(
+            Settings::from_url("mqtts://[::1]").unwrap().host[0].to_string(),
+            "mqtts://[::1]"
+        );
     }
 
     #[test]

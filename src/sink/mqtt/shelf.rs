@@ -104,7 +104,11 @@ impl Shelf {
     /// How many are on the disk that are not with the connection, about.
     pub fn left(&self) -> usize {
         let inner = self.lock();
-        if inner.direct { 0 } else { inner.spool.after(inner.loaded) }
+        if inner.direct {
+            0
+        } else {
+            inner.spool.after(inner.loaded)
+        }
     }
 
     /// Whether none is on the disk that is not with the connection, too.

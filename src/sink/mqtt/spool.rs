@@ -120,10 +120,7 @@ impl Spool {
         for row in table.range(loaded + 1..)?.take(count) {
             let (key, row) = row?;
             let (topic, payload, retain) = row.value();
-            messages.push((
-                key.value(),
-                Message::reading(topic, payload, retain),
-            ));
+            messages.push((key.value(), Message::reading(topic, payload, retain)));
         }
         Ok(messages)
     }

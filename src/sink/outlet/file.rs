@@ -32,7 +32,8 @@ pub(super) fn start(settings: &Settings, counts: Arc<Counts>) -> Result<Lines> {
             settings.keep.unwrap_or(5),
         )?),
     };
-    let queue = Queue::start(counts, move |inbox| write_all(&inbox, &mut book)).context("cannot start a thread")?;
+    let queue =
+        Queue::start(counts, move |inbox| write_all(&inbox, &mut book)).context("cannot start a thread")?;
     Ok(Lines {
         payload: settings.payload,
         queue,

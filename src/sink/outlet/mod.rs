@@ -90,6 +90,14 @@ pub trait Outlet: Send {
     fn finish(self: Box<Self>, patience: Duration);
 }
 
+/// An output at work, and what becomes of its readings.
+pub struct Working {
+    /// Takes them.
+    pub outlet: Box<dyn Outlet>,
+    /// Counts them.
+    pub counts: Arc<Counts>,
+}
+
 impl Settings {
     /// What it is called, being number `i`.
     pub fn name(&self, i: usize) -> String {
@@ -142,7 +150,11 @@ impl Settings {
         if self.max_clients == Some(0) {
             problems.push("max_clients cannot be 0".into());
         }
-        if self.url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
+        if self
+            .url
+            .as_ref()
+            .is_some_and(|url| !matches!(url.scheme(), "http" | "https"))
+        {
             problems.push("url must begin with http:// or https://".into());
         }
         if self.tries.is_some_and(|tries| !(1..=20).contains(&tries)) {
@@ -166,14 +178,14 @@ impl Settings {
     ///
     /// # Errors
     /// Where its file or its port cannot be had.
-    pub fn start(&self, i: usize) -> Result<(Box<dyn Outlet>, Arc<Counts>)> {
+    pub fn start(&self, i: usize) -> Result<Working> {
         let counts = Arc::new(Counts::new(self.name(i)));
         let outlet: Box<dyn Outlet> = match self.kind {
             Kind::File => Box::new(file::start(self, counts.clone())?),
             Kind::Tcp | Kind::P1 => Box::new(server::Server::start(self, counts.clone())?),
             Kind::Http => Box::new(post::start(self, counts.clone())?),
         };
-        Ok((outlet, counts))
+        Ok(Working { outlet, counts })
     }
 
     /// Lines to standard output: what there is where nothing else is said.

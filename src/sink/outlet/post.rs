@@ -183,9 +183,15 @@ mod tests {
     fn objects_become_forms_and_wanted_fields() {
         const OBJECT: &str = r#"{"id":"a b","gas":{"ts":"2019","totalUse":1.5},"n":0}"#;
         assert_eq!(body(OBJECT, Format::Json, None), OBJECT);
-        assert_eq!(body(OBJECT, Format::Form, None), "id=a+b&gas_ts=2019&gas_totalUse=1.5&n=0");
+        assert_eq!(
+            body(OBJECT, Format::Form, None),
+            "id=a+b&gas_ts=2019&gas_totalUse=1.5&n=0"
+        );
         let fields = ["gas_totalUse".to_owned(), "n".into()];
         assert_eq!(body(OBJECT, Format::Form, Some(&fields)), "gas_totalUse=1.5&n=0");
-        assert_eq!(body(OBJECT, Format::Json, Some(&fields)), r#"{"gas_totalUse":1.5,"n":0}"#);
+        assert_eq!(
+            body(OBJECT, Format::Json, Some(&fields)),
+            r#"{"gas_totalUse":1.5,"n":0}"#
+        );
     }
 }

@@ -60,7 +60,11 @@ impl Counts {
             lost: self.lost.load(Ordering::Relaxed),
             waiting: self.waiting.load(Ordering::Relaxed),
             clients: self.clients.load(Ordering::Relaxed),
-            trouble: self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            trouble: self
+                .trouble
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         }
     }
 
@@ -72,7 +76,10 @@ impl Counts {
     /// Readings never will; told the first time.
     pub fn lost(&self, count: u64) {
         if count > 0 && self.lost.fetch_add(count, Ordering::Relaxed) == 0 {
-            tracing::warn!(output = self.name, "An output cannot keep up, or is away: readings for it are being lost.");
+            tracing::warn!(
+                output = self.name,
+                "An output cannot keep up, or is away: readings for it are being lost."
+            );
         }
     }
 
@@ -99,7 +106,11 @@ impl Counts {
         let mut now = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*now, &trouble) {
             (None, Some(reason)) => {
-                tracing::warn!(output = self.name, reason, "An output is in trouble. Trying again until it is not.");
+                tracing::warn!(
+                    output = self.name,
+                    reason,
+                    "An output is in trouble. Trying again until it is not."
+                );
             }
             (Some(_), None) => tracing::info!(output = self.name, "An output works again."),
             _ => {}
@@ -128,10 +139,7 @@ impl<T: Send + 'static> Queue<T> {
     ///
     /// # Errors
     /// Where none can be had.
-    pub fn start(
-        counts: Arc<Counts>,
-        run: impl FnOnce(Inbox<T>) + Send + 'static,
-    ) -> std::io::Result<Self> {
+    pub fn start(counts: Arc<Counts>, run: impl FnOnce(Inbox<T>) + Send + 'static) -> std::io::Result<Self> {
         let (to, from) = bounded(ROOM);
         let inbox = Inbox {
             from: from.clone(),
@@ -206,7 +214,10 @@ mod tests {
         for i in 0..ROOM + 10 {
             queue.put(i);
         }
-        assert_eq!((counts.standing().lost, counts.standing().waiting), (10, ROOM as u64));
+        assert_eq!(
+            (counts.standing().lost, counts.standing().waiting),
+            (10, ROOM as u64)
+        );
         free.store(true, Ordering::Relaxed);
         queue.finish(Duration::from_secs(20));
         let taken: Vec<usize> = told.try_iter().collect();

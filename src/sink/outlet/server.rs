@@ -74,7 +74,10 @@ impl Outlet for Server {
     fn tell(&mut self, told: &Arc<Told>) {
         let bytes: Option<Arc<[u8]>> = match self.kind {
             Kind::P1 => told.telegram().cloned(),
-            _ => self.payload.of(told).map(|line| format!("{line}\n").into_bytes().into()),
+            _ => self
+                .payload
+                .of(told)
+                .map(|line| format!("{line}\n").into_bytes().into()),
         };
         if let Some(bytes) = bytes {
             // Nobody there is no error.
@@ -83,7 +86,9 @@ impl Outlet for Server {
     }
 
     fn finish(self: Box<Self>, patience: Duration) {
-        let Server { to, _stop, thread, .. } = *self;
+        let Server {
+            to, _stop, thread, ..
+        } = *self;
         drop((to, _stop));
         let deadline = std::time::Instant::now() + patience;
         while !thread.is_finished() && std::time::Instant::now() < deadline {

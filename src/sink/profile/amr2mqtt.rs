@@ -13,7 +13,9 @@ pub struct Amr2mqtt {
 impl Amr2mqtt {
     /// Under `prefix`, which it could not change.
     pub fn new(prefix: &str) -> Self {
-        Amr2mqtt { prefix: prefix.into() }
+        Amr2mqtt {
+            prefix: prefix.into(),
+        }
     }
 }
 

@@ -64,24 +64,89 @@ const WH: (&str, &str) = ("integer", "Wh");
 const WATT: (&str, &str) = ("integer", "W");
 
 const ELECTRICITY: [Row; 7] = [
-    row(("energy", "imported-total"), "Imported total", WH, ("energy_import_total", 1000.0)),
-    row(("energy", "used-tariff-1"), "Used tariff 1", WH, ("energy_import_t1", 1000.0)),
-    row(("energy", "used-tariff-2"), "Used tariff 2", WH, ("energy_import_t2", 1000.0)),
-    row(("energy", "delivered-tariff-1"), "Delivered tariff 1", WH, ("energy_export_t1", 1000.0)),
-    row(("energy", "delivered-tariff-2"), "Delivered tariff 2", WH, ("energy_export_t2", 1000.0)),
-    row(("power", "current-usage"), "Current usage", WATT, ("power_import", 1000.0)),
-    row(("power", "current-delivery"), "Current delivery", WATT, ("power_export", 1000.0)),
+    row(
+        ("energy", "imported-total"),
+        "Imported total",
+        WH,
+        ("energy_import_total", 1000.0),
+    ),
+    row(
+        ("energy", "used-tariff-1"),
+        "Used tariff 1",
+        WH,
+        ("energy_import_t1", 1000.0),
+    ),
+    row(
+        ("energy", "used-tariff-2"),
+        "Used tariff 2",
+        WH,
+        ("energy_import_t2", 1000.0),
+    ),
+    row(
+        ("energy", "delivered-tariff-1"),
+        "Delivered tariff 1",
+        WH,
+        ("energy_export_t1", 1000.0),
+    ),
+    row(
+        ("energy", "delivered-tariff-2"),
+        "Delivered tariff 2",
+        WH,
+        ("energy_export_t2", 1000.0),
+    ),
+    row(
+        ("power", "current-usage"),
+        "Current usage",
+        WATT,
+        ("power_import", 1000.0),
+    ),
+    row(
+        ("power", "current-delivery"),
+        "Current delivery",
+        WATT,
+        ("power_export", 1000.0),
+    ),
 ];
 
 const HEAT: [Row; 8] = [
-    row(("energy", "imported-total"), "Imported total", ("float", ""), ("heat_energy", 1.0)),
-    row(("power", "current-usage"), "Current usage", ("float", ""), ("power", 1.0)),
-    row(("temperatures", "temp1"), "Flow temperature", ("float", "°C"), ("flow_temperature", 1.0)),
-    row(("temperatures", "temp2"), "Return temperature", ("float", "°C"), ("return_temperature", 1.0)),
-    row(("temperatures", "temp-diff"), "Difference", ("float", "K"), ("temperature_difference", 1.0)),
+    row(
+        ("energy", "imported-total"),
+        "Imported total",
+        ("float", ""),
+        ("heat_energy", 1.0),
+    ),
+    row(
+        ("power", "current-usage"),
+        "Current usage",
+        ("float", ""),
+        ("power", 1.0),
+    ),
+    row(
+        ("temperatures", "temp1"),
+        "Flow temperature",
+        ("float", "°C"),
+        ("flow_temperature", 1.0),
+    ),
+    row(
+        ("temperatures", "temp2"),
+        "Return temperature",
+        ("float", "°C"),
+        ("return_temperature", 1.0),
+    ),
+    row(
+        ("temperatures", "temp-diff"),
+        "Difference",
+        ("float", "K"),
+        ("temperature_difference", 1.0),
+    ),
     row(("flow", "flow"), "Flow", ("float", ""), ("flow", 1.0)),
     row(("flow", "volume"), "Volume", ("float", ""), ("volume", 1.0)),
-    row(("ops", "hour-counter"), "Hour counter", ("float", "h"), ("operating_hours", 1.0)),
+    row(
+        ("ops", "hour-counter"),
+        "Hour counter",
+        ("float", "h"),
+        ("operating_hours", 1.0),
+    ),
 ];
 
 /// Names of the nodes, as the asyncio reader gave them.
@@ -153,7 +218,12 @@ impl Homie {
                 }
                 return Ok(());
             }
-            let device = Device::start(format!("{}/{id}", self.settings.topic), &self.mqtt, told.name(), &self.counts)?;
+            let device = Device::start(
+                format!("{}/{id}", self.settings.topic),
+                &self.mqtt,
+                told.name(),
+                &self.counts,
+            )?;
             self.devices.insert(id.clone(), device);
         }
         if let Some(device) = self.devices.get_mut(&id) {
@@ -215,7 +285,8 @@ impl Device {
 
     fn state(&self, state: &str) {
         let topic = format!("{}/$state", self.base);
-        self.link.try_publish(Message::retained(topic, state, Sort::State));
+        self.link
+            .try_publish(Message::retained(topic, state, Sort::State));
     }
 
     fn tell(&mut self, properties: &[Property]) {
@@ -224,7 +295,8 @@ impl Device {
         if !new.is_empty() {
             // Its structure may only change before it is ready.
             self.state("init");
-            self.known.extend(new.iter().map(|property| (property.node, property.id)));
+            self.known
+                .extend(new.iter().map(|property| (property.node, property.id)));
             self.describe(&new);
         }
         for property in properties {
@@ -241,7 +313,10 @@ impl Device {
         nodes.retain(|node| seen.insert(*node));
         self.say("$nodes", &nodes.join(","));
         for node in nodes {
-            let name = NODES.iter().find(|(id, _)| *id == node).map_or(node, |(_, name)| name);
+            let name = NODES
+                .iter()
+                .find(|(id, _)| *id == node)
+                .map_or(node, |(_, name)| name);
             self.say(&format!("{node}/$name"), name);
             self.say(&format!("{node}/$type"), "meter");
             let ids = self.known.iter().filter(|(of, _)| *of == node);
@@ -318,7 +393,11 @@ fn property(row: &Row, quantity: &Quantity) -> Property {
             "" => quantity.unit.replace("m3", "m³"),
             unit => unit.into(),
         },
-        value: if is_whole { format!("{:.0}", value.round()) } else { written(value) },
+        value: if is_whole {
+            format!("{:.0}", value.round())
+        } else {
+            written(value)
+        },
     }
 }
 
@@ -339,16 +418,78 @@ fn slug(text: &str) -> String {
         }
     }
     let slug = slug.trim_end_matches('-');
-    if slug.is_empty() { "meter".into() } else { slug.into() }
+    if slug.is_empty() {
+        "meter".into()
+    } else {
+        slug.into()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::report::{Fields, Report};
+    use crate::meter::WireReading;
+
+    #[test]
+    fn a_heat_meter_has_the_nodes_of_the_asyncio_reader_and_the_units_that_it_tells() {
+        let mut reading = Fields::default();
+        for (name, value, unit) in [
+            ("heat_energy", "57.318", "GJ"),
+            ("power", "3.2", "kW"),
+            ("flow_temperature", "68.12", "°C"),
+            ("return_temperature", "41.02", "°C"),
+            ("temperature_difference", "27.10", "K"),
+            ("flow", "84", "l/h"),
+            ("volume", "1422.61", "m3"),
+            ("operating_hours", "20511", "h"),
+            ("mass", "1", "t"),
+        ] {
+            let quantity = Quantity::parse(&format!("{value}*{unit}"), "").unwrap();
+            reading.put(name, Field::Quantity(quantity));
+        }
+        let report = Report {
+            time: None,
+            id: "65432109".into(),
+            sort: Type::Kmp,
+            channel: None,
+            reading,
+            unknown: Fields::default(),
+            message: None,
+        };
+        let told = Told::wire(Box::new(WireReading::now("heat".into(), report)), None);
+        let told: Vec<String> = properties(&told)
+            .iter()
+            .map(|one| {
+                format!(
+                    "{}/{}={} {} {}",
+                    one.node, one.id, one.value, one.unit, one.datatype
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "energy/imported-total=57.318 GJ float",
+                "power/current-usage=3.2 kW float",
+                "temperatures/temp1=68.12 °C float",
+                "temperatures/temp2=41.02 °C float",
+                "temperatures/temp-diff=27.1 K float",
+                "flow/flow=84 l/h float",
+                "flow/volume=1422.61 m³ float",
+                "ops/hour-counter=20511 h float",
+            ]
+        );
+    }
 
     #[test]
     fn ids_are_what_homie_allows() {
-        for (text, id) in [("Grid import", "grid-import"), ("--É 7_", "7"), ("MTPBE0001", "mtpbe0001"), ("ß", "meter")] {
+        for (text, id) in [
+            ("Grid import", "grid-import"),
+            ("--É 7_", "7"),
+            ("MTPBE0001", "mtpbe0001"),
+            ("ß", "meter"),
+        ] {
             assert_eq!(slug(text), id);
         }
     }

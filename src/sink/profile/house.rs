@@ -2,7 +2,7 @@
 
 use super::Profile;
 use crate::sink::mqtt::{Message, Presence, Retain, Settings, topic_id};
-use crate::sink::told::Told;
+use crate::sink::told::{INTERVAL, Told};
 
 /// What may stand in a template.
 const PLACES: [&str; 5] = ["{prefix}", "{id}", "{type}", "{name}", "{commodity}"];
@@ -55,10 +55,15 @@ pub fn template_problem(template: &str) -> Option<String> {
         rest = rest.replace(place, "");
     }
     if rest.contains(['{', '}']) {
-        return Some(format!("mqtt.topic = \"{template}\": it may hold {}", PLACES.join(" ")));
+        return Some(format!(
+            "mqtt.topic = \"{template}\": it may hold {}",
+            PLACES.join(" ")
+        ));
     }
     if rest.contains(['+', '#']) || template.ends_with('/') {
-        return Some(format!("mqtt.topic = \"{template}\" is no topic: no + or #, no / at its end"));
+        return Some(format!(
+            "mqtt.topic = \"{template}\" is no topic: no + or #, no / at its end"
+        ));
     }
     let tells_meters_apart = template.contains("{id}") || template.contains("{name}");
     (!tells_meters_apart)
@@ -82,8 +87,13 @@ impl Profile for House {
     }
 
     fn say(&mut self, told: &Told) -> Vec<Message> {
-        let retain = self.retain.keeps(told.pushes());
-        vec![Message::reading(self.topics.topic(told), told.payload.clone(), retain)]
+        // One interval of many is nothing to come late for.
+        let retain = self.retain.keeps(told.pushes()) && told.kind != INTERVAL;
+        vec![Message::reading(
+            self.topics.topic(told),
+            told.payload.clone(),
+            retain,
+        )]
     }
 }
 

@@ -13,8 +13,8 @@ pub use house::{House, Topics, template_problem};
 
 use crate::sink::mqtt::{Message, Presence};
 use crate::sink::told::Told;
-use serde::de::{Deserializer, Error};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 use std::time::Instant;
 
 /// smartmeter2mqtt's object of a telegram.

@@ -88,6 +88,10 @@ impl Profile for NetzNoe {
         if object.is_empty() {
             return Vec::new();
         }
-        vec![Message::reading(&self.0.topic, Value::Object(object).to_string(), false)]
+        vec![Message::reading(
+            &self.0.topic,
+            Value::Object(object).to_string(),
+            false,
+        )]
     }
 }

@@ -44,7 +44,9 @@ pub fn number(group: &str) -> Option<f64> {
 
 /// `190514213620S` as `2019-05-14T21:36:20`, local time as it stands.
 pub fn local_time(group: &str) -> Option<String> {
-    let digits = group.get(..12).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let digits = group
+        .get(..12)
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
     let pair = |i: usize| &digits[2 * i..2 * i + 2];
     Some(format!(
         "20{}-{}-{}T{}:{}:{}",
@@ -71,7 +73,12 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_the_older_programs_did() {
-        for (group, json) in [("00.329*kW", "0.329"), ("002000.000*kWh", "2000"), ("001*A", "1"), ("0002", "2")] {
+        for (group, json) in [
+            ("00.329*kW", "0.329"),
+            ("002000.000*kWh", "2000"),
+            ("001*A", "1"),
+            ("0002", "2"),
+        ] {
             assert_eq!(plain(number(group).unwrap()).to_string(), json);
         }
         assert_eq!(number("kWh"), None);

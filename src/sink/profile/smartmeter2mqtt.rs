@@ -139,13 +139,18 @@ impl Smartmeter2mqtt {
             let payload = Value::Object(reading.clone()).to_string();
             return vec![Message::reading(self.status("energy"), payload, true)];
         }
-        let is_something = |value: &&Value| !matches!(value.as_f64(), Some(0.0)) && value.as_str() != Some("");
+        let is_something =
+            |value: &&Value| !matches!(value.as_f64(), Some(0.0)) && value.as_str() != Some("");
         let of_field = |field: &String| {
             let value = reading.get(field).filter(is_something)?;
             let payload = json!({"ts": now_ms(), "val": value}).to_string();
             Some(Message::reading(self.status(field), payload, true))
         };
-        self.settings.distinct_fields.iter().filter_map(of_field).collect()
+        self.settings
+            .distinct_fields
+            .iter()
+            .filter_map(of_field)
+            .collect()
     }
 
     fn usage(&mut self, usage_w: i64) -> Option<Message> {
@@ -185,7 +190,11 @@ impl Smartmeter2mqtt {
             "tc": now_ms(),
         });
         self.gas = LastGas { time_s, total, usage };
-        Some(Message::reading(self.status("gasUsage"), event.to_string(), false))
+        Some(Message::reading(
+            self.status("gasUsage"),
+            event.to_string(),
+            false,
+        ))
     }
 
     /// Its topics and ids; with the classes that it meant.
@@ -197,12 +206,54 @@ impl Smartmeter2mqtt {
             false => ("gas", text("gasSn")),
         };
         let rows = [
-            ("power-usage", "Current power usage", "calculatedUsage".to_owned(), "current-usage", "power", "W"),
-            ("t1-used", "Total power used T1", "totalT1Use".into(), "total_t1_used", "energy", "kWh"),
-            ("t2-used", "Total power used T2", "totalT2Use".into(), "total_t2_used", "energy", "kWh"),
-            ("t1-delivered", "Total power delivered T1", "totalT1Delivered".into(), "total_t1_delivered", "energy", "kWh"),
-            ("t2-delivered", "Total power delivered T2", "totalT2Delivered".into(), "total_t2_delivered", "energy", "kWh"),
-            ("gas", "Total gas usage", format!("{gas}.totalUse"), "total_gas", "gas", "m³"),
+            (
+                "power-usage",
+                "Current power usage",
+                "calculatedUsage".to_owned(),
+                "current-usage",
+                "power",
+                "W",
+            ),
+            (
+                "t1-used",
+                "Total power used T1",
+                "totalT1Use".into(),
+                "total_t1_used",
+                "energy",
+                "kWh",
+            ),
+            (
+                "t2-used",
+                "Total power used T2",
+                "totalT2Use".into(),
+                "total_t2_used",
+                "energy",
+                "kWh",
+            ),
+            (
+                "t1-delivered",
+                "Total power delivered T1",
+                "totalT1Delivered".into(),
+                "total_t1_delivered",
+                "energy",
+                "kWh",
+            ),
+            (
+                "t2-delivered",
+                "Total power delivered T2",
+                "totalT2Delivered".into(),
+                "total_t2_delivered",
+                "energy",
+                "kWh",
+            ),
+            (
+                "gas",
+                "Total gas usage",
+                format!("{gas}.totalUse"),
+                "total_gas",
+                "gas",
+                "m³",
+            ),
         ];
         let has_gas = reading.contains_key(gas);
         let rows = rows.into_iter().filter(|row| row.0 != "gas" || has_gas);
@@ -225,7 +276,10 @@ impl Smartmeter2mqtt {
             if let Some((_, icon)) = icon.iter().find(|(of, _)| *of == topic) {
                 config["icon"] = json!(icon);
             }
-            let topic = format!("{}/sensor/smartmeter/{topic}/config", self.settings.discovery_prefix);
+            let topic = format!(
+                "{}/sensor/smartmeter/{topic}/config",
+                self.settings.discovery_prefix
+            );
             Message::retained(topic, config.to_string(), Sort::Announcement)
         };
         rows.map(message).collect()
@@ -296,7 +350,14 @@ fn sampled(object: &Object, sample: Sample) -> Option<Value> {
 fn seconds(group: &str) -> Option<i64> {
     let local: DateTime = local_time(group)?.parse().ok()?;
     let summer = if group.ends_with('S') { 3600 } else { 0 };
-    Some(local.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second() - summer)
+    Some(
+        local
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()?
+            .timestamp()
+            .as_second()
+            - summer,
+    )
 }
 
 fn now_ms() -> i64 {

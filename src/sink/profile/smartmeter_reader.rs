@@ -103,7 +103,8 @@ impl Profile for SmartmeterReader {
             return Vec::new();
         };
         if self.gathered.len() < QUEUE {
-            self.gathered.push(object(&objects, text.as_deref().unwrap_or_default()));
+            self.gathered
+                .push(object(&objects, text.as_deref().unwrap_or_default()));
         }
         Vec::new()
     }
@@ -162,6 +163,10 @@ fn object(objects: &Objects, text: &str) -> Value {
 
 /// The letter behind the time made the program give up on it.
 fn gas(object: &Object) -> Value {
-    let value = object.groups.get(1).and_then(|group| number(group)).unwrap_or_default();
+    let value = object
+        .groups
+        .get(1)
+        .and_then(|group| number(group))
+        .unwrap_or_default();
     json!([{"Capture_time": "0001-01-01T00:00:00Z", "Value_m3": plain(value)}])
 }

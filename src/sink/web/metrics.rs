@@ -4,8 +4,8 @@ use crate::decode::report::Value as Field;
 use crate::engine::Condition;
 use crate::sink::board::{Inner, Seen};
 use crate::sink::told::What;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -23,7 +23,11 @@ struct Text(String);
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Text(text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+        Text(
+            text.replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n"),
+        )
     }
 }
 
@@ -92,13 +96,19 @@ fn receivers(board: &Inner, registry: &mut Registry) {
     let dropped = Family::<Port, Counter>::default();
     let opened = Family::<Port, Counter>::default();
     for (name, state) in &board.receivers {
-        let port = Port { port: name.as_str().into() };
+        let port = Port {
+            port: name.as_str().into(),
+        };
         up.get_or_create(&port).set((state.state == Condition::Up).into());
         dropped.get_or_create(&port).inc_by(state.dropped);
         opened.get_or_create(&port).inc_by(state.opened);
     }
     registry.register("port_up", "Whether a receiver or wire delivers", up);
-    registry.register("source_dropped_chunks", "Pieces of samples that were lost", dropped);
+    registry.register(
+        "source_dropped_chunks",
+        "Pieces of samples that were lost",
+        dropped,
+    );
     registry.register("port_opens", "How often it was opened", opened);
 }
 
@@ -109,7 +119,9 @@ fn sinks(board: &Inner, registry: &mut Registry) {
     let clients = Family::<Sink, Gauge>::default();
     let well = Family::<Sink, Gauge>::default();
     for standing in board.standings() {
-        let sink = Sink { sink: standing.name.as_str().into() };
+        let sink = Sink {
+            sink: standing.name.as_str().into(),
+        };
         delivered.get_or_create(&sink).inc_by(standing.delivered);
         lost.get_or_create(&sink).inc_by(standing.lost);
         waiting.get_or_create(&sink).set(whole(standing.waiting));
@@ -142,7 +154,9 @@ fn meters(board: &Inner, registry: &mut Registry) {
             name: seen.last.name().into(),
         };
         readings.get_or_create(&meter).inc_by(seen.times);
-        seen_at.get_or_create(&meter).set(seen.at.as_millisecond() as f64 / 1000.0);
+        seen_at
+            .get_or_create(&meter)
+            .set(seen.at.as_millisecond() as f64 / 1000.0);
         if let What::Radio(reading) = &seen.last.what {
             snr.get_or_create(&meter).set(reading.signal.snr_db);
         }
@@ -158,14 +172,23 @@ fn meters(board: &Inner, registry: &mut Registry) {
         }
     }
     let refused = Family::<Refused, Counter>::default();
-    let ours = |id: &str| board.meters.iter().any(|((of, _), seen)| of == id && seen.last.is_ours());
+    let ours = |id: &str| {
+        board
+            .meters
+            .iter()
+            .any(|((of, _), seen)| of == id && seen.last.is_ours())
+    };
     for ((id, reason), count) in &board.refused {
         let id = if ours(id) { id } else { "others" }.into();
         refused.get_or_create(&Refused { id, reason }).inc_by(*count);
     }
     registry.register("meters_heard", "Meters heard, by whether they are ours", heard);
     registry.register("readings", "Readings of a meter of ours", readings);
-    registry.register("meter_last_seen_timestamp_seconds", "When it was heard last", seen_at);
+    registry.register(
+        "meter_last_seen_timestamp_seconds",
+        "When it was heard last",
+        seen_at,
+    );
     registry.register("meter_snr_db", "How well it was heard", snr);
     registry.register("meter_value", "What it said", values);
     registry.register("readings_refused", "Readings that were not plausible", refused);
@@ -183,9 +206,11 @@ fn measured(seen: &Seen) -> Vec<(String, f64, String)> {
         }
         What::Wire(reading) => {
             let of_field = |(name, field): &(std::borrow::Cow<'static, str>, Field)| match field {
-                Field::Quantity(quantity) | Field::Demand { quantity, .. } => {
-                    Some((name.to_string(), quantity.value.to_f64(), quantity.unit.to_string()))
-                }
+                Field::Quantity(quantity) | Field::Demand { quantity, .. } => Some((
+                    name.to_string(),
+                    quantity.value.to_f64(),
+                    quantity.unit.to_string(),
+                )),
                 _ => None,
             };
             reading.report.reading.0.iter().filter_map(of_field).collect()

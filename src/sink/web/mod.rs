@@ -89,7 +89,11 @@ async fn health(State(board): State<Board>) -> Response {
         }
     }
     for standing in board.standings() {
-        wrong.extend(standing.trouble.map(|trouble| format!("{}: {trouble}", standing.name)));
+        wrong.extend(
+            standing
+                .trouble
+                .map(|trouble| format!("{}: {trouble}", standing.name)),
+        );
     }
     let (status, word) = match wrong.is_empty() {
         true => (StatusCode::OK, "ok"),

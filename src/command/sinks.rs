@@ -1,0 +1,188 @@
+//! All sinks of the daemon, as the configuration wants them.
+
+use crate::config::Config;
+use crate::engine::Stop;
+use crate::meter::Home;
+use crate::meter::silence::Change;
+use crate::sink::board::Board;
+use crate::sink::outlet::{self, Working};
+use crate::sink::publisher::Publisher;
+use crate::sink::told::Told;
+use crate::sink::web::Web;
+use crate::sink::{homeassistant, mqtt, web};
+use anyhow::Result;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the sinks are waited for once all recordings have ended.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// And once somebody wants us to stop, or the configuration has changed.
+const HURRIED: Duration = mqtt::HURRIED;
+
+/// Where readings go. None waits for another.
+pub struct Sinks {
+    /// The broker, if there is one.
+    pub publisher: Option<Publisher>,
+    outlets: Vec<Working>,
+    web: Option<Web>,
+    /// What they were made of.
+    settings: Wanted,
+}
+
+/// What the sinks are to be.
+#[derive(Clone, PartialEq)]
+struct Wanted {
+    mqtt: Option<mqtt::Settings>,
+    told: Option<homeassistant::Settings>,
+    outputs: Vec<outlet::Settings>,
+    web: Option<web::Settings>,
+    all: bool,
+    home: Home,
+}
+
+impl Wanted {
+    fn of(config: &Config) -> Self {
+        let mut outputs = config.outputs.clone();
+        // Somebody is to hear of it.
+        if outputs.is_empty() && config.mqtt.is_none() {
+            outputs.push(outlet::Settings::stdout());
+        }
+        Wanted {
+            mqtt: config.mqtt.clone(),
+            told: config.homeassistant.clone(),
+            outputs,
+            web: config.web.clone(),
+            all: config.publishes_all(),
+            home: config.home.clone(),
+        }
+    }
+
+    fn publisher(&self) -> Result<Option<Publisher>> {
+        let start = |mqtt| Publisher::start(mqtt, self.told.as_ref(), &self.home, self.all);
+        self.mqtt.as_ref().map(start).transpose()
+    }
+
+    fn outlets(&self) -> Result<Vec<Working>> {
+        self.outputs
+            .iter()
+            .enumerate()
+            .map(|(i, output)| output.start(i))
+            .collect()
+    }
+}
+
+impl Sinks {
+    /// Starts them, and shows them on the board.
+    ///
+    /// # Errors
+    /// Where a file, a port or a thread cannot be had.
+    pub fn start(config: &Config, board: &Board) -> Result<Self> {
+        let settings = Wanted::of(config);
+        let mut sinks = Sinks {
+            publisher: settings.publisher()?,
+            outlets: settings.outlets()?,
+            web: None,
+            settings,
+        };
+        sinks.web = sinks.start_web(board)?;
+        sinks.show(board);
+        Ok(sinks)
+    }
+
+    fn start_web(&self, board: &Board) -> Result<Option<Web>> {
+        let web = self.settings.web.as_ref();
+        web.map(|web| Web::start(web, board.clone())).transpose()
+    }
+
+    fn show(&self, board: &Board) {
+        let outlets = self.outlets.iter().map(|working| working.counts.clone());
+        let publisher = self.publisher.iter().map(|publisher| publisher.counts().clone());
+        board.look().sinks = publisher.chain(outlets).collect();
+    }
+
+    /// As the configuration is now; a sink of which nothing has changed goes on.
+    ///
+    /// # Errors
+    /// Where a file, a port or a thread cannot be had.
+    pub fn change(&mut self, config: &Config, board: &Board) -> Result<()> {
+        let old = std::mem::replace(&mut self.settings, Wanted::of(config));
+        let now = &self.settings;
+        // Home Assistant forgets meters that have left with the next connection.
+        let is_same = (&old.mqtt, &old.told) == (&now.mqtt, &now.told);
+        let tells_of_home = now.told.is_some() && (old.all, &old.home) != (now.all, &now.home);
+        if !is_same || tells_of_home {
+            if let Some(publisher) = self.publisher.take() {
+                publisher.finish(HURRIED, || false);
+            }
+            self.publisher = self.settings.publisher()?;
+        }
+        if old.outputs != self.settings.outputs {
+            // Their ports and files must be free first.
+            finish_all(std::mem::take(&mut self.outlets), HURRIED);
+            self.outlets = self.settings.outlets()?;
+        }
+        if old.web != self.settings.web {
+            self.web = None;
+            std::thread::sleep(Duration::from_millis(100));
+            self.web = self.start_web(board)?;
+        }
+        self.show(board);
+        Ok(())
+    }
+
+    /// Tells all of a reading; none waits.
+    pub fn tell(&mut self, told: &Arc<Told>) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.tell(told);
+        }
+        for working in &mut self.outlets {
+            working.outlet.tell(told);
+        }
+    }
+
+    /// A meter is there, or has fallen silent.
+    pub fn tell_change(&mut self, change: &Change) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.tell_change(change);
+        }
+    }
+
+    /// What is left is delivered; in a hurry where we were asked to stop.
+    pub fn finish(self, stop: &Stop) {
+        let patience = if stop.asked() { HURRIED } else { PATIENCE };
+        let outlets = self.outlets;
+        let counts: Vec<_> = outlets.iter().map(|working| working.counts.clone()).collect();
+        let others = std::thread::spawn(move || finish_all(outlets, patience));
+        if let Some(publisher) = self.publisher {
+            let lost = publisher.counts().standing().lost;
+            let outcome = publisher.finish(PATIENCE, || stop.asked());
+            tracing::info!(
+                delivered = outcome.delivered,
+                undelivered = outcome.undelivered,
+                kept = outcome.kept,
+                lost,
+                "Stopped."
+            );
+        }
+        let _ = others.join();
+        for standing in counts.iter().map(|counts| counts.standing()) {
+            tracing::info!(
+                output = standing.name,
+                delivered = standing.delivered,
+                lost = standing.lost,
+                "Stopped."
+            );
+        }
+    }
+}
+
+/// All at once: none waits for another.
+fn finish_all(outlets: Vec<Working>, patience: Duration) {
+    let ends: Vec<_> = outlets
+        .into_iter()
+        .map(|working| std::thread::spawn(move || working.outlet.finish(patience)))
+        .collect();
+    for end in ends {
+        let _ = end.join();
+    }
+}
