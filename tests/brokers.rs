@@ -3,79 +3,14 @@
 
 mod common;
 
+use common::counting::*;
 use common::wire::Daemon;
 use common::*;
-use metertap::link::p1::seal;
-use serde_json::Value;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-/// A meter that counts: telegram number `n` says `n` kWh.
-struct Meter {
-    bridge: TcpListener,
-    line: Option<TcpStream>,
-    sent: u32,
-}
-
-impl Meter {
-    fn new() -> Self {
-        Meter {
-            bridge: TcpListener::bind("127.0.0.1:0").unwrap(),
-            line: None,
-            sent: 0,
-        }
-    }
-
-    fn says(&mut self, telegrams: u32) {
-        let line = self.line.get_or_insert_with(|| {
-            self.bridge.set_nonblocking(true).unwrap();
-            let mut line = None;
-            // The newest: a port that heard nothing for long is opened anew.
-            wait_for("the daemon", || {
-                while let Ok(newer) = self.bridge.accept() {
-                    line = Some(newer);
-                }
-                line.is_some()
-            });
-            let (line, _) = line.unwrap();
-            line.set_nonblocking(false).unwrap();
-            line
-        });
-        for _ in 0..telegrams {
-            self.sent += 1;
-            let text = format!(
-                "/MTP5count\n\n0-0:96.1.1(4D31)\n1-0:1.8.0({:06}.000*kWh)\n",
-                self.sent
-            );
-            line.write_all(&seal(&text, true)).unwrap();
-        }
-    }
-
-    fn config(&self, mqtt: &str) -> String {
-        format!(
-            "[mqtt]\n{mqtt}\n[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",
-            self.bridge.local_addr().unwrap()
-        )
-    }
-}
-
-fn number(payload: &str) -> u32 {
-    let payload: Value = serde_json::from_str(payload).unwrap_or_else(|e| panic!("{e}: {payload}"));
-    payload["reading"]["energy_import_total"]["value"]
-        .as_f64()
-        .unwrap() as u32
-}
-
-fn counters(subscriber: Subscriber) -> Vec<u32> {
-    subscriber
-        .messages()
-        .iter()
-        .map(|(_, payload)| number(payload))
-        .collect()
-}
 
 /// What `openssl` says, or a reason to fail.
 fn openssl(dir: &Path, args: &str) {
@@ -173,37 +108,34 @@ fn given_a_broker_with_certificates_then_both_sides_are_known_to_each_other() {
 
 #[test]
 fn given_wrong_settings_of_a_broker_then_each_is_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("metertap.toml");
-    for (keys, says) in [
-        (
-            "host = \"mqtts://x\"\nca_file = \"/no/such.pem\"",
-            "mqtt.ca_file: /no/such.pem",
-        ),
-        ("host = \"x\"\ninsecure = true", "mqtt.insecure is for TLS"),
-        (
-            "host = \"mqtts://x\"\nclient_cert_file = \"a.pem\"",
-            "go together",
-        ),
-        (
-            "host = \"x\"\nusername = \"u\"\npassword_file = \"/no/such\"",
-            "mqtt.password_file: /no/such",
-        ),
-        ("host = \"x\"\ntopic = \"home/{type}\"", "put {id} into it"),
-        ("host = []", "names no host"),
-        ("host = \"http://x\"", "use mqtt://"),
-        ("host = \"x\"\nversion = 4", "no version of MQTT"),
-    ] {
-        std::fs::write(&file, format!("[mqtt]\n{keys}\n[[radio]]\nsource = \"rtlsdr\"\n")).unwrap();
-        let output = metertap()
-            .args(["check", "--config"])
-            .arg(&file)
-            .output()
-            .unwrap();
-        let told =
-            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && told.contains(says), "{keys}: {told}");
-    }
+    each_is_told(
+        &[
+            (
+                "[mqtt]\nhost = \"mqtts://x\"\nca_file = \"/no/such.pem\"",
+                "mqtt.ca_file: /no/such.pem",
+            ),
+            (
+                "[mqtt]\nhost = \"x\"\ninsecure = true",
+                "mqtt.insecure is for TLS",
+            ),
+            (
+                "[mqtt]\nhost = \"mqtts://x\"\nclient_cert_file = \"a.pem\"",
+                "go together",
+            ),
+            (
+                "[mqtt]\nhost = \"x\"\nusername = \"u\"\npassword_file = \"/no/such\"",
+                "mqtt.password_file: /no/such",
+            ),
+            (
+                "[mqtt]\nhost = \"x\"\ntopic = \"home/{type}\"",
+                "put {id} into it",
+            ),
+            ("[mqtt]\nhost = []", "names no host"),
+            ("[mqtt]\nhost = \"http://x\"", "use mqtt://"),
+            ("[mqtt]\nhost = \"x\"\nversion = 4", "no version of MQTT"),
+        ],
+        "[[radio]]\nsource = \"rtlsdr\"\n",
+    );
 }
 
 #[test]
@@ -320,28 +252,8 @@ fn given_a_connection_that_breaks_before_the_puback_then_what_is_sent_again_says
     // The first connection carries everything to the broker, and back nothing but the CONNACK; then it breaks.
     let proxy = TcpListener::bind(("127.0.0.1", between)).unwrap();
     std::thread::spawn(move || {
-        use std::io::Read;
-        let (mut from, _) = proxy.accept().unwrap();
-        let mut to = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let (mut back, mut greeted) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4];
-            greeted.read_exact(&mut buffer).unwrap();
-            back.write_all(&buffer).unwrap();
-        });
-        from.set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
-        let mut buffer = [0; 4096];
-        while let Ok(n @ 1..) = from.read(&mut buffer) {
-            to.write_all(&buffer[..n]).unwrap();
-        }
-        drop((from, to));
-        for from in proxy.incoming() {
-            let mut from = from.unwrap();
-            let mut to = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            let (mut a, mut b) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-            std::thread::spawn(move || std::io::copy(&mut a, &mut b));
-            std::thread::spawn(move || std::io::copy(&mut to, &mut from));
-        }
+        pass_on_one_way(proxy.accept().unwrap().0, port, Duration::from_millis(1500));
+        proxy.incoming().for_each(|from| pass_on(from.unwrap(), port));
     });
     let mut meter = Meter::new();
     let spool = dir.path().join("spool.redb");
@@ -387,14 +299,7 @@ fn given_a_broker_that_is_full_then_what_it_does_not_take_comes_when_it_has_room
     let subscriber = broker.subscribe("readings/M1/p1", 100_000, &durable);
     std::thread::spawn(move || subscriber.messages());
     wait_for("all to be taken", || broker.acknowledged("metertap") >= 6000);
-    let pid = daemon.process.0.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    signal(&daemon.process, "TERM");
     daemon.wait_for_log("undelivered=0 kept=0");
     assert!(
         daemon.log().matches("Connected to the broker").count() > 1,
@@ -566,15 +471,7 @@ fn given_dropped_packets() {
     )));
     // Through an address of its own, which alone is cut off.
     let way = TcpListener::bind(("127.0.0.2", port)).unwrap();
-    std::thread::spawn(move || {
-        for from in way.incoming() {
-            let mut from = from.unwrap();
-            let mut to = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            let (mut a, mut b) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-            std::thread::spawn(move || std::io::copy(&mut a, &mut b));
-            std::thread::spawn(move || std::io::copy(&mut to, &mut from));
-        }
-    });
+    std::thread::spawn(move || way.incoming().for_each(|from| pass_on(from.unwrap(), port)));
     daemon.wait_for_log("Connected to the broker");
     for _ in 0..3 {
         meter.says(40);
@@ -588,13 +485,6 @@ fn given_dropped_packets() {
     }
     let messages = subscriber
         .messages_until(|messages| messages.last().is_some_and(|(_, payload)| number(payload) == 300));
-    let mut told: Vec<u32> = messages.iter().map(|(_, payload)| number(payload)).collect();
-    told.dedup();
-    let mut highest = 0;
-    told.retain(|number| {
-        let is_new = *number > highest;
-        highest = highest.max(*number);
-        is_new
-    });
+    let told = without_repeats(messages.iter().map(|(_, payload)| number(payload)).collect());
     assert_eq!(told, (1..=300).collect::<Vec<_>>(), "{}", daemon.log());
 }

@@ -293,19 +293,10 @@ fn given_metrics_and_health_then_they_say_what_is_and_know_no_neighbour() {
 
 #[test]
 fn given_wrong_outputs_then_every_mistake_is_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("metertap.toml");
     let config = "[[output]]\nkind = \"tcp\"\n[[output]]\nkind = \"file\"\npath = \"x\"\nlisten = \"127.0.0.1:1\"\n\
                   [[output]]\nkind = \"http\"\nurl = \"ftp://x\"\n[[output]]\nkind = \"udp\"\n[[radio]]\nsource = \"rtlsdr\"\n";
-    std::fs::write(&file, config).unwrap();
-    let output = metertap()
-        .args(["check", "--config"])
-        .arg(&file)
-        .output()
-        .unwrap();
-    let told =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
+    let (ok, told) = checked(config);
+    assert!(!ok);
     for says in [
         "[[output]] 1 (tcp0): listen is missing",
         "[[output]] 2 (file1): listen is for kind = \"tcp or p1\"",
@@ -315,6 +306,8 @@ fn given_wrong_outputs_then_every_mistake_is_told() {
         assert!(told.contains(says), "{says}: {told}");
     }
     // A port that somebody else has, and a folder that is not there.
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("metertap.toml");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     for (output, says) in [
         (

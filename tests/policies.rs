@@ -33,18 +33,6 @@ fn values(daemon: &Daemon, field: &str) -> Vec<f64> {
     lines.iter().map(value).collect()
 }
 
-fn stop(daemon: &mut Daemon) {
-    let pid = daemon.process.0.id().to_string();
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
-    daemon.process.0.wait().unwrap();
-}
-
 #[test]
 fn given_readings_that_are_not_plausible_then_they_wait_for_one_that_agrees_and_are_counted() {
     let port = free_port();
@@ -57,7 +45,7 @@ fn given_readings_that_are_not_plausible_then_they_wait_for_one_that_agrees_and_
     // An exchanged meter: the second one that agrees is believed.
     daemon.wait_for_lines(6);
     daemon.wait_for_log("A reading is not plausible");
-    stop(&mut daemon);
+    daemon.stop();
     let total = "energy_import_total";
     assert_eq!(
         values(&daemon, total),
@@ -79,7 +67,7 @@ fn given_rates_then_changes_or_one_in_so_long_are_told() {
         line.write_all(&telegram(1, watts)).unwrap();
     }
     changes.wait_for_lines(3);
-    stop(&mut changes);
+    changes.stop();
     assert_eq!(values(&changes, "power_import"), [0.005, 0.006, 0.005]);
     let (mut once, mut line) = daemon("[[meter]]\nid = \"M1\"\nrate = 2\n");
     for watts in 1..=5 {
@@ -88,7 +76,7 @@ fn given_rates_then_changes_or_one_in_so_long_are_told() {
     once.wait_for_lines(2);
     line.write_all(&telegram(1, 9)).unwrap();
     std::thread::sleep(Duration::from_millis(300));
-    stop(&mut once);
+    once.stop();
     assert_eq!(
         values(&once, "power_import"),
         [0.001, 0.005, 0.009],

@@ -279,43 +279,33 @@ fn given_homie_and_a_kill_then_the_broker_says_that_the_device_is_lost_and_it_is
 
 #[test]
 fn given_wrong_keys_of_a_profile_then_that_is_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("metertap.toml");
-    for (keys, says) in [
-        (
-            "profile = \"amr2mqt\"",
-            "is no profile: amr2mqtt, smartmeter-reader",
-        ),
-        (
-            "profile = { name = \"smartmeter-reader\", intervall = 3 }",
-            "unknown field `intervall`",
-        ),
-        (
-            "profile = { name = \"smartmeter-reader\", interval = 0 }",
-            "between 1 and 3600",
-        ),
-        (
-            "profile = { name = \"homie\", topic = \"a/#\" }",
-            "cannot be a topic",
-        ),
-        (
-            "profile = \"homie\"\ntopic = \"{id}\"",
-            "a profile has topics of its own",
-        ),
-        ("profile = \"homie\"\n[homeassistant]", "goes with our own topics"),
-    ] {
-        std::fs::write(
-            &file,
-            format!("[mqtt]\nhost = \"x\"\n{keys}\n[[radio]]\nsource = \"rtlsdr\"\n"),
-        )
-        .unwrap();
-        let output = metertap()
-            .args(["check", "--config"])
-            .arg(&file)
-            .output()
-            .unwrap();
-        let told =
-            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && told.contains(says), "{keys}: {told}");
-    }
+    each_is_told(
+        &[
+            (
+                "[mqtt]\nhost = \"x\"\nprofile = \"amr2mqt\"",
+                "is no profile: amr2mqtt, smartmeter-reader",
+            ),
+            (
+                "[mqtt]\nhost = \"x\"\nprofile = { name = \"smartmeter-reader\", intervall = 3 }",
+                "unknown field `intervall`",
+            ),
+            (
+                "[mqtt]\nhost = \"x\"\nprofile = { name = \"smartmeter-reader\", interval = 0 }",
+                "between 1 and 3600",
+            ),
+            (
+                "[mqtt]\nhost = \"x\"\nprofile = { name = \"homie\", topic = \"a/#\" }",
+                "cannot be a topic",
+            ),
+            (
+                "[mqtt]\nhost = \"x\"\nprofile = \"homie\"\ntopic = \"{id}\"",
+                "a profile has topics of its own",
+            ),
+            (
+                "[mqtt]\nhost = \"x\"\nprofile = \"homie\"\n[homeassistant]",
+                "goes with our own topics",
+            ),
+        ],
+        "[[radio]]\nsource = \"rtlsdr\"\n",
+    );
 }

@@ -2,63 +2,14 @@
 
 mod common;
 
+use common::wire::Daemon;
 use common::*;
 use metertap::link::p1::seal;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::time::Duration;
-
-/// A daemon whose configuration may be written anew.
-struct Daemon {
-    process: Process,
-    dir: tempfile::TempDir,
-}
-
-impl Daemon {
-    fn start(config: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("metertap.toml"), config).unwrap();
-        let to = |name| std::fs::File::create(dir.path().join(name)).unwrap();
-        let child = metertap()
-            .args(["-v", "run", "--config"])
-            .arg(dir.path().join("metertap.toml"))
-            .stdin(Stdio::null())
-            .stdout(to("out"))
-            .stderr(to("log"))
-            .spawn()
-            .unwrap();
-        Daemon {
-            process: Process(child),
-            dir,
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.path("log")).unwrap()
-    }
-
-    /// Writes the configuration anew, says so, and waits for `told`.
-    fn change(&self, config: &str, told: &str) {
-        let before = self.log().matches(told).count();
-        std::fs::write(self.path("metertap.toml"), config).unwrap();
-        let pid = self.process.0.id().to_string();
-        assert!(
-            std::process::Command::new("kill")
-                .args(["-HUP", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        wait_for(told, || self.log().matches(told).count() > before);
-    }
-}
 
 fn telegram(id: &str, n: u32) -> Vec<u8> {
     let id: String = id.bytes().map(|byte| format!("{byte:02X}")).collect();
@@ -171,5 +122,16 @@ fn given_another_broker_then_readings_go_there() {
     line.write_all(&telegram("A", 2)).unwrap();
     assert_eq!(second.messages().len(), 1, "{}", daemon.log());
     assert_eq!(gone.messages()[1].1, "offline", "the old broker is told");
+    // And the new one of what was before its time.
+    for (topic, says) in [
+        ("readings/metertap/meters/A/availability", "online"),
+        ("readings/metertap/hall/state", "\"up\""),
+    ] {
+        let told = new.subscribe(topic, 1, &["-W", "5"]).messages();
+        assert!(
+            told.iter().any(|(_, payload)| payload.contains(says)),
+            "{topic}: {told:?}"
+        );
+    }
     assert!(bridge.is_left_alone());
 }

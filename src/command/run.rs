@@ -139,7 +139,9 @@ impl Daemon {
         let all = config.publishes_all();
         self.orders.registry.change(config.home.clone(), all);
         self.steward.change(config.home.clone(), config.rate);
-        self.sinks.change(&config, &self.board)?;
+        if self.sinks.change(&config, &self.board)? {
+            self.introduce();
+        }
         let trusts_as_before = self.orders.trust == config.trust();
         self.orders.trust = config.trust();
         let wanted: Vec<String> = config
@@ -169,6 +171,17 @@ impl Daemon {
         });
         self.start_radios(&config.radio)?;
         self.start_ports(config.ports)
+    }
+
+    /// Tells a new publisher how everything is.
+    fn introduce(&mut self) {
+        let states: Vec<_> = self.board.look().receivers.values().cloned().collect();
+        if let Some(publisher) = &mut self.sinks.publisher {
+            states.iter().for_each(|state| publisher.tell_state(state));
+        }
+        for change in self.steward.changes() {
+            self.sinks.tell_change(&change);
+        }
     }
 
     fn take(&mut self, event: Event) {

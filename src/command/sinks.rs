@@ -100,17 +100,19 @@ impl Sinks {
         board.look().sinks = publisher.chain(outlets).collect();
     }
 
-    /// As the configuration is now; a sink of which nothing has changed goes on.
+    /// As the configuration is now; a sink of which nothing has changed goes on. True: the publisher is new, and knows
+    /// nothing of receivers and meters.
     ///
     /// # Errors
     /// Where a file, a port or a thread cannot be had.
-    pub fn change(&mut self, config: &Config, board: &Board) -> Result<()> {
+    pub fn change(&mut self, config: &Config, board: &Board) -> Result<bool> {
         let old = std::mem::replace(&mut self.settings, Wanted::of(config));
         let now = &self.settings;
         // Home Assistant forgets meters that have left with the next connection.
         let is_same = (&old.mqtt, &old.told) == (&now.mqtt, &now.told);
         let tells_of_home = now.told.is_some() && (old.all, &old.home) != (now.all, &now.home);
-        if !is_same || tells_of_home {
+        let is_new = !is_same || tells_of_home;
+        if is_new {
             if let Some(publisher) = self.publisher.take() {
                 publisher.finish(HURRIED, || false);
             }
@@ -127,7 +129,7 @@ impl Sinks {
             self.web = self.start_web(board)?;
         }
         self.show(board);
-        Ok(())
+        Ok(is_new)
     }
 
     /// Tells all of a reading; none waits.

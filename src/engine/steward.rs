@@ -107,6 +107,11 @@ impl Steward {
         (self.pace.due(now), self.silence.fallen(now))
     }
 
+    /// Which meters speak and which are silent, for a sink that is new.
+    pub fn changes(&self) -> Vec<Change> {
+        self.silence.all()
+    }
+
     /// What is still held back at the end.
     pub fn rest(&mut self) -> Vec<Arc<Told>> {
         self.pace.rest()

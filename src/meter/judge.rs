@@ -12,8 +12,9 @@ const MAX_COUNTERS: usize = 20_000;
 /// Counts an hour of a meter of the radio whose unit is not known: one count is seldom less than 1 Wh or 0.1 gal, and
 /// a flipped bit above the lowest 14 jumps by more between two transmissions.
 const COUNTS_PER_HOUR: f64 = 1e6;
-/// A megawatt, 1 000 m³ an hour, and as much of anything else.
-const UNITS_PER_HOUR: f64 = 1000.0;
+/// Of a meter on a wire, whose telegrams have checks of their own: 100 MW, 100 000 m³ an hour, and as much of anything
+/// else; more is a wrong decimal point.
+const UNITS_PER_HOUR: f64 = 1e5;
 /// Clocks are read in whole seconds, and counters in whole counts.
 const SLACK_S: f64 = 60.0;
 
@@ -103,7 +104,7 @@ impl Claim {
 
 /// Energy and volume that were counted since the meter was made; not those of a billing period, and no balance.
 fn is_counter(name: &str, quantity: &Quantity) -> bool {
-    let has_unit = matches!(&*quantity.unit, "kWh" | "MWh" | "GJ" | "kvarh" | "m3" | "l");
+    let has_unit = matches!(&*quantity.unit, "kWh" | "MWh" | "GJ" | "kvarh" | "m3");
     let is_other = [
         "_storage_",
         "_avg",

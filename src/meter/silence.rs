@@ -76,6 +76,15 @@ impl Silence {
         (!std::mem::replace(&mut memory.speaks, true)).then_some(change)
     }
 
+    /// How all of them are, for who has not listened.
+    pub fn all(&self) -> Vec<Change> {
+        let change = |(id, memory): (&String, &Memory)| Change {
+            id: id.clone(),
+            speaks: memory.speaks,
+        };
+        self.meters.iter().map(change).collect()
+    }
+
     /// Those that have fallen silent.
     pub fn fallen(&mut self, now: Instant) -> Vec<Change> {
         let fallen = self.meters.iter_mut().filter(|(_, memory)| {

@@ -1,6 +1,7 @@
 //! The real binary and real peers.
 #![allow(dead_code)] // Every test file uses its part.
 
+pub mod counting;
 pub mod dongle;
 pub mod wire;
 
@@ -48,6 +49,36 @@ pub fn stdout_of(args: &[&str]) -> Vec<u8> {
         String::from_utf8_lossy(&output.stderr)
     );
     output.stdout
+}
+
+/// Whether `metertap check` finds a configuration right, and what it says.
+pub fn checked(config: &str) -> (bool, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("metertap.toml");
+    std::fs::write(&file, config).unwrap();
+    let output = metertap()
+        .args(["check", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), said)
+}
+
+/// Each section is wrong, and `metertap check` says so.
+pub fn each_is_told(sections: &[(&str, &str)], needs: &str) {
+    for (section, says) in sections {
+        let (ok, said) = checked(&format!("{section}\n{needs}"));
+        assert!(!ok && said.contains(says), "{section}: {said}");
+    }
+}
+
+/// Sends a signal: `TERM`, `HUP`.
+pub fn signal(process: &Process, name: &str) {
+    let pid = process.0.id().to_string();
+    let status = Command::new("kill").args([&format!("-{name}"), &pid]).status();
+    assert!(status.unwrap().success());
 }
 
 /// What lies outside the project; tests that need it are skipped where it is absent.

@@ -70,6 +70,20 @@ impl Daemon {
         }
     }
 
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(&mut self) {
+        signal(&self.process, "TERM");
+        assert!(self.process.0.wait().unwrap().success(), "{}", self.log());
+    }
+
+    /// Writes the configuration anew, says so, and waits for `told`.
+    pub fn change(&self, config: &str, told: &str) {
+        let before = self.log().matches(told).count();
+        std::fs::write(self.dir.path().join("metertap.toml"), config).unwrap();
+        signal(&self.process, "HUP");
+        wait_for(told, || self.log().matches(told).count() > before);
+    }
+
     pub fn lines(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.dir.path().join("out")).unwrap();
         // The last line may be on its way.

@@ -7,6 +7,7 @@ use super::tls;
 use crate::secret::Secret;
 use anyhow::Result;
 use rumqttc::{Outgoing, QoS, TlsConfiguration, Transport, v5};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Messages under way to the broker.
@@ -271,12 +272,14 @@ fn reason_v5(error: &v5::ConnectionError) -> String {
     }
 }
 
-/// One that differs from process to process.
+/// One that differs from process to process, and from connection to connection.
 fn random_id() -> String {
+    static CONNECTIONS: AtomicU32 = AtomicU32::new(0);
+    let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
     format!(
-        "metertap-{}-{:04x}",
+        "metertap-{}-{:03x}-{number}",
         std::process::id(),
-        (jitter() * 65536.0) as u16
+        (jitter() * 4096.0) as u16
     )
 }
 
