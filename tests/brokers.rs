@@ -163,6 +163,39 @@ fn given_mqtt_5_and_a_template_then_readings_arrive_where_it_says_and_a_kill_is_
 }
 
 #[test]
+fn given_a_huge_message_of_somebody_else_then_the_connection_stays() {
+    let broker = Mosquitto::start();
+    let dir = tempfile::tempdir().unwrap();
+    let huge = dir.path().join("huge");
+    std::fs::write(&huge, vec![b'x'; 300_000]).unwrap();
+    let port = broker.port.to_string();
+    let status = Command::new("mosquitto_pub")
+        .args([
+            "-p",
+            &port,
+            "-t",
+            "homeassistant/device/huge/config",
+            "-r",
+            "-q",
+            "1",
+            "-f",
+        ])
+        .arg(&huge)
+        .status();
+    assert!(status.unwrap().success());
+    for version in ["\"3.1.1\"", "5"] {
+        let mut meter = Meter::new();
+        let mqtt = format!("host = \"127.0.0.1:{port}\"\nversion = {version}");
+        let daemon = Daemon::start(&(meter.config(&mqtt) + "[homeassistant]\n"));
+        let subscriber = broker.subscribe("readings/M1/p1", 3, &[]);
+        daemon.wait_for_log("Connected to the broker");
+        meter.says(3);
+        assert_eq!(counters(subscriber), [1, 2, 3], "{}", daemon.log());
+        assert!(!daemon.log().contains("No connection"), "{}", daemon.log());
+    }
+}
+
+#[test]
 fn given_a_broker_that_takes_some_topics_only_then_that_is_told_and_the_others_arrive() {
     let dir = tempfile::tempdir().unwrap();
     let acl = dir.path().join("acl");

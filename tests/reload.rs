@@ -104,6 +104,37 @@ fn given_a_new_configuration_then_only_what_has_changed_is_opened_anew() {
 }
 
 #[test]
+fn given_other_meters_and_another_gain_then_only_the_gain_opens_the_dongle_anew() {
+    let dongles = common::dongle::Dongles::plugged("00000042");
+    let radio = |gain: &str| format!("[[radio]]\nname = \"roof\"\nsource = \"rtlsdr\"\ngain = {gain}\n");
+    let first = "[[meter]]\nid = 12345678\n";
+    let daemon = Daemon::start_with(&(radio("28.0") + first), |command| dongles.under(command));
+    let of = |id: u64| {
+        daemon
+            .lines()
+            .iter()
+            .filter(|line| line["id"] == id.to_string().as_str())
+            .count()
+    };
+    wait_for("the first meter", || of(12_345_678) > 0);
+    assert_eq!(of(33_445_566), 0);
+    daemon.change(
+        &(radio("28.0") + "[[meter]]\nid = 33445566\n"),
+        "The configuration was read again",
+    );
+    let before = of(12_345_678);
+    wait_for("the second meter", || of(33_445_566) > 1);
+    assert!(of(12_345_678) <= before + 1, "the first one is no longer ours");
+    let opened = || dongles.log().matches("open=").count();
+    assert_eq!(opened(), 1, "{}", dongles.log());
+    daemon.change(&(radio("20.7") + first), "The configuration was read again");
+    wait_for("the dongle", || opened() == 2);
+    let before = of(12_345_678);
+    wait_for("the first meter", || of(12_345_678) > before);
+    assert!(dongles.log().contains("gain=207"), "{}", dongles.log());
+}
+
+#[test]
 fn given_another_broker_then_readings_go_there() {
     let (old, new) = (Mosquitto::start(), Mosquitto::start());
     let bridge = Bridge::new();

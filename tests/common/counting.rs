@@ -93,7 +93,17 @@ pub fn pass_on(mut from: TcpStream, port: u16) {
 }
 
 /// Passes on what the daemon says, and of what the broker says only the greeting, until nothing has come for `quiet`.
-pub fn pass_on_one_way(mut from: TcpStream, port: u16, quiet: Duration) {
+pub fn pass_on_one_way(from: TcpStream, port: u16, quiet: Duration) {
+    half_open(from, port, quiet, usize::MAX);
+}
+
+/// Passes on the greetings, and then nothing more, either way.
+pub fn swallow(from: TcpStream, port: u16) {
+    half_open(from, port, Duration::from_secs(30), 1);
+}
+
+/// So many pieces to the broker, and back only the CONNACK.
+fn half_open(mut from: TcpStream, port: u16, quiet: Duration, pieces: usize) {
     let mut to = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let (mut back, mut greeted) = (from.try_clone().unwrap(), to.try_clone().unwrap());
     std::thread::spawn(move || {
@@ -103,7 +113,11 @@ pub fn pass_on_one_way(mut from: TcpStream, port: u16, quiet: Duration) {
     });
     from.set_read_timeout(Some(quiet)).unwrap();
     let mut buffer = [0; 4096];
+    let mut passed = 0;
     while let Ok(n @ 1..) = from.read(&mut buffer) {
-        to.write_all(&buffer[..n]).unwrap();
+        if passed < pieces {
+            to.write_all(&buffer[..n]).unwrap();
+        }
+        passed += 1;
     }
 }

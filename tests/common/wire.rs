@@ -52,13 +52,18 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(config: &str) -> Self {
+        Self::start_with(config, |command| command)
+    }
+
+    /// With something under it, or around it.
+    pub fn start_with(config: &str, under: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("metertap.toml");
         std::fs::write(&file, config).unwrap();
         let to = |name| std::fs::File::create(dir.path().join(name)).unwrap();
-        let child = metertap()
-            .args(["-v", "run", "--config"])
-            .arg(&file)
+        let mut command = metertap();
+        command.args(["-v", "run", "--config"]).arg(&file);
+        let child = under(&mut command)
             .stdin(Stdio::null())
             .stdout(to("out"))
             .stderr(to("log"))
