@@ -189,6 +189,10 @@ impl Config {
             let wrong = output.value.problems(i);
             problems.extend(wrong.into_iter().map(|text| output.problem(text)));
         }
+        problems.extend(
+            web.iter()
+                .filter_map(|web| Some(web.problem(web.value.problem()?))),
+        );
         let mut ports = Vec::new();
         for (i, wire) in wires.iter().enumerate() {
             match wire.value.port(i) {
@@ -245,6 +249,7 @@ impl Config {
         let mqtt = mqtt.map(|section| section.value);
         let holds_secret = mqtt.as_ref().is_some_and(Settings::holds_secret)
             || wires.iter().any(|wire| wire.value.holds_secret())
+            || web.as_ref().is_some_and(|web| web.value.holds_secret())
             || outputs.iter().any(|output| output.value.holds_secret());
         let config = Config {
             mqtt,

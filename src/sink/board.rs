@@ -4,11 +4,13 @@ use crate::engine::State;
 use crate::sink::outlet::{Counts, Standing};
 use crate::sink::told::{Told, What};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Meters shown; a street has some hundreds.
 const MAX_METERS: usize = 10_000;
+/// Readings that are kept for those who ask a little later.
+const MAX_READINGS: usize = 2000;
 
 /// The board; copies show the same.
 #[derive(Clone, Debug)]
@@ -23,6 +25,12 @@ pub struct Inner {
     pub receivers: BTreeMap<String, State>,
     /// Meters by id and type.
     pub meters: BTreeMap<(String, &'static str), Seen>,
+    /// The last readings, oldest first, and how many there were before them.
+    pub readings: VecDeque<Arc<Told>>,
+    /// Number of the first of them.
+    pub first_reading: u64,
+    /// The last P1 telegram.
+    pub telegram: Option<Arc<[u8]>>,
     /// Where readings go.
     pub sinks: Vec<Arc<Counts>>,
     /// Readings that were not plausible, by meter and reason.
@@ -46,6 +54,9 @@ impl Default for Board {
             started: Timestamp::now(),
             receivers: BTreeMap::new(),
             meters: BTreeMap::new(),
+            readings: VecDeque::new(),
+            first_reading: 0,
+            telegram: None,
             sinks: Vec::new(),
             refused: BTreeMap::new(),
         })))
@@ -64,6 +75,14 @@ impl Board {
             return;
         }
         let mut inner = self.look();
+        if let Some(telegram) = told.telegram() {
+            inner.telegram = Some(telegram.clone());
+        }
+        if inner.readings.len() >= MAX_READINGS {
+            inner.readings.pop_front();
+            inner.first_reading += 1;
+        }
+        inner.readings.push_back(told.clone());
         let key = (told.id.clone(), told.kind);
         let times = inner.meters.get(&key).map_or(0, |seen| seen.times);
         if times == 0 && inner.meters.len() >= MAX_METERS {

@@ -42,6 +42,8 @@ pub(super) struct Connection {
     sent: usize,
     /// On the disk where the broker is away, if there is one.
     shelf: Option<Shelf>,
+    /// So many on the disk, the oldest, may have been under way when an earlier process ended.
+    inherited: usize,
     /// The last number that is delivered, and still on the disk.
     to_remove: Option<u64>,
     /// When something was last acknowledged.
@@ -75,6 +77,7 @@ impl Connection {
             words: 0,
             refused: 0,
             shelf,
+            inherited: IN_FLIGHT,
             to_remove: None,
             moved: Instant::now(),
             settings,
@@ -299,7 +302,11 @@ impl Connection {
             }
         }
         if self.waiting.len() < IN_FLIGHT {
-            for (key, message) in shelf.load(IN_FLIGHT - self.waiting.len()) {
+            for (key, mut message) in shelf.load(IN_FLIGHT - self.waiting.len()) {
+                if self.marks && shelf.is_inherited(key) && self.inherited > 0 {
+                    self.inherited -= 1;
+                    message.mark_resent();
+                }
                 self.wait(message, Some(key));
             }
         }

@@ -24,6 +24,8 @@ struct Inner {
     direct: bool,
     /// All up to this number are with the connection.
     loaded: u64,
+    /// Numbers below this one are of an earlier process.
+    begun: u64,
     /// The disk does not take it: told once.
     complained: bool,
     lost: u64,
@@ -33,6 +35,7 @@ impl Shelf {
     /// Over a spool; what an earlier process has left goes first.
     pub fn new(spool: Spool) -> Self {
         let inner = Inner {
+            begun: spool.next(),
             spool,
             direct: false,
             loaded: 0,
@@ -99,6 +102,11 @@ impl Shelf {
             Some(begin)
         };
         (put(in_front, true), put(behind, false))
+    }
+
+    /// Whether a number was given by an earlier process.
+    pub fn is_inherited(&self, key: u64) -> bool {
+        key < self.lock().begun
     }
 
     /// How many are on the disk that are not with the connection, about.

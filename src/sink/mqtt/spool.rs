@@ -65,6 +65,11 @@ impl Spool {
         Ok(self.db.begin_read()?.open_table(ROWS)?.len()?)
     }
 
+    /// The next number.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
     /// How many numbers above `loaded` were given: as many as there are messages, or more where some were let go.
     pub fn after(&self, loaded: u64) -> usize {
         usize::try_from(self.next.saturating_sub(self.first.max(loaded + 1))).unwrap_or(usize::MAX)

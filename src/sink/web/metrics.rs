@@ -2,8 +2,11 @@
 
 use crate::decode::report::Value as Field;
 use crate::engine::Condition;
-use crate::sink::board::{Inner, Seen};
+use crate::sink::board::{Board, Inner, Seen};
 use crate::sink::told::What;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -13,7 +16,7 @@ use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
 
 /// Of the text.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Number = Gauge<f64, AtomicU64>;
 
@@ -74,11 +77,16 @@ struct Mine {
     mine: &'static str,
 }
 
+/// `GET /metrics`
+pub async fn metrics(State(board): State<Board>) -> Response {
+    match text(&board.look()) {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
 /// All of them, as text.
-///
-/// # Errors
-/// None that is known: the text is written to memory.
-pub fn text(board: &Inner) -> Result<String, std::fmt::Error> {
+fn text(board: &Inner) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("metertap");
     let started = Number::default();
     started.set(board.started.as_millisecond() as f64 / 1000.0);

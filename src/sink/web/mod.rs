@@ -1,18 +1,20 @@
-//! HTTP: metrics and health. Loopback, unless something else is asked for.
+//! HTTP: what is heard, how everything is, metrics. Loopback, unless something else is asked for; nothing here changes
+//! anything.
 
+mod api;
+mod guard;
 mod metrics;
+mod server;
 
 use super::board::Board;
-use crate::engine::Condition;
+use crate::secret::{Places, Secret};
 use anyhow::{Context, Result};
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
-use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::json;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -23,10 +25,42 @@ pub struct Settings {
     /// Where it is served.
     #[serde(default = "listen")]
     listen: SocketAddr,
+    /// What has to be shown: `Authorization: Bearer …`.
+    token: Option<Secret>,
+    token_file: Option<PathBuf>,
+    token_env: Option<String>,
 }
 
 fn listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8433))
+}
+
+impl Settings {
+    /// What is wrong with them, in words that name the key.
+    pub fn problem(&self) -> Option<String> {
+        match self.token() {
+            Err(problem) => Some(problem),
+            Ok(Some(token)) if token.reveal().len() < 8 => {
+                Some("web.token must have at least 8 characters".into())
+            }
+            Ok(_) => None,
+        }
+    }
+
+    /// Whether the file of the configuration holds a secret.
+    pub fn holds_secret(&self) -> bool {
+        self.token.is_some()
+    }
+
+    fn token(&self) -> Result<Option<Secret>, String> {
+        let places = Places {
+            key: "web.token",
+            here: self.token.as_ref(),
+            file: self.token_file.as_deref(),
+            env: self.token_env.as_deref(),
+        };
+        places.find()
+    }
 }
 
 /// A server at work; it ends when this is dropped.
@@ -40,6 +74,7 @@ impl Web {
     /// # Errors
     /// Where the address cannot be had.
     pub fn start(settings: &Settings, board: Board) -> Result<Self> {
+        let token = settings.token().map_err(anyhow::Error::msg)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -47,15 +82,14 @@ impl Web {
         let listener = runtime
             .block_on(TcpListener::bind(settings.listen))
             .with_context(|| format!("web.listen: {}", settings.listen))?;
+        let router = router(board, token);
         let (stop, stopped) = oneshot::channel::<()>();
         std::thread::Builder::new()
             .name("web".into())
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        served = axum::serve(listener, router(board)) => if let Err(error) = served {
-                            tracing::error!(%error, "The web server has ended.");
-                        },
+                        () = server::serve(listener, router) => {}
                         _ = stopped => {}
                     }
                 });
@@ -65,39 +99,20 @@ impl Web {
     }
 }
 
-fn router(board: Board) -> Router {
+fn router(board: Board, token: Option<Secret>) -> Router {
+    let guarded = Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .route("/api/meters", get(api::meters))
+        .route("/api/meters/{id}", get(api::meter))
+        .route("/api/readings", get(api::readings))
+        .route("/api/reading", get(api::reading))
+        .route("/api/status", get(api::status))
+        .layer(from_fn_with_state(token, guard::token));
     Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(health))
+        // Whoever looks after a container has no token, and is told no name of a meter.
+        .route("/healthz", get(api::health))
+        .route("/api/openapi.json", get(api::description))
+        .merge(guarded)
+        .layer(from_fn(guard::headers))
         .with_state(board)
-}
-
-async fn metrics(State(board): State<Board>) -> Response {
-    match metrics::text(&board.look()) {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
-
-/// 200, or 503 with what is wrong.
-async fn health(State(board): State<Board>) -> Response {
-    let board = board.look();
-    let mut wrong = Vec::new();
-    for (name, state) in &board.receivers {
-        if matches!(state.state, Condition::Down | Condition::Stalled) {
-            wrong.push(format!("{name}: {}", state.reason.as_deref().unwrap_or("not up")));
-        }
-    }
-    for standing in board.standings() {
-        wrong.extend(
-            standing
-                .trouble
-                .map(|trouble| format!("{}: {trouble}", standing.name)),
-        );
-    }
-    let (status, word) = match wrong.is_empty() {
-        true => (StatusCode::OK, "ok"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "in trouble"),
-    };
-    (status, Json(json!({"status": word, "wrong": wrong}))).into_response()
 }
