@@ -88,6 +88,18 @@ fn given_a_new_configuration_then_only_what_has_changed_is_opened_anew() {
     let mut rest = String::new();
     line_two.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     assert_eq!(BufReader::new(&line_two).read_line(&mut rest).unwrap(), 0);
+    // A port that somebody else has costs no other sink.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!(
+        "[[output]]\nkind = \"tcp\"\nlisten = \"{}\"\n",
+        taken.local_addr().unwrap()
+    );
+    let both = format!("{server}{output}{}{}", one.wire("one"), three.wire("three"));
+    daemon.change(&both, "A part of the new configuration does not work");
+    line_one.write_all(&telegram("A", 3)).unwrap();
+    wait_for("five readings", || lines(&file).len() == 5);
+    drop(taken);
+    daemon.change(&both, "The configuration was read again");
     // A mistake changes nothing.
     daemon.change(
         &format!("{output}{}[[wire]]\nprotocoll = 3\n", one.wire("one")),
@@ -98,8 +110,8 @@ fn given_a_new_configuration_then_only_what_has_changed_is_opened_anew() {
         "{}",
         daemon.log()
     );
-    line_one.write_all(&telegram("A", 3)).unwrap();
-    wait_for("five readings", || lines(&file).len() == 5);
+    line_one.write_all(&telegram("A", 4)).unwrap();
+    wait_for("six readings", || lines(&file).len() == 6);
     assert!(one.is_left_alone());
 }
 

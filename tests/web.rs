@@ -198,6 +198,41 @@ fn given_a_token_then_only_who_shows_it_is_told_and_health_says_no_name() {
 }
 
 #[test]
+fn the_page_is_small_whole_and_asks_nobody_else() {
+    let port = free_port();
+    let _daemon = daemon(port, "token = \"correct horse\"");
+    let mut size = 0;
+    for (path, content_type) in [
+        ("/", "text/html"),
+        ("/app.js", "text/javascript"),
+        ("/style.css", "text/css"),
+    ] {
+        let (status, head, body) = exchange(
+            port,
+            &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+        );
+        assert!(status == 200 && head.contains(content_type), "{path}: {head}");
+        assert!(head.contains("content-security-policy"), "{head}");
+        let foreign = body.replace("http://www.w3.org/2000/svg", "");
+        assert!(
+            !foreign.contains("http://") && !foreign.contains("https://"),
+            "{path} names another host"
+        );
+        assert!(
+            !body.contains("12345678") && !body.contains("innerHTML"),
+            "{path}"
+        );
+        size += body.len();
+    }
+    assert!(size < 300 << 10, "{size}");
+    let (_, page) = get(port, "/", "");
+    assert!(
+        !page.contains("<style") && !page.contains("style=") && !page.contains("onclick"),
+        "nothing inline"
+    );
+}
+
+#[test]
 fn given_bad_requests_then_they_are_refused_and_others_are_served() {
     let port = free_port();
     let _daemon = daemon(port, "");

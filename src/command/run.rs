@@ -121,15 +121,24 @@ impl Daemon {
         Ok(())
     }
 
-    /// Reads the configuration again; what has not changed goes on undisturbed. What is wrong changes nothing.
+    /// Reads the configuration again; what has not changed goes on undisturbed, and a mistake changes nothing.
     fn reload(&mut self, file: &ConfigFile) {
-        let changed = file.read().and_then(|config| self.change(config));
-        match changed {
-            Ok(()) => tracing::info!(config = %file.config.display(), "The configuration was read again."),
+        let config = match file.read() {
+            Ok(config) => config,
             Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(error, "The configuration is wrong, and the old one stays.");
+                return;
+            }
+        };
+        match self.change(config) {
+            Ok(()) => tracing::info!(config = %file.config.display(), "The configuration was read again."),
+            // A port that somebody else has, a recording that is not there.
+            Err(error) => {
+                let error = format!("{error:#}");
                 tracing::error!(
-                    error = format!("{error:#}"),
-                    "The configuration is wrong, and the old one stays."
+                    error,
+                    "A part of the new configuration does not work; the rest does."
                 );
             }
         }
@@ -139,7 +148,8 @@ impl Daemon {
         let all = config.publishes_all();
         self.orders.registry.change(config.home.clone(), all);
         self.steward.change(config.home.clone(), config.rate);
-        if self.sinks.change(&config, &self.board)? {
+        let (is_new, sinks) = self.sinks.change(&config, &self.board);
+        if is_new {
             self.introduce();
         }
         let trusts_as_before = self.orders.trust == config.trust();
@@ -169,8 +179,9 @@ impl Daemon {
             }
             stays
         });
-        self.start_radios(&config.radio)?;
-        self.start_ports(config.ports)
+        let radios = self.start_radios(&config.radio);
+        self.start_ports(config.ports)?;
+        radios.and(sinks)
     }
 
     /// Tells a new publisher how everything is.

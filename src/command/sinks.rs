@@ -62,12 +62,21 @@ impl Wanted {
         self.mqtt.as_ref().map(start).transpose()
     }
 
-    fn outlets(&self) -> Result<Vec<Working>> {
-        self.outputs
+    /// Those that could be had, and why one could not.
+    fn outlets(&self) -> (Vec<Working>, Result<()>) {
+        let mut ended = Ok(());
+        let started = self
+            .outputs
             .iter()
             .enumerate()
-            .map(|(i, output)| output.start(i))
-            .collect()
+            .filter_map(|(i, output)| match output.start(i) {
+                Ok(working) => Some(working),
+                Err(error) => {
+                    ended = Err(error);
+                    None
+                }
+            });
+        (started.collect(), ended)
     }
 }
 
@@ -78,9 +87,11 @@ impl Sinks {
     /// Where a file, a port or a thread cannot be had.
     pub fn start(config: &Config, board: &Board) -> Result<Self> {
         let settings = Wanted::of(config);
+        let (outlets, started) = settings.outlets();
+        started?;
         let mut sinks = Sinks {
             publisher: settings.publisher()?,
-            outlets: settings.outlets()?,
+            outlets,
             web: None,
             settings,
         };
@@ -101,35 +112,51 @@ impl Sinks {
     }
 
     /// As the configuration is now; a sink of which nothing has changed goes on. True: the publisher is new, and knows
-    /// nothing of receivers and meters.
-    ///
-    /// # Errors
-    /// Where a file, a port or a thread cannot be had.
-    pub fn change(&mut self, config: &Config, board: &Board) -> Result<bool> {
+    /// nothing of receivers and meters. A sink that cannot be had costs none of the others, and is tried again with the
+    /// next change.
+    pub fn change(&mut self, config: &Config, board: &Board) -> (bool, Result<()>) {
         let old = std::mem::replace(&mut self.settings, Wanted::of(config));
         let now = &self.settings;
         // Home Assistant forgets meters that have left with the next connection.
         let is_same = (&old.mqtt, &old.told) == (&now.mqtt, &now.told);
         let tells_of_home = now.told.is_some() && (old.all, &old.home) != (now.all, &now.home);
         let is_new = !is_same || tells_of_home;
+        let mut ended = Ok(());
         if is_new {
             if let Some(publisher) = self.publisher.take() {
                 publisher.finish(HURRIED, || false);
             }
-            self.publisher = self.settings.publisher()?;
+            match self.settings.publisher() {
+                Ok(publisher) => self.publisher = publisher,
+                Err(error) => {
+                    self.settings.mqtt = None;
+                    ended = Err(error);
+                }
+            }
         }
         if old.outputs != self.settings.outputs {
             // Their ports and files must be free first.
             finish_all(std::mem::take(&mut self.outlets), HURRIED);
-            self.outlets = self.settings.outlets()?;
+            let (outlets, started) = self.settings.outlets();
+            self.outlets = outlets;
+            if started.is_err() {
+                self.settings.outputs.clear();
+            }
+            ended = ended.and(started);
         }
         if old.web != self.settings.web {
             self.web = None;
             std::thread::sleep(Duration::from_millis(100));
-            self.web = self.start_web(board)?;
+            match self.start_web(board) {
+                Ok(web) => self.web = web,
+                Err(error) => {
+                    self.settings.web = None;
+                    ended = ended.and(Err(error));
+                }
+            }
         }
         self.show(board);
-        Ok(is_new)
+        (is_new, ended)
     }
 
     /// Tells all of a reading; none waits.

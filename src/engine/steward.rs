@@ -2,11 +2,12 @@
 
 use crate::decode::ert::Message;
 use crate::meter::intervals::Intervals;
-use crate::meter::judge::{Claim, Doubt, Judge};
+use crate::meter::judge::{Claim, Doubt, Judge, Limits};
 use crate::meter::pace::{Pace, Rate};
 use crate::meter::silence::{Change, Silence};
-use crate::meter::{Home, Reading, WireReading};
+use crate::meter::{Home, Meter, Reading, WireReading};
 use crate::sink::told::Told;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,10 +52,8 @@ impl Steward {
         let kind = reading.message.kind().topic_name();
         let meter = self.home.get(&id).cloned();
         let message = &reading.message;
-        let limits = meter
-            .as_ref()
-            .map_or_else(Default::default, |meter| meter.count_limits());
-        let claim = Claim::of_counts(message.meter_type(), message.consumption());
+        let limits = meter.as_deref().unwrap_or(&Meter::default()).count_limits();
+        let claim = Claim::of_message(message);
         if !self.believes(&id, kind, reading.time, claim, &limits) {
             return (Vec::new(), None);
         }
@@ -84,9 +83,7 @@ impl Steward {
         if meter.as_ref().is_some_and(|meter| !meter.wants(kind)) {
             return (Vec::new(), None);
         }
-        let limits = meter
-            .as_ref()
-            .map_or_else(Default::default, |meter| meter.limits());
+        let limits = meter.as_deref().unwrap_or(&Meter::default()).limits();
         let claim = Claim::of_fields(&reading.report.reading);
         if !self.believes(&id, kind, reading.received, claim, &limits) {
             return (Vec::new(), None);
@@ -122,7 +119,7 @@ impl Steward {
         self.judge.refused()
     }
 
-    fn rate_of(&self, meter: Option<&crate::meter::Meter>) -> Rate {
+    fn rate_of(&self, meter: Option<&Meter>) -> Rate {
         meter.and_then(|meter| meter.rate).unwrap_or(self.rate)
     }
 
@@ -130,9 +127,9 @@ impl Steward {
         &mut self,
         id: &str,
         kind: &'static str,
-        time: jiff::Timestamp,
+        time: Timestamp,
         claim: Claim,
-        limits: &crate::meter::judge::Limits,
+        limits: &Limits,
     ) -> bool {
         match self.judge.judge(id, kind, time, claim, limits) {
             Ok(()) => {

@@ -1,6 +1,7 @@
 //! Is a reading plausible? A counter only rises, and not faster than anything in a home can turn it; a meter does not
 //! change what it is. What is not plausible waits until a second reading agrees with it.
 
+use crate::decode::ert::{Kind, Message};
 use crate::decode::quantity::Quantity;
 use crate::decode::report::{Fields, Value};
 use jiff::Timestamp;
@@ -76,14 +77,24 @@ pub struct Claim {
     pub meter_type: Option<u8>,
     /// By name.
     pub counters: Vec<(String, f64)>,
+    /// They are balances: what was used less what was fed in.
+    pub may_fall: bool,
 }
 
 impl Claim {
     /// Of a meter of the radio.
-    pub fn of_counts(meter_type: u8, counts: i64) -> Self {
+    pub fn of_message(message: &Message) -> Self {
+        Claim {
+            may_fall: message.kind() == Kind::NetIdm,
+            ..Self::of_counts(message.meter_type(), message.consumption())
+        }
+    }
+
+    fn of_counts(meter_type: u8, counts: i64) -> Self {
         Claim {
             meter_type: Some(meter_type),
             counters: vec![(String::new(), counts as f64)],
+            may_fall: false,
         }
     }
 
@@ -98,6 +109,7 @@ impl Claim {
         Claim {
             meter_type: None,
             counters: fields.0.iter().filter_map(counter).collect(),
+            may_fall: false,
         }
     }
 }
@@ -188,7 +200,12 @@ impl Judge {
             return Ok(());
         };
         let doubt = compare(believed, time, &claim, limits);
-        let agrees = |doubted: &(Timestamp, Claim)| compare(doubted, time, &claim, limits).is_none();
+        // An old meter may run backwards for hours: either way will do.
+        let either_way = Claim {
+            may_fall: true,
+            ..claim.clone()
+        };
+        let agrees = |doubted: &(Timestamp, Claim)| compare(doubted, time, &either_way, limits).is_none();
         match doubt {
             Some(doubt) if !memory.doubted.as_ref().is_some_and(agrees) => {
                 memory.doubted = Some((time, claim));
@@ -233,6 +250,12 @@ fn compare(
         };
         // One count is always possible.
         let most = limits.rate() * hours + 1.0;
+        if new.may_fall {
+            if (to - from).abs() > most {
+                return Some(Doubt::Jumped { field, from, to });
+            }
+            continue;
+        }
         if rise > most && to > from {
             return Some(Doubt::Jumped { field, from, to });
         }
@@ -305,6 +328,24 @@ mod tests {
             believed(&[(0, 100), (3600, 130), (7200, 121)], &slow),
             [true, false, true]
         );
+    }
+
+    #[test]
+    fn given_a_balance_then_it_may_fall_and_given_a_meter_that_runs_backwards_then_it_is_heard_all_the_same()
+    {
+        let mut judge = Judge::default();
+        let mut is_ok = |time, counts, may_fall| {
+            let claim = Claim {
+                may_fall,
+                ..Claim::of_counts(8, counts)
+            };
+            judge.judge("1", "netidm", at(time), claim, &COUNTS).is_ok()
+        };
+        let told: Vec<bool> = (0..4).map(|i| is_ok(60 * i, -5 * i, true)).collect();
+        assert_eq!(told, [true; 4]);
+        assert!(!is_ok(300, 10_000_000, true), "but not by so much");
+        let told = believed(&[(0, 100), (60, 99), (120, 98), (180, 97), (240, 96)], &COUNTS);
+        assert_eq!(told, [true, false, true, false, true]);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Nothing from elsewhere, nothing inline, in no frame.
-const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// Nothing from elsewhere, nothing inline, in no frame. The icon is an empty one, in the page itself.
+const POLICY: &str =
+    "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// Lets pass who shows the token, if there is one.
 pub async fn token(State(token): State<Option<Secret>>, request: Request, next: Next) -> Response {

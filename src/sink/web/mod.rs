@@ -1,9 +1,10 @@
-//! HTTP: what is heard, how everything is, metrics. Loopback, unless something else is asked for; nothing here changes
+//! HTTP: a page, what is heard, how everything is, metrics. Loopback, unless something else is asked for; nothing here changes
 //! anything.
 
 mod api;
 mod guard;
 mod metrics;
+mod page;
 mod server;
 
 use super::board::Board;
@@ -112,6 +113,10 @@ fn router(board: Board, token: Option<Secret>) -> Router {
         // Whoever looks after a container has no token, and is told no name of a meter.
         .route("/healthz", get(api::health))
         .route("/api/openapi.json", get(api::description))
+        // It says nothing by itself, and asks for the token.
+        .route("/", get(page::index))
+        .route("/app.js", get(page::script))
+        .route("/style.css", get(page::style))
         .merge(guarded)
         .layer(from_fn(guard::headers))
         .with_state(board)
