@@ -164,10 +164,7 @@ fn given_flags_then_init_writes_a_file_that_is_right_and_overwrites_none() {
         0o600
     );
     let said = String::from_utf8(stdout_of(&["check", "--config", &path])).unwrap();
-    assert!(
-        said.contains("1 radios, 3 wires, 0 meters: all is well"),
-        "{said}"
-    );
+    assert!(said.contains("1 radio, 3 wires, 0 meters: all is well"), "{said}");
     assert!(complaint(&flags).contains("is there already"));
     let other = dir.path().join("other.toml").to_str().unwrap().to_owned();
     assert!(complaint(&["init", "--out", &other]).contains("nothing would be heard"));

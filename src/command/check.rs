@@ -34,10 +34,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         },
     };
     println!(
-        "{shown}: {} radios, {} wires, {} meters: all is well. `metertap doctor -c {shown}` looks at the devices.",
-        config.radio.len(),
-        config.ports.len(),
-        config.home.len()
+        "{shown}: {}, {}, {}: all is well. `metertap doctor -c {shown}` looks at the devices.",
+        counted(config.radio.len(), "radio"),
+        counted(config.ports.len(), "wire"),
+        counted(config.home.len(), "meter")
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// `1 radio`, `2 radios`
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -63,6 +63,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
     let wish = Wish {
+        name: None,
         format: args.sample_format,
         sample_rate_hz: args.sample_rate,
         center_hz: args.center_freq,

@@ -282,6 +282,7 @@ impl Radio {
     /// What the section says of a recording.
     pub fn wish(&self) -> Wish {
         Wish {
+            name: self.name.clone(),
             format: self.sample_format,
             sample_rate_hz: self.sample_rate,
             center_hz: match self.center_freq {

@@ -16,6 +16,8 @@ const RTL_TCP_GREETING: usize = 12;
 /// What the user says of a recording; goes before what the recording says of itself.
 #[derive(Clone, Debug, Default)]
 pub struct Wish {
+    /// What it is called; by default as its file.
+    pub name: Option<String>,
     /// Sample format.
     pub format: Option<Format>,
     /// Samples per second.
@@ -82,7 +84,7 @@ impl Recording {
         };
         Ok(Recording {
             info: Info {
-                name,
+                name: wish.name.clone().unwrap_or(name),
                 format,
                 sample_rate_hz: rate,
                 center_hz: center,
@@ -110,7 +112,7 @@ impl Recording {
         let sample_rate_hz = facts.rate(wish.sample_rate_hz, None);
         Ok(Recording {
             info: Info {
-                name: "standard input".into(),
+                name: wish.name.clone().unwrap_or_else(|| "standard input".into()),
                 format,
                 sample_rate_hz,
                 center_hz: wish.center_hz,

@@ -5,7 +5,7 @@ const PERIOD_MS = 2000;
 const MOST_POINTS = 240;
 
 const element = (id) => document.getElementById(id);
-const points = new Map(); // "id type" -> [{at, value}]
+const points = new Map(); // "id type" -> [{at, value, power}]
 const first = new Map(); // "id type" -> the value first seen
 let next = 0;
 let meters = [];
@@ -34,7 +34,7 @@ function counter(reading) {
     field && typeof field.value === "number" &&
     (name === "count" || /^(kWh|MWh|Wh|GJ|MJ|m3|m³|gal|ft³|L|l|CCF|MCF)$/.test(field.unit ?? ""));
   const found = fields.find(isCounter);
-  return found && { value: found[1].value, unit: found[1].unit ?? "" };
+  return found && { value: found[1].value, unit: (found[1].unit ?? "").replace("m3", "m³") };
 }
 
 // What is used at the moment, where the meter says so.
@@ -60,14 +60,20 @@ function remember(reading) {
   const told = counter(reading);
   if (!told) return;
   const list = points.get(key) ?? [];
-  list.push({ at: Date.parse(reading.time ?? reading.Time), value: told.value });
+  // A meter's clock may stand still; ours does not.
+  const at = Date.parse(reading.received ?? reading.time ?? reading.Time);
+  list.push({ at, value: told.value, power: power(reading)?.value });
   if (list.length > MOST_POINTS) list.shift();
   points.set(key, list);
 }
 
-// What was used an hour, between one reading and the next; a counter that has fallen begins anew.
+// The power that the meter tells, or what was used an hour, between one reading and the next; a counter that has
+// fallen begins anew.
 function rates(key) {
   const list = points.get(key) ?? [];
+  if (list.some((point) => point.power !== undefined)) {
+    return list.map((point) => point.power).filter((power) => power !== undefined);
+  }
   const rates = [];
   for (let i = 1; i < list.length; i++) {
     const hours = (list[i].at - list[i - 1].at) / 3600000;
@@ -83,8 +89,9 @@ function chart(values) {
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("aria-hidden", "true");
   const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
-  const most = Math.max(...values, 1e-9);
-  const at = (value, i) => `${(100 * i) / Math.max(1, values.length - 1)},${29 - (28 * value) / most}`;
+  const least = Math.min(...values, 0);
+  const span = Math.max(...values, 1e-9) - least;
+  const at = (value, i) => `${(100 * i) / Math.max(1, values.length - 1)},${29 - (28 * (value - least)) / span}`;
   line.setAttribute("points", values.map(at).join(" "));
   svg.append(line);
   return svg;
