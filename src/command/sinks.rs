@@ -108,7 +108,9 @@ impl Sinks {
     fn show(&self, board: &Board) {
         let outlets = self.outlets.iter().map(|working| working.counts.clone());
         let publisher = self.publisher.iter().map(|publisher| publisher.counts().clone());
-        board.look().sinks = publisher.chain(outlets).collect();
+        let mut board = board.look();
+        board.sinks = publisher.chain(outlets).collect();
+        board.is_shown = self.web.is_some();
     }
 
     /// As the configuration is now; a sink of which nothing has changed goes on. True: the publisher is new, and knows

@@ -19,6 +19,8 @@ pub struct Board(Arc<Mutex<Inner>>);
 /// What stands on it.
 #[derive(Debug)]
 pub struct Inner {
+    /// Whether anybody may look: without, nothing is kept of meters.
+    pub is_shown: bool,
     /// When we started.
     pub started: Timestamp,
     /// Receivers and ports by name.
@@ -51,6 +53,7 @@ pub struct Seen {
 impl Default for Board {
     fn default() -> Self {
         Board(Arc::new(Mutex::new(Inner {
+            is_shown: false,
             started: Timestamp::now(),
             receivers: BTreeMap::new(),
             meters: BTreeMap::new(),
@@ -75,6 +78,9 @@ impl Board {
             return;
         }
         let mut inner = self.look();
+        if !inner.is_shown {
+            return;
+        }
         if let Some(telegram) = told.telegram() {
             inner.telegram = Some(telegram.clone());
         }
