@@ -265,16 +265,23 @@ fn given_homie_and_a_kill_then_the_broker_says_that_the_device_is_lost_and_it_is
             told.first().is_some_and(|(_, state)| state == wanted)
         });
     };
+    // The line stays: a daemon that lost it would connect again, and the next one not be the first in the queue.
+    let hear = || {
+        let mut line = bridge.accept().unwrap().0;
+        std::io::Write::write_all(&mut line, &telegram).unwrap();
+        line
+    };
     let mut daemon = Daemon::start(&config);
-    std::io::Write::write_all(&mut bridge.accept().unwrap().0, &telegram).unwrap();
+    let line = hear();
     state("ready");
     daemon.process.0.kill().unwrap();
     daemon.process.0.wait().unwrap();
+    drop(line);
     state("lost");
     let daemon = Daemon::start(&config);
-    std::io::Write::write_all(&mut bridge.accept().unwrap().0, &telegram).unwrap();
+    let line = hear();
     state("ready");
-    drop(daemon);
+    drop((daemon, line));
 }
 
 #[test]
