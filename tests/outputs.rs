@@ -8,7 +8,8 @@ use metertap::link::p1::seal;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// Telegram number `n` of a meter says `n` kWh.
@@ -51,6 +52,15 @@ fn client(port: u16) -> BufReader<TcpStream> {
     BufReader::new(stream)
 }
 
+/// What is said before a client is let in, it does not get.
+fn are_let_in(web: u16, output: &str, clients: u32) {
+    let line = format!("metertap_sink_clients{{sink=\"{output}\"}} {clients}\n");
+    let is_there = || TcpStream::connect(("127.0.0.1", web)).is_ok();
+    wait_for("the clients", || {
+        is_there() && get(web, "/metrics").1.contains(&line)
+    });
+}
+
 fn total(line: &str) -> u32 {
     let line: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
     line["reading"]["energy_import_t1"]["value"].as_f64().unwrap() as u32
@@ -72,15 +82,17 @@ fn get(port: u16, path: &str) -> (u16, String) {
 
 #[test]
 fn given_clients_then_each_gets_lines_or_telegrams_as_they_came_and_one_too_many_is_sent_away() {
-    let (json, raw) = (free_port(), free_port());
+    let (json, raw, web) = (free_port(), free_port(), free_port());
     let (wire, says) = meter();
     let daemon = Daemon::start(&format!(
-        "{wire}[[output]]\nkind = \"tcp\"\nlisten = \"127.0.0.1:{json}\"\nmax_clients = 2\n\
+        "{wire}[web]\nlisten = \"127.0.0.1:{web}\"\n[[output]]\nkind = \"tcp\"\nlisten = \"127.0.0.1:{json}\"\nmax_clients = 2\n\
          [[output]]\nkind = \"p1\"\nlisten = \"127.0.0.1:{raw}\"\n\
          [[output]]\nkind = \"tcp\"\nname = \"old\"\nlisten = \"127.0.0.1:{}\"\npayload = \"smartmeter2mqtt\"\n",
         free_port()
     ));
     let (mut one, mut two, mut telegrams) = (client(json), client(json), client(raw));
+    are_let_in(web, "tcp0", 2);
+    are_let_in(web, "p11", 1);
     let mut three = client(json);
     let mut nothing = String::new();
     assert_eq!(three.read_line(&mut nothing).unwrap_or(0), 0, "sent away");
@@ -109,22 +121,28 @@ fn given_clients_then_each_gets_lines_or_telegrams_as_they_came_and_one_too_many
 
 #[test]
 fn given_a_client_that_does_not_read_and_a_broker_that_is_stuck_then_all_others_get_everything() {
-    let (json, stuck) = (free_port(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let (json, web, stuck) = (
+        free_port(),
+        free_port(),
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+    );
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("readings.jsonl");
     let (wire, says) = meter();
     // A broker that takes the connection and says nothing, and a server that never answers.
     let stuck_port = stuck.local_addr().unwrap().port();
     let daemon = Daemon::start(&format!(
-        "{wire}[mqtt]\nhost = \"127.0.0.1:{stuck_port}\"\n\
+        "{wire}[web]\nlisten = \"127.0.0.1:{web}\"\n[mqtt]\nhost = \"127.0.0.1:{stuck_port}\"\n\
          [[output]]\nkind = \"tcp\"\nlisten = \"127.0.0.1:{json}\"\n\
          [[output]]\nkind = \"http\"\nurl = \"http://127.0.0.1:{stuck_port}/\"\n\
          [[output]]\nkind = \"file\"\npath = \"{}\"\nrotate_mb = 1\n",
         file.display()
     ));
     let (sleeper, mut reader) = (client(json), client(json));
-    std::thread::sleep(Duration::from_millis(300));
+    are_let_in(web, "tcp0", 2);
     const COUNT: u32 = 20_000;
+    let read = Arc::<AtomicU32>::default();
+    let progress = read.clone();
     let told = std::thread::spawn(move || {
         let mut line = String::new();
         let mut totals = Vec::new();
@@ -134,15 +152,14 @@ fn given_a_client_that_does_not_read_and_a_broker_that_is_stuck_then_all_others_
                 break;
             }
             totals.push(total(&line));
+            progress.store(totals.len() as u32, Ordering::Relaxed);
         }
         totals
     });
     for n in 1..=COUNT {
         says.send(telegram(n)).unwrap();
-        // As fast as the reader on the same machine can follow.
-        if n % 50 == 0 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        // As fast as the one who reads can follow, on a machine that has other things to do as well.
+        wait_for("the reader", || n < read.load(Ordering::Relaxed) + 100);
     }
     let totals = told.join().unwrap();
     assert_eq!(totals, (1..=COUNT).collect::<Vec<_>>(), "{}", daemon.log());
