@@ -223,6 +223,7 @@ impl Daemon {
         if let Some(publisher) = &mut self.sinks.publisher {
             publisher.tick();
         }
+        self.board.refused(self.steward.refused());
     }
 
     fn pass_on(&mut self, told: &[Arc<Told>], change: Option<Change>) {
@@ -232,11 +233,6 @@ impl Daemon {
         for told in told {
             self.board.told(told);
             self.sinks.tell(told);
-        }
-        let refused = self.steward.refused();
-        let mut board = self.board.look();
-        if board.refused != *refused {
-            board.refused.clone_from(refused);
         }
     }
 

@@ -40,6 +40,16 @@ pub enum Value {
     },
 }
 
+impl Value {
+    /// How much, where it is a quantity.
+    pub fn quantity(&self) -> Option<&Quantity> {
+        match self {
+            Value::Quantity(quantity) | Value::Demand { quantity, .. } => Some(quantity),
+            _ => None,
+        }
+    }
+}
+
 /// A failure of the power.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {

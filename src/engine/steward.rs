@@ -6,7 +6,7 @@ use crate::meter::judge::{Claim, Doubt, Judge, Limits};
 use crate::meter::pace::{Pace, Rate};
 use crate::meter::silence::{Change, Silence};
 use crate::meter::{Home, Meter, Reading, WireReading};
-use crate::sink::told::Told;
+use crate::sink::told::{Told, What};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,18 +41,13 @@ impl Steward {
         (self.home, self.rate) = (home, rate);
     }
 
-    /// The meters.
-    pub fn home(&self) -> &Home {
-        &self.home
-    }
-
     /// What is to be told of a reading of the radio, and whether its meter is back.
     pub fn radio(&mut self, reading: Box<Reading>) -> (Vec<Arc<Told>>, Option<Change>) {
         let id = reading.message.id().to_string();
         let kind = reading.message.kind().topic_name();
         let meter = self.home.get(&id).cloned();
         let message = &reading.message;
-        let limits = meter.as_deref().unwrap_or(&Meter::default()).count_limits();
+        let limits = meter.as_deref().unwrap_or(Meter::unknown()).count_limits();
         let claim = Claim::of_message(message);
         if !self.believes(&id, kind, reading.time, claim, &limits) {
             return (Vec::new(), None);
@@ -68,10 +63,13 @@ impl Steward {
                 intervals.map(|interval| Arc::new(Told::interval(id.clone(), interval, meter.clone()))),
             );
         }
-        let said = format!("{} {}", message.meter_type(), message.consumption());
+        let said = (message.meter_type(), message.consumption());
         let rate = self.rate_of(meter.as_deref());
         let reading = Arc::new(Told::radio(reading, meter));
-        told.extend(self.pace.pass((&id, kind), &said, reading, rate, now));
+        told.extend(
+            self.pace
+                .pass((&id, kind), || format!("{said:?}"), reading, rate, now),
+        );
         (told, change)
     }
 
@@ -83,7 +81,7 @@ impl Steward {
         if meter.as_ref().is_some_and(|meter| !meter.wants(kind)) {
             return (Vec::new(), None);
         }
-        let limits = meter.as_deref().unwrap_or(&Meter::default()).limits();
+        let limits = meter.as_deref().unwrap_or(Meter::unknown()).limits();
         let claim = Claim::of_fields(&reading.report.reading);
         if !self.believes(&id, kind, reading.received, claim, &limits) {
             return (Vec::new(), None);
@@ -91,10 +89,10 @@ impl Steward {
         let now = Instant::now();
         let expire = meter.as_ref().and_then(|meter| meter.expire);
         let change = self.silence.heard(&id, expire, now);
-        let said = said(&reading);
         let rate = self.rate_of(meter.as_deref());
         let told = Arc::new(Told::wire(reading, meter));
-        let told = self.pace.pass((&id, kind), &said, told, rate, now);
+        let said = told.clone();
+        let told = self.pace.pass((&id, kind), || fields(&said), told, rate, now);
         (told.into_iter().collect(), change)
     }
 
@@ -148,7 +146,10 @@ impl Steward {
 }
 
 /// What a meter says, without when it says it.
-fn said(reading: &WireReading) -> String {
+fn fields(told: &Told) -> String {
+    let What::Wire(reading) = &told.what else {
+        return String::new();
+    };
     let mut said = String::new();
     for (name, value) in &reading.report.reading.0 {
         if name != "timestamp" {

@@ -5,7 +5,7 @@ use super::pace::Rate;
 use crate::decode::ert::{Commodity, Kind, Message};
 use crate::decode::quantity::{Decimal, Quantity};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// What the user said of a meter.
@@ -80,6 +80,17 @@ impl Factor {
 }
 
 impl Meter {
+    /// One of which nothing was said.
+    pub fn unknown() -> &'static Self {
+        static UNKNOWN: LazyLock<Meter> = LazyLock::new(Meter::default);
+        &UNKNOWN
+    }
+
+    /// What its counter is called: with a unit it is a total, without one only a count.
+    pub fn counter_name(&self) -> &'static str {
+        if self.unit.is_some() { "total" } else { "count" }
+    }
+
     /// The counter of a message, scaled: the digits of the product, and none more.
     pub fn total(&self, message: &Message) -> Quantity {
         self.total_of(message.consumption())

@@ -66,27 +66,28 @@ impl<T> Default for Pace<T> {
 }
 
 impl<T> Pace<T> {
-    /// Gives `reading` back if it is to be told now; `said` is what it says, without time and signal.
+    /// Gives `reading` back if it is to be told now; `said` is what it says, without time and signal, and is asked for
+    /// only where that matters.
     pub fn pass(
         &mut self,
         key: (&str, &'static str),
-        said: &str,
+        said: impl FnOnce() -> String,
         reading: T,
         rate: Rate,
         now: Instant,
     ) -> Option<T> {
         let key = (key.0.to_owned(), key.1);
         let is_crowded = self.meters.len() >= MAX_METERS;
-        let every = match rate {
-            Rate::Once(every) => every,
+        let (every, said) = match rate {
+            Rate::Once(every) => (every, String::new()),
             Rate::Every => return Some(reading),
-            Rate::Change => Duration::ZERO,
+            Rate::Change => (Duration::ZERO, said()),
         };
         let Some(memory) = self.meters.get_mut(&key) else {
             if !is_crowded {
                 let memory = Memory {
                     told: now,
-                    said: said.into(),
+                    said,
                     held: None,
                     every,
                 };
@@ -99,7 +100,7 @@ impl<T> Pace<T> {
             _ => now.duration_since(memory.told) >= every,
         };
         if is_due {
-            (memory.told, memory.said, memory.held) = (now, said.into(), None);
+            (memory.told, memory.said, memory.held) = (now, said, None);
             return Some(reading);
         }
         if rate != Rate::Change {
@@ -139,22 +140,25 @@ mod tests {
         let (mut pace, begun) = (Pace::default(), Instant::now());
         let at = |s| begun + Duration::from_secs(s);
         let rate = Rate::Once(Duration::from_secs(60));
-        let mut pass = |s, n| pace.pass(("1", "p1"), "", n, rate, at(s));
+        let mut pass = |s, n| pace.pass(("1", "p1"), String::new, n, rate, at(s));
         assert_eq!(pass(0, 1), Some(1));
         assert_eq!(pass(10, 2), None);
         assert_eq!(pass(20, 3), None);
         assert!(pace.due(at(59)).is_empty());
         assert_eq!(pace.due(at(60)), [3]);
         assert!(pace.due(at(180)).is_empty(), "silence is not filled");
-        assert_eq!(pace.pass(("1", "p1"), "", 4, rate, at(181)), Some(4));
-        assert_eq!(pace.pass(("1", "p1"), "", 5, rate, at(182)), None);
+        assert_eq!(pace.pass(("1", "p1"), String::new, 4, rate, at(181)), Some(4));
+        assert_eq!(pace.pass(("1", "p1"), String::new, 5, rate, at(182)), None);
         assert_eq!(pace.rest(), [5]);
     }
 
     #[test]
     fn given_on_change_then_only_what_differs_is_told() {
         let (mut pace, now) = (Pace::default(), Instant::now());
-        let mut pass = |said| pace.pass(("1", "p1"), said, (), Rate::Change, now).is_some();
+        let mut pass = |said: &str| {
+            pace.pass(("1", "p1"), || said.to_owned(), (), Rate::Change, now)
+                .is_some()
+        };
         assert_eq!(
             [pass("a"), pass("a"), pass("b"), pass("a")],
             [true, false, true, true]

@@ -102,6 +102,14 @@ impl Board {
         inner.meters.insert(key, seen);
     }
 
+    /// So many readings were not plausible.
+    pub fn refused(&self, refused: &BTreeMap<(String, &'static str), u64>) {
+        let mut inner = self.look();
+        if inner.is_shown && inner.refused != *refused {
+            inner.refused.clone_from(refused);
+        }
+    }
+
     /// A receiver has changed its state.
     pub fn state(&self, state: &State) {
         self.look()

@@ -12,9 +12,9 @@ pub use watch::Watch;
 
 use crate::decode::report::Value as Field;
 use crate::meter::pace::Rate;
-use crate::meter::{Home, Meter, Reading, WireReading};
+use crate::meter::{Home, Reading, WireReading};
 use crate::sink::mqtt;
-use crate::sink::mqtt::topic_id;
+use crate::sink::mqtt::{is_topic, topic_id};
 use crate::sink::profile::Topics;
 use crate::sink::told::{Told, What};
 use class::{Class, counter, of_field};
@@ -80,9 +80,8 @@ fn prefix() -> String {
 impl Settings {
     /// What is wrong with them, in words that name the key.
     pub fn problem(&self) -> Option<String> {
-        let is_wrong =
-            self.prefix.is_empty() || self.prefix.contains(['+', '#']) || self.prefix.ends_with('/');
-        is_wrong.then(|| format!("homeassistant.prefix = \"{}\" cannot begin a topic", self.prefix))
+        (!is_topic(&self.prefix))
+            .then(|| format!("homeassistant.prefix = \"{}\" cannot begin a topic", self.prefix))
     }
 }
 
@@ -150,9 +149,8 @@ impl Announcer {
             return Vec::new();
         }
         let (id, message) = (&told.id, &reading.message);
-        let unknown = Meter::default();
-        let meter = told.meter.as_deref().unwrap_or(&unknown);
-        let key = if meter.unit.is_some() { "total" } else { "count" };
+        let meter = told.said();
+        let key = meter.counter_name();
         let total = counter(
             meter.commodity(message),
             meter.unit.as_deref(),

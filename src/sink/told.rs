@@ -41,11 +41,11 @@ pub struct Told {
 impl Told {
     /// A reading of the radio.
     pub fn radio(reading: Box<Reading>, meter: Option<Arc<Meter>>) -> Self {
-        let unknown = Meter::default();
+        let said = meter.as_deref().unwrap_or(Meter::unknown());
         Told {
             id: reading.message.id().to_string(),
             kind: reading.message.kind().topic_name(),
-            payload: payload(&reading, meter.as_deref().unwrap_or(&unknown)),
+            payload: payload(&reading, said),
             what: What::Radio(reading),
             meter,
         }
@@ -67,7 +67,7 @@ impl Told {
     /// Five minutes of a meter of ours.
     pub fn interval(id: String, interval: Interval, meter: Arc<Meter>) -> Self {
         let begin = interval.end.checked_sub(SignedDuration::from_secs(INTERVAL_S));
-        let total = if meter.unit.is_some() { "total" } else { "count" };
+        let total = meter.counter_name();
         let payload = json!({
             "time": interval.end,
             "begin": begin.ok(),
@@ -87,6 +87,11 @@ impl Told {
             what: What::Interval(interval),
             meter: Some(meter),
         }
+    }
+
+    /// What the user has said of the meter, which may be nothing.
+    pub fn said(&self) -> &Meter {
+        self.meter.as_deref().unwrap_or(Meter::unknown())
     }
 
     /// Whether it is of this home, and not a neighbour's.

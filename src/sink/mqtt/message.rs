@@ -95,6 +95,11 @@ pub(super) struct Waiting {
     pub key: Option<u64>,
 }
 
+/// Whether something may be a topic, or the beginning of one.
+pub fn is_topic(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['+', '#']) && !text.ends_with('/')
+}
+
 /// An id as it stands in a topic: those of wired meters are whatever their makers wrote.
 pub fn topic_id(id: &str) -> String {
     id.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_")

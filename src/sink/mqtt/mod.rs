@@ -14,5 +14,5 @@ mod tls;
 pub use address::BrokerAddress;
 pub use check::check;
 pub use client::{HURRIED, Mqtt, Outcome};
-pub use message::{Message, Presence, Sort, topic_id};
+pub use message::{Message, Presence, Sort, is_topic, topic_id};
 pub use settings::{Retain, Settings};

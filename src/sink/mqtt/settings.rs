@@ -1,6 +1,7 @@
 //! Which broker, and who we are to it.
 
 use super::address::{BrokerAddress, one_or_several};
+use super::message::is_topic;
 use super::tls;
 use crate::secret::{Places, Secret};
 use crate::sink::profile;
@@ -257,7 +258,7 @@ impl Settings {
         if self.port == Some(0) {
             problems.push("mqtt.port cannot be 0".into());
         }
-        if self.readings.is_empty() || self.readings.contains(['+', '#']) || self.readings.ends_with('/') {
+        if !is_topic(&self.readings) {
             problems.push(format!(
                 "mqtt.readings = \"{}\" cannot begin a topic: no + or #, no / at its end",
                 self.readings

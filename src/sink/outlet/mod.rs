@@ -21,7 +21,7 @@ use std::time::Duration;
 use url::Url;
 
 /// An `[[output]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// What it is called in logs and metrics; by default what it is, and where.
@@ -57,10 +57,11 @@ pub struct Settings {
 }
 
 /// What an output is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     /// JSON lines to a file.
+    #[default]
     File,
     /// JSON lines to whoever connects.
     Tcp,
@@ -192,19 +193,8 @@ impl Settings {
     pub fn stdout() -> Self {
         Settings {
             name: Some("stdout".into()),
-            kind: Kind::File,
-            payload: Payload::default(),
             path: Some("-".into()),
-            rotate_mb: None,
-            keep: None,
-            listen: None,
-            max_clients: None,
-            url: None,
-            format: None,
-            interval: None,
-            fields: None,
-            headers: BTreeMap::new(),
-            tries: None,
+            ..Settings::default()
         }
     }
 }

@@ -173,11 +173,16 @@ impl<T: Send + 'static> Queue<T> {
     /// Waits until all is taken, or time is up.
     pub fn finish(mut self, patience: Duration) {
         self.to = None;
-        let deadline = Instant::now() + patience;
-        while !self.thread.is_finished() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for(&self.thread, patience);
         self.counts.lost(self.from.len() as u64);
+    }
+}
+
+/// Waits until a thread has ended, or time is up.
+pub fn wait_for(thread: &JoinHandle<()>, patience: Duration) {
+    let deadline = Instant::now() + patience;
+    while !thread.is_finished() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Lines, or P1 telegrams as they came, to whoever connects. Who cannot keep up is let go, and never waited for.
 
-use super::queue::Counts;
+use super::queue::{Counts, wait_for};
 use super::{Kind, Outlet, Payload, Settings};
 use crate::sink::told::Told;
 use anyhow::{Context, Result};
@@ -90,10 +90,7 @@ impl Outlet for Server {
             to, _stop, thread, ..
         } = *self;
         drop((to, _stop));
-        let deadline = std::time::Instant::now() + patience;
-        while !thread.is_finished() && std::time::Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for(&thread, patience);
     }
 }
 

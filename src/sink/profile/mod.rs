@@ -11,7 +11,7 @@ pub mod homie;
 
 pub use house::{House, Topics, template_problem};
 
-use crate::sink::mqtt::{Message, Presence};
+use crate::sink::mqtt::{Message, Presence, is_topic};
 use crate::sink::told::Told;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -116,9 +116,8 @@ impl Settings {
             Settings::Smartmeter2mqtt(settings) => &settings.topic,
             Settings::Homie(settings) => &settings.topic,
         };
-        let is_wrong = topic.is_empty() || topic.contains(['+', '#']) || topic.ends_with('/');
         let mut problems = Vec::new();
-        if is_wrong {
+        if !is_topic(topic) {
             problems.push(format!(
                 "mqtt.profile: topic = \"{topic}\" cannot be a topic: no + or #, no / at its end"
             ));

@@ -206,20 +206,22 @@ fn meters(board: &Inner, registry: &mut Registry) {
 fn measured(seen: &Seen) -> Vec<(String, f64, String)> {
     match &seen.last.what {
         What::Radio(reading) => {
-            let unknown = crate::meter::Meter::default();
-            let meter = seen.last.meter.as_deref().unwrap_or(&unknown);
+            let meter = seen.last.said();
             let total = meter.total(&reading.message);
-            let name = if meter.unit.is_some() { "total" } else { "count" };
-            vec![(name.into(), total.value.to_f64(), total.unit.into())]
+            vec![(
+                meter.counter_name().into(),
+                total.value.to_f64(),
+                total.unit.into(),
+            )]
         }
         What::Wire(reading) => {
-            let of_field = |(name, field): &(std::borrow::Cow<'static, str>, Field)| match field {
-                Field::Quantity(quantity) | Field::Demand { quantity, .. } => Some((
+            let of_field = |(name, field): &(std::borrow::Cow<'static, str>, Field)| {
+                let quantity = field.quantity()?;
+                Some((
                     name.to_string(),
                     quantity.value.to_f64(),
                     quantity.unit.to_string(),
-                )),
-                _ => None,
+                ))
             };
             reading.report.reading.0.iter().filter_map(of_field).collect()
         }

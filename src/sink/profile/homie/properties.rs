@@ -1,7 +1,7 @@
 //! What a reading says, as properties of Homie.
 
 use crate::decode::quantity::Quantity;
-use crate::decode::report::{Sort as Type, Value as Field};
+use crate::decode::report::Sort as Type;
 use crate::sink::told::{Told, What};
 
 /// A value and what is to be known of it.
@@ -143,9 +143,7 @@ const HEAT: [Row; 8] = [
 pub fn properties(told: &Told) -> Vec<Property> {
     match &told.what {
         What::Radio(reading) => {
-            let unknown = crate::meter::Meter::default();
-            let meter = told.meter.as_deref().unwrap_or(&unknown);
-            vec![total(&meter.total(&reading.message))]
+            vec![total(&told.said().total(&reading.message))]
         }
         What::Wire(reading) => {
             let fields = &reading.report.reading;
@@ -153,21 +151,14 @@ pub fn properties(told: &Told) -> Vec<Property> {
                 Type::P1 | Type::Dlms => &ELECTRICITY,
                 Type::Kmp => &HEAT,
                 _ => {
-                    let first = fields.0.iter().find_map(|(_, field)| quantity(field));
+                    let first = fields.0.iter().find_map(|(_, field)| field.quantity());
                     return first.map(total).into_iter().collect();
                 }
             };
-            let of_row = |row: &Row| Some(property(row, quantity(fields.get(row.field)?)?));
+            let of_row = |row: &Row| Some(property(row, fields.get(row.field)?.quantity()?));
             rows.iter().filter_map(of_row).collect()
         }
         What::Interval(_) => Vec::new(),
-    }
-}
-
-fn quantity(field: &Field) -> Option<&Quantity> {
-    match field {
-        Field::Quantity(quantity) | Field::Demand { quantity, .. } => Some(quantity),
-        _ => None,
     }
 }
 
@@ -212,7 +203,7 @@ fn written(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::report::{Fields, Report};
+    use crate::decode::report::{Fields, Report, Value as Field};
     use crate::meter::WireReading;
 
     #[test]
