@@ -130,7 +130,10 @@ impl Nats {
                 .unwrap();
             output.status.success()
         });
-        Subscriber::of(self.ports[i], "readings/M1/p1", count, &["-W", "150"])
+        let subscriber = Subscriber::of(self.ports[i], "readings/M1/p1", count, &["-W", "150"]);
+        // It says nowhere that it has subscribed.
+        std::thread::sleep(Duration::from_millis(500));
+        subscriber
     }
 }
 

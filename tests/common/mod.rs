@@ -92,11 +92,17 @@ pub fn shared(path: &str) -> Option<PathBuf> {
 }
 
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    use std::sync::atomic::{AtomicU16, Ordering};
+    // Below those that the system gives to whoever connects: one of them may be taken before it is listened on,
+    // and a connection to one that nobody listens on may end at itself.
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id() as u16 % 200 * 50;
+    loop {
+        let port = 20_000 + first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A process that ends with the test.
@@ -140,14 +146,18 @@ impl Mosquitto {
             .spawn()
             .expect("mosquitto (make test installs it)");
         let process = Process(child);
-        wait_for("mosquitto", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Mosquitto { port, process, dir }
+        let broker = Mosquitto { port, process, dir };
+        wait_for("mosquitto", || broker.log().contains(" running"));
+        broker
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
     /// How many publications of clients whose names begin so it has acknowledged, by its own log.
     pub fn acknowledged(&self, client: &str) -> usize {
-        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap();
-        log.matches(&format!("Sending PUBACK to {client}")).count()
+        self.log().matches(&format!("Sending PUBACK to {client}")).count()
     }
 
     pub fn url(&self) -> String {
@@ -156,7 +166,19 @@ impl Mosquitto {
 
     /// A subscriber to `topic` that ends after `count` messages or 20 s; lines are `topic payload`.
     pub fn subscribe(&self, topic: &str, count: usize, more: &[&str]) -> Subscriber {
-        Subscriber::of(self.port, topic, count, more)
+        let suback = "Sending SUBACK to ";
+        let subscribed = || {
+            let log = self.log();
+            log.split(suback)
+                .skip(1)
+                .filter(|id| !id.starts_with("metertap"))
+                .count()
+        };
+        let before = subscribed();
+        let subscriber = Subscriber::of(self.port, topic, count, more);
+        // Before anything is published, even where the machine is slow.
+        wait_for("the subscription", || subscribed() > before);
+        subscriber
     }
 }
 
@@ -182,8 +204,6 @@ impl Subscriber {
             .stdout(Stdio::piped())
             .spawn()
             .expect("mosquitto_sub (make test installs it)");
-        // It must have subscribed before anything is published.
-        std::thread::sleep(Duration::from_millis(300));
         Subscriber(Process(child))
     }
 
