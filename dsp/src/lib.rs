@@ -27,6 +27,7 @@ mod phase;
 mod protocol;
 mod receiver;
 mod search;
+mod spectrum;
 mod sync;
 #[cfg(feature = "synth")]
 pub mod synth;
@@ -39,6 +40,7 @@ pub use packet::{Packet, Signal};
 pub use protocol::{CHIP_RATE_HZ, Protocol};
 pub use receiver::{Receiver, Sieve, Tally};
 pub use search::Searcher;
+pub use spectrum::Spectrum;
 
 /// A sample: in-phase and quadrature, full scale ±1.
 pub type Complex32 = num_complex::Complex<f32>;

@@ -1,10 +1,10 @@
 //! `--config` and `--set`: the same for all who need a configuration.
 
-use crate::config::Config;
+use crate::config::{Config, Problems};
 use anyhow::Result;
 use std::path::PathBuf;
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct ConfigFile {
     /// The configuration.
     #[arg(
@@ -27,6 +27,14 @@ impl ConfigFile {
     /// Everything that is wrong, with file, line and key.
     pub fn read(&self) -> Result<Config> {
         Config::read_with(&self.config, &self.set)
+    }
+
+    /// Checks what may become its text.
+    ///
+    /// # Errors
+    /// Everything that would be wrong, with line and key.
+    pub fn check(&self, text: &str) -> Result<Config, Problems> {
+        Config::parse(text, &self.set).map(|(config, _)| config)
     }
 }
 

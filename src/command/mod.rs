@@ -1,5 +1,6 @@
 //! What a person can ask for: a file a subcommand.
 
+mod adopt;
 mod ask;
 mod check;
 mod config_file;
@@ -25,6 +26,7 @@ mod synth_p1;
 mod tuner;
 mod wanted;
 
+use crate::sink::journal::Journal;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -89,7 +91,7 @@ enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // A daemon tells what it does; a command that shows a table or lines tells only what is wrong.
     let quiet = !matches!(cli.command, Command::Run(_));
-    log_to_stderr(cli.verbose, quiet);
+    let journal = log_to_stderr(cli.verbose, quiet);
     match cli.command {
         Command::Replay(args) => replay::run(*args),
         Command::Listen(args) => listen::run(&args),
@@ -102,7 +104,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Record(args) => record::run(&args),
         Command::Scan(args) => scan::run(&args),
         Command::ServeRtlTcp(args) => serve_rtl_tcp::run(&args),
-        Command::Run(args) => run::run(&args),
+        Command::Run(args) => run::run(&args, journal),
         Command::Synth(args) => synth::run(&args),
         Command::SynthP1(args) => synth_p1::run(&args),
         #[cfg(feature = "rtlsdr")]
@@ -116,9 +118,12 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn log_to_stderr(verbose: u8, quiet: bool) {
+/// The log goes to standard error, and its last events to who looks at the page.
+fn log_to_stderr(verbose: u8, quiet: bool) -> Journal {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
     let default = match verbose {
         // The demo's broker reports every hang-up as an error.
         0 if quiet => "warn,rumqttd=off",
@@ -127,10 +132,15 @@ fn log_to_stderr(verbose: u8, quiet: bool) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let journal = Journal::default();
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
+        .with_target(false);
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .with(journal.clone())
         .init();
+    journal
 }

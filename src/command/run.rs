@@ -1,5 +1,6 @@
 //! `metertap run`: the daemon.
 
+use super::adopt::Adopter;
 use super::config_file::ConfigFile;
 use super::sinks::Sinks;
 use super::wanted::default_kinds;
@@ -9,8 +10,10 @@ use crate::engine::{Chorus, End, Event, Orders, Radio, Reload, Steward, Stop, wi
 use crate::meter::Registry;
 use crate::meter::silence::Change;
 use crate::sink::board::Board;
+use crate::sink::journal::Journal;
 use crate::sink::rtl_tcp::Tap;
 use crate::sink::told::Told;
+use crate::sink::web::Adopt;
 use crate::source::file::Recording;
 use crate::source::{Address, Info, Paced, Source};
 use anyhow::{Result, bail};
@@ -23,10 +26,11 @@ pub struct Args {
     file: ConfigFile,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(args: &Args, journal: Journal) -> Result<ExitCode> {
     let config = args.file.read()?;
     let (stop, reload) = (Stop::on_signals()?, Reload::on_signal()?);
-    let mut daemon = Daemon::start(config, &stop)?;
+    let adopter = Adopter::new(args.file.clone(), reload.clone());
+    let mut daemon = Daemon::start(config, &stop, journal, Arc::new(adopter))?;
     while let Some(event) = daemon.chorus.next() {
         daemon.take(event);
         if reload.asked() {
@@ -65,6 +69,8 @@ struct Daemon {
     steward: Steward,
     sinks: Sinks,
     board: Board,
+    /// Those of the neighbours as well.
+    publishes_all: bool,
     /// By identity: which receivers there are, and what they are called by themselves.
     radios: Vec<(String, String)>,
     /// By identity: which ports there are.
@@ -72,17 +78,19 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(config: Config, stop: &Stop) -> Result<Self> {
-        let publishes_all = config.publishes_all();
+    fn start(config: Config, stop: &Stop, journal: Journal, adopter: Arc<dyn Adopt>) -> Result<Self> {
+        let hears_all = config.hears_all();
         let orders = Orders {
-            registry: Arc::new(Registry::new(config.home.clone(), publishes_all, default_kinds())),
+            registry: Arc::new(Registry::new(config.home.clone(), hears_all, default_kinds())),
             trust: config.trust(),
             stop: stop.clone(),
         };
         let board = Board::default();
+        board.look().journal = journal;
         let mut daemon = Daemon {
+            publishes_all: config.publishes_all(),
             chorus: Chorus::new(Vec::new(), stop.clone()),
-            sinks: Sinks::start(&config, &board)?,
+            sinks: Sinks::start(&config, &board, adopter)?,
             steward: Steward::new(config.home, config.rate),
             orders,
             board,
@@ -101,7 +109,9 @@ impl Daemon {
                 continue;
             }
             let radio = start(section, &section.name(i), &self.orders)?;
-            self.radios.push((identity, radio.info.name.clone()));
+            let name = radio.info.name.clone();
+            self.board.look().views.insert(name.clone(), radio.view.clone());
+            self.radios.push((identity, name));
             self.chorus.add_radio(radio);
         }
         Ok(())
@@ -112,11 +122,11 @@ impl Daemon {
         if ports.is_empty() {
             return Ok(());
         }
-        self.ports.extend(
-            ports
-                .iter()
-                .map(|port| (port.identity.clone(), port.stop.clone())),
-        );
+        for port in &ports {
+            self.ports.push((port.identity.clone(), port.stop.clone()));
+            let tails = &mut self.board.look().tails;
+            tails.insert(port.name.clone(), port.tail.clone());
+        }
         self.chorus.add_wires(wire::start(ports, &self.orders.stop)?);
         Ok(())
     }
@@ -145,8 +155,10 @@ impl Daemon {
     }
 
     fn change(&mut self, config: Config) -> Result<()> {
-        let all = config.publishes_all();
-        self.orders.registry.change(config.home.clone(), all);
+        self.publishes_all = config.publishes_all();
+        self.orders
+            .registry
+            .change(config.home.clone(), config.hears_all());
         self.steward.change(config.home.clone(), config.rate);
         let (is_new, sinks) = self.sinks.change(&config, &self.board);
         if is_new {
@@ -165,7 +177,7 @@ impl Daemon {
             let stays = trusts_as_before && wanted.contains(identity);
             if !stays {
                 chorus.stop_radio(name);
-                board.look().receivers.remove(name);
+                board.forget(name);
             }
             stays
         });
@@ -175,7 +187,7 @@ impl Daemon {
             if !stays {
                 stop.ask();
                 let name = identity.split(' ').next().unwrap_or_default();
-                board.look().receivers.remove(name);
+                board.forget(name);
             }
             stays
         });
@@ -197,6 +209,10 @@ impl Daemon {
 
     fn take(&mut self, event: Event) {
         match event {
+            Event::Reading(reading) if !self.publishes_all && !self.steward.knows(&reading) => {
+                // Only for who looks which meter is his.
+                self.board.told(&Arc::new(Told::radio(reading, None)));
+            }
             Event::Reading(reading) => {
                 let (told, change) = self.steward.radio(reading);
                 self.pass_on(&told, change);

@@ -8,7 +8,7 @@ use crate::sink::board::Board;
 use crate::sink::outlet::{self, Working};
 use crate::sink::publisher::Publisher;
 use crate::sink::told::Told;
-use crate::sink::web::Web;
+use crate::sink::web::{Adopt, Web};
 use crate::sink::{homeassistant, mqtt, web};
 use anyhow::Result;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub struct Sinks {
     pub publisher: Option<Publisher>,
     outlets: Vec<Working>,
     web: Option<Web>,
+    /// Who writes down which meters are ours.
+    adopter: Arc<dyn Adopt>,
     /// What they were made of.
     settings: Wanted,
 }
@@ -85,7 +87,7 @@ impl Sinks {
     ///
     /// # Errors
     /// Where a file, a port or a thread cannot be had.
-    pub fn start(config: &Config, board: &Board) -> Result<Self> {
+    pub fn start(config: &Config, board: &Board, adopter: Arc<dyn Adopt>) -> Result<Self> {
         let settings = Wanted::of(config);
         let (outlets, started) = settings.outlets();
         started?;
@@ -93,6 +95,7 @@ impl Sinks {
             publisher: settings.publisher()?,
             outlets,
             web: None,
+            adopter,
             settings,
         };
         sinks.web = sinks.start_web(board)?;
@@ -102,7 +105,8 @@ impl Sinks {
 
     fn start_web(&self, board: &Board) -> Result<Option<Web>> {
         let web = self.settings.web.as_ref();
-        web.map(|web| Web::start(web, board.clone())).transpose()
+        web.map(|web| Web::start(web, board.clone(), self.adopter.clone()))
+            .transpose()
     }
 
     fn show(&self, board: &Board) {

@@ -139,7 +139,10 @@ impl Config {
     }
 
     /// Reads and checks the text of a file; tells whether a secret stands in it.
-    fn parse(text: &str, set: &[(String, String)]) -> Result<(Self, bool), Problems> {
+    ///
+    /// # Errors
+    /// Everything that is wrong, with line and key.
+    pub fn parse(text: &str, set: &[(String, String)]) -> Result<(Self, bool), Problems> {
         let mut file = File::parse(text, std::env::vars())?;
         for (key, value) in set {
             file.set(key, value.clone());
@@ -270,6 +273,11 @@ impl Config {
     pub fn publishes_all(&self) -> bool {
         self.publish
             .map_or(self.home.is_empty(), |publish| publish == Publish::All)
+    }
+
+    /// Whether they are heard at all: somebody may look for his own.
+    pub fn hears_all(&self) -> bool {
+        self.publishes_all() || self.web.is_some()
     }
 
     /// What to believe.

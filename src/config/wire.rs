@@ -8,7 +8,9 @@ use crate::decode::stamp::Zone;
 use crate::engine::Stop;
 use crate::engine::wire::kmp_master::Known;
 use crate::engine::wire::mbus_master::Address;
-use crate::engine::wire::{CrcPolicy, Dlms, DlmsSettings, P1, P1Settings, Port, Questions, Speaker, Whom};
+use crate::engine::wire::{
+    CrcPolicy, Dlms, DlmsSettings, P1, P1Settings, Port, Questions, Speaker, Tail, Whom,
+};
 use crate::secret::{Places, Secret};
 use crate::source::wire::{Framing, Line, WireAddress};
 use serde::Deserialize;
@@ -142,6 +144,7 @@ impl Wire {
             lines,
             period,
             speaker,
+            tail: Tail::default(),
             identity: self.identity(i),
             stop: Stop::default().part(),
         })

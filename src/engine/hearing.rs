@@ -9,9 +9,11 @@
 //! What a job found is taken up a fixed number of blocks later and in the order of the jobs, however many
 //! threads lock and however fast they are: the same samples always give the same packets.
 
+use super::view::Scope;
 use crate::link::ert::Samples;
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use jiff::Timestamp;
 use metertap_dsp::{Complex32, Config, Kind, Locker, Packet, Searcher, Sieve, Stretch, Tally};
 use std::collections::VecDeque;
 use std::thread;
@@ -33,6 +35,8 @@ pub struct Hearing {
     search: Searcher,
     sieve: Sieve,
     crew: Crew,
+    /// Who looks at the samples.
+    scope: Scope,
 }
 
 /// The lock threads and what they are working on.
@@ -65,11 +69,11 @@ struct Job {
 }
 
 impl Hearing {
-    /// Starts the lock threads of receiver `name`.
+    /// Starts the lock threads of receiver `name`; `scope` sees its samples.
     ///
     /// # Errors
     /// Where the receiver cannot work at this rate, or no thread can be had.
-    pub fn start(name: &str, samples: Samples, config: Config) -> Result<Self> {
+    pub fn start(name: &str, samples: Samples, config: Config, scope: Scope) -> Result<Self> {
         let search = Searcher::new(config)?;
         let (jobs, work) = bounded::<Job>(MAX_JOBS);
         let (outcome, done) = bounded::<Job>(MAX_JOBS);
@@ -95,6 +99,7 @@ impl Hearing {
             sieve: Sieve::new(config),
             search,
             crew,
+            scope,
         })
     }
 
@@ -103,10 +108,16 @@ impl Hearing {
         self.search.position()
     }
 
+    /// Where and when what comes next was heard, for who looks at it.
+    pub fn at(&mut self, center_hz: Option<f64>, read_at: Timestamp) {
+        self.scope.at(center_hz, read_at);
+    }
+
     /// Takes bytes and hands packets to `out`.
     pub fn push(&mut self, bytes: &[u8], mut out: impl FnMut(&Packet)) {
         let mut samples = self.samples.decode(bytes);
         self.sieve.tally.samples += samples.len() as u64;
+        self.scope.look(samples, self.search.noise_dbfs());
         while !samples.is_empty() {
             let (crew, now) = (&mut self.crew, self.search.blocks());
             self.search

@@ -10,6 +10,7 @@ mod steward;
 mod stop;
 mod supervise;
 mod teller;
+mod view;
 pub mod wire;
 
 pub use chorus::{Chorus, Event};
@@ -18,6 +19,7 @@ pub use radio::{End, Heard, Orders, Radio};
 pub use steward::Steward;
 pub use stop::{Reload, Stop};
 pub use supervise::{Condition, State};
+pub use view::{Row, View};
 
 /// Asks for a higher priority for the calling thread: samples do not wait. Where that is not allowed, as for
 /// most users, it goes on as it is.

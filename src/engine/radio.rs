@@ -5,6 +5,7 @@ use super::hearing::Hearing;
 use super::ring::{Block, Reader, WhenFull, Writer, ring};
 use super::supervise::{State, supervise};
 use super::teller::Teller;
+use super::view::{Scope, View};
 use crate::decode::ert::Kind;
 use crate::link::ert::Samples;
 use crate::meter::{Home, Reading, Registry, WireReading};
@@ -85,6 +86,8 @@ pub struct Radio {
     pub heard: Receiver<Heard>,
     /// What it reads.
     pub info: Info,
+    /// What it sees.
+    pub view: View,
     stop: Stop,
 }
 
@@ -153,7 +156,9 @@ impl Radio {
             trust: orders.trust,
             leads: true,
         };
-        let hearing = Hearing::start(&info.name, Samples::new(info.format), config)
+        let view = View::default();
+        let scope = Scope::new(info.sample_rate_hz, view.clone());
+        let hearing = Hearing::start(&info.name, Samples::new(info.format), config, scope)
             .with_context(|| info.name.clone())?;
         let (sender, heard) = bounded(QUEUE);
         let (mut writer, blocks) = ring(when_full, dropped);
@@ -180,7 +185,12 @@ impl Radio {
             .name(format!("search:{}", info.name))
             .spawn(move || search.run(&blocks))
             .context("cannot start a thread")?;
-        Ok(Radio { heard, info, stop })
+        Ok(Radio {
+            heard,
+            info,
+            view,
+            stop,
+        })
     }
 }
 
@@ -252,6 +262,7 @@ impl Search {
             tap.give(&block.bytes);
         }
         self.teller.block(self.hearing.position(), block);
+        self.hearing.at(block.center_hz, block.read_at);
         self.hearing.push(&block.bytes, |packet| self.teller.tell(packet));
     }
 }

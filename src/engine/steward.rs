@@ -41,6 +41,11 @@ impl Steward {
         (self.home, self.rate) = (home, rate);
     }
 
+    /// Whether it is of a meter of this home.
+    pub fn knows(&self, reading: &Reading) -> bool {
+        self.home.contains(&reading.message.id().to_string())
+    }
+
     /// What is to be told of a reading of the radio, and whether its meter is back.
     pub fn radio(&mut self, reading: Box<Reading>) -> (Vec<Arc<Told>>, Option<Change>) {
         let id = reading.message.id().to_string();

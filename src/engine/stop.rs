@@ -53,7 +53,7 @@ impl Stop {
 }
 
 /// Tells when the configuration is to be read again.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Reload(Arc<AtomicBool>);
 
 impl Reload {
@@ -65,6 +65,11 @@ impl Reload {
         let reload = Reload::default();
         signal_hook::flag::register(SIGHUP, reload.0.clone()).context("cannot listen to signals")?;
         Ok(reload)
+    }
+
+    /// Asks for it.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 
     /// Whether it was asked for since the last time.

@@ -56,6 +56,9 @@ pub struct State {
     /// What was opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// How much its tuner amplifies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gain: Option<String>,
     /// Pieces of samples lost so far, because we or the bus were too slow.
     pub dropped: u64,
     /// How often it was opened.
@@ -78,6 +81,7 @@ impl State {
             reason: None,
             since: Timestamp::now(),
             device: None,
+            gain: None,
             dropped: 0,
             opened: 0,
             wire: None,
@@ -181,6 +185,7 @@ impl<F: Fn(&State)> Supervisor<'_, F> {
     fn listen(&mut self, mut source: Box<dyn Source>) -> Option<String> {
         self.state.opened += 1;
         self.state.device = Some(source.info().name.clone());
+        self.state.gain = source.gain().map(|gain| gain.to_string());
         let begun = Instant::now();
         let mut watch = Watch::new(source.info().sample_rate_hz);
         if let Some(hopper) = &self.hopper {

@@ -100,18 +100,22 @@ impl Claim {
 
     /// Of a meter on a wire: fields that only rise.
     pub fn of_fields(fields: &Fields) -> Self {
-        let counter = |(name, value): &(std::borrow::Cow<'static, str>, Value)| {
-            let Value::Quantity(quantity) = value else {
-                return None;
-            };
-            is_counter(name, quantity).then(|| (name.to_string(), quantity.value.to_f64()))
-        };
         Claim {
             meter_type: None,
-            counters: fields.0.iter().filter_map(counter).collect(),
+            counters: counters(fields)
+                .map(|(name, quantity)| (name.to_owned(), quantity.value.to_f64()))
+                .collect(),
             may_fall: false,
         }
     }
+}
+
+/// The fields that only rise.
+pub fn counters(fields: &Fields) -> impl Iterator<Item = (&str, &Quantity)> {
+    fields.0.iter().filter_map(|(name, value)| match value {
+        Value::Quantity(quantity) if is_counter(name, quantity) => Some((&**name, quantity)),
+        _ => None,
+    })
 }
 
 /// Energy and volume that were counted since the meter was made; not those of a billing period, and no balance.

@@ -12,6 +12,7 @@ mod reading;
 mod registry;
 pub mod silence;
 mod trust;
+pub mod usage;
 
 pub use home::{Factor, Home, Meter};
 pub use reading::{Reading, Signal, WireReading};

@@ -1,6 +1,11 @@
-//! What others may look at at any time: receivers, meters, sinks, as they are now.
+//! What others may look at at any time: receivers, meters, sinks, as they are now, and what was used.
 
-use crate::engine::State;
+use crate::engine::wire::Tail;
+use crate::engine::{State, View};
+use crate::meter::usage::Usage;
+use crate::revision;
+use crate::sink::counter;
+use crate::sink::journal::Journal;
 use crate::sink::outlet::{Counts, Standing};
 use crate::sink::told::{Told, What};
 use jiff::Timestamp;
@@ -25,6 +30,14 @@ pub struct Inner {
     pub started: Timestamp,
     /// Receivers and ports by name.
     pub receivers: BTreeMap<String, State>,
+    /// What each receiver of the radio sees.
+    pub views: BTreeMap<String, View>,
+    /// What came from each port last.
+    pub tails: BTreeMap<String, Tail>,
+    /// The last events.
+    pub journal: Journal,
+    /// What our meters count.
+    pub usage: Usage,
     /// Meters by id and type.
     pub meters: BTreeMap<(String, &'static str), Seen>,
     /// The last readings, oldest first, and how many there were before them.
@@ -42,8 +55,14 @@ pub struct Inner {
 /// A meter as it was heard last.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// Number of the change that its last reading is.
+    pub revision: u64,
     /// Its last reading.
     pub last: Arc<Told>,
+    /// What its counter said first, and what it says now.
+    pub count: Option<(f64, f64)>,
+    /// Unit of that.
+    pub unit: String,
     /// When that was.
     pub at: Timestamp,
     /// How often it was passed on.
@@ -56,6 +75,10 @@ impl Default for Board {
             is_shown: false,
             started: Timestamp::now(),
             receivers: BTreeMap::new(),
+            views: BTreeMap::new(),
+            tails: BTreeMap::new(),
+            journal: Journal::default(),
+            usage: Usage::default(),
             meters: BTreeMap::new(),
             readings: VecDeque::new(),
             first_reading: 0,
@@ -90,16 +113,32 @@ impl Board {
         }
         inner.readings.push_back(told.clone());
         let key = (told.id.clone(), told.kind);
-        let times = inner.meters.get(&key).map_or(0, |seen| seen.times);
-        if times == 0 && inner.meters.len() >= MAX_METERS {
+        let before = inner.meters.remove(&key);
+        if before.is_none() && inner.meters.len() >= MAX_METERS {
             return;
         }
+        let (at, counts) = (told.heard_at(), counter::of(told));
+        let unit = counts
+            .first()
+            .map_or_else(String::new, |count| count.unit.clone());
+        let first = before
+            .as_ref()
+            .filter(|before| before.unit == unit)
+            .and_then(|before| before.count);
         let seen = Seen {
+            revision: revision::next(),
             last: told.clone(),
-            at: told.heard_at(),
-            times: times + 1,
+            count: counts
+                .first()
+                .map(|count| (first.map_or(count.value, |(first, _)| first), count.value)),
+            unit,
+            at,
+            times: before.map_or(0, |before| before.times) + 1,
         };
         inner.meters.insert(key, seen);
+        if told.is_ours() {
+            counts.iter().for_each(|count| inner.usage.count(at, count));
+        }
     }
 
     /// So many readings were not plausible.
@@ -108,6 +147,14 @@ impl Board {
         if inner.is_shown && inner.refused != *refused {
             inner.refused.clone_from(refused);
         }
+    }
+
+    /// A receiver or port is gone.
+    pub fn forget(&self, receiver: &str) {
+        let mut inner = self.look();
+        inner.receivers.remove(receiver);
+        inner.views.remove(receiver);
+        inner.tails.remove(receiver);
     }
 
     /// A receiver has changed its state.

@@ -1,10 +1,13 @@
 //! Who is told: lines, a table on the terminal, an MQTT broker, files, sockets. A sink knows readings and nothing
 //! below them.
 
+pub mod archive;
 pub mod board;
 #[cfg(feature = "demo")]
 pub mod broker;
+pub mod counter;
 pub mod homeassistant;
+pub mod journal;
 pub mod lines;
 pub mod mqtt;
 pub mod outlet;

@@ -5,6 +5,7 @@
 //! converter's, with next to nothing clipped.
 
 use super::{Gain, Source, Wish};
+use metertap_dsp::Complex32;
 use metertap_dsp::iq::Format;
 use std::io::{ErrorKind, Result};
 use std::time::{Duration, Instant};
@@ -45,6 +46,23 @@ impl Levels {
         for byte in bytes.iter().step_by(7) {
             self.bytes[usize::from(*byte)] += 1;
         }
+    }
+
+    /// Looks at some of `samples`, full scale ±1, as 8 bits would show them.
+    pub fn add_samples(&mut self, samples: &[Complex32]) {
+        for sample in samples.iter().step_by(7) {
+            for value in [sample.re, sample.im] {
+                self.bytes[usize::from((value * 127.5 + 127.5).round() as u8)] += 1;
+            }
+        }
+    }
+
+    /// Shares of the parts of the scale, from its lower end to its upper one.
+    pub fn shares(&self, parts: usize) -> Vec<f64> {
+        let parts = self.bytes.chunks(256 / parts.clamp(1, 256));
+        parts
+            .map(|part| part.iter().sum::<u64>() as f64 / self.count())
+            .collect()
     }
 
     /// Share of samples at either end of the scale.

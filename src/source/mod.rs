@@ -60,6 +60,11 @@ pub trait Source: Send {
         0
     }
 
+    /// How much its tuner amplifies, where it has one.
+    fn gain(&self) -> Option<Gain> {
+        None
+    }
+
     /// Changes a setting while it runs.
     ///
     /// # Errors

@@ -29,6 +29,7 @@ const SET_BIAS_TEE: u8 = 0x0e;
 /// A connection.
 pub struct RtlTcp {
     info: Info,
+    gain: Gain,
     stream: TcpStream,
     /// Bytes still to be thrown away.
     stale: usize,
@@ -73,6 +74,7 @@ impl RtlTcp {
                 bytes: None,
                 assumed: Vec::new(),
             },
+            gain: tuning.gain,
             stream,
             stale: 2 * (STALE_S * rate) as usize,
         })
@@ -84,13 +86,20 @@ impl Source for RtlTcp {
         &self.info
     }
 
+    fn gain(&self) -> Option<Gain> {
+        Some(self.gain)
+    }
+
     fn wish(&mut self, wish: Wish) -> std::io::Result<()> {
         let commands = match wish {
             Wish::Center(hz) => {
                 self.info.center_hz = Some(hz.into());
                 vec![(SET_FREQUENCY, hz)]
             }
-            Wish::Gain(gain) => gain_commands(gain),
+            Wish::Gain(gain) => {
+                self.gain = gain;
+                gain_commands(gain)
+            }
             Wish::Ppm(ppm) => vec![(SET_PPM, ppm as u32)],
         };
         self.stream.write_all(&bytes(&commands))

@@ -10,6 +10,7 @@ mod p1;
 mod port;
 mod questions;
 mod senders;
+mod tail;
 pub mod talk;
 mod troubles;
 
@@ -19,6 +20,7 @@ pub use mbus::{Answers, Mbus};
 pub use p1::{CrcPolicy, P1, Settings as P1Settings};
 pub use port::{Port, Speaker, start};
 pub use questions::{Questions, Whom};
+pub use tail::{Tail, Telegram};
 pub use troubles::Counts;
 
 use crate::decode::report::Report;

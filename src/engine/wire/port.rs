@@ -2,6 +2,7 @@
 
 use super::cadence::Cadence;
 use super::questions::Questions;
+use super::tail::{Tail, Watched};
 use super::troubles::Troubles;
 use super::{Listener, Said, Trouble};
 use crate::decode::report::Report;
@@ -42,6 +43,8 @@ pub struct Port {
     pub period: Option<Duration>,
     /// Who speaks on it.
     pub speaker: Speaker,
+    /// What came from it last.
+    pub tail: Tail,
     /// The same where nothing of it has changed.
     pub identity: String,
     /// Ends it alone.
@@ -119,6 +122,7 @@ struct Task {
     /// A report has come over it.
     understood: bool,
     cadence: Cadence,
+    tail: Tail,
     state: State,
     troubles: Troubles,
     told: Instant,
@@ -155,6 +159,7 @@ impl Task {
             line: 0,
             understood: false,
             cadence: Cadence::new(port.period),
+            tail: port.tail,
             troubles: Troubles::default(),
             told: Instant::now(),
             to,
@@ -167,7 +172,10 @@ impl Task {
         loop {
             let begun = Instant::now();
             let lost = match open(&self.address, self.lines[self.line]).await {
-                Ok(wire) => self.hear(wire).await,
+                Ok(wire) => {
+                    let stream = Box::new(Watched::new(wire.stream, self.tail.clone()));
+                    self.hear(Wire { stream, ..wire }).await
+                }
                 Err(error) => Lost::Gone(format!("{}: {error:#}", self.address)),
             };
             // Whatever is unfinished will stay so.
@@ -327,6 +335,7 @@ impl Task {
     }
 
     async fn tell(&mut self, readings: Vec<WireReading>) {
+        self.tail.cut();
         self.troubles.counts.reports += readings.len() as u64;
         self.change(Condition::Up, None).await;
         for reading in readings {

@@ -1,7 +1,10 @@
-//! The API: JSON, and only to read. `openapi.json` describes it, and a test holds it to that.
+//! The API: JSON, to read. `openapi.json` describes it, and a test holds it to that.
 
+use super::history::rate_unit;
 use crate::engine::Condition;
+use crate::meter::usage::Usage;
 use crate::sink::board::{Board, Inner, Seen};
+use crate::sink::counter;
 use crate::sink::profile::telegram_object;
 use crate::sink::told::{Told, What};
 use axum::Json;
@@ -19,13 +22,24 @@ const PAGE: usize = 500;
 
 /// A meter, and what it said last.
 #[derive(Serialize)]
-struct Meter<'a> {
+pub(super) struct Meter<'a> {
     id: &'a str,
     #[serde(rename = "type")]
     kind: &'a str,
     name: &'a str,
     mine: bool,
     commodity: String,
+    /// What its counter says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<f64>,
+    unit: &'a str,
+    /// Since it was heard first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<f64>,
+    /// What is used an hour, where it is ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<f64>,
+    rate_unit: String,
     /// How often it was heard.
     times: u64,
     last_seen: Timestamp,
@@ -40,7 +54,7 @@ struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    fn of(seen: &'a Seen) -> Self {
+    pub(super) fn of(seen: &'a Seen, usage: &Usage) -> Self {
         let told = &*seen.last;
         let (heard_by, snr_db, frequency_hz) = match &told.what {
             What::Radio(reading) => (
@@ -57,6 +71,11 @@ impl<'a> Meter<'a> {
             name: told.name(),
             mine: told.is_ours(),
             commodity: told.commodity(),
+            value: seen.count.map(|(_, now)| now),
+            unit: &seen.unit,
+            change: seen.count.map(|(first, now)| micros(now - first)),
+            rate: rate_of(seen, usage).map(micros),
+            rate_unit: rate_unit(&seen.unit),
             times: seen.times,
             last_seen: seen.at,
             heard_by,
@@ -67,6 +86,21 @@ impl<'a> Meter<'a> {
     }
 }
 
+/// Of the counter that people mean first.
+fn rate_of(seen: &Seen, usage: &Usage) -> Option<f64> {
+    if !seen.last.is_ours() {
+        return None;
+    }
+    let name = counter::of(&seen.last).into_iter().next()?.key.2;
+    let mut series = usage.of(&seen.last.id, seen.last.kind);
+    series.find(|(of, _)| *of == name)?.1.rate()
+}
+
+/// Without the dust of differences.
+fn micros(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
 /// The payload, as it is.
 fn object(told: &Told) -> Option<&RawValue> {
     serde_json::from_str(&told.payload).ok()
@@ -75,7 +109,11 @@ fn object(told: &Told) -> Option<&RawValue> {
 /// `GET /api/meters`: every meter heard, ours first.
 pub async fn meters(State(board): State<Board>) -> Response {
     let board = board.look();
-    let mut meters: Vec<Meter> = board.meters.values().map(Meter::of).collect();
+    let mut meters: Vec<Meter> = board
+        .meters
+        .values()
+        .map(|seen| Meter::of(seen, &board.usage))
+        .collect();
     meters.sort_by_key(|meter| !meter.mine);
     Json(json!({ "meters": meters })).into_response()
 }
@@ -87,7 +125,7 @@ pub async fn meter(State(board): State<Board>, Path(id): Path<String>) -> Respon
         .meters
         .iter()
         .filter(|((of, _), _)| *of == id)
-        .map(|(_, seen)| Meter::of(seen))
+        .map(|(_, seen)| Meter::of(seen, &board.usage))
         .collect();
     if types.is_empty() {
         return missing("no such meter was heard");
@@ -195,10 +233,10 @@ pub async fn description() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION).into_response()
 }
 
-fn missing(reason: &str) -> Response {
+pub(super) fn missing(reason: &str) -> Response {
     (StatusCode::NOT_FOUND, Json(json!({ "err": reason }))).into_response()
 }
 
-fn refused(reason: &str) -> Response {
+pub(super) fn refused(reason: &str) -> Response {
     (StatusCode::BAD_REQUEST, Json(json!({ "err": reason }))).into_response()
 }

@@ -39,6 +39,7 @@ pub async fn serve(listener: TcpListener, router: Router) {
                 .header_read_timeout(HEADERS)
                 .max_buf_size(HEADER_BYTES)
                 .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades()
                 .await;
             if let Err(error) = served {
                 tracing::debug!(%error, "A connection ended badly.");

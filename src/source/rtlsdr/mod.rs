@@ -6,7 +6,7 @@ mod wire;
 
 pub use library::{Library, Plugged};
 
-use super::{Info, Pick, Source, Tuning, Wish};
+use super::{Gain, Info, Pick, Source, Tuning, Wish};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
@@ -54,6 +54,7 @@ pub struct Opened {
 pub struct Rtlsdr {
     info: Info,
     opened: Opened,
+    gain: Gain,
     process: Process,
     /// Bytes of the current frame not yet read.
     left: usize,
@@ -93,6 +94,7 @@ impl Rtlsdr {
                 bytes: None,
                 assumed: Vec::new(),
             },
+            gain: opened.gain_tenths.map_or(Gain::Auto, Gain::Tenths),
             opened,
             process,
             left: 0,
@@ -135,9 +137,15 @@ impl Source for Rtlsdr {
         self.lost
     }
 
+    fn gain(&self) -> Option<Gain> {
+        Some(self.gain)
+    }
+
     fn wish(&mut self, wish: Wish) -> std::io::Result<()> {
-        if let Wish::Center(hz) = wish {
-            self.info.center_hz = Some(hz.into());
+        match wish {
+            Wish::Center(hz) => self.info.center_hz = Some(hz.into()),
+            Wish::Gain(gain) => self.gain = gain,
+            Wish::Ppm(_) => {}
         }
         self.process.tell(&serde_json::to_string(&wish)?)
     }

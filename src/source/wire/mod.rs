@@ -6,4 +6,4 @@ mod open;
 
 pub use address::{WireAddress, WireAddressError};
 pub use line::{Framing, Line, UnknownFraming};
-pub use open::{Wire, open, try_open};
+pub use open::{Stream, Wire, open, try_open};
