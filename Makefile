@@ -3,7 +3,7 @@
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 CARGO ?= cargo
 
-.PHONY: demo test bench check fmt testdata sensitivity packages
+.PHONY: demo test bench check fmt testdata sensitivity screenshots packages
 
 ## The main job, live, with no dongle and no broker.
 demo:
@@ -30,12 +30,17 @@ sensitivity:
 	$(CARGO) bench --bench sensitivity -- tsv=$(CURDIR)/docs/sensitivity.tsv
 	gnuplot -e "folder='docs'" scripts/sensitivity.gp
 
+## The pictures of the page in docs/.
+screenshots: packages
+	$(CARGO) test --features demo --test page -- --ignored pictures
+
 testdata:
 	scripts/testdata.sh
 
 packages:
 	@[ -x /usr/sbin/mosquitto ] && [ -x /usr/sbin/nats-server ] && [ -x /usr/sbin/iptables ] && \
-	  for tool in mosquitto_sub socat openssl ip unshare; do command -v $$tool >/dev/null || exit 1; done || { \
-	  echo "installing mosquitto, nats-server, socat, openssl, iptables (for the tests)"; \
+	  for tool in mosquitto_sub socat openssl ip unshare tmux chromium chromedriver; do command -v $$tool >/dev/null || exit 1; done || { \
+	  echo "installing mosquitto, nats-server, socat, openssl, iptables, tmux, chromium (for the tests)"; \
 	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq \
-	    mosquitto mosquitto-clients nats-server socat openssl iptables iproute2 util-linux; }
+	    mosquitto mosquitto-clients nats-server socat openssl iptables iproute2 util-linux tmux \
+	    chromium chromium-driver; }

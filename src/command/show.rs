@@ -1,5 +1,6 @@
 //! Readings for people and scripts: a live table on a terminal, lines elsewhere.
 
+use crate::engine::View;
 use crate::meter::Reading;
 use crate::meter::filter::Filter;
 use crate::meter::heard::Heard as Meters;
@@ -63,6 +64,20 @@ impl Show {
         }
     }
 
+    /// From now on the table listens to keys.
+    pub fn listen_to_keys(&mut self) {
+        if let Out::Table(live) = &mut self.out {
+            live.listen_to_keys();
+        }
+    }
+
+    /// Shows what receivers see above the table.
+    pub fn look(&mut self, view: &View) {
+        if let (Out::Table(live), Some(row)) = (&mut self.out, view.last()) {
+            live.spectrum(&row.dbfs);
+        }
+    }
+
     /// Changes what stands above the table; lines go without.
     pub fn title(&mut self, title: &str) {
         if let Out::Table(live) = &mut self.out {
@@ -70,9 +85,9 @@ impl Show {
         }
     }
 
-    /// Whether `--single` has had enough.
+    /// Whether `--single` has had enough, or who presses keys.
     pub fn done(&self) -> bool {
-        self.filter.done()
+        self.filter.done() || matches!(&self.out, Out::Table(live) if live.is_over())
     }
 
     /// Readings shown so far.

@@ -109,8 +109,8 @@ impl Hearing {
     }
 
     /// Where and when what comes next was heard, for who looks at it.
-    pub fn at(&mut self, center_hz: Option<f64>, read_at: Timestamp) {
-        self.scope.at(center_hz, read_at);
+    pub fn at(&mut self, center_hz: Option<f64>, time: Timestamp) {
+        self.scope.at(center_hz, time);
     }
 
     /// Takes bytes and hands packets to `out`.

@@ -261,8 +261,9 @@ impl Search {
         if let Some(tap) = &self.tap {
             tap.give(&block.bytes);
         }
-        self.teller.block(self.hearing.position(), block);
-        self.hearing.at(block.center_hz, block.read_at);
+        let position = self.hearing.position();
+        self.teller.block(position, block);
+        self.hearing.at(block.center_hz, self.teller.time_at(position));
         self.hearing.push(&block.bytes, |packet| self.teller.tell(packet));
     }
 }

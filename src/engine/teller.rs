@@ -92,6 +92,12 @@ impl Teller {
         }
     }
 
+    /// When a sample was taken, as far as is known.
+    pub fn time_at(&self, sample: u64) -> Timestamp {
+        let anchor = self.anchor.unwrap_or((sample, Timestamp::now()));
+        time_of(anchor, self.info.sample_rate_hz, sample)
+    }
+
     /// There is a hole in the samples: the next block tells the time.
     pub fn forget_time(&mut self) {
         if self.live {
@@ -110,8 +116,7 @@ impl Teller {
                 return;
             }
         };
-        let anchor = self.anchor.unwrap_or((packet.start_sample, Timestamp::now()));
-        let time = time_of(anchor, self.info.sample_rate_hz, packet.start_sample);
+        let time = self.time_at(packet.start_sample);
         if !self.witness.believes(packet, &message, time) {
             tracing::debug!(
                 id = message.id(),

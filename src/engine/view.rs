@@ -24,7 +24,7 @@ const PARTS: usize = 64;
 pub struct Row {
     /// Number of the change that it is.
     pub revision: u64,
-    /// When its last samples were read.
+    /// When its last samples were heard.
     pub at: Timestamp,
     /// Centre of the window, if known.
     pub center_hz: Option<f64>,
@@ -59,6 +59,13 @@ impl View {
         seen.looked = Some(Instant::now());
         let is_new = |row: &&Row| row.revision > since;
         seen.rows.iter().filter(is_new).cloned().collect()
+    }
+
+    /// The newest row; from now on there will be newer ones for a while.
+    pub fn last(&self) -> Option<Row> {
+        let mut seen = self.seen();
+        seen.looked = Some(Instant::now());
+        seen.rows.back().cloned()
     }
 
     fn is_looked_at(&self) -> bool {
@@ -111,12 +118,12 @@ impl Scope {
     }
 
     /// Where and when what comes next was heard.
-    pub fn at(&mut self, center_hz: Option<f64>, read_at: Timestamp) {
+    pub fn at(&mut self, center_hz: Option<f64>, time: Timestamp) {
         if self.center_hz != center_hz {
             // A row has one centre.
             (self.samples, self.work) = (0, None);
         }
-        (self.center_hz, self.at) = (center_hz, read_at);
+        (self.center_hz, self.at) = (center_hz, time);
     }
 
     /// Takes samples, if somebody looks.

@@ -59,6 +59,12 @@ impl Heard {
         self.meters.insert(key, entry);
     }
 
+    /// Puts an entry there.
+    #[cfg(test)]
+    pub fn insert(&mut self, key: (u32, Kind), entry: Entry) {
+        self.meters.insert(key, entry);
+    }
+
     /// In the order of ids.
     pub fn meters(&self) -> impl ExactSizeIterator<Item = (&(u32, Kind), &Entry)> {
         self.meters.iter()

@@ -158,8 +158,8 @@ impl Series {
         &self.unit
     }
 
-    /// What was used an hour, in each step of the last day in which that is known, with the time at which it began. The
-    /// newest step is only told once a fifth of it is over.
+    /// What was used an hour, in each step of the last day in which that is known, with the time at which it began; in
+    /// whole hours for the time before the first step. The newest step is only told once a fifth of it is over.
     pub fn rates(&self) -> Vec<(i64, f64)> {
         let Some((last, _)) = self.last else {
             return Vec::new();
@@ -168,12 +168,19 @@ impl Series {
             let known = (last.as_second() - step * STEP_S).min(STEP_S);
             (known * 5 >= STEP_S).then(|| (step * STEP_S, used * HOUR_S as f64 / known as f64))
         };
-        self.steps.iter().filter_map(rate).collect()
+        let steps: Vec<(i64, f64)> = self.steps.iter().filter_map(rate).collect();
+        let first = steps.first().map_or(last.as_second(), |(at, _)| *at);
+        let is_before = |(at, _): &(i64, f64)| at + HOUR_S <= first && at + DAY_S > last.as_second();
+        let hours = self.hours().into_iter().filter(is_before);
+        hours.chain(steps).collect()
     }
 
     /// What is used an hour, now.
     pub fn rate(&self) -> Option<f64> {
-        self.rates().last().map(|(_, rate)| *rate)
+        let (at, rate) = self.rates().pop()?;
+        let (last, _) = self.last?;
+        // Of an hour before the last reading, that is not now.
+        (at + 2 * STEP_S >= last.as_second()).then_some(rate)
     }
 
     /// What was used in each hour, with the time at which it began.
@@ -373,7 +380,11 @@ mod tests {
         assert!(usage.take_changed().is_empty());
         let mut next = Usage::default();
         rows.into_iter().for_each(|row| next.restore(row));
+        assert_eq!(series(&next).rates(), [(0, 1.0)]);
+        assert_eq!(series(&next).rate(), None);
         next.count(at(7200), &count(13.0));
+        assert_eq!(series(&next).rates().len(), 1 + 12);
+        assert_eq!(series(&next).rate(), Some(2.0));
         assert_eq!(series(&next).hours(), [(0, 1.0), (3600, 2.0)]);
     }
 

@@ -1,6 +1,7 @@
 //! The real binary and real peers.
 #![allow(dead_code)] // Every test file uses its part.
 
+pub mod browser;
 pub mod counting;
 pub mod dongle;
 pub mod wire;

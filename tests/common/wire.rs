@@ -89,6 +89,11 @@ impl Daemon {
         wait_for(told, || self.log().matches(told).count() > before);
     }
 
+    /// As it stands in the file now.
+    pub fn config(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("metertap.toml")).unwrap()
+    }
+
     pub fn lines(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.dir.path().join("out")).unwrap();
         // The last line may be on its way.

@@ -247,6 +247,7 @@ impl Task {
             }
         }
         if readings.is_empty() {
+            self.tail.count(&self.troubles.counts);
             self.change(Condition::Stalled, complaint.clone()).await;
             return complaint;
         }
@@ -325,6 +326,7 @@ impl Task {
         }
         self.understood |= understood || !readings.is_empty();
         if readings.is_empty() {
+            self.tail.count(&self.troubles.counts);
             if complaint.is_some() && self.state.state != Condition::Up {
                 self.change(Condition::Stalled, complaint).await;
             }
@@ -335,8 +337,9 @@ impl Task {
     }
 
     async fn tell(&mut self, readings: Vec<WireReading>) {
-        self.tail.cut();
         self.troubles.counts.reports += readings.len() as u64;
+        self.tail.cut();
+        self.tail.count(&self.troubles.counts);
         self.change(Condition::Up, None).await;
         for reading in readings {
             self.say(Heard::Wire(Box::new(reading))).await;

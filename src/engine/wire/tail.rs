@@ -1,5 +1,6 @@
-//! The last telegram of a port as it came, for people to look at.
+//! The last telegram of a port as it came, and its counters as they are, for people to look at.
 
+use super::troubles::Counts;
 use crate::revision;
 use crate::source::wire::Stream;
 use jiff::Timestamp;
@@ -32,12 +33,23 @@ pub struct Tail(Arc<Mutex<Kept>>);
 struct Kept {
     coming: VecDeque<u8>,
     last: Option<Telegram>,
+    counts: Counts,
 }
 
 impl Tail {
     /// The last telegram, if there was one.
     pub fn last(&self) -> Option<Telegram> {
         self.kept().last.clone()
+    }
+
+    /// What was understood and what was not, so far.
+    pub fn counts(&self) -> Counts {
+        self.kept().counts.clone()
+    }
+
+    /// So much is it now.
+    pub fn count(&self, counts: &Counts) {
+        self.kept().counts.clone_from(counts);
     }
 
     fn add(&self, bytes: &[u8]) {

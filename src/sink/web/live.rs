@@ -5,11 +5,12 @@
 use super::Site;
 use super::api::Meter;
 use super::guard::SOCKET_PROTOCOL;
+use crate::engine::wire::Telegram;
 use crate::engine::{Row, State as Condition};
+use crate::revision;
 use crate::sink::board::Board;
 use crate::sink::journal::Entry;
 use crate::sink::outlet::Standing;
-use crate::{engine::wire::Telegram, revision};
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -48,7 +49,7 @@ struct News<'a> {
     /// Another time: another process, and all numbers begin anew.
     started: Timestamp,
     next: u64,
-    receivers: &'a BTreeMap<String, Condition>,
+    receivers: BTreeMap<String, Condition>,
     sinks: Vec<Standing>,
     meters: Vec<Meter<'a>>,
     telegrams: BTreeMap<&'a str, Raw>,
@@ -127,6 +128,13 @@ fn news(board: &Board, wish: Wish) -> (String, u64, bool) {
         .filter(|(_, telegram)| telegram.revision > since)
         .map(|(port, telegram)| (port, Raw::of(&telegram)))
         .collect();
+    let mut receivers = inner.receivers.clone();
+    for (port, tail) in &inner.tails {
+        // Their states are told seldom; what they count may be seen as it is.
+        if let Some(state) = receivers.get_mut(port) {
+            state.wire = Some(tail.counts());
+        }
+    }
     let events = inner.journal.since(since);
     let rows: Vec<AirRow> = inner
         .views
@@ -142,7 +150,7 @@ fn news(board: &Board, wish: Wish) -> (String, u64, bool) {
         version: env!("CARGO_PKG_VERSION"),
         started: inner.started,
         next,
-        receivers: &inner.receivers,
+        receivers,
         sinks: inner.standings(),
         meters,
         telegrams,

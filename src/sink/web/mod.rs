@@ -216,8 +216,7 @@ fn router(site: Site) -> Router {
         .route("/api/openapi.json", get(api::description))
         // It says nothing by itself, and asks for the token.
         .route("/", get(page::index))
-        .route("/app.js", get(page::script))
-        .route("/style.css", get(page::style))
+        .route("/{file}", get(page::file))
         .merge(guarded)
         .layer(from_fn_with_state(site.guard.clone(), guard::pace))
         .layer(from_fn(guard::headers))

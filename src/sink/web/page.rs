@@ -1,21 +1,36 @@
-//! The page: three files inside the program, and nothing from elsewhere.
+//! The page: a few files inside the program, and nothing from elsewhere.
 
-use axum::http::header;
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+
+/// All of them, by name.
+const FILES: [(&str, &str); 10] = [
+    ("style.css", include_str!("page/style.css")),
+    ("app.js", include_str!("page/app.js")),
+    ("air.js", include_str!("page/air.js")),
+    ("cards.js", include_str!("page/cards.js")),
+    ("claim.js", include_str!("page/claim.js")),
+    ("connection.js", include_str!("page/connection.js")),
+    ("log.js", include_str!("page/log.js")),
+    ("table.js", include_str!("page/table.js")),
+    ("wires.js", include_str!("page/wires.js")),
+    ("words.js", include_str!("page/words.js")),
+];
 
 /// `GET /`
 pub async fn index() -> Response {
     asset("text/html; charset=utf-8", include_str!("page/index.html"))
 }
 
-/// `GET /app.js`
-pub async fn script() -> Response {
-    asset("text/javascript; charset=utf-8", include_str!("page/app.js"))
-}
-
-/// `GET /style.css`
-pub async fn style() -> Response {
-    asset("text/css; charset=utf-8", include_str!("page/style.css"))
+/// `GET /app.js` and so on.
+pub async fn file(Path(name): Path<String>) -> Response {
+    let found = FILES.iter().find(|(of, _)| *of == name);
+    match found {
+        Some((name, text)) if name.ends_with(".css") => asset("text/css; charset=utf-8", text),
+        Some((_, text)) => asset("text/javascript; charset=utf-8", text),
+        None => (StatusCode::NOT_FOUND, "there is no such page\n").into_response(),
+    }
 }
 
 fn asset(content_type: &'static str, text: &'static str) -> Response {

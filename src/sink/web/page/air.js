@@ -1,0 +1,201 @@
+// What the receivers see: the spectrum of the last moment, a waterfall of the last half minute with the packets in it,
+// and how strong the samples are.
+
+import { element, make, masked } from "./words.js";
+
+const ROWS = 120;
+const BINS = 512;
+const HEIGHT = 80;
+// A Manchester signal, for the frame around a packet.
+const WIDTH_HZ = 33000;
+// Decibels from the darkest to the brightest.
+const RANGE_DB = 30;
+const MOST_LABELS = 16;
+
+const views = new Map(); // receiver -> {rows, marks, its parts}
+
+// From the noise up: dark, blue, green, yellow, white.
+const STOPS = [[10, 12, 30], [24, 60, 140], [30, 150, 130], [240, 220, 70], [255, 255, 255]];
+const COLORS = Array.from({ length: 256 }, (_, i) => {
+  const place = (i / 255) * (STOPS.length - 1);
+  const [low, part] = [Math.min(Math.floor(place), STOPS.length - 2), place - Math.min(Math.floor(place), STOPS.length - 2)];
+  return STOPS[low].map((from, c) => Math.round(from + (STOPS[low + 1][c] - from) * part));
+});
+
+function canvas(name, width, height, label) {
+  const made = make("canvas", undefined, name);
+  [made.width, made.height] = [width, height];
+  made.setAttribute("role", "img");
+  made.setAttribute("aria-label", label);
+  return made;
+}
+
+function view(name) {
+  let made = views.get(name);
+  if (made) return made;
+  const all = make("article", undefined, "card receiver");
+  all.dataset.receiver = name;
+  made = {
+    all,
+    rows: [],
+    marks: [],
+    state: make("p", "", "state"),
+    spectrum: canvas("spectrum", BINS, HEIGHT, "spectrum of the last quarter of a second"),
+    waterfall: canvas("waterfall", BINS, ROWS, "spectrum of the last half minute"),
+    marked: canvas("marked", BINS, ROWS, "packets in it"),
+    scale: make("p", "", "scale"),
+    levels: canvas("levels", 256, 40, "how many samples are how strong"),
+    figures: make("p", "", "figures"),
+  };
+  const fall = make("div", undefined, "fall");
+  fall.append(made.waterfall, made.marked);
+  const strength = make("div", undefined, "strength");
+  strength.append(made.levels, made.figures);
+  all.append(make("h3", name), made.state, made.spectrum, fall, made.scale, strength);
+  element("receivers").querySelector(":scope > p")?.remove();
+  element("receivers").append(all);
+  views.set(name, made);
+  return made;
+}
+
+export function takeRows(rows) {
+  for (const row of rows) {
+    const one = view(row.receiver);
+    row.bins = Uint8Array.from(atob(row.bins), (letter) => letter.charCodeAt(0));
+    row.time = Date.parse(row.at);
+    // The middle one is noise, as packets are few and narrow.
+    row.floor = row.bins.toSorted()[row.bins.length >> 1];
+    // A row more than once: asked for twice.
+    if (one.rows.length && one.rows.at(-1).time >= row.time) continue;
+    one.rows.push(row);
+    if (one.rows.length > ROWS) one.rows.shift();
+    one.isNew = true;
+  }
+}
+
+export function takeMarks(meters) {
+  for (const meter of meters) {
+    const one = views.get(meter.heard_by);
+    if (!one || meter.frequency_hz === undefined) continue;
+    one.marks.push({ time: Date.parse(meter.last_seen), hz: meter.frequency_hz, id: meter.id, mine: meter.mine });
+    if (one.marks.length > 10 * ROWS) one.marks.shift();
+    one.isNew = true;
+  }
+}
+
+function drawSpectrum(one, row) {
+  const context = one.spectrum.getContext("2d");
+  context.clearRect(0, 0, BINS, HEIGHT);
+  context.strokeStyle = getComputedStyle(one.spectrum).color;
+  context.beginPath();
+  row.bins.forEach((value, bin) => {
+    const y = HEIGHT - 6 - ((value - row.floor) / 2 / RANGE_DB) * (HEIGHT - 10);
+    context.lineTo(bin + 0.5, Math.max(1, Math.min(HEIGHT - 1, y)));
+  });
+  context.stroke();
+}
+
+function drawWaterfall(one) {
+  const context = one.waterfall.getContext("2d");
+  const image = context.createImageData(BINS, ROWS);
+  one.rows.forEach((row, i) => {
+    // The newest on top.
+    const begin = 4 * BINS * (one.rows.length - 1 - i);
+    for (let bin = 0; bin < row.bins.length; bin++) {
+      const level = Math.max(0, Math.min(255, ((row.bins[bin] - row.floor) / 2 / RANGE_DB) * 255));
+      const [red, green, blue] = COLORS[level | 0];
+      image.data.set([red, green, blue, 255], begin + 4 * bin);
+    }
+  });
+  context.putImageData(image, 0, 0);
+}
+
+// Frames around packets, and whose they are.
+function drawMarks(one) {
+  const box = one.marked.getBoundingClientRect();
+  const ratio = window.devicePixelRatio || 1;
+  [one.marked.width, one.marked.height] = [Math.max(1, box.width * ratio), Math.max(1, box.height * ratio)];
+  const context = one.marked.getContext("2d");
+  context.scale(ratio, ratio);
+  context.font = "11px system-ui, sans-serif";
+  const oldest = one.rows[0].time;
+  one.marks = one.marks.filter((mark) => mark.time >= oldest);
+  const labels = [];
+  for (const mark of one.marks.toReversed()) {
+    const place = one.rows.findIndex((row) => row.time >= mark.time);
+    const row = one.rows[place];
+    if (!row || row.center_hz === undefined) continue;
+    const x = ((mark.hz - row.center_hz) / row.span_hz + 0.5) * box.width;
+    const width = Math.max(8, (WIDTH_HZ / row.span_hz) * box.width);
+    const y = ((one.rows.length - 1 - place) / ROWS) * box.height;
+    const height = Math.max(6, (2 / ROWS) * box.height);
+    context.strokeStyle = context.fillStyle = mark.mine ? "#7dff9a" : "#ffffff";
+    context.strokeRect(x - width / 2, y - height / 2, width, height);
+    const label = masked(mark.id);
+    const long = context.measureText(label).width;
+    const isRight = x + width + long < box.width;
+    const left = isRight ? x + width / 2 + 3 : x - width / 2 - 3 - long;
+    const base = Math.max(10, y + 4);
+    // Where another label stands, there is none.
+    const isFree = labels.every((other) => Math.abs(other.base - base) > 11 || other.left > left + long + 3 || left > other.right + 3);
+    if (isFree && labels.length < MOST_LABELS) {
+      context.fillText(label, left, base);
+      labels.push({ base, left, right: left + long });
+    }
+  }
+}
+
+function drawLevels(one, row) {
+  const { width, height } = one.levels;
+  const context = one.levels.getContext("2d");
+  context.clearRect(0, 0, width, height);
+  const most = Math.max(...row.levels);
+  const wide = width / row.levels.length;
+  const { color, outlineColor } = getComputedStyle(one.levels);
+  row.levels.forEach((share, i) => {
+    const isEnd = i === 0 || i === row.levels.length - 1;
+    context.fillStyle = isEnd ? outlineColor : color;
+    const tall = share > 0 ? Math.max(1, (share / most) * height) : 0;
+    context.fillRect(i * wide, height - tall, wide - 1, tall);
+  });
+}
+
+const mhz = (hz) => `${(hz / 1e6).toFixed(3)} MHz`;
+
+function drawFigures(one, row, state) {
+  const center = row.center_hz;
+  one.scale.replaceChildren(
+    ...(center === undefined
+      ? [make("span", `±${(row.span_hz / 2e6).toFixed(3)} MHz`)]
+      : [-0.5, 0, 0.5].map((part) => make("span", mhz(center + part * row.span_hz)))),
+  );
+  const figures = [
+    `noise ${row.noise_dbfs.toFixed(1)} dBFS`,
+    `power ${row.power_dbfs.toFixed(1)} dBFS`,
+    `clipped ${(100 * row.clipped).toFixed(2)} %`,
+    state?.gain && `gain ${state.gain}`,
+    state && `lost ${state.dropped}`,
+  ];
+  one.figures.textContent = figures.filter(Boolean).join(" · ");
+  one.figures.className = row.clipped > 0.001 ? "figures bad" : "figures";
+}
+
+export function drawAir(receivers) {
+  for (const one of Object.values(receivers)) {
+    if (one.reports !== undefined) continue;
+    const made = view(one.receiver);
+    const reason = one.reason ? `: ${one.reason}` : "";
+    made.state.textContent = `${one.state}${reason}${one.device ? ` · ${one.device}` : ""}`;
+    made.state.className = one.state === "up" ? "state good" : one.state === "starting" ? "state" : "state bad";
+  }
+  for (const [name, one] of views) {
+    const row = one.rows.at(-1);
+    if (!row || !one.isNew) continue;
+    one.isNew = false;
+    drawSpectrum(one, row);
+    drawWaterfall(one);
+    drawMarks(one);
+    drawLevels(one, row);
+    drawFigures(one, row, receivers[name]);
+  }
+}

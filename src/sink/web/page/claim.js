@@ -1,0 +1,67 @@
+// "This is mine": asks, shows what would be written, and has it written.
+
+import { ask } from "./connection.js";
+import { element, masked } from "./words.js";
+
+let meter;
+
+const post = (write) => {
+  const scale = element("claim-scale").value;
+  const body = {
+    id: meter.id,
+    protocol: meter.type,
+    name: element("claim-name").value || undefined,
+    unit: element("claim-unit").value || undefined,
+    scale: scale === "" ? undefined : Number(scale),
+    write,
+  };
+  return ask("/api/meters", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+};
+
+// What was shown is no longer what would be written.
+function again() {
+  element("claim-section").hidden = true;
+  element("claim-write").hidden = true;
+  element("claim-show").hidden = false;
+  element("claim-what").textContent = "";
+  element("claim-error").textContent = "";
+}
+
+export function openClaim(of) {
+  meter = of;
+  element("claim-meter").textContent = `${masked(meter.id)} · ${meter.type} · ${meter.commodity} · reads ${meter.value ?? "?"}`;
+  for (const field of ["name", "unit", "scale"]) element(`claim-${field}`).value = "";
+  again();
+  element("claim").showModal();
+}
+
+async function attempt(write) {
+  element("claim-error").textContent = "";
+  try {
+    return await post(write);
+  } catch (error) {
+    element("claim-error").textContent = error.message;
+    return undefined;
+  }
+}
+
+for (const field of ["name", "unit", "scale"]) element(`claim-${field}`).addEventListener("input", again);
+element("claim-cancel").addEventListener("click", () => element("claim").close());
+element("claim-show").addEventListener("click", async () => {
+  const told = await attempt(false);
+  if (!told) return;
+  const ends = told.ends_publishing_all ? " From then on only your meters are published, not all that are heard." : "";
+  element("claim-what").textContent = `This will stand at the end of ${told.file}; nothing else in it changes.${ends}`;
+  element("claim-section").textContent = told.section;
+  element("claim-section").hidden = false;
+  element("claim-show").hidden = true;
+  element("claim-write").hidden = false;
+  element("claim-write").focus();
+});
+element("claim-write").addEventListener("click", async () => {
+  if (await attempt(true)) element("claim").close();
+});

@@ -1,0 +1,19 @@
+// What has happened, the newest first.
+
+import { element, make, maskedText } from "./words.js";
+
+let drawn;
+
+export function drawEvents(events) {
+  const state = `${events.length} ${events.at(-1)?.time} ${element("mask").checked}`;
+  if (state === drawn) return;
+  drawn = state;
+  const line = (event) => {
+    const made = make("li", undefined, event.level);
+    const time = make("time", new Date(event.time).toLocaleTimeString("en-GB"));
+    time.dateTime = event.time;
+    made.append(time, make("b", event.level), make("span", maskedText(event.text)));
+    return made;
+  };
+  element("events").replaceChildren(...events.toReversed().map(line));
+}

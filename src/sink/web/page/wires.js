@@ -1,0 +1,78 @@
+// Ports: how they are, what came last, as it came and as it was understood.
+
+import { ago, element, make, maskedText } from "./words.js";
+
+const panels = new Map(); // port -> its parts
+
+function panel(name) {
+  let made = panels.get(name);
+  if (made) return made;
+  const all = make("article", undefined, "card port");
+  all.dataset.port = name;
+  const parts = ["state", "counts", "fields", "raw"].map((part) => make(part === "raw" ? "pre" : "div", "", part));
+  const details = make("details");
+  details.append(make("summary", "last telegram as it came"), parts[3]);
+  all.append(make("h3", name), parts[0], parts[1], parts[2], details);
+  element("ports").querySelector(":scope > p")?.remove();
+  element("ports").append(all);
+  made = { all, state: parts[0], counts: parts[1], fields: parts[2], raw: parts[3] };
+  panels.set(name, made);
+  return made;
+}
+
+// Text where it is text, else sixteen bytes a line.
+function raw(telegram) {
+  const bytes = Uint8Array.from(atob(telegram.bytes), (letter) => letter.charCodeAt(0));
+  if (bytes.every((byte) => byte === 10 || byte === 13 || (byte >= 32 && byte < 127))) {
+    return new TextDecoder().decode(bytes).replaceAll("\r", "");
+  }
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"));
+  const lines = [];
+  for (let i = 0; i < hex.length; i += 16) lines.push(hex.slice(i, i + 16).join(" "));
+  return lines.join("\n");
+}
+
+const written = (value) =>
+  value !== null && typeof value === "object" && "value" in value
+    ? `${value.value} ${value.unit ?? ""}`
+    : typeof value === "object" ? JSON.stringify(value) : String(value);
+
+function fields(meters) {
+  return meters.flatMap((meter) => {
+    const list = make("dl");
+    for (const [name, value] of Object.entries(meter.last?.reading ?? {})) {
+      const text = written(value);
+      if (text !== "" && text !== "[]") list.append(make("dt", name), make("dd", maskedText(text)));
+    }
+    const [box, title] = [make("details"), make("summary", maskedText(`${meter.name} · ${meter.type}, decoded`))];
+    box.dataset.meter = `${meter.id} ${meter.type}`;
+    box.append(title, list);
+    return [box];
+  });
+}
+
+export function drawWires(receivers, telegrams, meters) {
+  const ports = Object.values(receivers).filter((one) => one.reports !== undefined);
+  for (const [name, made] of panels) {
+    if (!(name in receivers)) {
+      made.all.remove();
+      panels.delete(name);
+    }
+  }
+  for (const one of ports) {
+    const made = panel(one.receiver);
+    const reason = one.reason ? `: ${one.reason}` : "";
+    made.state.textContent = `${one.state} since ${ago(one.since)}${reason}${one.device ? ` · ${one.device}` : ""}`;
+    made.state.className = one.state === "up" ? "state good" : one.state === "starting" ? "state" : "state bad";
+    const troubles = Object.entries(one.troubles).map(([kind, count]) => `${count} ${kind}`);
+    made.counts.textContent = [`${one.reports} reports`, ...troubles, `opened ${one.opened} times`].join(" · ");
+    const telegram = telegrams[one.receiver];
+    const state = `${telegram?.at} ${element("mask").checked}`;
+    if (made.drawn === state) continue;
+    made.drawn = state;
+    made.raw.textContent = telegram ? maskedText(raw(telegram)) : "";
+    const open = new Set([...made.fields.querySelectorAll("details[open]")].map((box) => box.dataset.meter));
+    made.fields.replaceChildren(...fields(meters.filter((meter) => meter.heard_by === one.receiver)));
+    for (const box of made.fields.children) box.open = open.has(box.dataset.meter);
+  }
+}

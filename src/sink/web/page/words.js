@@ -1,0 +1,32 @@
+// Elements, and how numbers, times and ids are written.
+
+export const element = (id) => document.getElementById(id);
+
+export function make(tag, text, name) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  if (name) made.className = name;
+  return made;
+}
+
+export const shown = (number) => number.toLocaleString("en", { maximumFractionDigits: 3 });
+
+// A value as the meter wrote it, without the zeros that nobody reads.
+export const amount = (value, unit) => `${shown(value)} ${unit}`.trim();
+
+export function ago(time) {
+  const seconds = Math.max(0, (Date.now() - Date.parse(time)) / 1000);
+  if (seconds < 90) return `${Math.round(seconds)} s ago`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
+  if (seconds < 129600) return `${Math.round(seconds / 3600)} h ago`;
+  return `${Math.round(seconds / 86400)} days ago`;
+}
+
+const isMasked = () => element("mask").checked;
+
+// An id, for eyes that are not ours.
+export const masked = (id) => (isMasked() ? `…${id.slice(-2)}` : id);
+
+// Long numbers in a text, which may be ids; not those with a point in them.
+export const maskedText = (text) =>
+  isMasked() ? text.replace(/(?<![\d.])[0-9A-Fa-f]*\d[0-9A-Fa-f]{5,}(?![\d.])/g, (id) => `…${id.slice(-2)}`) : text;
