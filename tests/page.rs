@@ -120,7 +120,7 @@ fn the_page_lives() {
     let raw = browser.run("return document.querySelector('[data-port=hall] pre').textContent");
     assert!(raw.as_str().unwrap().starts_with("/MTP5page\n"), "{raw}");
     let port_text = browser.run("return document.querySelector('[data-port=hall]').textContent");
-    for word in ["up since", "reports", "energy_import", "power_import"] {
+    for word in ["up since", "reports", "energy_import_total", "power_import"] {
         assert!(port_text.as_str().unwrap().contains(word), "{port_text}");
     }
     // Ids are hidden from eyes that are not ours.
@@ -288,7 +288,7 @@ fn pictures_for_the_documentation() {
     for (id, kind, field, unit, value, most) in [
         ("12345678", "scm", "total", "gal", 4821.2, 21.0),
         ("33445566", "idm", "total", "kWh", 12_045.5, 2.4),
-        ("MTP5000", "p1", "energy_import", "kWh", 4426.0, 3.9),
+        ("MTP5000", "p1", "energy_import_total", "kWh", 4426.0, 3.9),
     ] {
         let today = (now.as_second() / 86_400) as i32;
         let row = |day| Row {

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::counting::Meter;
 use common::wire::Daemon;
 use common::*;
 use serde_json::Value;
@@ -97,12 +98,17 @@ fn every_path_answers_as_its_description_says() {
     let _daemon = daemon(port, "");
     let description = json(port, "/api/openapi.json");
     let paths = description["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 6);
+    assert_eq!(paths.len(), 9);
     for (path, methods) in paths {
-        assert!(
-            methods.as_object().unwrap().keys().eq(["get"]),
-            "{path}: only to be read"
+        let may_change = path == "/api/meters";
+        assert_eq!(
+            methods.as_object().unwrap().contains_key("post"),
+            may_change,
+            "{path}"
         );
+        if path == "/api/socket" {
+            continue;
+        }
         let (status, body) = get(port, &path.replace("{id}", "12345678"), "");
         let answer = &methods["get"]["responses"][status.to_string()];
         assert!(answer.is_object(), "{path}: {status} is not described");
@@ -113,15 +119,210 @@ fn every_path_answers_as_its_description_says() {
     for (path, status) in [
         ("/api/meters/none", 404),
         ("/api/readings?since=x", 400),
+        ("/api/live?since=-1", 400),
+        ("/api/meters/12345678/history?by=years", 400),
+        ("/api/meters/none/history", 404),
+        ("/api/socket", 400),
         ("/api/nothing", 404),
     ] {
         assert_eq!(get(port, path, "").0, status, "{path}");
     }
-    let (status, _, _) = exchange(
+    // All at once, then what is new.
+    let all = json(port, "/api/live?air=true");
+    let next = all["next"].as_u64().unwrap();
+    assert!(all["meters"].as_array().unwrap().len() > 15 && !all["events"].as_array().unwrap().is_empty());
+    assert!(all["telegrams"]["hall"]["bytes"].is_string());
+    let rest = json(port, &format!("/api/live?since={next}"));
+    assert_eq!(rest["meters"], Value::Array(vec![]));
+    let history = json(port, "/api/meters/MTP50001/history?by=days");
+    assert_eq!(history["types"]["p1"]["energy_import_total"]["unit"], "kWh");
+}
+
+/// What comes back for a claim.
+fn claim(port: u16, body: &str, more: &str) -> (u16, String) {
+    let (status, _, answer) = exchange(
         port,
-        "POST /api/meters HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        &format!(
+            "POST /api/meters HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n{more}\r\n{body}",
+            body.len()
+        ),
     );
-    assert_eq!(status, 405);
+    (status, answer)
+}
+
+#[test]
+fn given_a_claim_then_only_a_good_one_of_our_own_site_is_written_and_a_file_that_cannot_be_is_told() {
+    let port = free_port();
+    let daemon = daemon(port, "");
+    let before = daemon.config();
+    let long = format!("{{\"id\": \"{}\"}}", "1".repeat(5000));
+    for (body, more, status, says) in [
+        (
+            "{\"id\": \"17580293\", \"write\": true}",
+            "Origin: http://evil.example.com\r\n",
+            403,
+            "another site",
+        ),
+        ("{\"id\": \"12345678\", \"write\": true}", "", 409, "already"),
+        (
+            "{\"id\": \"17580293\", \"protocol\": \"morse\", \"write\": true}",
+            "",
+            400,
+            "protocol = \\\"morse\\\": use scm",
+        ),
+        (
+            "{\"id\": \"17580293\", \"nmae\": \"x\", \"write\": true}",
+            "",
+            422,
+            "unknown field `nmae`",
+        ),
+        ("{\"id\": ", "", 400, "EOF"),
+        (&long, "", 413, ""),
+        ("{\"id\": \"17580293\"}", "", 200, "\"written\":false"),
+    ] {
+        let (got, answer) = claim(port, body, more);
+        assert!(got == status && answer.contains(says), "{body}: {got} {answer}");
+        assert_eq!(daemon.config(), before, "{body}");
+    }
+    let own = format!("Origin: http://127.0.0.1:{port}\r\n");
+    let (status, answer) = claim(
+        port,
+        "{\"id\": \"17580293\", \"name\": \"Ours\", \"write\": true}",
+        &own,
+    );
+    assert!(
+        status == 200 && answer.contains("\"ends_publishing_all\":false"),
+        "{answer}"
+    );
+    assert_eq!(
+        daemon.config(),
+        format!("{before}\n[[meter]]\nid = 17580293\nname = \"Ours\"\n")
+    );
+    daemon.wait_for_log("The configuration was read again");
+    // Ten at once are enough.
+    let last = (0..5).map(|_| claim(port, "{\"id\": \"1\"}", "").0);
+    assert!(last.collect::<Vec<_>>().ends_with(&[429]));
+}
+
+#[test]
+fn given_other_names_and_wrong_words_then_nobody_is_told_and_basic_will_do() {
+    let port = free_port();
+    let open = daemon(port, "hosts = [\"meters.example.org\"]");
+    for (host, status) in [
+        ("evil.example.com", 403),
+        ("meters.example.org", 200),
+        ("pi.local", 200),
+    ] {
+        let request = format!("GET /api/status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        assert_eq!(exchange(port, &request).0, status, "{host}");
+    }
+    drop(open);
+    let port = free_port();
+    let _daemon = daemon(port, "user = \"me\"\npassword = \"battery staple\"");
+    let (status, head, _) = exchange(
+        port,
+        "GET /api/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    );
+    assert!(
+        status == 401 && head.contains("www-authenticate: basic"),
+        "{head}"
+    );
+    for (shown, status) in [("bWU6YmF0dGVyeSBzdGFwbGU=", 200), ("bWU6YmF0dGVyeQ==", 401)] {
+        let more = format!("Authorization: Basic {shown}\r\n");
+        assert_eq!(get(port, "/api/status", &more).0, status);
+    }
+    for (web, says) in [
+        ("user = \"me\"", "user is there, but no password"),
+        ("password = \"battery staple\"", "password is there, but no user"),
+        (
+            "user = \"me\"\npassword = \"short\"",
+            "web.password must have at least 8 characters",
+        ),
+    ] {
+        let (ok, said) = checked(&format!("[web]\n{web}\n[[radio]]\nsource = \"rtlsdr\"\n"));
+        assert!(!ok && said.contains(says), "{said}");
+    }
+}
+
+#[test]
+fn given_a_socket_then_it_tells_what_is_new_and_other_sites_get_none() {
+    use tungstenite::client::IntoClientRequest;
+    let port = free_port();
+    let _daemon = daemon(port, "token = \"correct horse\"");
+    let knock = |token: &str, origin: &str| {
+        let url = format!("ws://127.0.0.1:{port}/api/socket?air=true");
+        let mut request = url.into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert(
+            "sec-websocket-protocol",
+            format!("metertap, bearer.{token}").parse().unwrap(),
+        );
+        headers.insert("origin", origin.parse().unwrap());
+        tungstenite::client(request, TcpStream::connect(("127.0.0.1", port)).unwrap()).ok()
+    };
+    let (ours, token) = (format!("http://127.0.0.1:{port}"), "Y29ycmVjdCBob3JzZQ");
+    assert!(knock("d3Jvbmc", &ours).is_none());
+    assert!(knock(token, "http://evil.example.com").is_none());
+    let (mut socket, answer) = knock(token, &ours).unwrap();
+    assert_eq!(answer.headers()["sec-websocket-protocol"], "metertap");
+    let first: Value = serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap();
+    let description = json(port, "/api/openapi.json");
+    holds(
+        &description,
+        &description["components"]["schemas"]["News"],
+        &first,
+        "socket",
+    );
+    assert!(first["meters"].as_array().unwrap().len() > 15);
+    // It goes on, with what is new.
+    let second: Value = serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap();
+    assert!(second["next"].as_u64() >= first["next"].as_u64());
+    assert!(second["meters"].as_array().unwrap().len() < 3, "{second}");
+    // Who says more than a page has to say is let go.
+    socket
+        .send(tungstenite::Message::binary(vec![0; 100_000]))
+        .unwrap();
+    wait_for("the end", || socket.read().is_err());
+    // And there is room for sixteen.
+    let open: Vec<_> = (0..17).map(|_| knock(token, &ours)).collect();
+    assert_eq!(open.iter().flatten().count(), 16);
+}
+
+#[test]
+fn given_a_history_then_what_was_used_is_there_after_another_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut meter = Meter::new();
+    let port = free_port();
+    let history = dir.path().join("history").display().to_string();
+    let config = meter.config("").replace(
+        "[mqtt]\n",
+        &format!("[web]\nlisten = \"127.0.0.1:{port}\"\nhistory = \"{history}\"\n"),
+    );
+    let used = || {
+        let told = json(port, "/api/meters/M1/history?by=days");
+        let points = told["types"]["p1"]["energy_import_total"]["points"].clone();
+        let points = points.as_array().unwrap_or_else(|| panic!("{told}")).iter();
+        points.map(|point| point[1].as_f64().unwrap()).sum::<f64>()
+    };
+    let mut daemon = Daemon::start(&config);
+    meter.says(1);
+    daemon.wait_for_lines(1);
+    std::thread::sleep(Duration::from_millis(1100));
+    meter.says(4);
+    daemon.wait_for_lines(5);
+    assert_eq!(used(), 4.0);
+    daemon.stop();
+    let mut daemon = Daemon::start(&config);
+    meter.connected();
+    meter.says(5);
+    daemon.wait_for_lines(5);
+    // What was counted while nobody listened belongs to the time between.
+    assert_eq!(used(), 9.0);
+    daemon.stop();
+    let text = "web.history: ";
+    std::fs::write(dir.path().join("history"), "not a history").unwrap();
+    let failed = Daemon::start(&config);
+    failed.wait_for_log(text);
 }
 
 #[test]
@@ -205,6 +406,14 @@ fn the_page_is_small_whole_and_asks_nobody_else() {
     for (path, content_type) in [
         ("/", "text/html"),
         ("/app.js", "text/javascript"),
+        ("/air.js", "text/javascript"),
+        ("/cards.js", "text/javascript"),
+        ("/claim.js", "text/javascript"),
+        ("/connection.js", "text/javascript"),
+        ("/log.js", "text/javascript"),
+        ("/table.js", "text/javascript"),
+        ("/wires.js", "text/javascript"),
+        ("/words.js", "text/javascript"),
         ("/style.css", "text/css"),
     ] {
         let (status, head, body) = exchange(

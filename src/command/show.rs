@@ -18,7 +18,7 @@ pub struct Show {
 
 enum Out {
     Lines(Lines<Stdout>),
-    Table(Live),
+    Table(Box<Live>),
 }
 
 impl Show {
@@ -28,7 +28,7 @@ impl Show {
     /// Where the terminal cannot be had.
     pub fn new(format: Option<Format>, signal: bool, title: &str, filter: Filter) -> Result<Self> {
         let out = match format {
-            None if stdout().is_terminal() => Out::Table(Live::new(title.into())?),
+            None if stdout().is_terminal() => Out::Table(Box::new(Live::new(title.into())?)),
             format => Out::Lines(Lines::new(stdout(), format.unwrap_or(Format::Json), signal)),
         };
         Ok(Show {

@@ -8,6 +8,10 @@ use std::collections::BTreeMap;
 
 /// Ends of names of one counter's tariffs.
 const TARIFFS: [&str; 4] = ["_t1", "_t2", "_t3", "_t4"];
+/// End of the name of their sum.
+const TOTAL: &str = "_total";
+/// What people mean first.
+const FIRST: &str = "energy_import_total";
 
 /// All of a reading, the one that people mean first; none of an interval.
 pub fn of(told: &Told) -> Vec<Count> {
@@ -34,23 +38,24 @@ pub fn of(told: &Told) -> Vec<Count> {
         }
         What::Wire(reading) => {
             let fields = &reading.report.reading;
-            let mut sums: BTreeMap<&str, (f64, &str)> = BTreeMap::new();
+            let mut sums: BTreeMap<String, (f64, &str)> = BTreeMap::new();
             for (name, quantity) in counters(fields) {
                 let whole = TARIFFS.iter().find_map(|tariff| name.strip_suffix(tariff));
+                let whole = whole.map(|whole| format!("{whole}{TOTAL}"));
                 // Where the meter sums by itself, its parts are left out.
-                let name = match whole {
-                    Some(whole) if fields.get(whole).is_some() => continue,
-                    _ => whole.unwrap_or(name),
-                };
+                if whole.as_deref().is_some_and(|whole| fields.get(whole).is_some()) {
+                    continue;
+                }
+                let name = whole.unwrap_or_else(|| name.to_owned());
                 let sum = sums.entry(name).or_insert((0.0, &quantity.unit));
                 sum.0 += quantity.value.to_f64();
             }
             let mut counts: Vec<Count> = sums
                 .into_iter()
                 .filter(|(_, (value, _))| value.is_finite())
-                .map(|(name, (value, unit))| count(name, value, unit))
+                .map(|(name, (value, unit))| count(&name, value, unit))
                 .collect();
-            counts.sort_by_key(|count| (count.key.2 != "energy_import", count.key.2.contains("reactive")));
+            counts.sort_by_key(|count| (count.key.2 != FIRST, count.key.2.contains("reactive")));
             counts
         }
         What::Interval(_) => Vec::new(),
@@ -80,7 +85,10 @@ mod tests {
             .collect();
         assert_eq!(
             said,
-            [("energy_import", 3.75, "kWh"), ("energy_export", 7.5, "kWh")]
+            [
+                ("energy_import_total", 3.75, "kWh"),
+                ("energy_export_total", 7.5, "kWh")
+            ]
         );
     }
 }

@@ -26,7 +26,7 @@ function history(id) {
 // The counter of which the meter's value is.
 const counter = (types, meter) => {
   const counters = Object.entries(types?.[meter.type] ?? {});
-  return (counters.find(([name]) => /^(total|count|energy_import)$/.test(name)) ?? counters[0])?.[1];
+  return (counters.find(([name]) => /^(total|count|energy_import_total)$/.test(name)) ?? counters[0])?.[1];
 };
 
 function shape(name, attributes) {
