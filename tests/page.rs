@@ -235,6 +235,33 @@ fn given_a_meter_that_is_mine_then_it_stands_in_the_file_and_on_a_card() {
     assert!(is_well, "{said}");
 }
 
+#[test]
+fn given_no_socket_to_be_had_then_the_page_asks_again_and_again() {
+    let port = free_port();
+    let _daemon = Daemon::start(&format!(
+        "[web]\nlisten = \"127.0.0.1:{port}\"\n\
+         [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{}\"\n",
+        meter()
+    ));
+    wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let open: Vec<_> = (0..16)
+        .map(|_| {
+            let url = format!("ws://127.0.0.1:{port}/api/socket");
+            tungstenite::client(url, TcpStream::connect(("127.0.0.1", port)).unwrap()).unwrap()
+        })
+        .collect();
+    let browser = Browser::start(800, 600);
+    browser.open(&format!("http://127.0.0.1:{port}/"));
+    let value = "document.querySelector('[data-meter=\"MTP5000 p1\"] .value')?.textContent";
+    browser.wait("the meter", value);
+    let before = browser.run(&format!("return {value}"));
+    browser.wait("a newer value", &format!("{value} !== {before}"));
+    let state = "document.querySelector('#connection').textContent";
+    assert_eq!(browser.run(&format!("return {state}")), "live, by asking");
+    drop(open);
+    browser.wait("the socket", &format!("{state} === 'live'"));
+}
+
 /// A day's curve: little at night, more in the morning, most in the evening.
 fn hours_of(day: i32, now: i64, most: f64) -> [f64; 24] {
     std::array::from_fn(|hour| {
