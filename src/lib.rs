@@ -18,7 +18,7 @@ pub mod decode;
 pub mod engine;
 pub mod link;
 pub mod meter;
-mod revision;
+pub mod revision;
 pub mod secret;
 pub mod sink;
 pub mod source;

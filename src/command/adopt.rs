@@ -2,7 +2,7 @@
 
 use super::config_file::ConfigFile;
 use crate::engine::Reload;
-use crate::sink::web::{Adopt, Adopted, Claimed, Refusal};
+use crate::sink::claim::{Adopt, Adopted, Claimed, Refusal};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};

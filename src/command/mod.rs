@@ -23,6 +23,7 @@ mod show;
 mod sinks;
 mod synth;
 mod synth_p1;
+mod systemd;
 mod tuner;
 mod wanted;
 

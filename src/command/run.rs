@@ -3,6 +3,7 @@
 use super::adopt::Adopter;
 use super::config_file::ConfigFile;
 use super::sinks::Sinks;
+use super::systemd::Systemd;
 use super::wanted::default_kinds;
 use crate::config::{self, Config};
 use crate::engine::wire::Port;
@@ -10,10 +11,10 @@ use crate::engine::{Chorus, End, Event, Orders, Radio, Reload, Steward, Stop, wi
 use crate::meter::Registry;
 use crate::meter::silence::Change;
 use crate::sink::board::Board;
+use crate::sink::claim::Adopt;
 use crate::sink::journal::Journal;
 use crate::sink::rtl_tcp::Tap;
 use crate::sink::told::Told;
-use crate::sink::web::Adopt;
 use crate::source::file::Recording;
 use crate::source::{Address, Info, Paced, Source};
 use anyhow::{Result, bail};
@@ -31,12 +32,15 @@ pub fn run(args: &Args, journal: Journal) -> Result<ExitCode> {
     let (stop, reload) = (Stop::on_signals()?, Reload::on_signal()?);
     let adopter = Adopter::new(args.file.clone(), reload.clone());
     let mut daemon = Daemon::start(config, &stop, journal, Arc::new(adopter))?;
+    let mut systemd = Systemd::ready();
     while let Some(event) = daemon.chorus.next() {
         daemon.take(event);
+        systemd.tick();
         if reload.asked() {
             daemon.reload(&args.file);
         }
     }
+    systemd.stopping();
     daemon.finish();
     Ok(ExitCode::SUCCESS)
 }

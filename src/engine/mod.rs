@@ -4,6 +4,7 @@ mod chorus;
 mod hearing;
 mod hop;
 mod probe;
+mod pulse;
 mod radio;
 mod ring;
 mod steward;
@@ -15,6 +16,7 @@ pub mod wire;
 
 pub use chorus::{Chorus, Event};
 pub use probe::Probe;
+pub use pulse::stuck;
 pub use radio::{End, Heard, Orders, Radio};
 pub use steward::Steward;
 pub use stop::{Reload, Stop};

@@ -2,6 +2,7 @@
 
 use super::Stop;
 use super::hearing::Hearing;
+use super::pulse::Pulse;
 use super::ring::{Block, Reader, WhenFull, Writer, ring};
 use super::supervise::{State, supervise};
 use super::teller::Teller;
@@ -229,7 +230,13 @@ impl Search {
     fn run(mut self, blocks: &Reader) {
         let mut due = None;
         let mut read = 0;
-        while let Some(block) = blocks.next() {
+        let pulse = Pulse::new(format!("search:{}", self.teller.name()));
+        loop {
+            pulse.rest();
+            let Some(block) = blocks.next() else {
+                break;
+            };
+            pulse.beat();
             if block.bytes.is_empty() || due.is_some_and(|due| due != (block.number, block.opened)) {
                 // No frame is glued together across a hole.
                 self.hearing.flush(|packet| self.teller.tell(packet));

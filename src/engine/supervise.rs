@@ -2,6 +2,7 @@
 
 use super::Stop;
 use super::hop::Hopper;
+use super::pulse::Pulse;
 use super::ring::Writer;
 use super::wire::Counts;
 use crate::source::{Live, Source, Wish};
@@ -137,6 +138,7 @@ pub fn supervise(
     changed: impl Fn(&State),
 ) {
     changed(&state);
+    let name = state.receiver.clone();
     let hopper = live
         .hop
         .map(|dwell| Hopper::new(dwell, readings.clone(), Instant::now()));
@@ -148,6 +150,7 @@ pub fn supervise(
         changed,
         lost: 0,
         pause: FIRST_PAUSE,
+        pulse: Pulse::new(format!("radio:{name}")),
     }
     .run(live);
 }
@@ -162,11 +165,13 @@ struct Supervisor<'a, F> {
     lost: u64,
     /// Before the next attempt.
     pause: Duration,
+    pulse: Pulse,
 }
 
 impl<F: Fn(&State)> Supervisor<'_, F> {
     fn run(&mut self, live: &Live) {
         while !self.stop.asked() {
+            self.pulse.beat();
             // A source that is down stays down in the eyes of the world until it is up.
             let reason = match live.open() {
                 Err(error) => format!("{error:#}"),
@@ -176,6 +181,7 @@ impl<F: Fn(&State)> Supervisor<'_, F> {
                 },
             };
             self.change(Condition::Down, Some(reason), 0);
+            self.pulse.rest();
             sleep(jittered(self.pause), self.stop);
             self.pause = (2 * self.pause).min(live.longest_pause());
         }
@@ -192,6 +198,7 @@ impl<F: Fn(&State)> Supervisor<'_, F> {
             let _ = source.wish(Wish::Center(hopper.center_hz()));
         }
         let reason = loop {
+            self.pulse.beat();
             if self.stop.asked() {
                 return None;
             }

@@ -5,6 +5,7 @@ pub mod archive;
 pub mod board;
 #[cfg(feature = "demo")]
 pub mod broker;
+pub mod claim;
 pub mod counter;
 pub mod homeassistant;
 pub mod journal;
@@ -16,4 +17,8 @@ pub mod publisher;
 pub mod rtl_tcp;
 pub mod table;
 pub mod told;
+#[cfg(feature = "web")]
+pub mod web;
+#[cfg(not(feature = "web"))]
+#[path = "no_web.rs"]
 pub mod web;

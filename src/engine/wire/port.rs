@@ -7,6 +7,7 @@ use super::troubles::Troubles;
 use super::{Listener, Said, Trouble};
 use crate::decode::report::Report;
 use crate::engine::Stop;
+use crate::engine::pulse::Pulse;
 use crate::engine::radio::Heard;
 use crate::engine::supervise::{Condition, FIRST_PAUSE, STEADY, State, jittered};
 use crate::meter::WireReading;
@@ -28,6 +29,8 @@ const TRIAL: Duration = Duration::from_secs(12);
 /// Bytes that are no telegram, after which a trial is over.
 const TRIAL_BYTES: usize = 4096;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often all ports together give a sign of life.
+const PULSE: Duration = Duration::from_secs(1);
 /// How often a port is told of while only its counters change.
 const COUNTS: Duration = Duration::from_secs(60);
 
@@ -92,6 +95,7 @@ pub fn start(ports: Vec<Port>, stop: &Stop) -> Result<Receiver<Heard>> {
         tokio::select! {
             () = async { while tasks.join_next().await.is_some() {} } => {}
             () = asked(&stop) => {}
+            () = alive() => {}
         }
     };
     std::thread::Builder::new()
@@ -103,6 +107,15 @@ pub fn start(ports: Vec<Port>, stop: &Stop) -> Result<Receiver<Heard>> {
         })
         .context("cannot start a thread")?;
     Ok(heard)
+}
+
+/// As long as the thread gets round.
+async fn alive() {
+    let pulse = Pulse::new("wires".into());
+    loop {
+        pulse.beat();
+        sleep(PULSE).await;
+    }
 }
 
 async fn asked(stop: &Stop) {

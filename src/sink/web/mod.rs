@@ -10,10 +10,9 @@ mod metrics;
 mod page;
 mod server;
 
-pub use adopt::{Adopt, Adopted, Claimed, Refusal};
-
 use super::archive::Archive;
 use super::board::Board;
+use super::claim::Adopt;
 use crate::secret::{Places, Secret};
 use anyhow::{Context, Result};
 use axum::Router;
