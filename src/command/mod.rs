@@ -10,8 +10,10 @@ mod demo;
 mod devices;
 mod doctor;
 mod find;
+mod health;
 mod init;
 mod listen;
+mod manual;
 mod number;
 mod record;
 mod replay;
@@ -57,6 +59,8 @@ enum Command {
     Init(init::Args),
     /// Tell whether the configuration is right: all mistakes at once, each with its line.
     Check(check::Args),
+    /// Tell whether the daemon is well, by its page: for whoever looks after a container.
+    Health(health::Args),
     /// Find out which of the meters in the air is mine, by the number on its dial.
     Find(Box<find::Args>),
     /// Record IQ to SigMF: all of it, or the moments around frames that could not be decoded.
@@ -81,6 +85,11 @@ enum Command {
     Mbus(ask::MbusArgs),
     /// Ask a Kamstrup meter through its optical eye.
     Kamstrup(ask::KamstrupArgs),
+    /// Completions for a shell, to standard output.
+    Completions(manual::Completions),
+    /// Pages of the manual.
+    #[command(hide = true)]
+    Manual(manual::Manual),
     /// Show the main job: a made-up street, live, with an MQTT broker inside the process.
     Demo(demo::Args),
 }
@@ -101,6 +110,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Health(args) => health::run(&args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Manual(args) => manual::manual(&args),
         Command::Find(args) => find::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Scan(args) => scan::run(&args),

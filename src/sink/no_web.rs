@@ -4,6 +4,7 @@ use super::board::Board;
 use super::claim::Adopt;
 use anyhow::{Result, bail};
 use serde::Deserialize;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 const MISSING: &str = "web: this program was built without its page (feature `web`)";
@@ -17,6 +18,11 @@ impl Settings {
     /// That there is no page.
     pub fn problem(&self) -> Option<String> {
         Some(MISSING.into())
+    }
+
+    /// Nowhere.
+    pub fn listen(&self) -> SocketAddr {
+        SocketAddr::from(([0, 0, 0, 0], 0))
     }
 
     /// Nothing is kept of it.

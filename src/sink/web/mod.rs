@@ -82,6 +82,11 @@ impl Settings {
         }
     }
 
+    /// Where it is served.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
     /// Whether the file of the configuration holds a secret.
     pub fn holds_secret(&self) -> bool {
         self.token.is_some() || self.password.is_some()
