@@ -3,7 +3,8 @@
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 CARGO ?= cargo
 
-.PHONY: demo test bench check fmt testdata sensitivity screenshots packages
+.PHONY: demo test bench check fmt testdata sensitivity screenshots packages \
+	deb deb-test image-test cross-test reproducible sbom
 
 ## The main job, live, with no dongle and no broker.
 demo:
@@ -36,6 +37,30 @@ screenshots: packages
 
 testdata:
 	scripts/testdata.sh
+
+## The Debian package, in target/debian.
+deb:
+	packaging/build-deb.sh
+
+## Installed, run, upgraded and removed in a Debian 13 of its own.
+deb-test:
+	scripts/deb-test.sh
+
+## docker/Dockerfile built and run, with no registry and no daemon.
+image-test:
+	scripts/image-test.sh
+
+## arm64 and armhf, by Debian 13's compiler and under qemu.
+cross-test:
+	scripts/cross-test.sh
+
+## Built twice in different folders: the same bytes.
+reproducible:
+	scripts/reproducible.sh
+
+## What is in the program, as CycloneDX.
+sbom:
+	scripts/sbom.sh
 
 packages:
 	@[ -x /usr/sbin/mosquitto ] && [ -x /usr/sbin/nats-server ] && [ -x /usr/sbin/iptables ] && \

@@ -21,6 +21,14 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
+    /// This one, with no flags.
+    pub fn of(config: PathBuf) -> Self {
+        ConfigFile {
+            config,
+            set: Vec::new(),
+        }
+    }
+
     /// Reads and checks it.
     ///
     /// # Errors

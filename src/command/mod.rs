@@ -1,5 +1,6 @@
 //! What a person can ask for: a file a subcommand.
 
+mod addon;
 mod adopt;
 mod ask;
 mod check;
@@ -85,6 +86,9 @@ enum Command {
     Mbus(ask::MbusArgs),
     /// Ask a Kamstrup meter through its optical eye.
     Kamstrup(ask::KamstrupArgs),
+    /// Run as an add-on of Home Assistant.
+    #[command(hide = true)]
+    Addon(addon::Args),
     /// Completions for a shell, to standard output.
     Completions(manual::Completions),
     /// Pages of the manual.
@@ -100,7 +104,7 @@ enum Command {
 /// What a person can mend, in words.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // A daemon tells what it does; a command that shows a table or lines tells only what is wrong.
-    let quiet = !matches!(cli.command, Command::Run(_));
+    let quiet = !matches!(cli.command, Command::Run(_) | Command::Addon(_));
     let journal = log_to_stderr(cli.verbose, quiet);
     match cli.command {
         Command::Replay(args) => replay::run(*args),
@@ -117,6 +121,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Record(args) => record::run(&args),
         Command::Scan(args) => scan::run(&args),
         Command::ServeRtlTcp(args) => serve_rtl_tcp::run(&args),
+        Command::Addon(args) => {
+            addon::prepare(&args)?;
+            run::run(&run::Args::of_file(args.config), journal)
+        }
         Command::Run(args) => run::run(&args, journal),
         Command::Synth(args) => synth::run(&args),
         Command::SynthP1(args) => synth_p1::run(&args),

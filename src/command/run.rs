@@ -18,6 +18,7 @@ use crate::sink::told::Told;
 use crate::source::file::Recording;
 use crate::source::{Address, Info, Paced, Source};
 use anyhow::{Result, bail};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -25,6 +26,15 @@ use std::sync::Arc;
 pub struct Args {
     #[command(flatten)]
     file: ConfigFile,
+}
+
+impl Args {
+    /// Of this file, and nothing else.
+    pub fn of_file(config: PathBuf) -> Self {
+        Args {
+            file: ConfigFile::of(config),
+        }
+    }
 }
 
 pub fn run(args: &Args, journal: Journal) -> Result<ExitCode> {

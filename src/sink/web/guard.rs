@@ -11,9 +11,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Nothing from elsewhere, nothing inline, in no frame. The icon is an empty one, in the page itself.
+/// Nothing from elsewhere, nothing inline, in no frame of another site. The icon is an empty one, in the page itself.
 const POLICY: &str =
-    "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
 /// What a socket says that it speaks; beside it a browser has no other place for a token.
 pub const SOCKET_PROTOCOL: &str = "metertap";
 /// Before the token in that place.
@@ -34,13 +34,20 @@ pub struct Guard {
     /// How a browser is to ask.
     challenge: HeaderValue,
     hosts: Vec<String>,
+    /// Who alone may connect, and tells for whom he asks; nobody: everybody.
+    proxies: Vec<IpAddr>,
     requests: Mutex<Bucket>,
     changes: Mutex<Bucket>,
 }
 
 impl Guard {
     /// Lets pass who shows the `token`, or knows user and password; everybody, where there is neither.
-    pub fn new(token: Option<Secret>, user: Option<(String, Secret)>, hosts: Vec<String>) -> Self {
+    pub fn new(
+        token: Option<Secret>,
+        user: Option<(String, Secret)>,
+        hosts: Vec<String>,
+        proxies: Vec<IpAddr>,
+    ) -> Self {
         let bearer = token.map(|token| format!("Bearer {}", token.reveal()));
         let basic = user.map(|(user, password)| {
             let shown = BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()));
@@ -54,6 +61,7 @@ impl Guard {
             passes: bearer.into_iter().chain(basic).collect(),
             challenge: HeaderValue::from_static(challenge),
             hosts,
+            proxies,
             requests: Mutex::new(Bucket::new(REQUESTS)),
             changes: Mutex::new(Bucket::new(CHANGES)),
         }
@@ -64,6 +72,18 @@ impl Guard {
         !self.passes.is_empty()
     }
 
+    /// Whether somebody may connect from there.
+    pub fn lets_in(&self, from: IpAddr) -> bool {
+        self.proxies.is_empty() || self.proxies.contains(&from.to_canonical())
+    }
+
+    /// The name by which it was asked for.
+    fn host<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        let forwarded = HeaderName::from_static("x-forwarded-host");
+        let forwarded = text(headers, forwarded).filter(|_| !self.proxies.is_empty());
+        forwarded.or_else(|| text(headers, header::HOST))
+    }
+
     fn is_known(&self, headers: &HeaderMap) -> bool {
         let said = text(headers, header::AUTHORIZATION).map(str::to_owned);
         let shown = said.or_else(|| token_of_socket(headers));
@@ -72,7 +92,10 @@ impl Guard {
 
     /// Whether it was asked for by a name of ours: a page from elsewhere can make its own name point here.
     fn is_our_name(&self, headers: &HeaderMap) -> bool {
-        let Some(host) = text(headers, header::HOST) else {
+        if !self.proxies.is_empty() {
+            return true;
+        }
+        let Some(host) = self.host(headers) else {
             return false;
         };
         let name = name_of(host).to_ascii_lowercase();
@@ -99,7 +122,7 @@ pub async fn pass(State(guard): State<Arc<Guard>>, request: Request, next: Next)
         return (StatusCode::FORBIDDEN, hint).into_response();
     }
     let changes = request.method() != Method::GET && request.method() != Method::HEAD;
-    if (changes || headers.contains_key(header::UPGRADE)) && !is_own_site(headers) {
+    if (changes || headers.contains_key(header::UPGRADE)) && !is_own_site(headers, guard.host(headers)) {
         return (StatusCode::FORBIDDEN, "asked for by another site\n").into_response();
     }
     if changes && !take(&guard.changes) {
@@ -122,7 +145,7 @@ fn too_many() -> Response {
 }
 
 /// A browser tells from which site a request comes; who is no browser does not.
-fn is_own_site(headers: &HeaderMap) -> bool {
+fn is_own_site(headers: &HeaderMap, host: Option<&str>) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {
         return true;
     };
@@ -131,7 +154,7 @@ fn is_own_site(headers: &HeaderMap) -> bool {
             .strip_prefix("http://")
             .or_else(|| origin.strip_prefix("https://"))
     });
-    site.is_some() && site == text(headers, header::HOST)
+    site.is_some() && site == host
 }
 
 /// `Bearer …`, of `Sec-WebSocket-Protocol: metertap, bearer.<base64url>`.
@@ -223,7 +246,7 @@ mod tests {
 
     #[test]
     fn given_no_token_then_only_names_of_a_home_are_answered() {
-        let guard = Guard::new(None, None, vec!["meters.example.org".into()]);
+        let guard = Guard::new(None, None, vec!["meters.example.org".into()], Vec::new());
         for (host, is_ours) in [
             ("127.0.0.1:8080", true),
             ("[::1]:8080", true),
@@ -244,6 +267,25 @@ mod tests {
     }
 
     #[test]
+    fn given_a_proxy_then_nobody_else_is_let_in_and_it_tells_for_whom_it_asks() {
+        let proxy: IpAddr = "172.30.32.2".parse().unwrap();
+        let guard = Guard::new(None, None, Vec::new(), vec![proxy]);
+        assert!(guard.lets_in("::ffff:172.30.32.2".parse().unwrap()));
+        assert!(!guard.lets_in("192.168.1.7".parse().unwrap()));
+        let asked = headers(&[
+            (header::HOST, "local-metertap:8099"),
+            (HeaderName::from_static("x-forwarded-host"), "home.example.org"),
+            (header::ORIGIN, "https://home.example.org"),
+        ]);
+        assert!(guard.is_our_name(&asked) && is_own_site(&asked, guard.host(&asked)));
+        let open = Guard::new(None, None, Vec::new(), Vec::new());
+        assert!(
+            !is_own_site(&asked, open.host(&asked)),
+            "who is no proxy is not believed"
+        );
+    }
+
+    #[test]
     fn given_another_site_then_it_may_not_change_anything() {
         for (origin, is_own) in [
             ("http://pi:8080", true),
@@ -253,15 +295,23 @@ mod tests {
             ("null", false),
         ] {
             let headers = headers(&[(header::HOST, "pi:8080"), (header::ORIGIN, origin)]);
-            assert_eq!(is_own_site(&headers), is_own, "{origin}");
+            assert_eq!(is_own_site(&headers, Some("pi:8080")), is_own, "{origin}");
         }
-        assert!(is_own_site(&headers(&[(header::HOST, "pi:8080")])));
+        assert!(is_own_site(
+            &headers(&[(header::HOST, "pi:8080")]),
+            Some("pi:8080")
+        ));
     }
 
     #[test]
     fn given_a_token_and_a_password_then_either_will_do_wherever_it_stands() {
         let user = ("me".to_owned(), Secret::from("battery staple".to_owned()));
-        let guard = Guard::new(Some("correct horse".to_owned().into()), Some(user), Vec::new());
+        let guard = Guard::new(
+            Some("correct horse".to_owned().into()),
+            Some(user),
+            Vec::new(),
+            Vec::new(),
+        );
         for (name, value, is_known) in [
             (header::AUTHORIZATION, "Bearer correct horse", true),
             (header::AUTHORIZATION, "Bearer correct hors", false),

@@ -22,7 +22,7 @@ use axum::routing::get;
 use guard::Guard;
 use history::Keeper;
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -52,6 +52,9 @@ pub struct Settings {
     /// Names under which it may be asked for without either, besides addresses and names of a home's own network.
     #[serde(default)]
     hosts: Vec<String>,
+    /// The proxies that alone may connect; whom they ask for they tell. Nobody: everybody may.
+    #[serde(default)]
+    proxies: Vec<IpAddr>,
     /// Where what was used is kept, hour by hour.
     history: Option<PathBuf>,
 }
@@ -115,8 +118,13 @@ impl Settings {
     fn guard(&self) -> Result<Guard> {
         let token = self.token().map_err(anyhow::Error::msg)?;
         let password = self.password().map_err(anyhow::Error::msg)?;
-        let guard = Guard::new(token, self.user.clone().zip(password), self.hosts.clone());
-        if !guard.asks() && !self.listen.ip().is_loopback() {
+        let guard = Guard::new(
+            token,
+            self.user.clone().zip(password),
+            self.hosts.clone(),
+            self.proxies.clone(),
+        );
+        if !guard.asks() && self.proxies.is_empty() && !self.listen.ip().is_loopback() {
             tracing::warn!(
                 listen = %self.listen,
                 "The page is open to everybody who can reach this machine: set web.token, or web.user and web.password."
@@ -175,7 +183,7 @@ impl Web {
             .transpose()?;
         let router = router(Site {
             board,
-            guard,
+            guard: guard.clone(),
             adopter,
             archive,
             sockets: Arc::new(Semaphore::new(SOCKETS)),
@@ -186,7 +194,7 @@ impl Web {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        () = server::serve(listener, router) => {}
+                        () = server::serve(listener, router, &guard) => {}
                         _ = stopped => {}
                     }
                 });

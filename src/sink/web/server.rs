@@ -1,5 +1,6 @@
 //! Connections: bounded in number, and in the time that they may take to say what they want.
 
+use super::guard::Guard;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,7 +18,7 @@ const HEADERS: Duration = Duration::from_secs(10);
 const HEADER_BYTES: usize = 16 << 10;
 
 /// Serves until it is dropped.
-pub async fn serve(listener: TcpListener, router: Router) {
+pub async fn serve(listener: TcpListener, router: Router, guard: &Guard) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         // Who comes when there is no room waits outside.
@@ -25,7 +26,11 @@ pub async fn serve(listener: TcpListener, router: Router) {
             return;
         };
         let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+            Ok((stream, from)) if guard.lets_in(from.ip()) => stream,
+            Ok((_, from)) => {
+                tracing::debug!(%from, "Not one of web.proxies.");
+                continue;
+            }
             Err(error) => {
                 tracing::debug!(%error, "A connection was not accepted.");
                 tokio::time::sleep(Duration::from_millis(100)).await;

@@ -14,7 +14,7 @@ function history(id) {
   const known = histories.get(id) ?? { asked: 0 };
   if (Date.now() - known.asked > HISTORY_MS) {
     histories.set(id, { ...known, asked: Date.now() });
-    const path = `/api/meters/${encodeURIComponent(id)}/history`;
+    const path = `api/meters/${encodeURIComponent(id)}/history`;
     Promise.all([ask(path), ask(`${path}?by=days`)])
       .then(([steps, days]) => histories.set(id, { asked: Date.now(), steps: steps.types, days: days.types }))
       // Nothing was counted yet: asked again sooner.

@@ -15,7 +15,7 @@ const post = (write) => {
     scale: scale === "" ? undefined : Number(scale),
     write,
   };
-  return ask("/api/meters", {
+  return ask("api/meters", {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body),

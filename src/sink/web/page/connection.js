@@ -48,14 +48,16 @@ function hear(news, take, forget) {
 
 // Until the socket is closed; true if it was open.
 function listen(take, forget) {
-  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+  // Beside the page, wherever that is: Home Assistant serves it below a path of its own.
+  const place = new URL(`api/socket?${wish()}`, location.href);
+  place.protocol = place.protocol === "https:" ? "wss:" : "ws:";
   const words = ["metertap"];
   if (token()) {
     const bytes = String.fromCharCode(...new TextEncoder().encode(token()));
     words.push(`bearer.${btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`);
   }
   return new Promise((done) => {
-    const socket = new WebSocket(`${scheme}//${location.host}/api/socket?${wish()}`, words);
+    const socket = new WebSocket(place, words);
     const leave = () => document.hidden && socket.close();
     document.addEventListener("visibilitychange", leave);
     let wasOpen = false;
@@ -73,7 +75,7 @@ function listen(take, forget) {
 
 async function poll(take, forget) {
   try {
-    hear(await ask(`/api/live?${wish()}`), take, forget);
+    hear(await ask(`api/live?${wish()}`), take, forget);
     say("live, by asking", "good");
   } catch (error) {
     say(`not connected: ${error.message}`, "bad");
