@@ -10,11 +10,13 @@ debian_root "$root"
 in_root "$root" sh -c 'dpkg --add-architecture arm64; dpkg --add-architecture armhf'
 debian_root "$root" rustc cargo gcc libc6-dev ca-certificates gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf \
   libc6-dev-arm64-cross libc6-dev-armhf-cross libstd-rust-dev:arm64 libstd-rust-dev:armhf librtlsdr-dev:arm64
-in_root "$root" sh -c 'rustc --version; rm -rf /metertap/src; mkdir -p /metertap/src'
-git ls-files -z | tar --null -c -T - | as_root tar -x --no-same-owner -C "$root/metertap/src"
+# In the folder of the same name there, so that tests find what lies here.
+in_root "$root" sh -c "rustc --version; rm -rf '$PWD'; mkdir -p '$PWD' /metertap"
+git ls-files -z | tar --null -c -T - | as_root tar -x --no-same-owner -C "$root$PWD"
 
 work=target/cross
 mkdir -p "$work"
+work=$PWD/$work
 street=testdata/street/street_912.600155M_2359.296k.cu8
 cc -O2 -shared -fPIC -o "$work/count.so" scripts/qemu-count.c
 cargo build --release --quiet
@@ -34,7 +36,7 @@ for arch in arm64 armhf; do
   build() {
     in_root "$root" env CARGO_TARGET_DIR=/metertap/target "CARGO_TARGET_${upper}_LINKER=$cc-gcc" \
       "CC_$(echo "$target" | tr - _)=$cc-gcc" CARGO_PROFILE_RELEASE_DEBUG=0 \
-      sh -c "cd /metertap/src && cargo $*"
+      sh -c "cd '$PWD' && cargo $*"
   }
   foreign() {
     "$qemu" -L "$root/usr/$cc" "$@"
@@ -47,9 +49,9 @@ for arch in arm64 armhf; do
   echo "the street: the same, byte for byte"
   # Its own account of what it has built.
   build test --locked --quiet --no-run --lib -p metertap -p metertap-dsp --target "$target" --message-format json \
-    | sed -n 's|.*"executable":"/metertap\([^"]*\)".*|\1|p' >"$work/$arch.tests"
+    | sed -n 's|.*"executable":"\([^"]*\)".*|\1|p' >"$work/$arch.tests"
   while read -r tests; do
-    foreign "$root/metertap$tests" --quiet
+    foreign "$root$tests" --quiet
   done <"$work/$arch.tests"
   count() {
     foreign -plugin "$work/count.so" "$program" replay "$1" 2>&1 >/dev/null | sed -n 's/^instructions: //p'
