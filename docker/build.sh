@@ -10,7 +10,7 @@ esac
 out=$2
 . scripts/release-env.sh
 export "CARGO_TARGET_$(echo "$target" | tr a-z- A-Z_)_LINKER=$cc" "CC_$(echo "$target" | tr - _)=$cc"
-cargo build --release --locked --target "$target"
+cargo build --quiet --release --locked --target "$target"
 mkdir -p "$out"
 for package in /packages/*.deb; do
   dpkg-deb --extract "$package" "$out"

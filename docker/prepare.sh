@@ -14,4 +14,4 @@ DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 # The dongle's library, and what it needs beyond the base.
 mkdir -p /packages
 cd /packages
-apt-get download -qq "librtlsdr2:$debian" "libusb-1.0-0:$debian"
+apt-get download -qq "librtlsdr0:$debian" "libusb-1.0-0:$debian"

@@ -11,7 +11,7 @@ case "${TARGET:=$(rustc -vV | sed -n 's/^host: //p')}" in
   armv7-*) arch=armhf ;;
   *) echo "no Debian architecture is known for $TARGET" >&2; exit 1 ;;
 esac
-cargo build --release --locked --target "$TARGET"
+cargo build --quiet --release --locked --target "$TARGET"
 # The manual and completions come from the program itself; a foreign one runs under qemu.
 case "$TARGET" in
   "$(rustc -vV | sed -n 's/^host: //p')") run= ;;
@@ -50,7 +50,7 @@ Maintainer: The metertap project <metertap@localhost>
 Section: utils
 Priority: optional
 Depends: libc6 (>= 2.34), libgcc-s1, passwd
-Recommends: librtlsdr2 | librtlsdr0, ca-certificates
+Recommends: librtlsdr0, ca-certificates
 Installed-Size: $(du -sk "$tree/usr" | cut -f1)
 Description: hears utility meters, by radio and by wire
  One daemon that hears utility meters (ERT and R900 by radio with an RTL-SDR

@@ -12,10 +12,13 @@ pub struct Dialect {
     /// Values in their order, where they have no codes: `u32 1-0:1.7.0`, `u16 1-0:32.7.0 -1` (the power of ten), `text`.
     #[serde(default)]
     list: Vec<String>,
-    /// Powers of ten of values that tell none.
+    /// Power of ten of energies that tell none; likewise those below.
     energy: Option<i8>,
+    /// Of currents.
     current: Option<i8>,
+    /// Of voltages.
     voltage: Option<i8>,
+    /// Of power factors.
     power_factor: Option<i8>,
     /// Names for codes.
     #[serde(default)]

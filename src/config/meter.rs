@@ -27,22 +27,31 @@ pub struct Section {
     /// `r900` or `r900bcd`.
     #[serde(default, alias = "type")]
     protocol: Option<Several>,
+    /// What people call it.
     name: Option<String>,
+    /// `electric`, `gas`, `water`, where its type says nothing or something else.
     #[serde(default, deserialize_with = "super::parsed")]
     commodity: Option<Commodity>,
+    /// Of its counter, after scaling: kWh, m³, gal and so on.
     unit: Option<String>,
+    /// One count is so much of that.
     scale: Option<f64>,
+    /// Added after scaling, for a meter that was exchanged.
     offset: Option<f64>,
-    /// Of its counter.
+    /// Of its counter, which begins again at 0 behind the last.
     digits: Option<u8>,
-    /// In its unit an hour.
+    /// How much it can count in an hour at most, in its unit.
     max_rate: Option<f64>,
+    /// How often its readings are passed on: `"every"`, `"change"`, or seconds.
     rate: Option<Rate>,
-    /// Seconds.
+    /// Seconds without a word until it is offline; learned if nothing is said.
     expire: Option<f64>,
+    /// Of an IDM: each five minutes as a reading of its own.
     #[serde(default)]
     intervals: bool,
+    /// For Home Assistant, where unit and commodity do not tell: `energy`, `gas`, `water`, `volume`.
     device_class: Option<String>,
+    /// For Home Assistant: where it is.
     area: Option<String>,
 }
 

@@ -92,19 +92,28 @@ pub struct Radio {
     pub realtime: bool,
     /// Offer its samples to other programs by the protocol of rtl_tcp, at this address.
     pub serve_rtl_tcp: Option<SocketAddr>,
+    /// Samples a second; 2359296 of a dongle, what its name or metadata says of a recording.
     sample_rate: Option<f64>,
+    /// Hz, or `"hop"`: surveys the band, then stays with the best three in turn.
     center_freq: Option<Center>,
     /// How long to stay at a centre when hopping.
     hop_seconds: Option<f64>,
+    /// Of a recording: `cu8`, `cs8`, `cs16`, `cf32`.
     #[serde(default, deserialize_with = "parsed")]
     sample_format: Option<Format>,
+    /// Of a recording: when it begins.
     start: Option<Timestamp>,
+    /// Of a dongle: dB, `"auto"` (the tuner's own control) or `"best"` (found by trying).
     gain: Option<GainSetting>,
+    /// Of a dongle: how wrong its crystal is.
     ppm: Option<i32>,
+    /// Of a dongle: the gain control behind its converter.
     digital_agc: Option<bool>,
+    /// Of a dongle: power for an amplifier at the antenna.
     bias_tee: Option<bool>,
-    /// USB transfers queued at a dongle, and bytes of each.
+    /// Of a dongle: USB transfers that are queued.
     usb_buffers: Option<u32>,
+    /// Bytes of each of them, a multiple of 512.
     usb_buffer_bytes: Option<u32>,
 }
 

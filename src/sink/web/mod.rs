@@ -46,6 +46,7 @@ pub struct Settings {
     token_env: Option<String>,
     /// Or who it is: `Authorization: Basic …`, for which browsers ask by themselves.
     user: Option<String>,
+    /// Its word.
     password: Option<Secret>,
     password_file: Option<PathBuf>,
     password_env: Option<String>,

@@ -7,7 +7,7 @@ use libloading::Library as Shared;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
 
-/// Names of the library by age: Debian 12 and upstream have the first, Debian 13 the second.
+/// Names of the library by age: Debian has the first, upstream since 2.0 the second.
 const NAMES: [&str; 3] = ["librtlsdr.so.0", "librtlsdr.so.2", "librtlsdr.so"];
 /// Length that the library assumes of the strings it writes.
 const USB_STRING: usize = 256;
@@ -76,7 +76,7 @@ functions! {
 pub enum Error {
     /// The library is not there, or is another one.
     #[error(
-        "librtlsdr cannot be loaded ({0}): install it (Debian: apt install librtlsdr0, on Debian 13 librtlsdr2)"
+        "librtlsdr cannot be loaded ({0}): install it (Debian: apt install librtlsdr0)"
     )]
     Missing(String),
     /// LIBUSB_ERROR_ACCESS.
