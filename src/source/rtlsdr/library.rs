@@ -75,9 +75,7 @@ functions! {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
     /// The library is not there, or is another one.
-    #[error(
-        "librtlsdr cannot be loaded ({0}): install it (Debian: apt install librtlsdr0)"
-    )]
+    #[error("librtlsdr cannot be loaded ({0}): install it (Debian: apt install librtlsdr0)")]
     Missing(String),
     /// LIBUSB_ERROR_ACCESS.
     #[error(
