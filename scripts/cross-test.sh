@@ -13,6 +13,11 @@ debian_root "$root" rustc cargo gcc libc6-dev ca-certificates gcc-aarch64-linux-
 # In the folder of the same name there, so that tests find what lies here.
 in_root "$root" sh -c "rustc --version; rm -rf '$PWD'; mkdir -p '$PWD' /metertap"
 git ls-files -z | tar --null -c -T - | as_root tar -x --no-same-owner -C "$root$PWD"
+# Crates that this machine has downloaded already are not downloaded again.
+crates=${CARGO_HOME:-$HOME/.cargo}/registry
+as_root mkdir -p "$crates" "$root/root/.cargo/registry"
+as_root mount --bind "$crates" "$root/root/.cargo/registry"
+trap 'as_root umount "$root/root/.cargo/registry"' EXIT
 
 work=target/cross
 mkdir -p "$work"

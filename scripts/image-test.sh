@@ -4,15 +4,15 @@
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/debian-root.sh
-need buildah:buildah crun:crun mosquitto:mosquitto mosquitto_sub:mosquitto-clients jq:jq
+need buildah:buildah runc:runc mosquitto:mosquitto mosquitto_sub:mosquitto-clients jq:jq
 base=${METERTAP_ROOT:-/var/tmp/metertap-debian13}-base
 debian_root "$base"
 work=$(mktemp -d /var/tmp/metertap-image.XXXXXX)
-store="--storage-driver vfs --root $base-images --runroot $work/run"
+store="--storage-driver vfs --root $work/images --runroot $work/run"
 pids=
 give_back() {
   [ -z "$pids" ] || kill $pids 2>/dev/null || true
-  as_root crun delete --force metertap-test 2>/dev/null || true
+  as_root runc delete --force metertap-test 2>/dev/null || true
   as_root buildah $store rm --all >/dev/null 2>&1 || true
   as_root rm -rf "$work"
 }
@@ -24,7 +24,10 @@ as_root buildah $store copy --quiet "$container" "$base" / >/dev/null
 as_root buildah $store commit --quiet --rm "$container" localhost/debian13 >/dev/null
 
 echo "── image"
-as_root buildah $store bud --isolation chroot --quiet \
+# Crates that this machine has downloaded already are not downloaded again.
+crates=${CARGO_HOME:-$HOME/.cargo}/registry
+mkdir -p "$crates"
+as_root buildah $store bud --isolation chroot --quiet --volume "$crates:/root/.cargo/registry" \
   --build-arg BUILD_BASE=localhost/debian13 --build-arg RUN_BASE=localhost/debian13 \
   --file docker/Dockerfile --tag localhost/metertap . >/dev/null
 container=$(as_root buildah $store from localhost/metertap)
@@ -55,7 +58,7 @@ sed 's|^source = "rtlsdr"|source = "/usr/share/metertap/street_912.600155M_2359.
 printf '[[wire]]\nname = "hall"\nprotocol = "p1"\nsource = "tcp://127.0.0.1:9"\n' >>"$work/metertap.toml"
 chmod 0644 "$work/metertap.toml"
 mkdir -p "$work/bundle"
-(cd "$work/bundle" && crun spec)
+(cd "$work/bundle" && runc spec)
 jq --arg rootfs "$rootfs" --arg config "$work/metertap.toml" --arg port "$port" '
   .root = { path: $rootfs, readonly: true }
   | .process.terminal = false
@@ -73,7 +76,7 @@ jq --arg rootfs "$rootfs" --arg config "$work/metertap.toml" --arg port "$port" 
   | del(.linux.resources)' "$work/bundle/config.json" >"$work/config.json"
 mv "$work/config.json" "$work/bundle/config.json"
 begun=$(date +%s%N)
-as_root crun --cgroup-manager=disabled run --bundle "$work/bundle" metertap-test >"$work/log" 2>&1 &
+as_root runc run --bundle "$work/bundle" metertap-test >"$work/log" 2>&1 &
 runner=$!
 for _ in $(seq 100); do
   [ ! -s "$work/heard" ] || ! grep -q '/scm' "$work/heard" || break
@@ -82,7 +85,7 @@ done
 echo "first reading after $((($(date +%s%N) - begun) / 1000000)) ms, with the broker's connection"
 sleep 2
 inside() {
-  as_root crun --cgroup-manager=disabled exec metertap-test "$@"
+  as_root runc exec metertap-test "$@"
 }
 echo "user: $(inside id -u):$(inside id -g)"
 [ "$(inside id -u)" = 65532 ]
@@ -94,7 +97,7 @@ grep -q '"hall: ' "$work/health"
 heard=$(grep -c '"Message"' "$work/heard" || true)
 echo "$heard readings outside"
 [ "$heard" -gt 15 ]
-as_root crun kill metertap-test TERM
+as_root runc kill metertap-test TERM
 code=0
 wait "$runner" || code=$?
 echo "stopped with $code"

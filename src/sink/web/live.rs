@@ -6,7 +6,7 @@ use super::Site;
 use super::api::Meter;
 use super::guard::SOCKET_PROTOCOL;
 use crate::engine::wire::Telegram;
-use crate::engine::{Row, State as Condition};
+use crate::engine::{self, Row};
 use crate::revision;
 use crate::sink::board::Board;
 use crate::sink::journal::Entry;
@@ -49,7 +49,7 @@ struct News<'a> {
     /// Another time: another process, and all numbers begin anew.
     started: Timestamp,
     next: u64,
-    receivers: BTreeMap<String, Condition>,
+    receivers: BTreeMap<String, engine::State>,
     sinks: Vec<Standing>,
     meters: Vec<Meter<'a>>,
     telegrams: BTreeMap<&'a str, Raw>,
@@ -98,14 +98,14 @@ impl<'a> AirRow<'a> {
             .iter()
             .map(|dbfs| ((dbfs + 120.0) * 2.0).round() as u8)
             .collect();
-        let thousandths = |value: f64| (value * 1e4).round() / 1e4;
+        let rounded = |value: f64| (value * 1e4).round() / 1e4;
         AirRow {
             receiver,
             at: row.at,
             center_hz: row.center_hz,
             span_hz: row.span_hz,
             bins: BASE64_STANDARD.encode(bins),
-            levels: row.levels.iter().map(|share| thousandths(*share)).collect(),
+            levels: row.levels.iter().map(|share| rounded(*share)).collect(),
             clipped: row.clipped,
             power_dbfs: (row.power_dbfs * 10.0).round() / 10.0,
             noise_dbfs: (row.noise_dbfs * 10.0).round() / 10.0,
