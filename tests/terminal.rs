@@ -23,7 +23,7 @@ impl Terminal {
 
     fn tmux(&self, arguments: &[&str]) -> String {
         let output = Command::new("tmux")
-            .args(["-L", &self.name, "-f", "/dev/null"])
+            .args(["-u", "-L", &self.name, "-f", "/dev/null"])
             .args(arguments)
             .output()
             .expect("tmux (make test installs it)");
