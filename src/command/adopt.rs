@@ -1,6 +1,7 @@
 //! Writes a section for a meter that somebody calls his, and has the configuration read again.
 
 use super::config_file::ConfigFile;
+use super::init::quoted;
 use crate::engine::Reload;
 use crate::sink::claim::{Adopt, Adopted, Claimed, Refusal};
 use std::fs::OpenOptions;
@@ -74,7 +75,6 @@ impl Adopt for Adopter {
 
 /// A section of the file.
 fn section(meter: &Claimed) -> String {
-    let quoted = |text: &str| toml::Value::String(text.into()).to_string();
     // A number stands as one, if it reads the same.
     let id = match meter.id.parse::<u32>() {
         Ok(number) if number.to_string() == meter.id => meter.id.clone(),

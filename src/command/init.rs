@@ -161,7 +161,7 @@ impl Answers {
 }
 
 /// Text as TOML writes it.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     toml::Value::String(text.into()).to_string()
 }
 

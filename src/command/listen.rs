@@ -37,7 +37,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut show = Show::new(args.format, args.signal, "metertap listen", args.wanted.filter())?;
     show.listen_to_keys();
     // There is room for one.
-    let view = radios.first().map(|radio| radio.view.clone());
+    if let Some(radio) = radios.first() {
+        show.look(radio.view.clone());
+    }
     let begun = Instant::now();
     let limit = args.seconds.map(Duration::from_secs_f64);
     for event in Chorus::new(radios, stop.clone()) {
@@ -57,9 +59,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             // There are none here.
             Event::Wire(_) | Event::Quiet => {}
             Event::End(_, end) => end.result?,
-        }
-        if let Some(view) = &view {
-            show.look(view);
         }
         show.draw(None)?;
         if show.done() || limit.is_some_and(|limit| begun.elapsed() > limit) {

@@ -71,10 +71,10 @@ impl Show {
         }
     }
 
-    /// Shows what receivers see above the table.
-    pub fn look(&mut self, view: &View) {
-        if let (Out::Table(live), Some(row)) = (&mut self.out, view.last()) {
-            live.spectrum(&row.dbfs);
+    /// From now on, what a receiver sees stands above the table; for lines nothing is computed.
+    pub fn look(&mut self, view: View) {
+        if let Out::Table(live) = &mut self.out {
+            live.look(view);
         }
     }
 

@@ -15,7 +15,7 @@ const DAY_S: i64 = 86_400;
 /// What was counted while nothing was heard is spread over so long at most, just before the next reading.
 const LONGEST_GAP_S: i64 = 31 * DAY_S;
 /// Days of hours kept in memory.
-const DAYS: i32 = 62;
+pub const DAYS: i32 = 62;
 /// Counters followed; a home has some dozens.
 const MAX_SERIES: usize = 256;
 /// A clock that is set back by more than this begins anew.
@@ -101,9 +101,16 @@ impl Usage {
         }
         let series = self.series.entry(row.key).or_default();
         series.unit = row.unit;
-        series.last = series.last.max_by_time(row.last);
+        if series.last.is_none_or(|(at, _)| at < row.last.0) {
+            series.last = Some(row.last);
+        }
         series.days.entry(row.day).or_insert(row.hours);
         series.forget_days();
+    }
+
+    /// One counter.
+    pub fn get(&self, key: &Key) -> Option<&Series> {
+        self.series.get(key)
     }
 
     /// The counters of a meter and type, by name of the field.
@@ -135,20 +142,6 @@ impl Usage {
     pub fn put_back(&mut self, rows: &[Row]) {
         let days = rows.iter().map(|row| (row.key.clone(), row.day));
         self.changed.extend(days);
-    }
-}
-
-/// The later of two counts.
-trait Later {
-    fn max_by_time(self, other: (Timestamp, f64)) -> Self;
-}
-
-impl Later for Option<(Timestamp, f64)> {
-    fn max_by_time(self, other: (Timestamp, f64)) -> Self {
-        match self {
-            Some(own) if own.0 >= other.0 => Some(own),
-            _ => Some(other),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::engine::wire::Tail;
 use crate::engine::{State, View};
-use crate::meter::usage::Usage;
+use crate::meter::usage::{Count, Usage};
 use crate::revision;
 use crate::sink::counter;
 use crate::sink::journal::Journal;
@@ -59,11 +59,11 @@ pub struct Seen {
     pub revision: u64,
     /// Its last reading.
     pub last: Arc<Told>,
-    /// What its counter said first, and what it says now.
-    pub count: Option<(f64, f64)>,
-    /// Unit of that.
-    pub unit: String,
-    /// When that was.
+    /// The counter that people mean first.
+    pub count: Option<Count>,
+    /// What that said first.
+    pub first: f64,
+    /// When its last reading was heard.
     pub at: Timestamp,
     /// How often it was passed on.
     pub times: u64,
@@ -118,27 +118,27 @@ impl Board {
             return;
         }
         let (at, counts) = (told.heard_at(), counter::of(told));
-        let unit = counts
-            .first()
-            .map_or_else(String::new, |count| count.unit.clone());
+        if told.is_ours() {
+            counts.iter().for_each(|count| inner.usage.count(at, count));
+        }
+        let count = counts.into_iter().next();
+        let unit = |count: &Option<Count>| count.as_ref().map(|count| count.unit.clone());
+        // In another unit it begins anew.
         let first = before
             .as_ref()
-            .filter(|before| before.unit == unit)
-            .and_then(|before| before.count);
+            .filter(|before| unit(&before.count) == unit(&count))
+            .map(|before| before.first);
         let seen = Seen {
             revision: revision::next(),
             last: told.clone(),
-            count: counts
-                .first()
-                .map(|count| (first.map_or(count.value, |(first, _)| first), count.value)),
-            unit,
+            first: first
+                .or(count.as_ref().map(|count| count.value))
+                .unwrap_or_default(),
+            count,
             at,
             times: before.map_or(0, |before| before.times) + 1,
         };
         inner.meters.insert(key, seen);
-        if told.is_ours() {
-            counts.iter().for_each(|count| inner.usage.count(at, count));
-        }
     }
 
     /// So many readings were not plausible.

@@ -59,10 +59,14 @@ impl Levels {
 
     /// Shares of the parts of the scale, from its lower end to its upper one.
     pub fn shares(&self, parts: usize) -> Vec<f64> {
+        let sums = self.sums(parts).into_iter();
+        sums.map(|sum| sum as f64 / self.count()).collect()
+    }
+
+    /// How many samples are in each part of the scale.
+    fn sums(&self, parts: usize) -> Vec<u64> {
         let parts = self.bytes.chunks(256 / parts.clamp(1, 256));
-        parts
-            .map(|part| part.iter().sum::<u64>() as f64 / self.count())
-            .collect()
+        parts.map(|part| part.iter().sum()).collect()
     }
 
     /// Share of samples at either end of the scale.
@@ -87,12 +91,12 @@ impl Levels {
         10.0 * power.max(1e-9).log10()
     }
 
-    /// Eight bars for the eight eighths of the scale.
+    /// A bar for each sixteenth of the scale.
     pub fn bars(&self) -> String {
         const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-        let eighths: Vec<u64> = self.bytes.chunks(16).map(|part| part.iter().sum()).collect();
-        let top = eighths.iter().copied().max().unwrap_or(1).max(1);
-        eighths
+        let sixteenths = self.sums(16);
+        let top = sixteenths.iter().copied().max().unwrap_or(1).max(1);
+        sixteenths
             .iter()
             .map(|n| BARS[(n * 8).div_ceil(top) as usize])
             .collect()

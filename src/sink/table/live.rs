@@ -2,6 +2,7 @@
 
 use super::order::Order;
 use super::{HEADINGS, WIDTHS, cells, text};
+use crate::engine;
 use crate::meter::heard::Heard;
 use anyhow::{Context, Result};
 use ratatui::backend::CrosstermBackend;
@@ -32,8 +33,8 @@ pub struct Live {
     keys: Option<Keys>,
     /// What was heard when it was paused.
     frozen: Option<Heard>,
-    /// What a receiver sees: dB over the noise by bin.
-    spectrum: Vec<f32>,
+    /// The receiver whose spectrum stands above it.
+    seen: Option<engine::View>,
 }
 
 /// The terminal hands over every key as it is pressed, until this is dropped.
@@ -70,7 +71,7 @@ impl Live {
             order: Order::default(),
             keys: None,
             frozen: None,
-            spectrum: Vec::new(),
+            seen: None,
         })
     }
 
@@ -84,13 +85,9 @@ impl Live {
         self.title = title.into();
     }
 
-    /// What a receiver sees, from the lowest frequency to the highest.
-    pub fn spectrum(&mut self, dbfs: &[f32]) {
-        let mut sorted = dbfs.to_vec();
-        sorted.sort_by(f32::total_cmp);
-        // Packets are few and narrow: the middle one is noise.
-        let noise = sorted.get(dbfs.len() / 2).copied().unwrap_or_default();
-        self.spectrum = dbfs.iter().map(|db| db - noise).collect();
+    /// From now on, what this receiver sees stands above it.
+    pub fn look(&mut self, view: engine::View) {
+        self.seen = Some(view);
     }
 
     /// Whether a key has said that it is enough.
@@ -109,13 +106,15 @@ impl Live {
         }
         self.drawn = Instant::now();
         let shown = self.frozen.as_ref().unwrap_or(heard);
+        let row = self.seen.as_ref().and_then(engine::View::last);
+        let spectrum = row.map_or_else(Vec::new, |row| over_noise(&row.dbfs));
         let view = View {
             heard: shown,
             title: &self.title,
             progress,
             order: &self.order,
             has_keys: self.keys.is_some(),
-            spectrum: &self.spectrum,
+            spectrum: &spectrum,
         };
         self.terminal
             .draw(|frame| view.render(frame))
@@ -224,6 +223,15 @@ impl View<'_> {
         );
         frame.render_widget(Paragraph::new(summary).dim(), bottom);
     }
+}
+
+/// What stands out, in dB, from the lowest frequency to the highest.
+fn over_noise(dbfs: &[f32]) -> Vec<f32> {
+    let mut sorted = dbfs.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    // Packets are few and narrow: the middle one is noise.
+    let noise = sorted.get(dbfs.len() / 2).copied().unwrap_or_default();
+    dbfs.iter().map(|db| db - noise).collect()
 }
 
 /// One bar a column, the strongest of its bins, in eighths of a line.

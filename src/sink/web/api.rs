@@ -4,7 +4,6 @@ use super::history::rate_unit;
 use crate::engine::Condition;
 use crate::meter::usage::Usage;
 use crate::sink::board::{Board, Inner, Seen};
-use crate::sink::counter;
 use crate::sink::profile::telegram_object;
 use crate::sink::told::{Told, What};
 use axum::Json;
@@ -55,7 +54,11 @@ pub(super) struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     pub(super) fn of(seen: &'a Seen, usage: &Usage) -> Self {
-        let told = &*seen.last;
+        let (told, count) = (&*seen.last, seen.count.as_ref());
+        let unit = count.map_or("", |count| &count.unit);
+        // One that was ours once says no longer what is used now.
+        let ours = count.filter(|_| told.is_ours());
+        let rate = ours.and_then(|count| usage.get(&count.key)?.rate());
         let (heard_by, snr_db, frequency_hz) = match &told.what {
             What::Radio(reading) => (
                 &*reading.receiver,
@@ -71,11 +74,11 @@ impl<'a> Meter<'a> {
             name: told.name(),
             mine: told.is_ours(),
             commodity: told.commodity(),
-            value: seen.count.map(|(_, now)| now),
-            unit: &seen.unit,
-            change: seen.count.map(|(first, now)| micros(now - first)),
-            rate: rate_of(seen, usage).map(micros),
-            rate_unit: rate_unit(&seen.unit),
+            value: count.map(|count| count.value),
+            unit,
+            change: count.map(|count| micros(count.value - seen.first)),
+            rate: rate.map(micros),
+            rate_unit: rate_unit(unit),
             times: seen.times,
             last_seen: seen.at,
             heard_by,
@@ -84,16 +87,6 @@ impl<'a> Meter<'a> {
             last: object(told),
         }
     }
-}
-
-/// Of the counter that people mean first.
-fn rate_of(seen: &Seen, usage: &Usage) -> Option<f64> {
-    if !seen.last.is_ours() {
-        return None;
-    }
-    let name = counter::of(&seen.last).into_iter().next()?.key.2;
-    let mut series = usage.of(&seen.last.id, seen.last.kind);
-    series.find(|(of, _)| *of == name)?.1.rate()
 }
 
 /// Without the dust of differences.

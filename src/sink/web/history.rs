@@ -1,7 +1,7 @@
 //! What was used: steps of five minutes, hours, days; and what is kept of it on disk.
 
 use super::Site;
-use crate::meter::usage::{Series, hours};
+use crate::meter::usage::{DAYS, Series, hours};
 use crate::sink::archive::Archive;
 use crate::sink::board::Board;
 use anyhow::{Context, Result};
@@ -20,8 +20,6 @@ use std::time::Duration;
 
 /// How often the disk is written to: cards wear out.
 const KEEP: Duration = Duration::from_secs(3600);
-/// Days of every counter that are read at the start.
-const RESTORED: i32 = 62;
 
 /// Of `GET /api/meters/<id>/history`.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -145,7 +143,7 @@ impl Keeper {
     /// # Errors
     /// Where the file cannot be read, or no thread be had.
     pub fn start(archive: Archive, board: Board) -> Result<Self> {
-        let rows = archive.newest(RESTORED).context("web.history")?;
+        let rows = archive.newest(DAYS).context("web.history")?;
         {
             let usage = &mut board.look().usage;
             rows.into_iter().for_each(|row| usage.restore(row));
