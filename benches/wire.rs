@@ -1,7 +1,7 @@
 //! What a telegram of a wire costs, from bytes to reports.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use metertap::engine::wire::{Listener, P1, P1Settings};
+use metertap::port::{Listener, P1, P1Settings};
 use std::hint::black_box;
 use std::path::Path;
 

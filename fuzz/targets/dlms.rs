@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metertap::decode::cipher::Keys;
-use metertap::engine::wire::{Dlms, DlmsSettings, Listener};
+use metertap_decode::cipher::Keys;
+use metertap::port::{Dlms, DlmsSettings, Listener};
 
 fuzz_target!(|bytes: &[u8]| {
     let keys = Keys {

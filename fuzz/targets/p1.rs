@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metertap::decode::cipher::Keys;
-use metertap::engine::wire::{CrcPolicy, Listener, P1, P1Settings};
+use metertap_decode::cipher::Keys;
+use metertap::port::{CrcPolicy, Listener, P1, P1Settings};
 
 fuzz_target!(|bytes: &[u8]| {
     let keys = Keys {

@@ -1,9 +1,9 @@
 //! `[[meter]]`: one of our meters, of the radio or of a wire.
 
-use crate::decode::ert::{Commodity, Kind};
-use crate::decode::report::Sort;
-use crate::meter::pace::Rate;
+use crate::meter::throttle::Rate;
 use crate::meter::{Factor, Meter};
+use metertap_decode::ert::{Commodity, Kind};
+use metertap_decode::report::Sort;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub struct Section {
     /// What people call it.
     name: Option<String>,
     /// `electric`, `gas`, `water`, where its type says nothing or something else.
-    #[serde(default, deserialize_with = "super::parsed")]
+    #[serde(default, deserialize_with = "crate::config::parsed")]
     commodity: Option<Commodity>,
     /// Of its counter, after scaling: kWh, m³, gal and so on.
     unit: Option<String>,

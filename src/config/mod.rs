@@ -1,23 +1,27 @@
 //! The configuration: one TOML file.
 
-mod dialect;
+mod config_file;
 mod file;
+mod list;
 mod meter;
+pub mod toml_text;
 mod wire;
 
+pub use config_file::ConfigFile;
 use file::File;
 pub use file::{Problem, Problems};
 use wire::Wire;
 pub use wire::registers;
 
-use crate::engine::wire::Port;
 use crate::meter::Home;
-use crate::meter::pace::Rate;
+use crate::meter::throttle::Rate;
+use crate::port::Port;
+use crate::publish::homeassistant;
+use crate::publish::mqtt::Settings;
 use crate::secret::warn_if_open;
-use crate::sink::mqtt::Settings;
-use crate::sink::{homeassistant, outlet, web};
-use crate::source::file::Wish;
+use crate::source::recording::Wish;
 use crate::source::{Address, Center, Live, Tuning, UnknownGain};
+use crate::{output, web};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use metertap_dsp::Trust;
@@ -45,7 +49,7 @@ pub struct Config {
     /// What Home Assistant is told.
     pub homeassistant: Option<homeassistant::Settings>,
     /// Where readings go besides.
-    pub outputs: Vec<outlet::Settings>,
+    pub outputs: Vec<output::Settings>,
     /// The page and the metrics.
     pub web: Option<web::Settings>,
     /// How often readings are passed on, where nothing else is said of a meter.
@@ -162,7 +166,7 @@ impl Config {
         let mut wires = file.many::<Wire>("wire");
         wires.extend(file.many::<Wire>("serial"));
         let sections = file.many::<meter::Section>("meter");
-        let outputs = file.many::<outlet::Settings>("output");
+        let outputs = file.many::<output::Settings>("output");
         let web = file.one::<web::Settings>("web");
         let rate = file.one::<Rate>("rate");
         let publish = file.one::<Publish>("publish");

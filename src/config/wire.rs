@@ -1,18 +1,17 @@
 //! `[[wire]]`: a serial port or TCP bridge, and who speaks on it.
 
-use super::dialect::Dialect;
-use super::must_parse;
-use crate::decode::cipher::{Key, Keys};
-use crate::decode::kamstrup;
-use crate::decode::stamp::Zone;
-use crate::engine::Stop;
-use crate::engine::wire::kmp_master::Known;
-use crate::engine::wire::mbus_master::Address;
-use crate::engine::wire::{
-    CrcPolicy, Dlms, DlmsSettings, P1, P1Settings, Port, Questions, Speaker, Tail, Whom,
-};
+use crate::config::list::Dialect;
+use crate::config::must_parse;
+use crate::port::kmp_master::Known;
+use crate::port::mbus_master::Address;
+use crate::port::{CrcPolicy, Dlms, DlmsSettings, P1, P1Settings, Port, Questions, Speaker, Whom};
+use crate::runtime::cancel::Stop;
 use crate::secret::{Places, Secret};
 use crate::source::wire::{Framing, Line, WireAddress};
+use crate::status::last_telegram::Tail;
+use metertap_decode::cipher::{Key, Keys};
+use metertap_decode::kamstrup;
+use metertap_decode::stamp::Zone;
 use serde::Deserialize;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
@@ -33,7 +32,7 @@ pub struct Wire {
     /// Speed of the line; nothing: the usual ones are tried.
     baud: Option<u32>,
     /// Data bits, parity, stop bits: `8N1`.
-    #[serde(default, deserialize_with = "super::parsed")]
+    #[serde(default, deserialize_with = "crate::config::parsed")]
     framing: Option<Framing>,
     /// How often the meter speaks, in seconds; learned if nothing is said.
     period: Option<f64>,

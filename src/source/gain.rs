@@ -4,7 +4,7 @@
 //! takes room from strong meters. So the best gain is the lowest one that puts the noise well above the
 //! converter's, with next to nothing clipped.
 
-use super::{Gain, Source, Wish};
+use crate::source::{Gain, Source, Wish};
 use metertap_dsp::Complex32;
 use metertap_dsp::iq::Format;
 use std::io::{ErrorKind, Result};

@@ -4,9 +4,9 @@
 //! hangs. A process can be killed. So the dongle is opened here, and metertap starts this process anew
 //! whenever it falls silent.
 
-use super::library::{Dongle, Error, Library};
-use super::wire::{Kind, write};
-use super::{Opened, Request};
+use crate::source::rtlsdr::library::{Dongle, Error, Library};
+use crate::source::rtlsdr::pipe::{Kind, write};
+use crate::source::rtlsdr::{Opened, Request};
 use crate::source::{Gain, Pick, Tuning, Wish};
 use anyhow::{Context, Result, bail};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -72,7 +72,7 @@ fn capture(request: &Request) -> Result<()> {
     let outcome = thread::scope(|scope| {
         scope.spawn(|| to_pipe(&full, &free));
         scope.spawn(|| control(&dongle, request.tuning.bias_tee, &asked));
-        crate::engine::raise_priority();
+        crate::runtime::priority::raise_priority();
         let outcome = dongle.read(tuning.usb_buffers, tuning.usb_buffer_bytes, |bytes| {
             let Ok(mut buffer) = free_out.try_recv() else {
                 lost.fetch_add(1, Ordering::Relaxed);

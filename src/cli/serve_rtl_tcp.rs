@@ -1,0 +1,43 @@
+//! `metertap serve-rtl-tcp`: a dongle for other programs, and for us.
+
+use crate::cli::selection::default_kinds;
+use crate::cli::tuner::Tuner;
+use crate::daemon::event_stream::{Chorus, Event};
+use crate::format::{Format, Lines};
+use crate::receiver::{Orders, Radio};
+use crate::runtime::cancel::Stop;
+use crate::source::rtl_tcp::server::Tap;
+use anyhow::Result;
+use metertap_dsp::Trust;
+use std::io::stdout;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    tuner: Tuner,
+    /// Where to serve; anything but loopback lets the whole network listen.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1234")]
+    listen: SocketAddr,
+}
+
+/// Meters heard meanwhile go to standard output as JSON lines.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let stop = Stop::on_signals()?;
+    let orders = Orders::for_all(default_kinds(), Trust::Normal, &stop);
+    let (name, live) = args.tuner.only("one dongle can be shared at a time")?;
+    let tap = Tap::default();
+    let bound = tap.serve(args.listen)?;
+    eprintln!("metertap: rtl_tcp on {bound}; its clients share {name} and cannot retune it");
+    let mut lines = Lines::new(stdout(), Format::Json, false);
+    let radio = Radio::live(&name, live, Some(tap), &orders)?;
+    for event in Chorus::new(vec![radio], stop) {
+        match event {
+            Event::Reading(reading) => lines.write(&reading)?,
+            Event::End(_, end) => end.result?,
+            _ => {}
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,251 @@
+//! One receiver: threads that read its source, search, lock and tell what was heard.
+
+use crate::meter::{Home, Registry};
+use crate::receiver::demod_pool::Hearing;
+use crate::receiver::event::{End, Heard};
+use crate::receiver::reading_builder::Teller;
+use crate::receiver::ring::{Block, Reader, WhenFull, Writer, ring};
+use crate::receiver::samples::Samples;
+use crate::receiver::spectrum_tap::Scope;
+use crate::receiver::supervisor::supervise;
+use crate::runtime::cancel::Stop;
+use crate::runtime::heartbeat::Pulse;
+use crate::source::rtl_tcp::server::Tap;
+use crate::source::{Info, Live, Source};
+use crate::status::receiver::State;
+use crate::status::spectrum::View;
+use anyhow::{Context, Result, anyhow};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use metertap_decode::ert::Kind;
+use metertap_dsp::{Config, Trust};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::{self, JoinHandle};
+
+/// Readings under way from a receiver to the sinks.
+const QUEUE: usize = 256;
+
+/// What all receivers are told.
+#[derive(Clone)]
+pub struct Orders {
+    /// Which meters are ours.
+    pub registry: Arc<Registry>,
+    /// What to believe.
+    pub trust: Trust,
+    /// When to stop.
+    pub stop: Stop,
+}
+
+impl Orders {
+    /// Every meter is ours.
+    pub fn for_all(kinds: Vec<Kind>, trust: Trust, stop: &Stop) -> Self {
+        Orders {
+            registry: Arc::new(Registry::new(Home::default(), true, kinds)),
+            trust,
+            stop: stop.clone(),
+        }
+    }
+}
+
+/// What only live sources have.
+#[derive(Default)]
+struct Extras {
+    /// Others who listen.
+    tap: Option<Tap>,
+    /// Readings told so far.
+    readings: Arc<AtomicU64>,
+}
+
+/// A receiver at work.
+pub struct Radio {
+    /// What it says, in order; it waits while this is full.
+    pub heard: Receiver<Heard>,
+    /// What it reads.
+    pub info: Info,
+    /// What it sees.
+    pub view: View,
+    stop: Stop,
+}
+
+impl Radio {
+    /// Plays a recording to its end.
+    ///
+    /// # Errors
+    /// Where the source's sample rate cannot be used, or no thread can be had.
+    pub fn recording(source: Box<dyn Source>, orders: &Orders) -> Result<Self> {
+        let info = source.info().clone();
+        let stop = orders.stop.part();
+        let asked = stop.clone();
+        Self::start(
+            (info, stop),
+            WhenFull::Wait,
+            Arc::default(),
+            Extras::default(),
+            orders,
+            move |writer, _| play(source, writer, &asked),
+        )
+    }
+
+    /// Listens to a live source until told to stop, however often it fails; others may listen by `tap`.
+    ///
+    /// # Errors
+    /// Where its sample rate cannot be used, or no thread can be had.
+    pub fn live(name: &str, live: Live, tap: Option<Tap>, orders: &Orders) -> Result<Self> {
+        let dropped = Arc::<AtomicU64>::default();
+        let stop = orders.stop.part();
+        let asked = stop.clone();
+        let state = State::new(name, dropped.clone());
+        let readings = Arc::<AtomicU64>::default();
+        let told = readings.clone();
+        let info = live.info(name);
+        Self::start(
+            (info, stop),
+            WhenFull::DropOldest,
+            dropped,
+            Extras { tap, readings },
+            orders,
+            move |writer, heard| {
+                crate::runtime::priority::raise_priority();
+                supervise(&live, state, &told, writer, &asked, |state| {
+                    let _ = heard.send(Heard::State(Box::new(state.clone())));
+                });
+                Ok(())
+            },
+        )
+    }
+
+    /// Asks it to end; it says so when it has.
+    pub fn stop(&self) {
+        self.stop.ask();
+    }
+
+    fn start(
+        (info, stop): (Info, Stop),
+        when_full: WhenFull,
+        dropped: Arc<AtomicU64>,
+        extras: Extras,
+        orders: &Orders,
+        read: impl FnOnce(&mut Writer, &Sender<Heard>) -> Result<()> + Send + 'static,
+    ) -> Result<Self> {
+        let config = Config {
+            sample_rate_hz: info.sample_rate_hz,
+            trust: orders.trust,
+            leads: true,
+        };
+        let view = View::default();
+        let scope = Scope::new(info.sample_rate_hz, view.clone());
+        let hearing = Hearing::start(&info.name, Samples::new(info.format), config, scope)
+            .with_context(|| info.name.clone())?;
+        let (sender, heard) = bounded(QUEUE);
+        let (mut writer, blocks) = ring(when_full, dropped);
+        let to = sender.clone();
+        let reader = thread::Builder::new()
+            .name(format!("radio:{}", info.name))
+            .spawn(move || read(&mut writer, &to))
+            .context("cannot start a thread")?;
+        let teller = Teller::new(
+            info.clone(),
+            when_full,
+            orders.registry.clone(),
+            config,
+            extras.readings,
+            sender,
+        );
+        let search = Search {
+            hearing,
+            teller,
+            reader,
+            tap: extras.tap,
+        };
+        thread::Builder::new()
+            .name(format!("search:{}", info.name))
+            .spawn(move || search.run(&blocks))
+            .context("cannot start a thread")?;
+        Ok(Radio {
+            heard,
+            info,
+            view,
+            stop,
+        })
+    }
+}
+
+/// Reads a recording into the ring.
+fn play(mut source: Box<dyn Source>, writer: &mut Writer, stop: &Stop) -> Result<()> {
+    let name = source.info().name.clone();
+    let center_hz = source.info().center_hz;
+    while !stop.asked() {
+        let Some(mut buffer) = writer.buffer() else {
+            break;
+        };
+        match source.read(&mut buffer) {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => writer.keep(buffer),
+            Err(e) => return Err(e).context(name),
+            Ok(0) => break,
+            Ok(n) => {
+                buffer.truncate(n);
+                if !writer.send(buffer, 0, center_hz) {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The search's thread.
+struct Search {
+    hearing: Hearing,
+    teller: Teller,
+    reader: JoinHandle<Result<()>>,
+    tap: Option<Tap>,
+}
+
+impl Search {
+    fn run(mut self, blocks: &Reader) {
+        let mut due = None;
+        let mut read = 0;
+        let pulse = Pulse::new(format!("search:{}", self.teller.name()));
+        loop {
+            pulse.rest();
+            let Some(block) = blocks.next() else {
+                break;
+            };
+            pulse.beat();
+            if block.bytes.is_empty() || due.is_some_and(|due| due != (block.number, block.opened)) {
+                // No frame is glued together across a hole.
+                self.hearing.flush(|packet| self.teller.tell(packet));
+                self.teller.forget_time();
+            }
+            due = Some((block.number + 1, block.opened));
+            read += block.bytes.len() as u64;
+            self.take(&block);
+            blocks.give_back(block);
+            if !self.teller.is_live() {
+                self.teller.say(Heard::Progress(read));
+            }
+        }
+        let left = self.hearing.flush(|packet| self.teller.tell(packet));
+        let result = match self.reader.join() {
+            Ok(result) => result,
+            Err(_) => Err(anyhow!("{}: the reading thread has failed", self.teller.name())),
+        };
+        let end = End {
+            tally: self.hearing.tally(),
+            refused: self.teller.refused(),
+            noise_dbfs: self.hearing.noise_dbfs(),
+            result: result.and_then(|()| self.teller.check_whole(left)),
+        };
+        self.teller.say(Heard::End(end));
+    }
+
+    fn take(&mut self, block: &Block) {
+        if let Some(tap) = &self.tap {
+            tap.give(&block.bytes);
+        }
+        let position = self.hearing.position();
+        self.teller.block(position, block);
+        self.hearing.at(block.center_hz, self.teller.time_at(position));
+        self.hearing.push(&block.bytes, |packet| self.teller.tell(packet));
+    }
+}
