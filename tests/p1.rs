@@ -3,9 +3,9 @@
 mod common;
 
 use common::shared;
+use metertap_decode::framing::p1::{Crc, Frame, frames};
 use metertap_decode::p1::{Telegram, readings, text};
 use metertap_decode::stamp::Zone;
-use metertap_decode::framing::p1::{Crc, Frame, frames};
 use serde_json::Value;
 
 /// Every telegram of `../shared/vectors/p1`: what was found in it, and what an independent reader found.

@@ -30,7 +30,11 @@ const SECTIONS: [(&str, &str, &str); 12] = [
         "src/publish/profiles/homie/mod.rs",
         "Settings",
     ),
-    ("`[homeassistant]`", "src/publish/homeassistant/mod.rs", "Settings"),
+    (
+        "`[homeassistant]`",
+        "src/publish/homeassistant/mod.rs",
+        "Settings",
+    ),
     ("`[[radio]]`", "src/config/mod.rs", "Radio"),
     ("`[[wire]]`", "src/config/wire.rs", "Wire"),
     ("`[wire.dlms]`", "src/config/list.rs", "Dialect"),

@@ -14,14 +14,14 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    what: Origin,
     /// A table instead of JSON lines.
     #[arg(long, global = true)]
     table: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum Origin {
     /// P1/DSMR telegrams, plain or encrypted; text, binary or hex.
     P1(P1Args),
     /// DLMS/COSEM that a meter pushes: in HDLC or M-Bus frames, in blocks or bare; binary or hex.
@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let decode =
         |file: &Path, listener: &mut dyn Listener, nothing: &str| decode(file, listener, nothing, args.table);
     match &args.what {
-        What::P1(args) => {
+        Origin::P1(args) => {
             let settings = P1Settings {
                 crc: args.crc,
                 keys: args.input.keys(),
@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let nothing = "there is no telegram in it: no line begins with /, and no frame with DB 08";
             decode(&args.input.file, &mut P1::new(settings), nothing)
         }
-        What::Dlms(input) => {
+        Origin::Dlms(input) => {
             let settings = DlmsSettings {
                 keys: input.keys(),
                 meter: dlms::Settings {
@@ -96,8 +96,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let nothing = "there is no message in it: no HDLC or M-Bus frame, and none without a frame";
             decode(&input.file, &mut Dlms::new(settings), nothing)
         }
-        What::Mbus(File { file }) => decode(file, &mut Mbus::default(), "there is no M-Bus frame in it"),
-        What::Kmp(File { file }) => decode(file, &mut Kmp::default(), "there is no answer (40 … 0D) in it"),
+        Origin::Mbus(File { file }) => decode(file, &mut Mbus::default(), "there is no M-Bus frame in it"),
+        Origin::Kmp(File { file }) => decode(file, &mut Kmp::default(), "there is no answer (40 … 0D) in it"),
     }
 }
 

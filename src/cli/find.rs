@@ -2,10 +2,10 @@
 
 use crate::cli::selection::default_kinds;
 use crate::cli::tuner::Tuner;
-use crate::daemon::event_stream::{Chorus, Event};
+use crate::daemon::event_stream::{Event, EventStream};
 use crate::meter::find::{Candidate, candidates, certain};
-use crate::meter::table::Heard;
-use crate::receiver::{Orders, Radio};
+use crate::meter::table::MeterTable;
+use crate::receiver::{Radio, RadioOptions};
 use crate::runtime::cancel::Stop;
 use crate::source::recording::{Recording, Wish};
 use anyhow::Result;
@@ -35,7 +35,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let orders = Orders::for_all(default_kinds(), Trust::Normal, &stop);
+    let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &stop);
     let radios = match &args.file {
         Some(file) => {
             let recording = Recording::open(file, &Wish::default())?;
@@ -43,10 +43,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         None => args.tuner.radios(&orders)?,
     };
-    let mut heard = Heard::default();
+    let mut heard = MeterTable::default();
     let mut told = Vec::new();
     let begun = Instant::now();
-    for event in Chorus::new(radios, stop.clone()) {
+    for event in EventStream::new(radios, stop.clone()) {
         match event {
             Event::Reading(reading) => {
                 let is_wanted = args

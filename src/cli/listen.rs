@@ -3,9 +3,9 @@
 use crate::cli::selection::Wanted;
 use crate::cli::show::Show;
 use crate::cli::tuner::Tuner;
-use crate::daemon::event_stream::{Chorus, Event};
+use crate::daemon::event_stream::{Event, EventStream};
 use crate::format::Format;
-use crate::receiver::Orders;
+use crate::receiver::RadioOptions;
 use crate::runtime::cancel::Stop;
 use crate::status::receiver::Condition;
 use anyhow::Result;
@@ -35,7 +35,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let orders = Orders::for_all(args.wanted.kinds(), args.trust, &stop);
+    let orders = RadioOptions::for_all(args.wanted.kinds(), args.trust, &stop);
     let radios = args.tuner.radios(&orders)?;
     let mut show = Show::new(args.format, args.signal, "metertap listen", args.wanted.filter())?;
     show.listen_to_keys();
@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let begun = Instant::now();
     let limit = args.seconds.map(Duration::from_secs_f64);
-    for event in Chorus::new(radios, stop.clone()) {
+    for event in EventStream::new(radios, stop.clone()) {
         match event {
             Event::Reading(reading) => {
                 show.take(&reading)?;

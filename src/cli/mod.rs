@@ -28,7 +28,7 @@ mod synth;
 mod synth_p1;
 mod tuner;
 
-use crate::status::log_buffer::Journal;
+use crate::status::log_buffer::LogBuffer;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -138,7 +138,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 /// The log goes to standard error, and its last events to who looks at the page.
-fn log_to_stderr(verbose: u8, quiet: bool) -> Journal {
+fn log_to_stderr(verbose: u8, quiet: bool) -> LogBuffer {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
     use tracing_subscriber::layer::SubscriberExt;
@@ -151,7 +151,7 @@ fn log_to_stderr(verbose: u8, quiet: bool) -> Journal {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let journal = Journal::default();
+    let journal = LogBuffer::default();
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())

@@ -4,7 +4,7 @@ use crate::cli::report_table::table;
 use crate::config;
 use crate::port::kmp_master::Known;
 use crate::port::mbus_master::Address;
-use crate::port::transaction::Talk;
+use crate::port::transaction::Transaction;
 use crate::port::{kmp_master, mbus_master};
 use crate::source::wire::{Framing, Line, WireAddress, open};
 use anyhow::{Context, Result, anyhow, bail};
@@ -138,7 +138,7 @@ impl Port {
         &self,
         line: Line,
         patience_ms: u64,
-        ask: impl AsyncFnOnce(&mut Talk, &mut Out) -> Result<()>,
+        ask: impl AsyncFnOnce(&mut Transaction, &mut Out) -> Result<()>,
     ) -> Result<ExitCode> {
         let line = Line {
             baud: self.baud.unwrap_or(line.baud),
@@ -158,7 +158,7 @@ impl Port {
                         "is a recording, which cannot be asked: metertap decode reads it"
                     ));
                 }
-                let mut talk = Talk {
+                let mut talk = Transaction {
                     wire: &mut wire,
                     patience: Duration::from_millis(self.patience.unwrap_or(patience_ms)),
                 };

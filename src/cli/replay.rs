@@ -7,8 +7,8 @@ use crate::format::{Format as LineFormat, line};
 use crate::meter::Reading;
 #[cfg(feature = "demo")]
 use crate::meter::filter::Filter;
-use crate::publish::mqtt::{Message, Mqtt, Presence, Settings};
-use crate::receiver::{End, Heard, Orders, Radio};
+use crate::publish::mqtt::{BirthAndWill, Message, Mqtt, Settings};
+use crate::receiver::{End, Radio, RadioOptions, ReceiverEvent};
 use crate::runtime::cancel::Stop;
 use crate::source::recording::{Paced, Recording, Wish};
 use crate::source::{Info, Source};
@@ -77,7 +77,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         recordings.push(Box::new(Recording::open(file, &wish)?));
     }
     let mut replay = Replay {
-        orders: Orders::for_all(args.wanted.kinds(), args.trust, &stop),
+        orders: RadioOptions::for_all(args.wanted.kinds(), args.trust, &stop),
         show: Show::new(args.format, args.signal, "metertap replay", args.wanted.filter())?,
         signal: args.signal,
         mqtt: mqtt.map(Broker::start).transpose()?,
@@ -98,7 +98,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 /// Plays recordings one after the other into the same sinks.
 pub(crate) struct Replay {
-    orders: Orders,
+    orders: RadioOptions,
     show: Show,
     signal: bool,
     mqtt: Option<Broker>,
@@ -112,7 +112,7 @@ impl Replay {
     #[cfg(feature = "demo")]
     pub fn demo(stop: &Stop, mqtt: Settings) -> Result<Self> {
         Ok(Replay {
-            orders: Orders::for_all(crate::cli::selection::default_kinds(), Trust::Normal, stop),
+            orders: RadioOptions::for_all(crate::cli::selection::default_kinds(), Trust::Normal, stop),
             show: Show::new(None, true, "metertap demo: a made-up street", Filter::default())?,
             signal: false,
             mqtt: Some(Broker::start(mqtt)?),
@@ -131,10 +131,10 @@ impl Replay {
         let before = self.show.readings();
         for heard in &radio.heard {
             match heard {
-                Heard::Reading(reading) => self.take(&reading)?,
-                Heard::Progress(bytes) => self.progress(&radio.info, bytes)?,
-                Heard::State(_) | Heard::Wire(_) => {}
-                Heard::End(end) => {
+                ReceiverEvent::Reading(reading) => self.take(&reading)?,
+                ReceiverEvent::Progress(bytes) => self.progress(&radio.info, bytes)?,
+                ReceiverEvent::State(_) | ReceiverEvent::Wire(_) => {}
+                ReceiverEvent::End(end) => {
                     report(&radio.info, &end);
                     end.result?;
                     if self.show.readings() == before && !self.orders.stop.asked() {
@@ -216,7 +216,7 @@ struct Broker {
 
 impl Broker {
     fn start(settings: Settings) -> Result<Self> {
-        let presence = Presence::usual(&settings.status_topic());
+        let presence = BirthAndWill::usual(&settings.status_topic());
         Ok(Broker {
             prefix: settings.readings.clone(),
             retain: settings.retain.keeps(false),

@@ -3,23 +3,23 @@
 use crate::cli::selection::default_kinds;
 use crate::config::Config;
 use crate::config::ConfigFile;
-use crate::daemon::add_meter::Adopter;
-use crate::daemon::event_stream::{Chorus, Event};
-use crate::daemon::pipeline::Steward;
+use crate::daemon::add_meter::ConfigAppender;
+use crate::daemon::event_stream::{Event, EventStream};
+use crate::daemon::pipeline::Pipeline;
 use crate::daemon::sinks::Sinks;
 use crate::daemon::systemd::Systemd;
-use crate::meter::Registry;
+use crate::meter::FrameFilter;
 use crate::meter::availability::Change;
-use crate::meter::event::Told;
+use crate::meter::event::ReadingEvent;
 use crate::port::Port;
-use crate::receiver::{End, Orders, Radio};
+use crate::receiver::{End, Radio, RadioOptions};
 use crate::runtime::cancel::{Reload, Stop};
 use crate::source::recording::{Paced, Recording};
 use crate::source::rtl_tcp::server::Tap;
 use crate::source::{Address, Info, Source};
-use crate::status::add_meter::Adopt;
-use crate::status::board::Board;
-use crate::status::log_buffer::Journal;
+use crate::status::add_meter::AddMeter;
+use crate::status::board::StatusBoard;
+use crate::status::log_buffer::LogBuffer;
 use crate::{config, port};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
@@ -41,10 +41,10 @@ impl Args {
     }
 }
 
-pub fn run(args: &Args, journal: Journal) -> Result<ExitCode> {
+pub fn run(args: &Args, journal: LogBuffer) -> Result<ExitCode> {
     let config = args.file.read()?;
     let (stop, reload) = (Stop::on_signals()?, Reload::on_signal()?);
-    let adopter = Adopter::new(args.file.clone(), reload.clone());
+    let adopter = ConfigAppender::new(args.file.clone(), reload.clone());
     let mut daemon = Daemon::start(config, &stop, journal, Arc::new(adopter))?;
     let mut systemd = Systemd::ready();
     while let Some(event) = daemon.chorus.next() {
@@ -59,7 +59,7 @@ pub fn run(args: &Args, journal: Journal) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn start(radio: &config::Radio, name: &str, orders: &Orders) -> Result<Radio> {
+fn start(radio: &config::Radio, name: &str, orders: &RadioOptions) -> Result<Radio> {
     if let Some(live) = radio.live().map_err(anyhow::Error::msg)? {
         let tap = radio.serve_rtl_tcp.map(|address| {
             let tap = Tap::default();
@@ -82,11 +82,11 @@ fn start(radio: &config::Radio, name: &str, orders: &Orders) -> Result<Radio> {
 
 /// Everything at work.
 struct Daemon {
-    chorus: Chorus,
-    orders: Orders,
-    steward: Steward,
+    chorus: EventStream,
+    orders: RadioOptions,
+    steward: Pipeline,
     sinks: Sinks,
-    board: Board,
+    board: StatusBoard,
     /// Those of the neighbours as well.
     publishes_all: bool,
     /// By identity: which receivers there are, and what they are called by themselves.
@@ -96,20 +96,20 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(config: Config, stop: &Stop, journal: Journal, adopter: Arc<dyn Adopt>) -> Result<Self> {
+    fn start(config: Config, stop: &Stop, journal: LogBuffer, adopter: Arc<dyn AddMeter>) -> Result<Self> {
         let hears_all = config.hears_all();
-        let orders = Orders {
-            registry: Arc::new(Registry::new(config.home.clone(), hears_all, default_kinds())),
+        let orders = RadioOptions {
+            registry: Arc::new(FrameFilter::new(config.home.clone(), hears_all, default_kinds())),
             trust: config.trust(),
             stop: stop.clone(),
         };
-        let board = Board::default();
+        let board = StatusBoard::default();
         board.look().journal = journal;
         let mut daemon = Daemon {
             publishes_all: config.publishes_all(),
-            chorus: Chorus::new(Vec::new(), stop.clone()),
+            chorus: EventStream::new(Vec::new(), stop.clone()),
             sinks: Sinks::start(&config, &board, adopter)?,
-            steward: Steward::new(config.home, config.rate),
+            steward: Pipeline::new(config.home, config.rate),
             orders,
             board,
             radios: Vec::new(),
@@ -229,7 +229,7 @@ impl Daemon {
         match event {
             Event::Reading(reading) if !self.publishes_all && !self.steward.knows(&reading) => {
                 // Only for who looks which meter is his.
-                self.board.told(&Arc::new(Told::radio(reading, None)));
+                self.board.told(&Arc::new(ReadingEvent::radio(reading, None)));
             }
             Event::Reading(reading) => {
                 let (told, change) = self.steward.radio(reading);
@@ -260,7 +260,7 @@ impl Daemon {
         self.board.refused(self.steward.refused());
     }
 
-    fn pass_on(&mut self, told: &[Arc<Told>], change: Option<Change>) {
+    fn pass_on(&mut self, told: &[Arc<ReadingEvent>], change: Option<Change>) {
         if let Some(change) = change {
             self.sinks.tell_change(&change);
         }

@@ -2,9 +2,9 @@
 
 use crate::cli::selection::default_kinds;
 use crate::cli::tuner::Tuner;
-use crate::daemon::event_stream::{Chorus, Event};
+use crate::daemon::event_stream::{Event, EventStream};
 use crate::format::{Format, Lines};
-use crate::receiver::{Orders, Radio};
+use crate::receiver::{Radio, RadioOptions};
 use crate::runtime::cancel::Stop;
 use crate::source::rtl_tcp::server::Tap;
 use anyhow::Result;
@@ -25,14 +25,14 @@ pub struct Args {
 /// Meters heard meanwhile go to standard output as JSON lines.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let orders = Orders::for_all(default_kinds(), Trust::Normal, &stop);
+    let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &stop);
     let (name, live) = args.tuner.only("one dongle can be shared at a time")?;
     let tap = Tap::default();
     let bound = tap.serve(args.listen)?;
     eprintln!("metertap: rtl_tcp on {bound}; its clients share {name} and cannot retune it");
     let mut lines = Lines::new(stdout(), Format::Json, false);
     let radio = Radio::live(&name, live, Some(tap), &orders)?;
-    for event in Chorus::new(vec![radio], stop) {
+    for event in EventStream::new(vec![radio], stop) {
         match event {
             Event::Reading(reading) => lines.write(&reading)?,
             Event::End(_, end) => end.result?,

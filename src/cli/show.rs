@@ -3,8 +3,8 @@
 use crate::format::{Format, Lines};
 use crate::meter::Reading;
 use crate::meter::filter::Filter;
-use crate::meter::table::Heard as Meters;
-use crate::status::spectrum::View;
+use crate::meter::table::MeterTable as Meters;
+use crate::status::spectrum::SpectrumBuffer;
 use crate::terminal::Live;
 use anyhow::Result;
 use std::io::{IsTerminal, Stdout, stdout};
@@ -72,7 +72,7 @@ impl Show {
     }
 
     /// From now on, what a receiver sees stands above the table; for lines nothing is computed.
-    pub fn look(&mut self, view: View) {
+    pub fn look(&mut self, view: SpectrumBuffer) {
         if let Out::Table(live) = &mut self.out {
             live.look(view);
         }

@@ -1,7 +1,7 @@
 //! Flags for a live source.
 
 use crate::cli::number::hertz;
-use crate::receiver::{Orders, Radio};
+use crate::receiver::{Radio, RadioOptions};
 use crate::source::{Address, Center, DEFAULT_CENTER_HZ, Gain, Live, Tuning};
 use clap::Args;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Tuner {
     ///
     /// # Errors
     /// Where a source is a recording, or its rate cannot be used.
-    pub fn radios(&self, orders: &Orders) -> anyhow::Result<Vec<Radio>> {
+    pub fn radios(&self, orders: &RadioOptions) -> anyhow::Result<Vec<Radio>> {
         let live = self.live()?.into_iter();
         live.map(|(name, live)| Radio::live(&name, live, None, orders))
             .collect()

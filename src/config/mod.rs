@@ -13,7 +13,7 @@ pub use file::{Problem, Problems};
 use wire::Wire;
 pub use wire::registers;
 
-use crate::meter::Home;
+use crate::meter::Meters;
 use crate::meter::throttle::Rate;
 use crate::port::Port;
 use crate::publish::homeassistant;
@@ -45,7 +45,7 @@ pub struct Config {
     /// Serial ports and bridges.
     pub ports: Vec<Port>,
     /// Our meters.
-    pub home: Home,
+    pub home: Meters,
     /// What Home Assistant is told.
     pub homeassistant: Option<homeassistant::Settings>,
     /// Where readings go besides.
@@ -271,7 +271,7 @@ impl Config {
             mqtt,
             radio: radios.into_iter().map(|section| section.value).collect(),
             ports,
-            home: Home::new(meters),
+            home: Meters::new(meters),
             homeassistant: homeassistant.map(|section| section.value),
             outputs: outputs.into_iter().map(|section| section.value).collect(),
             web: web.map(|section| section.value),

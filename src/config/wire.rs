@@ -4,11 +4,11 @@ use crate::config::list::Dialect;
 use crate::config::must_parse;
 use crate::port::kmp_master::Known;
 use crate::port::mbus_master::Address;
-use crate::port::{CrcPolicy, Dlms, DlmsSettings, P1, P1Settings, Port, Questions, Speaker, Whom};
+use crate::port::{CrcPolicy, Dlms, DlmsSettings, P1, P1Settings, PollTarget, Poller, Port, Speaker};
 use crate::runtime::cancel::Stop;
-use crate::secret::{Places, Secret};
+use crate::secret::{Secret, SecretSource};
 use crate::source::wire::{Framing, Line, WireAddress};
-use crate::status::last_telegram::Tail;
+use crate::status::last_telegram::LastTelegram;
 use metertap_decode::cipher::{Key, Keys};
 use metertap_decode::kamstrup;
 use metertap_decode::stamp::Zone;
@@ -143,7 +143,7 @@ impl Wire {
             lines,
             period,
             speaker,
-            tail: Tail::default(),
+            tail: LastTelegram::default(),
             identity: self.identity(i),
             stop: Stop::default().part(),
         })
@@ -202,14 +202,14 @@ impl Wire {
                 }
                 let addresses = self.addresses.iter().map(|text| text.parse::<Address>());
                 let addresses: Result<_, _> = addresses.collect();
-                Speaker::Us(Questions::new(
+                Speaker::Us(Poller::new(
                     every,
-                    Whom::Mbus(addresses.map_err(|error| format!("addresses: {error}"))?),
+                    PollTarget::Mbus(addresses.map_err(|error| format!("addresses: {error}"))?),
                 ))
             }
             Protocol::Kmp => {
                 let registers = registers(self.model.as_deref(), &self.registers)?;
-                Speaker::Us(Questions::new(every, Whom::Kmp(registers, Known::default())))
+                Speaker::Us(Poller::new(every, PollTarget::Kmp(registers, Known::default())))
             }
         })
     }
@@ -240,14 +240,14 @@ impl Wire {
     }
 
     /// Where its keys stand.
-    fn places(&self) -> [Places<'_>; 2] {
-        let key = Places {
+    fn places(&self) -> [SecretSource<'_>; 2] {
+        let key = SecretSource {
             key: "key",
             here: self.key.as_ref(),
             file: self.key_file.as_deref(),
             env: self.key_env.as_deref(),
         };
-        let authentication = Places {
+        let authentication = SecretSource {
             key: "auth_key",
             here: self.auth_key.as_ref(),
             file: self.auth_key_file.as_deref(),
@@ -258,7 +258,7 @@ impl Wire {
 
     fn keys(&self) -> Result<Option<Keys>, String> {
         let [key, authentication] = self.places();
-        let parse = |places: &Places| -> Result<Option<Key>, String> {
+        let parse = |places: &SecretSource| -> Result<Option<Key>, String> {
             let secret = places.find()?;
             let key = secret.map(|secret| secret.reveal().parse::<Key>()).transpose();
             key.map_err(|error| format!("{}: {error}", places.key))

@@ -3,23 +3,23 @@
 use crate::config::ConfigFile;
 use crate::config::toml_text::quoted;
 use crate::runtime::cancel::Reload;
-use crate::status::add_meter::{Adopt, Adopted, Claimed, Refusal};
+use crate::status::add_meter::{AddMeter, AddMeterRequest, AddedMeter, Refusal};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
 /// Adds to the configuration's file.
-pub struct Adopter {
+pub struct ConfigAppender {
     file: ConfigFile,
     reload: Reload,
     /// One at a time.
     turn: Mutex<()>,
 }
 
-impl Adopter {
+impl ConfigAppender {
     /// For the file that is in use.
     pub fn new(file: ConfigFile, reload: Reload) -> Self {
-        Adopter {
+        ConfigAppender {
             file,
             reload,
             turn: Mutex::new(()),
@@ -27,8 +27,8 @@ impl Adopter {
     }
 }
 
-impl Adopt for Adopter {
-    fn adopt(&self, meter: &Claimed) -> Result<Adopted, Refusal> {
+impl AddMeter for ConfigAppender {
+    fn adopt(&self, meter: &AddMeterRequest) -> Result<AddedMeter, Refusal> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let path = &self.file.config;
         let failed = |error: std::io::Error| Refusal::Failed(format!("{}: {error}", path.display()));
@@ -64,7 +64,7 @@ impl Adopt for Adopter {
             tracing::info!(meter = meter.id, config = %path.display(), "A meter was added to the configuration.");
             self.reload.ask();
         }
-        Ok(Adopted {
+        Ok(AddedMeter {
             section,
             file: path.display().to_string(),
             written: meter.write,
@@ -74,7 +74,7 @@ impl Adopt for Adopter {
 }
 
 /// A section of the file.
-fn section(meter: &Claimed) -> String {
+fn section(meter: &AddMeterRequest) -> String {
     // A number stands as one, if it reads the same.
     let id = match meter.id.parse::<u32>() {
         Ok(number) if number.to_string() == meter.id => meter.id.clone(),
@@ -104,21 +104,21 @@ mod tests {
 
     #[test]
     fn given_what_was_said_then_it_stands_there_and_nothing_else() {
-        let meter = Claimed {
+        let meter = AddMeterRequest {
             id: "12345678".into(),
             name: Some("Water \"garden\"".into()),
             protocol: Some("scm".into()),
             unit: Some(" ".into()),
             scale: Some(0.1),
-            ..Claimed::default()
+            ..AddMeterRequest::default()
         };
         assert_eq!(
             section(&meter),
             "[[meter]]\nid = 12345678\nname = 'Water \"garden\"'\nprotocol = \"scm\"\nscale = 0.1\n"
         );
-        let text = Claimed {
+        let text = AddMeterRequest {
             id: "0012".into(),
-            ..Claimed::default()
+            ..AddMeterRequest::default()
         };
         assert_eq!(section(&text), "[[meter]]\nid = \"0012\"\n");
     }
@@ -126,10 +126,10 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_a_meter_is_called_the_file_says_it(id in "\\PC{1,20}", name in any::<String>()) {
-            let meter = Claimed {
+            let meter = AddMeterRequest {
                 id: id.clone(),
                 name: Some(name.clone()),
-                ..Claimed::default()
+                ..AddMeterRequest::default()
             };
             let text = format!("[[radio]]\nsource = \"rtlsdr\"\n\n{}", section(&meter));
             if let Ok((config, _)) = Config::parse(&text, &[]) {

@@ -1,9 +1,9 @@
 //! All receivers together: what any of them says, each packet once.
 
-use crate::meter::dedup::Merge;
+use crate::meter::dedup::Deduplicator;
 use crate::meter::{Reading, WireReading};
 use crate::receiver::Radio;
-use crate::receiver::event::{End, Heard};
+use crate::receiver::event::{End, ReceiverEvent};
 use crate::runtime::cancel::Stop;
 use crate::source::Info;
 use crate::status::receiver::State;
@@ -31,18 +31,18 @@ pub enum Event {
 }
 
 /// Receivers at work.
-pub struct Chorus {
+pub struct EventStream {
     radios: Vec<Radio>,
     /// Groups of ports.
-    wires: Vec<Receiver<Heard>>,
+    wires: Vec<Receiver<ReceiverEvent>>,
     /// Only where there are several.
-    merge: Option<Merge>,
+    merge: Option<Deduplicator>,
     stop: Stop,
     deadline: Option<Instant>,
 }
 
 /// What they say until it is over.
-impl Iterator for Chorus {
+impl Iterator for EventStream {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
@@ -62,13 +62,13 @@ impl Iterator for Chorus {
                 return Some(Event::Quiet);
             };
             match (heard, &mut self.merge) {
-                (Some(Heard::Wire(reading)), _) => return Some(Event::Wire(reading)),
+                (Some(ReceiverEvent::Wire(reading)), _) => return Some(Event::Wire(reading)),
                 (None, _) if i >= self.radios.len() => drop(self.wires.remove(i - self.radios.len())),
-                (Some(Heard::Reading(reading)), Some(merge)) => merge.push(*reading, Instant::now()),
-                (Some(Heard::Reading(reading)), None) => return Some(Event::Reading(reading)),
-                (Some(Heard::Progress(_)), _) => return Some(Event::Quiet),
-                (Some(Heard::State(state)), _) => return Some(Event::State(state)),
-                (Some(Heard::End(end)), _) => {
+                (Some(ReceiverEvent::Reading(reading)), Some(merge)) => merge.push(*reading, Instant::now()),
+                (Some(ReceiverEvent::Reading(reading)), None) => return Some(Event::Reading(reading)),
+                (Some(ReceiverEvent::Progress(_)), _) => return Some(Event::Quiet),
+                (Some(ReceiverEvent::State(state)), _) => return Some(Event::State(state)),
+                (Some(ReceiverEvent::End(end)), _) => {
                     let radio = self.radios.swap_remove(i);
                     return Some(Event::End(radio.info, end));
                 }
@@ -78,11 +78,11 @@ impl Iterator for Chorus {
     }
 }
 
-impl Chorus {
+impl EventStream {
     /// Until `stop`, or until all have ended.
     pub fn new(radios: Vec<Radio>, stop: Stop) -> Self {
-        Chorus {
-            merge: (radios.len() > 1).then(Merge::default),
+        EventStream {
+            merge: (radios.len() > 1).then(Deduplicator::default),
             radios,
             wires: Vec::new(),
             stop,
@@ -99,7 +99,7 @@ impl Chorus {
     }
 
     /// And what ports say.
-    pub fn add_wires(&mut self, wires: Receiver<Heard>) {
+    pub fn add_wires(&mut self, wires: Receiver<ReceiverEvent>) {
         self.wires.push(wires);
     }
 
@@ -120,9 +120,9 @@ impl Chorus {
     }
 
     /// What any receiver says next, with its place in the list, the ports behind all others; nothing for a while.
-    fn wait(&self) -> Option<(usize, Option<Heard>)> {
+    fn wait(&self) -> Option<(usize, Option<ReceiverEvent>)> {
         let mut select = Select::new();
-        let channels: Vec<&Receiver<Heard>> = self
+        let channels: Vec<&Receiver<ReceiverEvent>> = self
             .radios
             .iter()
             .map(|radio| &radio.heard)

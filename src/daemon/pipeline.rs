@@ -1,11 +1,11 @@
 //! What is passed on to the sinks: plausible readings, as often as is wanted, and what follows from them.
 
-use crate::meter::availability::{Change, Silence};
-use crate::meter::event::{Told, What};
+use crate::meter::availability::{Availability, Change};
+use crate::meter::event::{Origin, ReadingEvent};
 use crate::meter::intervals::Intervals;
-use crate::meter::plausibility::{Claim, Doubt, Judge, Limits};
-use crate::meter::throttle::{Pace, Rate};
-use crate::meter::{Home, Meter, Reading, WireReading};
+use crate::meter::plausibility::{CounterSample, Implausible, Limits, Plausibility};
+use crate::meter::throttle::{Rate, Throttle};
+use crate::meter::{Meter, Meters, Reading, WireReading};
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
 use std::collections::BTreeMap;
@@ -14,30 +14,30 @@ use std::time::Instant;
 
 /// Judges, paces, and watches for silence.
 #[derive(Default)]
-pub struct Steward {
-    home: Home,
+pub struct Pipeline {
+    home: Meters,
     /// For meters of which nothing else is said.
     rate: Rate,
-    judge: Judge,
-    pace: Pace<Arc<Told>>,
+    judge: Plausibility,
+    pace: Throttle<Arc<ReadingEvent>>,
     intervals: Intervals,
-    silence: Silence,
+    silence: Availability,
     /// Meters that are being doubted: told once.
-    doubted: BTreeMap<String, Doubt>,
+    doubted: BTreeMap<String, Implausible>,
 }
 
-impl Steward {
+impl Pipeline {
     /// With these meters.
-    pub fn new(home: Home, rate: Rate) -> Self {
-        Steward {
+    pub fn new(home: Meters, rate: Rate) -> Self {
+        Pipeline {
             home,
             rate,
-            ..Steward::default()
+            ..Pipeline::default()
         }
     }
 
     /// From now on, with others; what is known of them stays known.
-    pub fn change(&mut self, home: Home, rate: Rate) {
+    pub fn change(&mut self, home: Meters, rate: Rate) {
         (self.home, self.rate) = (home, rate);
     }
 
@@ -47,13 +47,13 @@ impl Steward {
     }
 
     /// What is to be told of a reading of the radio, and whether its meter is back.
-    pub fn radio(&mut self, reading: Box<Reading>) -> (Vec<Arc<Told>>, Option<Change>) {
+    pub fn radio(&mut self, reading: Box<Reading>) -> (Vec<Arc<ReadingEvent>>, Option<Change>) {
         let id = reading.message.id().to_string();
         let kind = reading.message.kind().topic_name();
         let meter = self.home.get(&id).cloned();
         let message = &reading.message;
         let limits = meter.as_deref().unwrap_or(Meter::unknown()).count_limits();
-        let claim = Claim::of_message(message);
+        let claim = CounterSample::of_message(message);
         if !self.believes(&id, kind, reading.time, claim, &limits) {
             return (Vec::new(), None);
         }
@@ -65,12 +65,13 @@ impl Steward {
         if let (Some(meter), Message::Idm(idm)) = (meter.as_ref().filter(|meter| meter.intervals), message) {
             let intervals = self.intervals.new_of(idm, reading.time).into_iter();
             told.extend(
-                intervals.map(|interval| Arc::new(Told::interval(id.clone(), interval, meter.clone()))),
+                intervals
+                    .map(|interval| Arc::new(ReadingEvent::interval(id.clone(), interval, meter.clone()))),
             );
         }
         let said = (message.meter_type(), message.consumption());
         let rate = self.rate_of(meter.as_deref());
-        let reading = Arc::new(Told::radio(reading, meter));
+        let reading = Arc::new(ReadingEvent::radio(reading, meter));
         told.extend(
             self.pace
                 .pass((&id, kind), || format!("{said:?}"), reading, rate, now),
@@ -79,7 +80,7 @@ impl Steward {
     }
 
     /// The same of a reading of a wire.
-    pub fn wire(&mut self, reading: Box<WireReading>) -> (Vec<Arc<Told>>, Option<Change>) {
+    pub fn wire(&mut self, reading: Box<WireReading>) -> (Vec<Arc<ReadingEvent>>, Option<Change>) {
         let (id, sort) = (reading.report.id.clone(), reading.report.sort);
         let kind = sort.topic_name();
         let meter = self.home.get(&id).cloned();
@@ -87,7 +88,7 @@ impl Steward {
             return (Vec::new(), None);
         }
         let limits = meter.as_deref().unwrap_or(Meter::unknown()).limits();
-        let claim = Claim::of_fields(&reading.report.reading);
+        let claim = CounterSample::of_fields(&reading.report.reading);
         if !self.believes(&id, kind, reading.received, claim, &limits) {
             return (Vec::new(), None);
         }
@@ -95,14 +96,14 @@ impl Steward {
         let expire = meter.as_ref().and_then(|meter| meter.expire);
         let change = self.silence.heard(&id, expire, now);
         let rate = self.rate_of(meter.as_deref());
-        let told = Arc::new(Told::wire(reading, meter));
+        let told = Arc::new(ReadingEvent::wire(reading, meter));
         let said = told.clone();
         let told = self.pace.pass((&id, kind), || fields(&said), told, rate, now);
         (told.into_iter().collect(), change)
     }
 
     /// What was held back until now, and which meters have fallen silent.
-    pub fn due(&mut self) -> (Vec<Arc<Told>>, Vec<Change>) {
+    pub fn due(&mut self) -> (Vec<Arc<ReadingEvent>>, Vec<Change>) {
         let now = Instant::now();
         (self.pace.due(now), self.silence.fallen(now))
     }
@@ -113,7 +114,7 @@ impl Steward {
     }
 
     /// What is still held back at the end.
-    pub fn rest(&mut self) -> Vec<Arc<Told>> {
+    pub fn rest(&mut self) -> Vec<Arc<ReadingEvent>> {
         self.pace.rest()
     }
 
@@ -131,7 +132,7 @@ impl Steward {
         id: &str,
         kind: &'static str,
         time: Timestamp,
-        claim: Claim,
+        claim: CounterSample,
         limits: &Limits,
     ) -> bool {
         match self.judge.judge(id, kind, time, claim, limits) {
@@ -151,8 +152,8 @@ impl Steward {
 }
 
 /// What a meter says, without when it says it.
-fn fields(told: &Told) -> String {
-    let What::Wire(reading) = &told.what else {
+fn fields(told: &ReadingEvent) -> String {
+    let Origin::Wire(reading) = &told.what else {
         return String::new();
     };
     let mut said = String::new();

@@ -1,15 +1,15 @@
 //! All sinks of the daemon, as the configuration wants them.
 
 use crate::config::Config;
-use crate::meter::Home;
+use crate::meter::Meters;
 use crate::meter::availability::Change;
-use crate::meter::event::Told;
-use crate::output::Working;
+use crate::meter::event::ReadingEvent;
+use crate::output::RunningOutput;
 use crate::publish::publisher::Publisher;
 use crate::publish::{homeassistant, mqtt};
 use crate::runtime::cancel::Stop;
-use crate::status::add_meter::Adopt;
-use crate::status::board::Board;
+use crate::status::add_meter::AddMeter;
+use crate::status::board::StatusBoard;
 use crate::web::Web;
 use crate::{output, web};
 use anyhow::Result;
@@ -25,10 +25,10 @@ const HURRIED: Duration = mqtt::HURRIED;
 pub struct Sinks {
     /// The broker, if there is one.
     pub publisher: Option<Publisher>,
-    outlets: Vec<Working>,
+    outlets: Vec<RunningOutput>,
     web: Option<Web>,
     /// Who writes down which meters are ours.
-    adopter: Arc<dyn Adopt>,
+    adopter: Arc<dyn AddMeter>,
     /// What they were made of.
     settings: Wanted,
 }
@@ -41,7 +41,7 @@ struct Wanted {
     outputs: Vec<output::Settings>,
     web: Option<web::Settings>,
     all: bool,
-    home: Home,
+    home: Meters,
 }
 
 impl Wanted {
@@ -67,7 +67,7 @@ impl Wanted {
     }
 
     /// Those that could be had, and why one could not.
-    fn outlets(&self) -> (Vec<Working>, Result<()>) {
+    fn outlets(&self) -> (Vec<RunningOutput>, Result<()>) {
         let mut ended = Ok(());
         let started = self
             .outputs
@@ -89,7 +89,7 @@ impl Sinks {
     ///
     /// # Errors
     /// Where a file, a port or a thread cannot be had.
-    pub fn start(config: &Config, board: &Board, adopter: Arc<dyn Adopt>) -> Result<Self> {
+    pub fn start(config: &Config, board: &StatusBoard, adopter: Arc<dyn AddMeter>) -> Result<Self> {
         let settings = Wanted::of(config);
         let (outlets, started) = settings.outlets();
         started?;
@@ -105,13 +105,13 @@ impl Sinks {
         Ok(sinks)
     }
 
-    fn start_web(&self, board: &Board) -> Result<Option<Web>> {
+    fn start_web(&self, board: &StatusBoard) -> Result<Option<Web>> {
         let web = self.settings.web.as_ref();
         web.map(|web| Web::start(web, board.clone(), self.adopter.clone()))
             .transpose()
     }
 
-    fn show(&self, board: &Board) {
+    fn show(&self, board: &StatusBoard) {
         let outlets = self.outlets.iter().map(|working| working.counts.clone());
         let publisher = self.publisher.iter().map(|publisher| publisher.counts().clone());
         let mut board = board.look();
@@ -122,7 +122,7 @@ impl Sinks {
     /// As the configuration is now; a sink of which nothing has changed goes on. True: the publisher is new, and knows
     /// nothing of receivers and meters. A sink that cannot be had costs none of the others, and is tried again with the
     /// next change.
-    pub fn change(&mut self, config: &Config, board: &Board) -> (bool, Result<()>) {
+    pub fn change(&mut self, config: &Config, board: &StatusBoard) -> (bool, Result<()>) {
         let old = std::mem::replace(&mut self.settings, Wanted::of(config));
         let now = &self.settings;
         // Home Assistant forgets meters that have left with the next connection.
@@ -168,7 +168,7 @@ impl Sinks {
     }
 
     /// Tells all of a reading; none waits.
-    pub fn tell(&mut self, told: &Arc<Told>) {
+    pub fn tell(&mut self, told: &Arc<ReadingEvent>) {
         if let Some(publisher) = &mut self.publisher {
             publisher.tell(told);
         }
@@ -214,7 +214,7 @@ impl Sinks {
 }
 
 /// All at once: none waits for another.
-fn finish_all(outlets: Vec<Working>, patience: Duration) {
+fn finish_all(outlets: Vec<RunningOutput>, patience: Duration) {
     let ends: Vec<_> = outlets
         .into_iter()
         .map(|working| std::thread::spawn(move || working.outlet.finish(patience)))

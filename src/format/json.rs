@@ -21,7 +21,7 @@ struct Line<'a> {
     #[serde(flatten)]
     home: Option<AtHome<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    signal: Option<Heard<'a>>,
+    signal: Option<SignalJson<'a>>,
 }
 
 /// What it means in this home.
@@ -49,7 +49,7 @@ enum Counter {
 }
 
 #[derive(Serialize)]
-struct Heard<'a> {
+struct SignalJson<'a> {
     #[serde(flatten)]
     signal: Signal,
     /// Where several receivers heard it; the figures are those of the best.
@@ -83,7 +83,7 @@ fn write(reading: &Reading, home: Option<AtHome>, signal: bool) -> String {
         [] | [_] => Vec::new(),
         several => several.iter().map(|name| &**name).collect(),
     };
-    let signal = signal.then_some(Heard {
+    let signal = signal.then_some(SignalJson {
         signal: reading.signal,
         heard_by,
     });

@@ -21,7 +21,7 @@ pub struct Change {
 
 /// Watches.
 #[derive(Default)]
-pub struct Silence {
+pub struct Availability {
     meters: BTreeMap<String, Memory>,
 }
 
@@ -45,7 +45,7 @@ impl Memory {
     }
 }
 
-impl Silence {
+impl Availability {
     /// A meter has spoken; `after`: it is silent after so long.
     pub fn heard(&mut self, id: &str, after: Option<Duration>, now: Instant) -> Option<Change> {
         let is_crowded = self.meters.len() >= MAX_METERS;
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn given_a_time_then_a_meter_is_silent_after_it_and_back_with_its_next_word() {
-        let (mut silence, begun) = (Silence::default(), Instant::now());
+        let (mut silence, begun) = (Availability::default(), Instant::now());
         let at = |s| begun + Duration::from_secs(s);
         let after = Some(Duration::from_secs(60));
         let change = |speaks| Change {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn given_nothing_then_it_is_learned_from_what_the_meter_does() {
-        let (mut silence, begun) = (Silence::default(), Instant::now());
+        let (mut silence, begun) = (Availability::default(), Instant::now());
         let at = |s| begun + Duration::from_secs(s);
         silence.heard("seldom", None, at(0));
         assert_eq!(silence.fallen(at(1_000_000)), [], "heard once: nothing is known");

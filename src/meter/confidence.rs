@@ -32,7 +32,7 @@ const REPEAT: SignedDuration = SignedDuration::from_mins(15);
 const COUNTER_BITS: u32 = 12;
 
 /// Weighs frames against what was heard before.
-pub struct Witness {
+pub struct ConfidenceFilter {
     config: Config,
     counters: HashMap<(u32, Kind, u8), i64>,
     leads: VecDeque<Lead>,
@@ -43,10 +43,10 @@ struct Lead {
     packet: Packet,
 }
 
-impl Witness {
+impl ConfidenceFilter {
     /// `config`: what the receiver was told to believe.
     pub fn new(config: Config) -> Self {
-        Witness {
+        ConfidenceFilter {
             config,
             counters: HashMap::new(),
             leads: VecDeque::with_capacity(MAX_LEADS),
@@ -175,28 +175,28 @@ mod tests {
 
     #[test]
     fn given_little_doubt_then_a_frame_stands_alone() {
-        let mut witness = Witness::new(config(Trust::Normal));
+        let mut witness = ConfidenceFilter::new(config(Trust::Normal));
         let (packet, message) = heard(1234, 100, 1e-5);
         assert!(witness.believes(&packet, &message, at(0)));
     }
 
     #[test]
     fn given_an_unknown_meter_then_a_lead_is_not_believed() {
-        let mut witness = Witness::new(config(Trust::Normal));
+        let mut witness = ConfidenceFilter::new(config(Trust::Normal));
         let (packet, message) = heard(1234, 100, 0.05);
         assert!(!witness.believes(&packet, &message, at(0)));
     }
 
     #[test]
     fn given_a_known_meter_then_a_lead_is_believed_if_its_counter_moved_plausibly() {
-        let mut witness = Witness::new(config(Trust::Normal));
+        let mut witness = ConfidenceFilter::new(config(Trust::Normal));
         let (packet, message) = heard(1234, 100, 1e-5);
         witness.believes(&packet, &message, at(0));
         for (counter, believed) in [(101, true), (4000, true), (99, false), (9000, false)] {
             let (packet, message) = heard(1234, counter, 0.05);
-            let mut witness = Witness {
+            let mut witness = ConfidenceFilter {
                 counters: witness.counters.clone(),
-                ..Witness::new(config(Trust::Normal))
+                ..ConfidenceFilter::new(config(Trust::Normal))
             };
             assert_eq!(witness.believes(&packet, &message, at(1)), believed, "{counter}");
         }
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn given_a_lead_that_repeats_itself_then_it_is_believed() {
-        let mut witness = Witness::new(config(Trust::Normal));
+        let mut witness = ConfidenceFilter::new(config(Trust::Normal));
         let (mut packet, message) = heard(1234, 100, 0.2);
         assert!(!witness.believes(&packet, &message, at(0)));
         assert!(
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn given_a_lead_that_repeats_itself_too_late_then_it_is_not_believed() {
-        let mut witness = Witness::new(config(Trust::Normal));
+        let mut witness = ConfidenceFilter::new(config(Trust::Normal));
         let (mut packet, message) = heard(1234, 100, 0.2);
         assert!(!witness.believes(&packet, &message, at(0)));
         packet.start_sample += 960_000_000;

@@ -1,7 +1,7 @@
 //! The counters of a reading, as people look at them: scaled, with units, tariffs summed.
 
 use crate::meter::consumption::Count;
-use crate::meter::event::{Told, What};
+use crate::meter::event::{Origin, ReadingEvent};
 use crate::meter::plausibility::counters;
 use metertap_decode::ert::Kind;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ const TOTAL: &str = "_total";
 const FIRST: &str = "energy_import_total";
 
 /// All of a reading, the one that people mean first; none of an interval.
-pub fn of(told: &Told) -> Vec<Count> {
+pub fn of(told: &ReadingEvent) -> Vec<Count> {
     let count = |name: &str, value, unit: &str| Count {
         key: (told.id.clone(), told.kind.into(), name.into()),
         value,
@@ -23,7 +23,7 @@ pub fn of(told: &Told) -> Vec<Count> {
         may_fall: false,
     };
     match &told.what {
-        What::Radio(reading) => {
+        Origin::Radio(reading) => {
             let meter = told.said();
             let total = meter.total(&reading.message);
             let wraps_at = meter.digits.map(|digits| {
@@ -36,7 +36,7 @@ pub fn of(told: &Told) -> Vec<Count> {
                 ..count(meter.counter_name(), total.value.to_f64(), &total.unit)
             }]
         }
-        What::Wire(reading) => {
+        Origin::Wire(reading) => {
             let fields = &reading.report.reading;
             let mut sums: BTreeMap<String, (f64, &str)> = BTreeMap::new();
             for (name, quantity) in counters(fields) {
@@ -58,7 +58,7 @@ pub fn of(told: &Told) -> Vec<Count> {
             counts.sort_by_key(|count| (count.key.2 != FIRST, count.key.2.contains("reactive")));
             counts
         }
-        What::Interval(_) => Vec::new(),
+        Origin::Interval(_) => Vec::new(),
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
             &"Europe/Amsterdam".parse::<Zone>().unwrap(),
         )
         .remove(0);
-        let told = Told::wire(Box::new(WireReading::now("hall".into(), report)), None);
+        let told = ReadingEvent::wire(Box::new(WireReading::now("hall".into(), report)), None);
         let counts = of(&told);
         let said: Vec<(&str, f64, &str)> = counts
             .iter()

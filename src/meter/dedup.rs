@@ -13,11 +13,11 @@ const MAX_HELD: usize = 1024;
 
 /// Readings on hold.
 #[derive(Default)]
-pub struct Merge {
+pub struct Deduplicator {
     held: Vec<(Instant, Reading)>,
 }
 
-impl Merge {
+impl Deduplicator {
     /// Takes a reading from one of several receivers.
     pub fn push(&mut self, reading: Reading, now: Instant) {
         let same = |other: &Reading| {
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn given_two_receivers_that_hear_one_packet_then_the_better_one_is_told_once() {
-        let mut merge = Merge::default();
+        let mut merge = Deduplicator::default();
         let now = Instant::now();
         merge.push(reading("roof", 1, 3.0), now);
         merge.push(reading("cellar", 1, 9.0), now);
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn given_one_receiver_that_hears_a_repeat_then_both_are_told() {
-        let mut merge = Merge::default();
+        let mut merge = Deduplicator::default();
         let now = Instant::now();
         merge.push(reading("roof", 1, 3.0), now);
         merge.push(reading("roof", 1, 3.0), now);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Where it was heard.
 #[derive(Clone, Debug)]
-pub enum What {
+pub enum Origin {
     /// On the air.
     Radio(Box<Reading>),
     /// On a wire.
@@ -25,7 +25,7 @@ pub const INTERVAL: &str = "interval";
 
 /// A reading, once for all sinks.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct ReadingEvent {
     /// Of the meter.
     pub id: String,
     /// Its type: the last part of its topic.
@@ -33,20 +33,20 @@ pub struct Told {
     /// The house's JSON object.
     pub payload: String,
     /// What was said.
-    pub what: What,
+    pub what: Origin,
     /// What the user has said of the meter; nothing: it is a neighbour's, or only heard on a wire.
     pub meter: Option<Arc<Meter>>,
 }
 
-impl Told {
+impl ReadingEvent {
     /// A reading of the radio.
     pub fn radio(reading: Box<Reading>, meter: Option<Arc<Meter>>) -> Self {
         let said = meter.as_deref().unwrap_or(Meter::unknown());
-        Told {
+        ReadingEvent {
             id: reading.message.id().to_string(),
             kind: reading.message.kind().topic_name(),
             payload: payload(&reading, said),
-            what: What::Radio(reading),
+            what: Origin::Radio(reading),
             meter,
         }
     }
@@ -54,12 +54,12 @@ impl Told {
     /// A reading of a wire.
     pub fn wire(mut reading: Box<WireReading>, meter: Option<Arc<Meter>>) -> Self {
         reading.name = meter.as_ref().and_then(|meter| meter.name.clone());
-        Told {
+        ReadingEvent {
             id: reading.report.id.clone(),
             kind: reading.report.sort.topic_name(),
             // Numbers and text cannot fail to be written.
             payload: serde_json::to_string(&reading).unwrap_or_default(),
-            what: What::Wire(reading),
+            what: Origin::Wire(reading),
             meter,
         }
     }
@@ -80,11 +80,11 @@ impl Told {
             },
             "filled_in": interval.is_filled_in,
         });
-        Told {
+        ReadingEvent {
             id,
             kind: INTERVAL,
             payload: payload.to_string(),
-            what: What::Interval(interval),
+            what: Origin::Interval(interval),
             meter: Some(meter),
         }
     }
@@ -96,20 +96,20 @@ impl Told {
 
     /// Whether it is of this home, and not a neighbour's.
     pub fn is_ours(&self) -> bool {
-        self.meter.is_some() || matches!(self.what, What::Wire(_))
+        self.meter.is_some() || matches!(self.what, Origin::Wire(_))
     }
 
     /// Whether its meter speaks by itself, every few seconds.
     pub fn pushes(&self) -> bool {
-        matches!(&self.what, What::Wire(reading) if reading.report.sort.pushes())
+        matches!(&self.what, Origin::Wire(reading) if reading.report.sort.pushes())
     }
 
     /// When we heard it.
     pub fn heard_at(&self) -> Timestamp {
         match &self.what {
-            What::Radio(reading) => reading.time,
-            What::Wire(reading) => reading.received,
-            What::Interval(interval) => interval.end,
+            Origin::Radio(reading) => reading.time,
+            Origin::Wire(reading) => reading.received,
+            Origin::Interval(interval) => interval.end,
         }
     }
 
@@ -122,7 +122,7 @@ impl Told {
     /// What it measures, in a word.
     pub fn commodity(&self) -> String {
         match &self.what {
-            What::Radio(reading) => {
+            Origin::Radio(reading) => {
                 let unknown = Meter::default();
                 let meter = self.meter.as_deref().unwrap_or(&unknown);
                 meter
@@ -130,8 +130,8 @@ impl Told {
                     .to_string()
                     .replace('?', "unknown")
             }
-            What::Wire(reading) => commodity_of(reading).into(),
-            What::Interval(_) => {
+            Origin::Wire(reading) => commodity_of(reading).into(),
+            Origin::Interval(_) => {
                 let commodity = self.meter.as_ref().and_then(|meter| meter.commodity);
                 commodity.map_or_else(|| "unknown".into(), |commodity| commodity.to_string())
             }
@@ -141,15 +141,15 @@ impl Told {
     /// The telegram as it came, if this is the first of its readings.
     pub fn telegram(&self) -> Option<&Arc<[u8]>> {
         match &self.what {
-            What::Wire(reading) => reading.telegram.as_ref(),
-            What::Radio(_) | What::Interval(_) => None,
+            Origin::Wire(reading) => reading.telegram.as_ref(),
+            Origin::Radio(_) | Origin::Interval(_) => None,
         }
     }
 
     /// rtlamr's line; nothing for a meter on a wire.
     pub fn rtlamr(&self) -> Option<String> {
         match &self.what {
-            What::Radio(reading) => Some(line(Format::Json, reading, false)),
+            Origin::Radio(reading) => Some(line(Format::Json, reading, false)),
             _ => None,
         }
     }

@@ -1,35 +1,35 @@
 //! Which meters are ours, and what a frame of theirs is.
 
-use crate::meter::Home;
+use crate::meter::Meters;
 use metertap_decode::ert::{Kind, Message, Refused, likely_kind};
 use metertap_dsp::{Packet, Protocol};
 use std::sync::{PoisonError, RwLock};
 
 /// The meters of this home, and the kinds of message wanted.
 #[derive(Debug)]
-pub struct Registry {
+pub struct FrameFilter {
     wish: RwLock<Wish>,
     kinds: Vec<Kind>,
 }
 
 #[derive(Debug)]
 struct Wish {
-    home: Home,
+    home: Meters,
     /// Those of the neighbours as well.
     all: bool,
 }
 
-impl Registry {
+impl FrameFilter {
     /// `all`: not only the meters of the home are wanted. `kinds`: which messages are.
-    pub fn new(home: Home, all: bool, kinds: Vec<Kind>) -> Self {
-        Registry {
+    pub fn new(home: Meters, all: bool, kinds: Vec<Kind>) -> Self {
+        FrameFilter {
             wish: RwLock::new(Wish { home, all }),
             kinds,
         }
     }
 
     /// From now on, other meters are ours.
-    pub fn change(&self, home: Home, all: bool) {
+    pub fn change(&self, home: Meters, all: bool) {
         *self.wish.write().unwrap_or_else(PoisonError::into_inner) = Wish { home, all };
     }
 

@@ -162,12 +162,12 @@ impl Meter {
 
 /// All of them, by id.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Home(HashMap<String, Arc<Meter>>);
+pub struct Meters(HashMap<String, Arc<Meter>>);
 
-impl Home {
+impl Meters {
     /// With these meters.
     pub fn new(meters: HashMap<String, Meter>) -> Self {
-        Home(
+        Meters(
             meters
                 .into_iter()
                 .map(|(id, meter)| (id, Arc::new(meter)))

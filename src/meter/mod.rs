@@ -16,7 +16,7 @@ mod reading;
 pub mod table;
 pub mod throttle;
 
-pub use confidence::Witness;
-pub use frame_filter::Registry;
-pub use meters::{Factor, Home, Meter};
+pub use confidence::ConfidenceFilter;
+pub use frame_filter::FrameFilter;
+pub use meters::{Factor, Meter, Meters};
 pub use reading::{Reading, Signal, WireReading};

@@ -21,7 +21,7 @@ const SLACK_S: f64 = 60.0;
 
 /// Why a reading is not believed.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Doubt {
+pub enum Implausible {
     /// A counter has fallen.
     WentBack {
         /// Of the counter; empty for a meter with one.
@@ -49,30 +49,30 @@ pub enum Doubt {
     },
 }
 
-impl Doubt {
+impl Implausible {
     /// In a word.
     pub fn reason(&self) -> &'static str {
         match self {
-            Doubt::WentBack { .. } => "went_back",
-            Doubt::Jumped { .. } => "jump",
-            Doubt::Changed { .. } => "type",
+            Implausible::WentBack { .. } => "went_back",
+            Implausible::Jumped { .. } => "jump",
+            Implausible::Changed { .. } => "type",
         }
     }
 }
 
-impl fmt::Display for Doubt {
+impl fmt::Display for Implausible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Doubt::WentBack { field, from, to } => write!(f, "{field} {to} after {from}: it went back"),
-            Doubt::Jumped { field, from, to } => write!(f, "{field} {to} after {from}: it jumped"),
-            Doubt::Changed { from, to } => write!(f, "type {to} after type {from}"),
+            Implausible::WentBack { field, from, to } => write!(f, "{field} {to} after {from}: it went back"),
+            Implausible::Jumped { field, from, to } => write!(f, "{field} {to} after {from}: it jumped"),
+            Implausible::Changed { from, to } => write!(f, "type {to} after type {from}"),
         }
     }
 }
 
 /// What a reading says that can be judged.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Claim {
+pub struct CounterSample {
     /// Of the meter, where it tells one.
     pub meter_type: Option<u8>,
     /// By name.
@@ -81,17 +81,17 @@ pub struct Claim {
     pub may_fall: bool,
 }
 
-impl Claim {
+impl CounterSample {
     /// Of a meter of the radio.
     pub fn of_message(message: &Message) -> Self {
-        Claim {
+        CounterSample {
             may_fall: message.kind() == Kind::NetIdm,
             ..Self::of_counts(message.meter_type(), message.consumption())
         }
     }
 
     fn of_counts(meter_type: u8, counts: i64) -> Self {
-        Claim {
+        CounterSample {
             meter_type: Some(meter_type),
             counters: vec![(String::new(), counts as f64)],
             may_fall: false,
@@ -100,7 +100,7 @@ impl Claim {
 
     /// Of a meter on a wire: fields that only rise.
     pub fn of_fields(fields: &Fields) -> Self {
-        Claim {
+        CounterSample {
             meter_type: None,
             counters: counters(fields)
                 .map(|(name, quantity)| (name.to_owned(), quantity.value.to_f64()))
@@ -164,7 +164,7 @@ impl Limits {
 
 /// Remembers what each meter has said.
 #[derive(Default)]
-pub struct Judge {
+pub struct Plausibility {
     meters: HashMap<(String, &'static str), Memory>,
     counters: usize,
     refused: BTreeMap<(String, &'static str), u64>,
@@ -172,12 +172,12 @@ pub struct Judge {
 
 #[derive(Default)]
 struct Memory {
-    believed: Option<(Timestamp, Claim)>,
+    believed: Option<(Timestamp, CounterSample)>,
     /// What was refused last: a second one like it is believed.
-    doubted: Option<(Timestamp, Claim)>,
+    doubted: Option<(Timestamp, CounterSample)>,
 }
 
-impl Judge {
+impl Plausibility {
     /// Whether a claim of the meter `id` is believed.
     ///
     /// # Errors
@@ -187,9 +187,9 @@ impl Judge {
         id: &str,
         kind: &'static str,
         time: Timestamp,
-        claim: Claim,
+        claim: CounterSample,
         limits: &Limits,
-    ) -> Result<(), Doubt> {
+    ) -> Result<(), Implausible> {
         let key = (id.to_owned(), kind);
         if !self.meters.contains_key(&key) && self.counters + claim.counters.len() > MAX_COUNTERS {
             return Ok(());
@@ -205,11 +205,12 @@ impl Judge {
         };
         let doubt = compare(believed, time, &claim, limits);
         // An old meter may run backwards for hours: either way will do.
-        let either_way = Claim {
+        let either_way = CounterSample {
             may_fall: true,
             ..claim.clone()
         };
-        let agrees = |doubted: &(Timestamp, Claim)| compare(doubted, time, &either_way, limits).is_none();
+        let agrees =
+            |doubted: &(Timestamp, CounterSample)| compare(doubted, time, &either_way, limits).is_none();
         match doubt {
             Some(doubt) if !memory.doubted.as_ref().is_some_and(agrees) => {
                 memory.doubted = Some((time, claim));
@@ -232,14 +233,14 @@ impl Judge {
 
 /// What speaks against a claim after another one.
 fn compare(
-    (before, old): &(Timestamp, Claim),
+    (before, old): &(Timestamp, CounterSample),
     now: Timestamp,
-    new: &Claim,
+    new: &CounterSample,
     limits: &Limits,
-) -> Option<Doubt> {
+) -> Option<Implausible> {
     if let (Some(from), Some(to)) = (old.meter_type, new.meter_type) {
         if from != to {
-            return Some(Doubt::Changed { from, to });
+            return Some(Implausible::Changed { from, to });
         }
     }
     let hours = (now.duration_since(*before).as_secs_f64().max(0.0) + SLACK_S) / 3600.0;
@@ -256,15 +257,15 @@ fn compare(
         let most = limits.rate() * hours + 1.0;
         if new.may_fall {
             if (to - from).abs() > most {
-                return Some(Doubt::Jumped { field, from, to });
+                return Some(Implausible::Jumped { field, from, to });
             }
             continue;
         }
         if rise > most && to > from {
-            return Some(Doubt::Jumped { field, from, to });
+            return Some(Implausible::Jumped { field, from, to });
         }
         if to < from && !(0.0..=most).contains(&rise) {
-            return Some(Doubt::WentBack { field, from, to });
+            return Some(Implausible::WentBack { field, from, to });
         }
     }
     None
@@ -286,10 +287,16 @@ mod tests {
 
     /// Which of `(seconds, counts)` are believed.
     fn believed(claims: &[(i64, i64)], limits: &Limits) -> Vec<bool> {
-        let mut judge = Judge::default();
+        let mut judge = Plausibility::default();
         let judged = claims.iter().map(|(time, counts)| {
             judge
-                .judge("1", "scm", at(*time), Claim::of_counts(7, *counts), limits)
+                .judge(
+                    "1",
+                    "scm",
+                    at(*time),
+                    CounterSample::of_counts(7, *counts),
+                    limits,
+                )
                 .is_ok()
         });
         judged.collect()
@@ -337,11 +344,11 @@ mod tests {
     #[test]
     fn given_a_balance_then_it_may_fall_and_given_a_meter_that_runs_backwards_then_it_is_heard_all_the_same()
     {
-        let mut judge = Judge::default();
+        let mut judge = Plausibility::default();
         let mut is_ok = |time, counts, may_fall| {
-            let claim = Claim {
+            let claim = CounterSample {
                 may_fall,
-                ..Claim::of_counts(8, counts)
+                ..CounterSample::of_counts(8, counts)
             };
             judge.judge("1", "netidm", at(time), claim, &COUNTS).is_ok()
         };
@@ -354,9 +361,9 @@ mod tests {
 
     #[test]
     fn given_another_type_then_it_is_another_meter_until_it_says_so_twice() {
-        let mut judge = Judge::default();
+        let mut judge = Plausibility::default();
         let mut is_ok = |time, meter_type| {
-            let claim = Claim::of_counts(meter_type, 5);
+            let claim = CounterSample::of_counts(meter_type, 5);
             judge.judge("1", "scm", at(time), claim, &COUNTS).is_ok()
         };
         assert!(is_ok(0, 7));

@@ -28,7 +28,7 @@ pub struct Entry {
 
 /// All meters heard, by id and kind.
 #[derive(Clone, Debug, Default)]
-pub struct Heard {
+pub struct MeterTable {
     meters: BTreeMap<(u32, Kind), Entry>,
     /// Readings in all.
     pub readings: u64,
@@ -36,7 +36,7 @@ pub struct Heard {
     pub crowded_out: u64,
 }
 
-impl Heard {
+impl MeterTable {
     /// Takes a reading into account.
     pub fn add(&mut self, reading: &Reading) {
         self.readings += 1;

@@ -45,7 +45,7 @@ impl<'de> Deserialize<'de> for Rate {
 }
 
 /// Holds back what need not be told yet.
-pub struct Pace<T> {
+pub struct Throttle<T> {
     meters: HashMap<(String, &'static str), Memory<T>>,
 }
 
@@ -57,15 +57,15 @@ struct Memory<T> {
     every: Duration,
 }
 
-impl<T> Default for Pace<T> {
+impl<T> Default for Throttle<T> {
     fn default() -> Self {
-        Pace {
+        Throttle {
             meters: HashMap::new(),
         }
     }
 }
 
-impl<T> Pace<T> {
+impl<T> Throttle<T> {
     /// Gives `reading` back if it is to be told now; `said` is what it says, without time and signal, and is asked for
     /// only where that matters.
     pub fn pass(
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn given_every_so_often_then_the_first_comes_at_once_and_then_the_last_of_each_span() {
-        let (mut pace, begun) = (Pace::default(), Instant::now());
+        let (mut pace, begun) = (Throttle::default(), Instant::now());
         let at = |s| begun + Duration::from_secs(s);
         let rate = Rate::Once(Duration::from_secs(60));
         let mut pass = |s, n| pace.pass(("1", "p1"), String::new, n, rate, at(s));
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn given_on_change_then_only_what_differs_is_told() {
-        let (mut pace, now) = (Pace::default(), Instant::now());
+        let (mut pace, now) = (Throttle::default(), Instant::now());
         let mut pass = |said: &str| {
             pace.pass(("1", "p1"), || said.to_owned(), (), Rate::Change, now)
                 .is_some()

@@ -2,9 +2,9 @@
 //!
 //! The usual crate for it loses lines without a word once the disk is full or its folder gone.
 
-use crate::meter::event::Told;
+use crate::meter::event::ReadingEvent;
 use crate::output::queue::{Inbox, Queue};
-use crate::output::{Outlet, Payload, Settings};
+use crate::output::{Output, Payload, Settings};
 use crate::status::sink::Counts;
 use anyhow::{Context, Result};
 use std::fs::{File, OpenOptions};
@@ -26,8 +26,8 @@ pub struct Lines {
 pub(crate) fn start(settings: &Settings, counts: Arc<Counts>) -> Result<Lines> {
     let path = settings.path.clone().unwrap_or_default();
     let mut book = match path.as_os_str() == "-" {
-        true => Book::Stdout,
-        false => Book::File(Pages::open(
+        true => FileOutput::Stdout,
+        false => FileOutput::File(RotatingFile::open(
             path,
             u64::from(settings.rotate_mb.unwrap_or(10)) << 20,
             settings.keep.unwrap_or(5),
@@ -41,8 +41,8 @@ pub(crate) fn start(settings: &Settings, counts: Arc<Counts>) -> Result<Lines> {
     })
 }
 
-impl Outlet for Lines {
-    fn tell(&mut self, told: &Arc<Told>) {
+impl Output for Lines {
+    fn tell(&mut self, told: &Arc<ReadingEvent>) {
         if let Some(line) = self.payload.of(told) {
             self.queue.put(line.into_owned());
         }
@@ -54,7 +54,7 @@ impl Outlet for Lines {
 }
 
 /// Writes what comes; where the disk is full, the same line is tried again.
-fn write_all(inbox: &Inbox<String>, book: &mut Book) {
+fn write_all(inbox: &Inbox<String>, book: &mut FileOutput) {
     loop {
         let line = match inbox.next(PAUSE) {
             Ok(line) => line,
@@ -74,26 +74,26 @@ fn write_all(inbox: &Inbox<String>, book: &mut Book) {
     }
 }
 
-enum Book {
+enum FileOutput {
     Stdout,
-    File(Pages),
+    File(RotatingFile),
 }
 
-impl Book {
+impl FileOutput {
     fn write(&mut self, line: &str) -> std::io::Result<()> {
         match self {
-            Book::Stdout => {
+            FileOutput::Stdout => {
                 let mut to = stdout().lock();
                 writeln!(to, "{line}")?;
                 to.flush()
             }
-            Book::File(pages) => pages.write(line),
+            FileOutput::File(pages) => pages.write(line),
         }
     }
 }
 
 /// `readings.jsonl`, and what was put aside as `readings.jsonl.1` and so on, the newest first.
-struct Pages {
+struct RotatingFile {
     path: PathBuf,
     limit_bytes: u64,
     keep: u8,
@@ -101,9 +101,9 @@ struct Pages {
     bytes: u64,
 }
 
-impl Pages {
+impl RotatingFile {
     fn open(path: PathBuf, limit_bytes: u64, keep: u8) -> Result<Self> {
-        let mut pages = Pages {
+        let mut pages = RotatingFile {
             path,
             limit_bytes,
             keep,
@@ -181,7 +181,7 @@ mod tests {
     fn given_a_full_file_then_it_is_put_aside_and_only_so_many_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("readings.jsonl");
-        let mut pages = Pages::open(path.clone(), 10, 2).unwrap();
+        let mut pages = RotatingFile::open(path.clone(), 10, 2).unwrap();
         for line in ["aaaa", "bbbb", "cccc", "dddd", "eeee", "ffff", "gggg"] {
             pages.write(line).unwrap();
         }
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(read("readings.jsonl.2"), "cccc\ndddd\n");
         assert!(!dir.path().join("readings.jsonl.3").exists());
         // What is there already is gone on with.
-        Pages::open(path, 10, 2).unwrap().write("h").unwrap();
+        RotatingFile::open(path, 10, 2).unwrap().write("h").unwrap();
         assert_eq!(read("readings.jsonl"), "gggg\nh\n");
     }
 }

@@ -1,8 +1,8 @@
 //! HTTP posts: the object of a reading, as JSON or as a form, at once or every so often for each meter.
 
-use crate::meter::event::Told;
+use crate::meter::event::ReadingEvent;
 use crate::output::queue::{Inbox, Queue};
-use crate::output::{Format, Outlet, Payload, Settings};
+use crate::output::{Format, Output, Payload, Settings};
 use crate::status::sink::Counts;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
@@ -21,7 +21,7 @@ const TRIES: u8 = 5;
 const MAX_METERS: usize = 10_000;
 
 /// Posts at work.
-pub struct Posts {
+pub struct HttpOutput {
     payload: Payload,
     interval: Duration,
     posted: HashMap<(String, &'static str), Instant>,
@@ -29,8 +29,8 @@ pub struct Posts {
 }
 
 /// Starts a thread.
-pub(crate) fn start(settings: &Settings, counts: Arc<Counts>) -> Result<Posts> {
-    let postman = Postman {
+pub(crate) fn start(settings: &Settings, counts: Arc<Counts>) -> Result<HttpOutput> {
+    let postman = Worker {
         agent: ureq::Agent::config_builder()
             .timeout_global(Some(PATIENCE))
             .max_redirects(0)
@@ -44,7 +44,7 @@ pub(crate) fn start(settings: &Settings, counts: Arc<Counts>) -> Result<Posts> {
         tries: settings.tries.unwrap_or(TRIES),
     };
     let queue = Queue::start(counts, move |inbox| postman.run(&inbox)).context("cannot start a thread")?;
-    Ok(Posts {
+    Ok(HttpOutput {
         payload: settings.payload,
         interval: Duration::from_secs(settings.interval.unwrap_or_default().into()),
         posted: HashMap::new(),
@@ -52,8 +52,8 @@ pub(crate) fn start(settings: &Settings, counts: Arc<Counts>) -> Result<Posts> {
     })
 }
 
-impl Outlet for Posts {
-    fn tell(&mut self, told: &Arc<Told>) {
+impl Output for HttpOutput {
+    fn tell(&mut self, told: &Arc<ReadingEvent>) {
         let Some(object) = self.payload.of(told) else {
             return;
         };
@@ -74,7 +74,7 @@ impl Outlet for Posts {
 }
 
 /// Carries posts.
-struct Postman {
+struct Worker {
     agent: ureq::Agent,
     url: String,
     format: Format,
@@ -83,7 +83,7 @@ struct Postman {
     tries: u8,
 }
 
-impl Postman {
+impl Worker {
     fn run(&self, inbox: &Inbox<String>) {
         loop {
             match inbox.next(Duration::from_secs(1)) {

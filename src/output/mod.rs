@@ -9,7 +9,7 @@ mod tcp;
 
 pub use payload::Payload;
 
-use crate::meter::event::Told;
+use crate::meter::event::ReadingEvent;
 use crate::status::sink::Counts;
 use anyhow::Result;
 use serde::Deserialize;
@@ -83,18 +83,18 @@ pub enum Format {
 }
 
 /// An output at work.
-pub trait Outlet: Send {
+pub trait Output: Send {
     /// Takes a reading, at once.
-    fn tell(&mut self, told: &Arc<Told>);
+    fn tell(&mut self, told: &Arc<ReadingEvent>);
 
     /// Delivers what is left.
     fn finish(self: Box<Self>, patience: Duration);
 }
 
 /// An output at work, and what becomes of its readings.
-pub struct Working {
+pub struct RunningOutput {
     /// Takes them.
-    pub outlet: Box<dyn Outlet>,
+    pub outlet: Box<dyn Output>,
     /// Counts them.
     pub counts: Arc<Counts>,
 }
@@ -179,14 +179,14 @@ impl Settings {
     ///
     /// # Errors
     /// Where its file or its port cannot be had.
-    pub fn start(&self, i: usize) -> Result<Working> {
+    pub fn start(&self, i: usize) -> Result<RunningOutput> {
         let counts = Arc::new(Counts::new(self.name(i)));
-        let outlet: Box<dyn Outlet> = match self.kind {
+        let outlet: Box<dyn Output> = match self.kind {
             Kind::File => Box::new(file::start(self, counts.clone())?),
             Kind::Tcp | Kind::P1 => Box::new(tcp::Server::start(self, counts.clone())?),
             Kind::Http => Box::new(http::start(self, counts.clone())?),
         };
-        Ok(Working { outlet, counts })
+        Ok(RunningOutput { outlet, counts })
     }
 
     /// Lines to standard output: what there is where nothing else is said.

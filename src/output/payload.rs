@@ -1,7 +1,7 @@
 //! What an output says of a reading.
 
 use crate::format::smartmeter2mqtt::telegram_object;
-use crate::meter::event::Told;
+use crate::meter::event::ReadingEvent;
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ pub enum Payload {
 
 impl Payload {
     /// The object of a reading, as one line; nothing where it has none.
-    pub fn of(self, told: &Told) -> Option<Cow<'_, str>> {
+    pub fn of(self, told: &ReadingEvent) -> Option<Cow<'_, str>> {
         match self {
             Payload::Metertap => Some(told.payload.as_str().into()),
             Payload::Rtlamr => told.rtlamr().map(Cow::Owned),

@@ -1,8 +1,8 @@
 //! Lines, or P1 telegrams as they came, to whoever connects. Who cannot keep up is let go, and never waited for.
 
-use crate::meter::event::Told;
+use crate::meter::event::ReadingEvent;
 use crate::output::queue::wait_for;
-use crate::output::{Kind, Outlet, Payload, Settings};
+use crate::output::{Kind, Output, Payload, Settings};
 use crate::status::sink::Counts;
 use anyhow::{Context, Result};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl Server {
             .with_context(|| format!("output: {listen}"))?;
         let (to, _) = broadcast::channel(BEHIND);
         let (stop, stopped) = oneshot::channel();
-        let door = Door {
+        let door = Acceptor {
             listener,
             to: to.clone(),
             most: settings.max_clients.unwrap_or(CLIENTS),
@@ -71,8 +71,8 @@ impl Server {
     }
 }
 
-impl Outlet for Server {
-    fn tell(&mut self, told: &Arc<Told>) {
+impl Output for Server {
+    fn tell(&mut self, told: &Arc<ReadingEvent>) {
         let bytes: Option<Arc<[u8]>> = match self.kind {
             Kind::P1 => told.telegram().cloned(),
             _ => self
@@ -96,14 +96,14 @@ impl Outlet for Server {
 }
 
 /// Where clients come in.
-struct Door {
+struct Acceptor {
     listener: TcpListener,
     to: broadcast::Sender<Arc<[u8]>>,
     most: u16,
     counts: Arc<Counts>,
 }
 
-impl Door {
+impl Acceptor {
     async fn open(self) {
         let inside = Arc::<AtomicU16>::default();
         loop {

@@ -1,6 +1,6 @@
 //! A port on which a meter pushes DLMS: bytes become reports.
 
-use crate::port::frame_counters::{Sealed, Senders};
+use crate::port::frame_counters::{DecryptError, FrameCounters};
 use crate::port::{Listener, Said};
 use metertap_decode::cipher::{CipherError, Ciphered, Keys};
 use metertap_decode::dlms;
@@ -25,7 +25,7 @@ pub enum Trouble {
     Push(#[from] PushError),
     /// It cannot be decrypted.
     #[error(transparent)]
-    Sealed(#[from] Sealed),
+    DecryptError(#[from] DecryptError),
     /// It is no notification.
     #[error(transparent)]
     NoNotification(#[from] NoNotification),
@@ -47,7 +47,7 @@ impl Dlms {
             push: Push::new(),
             reader: Reader {
                 settings,
-                senders: Senders::default(),
+                senders: FrameCounters::default(),
                 id: None,
                 waiting: Vec::new(),
             },
@@ -69,7 +69,7 @@ impl Listener for Dlms {
     fn end(&mut self, tell: &mut dyn FnMut(Said)) {
         self.pause(tell);
         self.reader.give_up(tell);
-        self.reader.senders = Senders::default();
+        self.reader.senders = FrameCounters::default();
     }
 }
 
@@ -78,7 +78,7 @@ const PATIENCE: usize = 8;
 
 struct Reader {
     settings: Settings,
-    senders: Senders,
+    senders: FrameCounters,
     /// Of the meter, once it has told it, or empty, once we have given up.
     id: Option<String>,
     waiting: Vec<(u64, Report)>,
@@ -130,7 +130,7 @@ impl Reader {
         let (notification, title) = match Ciphered::parse(message) {
             _ if is_plain => (Notification::parse(message)?, None),
             Err(CipherError::NoFrame(0)) => (Notification::parse(message)?, None),
-            Err(error) => return Err(Sealed::from(error).into()),
+            Err(error) => return Err(DecryptError::from(error).into()),
             Ok((frame, _)) => {
                 let title = Some(frame.system_title);
                 let logged = frame
@@ -143,7 +143,7 @@ impl Reader {
                     (_, keys) => {
                         let text = self.senders.open(&frame, keys.as_ref())?;
                         // Without a tag only the plaintext tells whether the key is right.
-                        let notification = Notification::parse(&text).map_err(|_| Sealed::WrongKey)?;
+                        let notification = Notification::parse(&text).map_err(|_| DecryptError::WrongKey)?;
                         self.senders.believe(&frame);
                         (notification, title)
                     }
@@ -164,7 +164,7 @@ impl From<Trouble> for crate::port::Trouble {
             Trouble::Push(error) if error.is_cut() => "cut",
             Trouble::Push(PushError::Asked(_)) => "asked",
             Trouble::Push(_) => "wrong_check",
-            Trouble::Sealed(sealed) => sealed.kind(),
+            Trouble::DecryptError(sealed) => sealed.kind(),
             Trouble::NoNotification(_) => "no_notification",
             Trouble::Empty => "empty",
         };

@@ -10,13 +10,13 @@ const AGAIN: Duration = Duration::from_secs(600);
 
 /// Counts, and who was told what when.
 #[derive(Debug, Default)]
-pub struct Troubles {
+pub struct ErrorCounters {
     /// So far.
     pub counts: Counts,
     told: BTreeMap<&'static str, (Instant, u64)>,
 }
 
-impl Troubles {
+impl ErrorCounters {
     /// Counts a trouble of `port`, and tells of it if it is new or goes on for long; true if so.
     pub fn take(&mut self, port: &str, trouble: &Trouble) -> bool {
         let count = self.counts.troubles.entry(trouble.kind).or_default();

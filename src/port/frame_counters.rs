@@ -8,7 +8,7 @@ const MAX_TITLES: usize = 16;
 
 /// Why a ciphered frame is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Sealed {
+pub enum DecryptError {
     /// There is no key.
     #[error("is encrypted (frame counter {0}), and there is no key")]
     NoKey(u32),
@@ -31,44 +31,44 @@ pub enum Sealed {
     NoTag,
 }
 
-impl Sealed {
+impl DecryptError {
     /// One word for the counter.
     pub fn kind(self) -> &'static str {
         match self {
-            Sealed::NoKey(_) => "no_key",
-            Sealed::Cipher(CipherError::Cut { .. }) => "cut",
-            Sealed::Cipher(CipherError::BadTag) => "bad_tag",
-            Sealed::Cipher(CipherError::NoFrame(_)) => "no_frame",
-            Sealed::WrongKey => "wrong_key",
-            Sealed::Repeated { .. } => "repeated",
-            Sealed::NoTag => "no_tag",
+            DecryptError::NoKey(_) => "no_key",
+            DecryptError::Cipher(CipherError::Cut { .. }) => "cut",
+            DecryptError::Cipher(CipherError::BadTag) => "bad_tag",
+            DecryptError::Cipher(CipherError::NoFrame(_)) => "no_frame",
+            DecryptError::WrongKey => "wrong_key",
+            DecryptError::Repeated { .. } => "repeated",
+            DecryptError::NoTag => "no_tag",
         }
     }
 
     /// Whether it is certainly a frame, and no other begins within it.
     pub fn is_whole(self) -> bool {
-        matches!(self, Sealed::NoKey(_) | Sealed::Repeated { .. })
+        matches!(self, DecryptError::NoKey(_) | DecryptError::Repeated { .. })
     }
 }
 
 /// By system title: the last frame counter, and whether there was a tag. Forgotten when a port is opened again: a
 /// meter that has lost its counter was silent for a while.
 #[derive(Debug, Default)]
-pub struct Senders(HashMap<[u8; 8], (u32, bool)>);
+pub struct FrameCounters(HashMap<[u8; 8], (u32, bool)>);
 
-impl Senders {
+impl FrameCounters {
     /// The plaintext of a frame.
     ///
     /// # Errors
     /// Why it is not read.
-    pub fn open(&self, frame: &Ciphered, keys: Option<&Keys>) -> Result<Vec<u8>, Sealed> {
-        let keys = keys.ok_or(Sealed::NoKey(frame.counter))?;
+    pub fn open(&self, frame: &Ciphered, keys: Option<&Keys>) -> Result<Vec<u8>, DecryptError> {
+        let keys = keys.ok_or(DecryptError::NoKey(frame.counter))?;
         match self.0.get(&frame.system_title) {
-            Some(&(last, _)) if frame.counter <= last => Err(Sealed::Repeated {
+            Some(&(last, _)) if frame.counter <= last => Err(DecryptError::Repeated {
                 counter: frame.counter,
                 last,
             }),
-            Some((_, true)) if !frame.has_tag() => Err(Sealed::NoTag),
+            Some((_, true)) if !frame.has_tag() => Err(DecryptError::NoTag),
             _ => Ok(frame.decrypt(keys)?),
         }
     }

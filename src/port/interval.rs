@@ -12,16 +12,16 @@ const SHORTEST_SILENCE: Duration = Duration::from_secs(5);
 
 /// The rhythm of one meter.
 #[derive(Debug)]
-pub struct Cadence {
+pub struct IntervalEstimator {
     fixed: Option<Duration>,
     last: Option<Instant>,
     intervals: VecDeque<Duration>,
 }
 
-impl Cadence {
+impl IntervalEstimator {
     /// `fixed`: what the user says; otherwise it is learned.
     pub fn new(fixed: Option<Duration>) -> Self {
-        Cadence {
+        IntervalEstimator {
             fixed,
             last: None,
             intervals: VecDeque::with_capacity(INTERVALS),
@@ -66,20 +66,20 @@ mod tests {
 
     #[test]
     fn given_a_rhythm_then_three_periods_are_silence() {
-        let mut cadence = Cadence::new(None);
+        let mut cadence = IntervalEstimator::new(None);
         assert_eq!(cadence.silence(), 3 * UNKNOWN);
         let begun = Instant::now();
         for beat in 0..4 {
             cadence.beat_at(begun + beat * Duration::from_secs(10));
         }
         assert_eq!(cadence.silence(), Duration::from_secs(30));
-        let told = Cadence::new(Some(Duration::from_secs(60)));
+        let told = IntervalEstimator::new(Some(Duration::from_secs(60)));
         assert_eq!(told.silence(), Duration::from_secs(180));
     }
 
     #[test]
     fn given_a_port_that_was_opened_again_then_the_gap_is_no_period() {
-        let mut cadence = Cadence::new(None);
+        let mut cadence = IntervalEstimator::new(None);
         let begun = Instant::now();
         for beat in [0, 1, 2, 3, 500, 501] {
             if beat == 500 {

@@ -1,7 +1,7 @@
 //! Asks a Kamstrup meter through its optical eye: seldom, since every answer costs its battery.
 
 use crate::port::kmp::{Trouble, report};
-use crate::port::transaction::{Gone, Talk};
+use crate::port::transaction::{Disconnected, Transaction};
 use metertap_decode::framing::kmp::{Frame, HEAT_METER, NoKmp, request};
 use metertap_decode::kamstrup::{
     Answer, GET_REGISTERS, GET_SERIAL, GET_TYPE, MAX_REGISTERS, NoAnswer, fields,
@@ -13,10 +13,10 @@ const ATTEMPTS: usize = 3;
 
 /// Why the meter was not read.
 #[derive(Debug, thiserror::Error)]
-pub enum NotRead {
+pub enum PollError {
     /// The line is gone.
     #[error(transparent)]
-    Gone(#[from] Gone),
+    Disconnected(#[from] Disconnected),
     /// Nothing came.
     #[error("no answer: is the head on the meter's eye, and the meter awake (press a button)?")]
     Silent,
@@ -28,14 +28,14 @@ pub enum NotRead {
     Other(String),
 }
 
-impl NotRead {
+impl PollError {
     /// One word for the counter.
     pub fn kind(&self) -> &'static str {
         match self {
-            NotRead::Gone(_) => "gone",
-            NotRead::Silent => "silent",
-            NotRead::Wrong(_) => "wrong_check",
-            NotRead::Other(_) => "other_answer",
+            PollError::Disconnected(_) => "gone",
+            PollError::Silent => "silent",
+            PollError::Wrong(_) => "wrong_check",
+            PollError::Other(_) => "other_answer",
         }
     }
 }
@@ -51,7 +51,11 @@ pub struct Known {
 ///
 /// # Errors
 /// Why not.
-pub async fn read(talk: &mut Talk<'_>, registers: &[u16], known: &mut Known) -> Result<Report, NotRead> {
+pub async fn read(
+    talk: &mut Transaction<'_>,
+    registers: &[u16],
+    known: &mut Known,
+) -> Result<Report, PollError> {
     if known.serial.is_none() {
         if let Answer::Serial(serial) = ask(talk, GET_SERIAL, &[]).await? {
             known.serial = Some(serial);
@@ -69,7 +73,7 @@ pub async fn read(talk: &mut Talk<'_>, registers: &[u16], known: &mut Known) -> 
         match ask(talk, GET_REGISTERS, &data).await {
             Ok(Answer::Registers(answered)) => {
                 if let Some(other) = answered.iter().find(|register| !some.contains(&register.number)) {
-                    return Err(NotRead::Other(format!(
+                    return Err(PollError::Other(format!(
                         "register {} was not asked for",
                         other.number
                     )));
@@ -77,8 +81,8 @@ pub async fn read(talk: &mut Talk<'_>, registers: &[u16], known: &mut Known) -> 
                 found.extend(answered);
             }
             // None of these; the others may be there.
-            Err(NotRead::Wrong(Trouble::Answer(NoAnswer::Nothing))) => {}
-            Ok(_) => return Err(NotRead::Other("no registers".into())),
+            Err(PollError::Wrong(Trouble::Answer(NoAnswer::Nothing))) => {}
+            Ok(_) => return Err(PollError::Other("no registers".into())),
             Err(error) => return Err(error),
         }
     }
@@ -96,11 +100,11 @@ pub async fn read(talk: &mut Talk<'_>, registers: &[u16], known: &mut Known) -> 
     ))
 }
 
-async fn ask(talk: &mut Talk<'_>, command: u8, data: &[u8]) -> Result<Answer, NotRead> {
+async fn ask(talk: &mut Transaction<'_>, command: u8, data: &[u8]) -> Result<Answer, PollError> {
     let request = request(command, data);
     let is_whole =
         |bytes: &[u8]| matches!(Frame::find(bytes), Some((found, _)) if !matches!(found, Err(NoKmp::Cut(_))));
-    let mut last = NotRead::Silent;
+    let mut last = PollError::Silent;
     for _ in 0..ATTEMPTS {
         let bytes = talk.ask(&request, is_whole).await?;
         let frame = match Frame::find(&bytes) {
@@ -112,7 +116,7 @@ async fn ask(talk: &mut Talk<'_>, command: u8, data: &[u8]) -> Result<Answer, No
             Some((Ok(frame), _)) => frame,
         };
         if (frame.destination, frame.command) != (HEAT_METER, command) {
-            last = NotRead::Other(format!("CID {:02X} of {:02X}", frame.command, frame.destination));
+            last = PollError::Other(format!("CID {:02X} of {:02X}", frame.command, frame.destination));
             continue;
         }
         return Ok(Answer::parse(command, &frame.data).map_err(Trouble::from)?);

@@ -1,7 +1,7 @@
 //! Asks meters on an M-Bus (EN 13757-2: SND_NKE, select, REQ_UD2), and finds out which there are.
 
 use crate::port::mbus::{Answers, Trouble};
-use crate::port::transaction::{Gone, Talk};
+use crate::port::transaction::{Disconnected, Transaction};
 use metertap_decode::framing::mbus::{ACK, Frame, NoMbus, long, short};
 use metertap_decode::hex::{Hex, octets};
 use metertap_decode::mbus::NoMessage;
@@ -68,10 +68,10 @@ impl fmt::Display for Address {
 
 /// Why a meter was not read.
 #[derive(Debug, thiserror::Error)]
-pub enum NotRead {
+pub enum PollError {
     /// The line is gone.
     #[error(transparent)]
-    Gone(#[from] Gone),
+    Disconnected(#[from] Disconnected),
     /// Nothing came.
     #[error("{0} does not answer")]
     Silent(Address),
@@ -88,15 +88,15 @@ pub enum NotRead {
     },
 }
 
-impl NotRead {
+impl PollError {
     /// One word for the counter.
     pub fn kind(&self) -> &'static str {
         match self {
-            NotRead::Gone(_) => "gone",
-            NotRead::Silent(_) => "silent",
-            NotRead::Wrong(_, Trouble::Message(NoMessage::Error(_))) => "meter_error",
-            NotRead::Wrong(..) => "wrong_check",
-            NotRead::Other { .. } => "other_meter",
+            PollError::Disconnected(_) => "gone",
+            PollError::Silent(_) => "silent",
+            PollError::Wrong(_, Trouble::Message(NoMessage::Error(_))) => "meter_error",
+            PollError::Wrong(..) => "wrong_check",
+            PollError::Other { .. } => "other_meter",
         }
     }
 }
@@ -105,7 +105,7 @@ impl NotRead {
 ///
 /// # Errors
 /// Why not.
-pub async fn read(talk: &mut Talk<'_>, address: Address) -> Result<Report, NotRead> {
+pub async fn read(talk: &mut Transaction<'_>, address: Address) -> Result<Report, PollError> {
     let place = match address {
         Address::Primary(place) => {
             // Some meters do not confirm this, but answer all the same.
@@ -114,7 +114,7 @@ pub async fn read(talk: &mut Talk<'_>, address: Address) -> Result<Report, NotRe
         }
         Address::Secondary(digits) => {
             if !select(talk, digits).await? {
-                return Err(NotRead::Silent(address));
+                return Err(PollError::Silent(address));
             }
             SELECTED
         }
@@ -124,7 +124,7 @@ pub async fn read(talk: &mut Talk<'_>, address: Address) -> Result<Report, NotRe
     for _ in 0..MAX_FRAMES {
         let bytes = request(talk, REQ_UD2 | fcb, place, address).await?;
         let frame = Frame::parse(&bytes)
-            .map_err(|wrong| NotRead::Wrong(address, wrong.into()))?
+            .map_err(|wrong| PollError::Wrong(address, wrong.into()))?
             .0;
         let Frame::Long {
             address: from,
@@ -133,30 +133,30 @@ pub async fn read(talk: &mut Talk<'_>, address: Address) -> Result<Report, NotRe
             ..
         } = frame
         else {
-            return Err(NotRead::Silent(address));
+            return Err(PollError::Silent(address));
         };
         if let Address::Primary(place) = address {
             if from != place {
-                return Err(NotRead::Other {
+                return Err(PollError::Other {
                     asked: address,
                     answered: format!("p{from}"),
                 });
             }
         }
         match answers.take(information, data) {
-            Err(error) => return Err(NotRead::Wrong(address, error.into())),
+            Err(error) => return Err(PollError::Wrong(address, error.into())),
             Ok(None) => fcb ^= FCB,
             Ok(Some(report)) => return is_whom(address, report),
         }
     }
     answers
         .rest()
-        .ok_or(NotRead::Silent(address))
+        .ok_or(PollError::Silent(address))
         .and_then(|report| is_whom(address, report))
 }
 
 /// Whether the report comes from the meter that was asked.
-fn is_whom(address: Address, report: Report) -> Result<Report, NotRead> {
+fn is_whom(address: Address, report: Report) -> Result<Report, PollError> {
     let is_same = |wanted: String| {
         let pairs = wanted.chars().zip(report.id.chars());
         report.id.len() == wanted.len()
@@ -165,7 +165,7 @@ fn is_whom(address: Address, report: Report) -> Result<Report, NotRead> {
                 .all(|(wanted, is)| wanted == 'F' || wanted == is)
     };
     match address {
-        Address::Secondary(_) if !is_same(address.to_string()) => Err(NotRead::Other {
+        Address::Secondary(_) if !is_same(address.to_string()) => Err(PollError::Other {
             asked: address,
             answered: report.id,
         }),
@@ -174,8 +174,13 @@ fn is_whom(address: Address, report: Report) -> Result<Report, NotRead> {
 }
 
 /// Asks the same again until a frame comes that is whole: the meter then repeats its last answer.
-async fn request(talk: &mut Talk<'_>, control: u8, place: u8, address: Address) -> Result<Vec<u8>, NotRead> {
-    let mut last = NotRead::Silent(address);
+async fn request(
+    talk: &mut Transaction<'_>,
+    control: u8,
+    place: u8,
+    address: Address,
+) -> Result<Vec<u8>, PollError> {
+    let mut last = PollError::Silent(address);
     for _ in 0..ATTEMPTS {
         let bytes = talk.ask(&short(control, place), is_frame).await?;
         // An adapter may echo the question.
@@ -183,14 +188,14 @@ async fn request(talk: &mut Talk<'_>, control: u8, place: u8, address: Address) 
         match Frame::parse(bytes) {
             Ok(_) => return Ok(bytes.to_vec()),
             Err(_) if bytes.is_empty() => {}
-            Err(wrong) => last = NotRead::Wrong(address, wrong.into()),
+            Err(wrong) => last = PollError::Wrong(address, wrong.into()),
         }
     }
     Err(last)
 }
 
 /// Makes the meter with these digits the selected one; true if one or several say that they are.
-async fn select(talk: &mut Talk<'_>, [d1, d2, d3, d4]: [u8; 4]) -> Result<bool, Gone> {
+async fn select(talk: &mut Transaction<'_>, [d1, d2, d3, d4]: [u8; 4]) -> Result<bool, Disconnected> {
     talk.ask(&short(SND_NKE, SELECTED), is_frame).await?;
     let anybody = [d4, d3, d2, d1, 0xFF, 0xFF, 0xFF, 0xFF];
     for _ in 0..ATTEMPTS {
@@ -217,15 +222,15 @@ fn is_frame(bytes: &[u8]) -> bool {
 /// # Errors
 /// Where the line is gone.
 pub async fn scan_places(
-    talk: &mut Talk<'_>,
-    mut found: impl FnMut(Address, Result<Report, NotRead>),
-) -> Result<(), Gone> {
+    talk: &mut Transaction<'_>,
+    mut found: impl FnMut(Address, Result<Report, PollError>),
+) -> Result<(), Disconnected> {
     for place in 0..=250 {
         if talk.ask(&short(SND_NKE, place), is_frame).await?.is_empty() {
             continue;
         }
         match read(talk, Address::Primary(place)).await {
-            Err(NotRead::Gone(gone)) => return Err(gone),
+            Err(PollError::Disconnected(gone)) => return Err(gone),
             answer => found(Address::Primary(place), answer),
         }
     }
@@ -236,7 +241,10 @@ pub async fn scan_places(
 ///
 /// # Errors
 /// Where the line is gone.
-pub async fn scan_numbers(talk: &mut Talk<'_>, mut found: impl FnMut(Report)) -> Result<(), Gone> {
+pub async fn scan_numbers(
+    talk: &mut Transaction<'_>,
+    mut found: impl FnMut(Report),
+) -> Result<(), Disconnected> {
     let mut masks: Vec<Vec<u8>> = vec![Vec::new()];
     while let Some(known) = masks.pop() {
         let mut digits = known.clone();
@@ -246,7 +254,7 @@ pub async fn scan_numbers(talk: &mut Talk<'_>, mut found: impl FnMut(Report)) ->
             continue;
         }
         match read(talk, Address::Secondary(octets)).await {
-            Err(NotRead::Gone(gone)) => return Err(gone),
+            Err(PollError::Disconnected(gone)) => return Err(gone),
             Ok(report) => found(report),
             // Several at once are nothing that can be read.
             Err(_) if known.len() < 8 => {

@@ -18,7 +18,7 @@ pub use dlms::{Dlms, Settings as DlmsSettings};
 pub use kmp::Kmp;
 pub use mbus::{Answers, Mbus};
 pub use p1::{CrcPolicy, P1, Settings as P1Settings};
-pub use poller::{Questions, Whom};
+pub use poller::{PollTarget, Poller};
 pub use task::{Port, Speaker, start};
 
 use metertap_decode::report::Report;

@@ -1,6 +1,6 @@
 //! A P1 port: bytes become reports. Plain and encrypted telegrams are told apart by themselves.
 
-use crate::port::frame_counters::{Sealed, Senders};
+use crate::port::frame_counters::{DecryptError, FrameCounters};
 use crate::port::{Listener, Said};
 use metertap_decode::cipher::{Ciphered, Keys};
 use metertap_decode::framing::glo::Glo;
@@ -53,7 +53,7 @@ pub enum Trouble {
     BrokenOff,
     /// It cannot be decrypted.
     #[error(transparent)]
-    Sealed(#[from] Sealed),
+    DecryptError(#[from] DecryptError),
     /// It has no lines that a telegram has.
     #[error(transparent)]
     NoTelegram(#[from] NoTelegram),
@@ -109,13 +109,13 @@ impl Listener for P1 {
             tell(Said::trouble(at, Trouble::BrokenOff));
         }
         if let Some((at, error)) = ciphered.pause(|at, frame| reader.ciphered(at, frame, tell)) {
-            tell(Said::trouble(at, Trouble::from(Sealed::Cipher(error))));
+            tell(Said::trouble(at, Trouble::from(DecryptError::Cipher(error))));
         }
     }
 
     fn end(&mut self, tell: &mut dyn FnMut(Said)) {
         self.pause(tell);
-        self.reader.senders = Senders::default();
+        self.reader.senders = FrameCounters::default();
     }
 }
 
@@ -125,7 +125,7 @@ struct Reader {
     settings: Settings,
     /// A right CRC was seen: this meter sends them.
     has_crc: bool,
-    senders: Senders,
+    senders: FrameCounters,
 }
 
 impl Reader {
@@ -182,7 +182,7 @@ impl Reader {
         };
         let found = frames(&text);
         if found.is_empty() {
-            tell(Said::trouble(at, Trouble::from(Sealed::WrongKey)));
+            tell(Said::trouble(at, Trouble::from(DecryptError::WrongKey)));
             return false;
         }
         let mut believed = false;
@@ -202,7 +202,7 @@ impl From<Trouble> for crate::port::Trouble {
             Trouble::WrongCrc { .. } => "wrong_crc",
             Trouble::NoCrc => "no_crc",
             Trouble::BrokenOff => "cut",
-            Trouble::Sealed(sealed) => sealed.kind(),
+            Trouble::DecryptError(sealed) => sealed.kind(),
             Trouble::NoTelegram(_) => "no_telegram",
             Trouble::Unread { .. } => "unread_line",
         };

@@ -1,7 +1,7 @@
 //! What is asked on a port, of whom, and how often.
 
 use crate::port::mbus_master::Address;
-use crate::port::transaction::{Gone, Talk};
+use crate::port::transaction::{Disconnected, Transaction};
 use crate::port::{Trouble, kmp_master, mbus_master};
 use crate::source::wire::Wire;
 use metertap_decode::report::Report;
@@ -18,7 +18,7 @@ const LONGEST_BACK_OFF: u32 = 8;
 const LOST: u32 = 3;
 
 /// Of whom.
-pub enum Whom {
+pub enum PollTarget {
     /// Meters on an M-Bus.
     Mbus(Vec<Address>),
     /// A Kamstrup meter: registers, and what is known of it.
@@ -26,17 +26,17 @@ pub enum Whom {
 }
 
 /// What is asked on a port.
-pub struct Questions {
+pub struct Poller {
     every: Duration,
-    whom: Whom,
+    whom: PollTarget,
     /// Rounds in which nobody has answered.
     failures: u32,
 }
 
-impl Questions {
+impl Poller {
     /// Asks these `every` so often.
-    pub fn new(every: Duration, whom: Whom) -> Self {
-        Questions {
+    pub fn new(every: Duration, whom: PollTarget) -> Self {
+        Poller {
             every,
             whom,
             failures: 0,
@@ -47,29 +47,29 @@ impl Questions {
     ///
     /// # Errors
     /// Where the line is gone.
-    pub async fn ask(&mut self, wire: &mut Wire) -> Result<Vec<Result<Report, Trouble>>, Gone> {
+    pub async fn ask(&mut self, wire: &mut Wire) -> Result<Vec<Result<Report, Trouble>>, Disconnected> {
         let mut answers = Vec::new();
         match &mut self.whom {
-            Whom::Mbus(addresses) => {
-                let mut talk = Talk {
+            PollTarget::Mbus(addresses) => {
+                let mut talk = Transaction {
                     wire,
                     patience: MBUS_PATIENCE,
                 };
                 for address in addresses {
                     answers.push(match mbus_master::read(&mut talk, *address).await {
-                        Err(mbus_master::NotRead::Gone(gone)) => return Err(gone),
+                        Err(mbus_master::PollError::Disconnected(gone)) => return Err(gone),
                         Err(error) => Err(trouble(error.kind(), &error)),
                         Ok(report) => Ok(report),
                     });
                 }
             }
-            Whom::Kmp(registers, known) => {
-                let mut talk = Talk {
+            PollTarget::Kmp(registers, known) => {
+                let mut talk = Transaction {
                     wire,
                     patience: KMP_PATIENCE,
                 };
                 answers.push(match kmp_master::read(&mut talk, registers, known).await {
-                    Err(kmp_master::NotRead::Gone(gone)) => return Err(gone),
+                    Err(kmp_master::PollError::Disconnected(gone)) => return Err(gone),
                     Err(error) => Err(trouble(error.kind(), &error)),
                     Ok(report) => Ok(report),
                 });
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn while_nobody_answers_the_pause_grows_up_to_eight_intervals() {
-        let mut questions = Questions::new(Duration::from_secs(60), Whom::Mbus(Vec::new()));
+        let mut questions = Poller::new(Duration::from_secs(60), PollTarget::Mbus(Vec::new()));
         let pauses: Vec<u64> = (0..8)
             .map(|failures| {
                 questions.failures = failures;

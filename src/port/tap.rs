@@ -1,7 +1,7 @@
 //! A stream whose bytes are also kept as the last telegram.
 
 use crate::source::wire::Stream;
-use crate::status::last_telegram::Tail;
+use crate::status::last_telegram::LastTelegram;
 use std::io::Result;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,12 +10,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// A port, and what comes from it is kept.
 pub struct Watched {
     stream: Box<dyn Stream>,
-    tail: Tail,
+    tail: LastTelegram,
 }
 
 impl Watched {
     /// What comes from `stream` goes to `tail` as well.
-    pub fn new(stream: Box<dyn Stream>, tail: Tail) -> Self {
+    pub fn new(stream: Box<dyn Stream>, tail: LastTelegram) -> Self {
         Watched { stream, tail }
     }
 }

@@ -1,17 +1,17 @@
 //! Ports at work: all of them on one thread, each a task of its own.
 
 use crate::meter::WireReading;
-use crate::port::errors::Troubles;
-use crate::port::interval::Cadence;
-use crate::port::poller::Questions;
+use crate::port::errors::ErrorCounters;
+use crate::port::interval::IntervalEstimator;
+use crate::port::poller::Poller;
 use crate::port::tap::Watched;
 use crate::port::{Listener, Said, Trouble};
-use crate::receiver::event::Heard;
+use crate::receiver::event::ReceiverEvent;
 use crate::runtime::backoff::{FIRST_PAUSE, STEADY, jittered};
 use crate::runtime::cancel::Stop;
-use crate::runtime::heartbeat::Pulse;
+use crate::runtime::heartbeat::Heartbeat;
 use crate::source::wire::{Line, Wire, WireAddress, open};
-use crate::status::last_telegram::Tail;
+use crate::status::last_telegram::LastTelegram;
 use crate::status::receiver::{Condition, State};
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -49,7 +49,7 @@ pub struct Port {
     /// Who speaks on it.
     pub speaker: Speaker,
     /// What came from it last.
-    pub tail: Tail,
+    pub tail: LastTelegram,
     /// The same where nothing of it has changed.
     pub identity: String,
     /// Ends it alone.
@@ -67,14 +67,14 @@ pub enum Speaker {
     /// The meter: what it says is understood by this one.
     Meter(Box<dyn Listener>),
     /// We do, and ask.
-    Us(Questions),
+    Us(Poller),
 }
 
 /// Starts a thread for `ports`, which ends when told to stop, or when all of them are recordings and over.
 ///
 /// # Errors
 /// Where no thread or runtime can be had.
-pub fn start(ports: Vec<Port>, stop: &Stop) -> Result<Receiver<Heard>> {
+pub fn start(ports: Vec<Port>, stop: &Stop) -> Result<Receiver<ReceiverEvent>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -113,7 +113,7 @@ pub fn start(ports: Vec<Port>, stop: &Stop) -> Result<Receiver<Heard>> {
 
 /// As long as the thread gets round.
 async fn alive() {
-    let pulse = Pulse::new("wires".into());
+    let pulse = Heartbeat::new("wires".into());
     loop {
         pulse.beat();
         sleep(PULSE).await;
@@ -136,12 +136,12 @@ struct Task {
     line: usize,
     /// A report has come over it.
     understood: bool,
-    cadence: Cadence,
-    tail: Tail,
+    cadence: IntervalEstimator,
+    tail: LastTelegram,
     state: State,
-    troubles: Troubles,
+    troubles: ErrorCounters,
     told: Instant,
-    to: Sender<Heard>,
+    to: Sender<ReceiverEvent>,
 }
 
 /// What comes from a port.
@@ -156,7 +156,7 @@ enum Lost {
     /// A recording is over.
     Over,
     /// The other end, or the cable, is gone.
-    Gone(String),
+    Disconnected(String),
     /// It is silent.
     Silent(String),
     /// Nothing of use on this line; another one is tried.
@@ -164,7 +164,7 @@ enum Lost {
 }
 
 impl Task {
-    fn new(port: Port, to: Sender<Heard>) -> Self {
+    fn new(port: Port, to: Sender<ReceiverEvent>) -> Self {
         Task {
             state: State::new(&port.name, Arc::default()),
             name: port.name.into(),
@@ -173,9 +173,9 @@ impl Task {
             lines: port.lines,
             line: 0,
             understood: false,
-            cadence: Cadence::new(port.period),
+            cadence: IntervalEstimator::new(port.period),
             tail: port.tail,
-            troubles: Troubles::default(),
+            troubles: ErrorCounters::default(),
             told: Instant::now(),
             to,
         }
@@ -191,7 +191,7 @@ impl Task {
                     let stream = Box::new(Watched::new(wire.stream, self.tail.clone()));
                     self.hear(Wire { stream, ..wire }).await
                 }
-                Err(error) => Lost::Gone(format!("{}: {error:#}", self.address)),
+                Err(error) => Lost::Disconnected(format!("{}: {error:#}", self.address)),
             };
             // Whatever is unfinished will stay so.
             self.take(Input::End).await;
@@ -205,7 +205,7 @@ impl Task {
                     continue;
                 }
                 Lost::Silent(reason) => self.change(Condition::Stalled, Some(reason)).await,
-                Lost::Gone(reason) => self.change(Condition::Down, Some(reason)).await,
+                Lost::Disconnected(reason) => self.change(Condition::Down, Some(reason)).await,
             }
             if begun.elapsed() > STEADY {
                 pause = FIRST_PAUSE;
@@ -237,7 +237,7 @@ impl Task {
             };
             let answers = match questions.ask(&mut wire).await {
                 Ok(answers) => answers,
-                Err(gone) => return Lost::Gone(format!("{}: {gone}", self.address)),
+                Err(gone) => return Lost::Disconnected(format!("{}: {gone}", self.address)),
             };
             let (pause, is_lost) = (questions.pause(), questions.is_lost());
             let complaint = self.answered(answers).await;
@@ -282,13 +282,13 @@ impl Task {
             match timeout(PAUSE, wire.stream.read(&mut buffer)).await {
                 Ok(Ok(0)) if wire.ends => return Lost::Over,
                 // A tty that is gone returns nothing again and again.
-                Ok(Ok(0)) => return Lost::Gone(format!("{}: hung up", self.address)),
+                Ok(Ok(0)) => return Lost::Disconnected(format!("{}: hung up", self.address)),
                 Ok(Ok(n)) => {
                     heard = Instant::now();
                     bytes += n;
                     self.take(Input::Bytes(&buffer[..n])).await;
                 }
-                Ok(Err(error)) => return Lost::Gone(format!("{}: {error}", self.address)),
+                Ok(Err(error)) => return Lost::Disconnected(format!("{}: {error}", self.address)),
                 Err(_) => self.take(Input::Pause).await,
             }
             if may_try && !self.understood && (begun.elapsed() > TRIAL || bytes > TRIAL_BYTES) {
@@ -357,7 +357,7 @@ impl Task {
         self.tail.count(&self.troubles.counts);
         self.change(Condition::Up, None).await;
         for reading in readings {
-            self.say(Heard::Wire(Box::new(reading))).await;
+            self.say(ReceiverEvent::Wire(Box::new(reading))).await;
         }
     }
 
@@ -375,11 +375,11 @@ impl Task {
     async fn tell_state(&mut self) {
         self.told = Instant::now();
         self.state.wire = Some(self.troubles.counts.clone());
-        self.say(Heard::State(Box::new(self.state.clone()))).await;
+        self.say(ReceiverEvent::State(Box::new(self.state.clone()))).await;
     }
 
     /// Waits while the queue is full, so that nothing is lost; the other ports go on.
-    async fn say(&mut self, mut heard: Heard) {
+    async fn say(&mut self, mut heard: ReceiverEvent) {
         while let Err(TrySendError::Full(back)) = self.to.try_send(heard) {
             heard = back;
             sleep(Duration::from_millis(5)).await;

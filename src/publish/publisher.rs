@@ -1,8 +1,8 @@
 //! MQTT as a whole: readings in the words of a profile, states, and what Home Assistant is told.
 
-use crate::meter::Home;
+use crate::meter::Meters;
 use crate::meter::availability::Change;
-use crate::meter::event::Told;
+use crate::meter::event::ReadingEvent;
 use crate::publish::homeassistant::{Announcement, Announcer};
 use crate::publish::mqtt::{Message, Mqtt, Outcome, Settings, Sort, topic_id};
 use crate::publish::profiles::Profile;
@@ -38,7 +38,7 @@ impl Publisher {
     pub fn start(
         settings: &Settings,
         told: Option<&homeassistant::Settings>,
-        home: &Home,
+        home: &Meters,
         all: bool,
     ) -> Result<Self> {
         let counts = Arc::new(Counts::new("mqtt".into()));
@@ -84,7 +84,7 @@ impl Publisher {
     }
 
     /// Publishes a reading.
-    pub fn tell(&mut self, told: &Told) {
+    pub fn tell(&mut self, told: &ReadingEvent) {
         self.announce(told);
         match &mut self.voice {
             Voice::One(mqtt, profile) => {
@@ -137,7 +137,7 @@ impl Publisher {
         }
     }
 
-    fn announce(&mut self, told: &Told) {
+    fn announce(&mut self, told: &ReadingEvent) {
         let (Voice::One(mqtt, _), Some(announcer)) = (&self.voice, &mut self.announcer) else {
             return;
         };

@@ -10,7 +10,7 @@
 //! threads lock and however fast they are: the same samples always give the same packets.
 
 use crate::receiver::samples::Samples;
-use crate::receiver::spectrum_tap::Scope;
+use crate::receiver::spectrum_tap::SpectrumTap;
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::Timestamp;
@@ -36,7 +36,7 @@ pub struct Hearing {
     sieve: Sieve,
     crew: Crew,
     /// Who looks at the samples.
-    scope: Scope,
+    scope: SpectrumTap,
 }
 
 /// The lock threads and what they are working on.
@@ -73,7 +73,7 @@ impl Hearing {
     ///
     /// # Errors
     /// Where the receiver cannot work at this rate, or no thread can be had.
-    pub fn start(name: &str, samples: Samples, config: Config, scope: Scope) -> Result<Self> {
+    pub fn start(name: &str, samples: Samples, config: Config, scope: SpectrumTap) -> Result<Self> {
         let search = Searcher::new(config)?;
         let (jobs, work) = bounded::<Job>(MAX_JOBS);
         let (outcome, done) = bounded::<Job>(MAX_JOBS);

@@ -7,7 +7,7 @@ use metertap_dsp::Tally;
 
 /// What a receiver says.
 #[derive(Debug)]
-pub enum Heard {
+pub enum ReceiverEvent {
     /// A meter was heard.
     Reading(Box<Reading>),
     /// A meter on a wire has spoken.

@@ -11,6 +11,6 @@ mod samples;
 mod spectrum_tap;
 mod supervisor;
 
-pub use event::{End, Heard};
+pub use event::{End, ReceiverEvent};
 pub use probe::Probe;
-pub use radio::{Orders, Radio};
+pub use radio::{Radio, RadioOptions};

@@ -1,19 +1,19 @@
 //! One receiver: threads that read its source, search, lock and tell what was heard.
 
-use crate::meter::{Home, Registry};
+use crate::meter::{FrameFilter, Meters};
 use crate::receiver::demod_pool::Hearing;
-use crate::receiver::event::{End, Heard};
-use crate::receiver::reading_builder::Teller;
+use crate::receiver::event::{End, ReceiverEvent};
+use crate::receiver::reading_builder::ReadingBuilder;
 use crate::receiver::ring::{Block, Reader, WhenFull, Writer, ring};
 use crate::receiver::samples::Samples;
-use crate::receiver::spectrum_tap::Scope;
+use crate::receiver::spectrum_tap::SpectrumTap;
 use crate::receiver::supervisor::supervise;
 use crate::runtime::cancel::Stop;
-use crate::runtime::heartbeat::Pulse;
+use crate::runtime::heartbeat::Heartbeat;
 use crate::source::rtl_tcp::server::Tap;
 use crate::source::{Info, Live, Source};
 use crate::status::receiver::State;
-use crate::status::spectrum::View;
+use crate::status::spectrum::SpectrumBuffer;
 use anyhow::{Context, Result, anyhow};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use metertap_decode::ert::Kind;
@@ -27,20 +27,20 @@ const QUEUE: usize = 256;
 
 /// What all receivers are told.
 #[derive(Clone)]
-pub struct Orders {
+pub struct RadioOptions {
     /// Which meters are ours.
-    pub registry: Arc<Registry>,
+    pub registry: Arc<FrameFilter>,
     /// What to believe.
     pub trust: Trust,
     /// When to stop.
     pub stop: Stop,
 }
 
-impl Orders {
+impl RadioOptions {
     /// Every meter is ours.
     pub fn for_all(kinds: Vec<Kind>, trust: Trust, stop: &Stop) -> Self {
-        Orders {
-            registry: Arc::new(Registry::new(Home::default(), true, kinds)),
+        RadioOptions {
+            registry: Arc::new(FrameFilter::new(Meters::default(), true, kinds)),
             trust,
             stop: stop.clone(),
         }
@@ -49,7 +49,7 @@ impl Orders {
 
 /// What only live sources have.
 #[derive(Default)]
-struct Extras {
+struct LiveOptions {
     /// Others who listen.
     tap: Option<Tap>,
     /// Readings told so far.
@@ -59,11 +59,11 @@ struct Extras {
 /// A receiver at work.
 pub struct Radio {
     /// What it says, in order; it waits while this is full.
-    pub heard: Receiver<Heard>,
+    pub heard: Receiver<ReceiverEvent>,
     /// What it reads.
     pub info: Info,
     /// What it sees.
-    pub view: View,
+    pub view: SpectrumBuffer,
     stop: Stop,
 }
 
@@ -72,7 +72,7 @@ impl Radio {
     ///
     /// # Errors
     /// Where the source's sample rate cannot be used, or no thread can be had.
-    pub fn recording(source: Box<dyn Source>, orders: &Orders) -> Result<Self> {
+    pub fn recording(source: Box<dyn Source>, orders: &RadioOptions) -> Result<Self> {
         let info = source.info().clone();
         let stop = orders.stop.part();
         let asked = stop.clone();
@@ -80,7 +80,7 @@ impl Radio {
             (info, stop),
             WhenFull::Wait,
             Arc::default(),
-            Extras::default(),
+            LiveOptions::default(),
             orders,
             move |writer, _| play(source, writer, &asked),
         )
@@ -90,7 +90,7 @@ impl Radio {
     ///
     /// # Errors
     /// Where its sample rate cannot be used, or no thread can be had.
-    pub fn live(name: &str, live: Live, tap: Option<Tap>, orders: &Orders) -> Result<Self> {
+    pub fn live(name: &str, live: Live, tap: Option<Tap>, orders: &RadioOptions) -> Result<Self> {
         let dropped = Arc::<AtomicU64>::default();
         let stop = orders.stop.part();
         let asked = stop.clone();
@@ -102,12 +102,12 @@ impl Radio {
             (info, stop),
             WhenFull::DropOldest,
             dropped,
-            Extras { tap, readings },
+            LiveOptions { tap, readings },
             orders,
             move |writer, heard| {
                 crate::runtime::priority::raise_priority();
                 supervise(&live, state, &told, writer, &asked, |state| {
-                    let _ = heard.send(Heard::State(Box::new(state.clone())));
+                    let _ = heard.send(ReceiverEvent::State(Box::new(state.clone())));
                 });
                 Ok(())
             },
@@ -123,17 +123,17 @@ impl Radio {
         (info, stop): (Info, Stop),
         when_full: WhenFull,
         dropped: Arc<AtomicU64>,
-        extras: Extras,
-        orders: &Orders,
-        read: impl FnOnce(&mut Writer, &Sender<Heard>) -> Result<()> + Send + 'static,
+        extras: LiveOptions,
+        orders: &RadioOptions,
+        read: impl FnOnce(&mut Writer, &Sender<ReceiverEvent>) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
         let config = Config {
             sample_rate_hz: info.sample_rate_hz,
             trust: orders.trust,
             leads: true,
         };
-        let view = View::default();
-        let scope = Scope::new(info.sample_rate_hz, view.clone());
+        let view = SpectrumBuffer::default();
+        let scope = SpectrumTap::new(info.sample_rate_hz, view.clone());
         let hearing = Hearing::start(&info.name, Samples::new(info.format), config, scope)
             .with_context(|| info.name.clone())?;
         let (sender, heard) = bounded(QUEUE);
@@ -143,7 +143,7 @@ impl Radio {
             .name(format!("radio:{}", info.name))
             .spawn(move || read(&mut writer, &to))
             .context("cannot start a thread")?;
-        let teller = Teller::new(
+        let teller = ReadingBuilder::new(
             info.clone(),
             when_full,
             orders.registry.clone(),
@@ -196,7 +196,7 @@ fn play(mut source: Box<dyn Source>, writer: &mut Writer, stop: &Stop) -> Result
 /// The search's thread.
 struct Search {
     hearing: Hearing,
-    teller: Teller,
+    teller: ReadingBuilder,
     reader: JoinHandle<Result<()>>,
     tap: Option<Tap>,
 }
@@ -205,7 +205,7 @@ impl Search {
     fn run(mut self, blocks: &Reader) {
         let mut due = None;
         let mut read = 0;
-        let pulse = Pulse::new(format!("search:{}", self.teller.name()));
+        let pulse = Heartbeat::new(format!("search:{}", self.teller.name()));
         loop {
             pulse.rest();
             let Some(block) = blocks.next() else {
@@ -222,7 +222,7 @@ impl Search {
             self.take(&block);
             blocks.give_back(block);
             if !self.teller.is_live() {
-                self.teller.say(Heard::Progress(read));
+                self.teller.say(ReceiverEvent::Progress(read));
             }
         }
         let left = self.hearing.flush(|packet| self.teller.tell(packet));
@@ -236,7 +236,7 @@ impl Search {
             noise_dbfs: self.hearing.noise_dbfs(),
             result: result.and_then(|()| self.teller.check_whole(left)),
         };
-        self.teller.say(Heard::End(end));
+        self.teller.say(ReceiverEvent::End(end));
     }
 
     fn take(&mut self, block: &Block) {

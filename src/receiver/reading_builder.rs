@@ -1,7 +1,7 @@
 //! Makes readings of packets: what they say, when and where they were heard.
 
-use crate::meter::{Reading, Registry, Signal, Witness};
-use crate::receiver::event::Heard;
+use crate::meter::{ConfidenceFilter, FrameFilter, Reading, Signal};
+use crate::receiver::event::ReceiverEvent;
 use crate::receiver::ring::{Block, WhenFull};
 use crate::source::Info;
 use anyhow::{Result, bail};
@@ -15,40 +15,40 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const DRIFT: SignedDuration = SignedDuration::from_secs(1);
 
 /// The end of a receiver.
-pub struct Teller {
+pub struct ReadingBuilder {
     receiver: Arc<str>,
     info: Info,
     live: bool,
-    registry: Arc<Registry>,
-    witness: Witness,
+    registry: Arc<FrameFilter>,
+    witness: ConfidenceFilter,
     refused: u64,
     /// A sample and its time.
     anchor: Option<(u64, Timestamp)>,
     center_hz: Option<f64>,
-    to: Sender<Heard>,
+    to: Sender<ReceiverEvent>,
     /// Readings told.
     readings: Arc<AtomicU64>,
 }
 
-impl Teller {
+impl ReadingBuilder {
     /// Tells `to` of what `info` hears, and counts it in `readings`.
     pub fn new(
         info: Info,
         when_full: WhenFull,
-        registry: Arc<Registry>,
+        registry: Arc<FrameFilter>,
         config: Config,
         readings: Arc<AtomicU64>,
-        to: Sender<Heard>,
+        to: Sender<ReceiverEvent>,
     ) -> Self {
         let live = when_full == WhenFull::DropOldest;
-        Teller {
+        ReadingBuilder {
             receiver: info.name.as_str().into(),
             anchor: (!live).then_some((0, info.start)),
             center_hz: info.center_hz,
             info,
             live,
             registry,
-            witness: Witness::new(config),
+            witness: ConfidenceFilter::new(config),
             refused: 0,
             to,
             readings,
@@ -139,7 +139,7 @@ impl Teller {
             signal: Signal::new(&packet.signal),
         };
         self.readings.fetch_add(1, Ordering::Relaxed);
-        self.say(Heard::Reading(Box::new(reading)));
+        self.say(ReceiverEvent::Reading(Box::new(reading)));
     }
 
     /// A recording must end with a whole sample.
@@ -155,7 +155,7 @@ impl Teller {
     }
 
     /// Nobody left to hear it is no error: the process is ending.
-    pub fn say(&self, heard: Heard) {
+    pub fn say(&self, heard: ReceiverEvent) {
         let _ = self.to.send(heard);
     }
 }

@@ -1,7 +1,7 @@
 //! Makes the rows of the waterfall, while somebody looks.
 
 use crate::source::Levels;
-use crate::status::spectrum::{Row, View};
+use crate::status::spectrum::{SpectrumBuffer, SpectrumRow};
 use jiff::Timestamp;
 use metertap_dsp::{Complex32, Spectrum};
 
@@ -13,8 +13,8 @@ const ROWS: f64 = 4.0;
 const PARTS: usize = 64;
 
 /// Makes rows of samples.
-pub struct Scope {
-    view: View,
+pub struct SpectrumTap {
+    view: SpectrumBuffer,
     span_hz: f64,
     at: Timestamp,
     center_hz: Option<f64>,
@@ -29,10 +29,10 @@ struct Work {
     levels: Levels,
 }
 
-impl Scope {
+impl SpectrumTap {
     /// For samples at this rate, shown in `view`.
-    pub fn new(sample_rate_hz: f64, view: View) -> Self {
-        Scope {
+    pub fn new(sample_rate_hz: f64, view: SpectrumBuffer) -> Self {
+        SpectrumTap {
             view,
             span_hz: sample_rate_hz,
             at: Timestamp::UNIX_EPOCH,
@@ -69,7 +69,7 @@ impl Scope {
         }
         self.samples = 0;
         let levels = std::mem::take(&mut work.levels);
-        self.view.show(Row {
+        self.view.show(SpectrumRow {
             revision: 0,
             at: self.at,
             center_hz: self.center_hz,
@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     fn given_nobody_who_looks_then_nothing_is_made_and_who_looks_gets_rows_once() {
-        let view = View::default();
-        let mut scope = Scope::new(1000.0, view.clone());
+        let view = SpectrumBuffer::default();
+        let mut scope = SpectrumTap::new(1000.0, view.clone());
         let samples = vec![Complex32::new(0.5, 0.0); 1000];
         scope.look(&samples, -40.0);
         assert!(view.look(0).is_empty());
@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn given_hours_then_only_the_last_rows_are_kept() {
-        let view = View::default();
-        let mut scope = Scope::new(40.0, view.clone());
+        let view = SpectrumBuffer::default();
+        let mut scope = SpectrumTap::new(40.0, view.clone());
         view.look(0);
         for _ in 0..1000 {
             scope.look(&[Complex32::default(); 10], -40.0);

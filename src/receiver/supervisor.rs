@@ -4,7 +4,7 @@ use crate::receiver::hop::Hopper;
 use crate::receiver::ring::Writer;
 use crate::runtime::backoff::{FIRST_PAUSE, STEADY, jittered};
 use crate::runtime::cancel::Stop;
-use crate::runtime::heartbeat::Pulse;
+use crate::runtime::heartbeat::Heartbeat;
 use crate::source::{Live, Source, Wish};
 use crate::status::receiver::{Condition, State};
 use std::io::ErrorKind;
@@ -43,7 +43,7 @@ pub fn supervise(
         changed,
         lost: 0,
         pause: FIRST_PAUSE,
-        pulse: Pulse::new(format!("radio:{name}")),
+        pulse: Heartbeat::new(format!("radio:{name}")),
     }
     .run(live);
 }
@@ -58,7 +58,7 @@ struct Supervisor<'a, F> {
     lost: u64,
     /// Before the next attempt.
     pause: Duration,
-    pulse: Pulse,
+    pulse: Heartbeat,
 }
 
 impl<F: Fn(&State)> Supervisor<'_, F> {

@@ -12,16 +12,16 @@ static ALL: Mutex<Vec<(String, Weak<AtomicU64>)>> = Mutex::new(Vec::new());
 
 /// Of one thread; forgotten when it is dropped.
 #[derive(Debug)]
-pub struct Pulse(Arc<AtomicU64>);
+pub struct Heartbeat(Arc<AtomicU64>);
 
-impl Pulse {
+impl Heartbeat {
     /// Of the thread with this name, which is at work from now on.
     pub fn new(name: String) -> Self {
         let beat = Arc::new(AtomicU64::new(now_ms()));
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|(_, pulse)| pulse.strong_count() > 0);
         all.push((name, Arc::downgrade(&beat)));
-        Pulse(beat)
+        Heartbeat(beat)
     }
 
     /// It is at work, and not stuck.
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn given_a_thread_that_gives_no_sign_then_it_is_named_until_it_does_rests_or_ends() {
-        let pulse = Pulse::new("search:roof".into());
+        let pulse = Heartbeat::new("search:roof".into());
         let is_named = || stuck(Duration::from_millis(20)).as_deref() == Some("search:roof");
         let wait = || std::thread::sleep(Duration::from_millis(50));
         wait();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A meter that somebody calls his; what is not said is left to what it sends.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Claimed {
+pub struct AddMeterRequest {
     /// As it is heard.
     pub id: String,
     /// Which of its types is wanted.
@@ -25,7 +25,7 @@ pub struct Claimed {
 
 /// What was written, or would be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Adopted {
+pub struct AddedMeter {
     /// The section, as it stands in the file.
     pub section: String,
     /// The file.
@@ -48,10 +48,10 @@ pub enum Refusal {
 }
 
 /// Who can do it.
-pub trait Adopt: Send + Sync {
+pub trait AddMeter: Send + Sync {
     /// Writes a section for a meter, or shows what it would be.
     ///
     /// # Errors
     /// Why not; the file is as it was then.
-    fn adopt(&self, meter: &Claimed) -> Result<Adopted, Refusal>;
+    fn adopt(&self, meter: &AddMeterRequest) -> Result<AddedMeter, Refusal>;
 }

@@ -2,13 +2,13 @@
 
 use crate::meter::consumption::{Count, Usage};
 use crate::meter::counter;
-use crate::meter::event::{Told, What};
-use crate::status::last_telegram::Tail;
-use crate::status::log_buffer::Journal;
+use crate::meter::event::{Origin, ReadingEvent};
+use crate::status::last_telegram::LastTelegram;
+use crate::status::log_buffer::LogBuffer;
 use crate::status::receiver::State;
 use crate::status::revision;
-use crate::status::sink::{Counts, Standing};
-use crate::status::spectrum::View;
+use crate::status::sink::{Counts, SinkStatus};
+use crate::status::spectrum::SpectrumBuffer;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ const MAX_READINGS: usize = 2000;
 
 /// The board; copies show the same.
 #[derive(Clone, Debug)]
-pub struct Board(Arc<Mutex<Inner>>);
+pub struct StatusBoard(Arc<Mutex<Inner>>);
 
 /// What stands on it.
 #[derive(Debug)]
@@ -32,17 +32,17 @@ pub struct Inner {
     /// Receivers and ports by name.
     pub receivers: BTreeMap<String, State>,
     /// What each receiver of the radio sees.
-    pub views: BTreeMap<String, View>,
+    pub views: BTreeMap<String, SpectrumBuffer>,
     /// What came from each port last.
-    pub tails: BTreeMap<String, Tail>,
+    pub tails: BTreeMap<String, LastTelegram>,
     /// The last events.
-    pub journal: Journal,
+    pub journal: LogBuffer,
     /// What our meters count.
     pub usage: Usage,
     /// Meters by id and type.
-    pub meters: BTreeMap<(String, &'static str), Seen>,
+    pub meters: BTreeMap<(String, &'static str), MeterStatus>,
     /// The last readings, oldest first, and how many there were before them.
-    pub readings: VecDeque<Arc<Told>>,
+    pub readings: VecDeque<Arc<ReadingEvent>>,
     /// Number of the first of them.
     pub first_reading: u64,
     /// The last P1 telegram.
@@ -55,11 +55,11 @@ pub struct Inner {
 
 /// A meter as it was heard last.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct MeterStatus {
     /// Number of the change that its last reading is.
     pub revision: u64,
     /// Its last reading.
-    pub last: Arc<Told>,
+    pub last: Arc<ReadingEvent>,
     /// The counter that people mean first.
     pub count: Option<Count>,
     /// What that said first.
@@ -70,15 +70,15 @@ pub struct Seen {
     pub times: u64,
 }
 
-impl Default for Board {
+impl Default for StatusBoard {
     fn default() -> Self {
-        Board(Arc::new(Mutex::new(Inner {
+        StatusBoard(Arc::new(Mutex::new(Inner {
             is_shown: false,
             started: Timestamp::now(),
             receivers: BTreeMap::new(),
             views: BTreeMap::new(),
             tails: BTreeMap::new(),
-            journal: Journal::default(),
+            journal: LogBuffer::default(),
             usage: Usage::default(),
             meters: BTreeMap::new(),
             readings: VecDeque::new(),
@@ -90,15 +90,15 @@ impl Default for Board {
     }
 }
 
-impl Board {
+impl StatusBoard {
     /// What stands on it; held for as short as possible.
     pub fn look(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A reading was passed on.
-    pub fn told(&self, told: &Arc<Told>) {
-        if matches!(told.what, What::Interval(_)) {
+    pub fn told(&self, told: &Arc<ReadingEvent>) {
+        if matches!(told.what, Origin::Interval(_)) {
             return;
         }
         let mut inner = self.look();
@@ -129,7 +129,7 @@ impl Board {
             .as_ref()
             .filter(|before| unit(&before.count) == unit(&count))
             .map(|before| before.first);
-        let seen = Seen {
+        let seen = MeterStatus {
             revision: revision::next(),
             last: told.clone(),
             first: first
@@ -168,7 +168,7 @@ impl Board {
 
 impl Inner {
     /// How the sinks are.
-    pub fn standings(&self) -> Vec<Standing> {
+    pub fn standings(&self) -> Vec<SinkStatus> {
         self.sinks.iter().map(|counts| counts.standing()).collect()
     }
 }

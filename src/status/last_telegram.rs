@@ -22,7 +22,7 @@ pub struct Telegram {
 
 /// The end of what came from a port; copies are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Tail(Arc<Mutex<Kept>>);
+pub struct LastTelegram(Arc<Mutex<Kept>>);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -31,7 +31,7 @@ struct Kept {
     counts: Counts,
 }
 
-impl Tail {
+impl LastTelegram {
     /// The last telegram, if there was one.
     pub fn last(&self) -> Option<Telegram> {
         self.kept().last.clone()

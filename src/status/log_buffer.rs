@@ -32,9 +32,9 @@ pub struct Entry {
 
 /// Listens to the log; copies hold the same.
 #[derive(Clone, Debug, Default)]
-pub struct Journal(Arc<Mutex<VecDeque<Entry>>>);
+pub struct LogBuffer(Arc<Mutex<VecDeque<Entry>>>);
 
-impl Journal {
+impl LogBuffer {
     /// Events newer than number `since`, oldest first.
     pub fn since(&self, since: u64) -> Vec<Entry> {
         let is_new = |entry: &&Entry| entry.revision > since;
@@ -46,7 +46,7 @@ impl Journal {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Journal {
+impl<S: Subscriber> Layer<S> for LogBuffer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let level = match *event.metadata().level() {
             Level::ERROR => "error",
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn given_a_busy_log_then_the_last_events_are_kept_each_told_once() {
-        let journal = Journal::default();
+        let journal = LogBuffer::default();
         let subscriber = tracing_subscriber::registry().with(journal.clone());
         tracing::subscriber::with_default(subscriber, || {
             for number in 0..400 {

@@ -17,7 +17,7 @@ pub struct Counts {
 
 /// The same, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Standing {
+pub struct SinkStatus {
     /// What the output is called.
     pub name: String,
     /// Readings that it has taken.
@@ -52,8 +52,8 @@ impl Counts {
     }
 
     /// As they are.
-    pub fn standing(&self) -> Standing {
-        Standing {
+    pub fn standing(&self) -> SinkStatus {
+        SinkStatus {
             name: self.name.clone(),
             delivered: self.delivered.load(Ordering::Relaxed),
             lost: self.lost.load(Ordering::Relaxed),

@@ -13,7 +13,7 @@ const ATTENTION: Duration = Duration::from_secs(5);
 
 /// A row of the waterfall.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct SpectrumRow {
     /// Number of the change that it is.
     pub revision: u64,
     /// When its last samples were heard.
@@ -36,25 +36,25 @@ pub struct Row {
 
 /// What a receiver sees; copies see the same.
 #[derive(Clone, Debug, Default)]
-pub struct View(Arc<Mutex<Seen>>);
+pub struct SpectrumBuffer(Arc<Mutex<MeterStatus>>);
 
 #[derive(Debug, Default)]
-struct Seen {
+struct MeterStatus {
     looked: Option<Instant>,
-    rows: VecDeque<Row>,
+    rows: VecDeque<SpectrumRow>,
 }
 
-impl View {
+impl SpectrumBuffer {
     /// Rows newer than number `since`, oldest first; from now on there will be more for a while.
-    pub fn look(&self, since: u64) -> Vec<Row> {
+    pub fn look(&self, since: u64) -> Vec<SpectrumRow> {
         let mut seen = self.seen();
         seen.looked = Some(Instant::now());
-        let is_new = |row: &&Row| row.revision > since;
+        let is_new = |row: &&SpectrumRow| row.revision > since;
         seen.rows.iter().filter(is_new).cloned().collect()
     }
 
     /// The newest row; from now on there will be newer ones for a while.
-    pub fn last(&self) -> Option<Row> {
+    pub fn last(&self) -> Option<SpectrumRow> {
         let mut seen = self.seen();
         seen.looked = Some(Instant::now());
         seen.rows.back().cloned()
@@ -65,7 +65,7 @@ impl View {
         looked.is_some_and(|looked| looked.elapsed() < ATTENTION)
     }
 
-    pub fn show(&self, mut row: Row) {
+    pub fn show(&self, mut row: SpectrumRow) {
         let mut seen = self.seen();
         row.revision = revision::next();
         if seen.rows.len() == KEPT {
@@ -74,7 +74,7 @@ impl View {
         seen.rows.push_back(row);
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, MeterStatus> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,15 +16,15 @@ const BETWEEN: char = '\u{1f}';
 
 /// The file; copies are the same.
 #[derive(Clone)]
-pub struct Archive(Arc<Database>);
+pub struct HistoryStore(Arc<Database>);
 
-impl std::fmt::Debug for Archive {
+impl std::fmt::Debug for HistoryStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Archive")
     }
 }
 
-impl Archive {
+impl HistoryStore {
     /// Opens it, and makes it if it is not there.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl Archive {
         transaction.open_table(DAYS).with_context(shown)?;
         transaction.open_table(COUNTERS).with_context(shown)?;
         transaction.commit().with_context(shown)?;
-        Ok(Archive(Arc::new(db)))
+        Ok(HistoryStore(Arc::new(db)))
     }
 
     /// Keeps rows, in one transaction.
@@ -146,7 +146,7 @@ mod tests {
     fn given_years_then_they_come_back_and_take_a_few_megabytes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history");
-        let archive = Archive::open(&path).unwrap();
+        let archive = HistoryStore::open(&path).unwrap();
         // Ten counters, five years: a home with four takes 700 kB a year.
         for counter in 0..10 {
             let rows: Vec<Row> = (0..5 * 365)
@@ -160,7 +160,7 @@ mod tests {
         let size = std::fs::metadata(&path).unwrap().len();
         assert!(size < 10 << 20, "{size}");
         drop(archive);
-        let archive = Archive::open(&path).unwrap();
+        let archive = HistoryStore::open(&path).unwrap();
         let newest = archive.newest(2).unwrap();
         assert_eq!(newest.len(), 30);
         assert_eq!(
@@ -181,7 +181,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history");
         std::fs::write(&path, "not a history").unwrap();
-        let error = format!("{:#}", Archive::open(&path).unwrap_err());
+        let error = format!("{:#}", HistoryStore::open(&path).unwrap_err());
         assert!(
             error.starts_with("web.history: ") && error.contains("history: "),
             "{error}"

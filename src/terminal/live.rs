@@ -1,6 +1,6 @@
 //! The table, drawn in place while readings come in.
 
-use crate::meter::table::Heard;
+use crate::meter::table::MeterTable;
 use crate::status::spectrum;
 use crate::terminal::order::Order;
 use crate::terminal::{HEADINGS, WIDTHS, cells, text};
@@ -32,9 +32,9 @@ pub struct Live {
     /// Whether keys are listened to.
     keys: Option<Keys>,
     /// What was heard when it was paused.
-    frozen: Option<Heard>,
+    frozen: Option<MeterTable>,
     /// The receiver whose spectrum stands above it.
-    seen: Option<spectrum::View>,
+    seen: Option<spectrum::SpectrumBuffer>,
 }
 
 /// The terminal hands over every key as it is pressed, until this is dropped.
@@ -86,7 +86,7 @@ impl Live {
     }
 
     /// From now on, what this receiver sees stands above it.
-    pub fn look(&mut self, view: spectrum::View) {
+    pub fn look(&mut self, view: spectrum::SpectrumBuffer) {
         self.seen = Some(view);
     }
 
@@ -99,14 +99,14 @@ impl Live {
     ///
     /// # Errors
     /// What the terminal says.
-    pub fn draw(&mut self, heard: &Heard, progress: Option<f64>) -> Result<()> {
+    pub fn draw(&mut self, heard: &MeterTable, progress: Option<f64>) -> Result<()> {
         let is_pressed = self.hear_keys(heard)?;
         if self.drawn.elapsed() < REDRAW && !is_pressed {
             return Ok(());
         }
         self.drawn = Instant::now();
         let shown = self.frozen.as_ref().unwrap_or(heard);
-        let row = self.seen.as_ref().and_then(spectrum::View::last);
+        let row = self.seen.as_ref().and_then(spectrum::SpectrumBuffer::last);
         let spectrum = row.map_or_else(Vec::new, |row| over_noise(&row.dbfs));
         let view = View {
             heard: shown,
@@ -123,7 +123,7 @@ impl Live {
     }
 
     /// True if there was one.
-    fn hear_keys(&mut self, heard: &Heard) -> Result<bool> {
+    fn hear_keys(&mut self, heard: &MeterTable) -> Result<bool> {
         let before = self.order.clone();
         while self.keys.is_some() && event::poll(Duration::ZERO).context(UNREADABLE)? {
             if let Event::Key(key) = event::read().context(UNREADABLE)? {
@@ -142,7 +142,7 @@ impl Live {
     ///
     /// # Errors
     /// What the terminal says.
-    pub fn finish(mut self, heard: &Heard) -> Result<()> {
+    pub fn finish(mut self, heard: &MeterTable) -> Result<()> {
         self.keys = None;
         self.terminal.clear().context(UNREADABLE)?;
         std::io::stdout()
@@ -153,7 +153,7 @@ impl Live {
 
 /// What is drawn.
 struct View<'a> {
-    heard: &'a Heard,
+    heard: &'a MeterTable,
     title: &'a str,
     progress: Option<f64>,
     order: &'a Order,

@@ -5,7 +5,7 @@ mod order;
 
 pub use live::Live;
 
-use crate::meter::table::{Entry, Heard};
+use crate::meter::table::{Entry, MeterTable};
 use metertap_decode::ert::Kind;
 
 const HEADINGS: [&str; 7] = [
@@ -20,7 +20,7 @@ const HEADINGS: [&str; 7] = [
 const WIDTHS: [u16; 7] = [10, 8, 13, 12, 6, 8, 12];
 
 /// The whole table as text.
-pub fn text(heard: &Heard) -> String {
+pub fn text(heard: &MeterTable) -> String {
     let line = |cells: [String; 7]| {
         let mut line = String::new();
         for (i, (cell, width)) in cells.into_iter().zip(WIDTHS).enumerate() {

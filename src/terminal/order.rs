@@ -1,6 +1,6 @@
 //! Which rows of the table are shown, and in which order: as keys say.
 
-use crate::meter::table::{Entry, Heard};
+use crate::meter::table::{Entry, MeterTable};
 use crate::terminal::{HEADINGS, cells};
 use metertap_decode::ert::Kind;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -47,7 +47,7 @@ impl Order {
     }
 
     /// The rows that are wished, in order.
-    pub fn rows<'a>(&self, heard: &'a Heard) -> Vec<(&'a (u32, Kind), &'a Entry)> {
+    pub fn rows<'a>(&self, heard: &'a MeterTable) -> Vec<(&'a (u32, Kind), &'a Entry)> {
         let wanted = self.filter.to_lowercase();
         let fits = |(key, entry): &(&(u32, Kind), &Entry)| {
             wanted.is_empty() || cells(key, entry).join(" ").to_lowercase().contains(&wanted)
@@ -109,8 +109,8 @@ mod tests {
         order
     }
 
-    fn heard() -> Heard {
-        let mut heard = Heard::default();
+    fn heard() -> MeterTable {
+        let mut heard = MeterTable::default();
         for (id, times, snr_db, commodity) in [
             (9, 1, 3.5, Commodity::Gas),
             (10, 7, -2.0, Commodity::Water),

@@ -1,7 +1,7 @@
 //! "This is mine", as a request.
 
-use crate::status::add_meter::{Claimed, Refusal};
-use crate::web::Site;
+use crate::status::add_meter::{AddMeterRequest, Refusal};
+use crate::web::AppState;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -11,8 +11,8 @@ use serde_json::json;
 
 /// `POST /api/meters`
 pub(crate) async fn adopt(
-    State(site): State<Site>,
-    claimed: Result<Json<Claimed>, JsonRejection>,
+    State(site): State<AppState>,
+    claimed: Result<Json<AddMeterRequest>, JsonRejection>,
 ) -> Response {
     let claimed = match claimed {
         Ok(Json(claimed)) => claimed,

@@ -2,8 +2,8 @@
 
 use crate::format::smartmeter2mqtt::telegram_object;
 use crate::meter::consumption::Usage;
-use crate::meter::event::{Told, What};
-use crate::status::board::{Board, Inner, Seen};
+use crate::meter::event::{Origin, ReadingEvent};
+use crate::status::board::{Inner, MeterStatus, StatusBoard};
 use crate::status::receiver::Condition;
 use crate::web::history::rate_unit;
 use axum::Json;
@@ -53,20 +53,20 @@ pub(crate) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    pub(crate) fn of(seen: &'a Seen, usage: &Usage) -> Self {
+    pub(crate) fn of(seen: &'a MeterStatus, usage: &Usage) -> Self {
         let (told, count) = (&*seen.last, seen.count.as_ref());
         let unit = count.map_or("", |count| &count.unit);
         // One that was ours once says no longer what is used now.
         let ours = count.filter(|_| told.is_ours());
         let rate = ours.and_then(|count| usage.get(&count.key)?.rate());
         let (heard_by, snr_db, frequency_hz) = match &told.what {
-            What::Radio(reading) => (
+            Origin::Radio(reading) => (
                 &*reading.receiver,
                 Some(reading.signal.snr_db),
                 reading.frequency_hz.map(|hz| hz.round() as i64),
             ),
-            What::Wire(reading) => (&*reading.port, None, None),
-            What::Interval(_) => ("", None, None),
+            Origin::Wire(reading) => (&*reading.port, None, None),
+            Origin::Interval(_) => ("", None, None),
         };
         Meter {
             id: &told.id,
@@ -95,12 +95,12 @@ fn micros(value: f64) -> f64 {
 }
 
 /// The payload, as it is.
-fn object(told: &Told) -> Option<&RawValue> {
+fn object(told: &ReadingEvent) -> Option<&RawValue> {
     serde_json::from_str(&told.payload).ok()
 }
 
 /// `GET /api/meters`: every meter heard, ours first.
-pub async fn meters(State(board): State<Board>) -> Response {
+pub async fn meters(State(board): State<StatusBoard>) -> Response {
     let board = board.look();
     let mut meters: Vec<Meter> = board
         .meters
@@ -112,7 +112,7 @@ pub async fn meters(State(board): State<Board>) -> Response {
 }
 
 /// `GET /api/meters/<id>`: all types of one meter, and its last readings.
-pub async fn meter(State(board): State<Board>, Path(id): Path<String>) -> Response {
+pub async fn meter(State(board): State<StatusBoard>, Path(id): Path<String>) -> Response {
     let board = board.look();
     let types: Vec<Meter> = board
         .meters
@@ -139,7 +139,7 @@ pub struct Since {
 
 /// `GET /api/readings?since=N`: readings from number N on, and the number to ask for next.
 pub async fn readings(
-    State(board): State<Board>,
+    State(board): State<StatusBoard>,
     since: Result<Query<Since>, impl std::fmt::Display>,
 ) -> Response {
     let Query(Since { since }) = match since {
@@ -168,7 +168,7 @@ pub async fn readings(
 }
 
 /// `GET /api/reading`: the last P1 telegram, as smartmeter2mqtt gave it.
-pub async fn reading(State(board): State<Board>) -> Response {
+pub async fn reading(State(board): State<StatusBoard>) -> Response {
     let telegram = board.look().telegram.clone();
     match telegram.and_then(|telegram| telegram_object(&telegram)) {
         Some(object) => ([(header::CONTENT_TYPE, "application/json")], object).into_response(),
@@ -181,7 +181,7 @@ pub async fn reading(State(board): State<Board>) -> Response {
 }
 
 /// `GET /api/status`: receivers, sinks, what was refused.
-pub async fn status(State(board): State<Board>) -> Response {
+pub async fn status(State(board): State<StatusBoard>) -> Response {
     let board = board.look();
     let refused: Vec<Value> = board
         .refused
@@ -201,7 +201,7 @@ pub async fn status(State(board): State<Board>) -> Response {
 }
 
 /// `GET /healthz`: 200, or 503 with what is wrong.
-pub async fn health(State(board): State<Board>) -> Response {
+pub async fn health(State(board): State<StatusBoard>) -> Response {
     let wrong = wrong(&board.look());
     let (status, word) = match wrong.is_empty() {
         true => (StatusCode::OK, "ok"),

@@ -1,9 +1,9 @@
 //! What was used: steps of five minutes, hours, days; and what is kept of it on disk.
 
 use crate::meter::consumption::{DAYS, Series, hours};
-use crate::status::board::Board;
-use crate::store::history::Archive;
-use crate::web::Site;
+use crate::status::board::StatusBoard;
+use crate::store::history::HistoryStore;
+use crate::web::AppState;
 use anyhow::{Context, Result};
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -50,7 +50,7 @@ pub fn rate_unit(unit: &str) -> String {
 
 /// `GET /api/meters/<id>/history?by=steps|hours|days`: by type and counter, times in seconds since 1970 with what was used.
 pub(crate) async fn history(
-    State(site): State<Site>,
+    State(site): State<AppState>,
     Path(id): Path<String>,
     wish: Result<Query<Wish>, impl std::fmt::Display>,
 ) -> Response {
@@ -100,7 +100,7 @@ pub(crate) async fn history(
 
 /// Those on disk, and those in memory.
 async fn all_hours(
-    site: &Site,
+    site: &AppState,
     id: &str,
     kind: &str,
     name: &str,
@@ -132,17 +132,17 @@ fn days(hours: &[(i64, f64)]) -> Vec<(i64, f64)> {
 }
 
 /// Writes what was used to disk, now and then and at the end.
-pub struct Keeper {
+pub struct HistoryWriter {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Keeper {
+impl HistoryWriter {
     /// Reads what was kept, and starts a thread.
     ///
     /// # Errors
     /// Where the file cannot be read, or no thread be had.
-    pub fn start(archive: Archive, board: Board) -> Result<Self> {
+    pub fn start(archive: HistoryStore, board: StatusBoard) -> Result<Self> {
         let rows = archive.newest(DAYS).context("web.history")?;
         {
             let usage = &mut board.look().usage;
@@ -158,14 +158,14 @@ impl Keeper {
                 keep(&archive, &board);
             })
             .context("cannot start a thread")?;
-        Ok(Keeper {
+        Ok(HistoryWriter {
             stop: Some(stop),
             thread: Some(thread),
         })
     }
 }
 
-impl Drop for Keeper {
+impl Drop for HistoryWriter {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
@@ -174,7 +174,7 @@ impl Drop for Keeper {
     }
 }
 
-fn keep(archive: &Archive, board: &Board) {
+fn keep(archive: &HistoryStore, board: &StatusBoard) {
     // The disk is not waited for with the board in hand.
     let rows = board.look().usage.take_changed();
     if rows.is_empty() {

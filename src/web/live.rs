@@ -2,14 +2,14 @@
 //!
 //! Both say the same: all changes beyond a number, and the number up to which they go.
 
-use crate::status::board::Board;
+use crate::status::board::StatusBoard;
 use crate::status::last_telegram::Telegram;
 use crate::status::log_buffer::Entry;
 use crate::status::receiver;
 use crate::status::revision;
-use crate::status::sink::Standing;
-use crate::status::spectrum::Row;
-use crate::web::Site;
+use crate::status::sink::SinkStatus;
+use crate::status::spectrum::SpectrumRow;
+use crate::web::AppState;
 use crate::web::api::Meter;
 use crate::web::guard::SOCKET_PROTOCOL;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -51,11 +51,11 @@ struct News<'a> {
     started: Timestamp,
     next: u64,
     receivers: BTreeMap<String, receiver::State>,
-    sinks: Vec<Standing>,
+    sinks: Vec<SinkStatus>,
     meters: Vec<Meter<'a>>,
     telegrams: BTreeMap<&'a str, Raw>,
     events: Vec<Entry>,
-    rows: Vec<AirRow<'a>>,
+    rows: Vec<SpectrumJson<'a>>,
 }
 
 /// A telegram as it came.
@@ -77,7 +77,7 @@ impl Raw {
 
 /// A row of the waterfall.
 #[derive(Serialize)]
-struct AirRow<'a> {
+struct SpectrumJson<'a> {
     receiver: &'a str,
     at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,15 +92,15 @@ struct AirRow<'a> {
     noise_dbfs: f32,
 }
 
-impl<'a> AirRow<'a> {
-    fn of(receiver: &'a str, row: &Row) -> Self {
+impl<'a> SpectrumJson<'a> {
+    fn of(receiver: &'a str, row: &SpectrumRow) -> Self {
         let bins: Vec<u8> = row
             .dbfs
             .iter()
             .map(|dbfs| ((dbfs + 120.0) * 2.0).round() as u8)
             .collect();
         let rounded = |value: f64| (value * 1e4).round() / 1e4;
-        AirRow {
+        SpectrumJson {
             receiver,
             at: row.at,
             center_hz: row.center_hz,
@@ -115,7 +115,7 @@ impl<'a> AirRow<'a> {
 }
 
 /// All beyond `wish.since`; the number up to which that is, and whether anything has changed.
-fn news(board: &Board, wish: Wish) -> (String, u64, bool) {
+fn news(board: &StatusBoard, wish: Wish) -> (String, u64, bool) {
     let next = revision::current();
     let inner = board.look();
     // Somebody else's number, of an earlier process perhaps.
@@ -137,13 +137,13 @@ fn news(board: &Board, wish: Wish) -> (String, u64, bool) {
         }
     }
     let events = inner.journal.since(since);
-    let rows: Vec<AirRow> = inner
+    let rows: Vec<SpectrumJson> = inner
         .views
         .iter()
         .filter(|_| wish.air)
         .flat_map(|(receiver, view)| {
             let rows = view.look(since);
-            rows.into_iter().map(|row| AirRow::of(receiver, &row))
+            rows.into_iter().map(|row| SpectrumJson::of(receiver, &row))
         })
         .collect();
     let is_news = !(meters.is_empty() && telegrams.is_empty() && events.is_empty() && rows.is_empty());
@@ -163,7 +163,10 @@ fn news(board: &Board, wish: Wish) -> (String, u64, bool) {
 }
 
 /// `GET /api/live?since=N&air=true`
-pub async fn live(State(board): State<Board>, wish: Result<Query<Wish>, impl std::fmt::Display>) -> Response {
+pub async fn live(
+    State(board): State<StatusBoard>,
+    wish: Result<Query<Wish>, impl std::fmt::Display>,
+) -> Response {
     match wish {
         Ok(Query(wish)) => {
             let (news, _, _) = news(&board, wish);
@@ -175,7 +178,7 @@ pub async fn live(State(board): State<Board>, wish: Result<Query<Wish>, impl std
 
 /// `GET /api/socket?since=N&air=true`, as a WebSocket.
 pub async fn socket(
-    State(site): State<Site>,
+    State(site): State<AppState>,
     wish: Result<Query<Wish>, impl std::fmt::Display>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -197,7 +200,7 @@ pub async fn socket(
 }
 
 /// Until the page is closed, or takes too long.
-async fn follow(mut socket: WebSocket, board: &Board, mut wish: Wish) {
+async fn follow(mut socket: WebSocket, board: &StatusBoard, mut wish: Wish) {
     let mut tick = interval(TICK);
     let mut said: Option<Instant> = None;
     loop {

@@ -1,7 +1,7 @@
 //! Metrics for Prometheus. Ids of neighbours' meters are never labels.
 
-use crate::meter::event::What;
-use crate::status::board::{Board, Inner, Seen};
+use crate::meter::event::Origin;
+use crate::status::board::{Inner, MeterStatus, StatusBoard};
 use crate::status::receiver::Condition;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -78,7 +78,7 @@ struct Mine {
 }
 
 /// `GET /metrics`
-pub async fn metrics(State(board): State<Board>) -> Response {
+pub async fn metrics(State(board): State<StatusBoard>) -> Response {
     match text(&board.look()) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
@@ -165,7 +165,7 @@ fn meters(board: &Inner, registry: &mut Registry) {
         seen_at
             .get_or_create(&meter)
             .set(seen.at.as_millisecond() as f64 / 1000.0);
-        if let What::Radio(reading) = &seen.last.what {
+        if let Origin::Radio(reading) = &seen.last.what {
             snr.get_or_create(&meter).set(reading.signal.snr_db);
         }
         for (quantity, value, unit) in measured(seen) {
@@ -203,9 +203,9 @@ fn meters(board: &Inner, registry: &mut Registry) {
 }
 
 /// Names, values and units of a reading.
-fn measured(seen: &Seen) -> Vec<(String, f64, String)> {
+fn measured(seen: &MeterStatus) -> Vec<(String, f64, String)> {
     match &seen.last.what {
-        What::Radio(reading) => {
+        Origin::Radio(reading) => {
             let meter = seen.last.said();
             let total = meter.total(&reading.message);
             vec![(
@@ -214,7 +214,7 @@ fn measured(seen: &Seen) -> Vec<(String, f64, String)> {
                 total.unit.into(),
             )]
         }
-        What::Wire(reading) => {
+        Origin::Wire(reading) => {
             let of_field = |(name, field): &(std::borrow::Cow<'static, str>, Field)| {
                 let quantity = field.quantity()?;
                 Some((
@@ -225,7 +225,7 @@ fn measured(seen: &Seen) -> Vec<(String, f64, String)> {
             };
             reading.report.reading.0.iter().filter_map(of_field).collect()
         }
-        What::Interval(_) => Vec::new(),
+        Origin::Interval(_) => Vec::new(),
     }
 }
 

@@ -10,17 +10,17 @@ mod metrics;
 mod page;
 mod server;
 
-use crate::secret::{Places, Secret};
-use crate::status::add_meter::Adopt;
-use crate::status::board::Board;
-use crate::store::history::Archive;
+use crate::secret::{Secret, SecretSource};
+use crate::status::add_meter::AddMeter;
+use crate::status::board::StatusBoard;
+use crate::store::history::HistoryStore;
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use guard::Guard;
-use history::Keeper;
+use history::HistoryWriter;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -97,7 +97,7 @@ impl Settings {
     }
 
     fn token(&self) -> Result<Option<Secret>, String> {
-        let places = Places {
+        let places = SecretSource {
             key: "web.token",
             here: self.token.as_ref(),
             file: self.token_file.as_deref(),
@@ -107,7 +107,7 @@ impl Settings {
     }
 
     fn password(&self) -> Result<Option<Secret>, String> {
-        let places = Places {
+        let places = SecretSource {
             key: "web.password",
             here: self.password.as_ref(),
             file: self.password_file.as_deref(),
@@ -137,22 +137,22 @@ impl Settings {
 
 /// What all who answer know.
 #[derive(Clone)]
-struct Site {
-    board: Board,
+struct AppState {
+    board: StatusBoard,
     guard: Arc<Guard>,
-    adopter: Arc<dyn Adopt>,
-    archive: Option<Archive>,
+    adopter: Arc<dyn AddMeter>,
+    archive: Option<HistoryStore>,
     sockets: Arc<Semaphore>,
 }
 
-impl FromRef<Site> for Board {
-    fn from_ref(site: &Site) -> Self {
+impl FromRef<AppState> for StatusBoard {
+    fn from_ref(site: &AppState) -> Self {
         site.board.clone()
     }
 }
 
-impl FromRef<Site> for Arc<Guard> {
-    fn from_ref(site: &Site) -> Self {
+impl FromRef<AppState> for Arc<Guard> {
+    fn from_ref(site: &AppState) -> Self {
         site.guard.clone()
     }
 }
@@ -160,7 +160,7 @@ impl FromRef<Site> for Arc<Guard> {
 /// A server at work; it ends when this is dropped.
 pub struct Web {
     _stop: oneshot::Sender<()>,
-    _keeper: Option<Keeper>,
+    _keeper: Option<HistoryWriter>,
 }
 
 impl Web {
@@ -168,9 +168,9 @@ impl Web {
     ///
     /// # Errors
     /// Where the address or the history cannot be had.
-    pub fn start(settings: &Settings, board: Board, adopter: Arc<dyn Adopt>) -> Result<Self> {
+    pub fn start(settings: &Settings, board: StatusBoard, adopter: Arc<dyn AddMeter>) -> Result<Self> {
         let guard = Arc::new(settings.guard()?);
-        let archive = settings.history.as_deref().map(Archive::open).transpose()?;
+        let archive = settings.history.as_deref().map(HistoryStore::open).transpose()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -180,9 +180,9 @@ impl Web {
             .with_context(|| format!("web.listen: {}", settings.listen))?;
         let keeper = archive
             .clone()
-            .map(|archive| Keeper::start(archive, board.clone()))
+            .map(|archive| HistoryWriter::start(archive, board.clone()))
             .transpose()?;
-        let router = router(Site {
+        let router = router(AppState {
             board,
             guard: guard.clone(),
             adopter,
@@ -210,7 +210,7 @@ impl Web {
     }
 }
 
-fn router(site: Site) -> Router {
+fn router(site: AppState) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics::metrics))
         .route("/api/meters", get(api::meters).post(add_meter::adopt))

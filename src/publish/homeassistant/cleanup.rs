@@ -1,6 +1,6 @@
 //! What the broker keeps of earlier announcements, and when Home Assistant wants to be told again.
 
-use crate::meter::Home;
+use crate::meter::Meters;
 use crate::publish::mqtt::topic_id;
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ pub struct Watch {
     pub(crate) is_by_device: bool,
     pub(crate) status: String,
     /// Of which meters of the radio may be announced; nothing: of all.
-    pub(crate) home: Option<Home>,
+    pub(crate) home: Option<Meters>,
 }
 
 impl Watch {

@@ -10,9 +10,9 @@ mod cleanup;
 
 pub use cleanup::Watch;
 
-use crate::meter::event::{Told, What};
+use crate::meter::event::{Origin, ReadingEvent};
 use crate::meter::throttle::Rate;
-use crate::meter::{Home, Reading, WireReading};
+use crate::meter::{Meters, Reading, WireReading};
 use crate::publish::mqtt;
 use crate::publish::mqtt::{is_topic, topic_id};
 use crate::publish::profiles::Topics;
@@ -132,15 +132,15 @@ impl Announcer {
     }
 
     /// What is to be announced of a meter, if that is news.
-    pub fn tell(&mut self, told: &Told) -> Vec<Announcement> {
+    pub fn tell(&mut self, told: &ReadingEvent) -> Vec<Announcement> {
         match &told.what {
-            What::Radio(reading) => self.radio(told, reading),
-            What::Wire(reading) => self.wire(told, reading),
-            What::Interval(_) => Vec::new(),
+            Origin::Radio(reading) => self.radio(told, reading),
+            Origin::Wire(reading) => self.wire(told, reading),
+            Origin::Interval(_) => Vec::new(),
         }
     }
 
-    fn radio(&mut self, told: &Told, reading: &Reading) -> Vec<Announcement> {
+    fn radio(&mut self, told: &ReadingEvent, reading: &Reading) -> Vec<Announcement> {
         if told.meter.is_none() && !self.settings.unknown_meters {
             return Vec::new();
         }
@@ -173,7 +173,7 @@ impl Announcer {
         self.announce(&device, components)
     }
 
-    fn wire(&mut self, told: &Told, reading: &WireReading) -> Vec<Announcement> {
+    fn wire(&mut self, told: &ReadingEvent, reading: &WireReading) -> Vec<Announcement> {
         let (id, sort) = (&reading.report.id, reading.report.sort);
         let device = self.device_of(told);
         let mut components = self.known.get(&device.object_id).cloned().unwrap_or_default();
@@ -261,21 +261,21 @@ impl Announcer {
     }
 
     /// The device of a meter, the same for all its types.
-    fn device_of(&self, told: &Told) -> Device {
+    fn device_of(&self, told: &ReadingEvent) -> Device {
         let id = &told.id;
         let meter = told.meter.as_deref();
         let (name, model, manufacturer) = match &told.what {
-            What::Wire(reading) => (
+            Origin::Wire(reading) => (
                 format!("{} {id}", spoken(told.kind)),
                 text(reading, "meter_type").unwrap_or(told.kind).to_owned(),
                 text(reading, "manufacturer"),
             ),
-            What::Radio(reading) => {
+            Origin::Radio(reading) => {
                 let kind = reading.message.kind().rtlamr_name();
                 let model = format!("{kind}, type {}", reading.message.meter_type());
                 (format!("{kind} {id}"), model, None)
             }
-            What::Interval(_) => (id.clone(), told.kind.to_owned(), None),
+            Origin::Interval(_) => (id.clone(), told.kind.to_owned(), None),
         };
         let mut about = json!({
             "identifiers": [format!("metertap_{}", topic_id(id))],
@@ -347,7 +347,7 @@ impl Announcer {
     }
 
     /// What the broker keeps that must be looked at: whatever was announced once.
-    pub fn watch(&self, home: &Home, all: bool) -> Watch {
+    pub fn watch(&self, home: &Meters, all: bool) -> Watch {
         let prefix = &self.settings.prefix;
         Watch {
             birth: format!("{prefix}/status"),

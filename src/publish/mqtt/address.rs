@@ -7,7 +7,7 @@ use url::Url;
 
 /// How bytes get there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Road {
+pub enum Transport {
     /// `mqtt://`
     Tcp,
     /// `mqtts://`
@@ -22,7 +22,7 @@ pub enum Road {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerAddress {
     /// How.
-    pub road: Road,
+    pub road: Transport,
     /// Name or address, without brackets.
     pub host: String,
     /// If one is said.
@@ -31,12 +31,12 @@ pub struct BrokerAddress {
     pub path: String,
 }
 
-impl Road {
-    const ALL: [(Road, &str, u16); 4] = [
-        (Road::Tcp, "mqtt", 1883),
-        (Road::Tls, "mqtts", 8883),
-        (Road::WebSocket, "ws", 80),
-        (Road::SecureWebSocket, "wss", 443),
+impl Transport {
+    const ALL: [(Transport, &str, u16); 4] = [
+        (Transport::Tcp, "mqtt", 1883),
+        (Transport::Tls, "mqtts", 8883),
+        (Transport::WebSocket, "ws", 80),
+        (Transport::SecureWebSocket, "wss", 443),
     ];
 
     /// As URLs begin, and the usual port.
@@ -47,12 +47,12 @@ impl Road {
 
     /// Whether certificates are looked at.
     pub fn is_secure(self) -> bool {
-        matches!(self, Road::Tls | Road::SecureWebSocket)
+        matches!(self, Transport::Tls | Transport::SecureWebSocket)
     }
 
     /// Whether it is a WebSocket.
     pub fn is_web(self) -> bool {
-        matches!(self, Road::WebSocket | Road::SecureWebSocket)
+        matches!(self, Transport::WebSocket | Transport::SecureWebSocket)
     }
 }
 
@@ -85,7 +85,7 @@ fn bracketed(host: &str) -> String {
 
 impl fmt::Display for BrokerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.road != Road::Tcp {
+        if self.road != Transport::Tcp {
             write!(f, "{}://", self.road.usual().0)?;
         }
         f.write_str(&bracketed(&self.host))?;
@@ -102,7 +102,7 @@ impl FromStr for BrokerAddress {
     /// `host`, `host:1883`, `mqtts://host:8883`, `ws://host:8083/mqtt`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("mqtt", text));
-        let road = Road::ALL.iter().find(|(_, name, _)| *name == scheme);
+        let road = Transport::ALL.iter().find(|(_, name, _)| *name == scheme);
         let Some(&(road, ..)) = road else {
             return Err(format!("{scheme}://…: use mqtt://, mqtts://, ws:// or wss://"));
         };
@@ -167,13 +167,13 @@ mod tests {
     #[test]
     fn a_host_may_say_how_to_get_there() {
         for (text, road, host, port) in [
-            ("broker.lan", Road::Tcp, "broker.lan", 1883),
-            ("broker.lan:1884", Road::Tcp, "broker.lan", 1884),
-            ("mqtts://broker.lan", Road::Tls, "broker.lan", 8883),
-            ("ws://10.0.0.2:8083/mqtt", Road::WebSocket, "10.0.0.2", 8083),
-            ("wss://broker.lan", Road::SecureWebSocket, "broker.lan", 443),
-            ("::1", Road::Tcp, "::1", 1883),
-            ("[::1]:1884", Road::Tcp, "::1", 1884),
+            ("broker.lan", Transport::Tcp, "broker.lan", 1883),
+            ("broker.lan:1884", Transport::Tcp, "broker.lan", 1884),
+            ("mqtts://broker.lan", Transport::Tls, "broker.lan", 8883),
+            ("ws://10.0.0.2:8083/mqtt", Transport::WebSocket, "10.0.0.2", 8083),
+            ("wss://broker.lan", Transport::SecureWebSocket, "broker.lan", 443),
+            ("::1", Transport::Tcp, "::1", 1883),
+            ("[::1]:1884", Transport::Tcp, "::1", 1884),
         ] {
             let address: BrokerAddress = text.parse().unwrap();
             assert_eq!(

@@ -3,9 +3,9 @@
 use crate::publish::homeassistant::Watch;
 use crate::publish::mqtt::Settings;
 use crate::publish::mqtt::connection::Connection;
-use crate::publish::mqtt::message::{Message, Presence};
+use crate::publish::mqtt::message::{BirthAndWill, Message};
 use crate::publish::mqtt::session::IN_FLIGHT;
-use crate::publish::mqtt::spool_queue::Shelf;
+use crate::publish::mqtt::spool_queue::SpoolQueue;
 use crate::status::sink::Counts;
 use crate::store::spool::Spool;
 use anyhow::{Context, Result};
@@ -45,7 +45,7 @@ impl Mqtt {
     /// Where no thread or runtime can be had.
     pub fn start(
         settings: Settings,
-        presence: Presence,
+        presence: BirthAndWill,
         watch: Option<Watch>,
         counts: Arc<Counts>,
     ) -> Result<Self> {
@@ -56,7 +56,7 @@ impl Mqtt {
         let (inbox, messages) = mpsc::channel(INBOX);
         let (give_up, given_up) = oneshot::channel();
         let shelf = match settings.spool_path() {
-            Some(path) => Some(Shelf::new(Spool::open(&path, settings.spool_bytes())?)),
+            Some(path) => Some(SpoolQueue::new(Spool::open(&path, settings.spool_bytes())?)),
             None => None,
         };
         let (messages, intake) = match shelf.clone() {

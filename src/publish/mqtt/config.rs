@@ -4,7 +4,7 @@ use crate::publish::mqtt::address::{BrokerAddress, one_or_several};
 use crate::publish::mqtt::message::is_topic;
 use crate::publish::mqtt::tls;
 use crate::publish::profiles;
-use crate::secret::{Places, Secret};
+use crate::secret::{Secret, SecretSource};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -183,7 +183,7 @@ impl Settings {
     /// # Errors
     /// Where the password is not where it is said to be.
     pub fn login(&self) -> Result<Option<(String, Option<Secret>)>, String> {
-        let password = Places {
+        let password = SecretSource {
             key: "mqtt.password",
             here: self.password.as_ref(),
             file: self.password_file.as_deref(),

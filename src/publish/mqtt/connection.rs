@@ -7,9 +7,9 @@ use crate::publish::homeassistant::Watch;
 use crate::publish::mqtt::Settings;
 use crate::publish::mqtt::client::{HURRIED, Outcome};
 use crate::publish::mqtt::config::Backlog;
-use crate::publish::mqtt::message::{Message, Presence, Sort, Waiting};
+use crate::publish::mqtt::message::{BirthAndWill, Message, Sort, Waiting};
 use crate::publish::mqtt::session::{IN_FLIGHT, Refusal, Said, Session, Speaker, begin, jitter};
-use crate::publish::mqtt::spool_queue::Shelf;
+use crate::publish::mqtt::spool_queue::SpoolQueue;
 use crate::status::sink::Counts;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(crate) struct Connection {
     /// What Home Assistant and the broker tell.
     watch: Option<Watch>,
     /// What is said of ourselves.
-    presence: Presence,
+    presence: BirthAndWill,
     /// Readings that are sent again say so.
     marks: bool,
     /// What is to be said again, by topic.
@@ -41,7 +41,7 @@ pub(crate) struct Connection {
     waiting: VecDeque<Waiting>,
     sent: usize,
     /// On the disk where the broker is away, if there is one.
-    shelf: Option<Shelf>,
+    shelf: Option<SpoolQueue>,
     /// So many on the disk, the oldest, may have been under way when an earlier process ended.
     inherited: usize,
     /// The last number that is delivered, and still on the disk.
@@ -65,8 +65,8 @@ impl Connection {
     pub fn new(
         settings: Settings,
         inbox: mpsc::Receiver<Message>,
-        shelf: Option<Shelf>,
-        presence: Presence,
+        shelf: Option<SpoolQueue>,
+        presence: BirthAndWill,
         watch: Option<Watch>,
         counts: Arc<Counts>,
     ) -> Self {
@@ -112,7 +112,7 @@ impl Connection {
         }
         let is_left = |waiting: &&Waiting| waiting.key.is_none() && waiting.message.is_reading();
         let left = self.waiting.iter().filter(is_left).count() as u64;
-        let (kept, lost) = self.shelf.as_ref().map_or((0, 0), Shelf::close);
+        let (kept, lost) = self.shelf.as_ref().map_or((0, 0), SpoolQueue::close);
         Outcome {
             delivered: self.delivered,
             undelivered: left + lost + self.refused,
@@ -183,7 +183,7 @@ impl Connection {
                     }
                 }
                 let is_done = !self.inbox_open && self.waiting.is_empty() && self.words == 0;
-                if is_done && self.shelf.as_ref().is_none_or(Shelf::is_drained) {
+                if is_done && self.shelf.as_ref().is_none_or(SpoolQueue::is_drained) {
                     self.say_goodbye(speaker, &mut session).await;
                     return Ok(());
                 }
@@ -233,7 +233,7 @@ impl Connection {
 
     /// How many wait, here and on the disk.
     fn count(&self) {
-        let on_disk = self.shelf.as_ref().map_or(0, Shelf::left);
+        let on_disk = self.shelf.as_ref().map_or(0, SpoolQueue::left);
         self.counts
             .waiting(self.waiting.len() + self.inbox.len() + on_disk);
     }

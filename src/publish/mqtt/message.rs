@@ -63,7 +63,7 @@ impl Message {
 
 /// What is said of ourselves over a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Presence {
+pub struct BirthAndWill {
     /// What the broker says when we are gone without a word.
     pub will: Option<Message>,
     /// Before everything else.
@@ -74,11 +74,11 @@ pub struct Presence {
     pub goodbye: Option<Message>,
 }
 
-impl Presence {
+impl BirthAndWill {
     /// `online` and `offline`, retained.
     pub fn usual(topic: &str) -> Self {
         let status = |status: &str| Some(Message::retained(topic, status, Sort::State));
-        Presence {
+        BirthAndWill {
             will: status("offline"),
             hello: status("online"),
             ready: None,

@@ -15,4 +15,4 @@ pub use address::BrokerAddress;
 pub use check::check;
 pub use client::{HURRIED, Mqtt, Outcome};
 pub use config::{Retain, Settings};
-pub use message::{Message, Presence, Sort, is_topic, topic_id};
+pub use message::{BirthAndWill, Message, Sort, is_topic, topic_id};

@@ -1,12 +1,12 @@
 //! One connection to one broker, of MQTT 3.1.1 or 5: what is said over it, and what comes back.
 
-use crate::publish::mqtt::address::{BrokerAddress, Road};
+use crate::publish::mqtt::address::{BrokerAddress, Transport};
 use crate::publish::mqtt::config::{Settings, Version};
 use crate::publish::mqtt::message::Message;
 use crate::publish::mqtt::tls;
 use crate::secret::Secret;
 use anyhow::Result;
-use rumqttc::{Outgoing, QoS, TlsConfiguration, Transport, v5};
+use rumqttc::{Outgoing, QoS, TlsConfiguration, v5};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -77,10 +77,14 @@ pub(crate) fn begin(
         address.host.clone()
     };
     let transport = match address.road {
-        Road::Tcp => Transport::Tcp,
-        Road::WebSocket => Transport::Ws,
-        Road::Tls => Transport::tls_with_config(TlsConfiguration::Rustls(tls::config(settings)?)),
-        Road::SecureWebSocket => Transport::wss_with_config(TlsConfiguration::Rustls(tls::config(settings)?)),
+        Transport::Tcp => rumqttc::Transport::Tcp,
+        Transport::WebSocket => rumqttc::Transport::Ws,
+        Transport::Tls => {
+            rumqttc::Transport::tls_with_config(TlsConfiguration::Rustls(tls::config(settings)?))
+        }
+        Transport::SecureWebSocket => {
+            rumqttc::Transport::wss_with_config(TlsConfiguration::Rustls(tls::config(settings)?))
+        }
     };
     let client_id = settings.client_id.clone().unwrap_or_else(random_id);
     let login = settings.login().map_err(anyhow::Error::msg)?;

@@ -12,7 +12,7 @@ const BATCH: usize = 64;
 
 /// Shared by those who put in and those who take out.
 #[derive(Clone)]
-pub struct Shelf {
+pub struct SpoolQueue {
     inner: Arc<Mutex<Inner>>,
     /// Something has come.
     pub came: Arc<Notify>,
@@ -31,7 +31,7 @@ struct Inner {
     lost: u64,
 }
 
-impl Shelf {
+impl SpoolQueue {
     /// Over a spool; what an earlier process has left goes first.
     pub fn new(spool: Spool) -> Self {
         let inner = Inner {
@@ -42,7 +42,7 @@ impl Shelf {
             complained: false,
             lost: 0,
         };
-        Shelf {
+        SpoolQueue {
             inner: Arc::new(Mutex::new(inner)),
             came: Arc::default(),
         }

@@ -1,7 +1,7 @@
 //! amr2mqtt: `readings/<id>/scm`, `/scmplus` and `/idm`, rtlamr's line with its end, not retained, and nothing else.
 
-use crate::meter::event::{Told, What};
-use crate::publish::mqtt::{Message, Presence};
+use crate::meter::event::{Origin, ReadingEvent};
+use crate::publish::mqtt::{BirthAndWill, Message};
 use crate::publish::profiles::Profile;
 use metertap_decode::ert::Kind;
 
@@ -20,12 +20,12 @@ impl Amr2mqtt {
 }
 
 impl Profile for Amr2mqtt {
-    fn presence(&self) -> Presence {
-        Presence::default()
+    fn presence(&self) -> BirthAndWill {
+        BirthAndWill::default()
     }
 
-    fn say(&mut self, told: &Told) -> Vec<Message> {
-        let What::Radio(reading) = &told.what else {
+    fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
+        let Origin::Radio(reading) = &told.what else {
             return Vec::new();
         };
         if !matches!(reading.message.kind(), Kind::Scm | Kind::ScmPlus | Kind::Idm) {

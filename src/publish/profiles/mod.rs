@@ -8,10 +8,10 @@ mod smartmeter_reader;
 
 pub mod homie;
 
-pub use native::{House, Topics, template_problem};
+pub use native::{Native, Topics, template_problem};
 
-use crate::meter::event::Told;
-use crate::publish::mqtt::{Message, Presence, is_topic};
+use crate::meter::event::ReadingEvent;
+use crate::publish::mqtt::{BirthAndWill, Message, is_topic};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use std::time::Instant;
@@ -19,7 +19,7 @@ use std::time::Instant;
 /// Makes messages of readings.
 pub trait Profile: Send {
     /// What is said of ourselves.
-    fn presence(&self) -> Presence;
+    fn presence(&self) -> BirthAndWill;
 
     /// What is said once, before any reading.
     fn beginning(&self) -> Vec<Message> {
@@ -32,7 +32,7 @@ pub trait Profile: Send {
     }
 
     /// What is said of a reading.
-    fn say(&mut self, told: &Told) -> Vec<Message>;
+    fn say(&mut self, told: &ReadingEvent) -> Vec<Message>;
 
     /// What is said because it is time; asked several times a second.
     fn due(&mut self, _now: Instant) -> Vec<Message> {
@@ -125,7 +125,7 @@ impl Settings {
     /// The profile; nothing for Homie, which has connections of its own.
     pub fn profile(&self, mqtt: &crate::publish::mqtt::Settings) -> Option<Box<dyn Profile>> {
         Some(match self {
-            Settings::Metertap => Box::new(House::new(mqtt)),
+            Settings::Metertap => Box::new(Native::new(mqtt)),
             Settings::Amr2mqtt => Box::new(amr2mqtt::Amr2mqtt::new(&mqtt.readings)),
             Settings::SmartmeterReader(settings) => {
                 Box::new(smartmeter_reader::SmartmeterReader::new(settings.clone()))

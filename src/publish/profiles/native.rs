@@ -1,14 +1,14 @@
 //! Our own topics: `readings/<id>/<type>`, or whatever the template says.
 
-use crate::meter::event::{INTERVAL, Told};
-use crate::publish::mqtt::{Message, Presence, Retain, Settings, topic_id};
+use crate::meter::event::{INTERVAL, ReadingEvent};
+use crate::publish::mqtt::{BirthAndWill, Message, Retain, Settings, topic_id};
 use crate::publish::profiles::Profile;
 
 /// What may stand in a template.
 const PLACES: [&str; 5] = ["{prefix}", "{id}", "{type}", "{name}", "{commodity}"];
 
 /// Our own.
-pub struct House {
+pub struct Native {
     /// Where it is known whether we are there.
     status: String,
     topics: Topics,
@@ -32,7 +32,7 @@ impl Topics {
     }
 
     /// The topic of a reading.
-    pub fn topic(&self, told: &Told) -> String {
+    pub fn topic(&self, told: &ReadingEvent) -> String {
         let id = topic_id(&told.id);
         let Some(template) = &self.template else {
             return format!("{}/{id}/{}", self.prefix, told.kind);
@@ -70,10 +70,10 @@ pub fn template_problem(template: &str) -> Option<String> {
         .then(|| format!("mqtt.topic = \"{template}\" is the same for all meters: put {{id}} into it"))
 }
 
-impl House {
+impl Native {
     /// As the settings say.
     pub fn new(settings: &Settings) -> Self {
-        House {
+        Native {
             status: settings.status_topic(),
             topics: Topics::new(settings),
             retain: settings.retain,
@@ -81,12 +81,12 @@ impl House {
     }
 }
 
-impl Profile for House {
-    fn presence(&self) -> Presence {
-        Presence::usual(&self.status)
+impl Profile for Native {
+    fn presence(&self) -> BirthAndWill {
+        BirthAndWill::usual(&self.status)
     }
 
-    fn say(&mut self, told: &Told) -> Vec<Message> {
+    fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
         // One interval of many is nothing to come late for.
         let retain = self.retain.keeps(told.pushes()) && told.kind != INTERVAL;
         vec![Message::reading(

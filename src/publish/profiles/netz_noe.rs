@@ -1,7 +1,7 @@
 //! The reader for the meters of Lower Austria: one flat JSON object a message, and its discovery, retained now.
 
-use crate::meter::event::{Told, What};
-use crate::publish::mqtt::{Message, Presence, Sort};
+use crate::meter::event::{Origin, ReadingEvent};
+use crate::publish::mqtt::{BirthAndWill, Message, Sort};
 use crate::publish::profiles::Profile;
 use metertap_decode::report::{Sort as Type, Value as Field};
 use serde::Deserialize;
@@ -57,8 +57,8 @@ impl NetzNoe {
 }
 
 impl Profile for NetzNoe {
-    fn presence(&self) -> Presence {
-        Presence::default()
+    fn presence(&self) -> BirthAndWill {
+        BirthAndWill::default()
     }
 
     fn beginning(&self) -> Vec<Message> {
@@ -69,8 +69,8 @@ impl Profile for NetzNoe {
         announced.collect()
     }
 
-    fn say(&mut self, told: &Told) -> Vec<Message> {
-        let What::Wire(reading) = &told.what else {
+    fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
+        let Origin::Wire(reading) = &told.what else {
             return Vec::new();
         };
         if reading.report.sort != Type::Dlms {

@@ -2,8 +2,8 @@
 
 use crate::format::p1::{Objects, number, plain, text_of};
 use crate::format::smartmeter2mqtt::{reading, seconds};
-use crate::meter::event::Told;
-use crate::publish::mqtt::{Message, Presence, Sort};
+use crate::meter::event::ReadingEvent;
+use crate::publish::mqtt::{BirthAndWill, Message, Sort};
 use crate::publish::profiles::Profile;
 use jiff::Timestamp;
 use metertap_decode::p1::Object;
@@ -231,10 +231,10 @@ impl Smartmeter2mqtt {
 }
 
 impl Profile for Smartmeter2mqtt {
-    fn presence(&self) -> Presence {
+    fn presence(&self) -> BirthAndWill {
         let topic = format!("{}/connected", self.settings.topic);
         let connected = |value: &str| Some(Message::retained(&topic, value, Sort::State));
-        Presence {
+        BirthAndWill {
             will: connected("0"),
             hello: connected("2"),
             ready: None,
@@ -242,7 +242,7 @@ impl Profile for Smartmeter2mqtt {
         }
     }
 
-    fn say(&mut self, told: &Told) -> Vec<Message> {
+    fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
         let text = told.telegram().map(|telegram| text_of(telegram));
         let Some(objects) = text.as_deref().and_then(Objects::of) else {
             return Vec::new();

@@ -4,8 +4,8 @@
 //! equipment, the tariff, the CRC) is filled in.
 
 use crate::format::p1::{Objects, number, plain, text_of};
-use crate::meter::event::Told;
-use crate::publish::mqtt::{Message, Presence, Sort};
+use crate::meter::event::ReadingEvent;
+use crate::publish::mqtt::{BirthAndWill, Message, Sort};
 use crate::publish::profiles::Profile;
 use metertap_decode::p1::Object;
 use serde::Deserialize;
@@ -80,15 +80,15 @@ impl SmartmeterReader {
 }
 
 impl Profile for SmartmeterReader {
-    fn presence(&self) -> Presence {
-        Presence {
+    fn presence(&self) -> BirthAndWill {
+        BirthAndWill {
             will: Some(Message {
                 topic: format!("will:{}", self.settings.topic),
                 payload: "GoingDown".into(),
                 retain: false,
                 sort: Sort::State,
             }),
-            ..Presence::default()
+            ..BirthAndWill::default()
         }
     }
 
@@ -97,7 +97,7 @@ impl Profile for SmartmeterReader {
         Some(format!("smartmeter-reader@{host}"))
     }
 
-    fn say(&mut self, told: &Told) -> Vec<Message> {
+    fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
         let text = told.telegram().map(|telegram| text_of(telegram));
         let Some(objects) = text.as_deref().and_then(Objects::of) else {
             return Vec::new();

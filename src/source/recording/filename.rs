@@ -4,7 +4,7 @@ use metertap_dsp::iq::Format;
 
 /// Facts found in a file name.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Facts {
+pub struct FilenameFacts {
     pub format: Option<Format>,
     pub sample_rate_hz: Option<f64>,
     pub center_hz: Option<f64>,
@@ -12,8 +12,8 @@ pub struct Facts {
 
 /// Reads the name of a file. A number with `M` is a centre frequency and one with `k` a sample rate, as
 /// rtl_433 and its grabber write them; Hz, kHz, MHz, GHz, sps, ksps and Msps are understood as well.
-pub fn facts(file_name: &str) -> Facts {
-    let mut facts = Facts::default();
+pub fn facts(file_name: &str) -> FilenameFacts {
+    let mut facts = FilenameFacts::default();
     let (stem, extension) = file_name.rsplit_once('.').unwrap_or((file_name, ""));
     facts.format = match extension.to_ascii_lowercase().as_str() {
         "cu8" | "data" | "complex16u" | "bin" | "iq" => Some(Format::Cu8),
@@ -49,10 +49,10 @@ pub fn facts(file_name: &str) -> Facts {
 }
 
 /// `gqrx_YYYYMMDD_HHMMSS_<Hz>_<S/s>_fc.raw`, complex floats.
-fn gqrx(stem: &str) -> Option<Facts> {
+fn gqrx(stem: &str) -> Option<FilenameFacts> {
     let parts: Vec<&str> = stem.split('_').collect();
     match parts[..] {
-        ["gqrx", _, _, hz, rate, "fc"] => Some(Facts {
+        ["gqrx", _, _, hz, rate, "fc"] => Some(FilenameFacts {
             format: Some(Format::Cf32),
             sample_rate_hz: rate.parse().ok(),
             center_hz: hz.parse().ok(),

@@ -73,7 +73,7 @@ impl Recording {
         let name = data.file_name().map(|n| n.to_string_lossy().into_owned());
         let name = name.unwrap_or_else(|| shown.to_string());
         let named = filename::facts(&name);
-        let mut facts = Facts::default();
+        let mut facts = FilenameFacts::default();
         let format = facts.format(wish.format, meta.as_ref().map(|m| m.format).or(named.format));
         let rate = facts.rate(
             wish.sample_rate_hz,
@@ -113,7 +113,7 @@ impl Recording {
         if is_text(&head) {
             bail!("standard input: looks like text, not like samples");
         }
-        let mut facts = Facts::default();
+        let mut facts = FilenameFacts::default();
         let format = facts.format(wish.format, None);
         let sample_rate_hz = facts.rate(wish.sample_rate_hz, None);
         Ok(Recording {
@@ -177,11 +177,11 @@ fn is_text(head: &[u8]) -> bool {
 
 /// Settles each fact and keeps what had to be assumed.
 #[derive(Default)]
-struct Facts {
+struct FilenameFacts {
     assumed: Vec<String>,
 }
 
-impl Facts {
+impl FilenameFacts {
     fn format(&mut self, wish: Option<Format>, told: Option<Format>) -> Format {
         if let (Some(wish), Some(told)) = (wish, told) {
             if wish != told {

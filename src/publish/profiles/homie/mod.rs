@@ -3,9 +3,9 @@
 
 mod properties;
 
-use crate::meter::event::Told;
+use crate::meter::event::ReadingEvent;
 use crate::publish::mqtt;
-use crate::publish::mqtt::{Message, Mqtt, Outcome, Presence, Sort};
+use crate::publish::mqtt::{BirthAndWill, Message, Mqtt, Outcome, Sort};
 use crate::status::sink::Counts;
 use anyhow::Result;
 use properties::{Property, properties};
@@ -78,7 +78,7 @@ impl Homie {
     ///
     /// # Errors
     /// Where no thread can be had for a new connection.
-    pub fn tell(&mut self, told: &Told) -> Result<()> {
+    pub fn tell(&mut self, told: &ReadingEvent) -> Result<()> {
         let properties = properties(told);
         if properties.is_empty() || !told.is_ours() {
             return Ok(());
@@ -105,7 +105,7 @@ impl Homie {
         Ok(())
     }
 
-    fn device_id(&self, told: &Told) -> String {
+    fn device_id(&self, told: &ReadingEvent) -> String {
         let chosen = self.settings.devices.get(&told.id).cloned();
         // A sub-meter is a device of its own, even where it has the meter's id.
         slug(&chosen.unwrap_or_else(|| told.name().to_owned()))
@@ -131,7 +131,7 @@ impl Homie {
 impl Device {
     fn start(base: String, mqtt: &mqtt::Settings, name: &str, counts: &Arc<Counts>) -> Result<Self> {
         let state = |state: &str| Some(Message::retained(format!("{base}/$state"), state, Sort::State));
-        let presence = Presence {
+        let presence = BirthAndWill {
             will: state("lost"),
             hello: state("init"),
             ready: state("ready"),

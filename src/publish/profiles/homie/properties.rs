@@ -1,6 +1,6 @@
 //! What a reading says, as properties of Homie.
 
-use crate::meter::event::{Told, What};
+use crate::meter::event::{Origin, ReadingEvent};
 use metertap_decode::quantity::Quantity;
 use metertap_decode::report::Sort as Type;
 
@@ -140,12 +140,12 @@ const HEAT: [Row; 8] = [
 ];
 
 /// What a reading says, as properties.
-pub fn properties(told: &Told) -> Vec<Property> {
+pub fn properties(told: &ReadingEvent) -> Vec<Property> {
     match &told.what {
-        What::Radio(reading) => {
+        Origin::Radio(reading) => {
             vec![total(&told.said().total(&reading.message))]
         }
-        What::Wire(reading) => {
+        Origin::Wire(reading) => {
             let fields = &reading.report.reading;
             let rows: &[Row] = match reading.report.sort {
                 Type::P1 | Type::Dlms => &ELECTRICITY,
@@ -158,7 +158,7 @@ pub fn properties(told: &Told) -> Vec<Property> {
             let of_row = |row: &Row| Some(property(row, fields.get(row.field)?.quantity()?));
             rows.iter().filter_map(of_row).collect()
         }
-        What::Interval(_) => Vec::new(),
+        Origin::Interval(_) => Vec::new(),
     }
 }
 
@@ -232,7 +232,7 @@ mod tests {
             unknown: Fields::default(),
             message: None,
         };
-        let told = Told::wire(Box::new(WireReading::now("heat".into(), report)), None);
+        let told = ReadingEvent::wire(Box::new(WireReading::now("heat".into(), report)), None);
         let told: Vec<String> = properties(&told)
             .iter()
             .map(|one| {
