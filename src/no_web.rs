@@ -12,9 +12,9 @@ const MISSING: &str = "web: this program was built without its page (feature `we
 /// The `[web]` section, which says nothing here.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(transparent)]
-pub struct Settings(toml::Table);
+pub struct WebConfig(toml::Table);
 
-impl Settings {
+impl WebConfig {
     /// That there is no page.
     pub fn problem(&self) -> Option<String> {
         Some(MISSING.into())
@@ -39,7 +39,7 @@ impl Web {
     ///
     /// # Errors
     /// Always.
-    pub fn start(_: &Settings, _: StatusBoard, _: Arc<dyn AddMeter>) -> Result<Self> {
+    pub fn start(_: &WebConfig, _: StatusBoard, _: Arc<dyn AddMeter>) -> Result<Self> {
         bail!(MISSING)
     }
 }

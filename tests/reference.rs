@@ -9,26 +9,26 @@ use syn::{Attribute, Expr, Fields, GenericArgument, Item, ItemStruct, Lit, Meta,
 
 /// Sections of the file: heading, source, structure.
 const SECTIONS: [(&str, &str, &str); 12] = [
-    ("`[mqtt]`", "src/publish/mqtt/config.rs", "Settings"),
+    ("`[mqtt]`", "src/publish/mqtt/config.rs", "MqttConfig"),
     (
         "`[mqtt.profile]`, `name = \"smartmeter-reader\"`",
         "src/publish/profiles/smartmeter_reader.rs",
-        "Settings",
+        "SmartmeterReaderConfig",
     ),
     (
         "`[mqtt.profile]`, `name = \"netz-noe\"`",
         "src/publish/profiles/netz_noe.rs",
-        "Settings",
+        "NetzNoeConfig",
     ),
     (
         "`[mqtt.profile]`, `name = \"smartmeter2mqtt\"`",
         "src/publish/profiles/smartmeter2mqtt.rs",
-        "Settings",
+        "Smartmeter2mqttConfig",
     ),
     (
         "`[mqtt.profile]`, `name = \"homie\"`",
         "src/publish/profiles/homie/mod.rs",
-        "Settings",
+        "HomieConfig",
     ),
     (
         "`[homeassistant]`",
@@ -38,9 +38,9 @@ const SECTIONS: [(&str, &str, &str); 12] = [
     ("`[[radio]]`", "src/config/mod.rs", "Radio"),
     ("`[[wire]]`", "src/config/wire.rs", "Wire"),
     ("`[wire.dlms]`", "src/config/list.rs", "Dialect"),
-    ("`[[meter]]`", "src/config/meter.rs", "Section"),
-    ("`[[output]]`", "src/output/mod.rs", "Settings"),
-    ("`[web]`", "src/web/mod.rs", "Settings"),
+    ("`[[meter]]`", "src/config/meter.rs", "MeterSection"),
+    ("`[[output]]`", "src/output/mod.rs", "OutputConfig"),
+    ("`[web]`", "src/web/mod.rs", "WebConfig"),
 ];
 
 const HEAD: &str = "# Configuration: every key

@@ -112,7 +112,7 @@ impl Serialize for Fields {
 /// What sort of report it is: the last part of its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Sort {
+pub enum ReadingType {
     /// The meter that sends a P1 telegram.
     P1,
     /// And those behind it, by what they measure.
@@ -137,41 +137,41 @@ pub enum Sort {
     Kmp,
 }
 
-impl Sort {
+impl ReadingType {
     /// All of them.
-    pub const ALL: [Sort; 11] = [
-        Sort::P1,
-        Sort::Electricity,
-        Sort::Gas,
-        Sort::Heat,
-        Sort::Cooling,
-        Sort::Water,
-        Sort::WarmWater,
-        Sort::Other,
-        Sort::Dlms,
-        Sort::Mbus,
-        Sort::Kmp,
+    pub const ALL: [ReadingType; 11] = [
+        ReadingType::P1,
+        ReadingType::Electricity,
+        ReadingType::Gas,
+        ReadingType::Heat,
+        ReadingType::Cooling,
+        ReadingType::Water,
+        ReadingType::WarmWater,
+        ReadingType::Other,
+        ReadingType::Dlms,
+        ReadingType::Mbus,
+        ReadingType::Kmp,
     ];
 
     /// Whether it speaks by itself, every few seconds.
     pub fn pushes(self) -> bool {
-        !matches!(self, Sort::Mbus | Sort::Kmp)
+        !matches!(self, ReadingType::Mbus | ReadingType::Kmp)
     }
 
     /// As it stands in topics.
     pub fn topic_name(self) -> &'static str {
         match self {
-            Sort::P1 => "p1",
-            Sort::Electricity => "electricity",
-            Sort::Gas => "gas",
-            Sort::Heat => "heat",
-            Sort::Cooling => "cooling",
-            Sort::Water => "water",
-            Sort::WarmWater => "warm_water",
-            Sort::Other => "other",
-            Sort::Dlms => "dlms",
-            Sort::Mbus => "mbus",
-            Sort::Kmp => "kmp",
+            ReadingType::P1 => "p1",
+            ReadingType::Electricity => "electricity",
+            ReadingType::Gas => "gas",
+            ReadingType::Heat => "heat",
+            ReadingType::Cooling => "cooling",
+            ReadingType::Water => "water",
+            ReadingType::WarmWater => "warm_water",
+            ReadingType::Other => "other",
+            ReadingType::Dlms => "dlms",
+            ReadingType::Mbus => "mbus",
+            ReadingType::Kmp => "kmp",
         }
     }
 }
@@ -187,7 +187,7 @@ pub struct Report {
     pub id: String,
     /// What it is.
     #[serde(rename = "type")]
-    pub sort: Sort,
+    pub sort: ReadingType,
     /// Where it is connected; nothing for the meter that sends the telegram.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<u8>,

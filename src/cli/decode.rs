@@ -1,7 +1,7 @@
 //! `metertap decode`: a file of what a wire carried, as readings.
 
 use crate::cli::report_table::table;
-use crate::port::{CrcPolicy, Dlms, DlmsSettings, Kmp, Listener, Mbus, P1, P1Settings, Said};
+use crate::port::{CrcPolicy, DecodeEvent, Dlms, DlmsOptions, Kmp, Listener, Mbus, P1, P1Options};
 use anyhow::{Context, Result, bail};
 use metertap_decode::cipher::{Key, Keys};
 use metertap_decode::dlms;
@@ -77,7 +77,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         |file: &Path, listener: &mut dyn Listener, nothing: &str| decode(file, listener, nothing, args.table);
     match &args.what {
         Origin::P1(args) => {
-            let settings = P1Settings {
+            let settings = P1Options {
                 crc: args.crc,
                 keys: args.input.keys(),
                 zone: args.input.zone.clone(),
@@ -86,7 +86,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             decode(&args.input.file, &mut P1::new(settings), nothing)
         }
         Origin::Dlms(input) => {
-            let settings = DlmsSettings {
+            let settings = DlmsOptions {
                 keys: input.keys(),
                 meter: dlms::Settings {
                     zone: input.zone.clone(),
@@ -118,7 +118,7 @@ fn decode(file: &Path, listener: &mut dyn Listener, nothing: &str, as_table: boo
         _ => format!("byte {at}"),
     };
     let (mut lines, mut troubles) = (Vec::new(), Vec::new());
-    let mut tell = |said: Said| match said.what {
+    let mut tell = |said: DecodeEvent| match said.what {
         Ok(report) => lines.push(report),
         Err(trouble) => {
             let mend = if trouble.kind == "no_key" {

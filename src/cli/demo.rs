@@ -24,7 +24,7 @@ const STREET: &str = include_str!("../../testdata/street/street.toml");
 pub fn run(args: &Args) -> Result<ExitCode> {
     use crate::cli::demo_broker;
     use crate::cli::replay::Replay;
-    use crate::publish::mqtt::{Retain, Settings};
+    use crate::publish::mqtt::{MqttConfig, Retain};
     use crate::runtime::cancel::Stop;
     use crate::source::recording::Paced;
     use crate::source::simulator::{Scenario, Synthetic};
@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         args.port
     );
     eprintln!("  mosquitto_sub -p {} -t 'readings/#' -v", args.port);
-    let mut settings = Settings::from_url(&format!("mqtt://127.0.0.1:{}", args.port))?;
+    let mut settings = MqttConfig::from_url(&format!("mqtt://127.0.0.1:{}", args.port))?;
     settings.retain = Retain::Always(true);
     let mut replay = Replay::demo(&stop, settings)?;
     replay.play(Box::new(Paced::new(Box::new(Synthetic::new(

@@ -2,7 +2,7 @@
 
 use crate::cli::tuner::Tuner;
 use crate::config::Config;
-use crate::publish::mqtt::{Settings, check};
+use crate::publish::mqtt::{MqttConfig, check};
 use crate::receiver::Probe;
 use crate::runtime::cancel::Stop;
 use crate::source::{Address, Live, wire};
@@ -51,10 +51,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
     let mut report = Report::default();
     let mut live = Vec::new();
-    let mut brokers: Vec<Settings> = args
+    let mut brokers: Vec<MqttConfig> = args
         .mqtt
         .as_deref()
-        .map(Settings::from_url)
+        .map(MqttConfig::from_url)
         .transpose()?
         .into_iter()
         .collect();

@@ -7,7 +7,7 @@ use crate::meter::find::{Candidate, candidates, certain};
 use crate::meter::table::MeterTable;
 use crate::receiver::{Radio, RadioOptions};
 use crate::runtime::cancel::Stop;
-use crate::source::recording::{Recording, Wish};
+use crate::source::recording::{Recording, RecordingOverrides};
 use anyhow::Result;
 use metertap_decode::ert::Commodity;
 use metertap_dsp::Trust;
@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &stop);
     let radios = match &args.file {
         Some(file) => {
-            let recording = Recording::open(file, &Wish::default())?;
+            let recording = Recording::open(file, &RecordingOverrides::default())?;
             vec![Radio::recording(Box::new(recording), &orders)?]
         }
         None => args.tuner.radios(&orders)?,

@@ -1,7 +1,7 @@
 //! `metertap init`: a commented configuration, from a few questions or from flags.
 
 use crate::config::toml_text::quoted;
-use crate::publish::mqtt::Settings;
+use crate::publish::mqtt::MqttConfig;
 use crate::source::Address;
 use crate::source::wire::WireAddress;
 use anyhow::{Context, Result, bail};
@@ -43,7 +43,7 @@ fn wire(text: &str) -> Result<(String, WireAddress), String> {
 
 /// What the file is to say.
 struct Answers {
-    mqtt: Option<Settings>,
+    mqtt: Option<MqttConfig>,
     radio: Option<Address>,
     wires: Vec<(String, WireAddress)>,
     homeassistant: bool,
@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         bail!("{shown} is there already: --out writes another file");
     }
     let mut answers = Answers {
-        mqtt: args.mqtt.as_deref().map(Settings::from_url).transpose()?,
+        mqtt: args.mqtt.as_deref().map(MqttConfig::from_url).transpose()?,
         radio: args.radio.clone(),
         wires: args.wire.clone(),
         homeassistant: args.homeassistant,
@@ -89,7 +89,7 @@ impl Answers {
                 question("MQTT broker (mqtt://user:password@host, empty: JSON lines on standard output)")?;
             self.mqtt = Some(url)
                 .filter(|url| !url.is_empty())
-                .map(|url| Settings::from_url(&url))
+                .map(|url| MqttConfig::from_url(&url))
                 .transpose()?;
         }
         if self.radio.is_none() && self.wires.is_empty() {

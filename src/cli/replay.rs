@@ -7,12 +7,12 @@ use crate::format::{Format as LineFormat, line};
 use crate::meter::Reading;
 #[cfg(feature = "demo")]
 use crate::meter::filter::Filter;
-use crate::publish::mqtt::{BirthAndWill, Message, Mqtt, Settings};
+use crate::publish::mqtt::{BirthAndWill, Message, Mqtt, MqttConfig};
 use crate::receiver::{End, Radio, RadioOptions, ReceiverEvent};
 use crate::runtime::cancel::Stop;
-use crate::source::recording::{Paced, Recording, Wish};
+use crate::source::recording::{Paced, Recording, RecordingOverrides};
 use crate::source::{Info, Source};
-use crate::status::sink::Counts;
+use crate::status::sink::SinkMetrics;
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 use metertap_dsp::Trust;
@@ -63,14 +63,14 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let wish = Wish {
+    let wish = RecordingOverrides {
         name: None,
         format: args.sample_format,
         sample_rate_hz: args.sample_rate,
         center_hz: args.center_freq,
         start: args.start,
     };
-    let mqtt = args.mqtt.as_deref().map(Settings::from_url).transpose()?;
+    let mqtt = args.mqtt.as_deref().map(MqttConfig::from_url).transpose()?;
     // Open all first: a missing file is better known at once.
     let mut recordings: Vec<Box<dyn Source>> = Vec::new();
     for file in &args.files {
@@ -110,7 +110,7 @@ impl Replay {
     /// # Errors
     /// Where the terminal or the network cannot be had.
     #[cfg(feature = "demo")]
-    pub fn demo(stop: &Stop, mqtt: Settings) -> Result<Self> {
+    pub fn demo(stop: &Stop, mqtt: MqttConfig) -> Result<Self> {
         Ok(Replay {
             orders: RadioOptions::for_all(crate::cli::selection::default_kinds(), Trust::Normal, stop),
             show: Show::new(None, true, "metertap demo: a made-up street", Filter::default())?,
@@ -215,12 +215,17 @@ struct Broker {
 }
 
 impl Broker {
-    fn start(settings: Settings) -> Result<Self> {
+    fn start(settings: MqttConfig) -> Result<Self> {
         let presence = BirthAndWill::usual(&settings.status_topic());
         Ok(Broker {
             prefix: settings.readings.clone(),
             retain: settings.retain.keeps(false),
-            mqtt: Mqtt::start(settings, presence, None, Arc::new(Counts::new("mqtt".into())))?,
+            mqtt: Mqtt::start(
+                settings,
+                presence,
+                None,
+                Arc::new(SinkMetrics::new("mqtt".into())),
+            )?,
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::daemon::pipeline::Pipeline;
 use crate::daemon::sinks::Sinks;
 use crate::daemon::systemd::Systemd;
 use crate::meter::FrameFilter;
-use crate::meter::availability::Change;
+use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
 use crate::port::Port;
 use crate::receiver::{End, Radio, RadioOptions};
@@ -260,7 +260,7 @@ impl Daemon {
         self.board.refused(self.steward.refused());
     }
 
-    fn pass_on(&mut self, told: &[Arc<ReadingEvent>], change: Option<Change>) {
+    fn pass_on(&mut self, told: &[Arc<ReadingEvent>], change: Option<AvailabilityChange>) {
         if let Some(change) = change {
             self.sinks.tell_change(&change);
         }

@@ -4,7 +4,7 @@ use crate::cli::number::hertz;
 use crate::cli::tuner::Tuner;
 use crate::receiver::Probe;
 use crate::runtime::cancel::Stop;
-use crate::source::{CUSTOMARY_TENTHS, Gain, Wish, find_best};
+use crate::source::{CUSTOMARY_TENTHS, Gain, TuneCommand, find_best};
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn listen(probe: &mut Probe, center_hz: f64, dwell: Duration) -> Result<Place> {
-    probe.source().wish(Wish::Center(center_hz as u32))?;
+    probe.source().wish(TuneCommand::Center(center_hz as u32))?;
     let moved = Instant::now();
     let mut meters = std::collections::BTreeSet::new();
     let mut packets = 0;

@@ -4,7 +4,7 @@ use crate::config::list::Dialect;
 use crate::config::must_parse;
 use crate::port::kmp_master::Known;
 use crate::port::mbus_master::Address;
-use crate::port::{CrcPolicy, Dlms, DlmsSettings, P1, P1Settings, PollTarget, Poller, Port, Speaker};
+use crate::port::{CrcPolicy, Dlms, DlmsOptions, P1, P1Options, PollTarget, Poller, Port, PortMode};
 use crate::runtime::cancel::Stop;
 use crate::secret::{Secret, SecretSource};
 use crate::source::wire::{Framing, Line, WireAddress};
@@ -160,7 +160,7 @@ impl Wire {
         format!("{} {self:?} {:x}", self.name(i), hasher.finish())
     }
 
-    fn speaker(&self) -> Result<Speaker, String> {
+    fn speaker(&self) -> Result<PortMode, String> {
         self.only_for("crc", self.crc != CrcPolicy::default(), &[Protocol::P1])?;
         self.only_for("dlms", self.dlms.is_some(), &[Protocol::Dlms])?;
         let keys = self.keys()?;
@@ -181,7 +181,7 @@ impl Wire {
             seconds => seconds.map_or(self.protocol.every(), Duration::from_secs_f64),
         };
         Ok(match self.protocol {
-            Protocol::P1 => Speaker::Meter(Box::new(P1::new(P1Settings {
+            Protocol::P1 => PortMode::Push(Box::new(P1::new(P1Options {
                 crc: self.crc,
                 keys,
                 zone,
@@ -194,7 +194,7 @@ impl Wire {
                     .transpose()?
                     .unwrap_or_default();
                 meter.zone = zone;
-                Speaker::Meter(Box::new(Dlms::new(DlmsSettings { keys, meter })))
+                PortMode::Push(Box::new(Dlms::new(DlmsOptions { keys, meter })))
             }
             Protocol::Mbus => {
                 if self.addresses.is_empty() {
@@ -202,14 +202,14 @@ impl Wire {
                 }
                 let addresses = self.addresses.iter().map(|text| text.parse::<Address>());
                 let addresses: Result<_, _> = addresses.collect();
-                Speaker::Us(Poller::new(
+                PortMode::Poll(Poller::new(
                     every,
                     PollTarget::Mbus(addresses.map_err(|error| format!("addresses: {error}"))?),
                 ))
             }
             Protocol::Kmp => {
                 let registers = registers(self.model.as_deref(), &self.registers)?;
-                Speaker::Us(Poller::new(every, PollTarget::Kmp(registers, Known::default())))
+                PortMode::Poll(Poller::new(every, PollTarget::Kmp(registers, Known::default())))
             }
         })
     }

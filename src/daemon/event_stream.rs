@@ -6,7 +6,7 @@ use crate::receiver::Radio;
 use crate::receiver::event::{End, ReceiverEvent};
 use crate::runtime::cancel::Stop;
 use crate::source::Info;
-use crate::status::receiver::State;
+use crate::status::receiver::ReceiverState;
 use crossbeam_channel::{Receiver, Select};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ pub enum Event {
     /// A meter on a wire has spoken.
     Wire(Box<WireReading>),
     /// A live source or a port has changed its state.
-    State(Box<State>),
+    State(Box<ReceiverState>),
     /// A receiver has ended.
     End(Info, End),
     /// Nothing to tell for a moment.

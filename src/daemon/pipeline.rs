@@ -1,6 +1,6 @@
 //! What is passed on to the sinks: plausible readings, as often as is wanted, and what follows from them.
 
-use crate::meter::availability::{Availability, Change};
+use crate::meter::availability::{Availability, AvailabilityChange};
 use crate::meter::event::{Origin, ReadingEvent};
 use crate::meter::intervals::Intervals;
 use crate::meter::plausibility::{CounterSample, Implausible, Limits, Plausibility};
@@ -47,7 +47,7 @@ impl Pipeline {
     }
 
     /// What is to be told of a reading of the radio, and whether its meter is back.
-    pub fn radio(&mut self, reading: Box<Reading>) -> (Vec<Arc<ReadingEvent>>, Option<Change>) {
+    pub fn radio(&mut self, reading: Box<Reading>) -> (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>) {
         let id = reading.message.id().to_string();
         let kind = reading.message.kind().topic_name();
         let meter = self.home.get(&id).cloned();
@@ -80,7 +80,10 @@ impl Pipeline {
     }
 
     /// The same of a reading of a wire.
-    pub fn wire(&mut self, reading: Box<WireReading>) -> (Vec<Arc<ReadingEvent>>, Option<Change>) {
+    pub fn wire(
+        &mut self,
+        reading: Box<WireReading>,
+    ) -> (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>) {
         let (id, sort) = (reading.report.id.clone(), reading.report.sort);
         let kind = sort.topic_name();
         let meter = self.home.get(&id).cloned();
@@ -103,13 +106,13 @@ impl Pipeline {
     }
 
     /// What was held back until now, and which meters have fallen silent.
-    pub fn due(&mut self) -> (Vec<Arc<ReadingEvent>>, Vec<Change>) {
+    pub fn due(&mut self) -> (Vec<Arc<ReadingEvent>>, Vec<AvailabilityChange>) {
         let now = Instant::now();
         (self.pace.due(now), self.silence.fallen(now))
     }
 
     /// Which meters speak and which are silent, for a sink that is new.
-    pub fn changes(&self) -> Vec<Change> {
+    pub fn changes(&self) -> Vec<AvailabilityChange> {
         self.silence.all()
     }
 

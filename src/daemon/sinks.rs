@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::meter::Meters;
-use crate::meter::availability::Change;
+use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
 use crate::output::RunningOutput;
 use crate::publish::publisher::Publisher;
@@ -36,10 +36,10 @@ pub struct Sinks {
 /// What the sinks are to be.
 #[derive(Clone, PartialEq)]
 struct Wanted {
-    mqtt: Option<mqtt::Settings>,
-    told: Option<homeassistant::Settings>,
-    outputs: Vec<output::Settings>,
-    web: Option<web::Settings>,
+    mqtt: Option<mqtt::MqttConfig>,
+    told: Option<homeassistant::HomeAssistantConfig>,
+    outputs: Vec<output::OutputConfig>,
+    web: Option<web::WebConfig>,
     all: bool,
     home: Meters,
 }
@@ -49,7 +49,7 @@ impl Wanted {
         let mut outputs = config.outputs.clone();
         // Somebody is to hear of it.
         if outputs.is_empty() && config.mqtt.is_none() {
-            outputs.push(output::Settings::stdout());
+            outputs.push(output::OutputConfig::stdout());
         }
         Wanted {
             mqtt: config.mqtt.clone(),
@@ -178,7 +178,7 @@ impl Sinks {
     }
 
     /// A meter is there, or has fallen silent.
-    pub fn tell_change(&mut self, change: &Change) {
+    pub fn tell_change(&mut self, change: &AvailabilityChange) {
         if let Some(publisher) = &mut self.publisher {
             publisher.tell_change(change);
         }

@@ -12,7 +12,7 @@ const LEAST: Duration = Duration::from_secs(3600);
 
 /// A meter is there, or has fallen silent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct AvailabilityChange {
     /// Which.
     pub id: String,
     /// Whether it is there.
@@ -47,9 +47,9 @@ impl Memory {
 
 impl Availability {
     /// A meter has spoken; `after`: it is silent after so long.
-    pub fn heard(&mut self, id: &str, after: Option<Duration>, now: Instant) -> Option<Change> {
+    pub fn heard(&mut self, id: &str, after: Option<Duration>, now: Instant) -> Option<AvailabilityChange> {
         let is_crowded = self.meters.len() >= MAX_METERS;
-        let change = Change {
+        let change = AvailabilityChange {
             id: id.to_owned(),
             speaks: true,
         };
@@ -77,8 +77,8 @@ impl Availability {
     }
 
     /// How all of them are, for who has not listened.
-    pub fn all(&self) -> Vec<Change> {
-        let change = |(id, memory): (&String, &Memory)| Change {
+    pub fn all(&self) -> Vec<AvailabilityChange> {
+        let change = |(id, memory): (&String, &Memory)| AvailabilityChange {
             id: id.clone(),
             speaks: memory.speaks,
         };
@@ -86,7 +86,7 @@ impl Availability {
     }
 
     /// Those that have fallen silent.
-    pub fn fallen(&mut self, now: Instant) -> Vec<Change> {
+    pub fn fallen(&mut self, now: Instant) -> Vec<AvailabilityChange> {
         let fallen = self.meters.iter_mut().filter(|(_, memory)| {
             let quiet = now.duration_since(memory.last);
             memory.speaks && memory.patience().is_some_and(|patience| quiet > patience)
@@ -94,7 +94,7 @@ impl Availability {
         fallen
             .map(|(id, memory)| {
                 memory.speaks = false;
-                Change {
+                AvailabilityChange {
                     id: id.clone(),
                     speaks: false,
                 }
@@ -112,7 +112,7 @@ mod tests {
         let (mut silence, begun) = (Availability::default(), Instant::now());
         let at = |s| begun + Duration::from_secs(s);
         let after = Some(Duration::from_secs(60));
-        let change = |speaks| Change {
+        let change = |speaks| AvailabilityChange {
             id: "1".into(),
             speaks,
         };

@@ -5,7 +5,7 @@ use crate::meter::intervals::{INTERVAL_S, Interval};
 use crate::meter::{Meter, Reading, WireReading};
 use jiff::{SignedDuration, Timestamp};
 use metertap_decode::quantity::Quantity;
-use metertap_decode::report::{Sort, Value as Field};
+use metertap_decode::report::{ReadingType, Value as Field};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -167,9 +167,9 @@ fn quantity(quantity: Quantity) -> Value {
 fn commodity_of(reading: &WireReading) -> &str {
     let sort = reading.report.sort;
     match (sort, reading.report.reading.get("medium")) {
-        (Sort::P1 | Sort::Dlms, _) => "electricity",
-        (Sort::Kmp, _) => "heat",
-        (Sort::Mbus, Some(Field::Text(medium))) => medium,
+        (ReadingType::P1 | ReadingType::Dlms, _) => "electricity",
+        (ReadingType::Kmp, _) => "heat",
+        (ReadingType::Mbus, Some(Field::Text(medium))) => medium,
         _ => sort.topic_name(),
     }
 }

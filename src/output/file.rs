@@ -4,8 +4,8 @@
 
 use crate::meter::event::ReadingEvent;
 use crate::output::queue::{Inbox, Queue};
-use crate::output::{Output, Payload, Settings};
-use crate::status::sink::Counts;
+use crate::output::{Output, OutputConfig, Payload};
+use crate::status::sink::SinkMetrics;
 use anyhow::{Context, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write, stdout};
@@ -23,7 +23,7 @@ pub struct Lines {
 }
 
 /// Opens the file and starts a thread.
-pub(crate) fn start(settings: &Settings, counts: Arc<Counts>) -> Result<Lines> {
+pub(crate) fn start(settings: &OutputConfig, counts: Arc<SinkMetrics>) -> Result<Lines> {
     let path = settings.path.clone().unwrap_or_default();
     let mut book = match path.as_os_str() == "-" {
         true => FileOutput::Stdout,

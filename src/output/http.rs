@@ -2,8 +2,8 @@
 
 use crate::meter::event::ReadingEvent;
 use crate::output::queue::{Inbox, Queue};
-use crate::output::{Format, Output, Payload, Settings};
-use crate::status::sink::Counts;
+use crate::output::{Format, Output, OutputConfig, Payload};
+use crate::status::sink::SinkMetrics;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -29,7 +29,7 @@ pub struct HttpOutput {
 }
 
 /// Starts a thread.
-pub(crate) fn start(settings: &Settings, counts: Arc<Counts>) -> Result<HttpOutput> {
+pub(crate) fn start(settings: &OutputConfig, counts: Arc<SinkMetrics>) -> Result<HttpOutput> {
     let postman = Worker {
         agent: ureq::Agent::config_builder()
             .timeout_global(Some(PATIENCE))

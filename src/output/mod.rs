@@ -10,7 +10,7 @@ mod tcp;
 pub use payload::Payload;
 
 use crate::meter::event::ReadingEvent;
-use crate::status::sink::Counts;
+use crate::status::sink::SinkMetrics;
 use anyhow::Result;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ use url::Url;
 /// An `[[output]]`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct OutputConfig {
     /// What it is called in logs and metrics; by default what it is, and where.
     name: Option<String>,
     /// What it is.
@@ -96,10 +96,10 @@ pub struct RunningOutput {
     /// Takes them.
     pub outlet: Box<dyn Output>,
     /// Counts them.
-    pub counts: Arc<Counts>,
+    pub counts: Arc<SinkMetrics>,
 }
 
-impl Settings {
+impl OutputConfig {
     /// What it is called, being number `i`.
     pub fn name(&self, i: usize) -> String {
         let kind = match self.kind {
@@ -180,7 +180,7 @@ impl Settings {
     /// # Errors
     /// Where its file or its port cannot be had.
     pub fn start(&self, i: usize) -> Result<RunningOutput> {
-        let counts = Arc::new(Counts::new(self.name(i)));
+        let counts = Arc::new(SinkMetrics::new(self.name(i)));
         let outlet: Box<dyn Output> = match self.kind {
             Kind::File => Box::new(file::start(self, counts.clone())?),
             Kind::Tcp | Kind::P1 => Box::new(tcp::Server::start(self, counts.clone())?),
@@ -191,10 +191,10 @@ impl Settings {
 
     /// Lines to standard output: what there is where nothing else is said.
     pub fn stdout() -> Self {
-        Settings {
+        OutputConfig {
             name: Some("stdout".into()),
             path: Some("-".into()),
-            ..Settings::default()
+            ..OutputConfig::default()
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A bounded queue to a thread: who puts in never waits, and where it is full the oldest is let go and counted.
 
-use crate::status::sink::Counts;
+use crate::status::sink::SinkMetrics;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,7 +13,7 @@ const ROOM: usize = 1024;
 pub struct Queue<T> {
     to: Option<Sender<T>>,
     from: Receiver<T>,
-    counts: Arc<Counts>,
+    counts: Arc<SinkMetrics>,
     thread: JoinHandle<()>,
 }
 
@@ -21,7 +21,7 @@ pub struct Queue<T> {
 pub struct Inbox<T> {
     from: Receiver<T>,
     /// What has become of them.
-    pub counts: Arc<Counts>,
+    pub counts: Arc<SinkMetrics>,
 }
 
 impl<T: Send + 'static> Queue<T> {
@@ -29,7 +29,10 @@ impl<T: Send + 'static> Queue<T> {
     ///
     /// # Errors
     /// Where none can be had.
-    pub fn start(counts: Arc<Counts>, run: impl FnOnce(Inbox<T>) + Send + 'static) -> std::io::Result<Self> {
+    pub fn start(
+        counts: Arc<SinkMetrics>,
+        run: impl FnOnce(Inbox<T>) + Send + 'static,
+    ) -> std::io::Result<Self> {
         let (to, from) = bounded(ROOM);
         let inbox = Inbox {
             from: from.clone(),
@@ -92,7 +95,7 @@ mod tests {
 
     #[test]
     fn given_an_output_that_hangs_then_putting_in_never_waits_and_the_oldest_are_let_go() {
-        let counts = Arc::new(Counts::new("stuck".into()));
+        let counts = Arc::new(SinkMetrics::new("stuck".into()));
         let free = Arc::<AtomicBool>::default();
         let (taken, told) = bounded(2 * ROOM);
         let is_free = free.clone();

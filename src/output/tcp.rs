@@ -2,8 +2,8 @@
 
 use crate::meter::event::ReadingEvent;
 use crate::output::queue::wait_for;
-use crate::output::{Kind, Output, Payload, Settings};
-use crate::status::sink::Counts;
+use crate::output::{Kind, Output, OutputConfig, Payload};
+use crate::status::sink::SinkMetrics;
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -31,7 +31,7 @@ pub struct Server {
 
 impl Server {
     /// Binds, and starts a thread.
-    pub(crate) fn start(settings: &Settings, counts: Arc<Counts>) -> Result<Self> {
+    pub(crate) fn start(settings: &OutputConfig, counts: Arc<SinkMetrics>) -> Result<Self> {
         let listen = settings.listen.context("listen is missing")?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -100,7 +100,7 @@ struct Acceptor {
     listener: TcpListener,
     to: broadcast::Sender<Arc<[u8]>>,
     most: u16,
-    counts: Arc<Counts>,
+    counts: Arc<SinkMetrics>,
 }
 
 impl Acceptor {
@@ -135,7 +135,11 @@ impl Acceptor {
 }
 
 /// Until the client is gone, or too slow; tells which.
-async fn serve(stream: TcpStream, mut from: broadcast::Receiver<Arc<[u8]>>, counts: &Counts) -> &'static str {
+async fn serve(
+    stream: TcpStream,
+    mut from: broadcast::Receiver<Arc<[u8]>>,
+    counts: &SinkMetrics,
+) -> &'static str {
     let _ = stream.set_nodelay(true);
     let (mut read, mut write) = stream.into_split();
     let mut ignored = [0; 256];

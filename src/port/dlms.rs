@@ -1,7 +1,7 @@
 //! A port on which a meter pushes DLMS: bytes become reports.
 
 use crate::port::frame_counters::{DecryptError, FrameCounters};
-use crate::port::{Listener, Said};
+use crate::port::{DecodeEvent, Listener};
 use metertap_decode::cipher::{CipherError, Ciphered, Keys};
 use metertap_decode::dlms;
 use metertap_decode::dlms::{NOTIFICATION, NoNotification, Notification, report};
@@ -10,7 +10,7 @@ use metertap_decode::report::Report;
 
 /// What is said of a port.
 #[derive(Default)]
-pub struct Settings {
+pub struct DlmsOptions {
     /// Where messages are encrypted.
     pub keys: Option<Keys>,
     /// What is said of the meter.
@@ -42,7 +42,7 @@ pub struct Dlms {
 
 impl Dlms {
     /// For a port of which `settings` are known.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: DlmsOptions) -> Self {
         Dlms {
             push: Push::new(),
             reader: Reader {
@@ -56,17 +56,17 @@ impl Dlms {
 }
 
 impl Listener for Dlms {
-    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Said)) {
+    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(DecodeEvent)) {
         let Dlms { push, reader } = self;
         push.push(bytes, |at, message| reader.said(at, message, tell));
     }
 
-    fn pause(&mut self, tell: &mut dyn FnMut(Said)) {
+    fn pause(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
         let Dlms { push, reader } = self;
         push.pause(|at, message| reader.said(at, message, tell));
     }
 
-    fn end(&mut self, tell: &mut dyn FnMut(Said)) {
+    fn end(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
         self.pause(tell);
         self.reader.give_up(tell);
         self.reader.senders = FrameCounters::default();
@@ -77,7 +77,7 @@ impl Listener for Dlms {
 const PATIENCE: usize = 8;
 
 struct Reader {
-    settings: Settings,
+    settings: DlmsOptions,
     senders: FrameCounters,
     /// Of the meter, once it has told it, or empty, once we have given up.
     id: Option<String>,
@@ -85,12 +85,12 @@ struct Reader {
 }
 
 impl Reader {
-    fn said(&mut self, at: u64, message: Result<Vec<u8>, PushError>, tell: &mut dyn FnMut(Said)) {
+    fn said(&mut self, at: u64, message: Result<Vec<u8>, PushError>, tell: &mut dyn FnMut(DecodeEvent)) {
         match message
             .map_err(Trouble::from)
             .and_then(|message| self.read(&message))
         {
-            Err(trouble) => tell(Said::trouble(at, trouble)),
+            Err(trouble) => tell(DecodeEvent::trouble(at, trouble)),
             Ok(mut report) => {
                 if report.id.is_empty() {
                     match &self.id {
@@ -107,21 +107,21 @@ impl Reader {
                     self.id = Some(report.id.clone());
                     self.release(tell);
                 }
-                tell(Said::report(at, report));
+                tell(DecodeEvent::report(at, report));
             }
         }
     }
 
     /// Nobody will tell any more.
-    fn give_up(&mut self, tell: &mut dyn FnMut(Said)) {
+    fn give_up(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
         self.id.get_or_insert_default();
         self.release(tell);
     }
 
-    fn release(&mut self, tell: &mut dyn FnMut(Said)) {
+    fn release(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
         for (at, mut report) in self.waiting.drain(..) {
             report.id = self.id.clone().unwrap_or_default();
-            tell(Said::report(at, report));
+            tell(DecodeEvent::report(at, report));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Troubles are told once and then counted.
 
 use crate::port::Trouble;
-use crate::status::port::Counts;
+use crate::status::port::PortCounters;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ const AGAIN: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub struct ErrorCounters {
     /// So far.
-    pub counts: Counts,
+    pub counts: PortCounters,
     told: BTreeMap<&'static str, (Instant, u64)>,
 }
 

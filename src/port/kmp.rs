@@ -1,9 +1,9 @@
 //! Answers of a Kamstrup meter: frames become reports.
 
-use crate::port::{Listener, Said};
+use crate::port::{DecodeEvent, Listener};
 use metertap_decode::framing::kmp::{Frame, NoKmp};
 use metertap_decode::kamstrup::{Answer, NoAnswer, fields};
-use metertap_decode::report::{Fields, Report, Sort, Value};
+use metertap_decode::report::{Fields, ReadingType, Report, Value};
 
 /// Nothing longer is waited for.
 const MAX_BUFFER: usize = 4096;
@@ -24,7 +24,7 @@ pub fn report(id: String, reading: Fields) -> Report {
     Report {
         time: None,
         id,
-        sort: Sort::Kmp,
+        sort: ReadingType::Kmp,
         channel: None,
         reading,
         unknown: Fields::default(),
@@ -41,7 +41,7 @@ pub struct Kmp {
 }
 
 impl Kmp {
-    fn search(&mut self, is_over: bool, tell: &mut dyn FnMut(Said)) {
+    fn search(&mut self, is_over: bool, tell: &mut dyn FnMut(DecodeEvent)) {
         let mut at = 0;
         while let Some((frame, len)) = Frame::find(&self.buffer[at..]) {
             if matches!(frame, Err(NoKmp::Cut(_))) && !is_over && self.buffer.len() <= MAX_BUFFER {
@@ -49,8 +49,8 @@ impl Kmp {
             }
             let place = self.taken - (self.buffer.len() - at) as u64;
             let said = match frame.map_err(Trouble::from).and_then(|frame| self.read(&frame)) {
-                Ok(report) => Said::report(place, report),
-                Err(trouble) => Said::trouble(place, trouble),
+                Ok(report) => DecodeEvent::report(place, report),
+                Err(trouble) => DecodeEvent::trouble(place, trouble),
             };
             tell(said);
             at += len;
@@ -76,7 +76,7 @@ impl Kmp {
 }
 
 impl Listener for Kmp {
-    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Said)) {
+    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(DecodeEvent)) {
         for part in bytes.chunks(MAX_BUFFER) {
             self.buffer.extend_from_slice(part);
             self.taken += part.len() as u64;
@@ -87,7 +87,7 @@ impl Listener for Kmp {
         }
     }
 
-    fn pause(&mut self, tell: &mut dyn FnMut(Said)) {
+    fn pause(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
         self.search(true, tell);
         self.buffer.clear();
     }

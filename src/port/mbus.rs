@@ -1,6 +1,6 @@
 //! Answers of M-Bus meters: frames become reports.
 
-use crate::port::{Listener, Said};
+use crate::port::{DecodeEvent, Listener};
 use metertap_decode::framing::mbus::{Frame, NoMbus};
 use metertap_decode::mbus::{Message, NoMessage, report};
 use metertap_decode::report::Report;
@@ -65,7 +65,7 @@ pub struct Mbus {
 }
 
 impl Mbus {
-    fn search(&mut self, is_over: bool, tell: &mut dyn FnMut(Said)) {
+    fn search(&mut self, is_over: bool, tell: &mut dyn FnMut(DecodeEvent)) {
         let buffer = std::mem::take(&mut self.buffer);
         let first = self.taken - buffer.len() as u64;
         let (mut at, mut told_cut) = (0, false);
@@ -78,9 +78,9 @@ impl Mbus {
                     } = frame
                     {
                         match self.answers.take(information, data) {
-                            Ok(Some(report)) => tell(Said::report(place, report)),
+                            Ok(Some(report)) => tell(DecodeEvent::report(place, report)),
                             Ok(None) => {}
-                            Err(error) => tell(Said::trouble(place, Trouble::from(error))),
+                            Err(error) => tell(DecodeEvent::trouble(place, Trouble::from(error))),
                         }
                     }
                     at += len;
@@ -89,16 +89,16 @@ impl Mbus {
                 Err(NoMbus::Cut(_)) if !is_over && buffer.len() - at <= MAX_FRAME => break,
                 Err(cut @ NoMbus::Cut(_)) if !told_cut => {
                     told_cut = true;
-                    tell(Said::trouble(place, Trouble::from(cut)));
+                    tell(DecodeEvent::trouble(place, Trouble::from(cut)));
                 }
                 Err(wrong @ NoMbus::WrongChecksum { len, .. }) => {
-                    tell(Said::trouble(place, Trouble::from(wrong)));
+                    tell(DecodeEvent::trouble(place, Trouble::from(wrong)));
                     at += len;
                     continue;
                 }
                 // It looked like the beginning of a frame.
                 Err(wrong @ NoMbus::NoFrame { .. }) if buffer[at] == 0x68 && place == 0 => {
-                    tell(Said::trouble(place, Trouble::from(wrong)));
+                    tell(DecodeEvent::trouble(place, Trouble::from(wrong)));
                 }
                 Err(_) => {}
             }
@@ -110,7 +110,7 @@ impl Mbus {
 }
 
 impl Listener for Mbus {
-    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Said)) {
+    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(DecodeEvent)) {
         for part in bytes.chunks(MAX_FRAME) {
             self.buffer.extend_from_slice(part);
             self.taken += part.len() as u64;
@@ -118,15 +118,15 @@ impl Listener for Mbus {
         }
     }
 
-    fn pause(&mut self, tell: &mut dyn FnMut(Said)) {
+    fn pause(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
         self.search(true, tell);
         self.buffer.clear();
     }
 
-    fn end(&mut self, tell: &mut dyn FnMut(Said)) {
+    fn end(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
         self.pause(tell);
         if let Some(report) = self.answers.rest() {
-            tell(Said::report(self.taken, report));
+            tell(DecodeEvent::report(self.taken, report));
         }
     }
 }

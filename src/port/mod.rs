@@ -14,12 +14,12 @@ mod tap;
 mod task;
 pub mod transaction;
 
-pub use dlms::{Dlms, Settings as DlmsSettings};
+pub use dlms::{Dlms, DlmsOptions};
 pub use kmp::Kmp;
 pub use mbus::{Answers, Mbus};
-pub use p1::{CrcPolicy, P1, Settings as P1Settings};
+pub use p1::{CrcPolicy, P1, P1Options};
 pub use poller::{PollTarget, Poller};
-pub use task::{Port, Speaker, start};
+pub use task::{Port, PortMode, start};
 
 use metertap_decode::report::Report;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct Trouble {
 
 /// What a listener says.
 #[derive(Debug)]
-pub struct Said {
+pub struct DecodeEvent {
     /// Where in the stream it began, in bytes.
     pub at: u64,
     /// A report, or why there is none.
@@ -46,9 +46,9 @@ pub struct Said {
     pub telegram: Option<Arc<[u8]>>,
 }
 
-impl Said {
+impl DecodeEvent {
     fn report(at: u64, report: Report) -> Self {
-        Said {
+        DecodeEvent {
             at,
             what: Ok(report),
             telegram: None,
@@ -56,7 +56,7 @@ impl Said {
     }
 
     fn trouble(at: u64, trouble: impl Into<Trouble>) -> Self {
-        Said {
+        DecodeEvent {
             at,
             what: Err(trouble.into()),
             telegram: None,
@@ -67,13 +67,13 @@ impl Said {
 /// Bytes of a meter that speaks by itself become reports.
 pub trait Listener: Send {
     /// Takes what came.
-    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Said));
+    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(DecodeEvent));
 
     /// Nothing has come for a moment, or will come any more: what is unfinished stays so.
-    fn pause(&mut self, tell: &mut dyn FnMut(Said));
+    fn pause(&mut self, tell: &mut dyn FnMut(DecodeEvent));
 
     /// The stream is over, or was closed.
-    fn end(&mut self, tell: &mut dyn FnMut(Said)) {
+    fn end(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
         self.pause(tell);
     }
 }

@@ -1,7 +1,7 @@
 //! A P1 port: bytes become reports. Plain and encrypted telegrams are told apart by themselves.
 
 use crate::port::frame_counters::{DecryptError, FrameCounters};
-use crate::port::{Listener, Said};
+use crate::port::{DecodeEvent, Listener};
 use metertap_decode::cipher::{Ciphered, Keys};
 use metertap_decode::framing::glo::Glo;
 use metertap_decode::framing::p1::{Crc, Frame, Framer, frames};
@@ -25,7 +25,7 @@ pub enum CrcPolicy {
 
 /// What is said of a port.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct P1Options {
     /// What is asked of the CRC.
     pub crc: CrcPolicy,
     /// Where telegrams are encrypted.
@@ -77,7 +77,7 @@ pub struct P1 {
 
 impl P1 {
     /// For a port of which `settings` are known.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: P1Options) -> Self {
         P1 {
             reader: Reader {
                 settings,
@@ -89,7 +89,7 @@ impl P1 {
 }
 
 impl Listener for P1 {
-    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Said)) {
+    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(DecodeEvent)) {
         let P1 {
             plain,
             ciphered,
@@ -99,21 +99,24 @@ impl Listener for P1 {
         ciphered.push(bytes, |at, frame| reader.ciphered(at, frame, tell));
     }
 
-    fn pause(&mut self, tell: &mut dyn FnMut(Said)) {
+    fn pause(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
         let P1 {
             plain,
             ciphered,
             reader,
         } = self;
         if let Some(at) = plain.pause(|frame| _ = reader.telegram(&frame, tell)) {
-            tell(Said::trouble(at, Trouble::BrokenOff));
+            tell(DecodeEvent::trouble(at, Trouble::BrokenOff));
         }
         if let Some((at, error)) = ciphered.pause(|at, frame| reader.ciphered(at, frame, tell)) {
-            tell(Said::trouble(at, Trouble::from(DecryptError::Cipher(error))));
+            tell(DecodeEvent::trouble(
+                at,
+                Trouble::from(DecryptError::Cipher(error)),
+            ));
         }
     }
 
-    fn end(&mut self, tell: &mut dyn FnMut(Said)) {
+    fn end(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
         self.pause(tell);
         self.reader.senders = FrameCounters::default();
     }
@@ -122,7 +125,7 @@ impl Listener for P1 {
 /// Judges and reads telegrams.
 #[derive(Default)]
 struct Reader {
-    settings: Settings,
+    settings: P1Options,
     /// A right CRC was seen: this meter sends them.
     has_crc: bool,
     senders: FrameCounters,
@@ -130,12 +133,12 @@ struct Reader {
 
 impl Reader {
     /// Tells what a telegram says; true if it is believed.
-    fn telegram(&mut self, frame: &Frame, tell: &mut dyn FnMut(Said)) -> bool {
+    fn telegram(&mut self, frame: &Frame, tell: &mut dyn FnMut(DecodeEvent)) -> bool {
         let text = text(&frame.bytes);
         let telegram = match self.judge(frame, &text) {
             Ok(telegram) => telegram,
             Err(trouble) => {
-                tell(Said::trouble(frame.at, trouble));
+                tell(DecodeEvent::trouble(frame.at, trouble));
                 return false;
             }
         };
@@ -144,12 +147,12 @@ impl Reader {
                 line: *line,
                 text: (*unread).into(),
             };
-            tell(Said::trouble(frame.at, trouble));
+            tell(DecodeEvent::trouble(frame.at, trouble));
         }
         let mut whole = Some(Arc::from(frame.whole()));
         for report in readings(&telegram, &self.settings.zone) {
-            let said = Said::report(frame.at, report);
-            tell(Said {
+            let said = DecodeEvent::report(frame.at, report);
+            tell(DecodeEvent {
                 telegram: whole.take(),
                 ..said
             });
@@ -172,17 +175,17 @@ impl Reader {
     }
 
     /// Tells what a ciphered frame says; false if it is perhaps none.
-    fn ciphered(&mut self, at: u64, frame: &Ciphered, tell: &mut dyn FnMut(Said)) -> bool {
+    fn ciphered(&mut self, at: u64, frame: &Ciphered, tell: &mut dyn FnMut(DecodeEvent)) -> bool {
         let text = match self.senders.open(frame, self.settings.keys.as_ref()) {
             Ok(text) => text,
             Err(sealed) => {
-                tell(Said::trouble(at, Trouble::from(sealed)));
+                tell(DecodeEvent::trouble(at, Trouble::from(sealed)));
                 return sealed.is_whole();
             }
         };
         let found = frames(&text);
         if found.is_empty() {
-            tell(Said::trouble(at, Trouble::from(DecryptError::WrongKey)));
+            tell(DecodeEvent::trouble(at, Trouble::from(DecryptError::WrongKey)));
             return false;
         }
         let mut believed = false;

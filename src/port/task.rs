@@ -5,14 +5,14 @@ use crate::port::errors::ErrorCounters;
 use crate::port::interval::IntervalEstimator;
 use crate::port::poller::Poller;
 use crate::port::tap::Watched;
-use crate::port::{Listener, Said, Trouble};
+use crate::port::{DecodeEvent, Listener, Trouble};
 use crate::receiver::event::ReceiverEvent;
 use crate::runtime::backoff::{FIRST_PAUSE, STEADY, jittered};
 use crate::runtime::cancel::Stop;
 use crate::runtime::heartbeat::Heartbeat;
 use crate::source::wire::{Line, Wire, WireAddress, open};
 use crate::status::last_telegram::LastTelegram;
-use crate::status::receiver::{Condition, State};
+use crate::status::receiver::{Condition, ReceiverState};
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use metertap_decode::report::Report;
@@ -47,7 +47,7 @@ pub struct Port {
     /// How often its meter speaks, if that is known.
     pub period: Option<Duration>,
     /// Who speaks on it.
-    pub speaker: Speaker,
+    pub speaker: PortMode,
     /// What came from it last.
     pub tail: LastTelegram,
     /// The same where nothing of it has changed.
@@ -63,11 +63,11 @@ impl fmt::Debug for Port {
 }
 
 /// Who begins to speak on a port.
-pub enum Speaker {
+pub enum PortMode {
     /// The meter: what it says is understood by this one.
-    Meter(Box<dyn Listener>),
+    Push(Box<dyn Listener>),
     /// We do, and ask.
-    Us(Poller),
+    Poll(Poller),
 }
 
 /// Starts a thread for `ports`, which ends when told to stop, or when all of them are recordings and over.
@@ -130,7 +130,7 @@ async fn asked(stop: &Stop) {
 struct Task {
     name: Arc<str>,
     address: WireAddress,
-    speaker: Speaker,
+    speaker: PortMode,
     lines: Vec<Line>,
     /// The line in use.
     line: usize,
@@ -138,7 +138,7 @@ struct Task {
     understood: bool,
     cadence: IntervalEstimator,
     tail: LastTelegram,
-    state: State,
+    state: ReceiverState,
     troubles: ErrorCounters,
     told: Instant,
     to: Sender<ReceiverEvent>,
@@ -166,7 +166,7 @@ enum Lost {
 impl Task {
     fn new(port: Port, to: Sender<ReceiverEvent>) -> Self {
         Task {
-            state: State::new(&port.name, Arc::default()),
+            state: ReceiverState::new(&port.name, Arc::default()),
             name: port.name.into(),
             address: port.address,
             speaker: port.speaker,
@@ -224,15 +224,15 @@ impl Task {
         });
         tracing::debug!(port = %self.name, device = self.state.device, "The port is open.");
         match self.speaker {
-            Speaker::Meter(_) => self.listen(wire).await,
-            Speaker::Us(_) => self.ask(wire).await,
+            PortMode::Push(_) => self.listen(wire).await,
+            PortMode::Poll(_) => self.ask(wire).await,
         }
     }
 
     /// Asks, round after round.
     async fn ask(&mut self, mut wire: Wire) -> Lost {
         loop {
-            let Speaker::Us(questions) = &mut self.speaker else {
+            let PortMode::Poll(questions) = &mut self.speaker else {
                 return Lost::Over;
             };
             let answers = match questions.ask(&mut wire).await {
@@ -317,11 +317,11 @@ impl Task {
 
     /// Bytes, or the lack of them, become readings.
     async fn take(&mut self, input: Input<'_>) {
-        let Speaker::Meter(listener) = &mut self.speaker else {
+        let PortMode::Push(listener) = &mut self.speaker else {
             return;
         };
         let (mut readings, mut understood, mut complaint) = (Vec::new(), false, None);
-        let mut tell = |said: Said| match said.what {
+        let mut tell = |said: DecodeEvent| match said.what {
             Ok(report) => {
                 let mut reading = WireReading::now(self.name.clone(), report);
                 reading.telegram = said.telegram;

@@ -1,15 +1,15 @@
 //! MQTT as a whole: readings in the words of a profile, states, and what Home Assistant is told.
 
 use crate::meter::Meters;
-use crate::meter::availability::Change;
+use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
 use crate::publish::homeassistant::{Announcement, Announcer};
-use crate::publish::mqtt::{Message, Mqtt, Outcome, Settings, Sort, topic_id};
+use crate::publish::mqtt::{DeliveryClass, Message, Mqtt, MqttConfig, Outcome, topic_id};
 use crate::publish::profiles::Profile;
 use crate::publish::profiles::homie::Homie;
 use crate::publish::{homeassistant, profiles};
-use crate::status::receiver::State;
-use crate::status::sink::Counts;
+use crate::status::receiver::ReceiverState;
+use crate::status::sink::SinkMetrics;
 use anyhow::Result;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub struct Publisher {
     announcer: Option<Announcer>,
     /// First part of our topics; nothing where a profile has no place for states.
     states: Option<String>,
-    counts: Arc<Counts>,
+    counts: Arc<SinkMetrics>,
 }
 
 enum Voice {
@@ -36,14 +36,14 @@ impl Publisher {
     /// # Errors
     /// Where the spool cannot be opened, or no thread be had.
     pub fn start(
-        settings: &Settings,
-        told: Option<&homeassistant::Settings>,
+        settings: &MqttConfig,
+        told: Option<&homeassistant::HomeAssistantConfig>,
         home: &Meters,
         all: bool,
     ) -> Result<Self> {
-        let counts = Arc::new(Counts::new("mqtt".into()));
+        let counts = Arc::new(SinkMetrics::new("mqtt".into()));
         let Some(profile) = settings.profile.profile(settings) else {
-            let profiles::Settings::Homie(homie) = &settings.profile else {
+            let profiles::ProfileConfig::Homie(homie) = &settings.profile else {
                 anyhow::bail!("this profile cannot be spoken");
             };
             return Ok(Publisher {
@@ -79,7 +79,7 @@ impl Publisher {
     }
 
     /// What has become of its readings.
-    pub fn counts(&self) -> &Arc<Counts> {
+    pub fn counts(&self) -> &Arc<SinkMetrics> {
         &self.counts
     }
 
@@ -113,11 +113,11 @@ impl Publisher {
     }
 
     /// A receiver or port has changed its state: retained, so that who comes late knows.
-    pub fn tell_state(&mut self, state: &State) {
+    pub fn tell_state(&mut self, state: &ReceiverState) {
         if let (Voice::One(mqtt, _), Some(states)) = (&self.voice, &self.states) {
             let payload = serde_json::to_string(state).unwrap_or_default();
             let topic = format!("{states}/{}/state", state.receiver);
-            mqtt.try_publish(Message::retained(topic, payload, Sort::State));
+            mqtt.try_publish(Message::retained(topic, payload, DeliveryClass::State));
             let own = self
                 .announcer
                 .as_mut()
@@ -129,11 +129,11 @@ impl Publisher {
     }
 
     /// A meter is there, or has fallen silent: retained.
-    pub fn tell_change(&mut self, change: &Change) {
+    pub fn tell_change(&mut self, change: &AvailabilityChange) {
         if let (Voice::One(mqtt, _), Some(states)) = (&self.voice, &self.states) {
             let topic = format!("{states}/meters/{}/availability", topic_id(&change.id));
             let payload = if change.speaks { "online" } else { "offline" };
-            mqtt.try_publish(Message::retained(topic, payload, Sort::Announcement));
+            mqtt.try_publish(Message::retained(topic, payload, DeliveryClass::Announcement));
         }
     }
 
@@ -168,12 +168,16 @@ impl Publisher {
     }
 }
 
-fn put(mqtt: &Mqtt, message: Message, counts: &Counts) {
+fn put(mqtt: &Mqtt, message: Message, counts: &SinkMetrics) {
     if !mqtt.try_publish(message) {
         counts.lost(1);
     }
 }
 
 fn message_of(announcement: Announcement) -> Message {
-    Message::retained(announcement.topic, announcement.payload, Sort::Announcement)
+    Message::retained(
+        announcement.topic,
+        announcement.payload,
+        DeliveryClass::Announcement,
+    )
 }

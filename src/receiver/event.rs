@@ -1,7 +1,7 @@
 //! What receivers and ports report to the daemon.
 
 use crate::meter::{Reading, WireReading};
-use crate::status::receiver::State;
+use crate::status::receiver::ReceiverState;
 use anyhow::Result;
 use metertap_dsp::Tally;
 
@@ -15,7 +15,7 @@ pub enum ReceiverEvent {
     /// So many bytes of a recording have been read.
     Progress(u64),
     /// A live source has changed its state.
-    State(Box<State>),
+    State(Box<ReceiverState>),
     /// It is over.
     End(End),
 }

@@ -12,7 +12,7 @@ use crate::runtime::cancel::Stop;
 use crate::runtime::heartbeat::Heartbeat;
 use crate::source::rtl_tcp::server::Tap;
 use crate::source::{Info, Live, Source};
-use crate::status::receiver::State;
+use crate::status::receiver::ReceiverState;
 use crate::status::spectrum::SpectrumBuffer;
 use anyhow::{Context, Result, anyhow};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -94,7 +94,7 @@ impl Radio {
         let dropped = Arc::<AtomicU64>::default();
         let stop = orders.stop.part();
         let asked = stop.clone();
-        let state = State::new(name, dropped.clone());
+        let state = ReceiverState::new(name, dropped.clone());
         let readings = Arc::<AtomicU64>::default();
         let told = readings.clone();
         let info = live.info(name);

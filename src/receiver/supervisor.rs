@@ -5,8 +5,8 @@ use crate::receiver::ring::Writer;
 use crate::runtime::backoff::{FIRST_PAUSE, STEADY, jittered};
 use crate::runtime::cancel::Stop;
 use crate::runtime::heartbeat::Heartbeat;
-use crate::source::{Live, Source, Wish};
-use crate::status::receiver::{Condition, State};
+use crate::source::{Live, Source, TuneCommand};
+use crate::status::receiver::{Condition, ReceiverState};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -24,11 +24,11 @@ const RATE_TOLERANCE: f64 = 0.05;
 /// what is heard, for a source that hops.
 pub fn supervise(
     live: &Live,
-    state: State,
+    state: ReceiverState,
     readings: &Arc<AtomicU64>,
     writer: &mut Writer,
     stop: &Stop,
-    changed: impl Fn(&State),
+    changed: impl Fn(&ReceiverState),
 ) {
     changed(&state);
     let name = state.receiver.clone();
@@ -49,7 +49,7 @@ pub fn supervise(
 }
 
 struct Supervisor<'a, F> {
-    state: State,
+    state: ReceiverState,
     hopper: Option<Hopper>,
     writer: &'a mut Writer,
     stop: &'a Stop,
@@ -61,7 +61,7 @@ struct Supervisor<'a, F> {
     pulse: Heartbeat,
 }
 
-impl<F: Fn(&State)> Supervisor<'_, F> {
+impl<F: Fn(&ReceiverState)> Supervisor<'_, F> {
     fn run(&mut self, live: &Live) {
         while !self.stop.asked() {
             self.pulse.beat();
@@ -86,9 +86,9 @@ impl<F: Fn(&State)> Supervisor<'_, F> {
         self.state.device = Some(source.info().name.clone());
         self.state.gain = source.gain().map(|gain| gain.to_string());
         let begun = Instant::now();
-        let mut watch = Watch::new(source.info().sample_rate_hz);
+        let mut watch = RateMonitor::new(source.info().sample_rate_hz);
         if let Some(hopper) = &self.hopper {
-            let _ = source.wish(Wish::Center(hopper.center_hz()));
+            let _ = source.wish(TuneCommand::Center(hopper.center_hz()));
         }
         let reason = loop {
             self.pulse.beat();
@@ -116,7 +116,7 @@ impl<F: Fn(&State)> Supervisor<'_, F> {
         // Letting go of the source may take a second, and may kill a process.
     }
 
-    fn step(&mut self, source: &mut dyn Source, watch: &mut Watch) -> Result<Step, Reason> {
+    fn step(&mut self, source: &mut dyn Source, watch: &mut RateMonitor) -> Result<Step, Reason> {
         let hop = self
             .hopper
             .as_mut()
@@ -125,7 +125,7 @@ impl<F: Fn(&State)> Supervisor<'_, F> {
             // What was on its way belongs to the old centre: no frame is glued together of both.
             self.writer.break_off(self.state.opened);
             source
-                .wish(Wish::Center(hz))
+                .wish(TuneCommand::Center(hz))
                 .map_err(|error| Reason::Lost(format!("cannot be tuned: {error}")))?;
         }
         read(source, self.writer, self.state.opened, watch)
@@ -166,7 +166,7 @@ fn read(
     source: &mut dyn Source,
     writer: &mut Writer,
     opened: u64,
-    watch: &mut Watch,
+    watch: &mut RateMonitor,
 ) -> Result<Step, Reason> {
     let Some(mut buffer) = writer.buffer() else {
         return Ok(Step::Ended);
@@ -196,7 +196,7 @@ fn read(
 }
 
 /// Judges what a source delivers.
-struct Watch {
+struct RateMonitor {
     sample_rate_hz: f64,
     heard: Instant,
     /// When samples last differed from one another.
@@ -205,10 +205,10 @@ struct Watch {
     bytes: u64,
 }
 
-impl Watch {
+impl RateMonitor {
     fn new(sample_rate_hz: f64) -> Self {
         let now = Instant::now();
-        Watch {
+        RateMonitor {
             sample_rate_hz,
             heard: now,
             alive: now,

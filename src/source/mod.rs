@@ -17,7 +17,7 @@ pub use address::{Address, AddressError, Pick};
 pub use gain::{CUSTOMARY_TENTHS, Levels, find_best};
 pub use live::Live;
 pub use recording::Paced;
-pub use tuning::{Center, DEFAULT_CENTER_HZ, DEFAULT_SAMPLE_RATE_HZ, Gain, Tuning, UnknownGain, Wish};
+pub use tuning::{Center, DEFAULT_CENTER_HZ, DEFAULT_SAMPLE_RATE_HZ, Gain, TuneCommand, Tuning, UnknownGain};
 
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
@@ -66,7 +66,7 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// Where that is not possible.
-    fn wish(&mut self, wish: Wish) -> std::io::Result<()> {
+    fn wish(&mut self, wish: TuneCommand) -> std::io::Result<()> {
         let _ = wish;
         Err(std::io::ErrorKind::Unsupported.into())
     }

@@ -5,9 +5,9 @@ use crate::meter::counter;
 use crate::meter::event::{Origin, ReadingEvent};
 use crate::status::last_telegram::LastTelegram;
 use crate::status::log_buffer::LogBuffer;
-use crate::status::receiver::State;
+use crate::status::receiver::ReceiverState;
 use crate::status::revision;
-use crate::status::sink::{Counts, SinkStatus};
+use crate::status::sink::{SinkMetrics, SinkStatus};
 use crate::status::spectrum::SpectrumBuffer;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -30,7 +30,7 @@ pub struct Inner {
     /// When we started.
     pub started: Timestamp,
     /// Receivers and ports by name.
-    pub receivers: BTreeMap<String, State>,
+    pub receivers: BTreeMap<String, ReceiverState>,
     /// What each receiver of the radio sees.
     pub views: BTreeMap<String, SpectrumBuffer>,
     /// What came from each port last.
@@ -48,7 +48,7 @@ pub struct Inner {
     /// The last P1 telegram.
     pub telegram: Option<Arc<[u8]>>,
     /// Where readings go.
-    pub sinks: Vec<Arc<Counts>>,
+    pub sinks: Vec<Arc<SinkMetrics>>,
     /// Readings that were not plausible, by meter and reason.
     pub refused: BTreeMap<(String, &'static str), u64>,
 }
@@ -159,7 +159,7 @@ impl StatusBoard {
     }
 
     /// A receiver has changed its state.
-    pub fn state(&self, state: &State) {
+    pub fn state(&self, state: &ReceiverState) {
         self.look()
             .receivers
             .insert(state.receiver.clone(), state.clone());

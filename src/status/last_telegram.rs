@@ -1,6 +1,6 @@
 //! The last telegram of a port as it came, and its counters as they are, for people to look at.
 
-use crate::status::port::Counts;
+use crate::status::port::PortCounters;
 use crate::status::revision;
 use jiff::Timestamp;
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ pub struct LastTelegram(Arc<Mutex<Kept>>);
 struct Kept {
     coming: VecDeque<u8>,
     last: Option<Telegram>,
-    counts: Counts,
+    counts: PortCounters,
 }
 
 impl LastTelegram {
@@ -38,12 +38,12 @@ impl LastTelegram {
     }
 
     /// What was understood and what was not, so far.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> PortCounters {
         self.kept().counts.clone()
     }
 
     /// So much is it now.
-    pub fn count(&self, counts: &Counts) {
+    pub fn count(&self, counts: &PortCounters) {
         self.kept().counts.clone_from(counts);
     }
 

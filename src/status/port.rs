@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// What a port has heard so far.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Counts {
+pub struct PortCounters {
     /// Reports.
     pub reports: u64,
     /// Troubles by kind.

@@ -1,6 +1,6 @@
 //! State of a receiver or port, as published and shown.
 
-use crate::status::port::Counts;
+use crate::status::port::PortCounters;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub enum Condition {
 
 /// Its condition, and why.
 #[derive(Clone, Debug, Serialize)]
-pub struct State {
+pub struct ReceiverState {
     /// Name of the receiver.
     pub receiver: String,
     /// How it is.
@@ -48,17 +48,17 @@ pub struct State {
     pub opened: u64,
     /// What a wire has said.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub wire: Option<Counts>,
+    pub wire: Option<PortCounters>,
     #[serde(skip)]
     blocks_dropped: Arc<AtomicU64>,
     #[serde(skip)]
     losses_told: Option<Instant>,
 }
 
-impl State {
+impl ReceiverState {
     /// Before anything has happened. `dropped` counts what the ring drops.
     pub fn new(receiver: &str, dropped: Arc<AtomicU64>) -> Self {
-        State {
+        ReceiverState {
             receiver: receiver.into(),
             state: Condition::Starting,
             reason: None,

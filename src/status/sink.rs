@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// What has become of an output's readings; read by others at any time.
 #[derive(Debug)]
-pub struct Counts {
+pub struct SinkMetrics {
     name: String,
     delivered: AtomicU64,
     lost: AtomicU64,
@@ -33,10 +33,10 @@ pub struct SinkStatus {
     pub trouble: Option<String>,
 }
 
-impl Counts {
+impl SinkMetrics {
     /// Of an output.
     pub fn new(name: String) -> Self {
-        Counts {
+        SinkMetrics {
             name,
             delivered: AtomicU64::new(0),
             lost: AtomicU64::new(0),

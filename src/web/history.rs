@@ -23,7 +23,7 @@ const KEEP: Duration = Duration::from_secs(3600);
 
 /// Of `GET /api/meters/<id>/history`.
 #[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Wish {
+pub struct HistoryQuery {
     #[serde(default)]
     by: By,
 }
@@ -52,9 +52,9 @@ pub fn rate_unit(unit: &str) -> String {
 pub(crate) async fn history(
     State(site): State<AppState>,
     Path(id): Path<String>,
-    wish: Result<Query<Wish>, impl std::fmt::Display>,
+    wish: Result<Query<HistoryQuery>, impl std::fmt::Display>,
 ) -> Response {
-    let Wish { by } = match wish {
+    let HistoryQuery { by } = match wish {
         Ok(Query(wish)) => wish,
         Err(error) => return crate::web::api::refused(&error.to_string()),
     };

@@ -35,7 +35,7 @@ const SAID: usize = 1 << 10;
 
 /// Of `GET /api/live` and of the socket.
 #[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Wish {
+pub struct LiveQuery {
     /// What `next` said the last time.
     #[serde(default)]
     since: u64,
@@ -50,7 +50,7 @@ struct News<'a> {
     /// Another time: another process, and all numbers begin anew.
     started: Timestamp,
     next: u64,
-    receivers: BTreeMap<String, receiver::State>,
+    receivers: BTreeMap<String, receiver::ReceiverState>,
     sinks: Vec<SinkStatus>,
     meters: Vec<Meter<'a>>,
     telegrams: BTreeMap<&'a str, Raw>,
@@ -115,7 +115,7 @@ impl<'a> SpectrumJson<'a> {
 }
 
 /// All beyond `wish.since`; the number up to which that is, and whether anything has changed.
-fn news(board: &StatusBoard, wish: Wish) -> (String, u64, bool) {
+fn news(board: &StatusBoard, wish: LiveQuery) -> (String, u64, bool) {
     let next = revision::current();
     let inner = board.look();
     // Somebody else's number, of an earlier process perhaps.
@@ -165,7 +165,7 @@ fn news(board: &StatusBoard, wish: Wish) -> (String, u64, bool) {
 /// `GET /api/live?since=N&air=true`
 pub async fn live(
     State(board): State<StatusBoard>,
-    wish: Result<Query<Wish>, impl std::fmt::Display>,
+    wish: Result<Query<LiveQuery>, impl std::fmt::Display>,
 ) -> Response {
     match wish {
         Ok(Query(wish)) => {
@@ -179,7 +179,7 @@ pub async fn live(
 /// `GET /api/socket?since=N&air=true`, as a WebSocket.
 pub async fn socket(
     State(site): State<AppState>,
-    wish: Result<Query<Wish>, impl std::fmt::Display>,
+    wish: Result<Query<LiveQuery>, impl std::fmt::Display>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let Query(wish) = match wish {
@@ -200,7 +200,7 @@ pub async fn socket(
 }
 
 /// Until the page is closed, or takes too long.
-async fn follow(mut socket: WebSocket, board: &StatusBoard, mut wish: Wish) {
+async fn follow(mut socket: WebSocket, board: &StatusBoard, mut wish: LiveQuery) {
     let mut tick = interval(TICK);
     let mut said: Option<Instant> = None;
     loop {

@@ -36,7 +36,7 @@ const SOCKETS: usize = 16;
 /// The `[web]` section.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct WebConfig {
     /// Where it is served.
     #[serde(default = "listen")]
     listen: SocketAddr,
@@ -64,7 +64,7 @@ fn listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8080))
 }
 
-impl Settings {
+impl WebConfig {
     /// What is wrong with them, in words that name the key.
     pub fn problem(&self) -> Option<String> {
         let secrets = [("token", self.token()), ("password", self.password())];
@@ -168,7 +168,7 @@ impl Web {
     ///
     /// # Errors
     /// Where the address or the history cannot be had.
-    pub fn start(settings: &Settings, board: StatusBoard, adopter: Arc<dyn AddMeter>) -> Result<Self> {
+    pub fn start(settings: &WebConfig, board: StatusBoard, adopter: Arc<dyn AddMeter>) -> Result<Self> {
         let guard = Arc::new(settings.guard()?);
         let archive = settings.history.as_deref().map(HistoryStore::open).transpose()?;
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -10,7 +10,7 @@ use crate::fields::{Kind, field};
 use crate::hex::Hex;
 use crate::obis::Obis;
 use crate::quantity::{Decimal, Quantity};
-use crate::report::{Fields, Report, Sort, Value};
+use crate::report::{Fields, ReadingType, Report, Value};
 use crate::stamp::Zone;
 use std::borrow::Cow;
 
@@ -78,7 +78,7 @@ pub fn report(notification: &Notification, title: Option<[u8; 8]>, settings: &Se
     Report {
         time,
         id: told.or(number).or(title.map(title_of)).unwrap_or_default(),
-        sort: Sort::Dlms,
+        sort: ReadingType::Dlms,
         channel: None,
         reading,
         unknown,

@@ -3,7 +3,7 @@
 use super::record::{Function, Record};
 use super::{Message, Value as Raw};
 use crate::quantity::{Decimal, Quantity};
-use crate::report::{Fields, Report, Sort, Value};
+use crate::report::{Fields, ReadingType, Report, Value};
 
 /// What a meter says, in one or several frames.
 pub fn report(message: &Message) -> Report {
@@ -39,7 +39,7 @@ pub fn report(message: &Message) -> Report {
     Report {
         time: None,
         id: message.number.clone(),
-        sort: Sort::Mbus,
+        sort: ReadingType::Mbus,
         channel: None,
         reading,
         unknown: Fields::default(),

@@ -4,7 +4,7 @@ use super::telegram::{Object, Telegram};
 use super::text::text;
 use crate::fields::{Kind, field};
 use crate::quantity::Quantity;
-use crate::report::{Failure, Fields, Peak, Report, Sort, Value};
+use crate::report::{Failure, Fields, Peak, ReadingType, Report, Value};
 use crate::stamp::{Stamp, Zone};
 
 /// A failure that lasted 2^31 - 1 s is KAIFA's filler.
@@ -17,7 +17,7 @@ pub fn readings(telegram: &Telegram, zone: &Zone) -> Vec<Report> {
     let mut main = Report {
         time: None,
         id: telegram.identification.to_owned(),
-        sort: Sort::P1,
+        sort: ReadingType::P1,
         channel: None,
         reading: Fields::default(),
         unknown: Fields::default(),
@@ -144,7 +144,7 @@ fn sub_meter(channel: u8, objects: &[&Object], main_id: &str, zone: &Zone) -> Op
     };
     let sort = group(24, 1)
         .and_then(|device_type| device_type.parse().ok())
-        .map_or(Sort::Other, sort_of);
+        .map_or(ReadingType::Other, sort_of);
     let counter = objects
         .iter()
         .find(|object| object.obis.c == 24 && matches!(object.obis.d, 2 | 3))?;
@@ -162,12 +162,12 @@ fn sub_meter(channel: u8, objects: &[&Object], main_id: &str, zone: &Zone) -> Op
         return None;
     }
     let name = match sort {
-        Sort::Gas => "gas",
-        Sort::Water => "water",
-        Sort::WarmWater => "warm_water",
-        Sort::Heat => "heat",
-        Sort::Cooling => "cooling",
-        Sort::Electricity => "energy_import_total",
+        ReadingType::Gas => "gas",
+        ReadingType::Water => "water",
+        ReadingType::WarmWater => "warm_water",
+        ReadingType::Heat => "heat",
+        ReadingType::Cooling => "cooling",
+        ReadingType::Electricity => "energy_import_total",
         _ => "counter",
     };
     let mut reading = Fields::default();
@@ -198,14 +198,14 @@ fn sub_meter(channel: u8, objects: &[&Object], main_id: &str, zone: &Zone) -> Op
 }
 
 /// By the medium that it tells (EN 13757-3).
-fn sort_of(device_type: u8) -> Sort {
+fn sort_of(device_type: u8) -> ReadingType {
     match device_type {
-        2 => Sort::Electricity,
-        3 => Sort::Gas,
-        4 | 12 | 13 => Sort::Heat,
-        6 | 21 => Sort::WarmWater,
-        7 => Sort::Water,
-        10 | 11 => Sort::Cooling,
-        _ => Sort::Other,
+        2 => ReadingType::Electricity,
+        3 => ReadingType::Gas,
+        4 | 12 | 13 => ReadingType::Heat,
+        6 | 21 => ReadingType::WarmWater,
+        7 => ReadingType::Water,
+        10 | 11 => ReadingType::Cooling,
+        _ => ReadingType::Other,
     }
 }

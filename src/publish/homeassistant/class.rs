@@ -1,7 +1,7 @@
 //! What a value is to Home Assistant: device class, state class, unit (its developer documentation, "Sensor entity").
 
 use metertap_decode::ert::Commodity;
-use metertap_decode::report::{Sort, Value as Field};
+use metertap_decode::report::{ReadingType, Value as Field};
 use serde_json::{Map, Value, json};
 
 /// What a sensor is.
@@ -136,7 +136,7 @@ pub fn counter(commodity: Commodity, unit: Option<&str>, chosen: Option<&str>) -
 pub fn of_field(
     name: &str,
     field: &Field,
-    sort: Sort,
+    sort: ReadingType,
     medium: Option<&str>,
 ) -> Option<(Class, &'static str)> {
     if name.contains("_storage_") || name.contains("_error") {
@@ -159,7 +159,7 @@ pub fn of_field(
     Some((class, ""))
 }
 
-fn of_unit(name: &str, unit: &str, sort: Sort, medium: Option<&str>) -> Option<Class> {
+fn of_unit(name: &str, unit: &str, sort: ReadingType, medium: Option<&str>) -> Option<Class> {
     Some(match unit {
         "Wh" | "kWh" | "MWh" | "GWh" | "MJ" | "GJ" | "kJ" => Class::total(Some("energy"), unit),
         "W" | "kW" | "MW" => Class::measurement("power", unit),
@@ -186,10 +186,10 @@ fn of_unit(name: &str, unit: &str, sort: Sort, medium: Option<&str>) -> Option<C
 }
 
 /// Of what a volume is, as the energy dashboard asks.
-fn volume(sort: Sort, medium: Option<&str>) -> &'static str {
+fn volume(sort: ReadingType, medium: Option<&str>) -> &'static str {
     match (sort, medium) {
-        (Sort::Gas, _) | (_, Some("gas")) => "gas",
-        (Sort::Water | Sort::WarmWater, _) => "water",
+        (ReadingType::Gas, _) | (_, Some("gas")) => "gas",
+        (ReadingType::Water | ReadingType::WarmWater, _) => "water",
         (_, Some("water" | "warm_water" | "hot_water" | "cold_water" | "dual_water")) => "water",
         _ => "volume",
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// What is looked for on the broker.
 #[derive(Clone, Debug)]
-pub struct Watch {
+pub struct DiscoveryCleanup {
     /// Home Assistant says here that it has started: it wants to be told all again.
     pub birth: String,
     /// All announcements, other programs' as well.
@@ -18,7 +18,7 @@ pub struct Watch {
     pub(crate) home: Option<Meters>,
 }
 
-impl Watch {
+impl DiscoveryCleanup {
     /// Whether a retained announcement is ours, and of a meter that has left the configuration, or made in the other
     /// of the two ways.
     pub fn is_stale(&self, topic: &str, payload: &[u8]) -> bool {

@@ -8,7 +8,7 @@
 mod class;
 mod cleanup;
 
-pub use cleanup::Watch;
+pub use cleanup::DiscoveryCleanup;
 
 use crate::meter::event::{Origin, ReadingEvent};
 use crate::meter::throttle::Rate;
@@ -29,7 +29,7 @@ const EXPIRY: u32 = 300;
 /// The `[homeassistant]` section.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct HomeAssistantConfig {
     /// Whether anything is announced, and how.
     #[serde(default)]
     discovery: Discovery,
@@ -77,7 +77,7 @@ fn prefix() -> String {
     "homeassistant".into()
 }
 
-impl Settings {
+impl HomeAssistantConfig {
     /// What is wrong with them, in words that name the key.
     pub fn problem(&self) -> Option<String> {
         (!is_topic(&self.prefix))
@@ -98,7 +98,7 @@ pub struct Announcement {
 
 /// Knows what has been announced.
 pub struct Announcer {
-    settings: Settings,
+    settings: HomeAssistantConfig,
     topics: Topics,
     /// `readings/metertap`
     states: String,
@@ -121,7 +121,7 @@ struct Device {
 
 impl Announcer {
     /// Announces readings that are published as `mqtt` says; nothing where nothing is to be announced.
-    pub fn new(settings: Settings, mqtt: &mqtt::Settings) -> Option<Self> {
+    pub fn new(settings: HomeAssistantConfig, mqtt: &mqtt::MqttConfig) -> Option<Self> {
         (settings.discovery != Discovery::Off).then(|| Announcer {
             settings,
             topics: Topics::new(mqtt),
@@ -347,9 +347,9 @@ impl Announcer {
     }
 
     /// What the broker keeps that must be looked at: whatever was announced once.
-    pub fn watch(&self, home: &Meters, all: bool) -> Watch {
+    pub fn watch(&self, home: &Meters, all: bool) -> DiscoveryCleanup {
         let prefix = &self.settings.prefix;
-        Watch {
+        DiscoveryCleanup {
             birth: format!("{prefix}/status"),
             announced: [
                 format!("{prefix}/device/+/config"),

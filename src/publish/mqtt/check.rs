@@ -1,8 +1,8 @@
 //! Does the broker take us?
 
-use crate::publish::mqtt::Settings;
+use crate::publish::mqtt::MqttConfig;
 use crate::publish::mqtt::address::BrokerAddress;
-use crate::publish::mqtt::session::{Said, begin};
+use crate::publish::mqtt::session::{SessionEvent, begin};
 use anyhow::{Context, Result, bail};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Why not, for a person.
-pub fn check(mut settings: Settings, broker: &BrokerAddress) -> Result<()> {
+pub fn check(mut settings: MqttConfig, broker: &BrokerAddress) -> Result<()> {
     settings.client_id = None;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -24,7 +24,7 @@ pub fn check(mut settings: Settings, broker: &BrokerAddress) -> Result<()> {
         let greeted = async {
             loop {
                 match session.next().await {
-                    Ok(Said::Connected) => return Ok(()),
+                    Ok(SessionEvent::Connected) => return Ok(()),
                     Ok(_) => {}
                     Err(reason) => bail!(reason),
                 }

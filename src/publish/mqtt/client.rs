@@ -1,12 +1,12 @@
 //! What the daemon holds of the broker: a thread with a connection, and an inbox.
 
-use crate::publish::homeassistant::Watch;
-use crate::publish::mqtt::Settings;
+use crate::publish::homeassistant::DiscoveryCleanup;
+use crate::publish::mqtt::MqttConfig;
 use crate::publish::mqtt::connection::Connection;
 use crate::publish::mqtt::message::{BirthAndWill, Message};
 use crate::publish::mqtt::session::IN_FLIGHT;
 use crate::publish::mqtt::spool_queue::SpoolQueue;
-use crate::status::sink::Counts;
+use crate::status::sink::SinkMetrics;
 use crate::store::spool::Spool;
 use anyhow::{Context, Result};
 use std::sync::Arc;
@@ -44,10 +44,10 @@ impl Mqtt {
     /// # Errors
     /// Where no thread or runtime can be had.
     pub fn start(
-        settings: Settings,
+        settings: MqttConfig,
         presence: BirthAndWill,
-        watch: Option<Watch>,
-        counts: Arc<Counts>,
+        watch: Option<DiscoveryCleanup>,
+        counts: Arc<SinkMetrics>,
     ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -14,7 +14,7 @@ use url::Url;
 /// The `[mqtt]` section, or an URL.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct MqttConfig {
     /// The broker; of a cluster several, the next one where one is gone.
     #[serde(deserialize_with = "one_or_several")]
     pub host: Vec<BrokerAddress>,
@@ -50,7 +50,7 @@ pub struct Settings {
     pub retain: Retain,
     /// Whose topics and payloads.
     #[serde(default)]
-    pub profile: profiles::Settings,
+    pub profile: profiles::ProfileConfig,
     /// Where readings are kept while the broker is away; systemd's state directory if nothing is said.
     pub spool: Option<PathBuf>,
     /// How many megabytes of them.
@@ -146,7 +146,7 @@ pub enum Backlog {
     Latest,
 }
 
-impl Settings {
+impl MqttConfig {
     /// The file for readings while the broker is away, if there is to be one.
     pub fn spool_path(&self) -> Option<PathBuf> {
         self.spool.clone().or_else(|| {
@@ -170,7 +170,7 @@ impl Settings {
 
     /// The same for one of several connections, which keeps nothing on the disk.
     pub fn for_states(&self) -> Self {
-        Settings {
+        MqttConfig {
             client_id: None,
             spool: None,
             spool_by_default: false,
@@ -203,10 +203,10 @@ fn prefix() -> String {
     "readings".into()
 }
 
-impl Settings {
+impl MqttConfig {
     /// Settings for a broker, and otherwise defaults.
     pub fn new(host: BrokerAddress) -> Self {
-        Settings {
+        MqttConfig {
             host: vec![host],
             port: None,
             username: None,
@@ -222,7 +222,7 @@ impl Settings {
             readings: prefix(),
             topic: None,
             retain: Retain::Always(false),
-            profile: profiles::Settings::default(),
+            profile: profiles::ProfileConfig::default(),
             spool: None,
             spool_mb: None,
             backlog: Backlog::All,
@@ -244,7 +244,7 @@ impl Settings {
             }
         }
         let host = url.as_str().parse::<BrokerAddress>();
-        let mut settings = Settings::new(host.map_err(|error| anyhow::anyhow!("--mqtt: {error}"))?);
+        let mut settings = MqttConfig::new(host.map_err(|error| anyhow::anyhow!("--mqtt: {error}"))?);
         if !user.is_empty() {
             settings.username = Some(user);
             settings.password = Some(password.into());
@@ -285,7 +285,7 @@ impl Settings {
             problems.extend(tls::config(self).err().map(|error| format!("{error:#}")));
         }
         problems.extend(self.profile.problems());
-        let is_house = self.profile == profiles::Settings::default();
+        let is_house = self.profile == profiles::ProfileConfig::default();
         match &self.topic {
             Some(_) if !is_house => {
                 problems.push("mqtt.topic: a profile has topics of its own; see its own keys".into());
@@ -317,12 +317,12 @@ mod tests {
 
     #[test]
     fn an_url_gives_host_port_and_login() {
-        let settings = Settings::from_url("mqtt://pi:s%40e+cret@broker.lan:1884").unwrap();
+        let settings = MqttConfig::from_url("mqtt://pi:s%40e+cret@broker.lan:1884").unwrap();
         assert_eq!(settings.host[0].to_string(), "broker.lan:1884");
         assert_eq!(settings.username.as_deref(), Some("pi"));
         assert_eq!(settings.password, Some("s@e+cret".to_owned().into()));
         assert_eq!(
-            Settings::from_url("mqtts://[::1]").unwrap().host[0].to_string(),
+            MqttConfig::from_url("mqtts://[::1]").unwrap().host[0].to_string(),
             "mqtts://[::1]"
         );
     }
@@ -334,20 +334,20 @@ mod tests {
             ("http://broker.lan", "use mqtt://"),
             ("mqtt://broker.lan/readings", "more than a host"),
         ] {
-            let error = format!("{:#}", Settings::from_url(text).unwrap_err());
+            let error = format!("{:#}", MqttConfig::from_url(text).unwrap_err());
             assert!(error.contains(says), "{text}: {error}");
         }
     }
 
     #[test]
     fn a_password_is_never_printed() {
-        let settings = Settings::from_url("mqtt://pi:secret@broker.lan").unwrap();
+        let settings = MqttConfig::from_url("mqtt://pi:secret@broker.lan").unwrap();
         assert!(!format!("{settings:?}").contains("secret"));
     }
 
     #[test]
     fn versions_and_retain_are_read_as_people_write_them() {
-        let read = |text: &str| toml::from_str::<Settings>(&format!("host = \"b\"\n{text}"));
+        let read = |text: &str| toml::from_str::<MqttConfig>(&format!("host = \"b\"\n{text}"));
         assert_eq!(read("version = 5").unwrap().version, Version::V5);
         assert_eq!(read("version = \"3.1.1\"").unwrap().version, Version::V3);
         assert!(read("version = 4").unwrap_err().message().contains("3.1.1"));

@@ -3,14 +3,14 @@
 //! rumqttc keeps what it has taken only as long as the broker keeps its session, which it seldom does. So each
 //! connection gets a client of its own, and what was handed to it stays in our queue until its PUBACK.
 
-use crate::publish::homeassistant::Watch;
-use crate::publish::mqtt::Settings;
+use crate::publish::homeassistant::DiscoveryCleanup;
+use crate::publish::mqtt::MqttConfig;
 use crate::publish::mqtt::client::{HURRIED, Outcome};
 use crate::publish::mqtt::config::Backlog;
-use crate::publish::mqtt::message::{BirthAndWill, Message, Sort, Waiting};
-use crate::publish::mqtt::session::{IN_FLIGHT, Refusal, Said, Session, Speaker, begin, jitter};
+use crate::publish::mqtt::message::{BirthAndWill, DeliveryClass, Message, Waiting};
+use crate::publish::mqtt::session::{IN_FLIGHT, MqttClient, Refusal, Session, SessionEvent, begin, jitter};
 use crate::publish::mqtt::spool_queue::SpoolQueue;
-use crate::status::sink::Counts;
+use crate::status::sink::SinkMetrics;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,10 +27,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Connection after connection.
 pub(crate) struct Connection {
-    settings: Settings,
+    settings: MqttConfig,
     inbox: mpsc::Receiver<Message>,
     /// What Home Assistant and the broker tell.
-    watch: Option<Watch>,
+    watch: Option<DiscoveryCleanup>,
     /// What is said of ourselves.
     presence: BirthAndWill,
     /// Readings that are sent again say so.
@@ -54,7 +54,7 @@ pub(crate) struct Connection {
     words: usize,
     delivered: u64,
     /// What others may know of all this.
-    counts: Arc<Counts>,
+    counts: Arc<SinkMetrics>,
     /// The broker will never take these.
     refused: u64,
     inbox_open: bool,
@@ -63,12 +63,12 @@ pub(crate) struct Connection {
 impl Connection {
     /// Takes messages from `inbox`, and from the shelf if there is one.
     pub fn new(
-        settings: Settings,
+        settings: MqttConfig,
         inbox: mpsc::Receiver<Message>,
         shelf: Option<SpoolQueue>,
         presence: BirthAndWill,
-        watch: Option<Watch>,
-        counts: Arc<Counts>,
+        watch: Option<DiscoveryCleanup>,
+        counts: Arc<SinkMetrics>,
     ) -> Self {
         Connection {
             counts,
@@ -160,7 +160,7 @@ impl Connection {
     async fn connect(
         &mut self,
         address: &str,
-        speaker: &Speaker,
+        speaker: &MqttClient,
         mut session: Session,
     ) -> Result<(), String> {
         self.sent = 0;
@@ -204,7 +204,7 @@ impl Connection {
                     }
                 }
                 said = session.next() => match said? {
-                    Said::Connected => {
+                    SessionEvent::Connected => {
                         tracing::info!(broker = %address, "Connected to the broker.");
                         connected = true;
                         self.counts.trouble_untold(None);
@@ -222,10 +222,10 @@ impl Connection {
                         }
                         self.announce_again();
                     }
-                    Said::Heard { topic, payload, retain } => self.told(topic, &payload, retain),
-                    Said::Sent(id) => self.ids.push_back((id, None)),
-                    Said::Acknowledged(id, result) => self.acknowledge(id, result)?,
-                    Said::Goodbye | Said::Nothing => {}
+                    SessionEvent::Heard { topic, payload, retain } => self.told(topic, &payload, retain),
+                    SessionEvent::Sent(id) => self.ids.push_back((id, None)),
+                    SessionEvent::Acknowledged(id, result) => self.acknowledge(id, result)?,
+                    SessionEvent::Goodbye | SessionEvent::Nothing => {}
                 },
             }
         }
@@ -264,7 +264,7 @@ impl Connection {
                 topic,
                 "A meter has left the configuration: Home Assistant forgets it."
             );
-            self.wait(Message::retained(topic, "", Sort::State), None);
+            self.wait(Message::retained(topic, "", DeliveryClass::State), None);
         }
     }
 
@@ -275,7 +275,7 @@ impl Connection {
             .announced
             .iter()
             .filter(|(topic, _)| !waiting(topic))
-            .map(|(topic, payload)| Message::retained(topic.clone(), payload.clone(), Sort::State))
+            .map(|(topic, payload)| Message::retained(topic.clone(), payload.clone(), DeliveryClass::State))
             .collect();
         for message in missing {
             self.wait(message, None);
@@ -283,7 +283,7 @@ impl Connection {
     }
 
     fn wait(&mut self, message: Message, key: Option<u64>) {
-        if message.sort == Sort::Announcement {
+        if message.sort == DeliveryClass::Announcement {
             self.announced
                 .insert(message.topic.clone(), message.payload.clone());
         }
@@ -350,7 +350,7 @@ impl Connection {
     }
 
     /// Gives the connection what it has not had yet, as far as it takes it.
-    fn hand_over(&mut self, speaker: &Speaker) {
+    fn hand_over(&mut self, speaker: &MqttClient) {
         while let Some(waiting) = self.waiting.get(self.sent) {
             if !speaker.publish(&waiting.message) {
                 return;
@@ -419,11 +419,11 @@ impl Connection {
     }
 
     /// A clean end: the last will is not published, so we say it ourselves.
-    async fn say_goodbye(&self, speaker: &Speaker, session: &mut Session) {
+    async fn say_goodbye(&self, speaker: &MqttClient, session: &mut Session) {
         if let Some(goodbye) = &self.presence.goodbye {
             speaker.publish(goodbye);
         }
         speaker.disconnect();
-        while !matches!(session.next().await, Ok(Said::Goodbye) | Err(_)) {}
+        while !matches!(session.next().await, Ok(SessionEvent::Goodbye) | Err(_)) {}
     }
 }

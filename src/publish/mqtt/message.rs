@@ -10,12 +10,12 @@ pub struct Message {
     /// Whether the broker keeps it for those who come later.
     pub retain: bool,
     /// And what becomes of it.
-    pub sort: Sort,
+    pub sort: DeliveryClass,
 }
 
 /// What becomes of a message while the broker is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sort {
+pub enum DeliveryClass {
     /// It is kept.
     Reading,
     /// It is said again over every new connection.
@@ -31,12 +31,12 @@ impl Message {
             topic: topic.into(),
             payload: payload.into(),
             retain,
-            sort: Sort::Reading,
+            sort: DeliveryClass::Reading,
         }
     }
 
     /// One that the broker keeps.
-    pub fn retained(topic: impl Into<String>, payload: impl Into<String>, sort: Sort) -> Self {
+    pub fn retained(topic: impl Into<String>, payload: impl Into<String>, sort: DeliveryClass) -> Self {
         Message {
             topic: topic.into(),
             payload: payload.into(),
@@ -47,7 +47,7 @@ impl Message {
 
     /// Whether it must not be lost.
     pub fn is_reading(&self) -> bool {
-        self.sort == Sort::Reading
+        self.sort == DeliveryClass::Reading
     }
 
     /// Says in a JSON object that it is sent again, and may have come before. Other payloads are left as they are.
@@ -77,7 +77,7 @@ pub struct BirthAndWill {
 impl BirthAndWill {
     /// `online` and `offline`, retained.
     pub fn usual(topic: &str) -> Self {
-        let status = |status: &str| Some(Message::retained(topic, status, Sort::State));
+        let status = |status: &str| Some(Message::retained(topic, status, DeliveryClass::State));
         BirthAndWill {
             will: status("offline"),
             hello: status("online"),

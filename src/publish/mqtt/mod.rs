@@ -14,5 +14,5 @@ mod tls;
 pub use address::BrokerAddress;
 pub use check::check;
 pub use client::{HURRIED, Mqtt, Outcome};
-pub use config::{Retain, Settings};
-pub use message::{BirthAndWill, Message, Sort, is_topic, topic_id};
+pub use config::{MqttConfig, Retain};
+pub use message::{BirthAndWill, DeliveryClass, Message, is_topic, topic_id};

@@ -1,7 +1,7 @@
 //! One connection to one broker, of MQTT 3.1.1 or 5: what is said over it, and what comes back.
 
 use crate::publish::mqtt::address::{BrokerAddress, Transport};
-use crate::publish::mqtt::config::{Settings, Version};
+use crate::publish::mqtt::config::{MqttConfig, Version};
 use crate::publish::mqtt::message::Message;
 use crate::publish::mqtt::tls;
 use crate::secret::Secret;
@@ -17,7 +17,7 @@ const MAX_PACKET: usize = 1 << 20;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What a session tells.
-pub(crate) enum Said {
+pub(crate) enum SessionEvent {
     /// The broker takes us.
     Connected,
     /// A publication went out, under this packet id.
@@ -50,7 +50,7 @@ pub(crate) struct Refusal {
 
 /// Takes what is to be said. Copies speak over the same connection.
 #[derive(Clone)]
-pub(crate) enum Speaker {
+pub(crate) enum MqttClient {
     V3(rumqttc::AsyncClient),
     V5(v5::AsyncClient),
 }
@@ -66,10 +66,10 @@ pub(crate) enum Session {
 /// # Errors
 /// Where the certificates of the settings cannot be used.
 pub(crate) fn begin(
-    settings: &Settings,
+    settings: &MqttConfig,
     address: &BrokerAddress,
     will: Option<&Message>,
-) -> Result<(Speaker, Session)> {
+) -> Result<(MqttClient, Session)> {
     let port = address.port_or(settings.port);
     let host = if address.road.is_web() {
         address.url(settings.port)
@@ -111,7 +111,7 @@ pub(crate) fn begin(
                 ));
             }
             let (client, events) = rumqttc::AsyncClient::new(options, capacity);
-            (Speaker::V3(client), Session::V3(Box::new(events)))
+            (MqttClient::V3(client), Session::V3(Box::new(events)))
         }
         Version::V5 => {
             let mut options = v5::MqttOptions::new(client_id, host, port);
@@ -132,20 +132,20 @@ pub(crate) fn begin(
                 ));
             }
             let (client, events) = v5::AsyncClient::new(options, capacity);
-            (Speaker::V5(client), Session::V5(Box::new(events)))
+            (MqttClient::V5(client), Session::V5(Box::new(events)))
         }
     })
 }
 
-impl Speaker {
+impl MqttClient {
     /// Publishes with QoS 1; false where there is no room at the moment.
     pub fn publish(&self, message: &Message) -> bool {
         let (topic, retain, payload) = (&message.topic, message.retain, message.payload.as_str());
         match self {
-            Speaker::V3(client) => client
+            MqttClient::V3(client) => client
                 .try_publish(topic, QoS::AtLeastOnce, retain, payload)
                 .is_ok(),
-            Speaker::V5(client) => client
+            MqttClient::V5(client) => client
                 .try_publish(topic, v5::mqttbytes::QoS::AtLeastOnce, retain, payload.to_owned())
                 .is_ok(),
         }
@@ -154,8 +154,8 @@ impl Speaker {
     /// Wants to hear a topic.
     pub fn subscribe(&self, topic: &str) {
         let _ = match self {
-            Speaker::V3(client) => client.try_subscribe(topic, QoS::AtLeastOnce).is_ok(),
-            Speaker::V5(client) => client
+            MqttClient::V3(client) => client.try_subscribe(topic, QoS::AtLeastOnce).is_ok(),
+            MqttClient::V5(client) => client
                 .try_subscribe(topic, v5::mqttbytes::QoS::AtLeastOnce)
                 .is_ok(),
         };
@@ -164,8 +164,8 @@ impl Speaker {
     /// Says goodbye: the last will is not published then.
     pub fn disconnect(&self) {
         let _ = match self {
-            Speaker::V3(client) => client.try_disconnect().is_ok(),
-            Speaker::V5(client) => client.try_disconnect().is_ok(),
+            MqttClient::V3(client) => client.try_disconnect().is_ok(),
+            MqttClient::V5(client) => client.try_disconnect().is_ok(),
         };
     }
 }
@@ -175,7 +175,7 @@ impl Session {
     ///
     /// # Errors
     /// Why the connection is over, for a person.
-    pub async fn next(&mut self) -> Result<Said, String> {
+    pub async fn next(&mut self) -> Result<SessionEvent, String> {
         match self {
             Session::V3(events) => events
                 .poll()
@@ -191,25 +191,25 @@ impl Session {
     }
 }
 
-fn told_v3(event: rumqttc::Event) -> Said {
+fn told_v3(event: rumqttc::Event) -> SessionEvent {
     use rumqttc::{Event, Packet};
     match event {
-        Event::Incoming(Packet::ConnAck(_)) => Said::Connected,
-        Event::Incoming(Packet::PubAck(ack)) => Said::Acknowledged(ack.pkid, Ok(())),
-        Event::Incoming(Packet::Publish(message)) => Said::Heard {
+        Event::Incoming(Packet::ConnAck(_)) => SessionEvent::Connected,
+        Event::Incoming(Packet::PubAck(ack)) => SessionEvent::Acknowledged(ack.pkid, Ok(())),
+        Event::Incoming(Packet::Publish(message)) => SessionEvent::Heard {
             topic: message.topic,
             payload: message.payload.to_vec(),
             retain: message.retain,
         },
         Event::Outgoing(outgoing) => outgone(&outgoing),
-        Event::Incoming(_) => Said::Nothing,
+        Event::Incoming(_) => SessionEvent::Nothing,
     }
 }
 
-fn told_v5(event: v5::Event) -> Said {
+fn told_v5(event: v5::Event) -> SessionEvent {
     use v5::mqttbytes::v5::{Packet, PubAckReason};
     match event {
-        v5::Event::Incoming(Packet::ConnAck(_)) => Said::Connected,
+        v5::Event::Incoming(Packet::ConnAck(_)) => SessionEvent::Connected,
         v5::Event::Incoming(Packet::PubAck(ack)) => {
             let result = match ack.reason {
                 PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Ok(()),
@@ -223,23 +223,23 @@ fn told_v5(event: v5::Event) -> Said {
                     ),
                 }),
             };
-            Said::Acknowledged(ack.pkid, result)
+            SessionEvent::Acknowledged(ack.pkid, result)
         }
-        v5::Event::Incoming(Packet::Publish(message)) => Said::Heard {
+        v5::Event::Incoming(Packet::Publish(message)) => SessionEvent::Heard {
             topic: String::from_utf8_lossy(&message.topic).into_owned(),
             payload: message.payload.to_vec(),
             retain: message.retain,
         },
         v5::Event::Outgoing(outgoing) => outgone(&outgoing),
-        v5::Event::Incoming(_) => Said::Nothing,
+        v5::Event::Incoming(_) => SessionEvent::Nothing,
     }
 }
 
-fn outgone(outgoing: &Outgoing) -> Said {
+fn outgone(outgoing: &Outgoing) -> SessionEvent {
     match outgoing {
-        Outgoing::Publish(id) => Said::Sent(*id),
-        Outgoing::Disconnect => Said::Goodbye,
-        _ => Said::Nothing,
+        Outgoing::Publish(id) => SessionEvent::Sent(*id),
+        Outgoing::Disconnect => SessionEvent::Goodbye,
+        _ => SessionEvent::Nothing,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Certificates: whom we believe to be the broker, and how we show who we are.
 
-use crate::publish::mqtt::Settings;
+use crate::publish::mqtt::MqttConfig;
 use anyhow::{Context, Result, anyhow, bail};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// Which file cannot be used, and why.
-pub fn config(settings: &Settings) -> Result<Arc<ClientConfig>> {
+pub fn config(settings: &MqttConfig) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()

@@ -47,25 +47,25 @@ pub trait Profile: Send {
 
 /// `profile = "…"`, or a section `[mqtt.profile]` with a `name` and more.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Settings {
+pub enum ProfileConfig {
     /// Ours.
     #[default]
     Metertap,
     /// rtl_tcp, rtlamr and a script.
     Amr2mqtt,
     /// P1 in arrays.
-    SmartmeterReader(smartmeter_reader::Settings),
+    SmartmeterReader(smartmeter_reader::SmartmeterReaderConfig),
     /// The meters of Lower Austria.
-    NetzNoe(netz_noe::Settings),
+    NetzNoe(netz_noe::NetzNoeConfig),
     /// P1 for everything.
-    Smartmeter2mqtt(smartmeter2mqtt::Settings),
+    Smartmeter2mqtt(smartmeter2mqtt::Smartmeter2mqttConfig),
     /// The Homie convention, version 4.
-    Homie(homie::Settings),
+    Homie(homie::HomieConfig),
 }
 
 const NAMES: &str = "amr2mqtt, smartmeter-reader, netz-noe, smartmeter2mqtt or homie";
 
-impl<'de> Deserialize<'de> for Settings {
+impl<'de> Deserialize<'de> for ProfileConfig {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let (name, keys) = match toml::Value::deserialize(from)? {
             toml::Value::String(name) => (name, toml::Table::new()),
@@ -77,12 +77,12 @@ impl<'de> Deserialize<'de> for Settings {
         };
         let keys = toml::Value::Table(keys);
         let read = match name.as_str() {
-            "metertap" => keys.try_into::<NoKeys>().map(|NoKeys {}| Settings::Metertap),
-            "amr2mqtt" => keys.try_into::<NoKeys>().map(|NoKeys {}| Settings::Amr2mqtt),
-            "smartmeter-reader" => keys.try_into().map(Settings::SmartmeterReader),
-            "netz-noe" => keys.try_into().map(Settings::NetzNoe),
-            "smartmeter2mqtt" => keys.try_into().map(Settings::Smartmeter2mqtt),
-            "homie" => keys.try_into().map(Settings::Homie),
+            "metertap" => keys.try_into::<NoKeys>().map(|NoKeys {}| ProfileConfig::Metertap),
+            "amr2mqtt" => keys.try_into::<NoKeys>().map(|NoKeys {}| ProfileConfig::Amr2mqtt),
+            "smartmeter-reader" => keys.try_into().map(ProfileConfig::SmartmeterReader),
+            "netz-noe" => keys.try_into().map(ProfileConfig::NetzNoe),
+            "smartmeter2mqtt" => keys.try_into().map(ProfileConfig::Smartmeter2mqtt),
+            "homie" => keys.try_into().map(ProfileConfig::Homie),
             other => return Err(D::Error::custom(format!("\"{other}\" is no profile: {NAMES}"))),
         };
         read.map_err(|error| D::Error::custom(format!("profile {name}: {}", error.message())))
@@ -93,20 +93,20 @@ impl<'de> Deserialize<'de> for Settings {
 #[serde(deny_unknown_fields)]
 struct NoKeys {}
 
-impl Settings {
+impl ProfileConfig {
     /// Whether it is our own.
     pub fn is_house(&self) -> bool {
-        *self == Settings::Metertap
+        *self == ProfileConfig::Metertap
     }
 
     /// What is wrong with them.
     pub fn problems(&self) -> Vec<String> {
         let topic = match self {
-            Settings::Metertap | Settings::Amr2mqtt => return Vec::new(),
-            Settings::SmartmeterReader(settings) => &settings.topic,
-            Settings::NetzNoe(settings) => &settings.topic,
-            Settings::Smartmeter2mqtt(settings) => &settings.topic,
-            Settings::Homie(settings) => &settings.topic,
+            ProfileConfig::Metertap | ProfileConfig::Amr2mqtt => return Vec::new(),
+            ProfileConfig::SmartmeterReader(settings) => &settings.topic,
+            ProfileConfig::NetzNoe(settings) => &settings.topic,
+            ProfileConfig::Smartmeter2mqtt(settings) => &settings.topic,
+            ProfileConfig::Homie(settings) => &settings.topic,
         };
         let mut problems = Vec::new();
         if !is_topic(topic) {
@@ -114,7 +114,7 @@ impl Settings {
                 "mqtt.profile: topic = \"{topic}\" cannot be a topic: no + or #, no / at its end"
             ));
         }
-        if let Settings::SmartmeterReader(settings) = self {
+        if let ProfileConfig::SmartmeterReader(settings) = self {
             if !(1..=3600).contains(&settings.interval) {
                 problems.push("mqtt.profile: interval must be between 1 and 3600 seconds".into());
             }
@@ -123,18 +123,18 @@ impl Settings {
     }
 
     /// The profile; nothing for Homie, which has connections of its own.
-    pub fn profile(&self, mqtt: &crate::publish::mqtt::Settings) -> Option<Box<dyn Profile>> {
+    pub fn profile(&self, mqtt: &crate::publish::mqtt::MqttConfig) -> Option<Box<dyn Profile>> {
         Some(match self {
-            Settings::Metertap => Box::new(Native::new(mqtt)),
-            Settings::Amr2mqtt => Box::new(amr2mqtt::Amr2mqtt::new(&mqtt.readings)),
-            Settings::SmartmeterReader(settings) => {
+            ProfileConfig::Metertap => Box::new(Native::new(mqtt)),
+            ProfileConfig::Amr2mqtt => Box::new(amr2mqtt::Amr2mqtt::new(&mqtt.readings)),
+            ProfileConfig::SmartmeterReader(settings) => {
                 Box::new(smartmeter_reader::SmartmeterReader::new(settings.clone()))
             }
-            Settings::NetzNoe(settings) => Box::new(netz_noe::NetzNoe::new(settings.clone())),
-            Settings::Smartmeter2mqtt(settings) => {
+            ProfileConfig::NetzNoe(settings) => Box::new(netz_noe::NetzNoe::new(settings.clone())),
+            ProfileConfig::Smartmeter2mqtt(settings) => {
                 Box::new(smartmeter2mqtt::Smartmeter2mqtt::new(settings.clone()))
             }
-            Settings::Homie(_) => return None,
+            ProfileConfig::Homie(_) => return None,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Our own topics: `readings/<id>/<type>`, or whatever the template says.
 
 use crate::meter::event::{INTERVAL, ReadingEvent};
-use crate::publish::mqtt::{BirthAndWill, Message, Retain, Settings, topic_id};
+use crate::publish::mqtt::{BirthAndWill, Message, MqttConfig, Retain, topic_id};
 use crate::publish::profiles::Profile;
 
 /// What may stand in a template.
@@ -24,7 +24,7 @@ pub struct Topics {
 
 impl Topics {
     /// As the settings say.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &MqttConfig) -> Self {
         Topics {
             prefix: settings.readings.clone(),
             template: settings.topic.clone(),
@@ -72,7 +72,7 @@ pub fn template_problem(template: &str) -> Option<String> {
 
 impl Native {
     /// As the settings say.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &MqttConfig) -> Self {
         Native {
             status: settings.status_topic(),
             topics: Topics::new(settings),

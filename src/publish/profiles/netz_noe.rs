@@ -1,16 +1,16 @@
 //! The reader for the meters of Lower Austria: one flat JSON object a message, and its discovery, retained now.
 
 use crate::meter::event::{Origin, ReadingEvent};
-use crate::publish::mqtt::{BirthAndWill, Message, Sort};
+use crate::publish::mqtt::{BirthAndWill, DeliveryClass, Message};
 use crate::publish::profiles::Profile;
-use metertap_decode::report::{Sort as Type, Value as Field};
+use metertap_decode::report::{ReadingType as Type, Value as Field};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// Its settings.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct NetzNoeConfig {
     /// `mqtt.data_topic`
     #[serde(default = "topic")]
     pub topic: String,
@@ -47,11 +47,11 @@ const KEYS: [(&str, &str, f64); 11] = [
 ];
 
 /// As the reader for Lower Austria.
-pub struct NetzNoe(Settings);
+pub struct NetzNoe(NetzNoeConfig);
 
 impl NetzNoe {
     /// As its settings say.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: NetzNoeConfig) -> Self {
         NetzNoe(settings)
     }
 }
@@ -64,7 +64,7 @@ impl Profile for NetzNoe {
     fn beginning(&self) -> Vec<Message> {
         let announced = self.0.config_topics.iter().map(|told| {
             let payload = serde_json::to_string(&told.config).unwrap_or_default();
-            Message::retained(&told.config_topic, payload, Sort::Announcement)
+            Message::retained(&told.config_topic, payload, DeliveryClass::Announcement)
         });
         announced.collect()
     }

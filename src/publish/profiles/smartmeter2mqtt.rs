@@ -3,7 +3,7 @@
 use crate::format::p1::{Objects, number, plain, text_of};
 use crate::format::smartmeter2mqtt::{reading, seconds};
 use crate::meter::event::ReadingEvent;
-use crate::publish::mqtt::{BirthAndWill, Message, Sort};
+use crate::publish::mqtt::{BirthAndWill, DeliveryClass, Message};
 use crate::publish::profiles::Profile;
 use jiff::Timestamp;
 use metertap_decode::p1::Object;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 /// Its settings.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct Smartmeter2mqttConfig {
     /// `--mqtt-topic`
     #[serde(default = "topic")]
     pub topic: String,
@@ -48,7 +48,7 @@ fn fields() -> Vec<String> {
 
 /// As smartmeter2mqtt.
 pub struct Smartmeter2mqtt {
-    settings: Settings,
+    settings: Smartmeter2mqttConfig,
     usage_w: i64,
     gas: LastGas,
     announced: bool,
@@ -65,7 +65,7 @@ struct LastGas {
 
 impl Smartmeter2mqtt {
     /// As its settings say.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Smartmeter2mqttConfig) -> Self {
         Smartmeter2mqtt {
             settings,
             usage_w: 0,
@@ -224,7 +224,7 @@ impl Smartmeter2mqtt {
                 "{}/sensor/smartmeter/{topic}/config",
                 self.settings.discovery_prefix
             );
-            Message::retained(topic, config.to_string(), Sort::Announcement)
+            Message::retained(topic, config.to_string(), DeliveryClass::Announcement)
         };
         rows.map(message).collect()
     }
@@ -233,7 +233,7 @@ impl Smartmeter2mqtt {
 impl Profile for Smartmeter2mqtt {
     fn presence(&self) -> BirthAndWill {
         let topic = format!("{}/connected", self.settings.topic);
-        let connected = |value: &str| Some(Message::retained(&topic, value, Sort::State));
+        let connected = |value: &str| Some(Message::retained(&topic, value, DeliveryClass::State));
         BirthAndWill {
             will: connected("0"),
             hello: connected("2"),

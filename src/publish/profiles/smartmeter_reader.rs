@@ -5,7 +5,7 @@
 
 use crate::format::p1::{Objects, number, plain, text_of};
 use crate::meter::event::ReadingEvent;
-use crate::publish::mqtt::{BirthAndWill, Message, Sort};
+use crate::publish::mqtt::{BirthAndWill, DeliveryClass, Message};
 use crate::publish::profiles::Profile;
 use metertap_decode::p1::Object;
 use serde::Deserialize;
@@ -18,7 +18,7 @@ const QUEUE: usize = 100;
 /// Its settings.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct SmartmeterReaderConfig {
     /// `mqtt.topic`
     #[serde(default = "topic")]
     pub topic: String,
@@ -63,14 +63,14 @@ const NUMBERS: [(&str, &str); 22] = [
 
 /// As smartmeter-reader.
 pub struct SmartmeterReader {
-    settings: Settings,
+    settings: SmartmeterReaderConfig,
     gathered: Vec<Value>,
     sent: Option<Instant>,
 }
 
 impl SmartmeterReader {
     /// As its settings say.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: SmartmeterReaderConfig) -> Self {
         SmartmeterReader {
             settings,
             gathered: Vec::new(),
@@ -86,7 +86,7 @@ impl Profile for SmartmeterReader {
                 topic: format!("will:{}", self.settings.topic),
                 payload: "GoingDown".into(),
                 retain: false,
-                sort: Sort::State,
+                sort: DeliveryClass::State,
             }),
             ..BirthAndWill::default()
         }

@@ -21,7 +21,7 @@ const RTL_TCP_GREETING: usize = 12;
 
 /// What the user says of a recording; goes before what the recording says of itself.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct RecordingOverrides {
     /// What it is called; by default as its file.
     pub name: Option<String>,
     /// Sample format.
@@ -47,7 +47,7 @@ impl Recording {
     ///
     /// # Errors
     /// Where it cannot be read, is empty, or cannot be samples. The message names the file.
-    pub fn open(path: &Path, wish: &Wish) -> Result<Self> {
+    pub fn open(path: &Path, wish: &RecordingOverrides) -> Result<Self> {
         if path == Path::new("-") {
             return Self::stdin(wish);
         }
@@ -104,7 +104,7 @@ impl Recording {
         .without_greeting())
     }
 
-    fn stdin(wish: &Wish) -> Result<Self> {
+    fn stdin(wish: &RecordingOverrides) -> Result<Self> {
         let mut reader = std::io::stdin();
         let head = head(&mut reader).context("standard input")?;
         if head.is_empty() {

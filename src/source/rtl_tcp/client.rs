@@ -3,7 +3,7 @@
 //! The protocol has no answers and no errors: a second client connects and hears nothing until the first one
 //! leaves, and a server without its dongle greets and falls silent. Silence is all that can be seen of either.
 
-use crate::source::{Gain, Info, Source, Tuning, Wish};
+use crate::source::{Gain, Info, Source, TuneCommand, Tuning};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
@@ -90,17 +90,17 @@ impl Source for RtlTcp {
         Some(self.gain)
     }
 
-    fn wish(&mut self, wish: Wish) -> std::io::Result<()> {
+    fn wish(&mut self, wish: TuneCommand) -> std::io::Result<()> {
         let commands = match wish {
-            Wish::Center(hz) => {
+            TuneCommand::Center(hz) => {
                 self.info.center_hz = Some(hz.into());
                 vec![(SET_FREQUENCY, hz)]
             }
-            Wish::Gain(gain) => {
+            TuneCommand::Gain(gain) => {
                 self.gain = gain;
                 gain_commands(gain)
             }
-            Wish::Ppm(ppm) => vec![(SET_PPM, ppm as u32)],
+            TuneCommand::Ppm(ppm) => vec![(SET_PPM, ppm as u32)],
         };
         self.stream.write_all(&bytes(&commands))
     }

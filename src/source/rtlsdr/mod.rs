@@ -6,7 +6,7 @@ mod pipe;
 
 pub use library::{Library, Plugged};
 
-use crate::source::{Gain, Info, Pick, Source, Tuning, Wish};
+use crate::source::{Gain, Info, Pick, Source, TuneCommand, Tuning};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
@@ -141,11 +141,11 @@ impl Source for Rtlsdr {
         Some(self.gain)
     }
 
-    fn wish(&mut self, wish: Wish) -> std::io::Result<()> {
+    fn wish(&mut self, wish: TuneCommand) -> std::io::Result<()> {
         match wish {
-            Wish::Center(hz) => self.info.center_hz = Some(hz.into()),
-            Wish::Gain(gain) => self.gain = gain,
-            Wish::Ppm(_) => {}
+            TuneCommand::Center(hz) => self.info.center_hz = Some(hz.into()),
+            TuneCommand::Gain(gain) => self.gain = gain,
+            TuneCommand::Ppm(_) => {}
         }
         self.process.tell(&serde_json::to_string(&wish)?)
     }

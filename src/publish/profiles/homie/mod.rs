@@ -5,8 +5,8 @@ mod properties;
 
 use crate::meter::event::ReadingEvent;
 use crate::publish::mqtt;
-use crate::publish::mqtt::{BirthAndWill, Message, Mqtt, Outcome, Sort};
-use crate::status::sink::Counts;
+use crate::publish::mqtt::{BirthAndWill, DeliveryClass, Message, Mqtt, Outcome};
+use crate::status::sink::SinkMetrics;
 use anyhow::Result;
 use properties::{Property, properties};
 use serde::Deserialize;
@@ -20,7 +20,7 @@ const MAX_DEVICES: usize = 64;
 /// Its settings.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct HomieConfig {
     /// First part of every topic.
     #[serde(default = "topic")]
     pub topic: String,
@@ -45,12 +45,12 @@ const NODES: [(&str, &str); 6] = [
 
 /// All devices.
 pub struct Homie {
-    settings: Settings,
-    mqtt: mqtt::Settings,
+    settings: HomieConfig,
+    mqtt: mqtt::MqttConfig,
     devices: BTreeMap<String, Device>,
     crowded_out: bool,
     /// Of all connections together.
-    counts: Arc<Counts>,
+    counts: Arc<SinkMetrics>,
 }
 
 /// One meter.
@@ -64,7 +64,7 @@ struct Device {
 
 impl Homie {
     /// As the settings say; connections are made as meters are heard.
-    pub fn new(settings: Settings, mqtt: &mqtt::Settings, counts: Arc<Counts>) -> Self {
+    pub fn new(settings: HomieConfig, mqtt: &mqtt::MqttConfig, counts: Arc<SinkMetrics>) -> Self {
         Homie {
             counts,
             settings,
@@ -129,8 +129,14 @@ impl Homie {
 }
 
 impl Device {
-    fn start(base: String, mqtt: &mqtt::Settings, name: &str, counts: &Arc<Counts>) -> Result<Self> {
-        let state = |state: &str| Some(Message::retained(format!("{base}/$state"), state, Sort::State));
+    fn start(base: String, mqtt: &mqtt::MqttConfig, name: &str, counts: &Arc<SinkMetrics>) -> Result<Self> {
+        let state = |state: &str| {
+            Some(Message::retained(
+                format!("{base}/$state"),
+                state,
+                DeliveryClass::State,
+            ))
+        };
         let presence = BirthAndWill {
             will: state("lost"),
             hello: state("init"),
@@ -153,13 +159,13 @@ impl Device {
     fn say(&self, topic: &str, payload: &str) {
         let topic = format!("{}/{topic}", self.base);
         self.link
-            .try_publish(Message::retained(topic, payload, Sort::Announcement));
+            .try_publish(Message::retained(topic, payload, DeliveryClass::Announcement));
     }
 
     fn state(&self, state: &str) {
         let topic = format!("{}/$state", self.base);
         self.link
-            .try_publish(Message::retained(topic, state, Sort::State));
+            .try_publish(Message::retained(topic, state, DeliveryClass::State));
     }
 
     fn tell(&mut self, properties: &[Property]) {

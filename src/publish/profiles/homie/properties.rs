@@ -2,7 +2,7 @@
 
 use crate::meter::event::{Origin, ReadingEvent};
 use metertap_decode::quantity::Quantity;
-use metertap_decode::report::Sort as Type;
+use metertap_decode::report::ReadingType as Type;
 
 /// A value and what is to be known of it.
 #[derive(Clone, Debug, PartialEq)]
