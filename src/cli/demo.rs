@@ -25,11 +25,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     use crate::cli::demo_broker;
     use crate::cli::replay::Replay;
     use crate::publish::mqtt::{MqttConfig, Retain};
-    use crate::runtime::cancel::Stop;
+    use crate::runtime::Runtime;
     use crate::source::recording::Paced;
     use crate::source::simulator::{Scenario, Synthetic};
 
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
+    let stop = runtime.context.cancel.clone();
     let mut scenario = Scenario::parse(STREET, "testdata/street/street.toml")?;
     scenario.seconds = args.seconds;
     demo_broker::start(args.port)?;
@@ -40,14 +41,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     eprintln!("  mosquitto_sub -p {} -t 'readings/#' -v", args.port);
     let mut settings = MqttConfig::from_url(&format!("mqtt://127.0.0.1:{}", args.port))?;
     settings.retain = Retain::Always(true);
-    let mut replay = Replay::demo(&stop, settings)?;
+    let mut replay = Replay::demo(&runtime.context, settings)?;
     replay.play(Box::new(Paced::new(Box::new(Synthetic::new(
         &scenario,
         "a made-up street",
     )?))))?;
     if args.stay {
         eprintln!("metertap: the street is over; the broker stays until Ctrl-C");
-        while !stop.asked() {
+        while !stop.is_cancelled() {
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }

@@ -4,7 +4,7 @@ use crate::cli::tuner::Tuner;
 use crate::config::Config;
 use crate::publish::mqtt::{MqttConfig, check};
 use crate::receiver::Probe;
-use crate::runtime::cancel::Stop;
+use crate::runtime::{Cancel, Runtime};
 use crate::source::{Address, Live, wire};
 use anyhow::Result;
 use std::net::{SocketAddr, TcpListener};
@@ -48,7 +48,8 @@ impl Report {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
+    let stop = runtime.context.cancel.clone();
     let mut report = Report::default();
     let mut live = Vec::new();
     let mut brokers: Vec<MqttConfig> = args
@@ -88,7 +89,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         },
     }
     for (name, live) in live {
-        if !stop.asked() {
+        if !stop.is_cancelled() {
             receiver(&name, &live, args.seconds, &stop, &mut report);
         }
     }
@@ -125,7 +126,7 @@ fn port(address: SocketAddr, report: &mut Report) {
     }
 }
 
-fn receiver(name: &str, live: &Live, seconds: f64, stop: &Stop, report: &mut Report) {
+fn receiver(name: &str, live: &Live, seconds: f64, stop: &Cancel, report: &mut Report) {
     let source = match live.open() {
         Ok(source) => source,
         Err(error) => {
@@ -145,7 +146,7 @@ fn receiver(name: &str, live: &Live, seconds: f64, stop: &Stop, report: &mut Rep
     };
     let mut meters = std::collections::BTreeSet::new();
     let mut first = None;
-    while begun.elapsed() < Duration::from_secs_f64(seconds) && !stop.asked() {
+    while begun.elapsed() < Duration::from_secs_f64(seconds) && !stop.is_cancelled() {
         let step = probe.step(
             |bytes| {
                 // What was waiting when we began is not counted.

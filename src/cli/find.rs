@@ -6,7 +6,7 @@ use crate::daemon::event_stream::{Event, EventStream};
 use crate::meter::find::{Candidate, candidates, certain};
 use crate::meter::table::MeterTable;
 use crate::receiver::{Radio, RadioOptions};
-use crate::runtime::cancel::Stop;
+use crate::runtime::Runtime;
 use crate::source::recording::{Recording, RecordingOverrides};
 use anyhow::Result;
 use metertap_decode::ert::Commodity;
@@ -34,8 +34,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
-    let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &stop);
+    let runtime = Runtime::for_command()?;
+    let stop = runtime.context.cancel.clone();
+    let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
     let radios = match &args.file {
         Some(file) => {
             let recording = Recording::open(file, &RecordingOverrides::default())?;
@@ -73,7 +74,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Event::Wire(_) | Event::Quiet => {}
         }
         if begun.elapsed() > Duration::from_secs_f64(args.seconds) {
-            stop.ask();
+            stop.cancel();
         }
     }
     let meters = heard.meters().len();

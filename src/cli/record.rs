@@ -2,7 +2,7 @@
 
 use crate::cli::tuner::Tuner;
 use crate::receiver::Probe;
-use crate::runtime::cancel::Stop;
+use crate::runtime::Runtime;
 use crate::source::recording::sigmf;
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -20,13 +20,13 @@ pub struct Args {
     /// Record only the moments around frames that locked but failed their check: hard cases, worth sending in.
     #[arg(long)]
     hard_cases: bool,
-    /// Stop after this long (hard cases: after this long of listening).
+    /// Cancel after this long (hard cases: after this long of listening).
     #[arg(long, value_name = "S", default_value_t = 10.0)]
     seconds: f64,
     /// Seconds kept before and after a hard case.
     #[arg(long, value_name = "S", default_value_t = 0.5)]
     around: f64,
-    /// Stop after so many hard cases.
+    /// Cancel after so many hard cases.
     #[arg(long, default_value_t = 20)]
     max_files: u32,
     #[command(flatten)]
@@ -34,7 +34,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
+    let stop = runtime.context.cancel.clone();
     let (_, live) = args.tuner.only("one receiver can be recorded at a time")?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let source = live.open()?;
@@ -58,7 +59,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let begun = Instant::now();
     let mut doubtful = 0;
     while begun.elapsed() < Duration::from_secs_f64(args.seconds)
-        && !stop.asked()
+        && !stop.is_cancelled()
         && recorder.files < args.max_files
     {
         let mut piece = Vec::new();

@@ -9,7 +9,7 @@ use crate::meter::Reading;
 use crate::meter::filter::Filter;
 use crate::publish::mqtt::{BirthAndWill, Message, Mqtt, MqttConfig};
 use crate::receiver::{End, Radio, RadioOptions, ReceiverEvent};
-use crate::runtime::cancel::Stop;
+use crate::runtime::{Context, Runtime};
 use crate::source::recording::{Paced, Recording, RecordingOverrides};
 use crate::source::{Info, Source};
 use crate::status::sink::SinkMetrics;
@@ -62,7 +62,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
     let wish = RecordingOverrides {
         name: None,
         format: args.sample_format,
@@ -77,7 +77,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         recordings.push(Box::new(Recording::open(file, &wish)?));
     }
     let mut replay = Replay {
-        orders: RadioOptions::for_all(args.wanted.kinds(), args.trust, &stop),
+        orders: RadioOptions::for_all(args.wanted.kinds(), args.trust, &runtime.context),
         show: Show::new(args.format, args.signal, "metertap replay", args.wanted.filter())?,
         signal: args.signal,
         mqtt: mqtt.map(Broker::start).transpose()?,
@@ -89,7 +89,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             recording
         };
         replay.play(recording)?;
-        if replay.orders.stop.asked() {
+        if replay.orders.context.cancel.is_cancelled() {
             break;
         }
     }
@@ -110,9 +110,9 @@ impl Replay {
     /// # Errors
     /// Where the terminal or the network cannot be had.
     #[cfg(feature = "demo")]
-    pub fn demo(stop: &Stop, mqtt: MqttConfig) -> Result<Self> {
+    pub fn demo(context: &Context, mqtt: MqttConfig) -> Result<Self> {
         Ok(Replay {
-            orders: RadioOptions::for_all(crate::cli::selection::default_kinds(), Trust::Normal, stop),
+            orders: RadioOptions::for_all(crate::cli::selection::default_kinds(), Trust::Normal, context),
             show: Show::new(None, true, "metertap demo: a made-up street", Filter::default())?,
             signal: false,
             mqtt: Some(Broker::start(mqtt)?),
@@ -137,14 +137,14 @@ impl Replay {
                 ReceiverEvent::End(end) => {
                     report(&radio.info, &end);
                     end.result?;
-                    if self.show.readings() == before && !self.orders.stop.asked() {
+                    if self.show.readings() == before && !self.orders.context.cancel.is_cancelled() {
                         eprintln!("metertap: {}: no meter heard", radio.info.name);
                     }
                     break;
                 }
             }
             if self.show.done() {
-                self.orders.stop.ask();
+                self.orders.context.cancel.cancel();
             }
         }
         Ok(())
@@ -165,7 +165,7 @@ impl Replay {
             );
             let told = Message::reading(topic, payload, broker.retain);
             // A recording waits for the network; only an interrupted one does not.
-            let delivered = if self.orders.stop.asked() {
+            let delivered = if self.orders.context.cancel.is_cancelled() {
                 broker.mqtt.try_publish(told)
             } else {
                 broker.mqtt.publish(told)
@@ -190,16 +190,16 @@ impl Replay {
     /// # Errors
     /// Where the broker did not take everything.
     pub fn finish(self) -> Result<ExitCode> {
-        let (stop, done) = (self.orders.stop, self.show.done());
+        let (stop, done) = (self.orders.context.cancel, self.show.done());
         self.show.finish()?;
         if let Some(broker) = self.mqtt {
-            let outcome = broker.mqtt.finish(PATIENCE, || stop.asked() && !done);
+            let outcome = broker.mqtt.finish(PATIENCE, || stop.is_cancelled() && !done);
             tracing::info!(delivered = outcome.delivered, "Done with the broker.");
             if outcome.undelivered > 0 {
                 bail!("{} readings were not taken by the broker", outcome.undelivered);
             }
         }
-        Ok(if stop.asked() && !done {
+        Ok(if stop.is_cancelled() && !done {
             ExitCode::from(130)
         } else {
             ExitCode::SUCCESS

@@ -13,7 +13,8 @@ use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
 use crate::port::Port;
 use crate::receiver::{End, Radio, RadioOptions};
-use crate::runtime::cancel::{Reload, Stop};
+use crate::runtime::signals::{self, ReloadRequests};
+use crate::runtime::{Cancel, Clock, Context, Runtime};
 use crate::source::recording::{Paced, Recording};
 use crate::source::rtl_tcp::server::Tap;
 use crate::source::{Address, Info, Source};
@@ -43,14 +44,16 @@ impl Args {
 
 pub fn run(args: &Args, journal: LogBuffer) -> Result<ExitCode> {
     let config = args.file.read()?;
-    let (stop, reload) = (Stop::on_signals()?, Reload::on_signal()?);
+    let runtime = Runtime::start(Clock::system())?;
+    let reload = ReloadRequests::default();
+    signals::handle(&runtime.context, Some(reload.clone()))?;
     let adopter = ConfigAppender::new(args.file.clone(), reload.clone());
-    let mut daemon = Daemon::start(config, &stop, journal, Arc::new(adopter))?;
-    let mut systemd = Systemd::ready();
+    let mut daemon = Daemon::start(config, &runtime.context, journal, Arc::new(adopter))?;
+    let mut systemd = Systemd::ready(runtime.context.watchdog().clone());
     while let Some(event) = daemon.chorus.next() {
         daemon.take(event);
         systemd.tick();
-        if reload.asked() {
+        if reload.pending().try_recv().is_ok() {
             daemon.reload(&args.file);
         }
     }
@@ -92,22 +95,27 @@ struct Daemon {
     /// By identity: which receivers there are, and what they are called by themselves.
     radios: Vec<(String, String)>,
     /// By identity: which ports there are.
-    ports: Vec<(String, Stop)>,
+    ports: Vec<(String, Cancel)>,
 }
 
 impl Daemon {
-    fn start(config: Config, stop: &Stop, journal: LogBuffer, adopter: Arc<dyn AddMeter>) -> Result<Self> {
+    fn start(
+        config: Config,
+        context: &Context,
+        journal: LogBuffer,
+        adopter: Arc<dyn AddMeter>,
+    ) -> Result<Self> {
         let hears_all = config.hears_all();
         let orders = RadioOptions {
             registry: Arc::new(FrameFilter::new(config.home.clone(), hears_all, default_kinds())),
             trust: config.trust(),
-            stop: stop.clone(),
+            context: context.clone(),
         };
         let board = StatusBoard::default();
         board.look().journal = journal;
         let mut daemon = Daemon {
             publishes_all: config.publishes_all(),
-            chorus: EventStream::new(Vec::new(), stop.clone()),
+            chorus: EventStream::new(Vec::new(), context.cancel.clone()),
             sinks: Sinks::start(&config, &board, adopter)?,
             steward: Pipeline::new(config.home, config.rate),
             orders,
@@ -145,7 +153,7 @@ impl Daemon {
             let tails = &mut self.board.look().tails;
             tails.insert(port.name.clone(), port.tail.clone());
         }
-        self.chorus.add_wires(port::start(ports, &self.orders.stop)?);
+        self.chorus.add_wires(port::start(ports, &self.orders.context));
         Ok(())
     }
 
@@ -203,7 +211,7 @@ impl Daemon {
         self.ports.retain(|(identity, stop)| {
             let stays = wanted.contains(&identity.as_str());
             if !stays {
-                stop.ask();
+                stop.cancel();
                 let name = identity.split(' ').next().unwrap_or_default();
                 board.forget(name);
             }
@@ -278,7 +286,7 @@ impl Daemon {
         if refused > 0 {
             tracing::info!(refused, "Readings that were not plausible were not passed on.");
         }
-        self.sinks.finish(&self.orders.stop);
+        self.sinks.finish(&self.orders.context.cancel);
     }
 }
 

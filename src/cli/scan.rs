@@ -3,7 +3,7 @@
 use crate::cli::number::hertz;
 use crate::cli::tuner::Tuner;
 use crate::receiver::Probe;
-use crate::runtime::cancel::Stop;
+use crate::runtime::Runtime;
 use crate::source::{CUSTOMARY_TENTHS, Gain, TuneCommand, find_best};
 use anyhow::{Result, bail};
 use std::process::ExitCode;
@@ -38,7 +38,8 @@ struct Place {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
+    let stop = runtime.context.cancel.clone();
     let (name, live) = args.tuner.only("one receiver can scan at a time")?;
     if !(args.step > 0.0 && args.from <= args.to) {
         bail!("--from must not be above --to, and --step must be more than 0");
@@ -55,7 +56,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         "centre", "packets", "meters", "noise"
     );
     let mut center_hz = args.from;
-    while center_hz <= args.to && !stop.asked() {
+    while center_hz <= args.to && !stop.is_cancelled() {
         let place = listen(&mut probe, center_hz, Duration::from_secs_f64(args.dwell))?;
         println!(
             "{:8.3} MHz  {:7}  {:6}  {:5.1} dBFS  {}",

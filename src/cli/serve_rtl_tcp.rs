@@ -5,7 +5,7 @@ use crate::cli::tuner::Tuner;
 use crate::daemon::event_stream::{Event, EventStream};
 use crate::format::{Format, Lines};
 use crate::receiver::{Radio, RadioOptions};
-use crate::runtime::cancel::Stop;
+use crate::runtime::Runtime;
 use crate::source::rtl_tcp::server::Tap;
 use anyhow::Result;
 use metertap_dsp::Trust;
@@ -24,8 +24,9 @@ pub struct Args {
 
 /// Meters heard meanwhile go to standard output as JSON lines.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
-    let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &stop);
+    let runtime = Runtime::for_command()?;
+    let stop = runtime.context.cancel.clone();
+    let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
     let (name, live) = args.tuner.only("one dongle can be shared at a time")?;
     let tap = Tap::default();
     let bound = tap.serve(args.listen)?;

@@ -5,7 +5,7 @@ use crate::config::must_parse;
 use crate::port::kmp_master::Known;
 use crate::port::mbus_master::Address;
 use crate::port::{CrcPolicy, Dlms, DlmsOptions, P1, P1Options, PollTarget, Poller, Port, PortMode};
-use crate::runtime::cancel::Stop;
+use crate::runtime::Cancel;
 use crate::secret::{Secret, SecretSource};
 use crate::source::wire::{Framing, Line, WireAddress};
 use crate::status::last_telegram::LastTelegram;
@@ -145,7 +145,7 @@ impl Wire {
             speaker,
             tail: LastTelegram::default(),
             identity: self.identity(i),
-            stop: Stop::default().part(),
+            stop: Cancel::default(),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::config::ConfigFile;
 use crate::config::toml_text::quoted;
-use crate::runtime::cancel::Reload;
+use crate::runtime::signals::ReloadRequests;
 use crate::status::add_meter::{AddMeter, AddMeterRequest, AddedMeter, Refusal};
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -11,14 +11,14 @@ use std::sync::{Mutex, PoisonError};
 /// Adds to the configuration's file.
 pub struct ConfigAppender {
     file: ConfigFile,
-    reload: Reload,
+    reload: ReloadRequests,
     /// One at a time.
     turn: Mutex<()>,
 }
 
 impl ConfigAppender {
     /// For the file that is in use.
-    pub fn new(file: ConfigFile, reload: Reload) -> Self {
+    pub fn new(file: ConfigFile, reload: ReloadRequests) -> Self {
         ConfigAppender {
             file,
             reload,
@@ -62,7 +62,7 @@ impl AddMeter for ConfigAppender {
                 .and_then(|()| file.sync_all())
                 .map_err(failed)?;
             tracing::info!(meter = meter.id, config = %path.display(), "A meter was added to the configuration.");
-            self.reload.ask();
+            self.reload.request();
         }
         Ok(AddedMeter {
             section,

@@ -4,7 +4,7 @@ use crate::meter::dedup::Deduplicator;
 use crate::meter::{Reading, WireReading};
 use crate::receiver::Radio;
 use crate::receiver::event::{End, ReceiverEvent};
-use crate::runtime::cancel::Stop;
+use crate::runtime::Cancel;
 use crate::source::Info;
 use crate::status::receiver::ReceiverState;
 use crossbeam_channel::{Receiver, Select};
@@ -37,7 +37,7 @@ pub struct EventStream {
     wires: Vec<Receiver<ReceiverEvent>>,
     /// Only where there are several.
     merge: Option<Deduplicator>,
-    stop: Stop,
+    stop: Cancel,
     deadline: Option<Instant>,
 }
 
@@ -80,7 +80,7 @@ impl Iterator for EventStream {
 
 impl EventStream {
     /// Until `stop`, or until all have ended.
-    pub fn new(radios: Vec<Radio>, stop: Stop) -> Self {
+    pub fn new(radios: Vec<Radio>, stop: Cancel) -> Self {
         EventStream {
             merge: (radios.len() > 1).then(Deduplicator::default),
             radios,
@@ -113,7 +113,7 @@ impl EventStream {
 
     /// Whether it was asked to stop a while ago.
     fn is_late(&mut self) -> bool {
-        if !self.stop.asked() {
+        if !self.stop.is_cancelled() {
             return false;
         }
         Instant::now() > *self.deadline.get_or_insert_with(|| Instant::now() + DRAIN)

@@ -7,7 +7,7 @@ use crate::meter::event::ReadingEvent;
 use crate::output::RunningOutput;
 use crate::publish::publisher::Publisher;
 use crate::publish::{homeassistant, mqtt};
-use crate::runtime::cancel::Stop;
+use crate::runtime::Cancel;
 use crate::status::add_meter::AddMeter;
 use crate::status::board::StatusBoard;
 use crate::web::Web;
@@ -185,14 +185,14 @@ impl Sinks {
     }
 
     /// What is left is delivered; in a hurry where we were asked to stop.
-    pub fn finish(self, stop: &Stop) {
-        let patience = if stop.asked() { HURRIED } else { PATIENCE };
+    pub fn finish(self, stop: &Cancel) {
+        let patience = if stop.is_cancelled() { HURRIED } else { PATIENCE };
         let outlets = self.outlets;
         let counts: Vec<_> = outlets.iter().map(|working| working.counts.clone()).collect();
         let others = std::thread::spawn(move || finish_all(outlets, patience));
         if let Some(publisher) = self.publisher {
             let lost = publisher.counts().standing().lost;
-            let outcome = publisher.finish(PATIENCE, || stop.asked());
+            let outcome = publisher.finish(PATIENCE, || stop.is_cancelled());
             tracing::info!(
                 delivered = outcome.delivered,
                 undelivered = outcome.undelivered,

@@ -1,6 +1,6 @@
 //! What systemd is told: that we are there, that nothing is stuck, that we go. Where it did not start us, nobody is told.
 
-use crate::runtime::heartbeat::stuck;
+use crate::runtime::Watchdog;
 use sd_notify::NotifyState;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ const LONGEST: Duration = Duration::from_secs(45);
 
 /// Speaks to systemd.
 pub struct Systemd {
+    watchdog: Watchdog,
     /// How often it wants to hear that all is well.
     period: Option<Duration>,
     told: Instant,
@@ -18,9 +19,10 @@ pub struct Systemd {
 
 impl Systemd {
     /// All is at work.
-    pub fn ready() -> Self {
+    pub fn ready(watchdog: Watchdog) -> Self {
         tell(NotifyState::Ready);
         Systemd {
+            watchdog,
             // Twice as often as it must hear of us.
             period: sd_notify::watchdog_enabled().map(|longest| longest / 2),
             told: Instant::now(),
@@ -37,7 +39,7 @@ impl Systemd {
             return;
         }
         self.told = Instant::now();
-        let stuck = stuck(LONGEST);
+        let stuck = self.watchdog.stuck(LONGEST);
         match &stuck {
             None => tell(NotifyState::Watchdog),
             Some(thread) if self.stuck != stuck => {

@@ -8,12 +8,10 @@ use crate::port::tap::Watched;
 use crate::port::{DecodeEvent, Listener, Trouble};
 use crate::receiver::event::ReceiverEvent;
 use crate::runtime::backoff::{FIRST_PAUSE, STEADY, jittered};
-use crate::runtime::cancel::Stop;
-use crate::runtime::heartbeat::Heartbeat;
+use crate::runtime::{Cancel, Context};
 use crate::source::wire::{Line, Wire, WireAddress, open};
 use crate::status::last_telegram::LastTelegram;
 use crate::status::receiver::{Condition, ReceiverState};
-use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use metertap_decode::report::Report;
 use std::fmt;
@@ -31,8 +29,6 @@ const TRIAL: Duration = Duration::from_secs(12);
 /// Bytes that are no telegram, after which a trial is over.
 const TRIAL_BYTES: usize = 4096;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How often all ports together give a sign of life.
-const PULSE: Duration = Duration::from_secs(1);
 /// How often a port is told of while only its counters change.
 const COUNTS: Duration = Duration::from_secs(60);
 
@@ -53,7 +49,7 @@ pub struct Port {
     /// The same where nothing of it has changed.
     pub identity: String,
     /// Ends it alone.
-    pub stop: Stop,
+    pub stop: Cancel,
 }
 
 impl fmt::Debug for Port {
@@ -70,60 +66,23 @@ pub enum PortMode {
     Poll(Poller),
 }
 
-/// Starts a thread for `ports`, which ends when told to stop, or when all of them are recordings and over.
-///
-/// # Errors
-/// Where no thread or runtime can be had.
-pub fn start(ports: Vec<Port>, stop: &Stop) -> Result<Receiver<ReceiverEvent>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the ports")?;
-    let (sender, heard) = bounded(QUEUE);
-    let stop = stop.clone();
-    let tasks = async move {
-        let mut tasks = tokio::task::JoinSet::new();
-        for port in ports {
-            let stop = port.stop.clone();
-            let task = Task::new(port, sender.clone());
-            tasks.spawn(async move {
-                tokio::select! {
-                    () = task.run() => {}
-                    () = asked(&stop) => {}
-                }
-            });
-        }
-        drop(sender);
-        tokio::select! {
-            () = async { while tasks.join_next().await.is_some() {} } => {}
-            () = asked(&stop) => {}
-            () = alive() => {}
-        }
-    };
-    std::thread::Builder::new()
-        .name("wires".into())
-        .spawn(move || {
-            runtime.block_on(tasks);
-            // Standard input may never return from its read.
-            runtime.shutdown_background();
-        })
-        .context("cannot start a thread")?;
-    Ok(heard)
-}
-
-/// As long as the thread gets round.
-async fn alive() {
-    let pulse = Heartbeat::new("wires".into());
-    loop {
-        pulse.beat();
-        sleep(PULSE).await;
+/// Starts a task for each of `ports`; each ends when its token is cancelled, or when it is a recording and over.
+pub fn start(ports: Vec<Port>, context: &Context) -> Receiver<ReceiverEvent> {
+    let (sender, events) = bounded(QUEUE);
+    for port in ports {
+        let stop = port.stop.clone();
+        let process = context.cancel.clone();
+        let name = format!("wire:{}", port.name);
+        let task = Task::new(port, sender.clone());
+        context.task(&name, async move {
+            tokio::select! {
+                () = task.run() => {}
+                () = stop.cancelled() => {}
+                () = process.cancelled() => {}
+            }
+        });
     }
-}
-
-async fn asked(stop: &Stop) {
-    while !stop.asked() {
-        sleep(Duration::from_millis(100)).await;
-    }
+    events
 }
 
 /// One port at work.

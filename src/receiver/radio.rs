@@ -8,8 +8,7 @@ use crate::receiver::ring::{Block, Reader, WhenFull, Writer, ring};
 use crate::receiver::samples::Samples;
 use crate::receiver::spectrum_tap::SpectrumTap;
 use crate::receiver::supervisor::supervise;
-use crate::runtime::cancel::Stop;
-use crate::runtime::heartbeat::Heartbeat;
+use crate::runtime::{self, Cancel, Heartbeat};
 use crate::source::rtl_tcp::server::Tap;
 use crate::source::{Info, Live, Source};
 use crate::status::receiver::ReceiverState;
@@ -32,17 +31,17 @@ pub struct RadioOptions {
     pub registry: Arc<FrameFilter>,
     /// What to believe.
     pub trust: Trust,
-    /// When to stop.
-    pub stop: Stop,
+    /// Cancellation, threads and supervision.
+    pub context: runtime::Context,
 }
 
 impl RadioOptions {
     /// Every meter is ours.
-    pub fn for_all(kinds: Vec<Kind>, trust: Trust, stop: &Stop) -> Self {
+    pub fn for_all(kinds: Vec<Kind>, trust: Trust, context: &runtime::Context) -> Self {
         RadioOptions {
             registry: Arc::new(FrameFilter::new(Meters::default(), true, kinds)),
             trust,
-            stop: stop.clone(),
+            context: context.clone(),
         }
     }
 }
@@ -64,7 +63,7 @@ pub struct Radio {
     pub info: Info,
     /// What it sees.
     pub view: SpectrumBuffer,
-    stop: Stop,
+    stop: Cancel,
 }
 
 impl Radio {
@@ -74,7 +73,7 @@ impl Radio {
     /// Where the source's sample rate cannot be used, or no thread can be had.
     pub fn recording(source: Box<dyn Source>, orders: &RadioOptions) -> Result<Self> {
         let info = source.info().clone();
-        let stop = orders.stop.part();
+        let stop = orders.context.cancel.child();
         let asked = stop.clone();
         Self::start(
             (info, stop),
@@ -92,12 +91,13 @@ impl Radio {
     /// Where its sample rate cannot be used, or no thread can be had.
     pub fn live(name: &str, live: Live, tap: Option<Tap>, orders: &RadioOptions) -> Result<Self> {
         let dropped = Arc::<AtomicU64>::default();
-        let stop = orders.stop.part();
+        let stop = orders.context.cancel.child();
         let asked = stop.clone();
         let state = ReceiverState::new(name, dropped.clone());
         let readings = Arc::<AtomicU64>::default();
         let told = readings.clone();
         let info = live.info(name);
+        let heartbeat = orders.context.heartbeat(&format!("radio:{name}"));
         Self::start(
             (info, stop),
             WhenFull::DropOldest,
@@ -106,7 +106,7 @@ impl Radio {
             orders,
             move |writer, heard| {
                 crate::runtime::priority::raise_priority();
-                supervise(&live, state, &told, writer, &asked, |state| {
+                supervise(&live, state, &told, writer, &asked, heartbeat, |state| {
                     let _ = heard.send(ReceiverEvent::State(Box::new(state.clone())));
                 });
                 Ok(())
@@ -116,11 +116,11 @@ impl Radio {
 
     /// Asks it to end; it says so when it has.
     pub fn stop(&self) {
-        self.stop.ask();
+        self.stop.cancel();
     }
 
     fn start(
-        (info, stop): (Info, Stop),
+        (info, stop): (Info, Cancel),
         when_full: WhenFull,
         dropped: Arc<AtomicU64>,
         extras: LiveOptions,
@@ -156,6 +156,7 @@ impl Radio {
             teller,
             reader,
             tap: extras.tap,
+            heartbeat: orders.context.heartbeat(&format!("search:{}", info.name)),
         };
         thread::Builder::new()
             .name(format!("search:{}", info.name))
@@ -171,10 +172,10 @@ impl Radio {
 }
 
 /// Reads a recording into the ring.
-fn play(mut source: Box<dyn Source>, writer: &mut Writer, stop: &Stop) -> Result<()> {
+fn play(mut source: Box<dyn Source>, writer: &mut Writer, stop: &Cancel) -> Result<()> {
     let name = source.info().name.clone();
     let center_hz = source.info().center_hz;
-    while !stop.asked() {
+    while !stop.is_cancelled() {
         let Some(mut buffer) = writer.buffer() else {
             break;
         };
@@ -199,19 +200,19 @@ struct Search {
     teller: ReadingBuilder,
     reader: JoinHandle<Result<()>>,
     tap: Option<Tap>,
+    heartbeat: Heartbeat,
 }
 
 impl Search {
     fn run(mut self, blocks: &Reader) {
         let mut due = None;
         let mut read = 0;
-        let pulse = Heartbeat::new(format!("search:{}", self.teller.name()));
         loop {
-            pulse.rest();
+            self.heartbeat.idle();
             let Some(block) = blocks.next() else {
                 break;
             };
-            pulse.beat();
+            self.heartbeat.beat();
             if block.bytes.is_empty() || due.is_some_and(|due| due != (block.number, block.opened)) {
                 // No frame is glued together across a hole.
                 self.hearing.flush(|packet| self.teller.tell(packet));

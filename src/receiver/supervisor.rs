@@ -2,15 +2,14 @@
 
 use crate::receiver::hop::Hopper;
 use crate::receiver::ring::Writer;
+use crate::runtime::Cancel;
+use crate::runtime::Heartbeat;
 use crate::runtime::backoff::{FIRST_PAUSE, STEADY, jittered};
-use crate::runtime::cancel::Stop;
-use crate::runtime::heartbeat::Heartbeat;
 use crate::source::{Live, Source, TuneCommand};
 use crate::status::receiver::{Condition, ReceiverState};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// No samples, or samples that are all equal, for this long: the source is stalled.
@@ -27,11 +26,11 @@ pub fn supervise(
     state: ReceiverState,
     readings: &Arc<AtomicU64>,
     writer: &mut Writer,
-    stop: &Stop,
+    stop: &Cancel,
+    pulse: Heartbeat,
     changed: impl Fn(&ReceiverState),
 ) {
     changed(&state);
-    let name = state.receiver.clone();
     let hopper = live
         .hop
         .map(|dwell| Hopper::new(dwell, readings.clone(), Instant::now()));
@@ -43,7 +42,7 @@ pub fn supervise(
         changed,
         lost: 0,
         pause: FIRST_PAUSE,
-        pulse: Heartbeat::new(format!("radio:{name}")),
+        pulse,
     }
     .run(live);
 }
@@ -52,7 +51,7 @@ struct Supervisor<'a, F> {
     state: ReceiverState,
     hopper: Option<Hopper>,
     writer: &'a mut Writer,
-    stop: &'a Stop,
+    stop: &'a Cancel,
     changed: F,
     /// Pieces lost by earlier connections.
     lost: u64,
@@ -63,7 +62,7 @@ struct Supervisor<'a, F> {
 
 impl<F: Fn(&ReceiverState)> Supervisor<'_, F> {
     fn run(&mut self, live: &Live) {
-        while !self.stop.asked() {
+        while !self.stop.is_cancelled() {
             self.pulse.beat();
             // A source that is down stays down in the eyes of the world until it is up.
             let reason = match live.open() {
@@ -74,8 +73,8 @@ impl<F: Fn(&ReceiverState)> Supervisor<'_, F> {
                 },
             };
             self.change(Condition::Down, Some(reason), 0);
-            self.pulse.rest();
-            sleep(jittered(self.pause), self.stop);
+            self.pulse.idle();
+            self.stop.sleep(jittered(self.pause));
             self.pause = (2 * self.pause).min(live.longest_pause());
         }
     }
@@ -92,7 +91,7 @@ impl<F: Fn(&ReceiverState)> Supervisor<'_, F> {
         }
         let reason = loop {
             self.pulse.beat();
-            if self.stop.asked() {
+            if self.stop.is_cancelled() {
                 return None;
             }
             match self.step(source.as_mut(), &mut watch) {
@@ -245,12 +244,5 @@ impl RateMonitor {
         let due = self.sample_rate_hz;
         ((rate / due - 1.0).abs() > RATE_TOLERANCE)
             .then(|| Reason::Stalled(format!("delivers {rate:.0} samples a second instead of {due:.0}")))
-    }
-}
-
-fn sleep(duration: Duration, stop: &Stop) {
-    let until = Instant::now() + duration;
-    while !stop.asked() && Instant::now() < until {
-        thread::sleep(Duration::from_millis(50).min(duration));
     }
 }
