@@ -1,6 +1,6 @@
 //! What receivers and ports report to the daemon.
 
-use crate::meter::{Reading, WireReading};
+use crate::meter::Reading;
 use crate::status::receiver::ReceiverState;
 use anyhow::Result;
 use metertap_dsp::Tally;
@@ -10,8 +10,6 @@ use metertap_dsp::Tally;
 pub enum ReceiverEvent {
     /// A meter was heard.
     Reading(Box<Reading>),
-    /// A meter on a wire has spoken.
-    Wire(Box<WireReading>),
     /// So many bytes of a recording have been read.
     Progress(u64),
     /// A live source has changed its state.
@@ -31,4 +29,16 @@ pub struct End {
     pub noise_dbfs: f32,
     /// What went wrong, if anything.
     pub result: Result<()>,
+}
+
+impl End {
+    /// End of a receiver that has failed before it could count anything.
+    pub fn failed(error: anyhow::Error) -> Self {
+        End {
+            tally: Tally::default(),
+            refused: 0,
+            noise_dbfs: f32::NEG_INFINITY,
+            result: Err(error),
+        }
+    }
 }

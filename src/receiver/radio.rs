@@ -57,12 +57,13 @@ struct LiveOptions {
 
 /// A receiver at work.
 pub struct Radio {
-    /// What it says, in order; it waits while this is full.
-    pub heard: Receiver<ReceiverEvent>,
+    /// Its events, in order; the receiver waits while this is full.
+    pub events: Receiver<ReceiverEvent>,
     /// What it reads.
     pub info: Info,
     /// What it sees.
     pub view: SpectrumBuffer,
+    name: String,
     stop: Cancel,
 }
 
@@ -114,11 +115,6 @@ impl Radio {
         )
     }
 
-    /// Asks it to end; it says so when it has.
-    pub fn stop(&self) {
-        self.stop.cancel();
-    }
-
     fn start(
         (info, stop): (Info, Cancel),
         when_full: WhenFull,
@@ -163,11 +159,27 @@ impl Radio {
             .spawn(move || search.run(&blocks))
             .context("cannot start a thread")?;
         Ok(Radio {
-            heard,
+            name: format!("radio:{}", info.name),
+            events: heard,
             info,
             view,
             stop,
         })
+    }
+}
+
+impl runtime::Component for Radio {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    fn join(self: Box<Self>, within: std::time::Duration) -> bool {
+        let _ = within;
+        true
     }
 }
 
