@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     use super::replay::Replay;
     use crate::engine::Stop;
     use crate::sink::{
-        broker,
+        broker::Broker,
         mqtt::{Retain, Settings},
     };
     use crate::source::Paced;
@@ -34,13 +34,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
     let mut scenario = Scenario::parse(STREET, "testdata/street/street.toml")?;
     scenario.seconds = args.seconds;
-    broker::start(args.port)?;
-    eprintln!(
-        "metertap: MQTT broker on 127.0.0.1:{}; listen to it in another terminal:",
-        args.port
-    );
-    eprintln!("  mosquitto_sub -p {} -t 'readings/#' -v", args.port);
-    let mut settings = Settings::from_url(&format!("mqtt://127.0.0.1:{}", args.port))?;
+    // Stops after `finish` has delivered everything to it.
+    let broker = Broker::start(args.port)?;
+    let address = broker.address();
+    eprintln!("metertap: MQTT broker on {address}; listen to it in another terminal:");
+    eprintln!("  mosquitto_sub -p {} -t 'readings/#' -v", address.port());
+    let mut settings = Settings::from_url(&format!("mqtt://{address}"))?;
     settings.retain = Retain::Always(true);
     let mut replay = Replay::demo(&stop, settings)?;
     replay.play(Box::new(Paced::new(Box::new(Synthetic::new(
