@@ -62,10 +62,20 @@ fn a_taken_port_is_told() {
 
 #[test]
 fn given_mosquittos_clients_when_they_publish_and_subscribe_then_the_broker_serves_them() {
-    let broker = metertap::sink::broker::Broker::start(0).unwrap();
+    let port = free_port();
+    let mut demo = metertap()
+        .args(["demo", "--stay", "--seconds", "0.1", "--port", &port.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map(Process)
+        .unwrap();
+    wait_for("the broker", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
     let mosquitto = |tool: &str, args: &[&str]| {
         let output = Command::new(tool)
-            .args(["-h", "127.0.0.1", "-p", &broker.address().port().to_string()])
+            .args(["-h", "127.0.0.1", "-p", &port.to_string()])
             .args(args)
             .output()
             .unwrap_or_else(|error| panic!("{tool} (make test installs it): {error}"));
@@ -81,12 +91,24 @@ fn given_mosquittos_clients_when_they_publish_and_subscribe_then_the_broker_serv
     };
     publish(&["-r", "-q", "1", "-t", "home/gas", "-m", "12.5"]);
     publish(&["-r", "-t", "home/water", "-m", "7"]);
-    publish(&["-q", "1", "-t", "home/passing", "-m", "nobody hears this"]);
+    publish(&["-q", "1", "-t", "home/passing", "-m", "not retained"]);
     assert_eq!(
         subscribe(&["-q", "1", "-t", "home/+", "-C", "2"]),
         "home/gas 12.5 q1 r1\nhome/water 7 q0 r1\n"
     );
     // An empty retained message deletes.
     publish(&["-r", "-q", "1", "-t", "home/gas", "-n"]);
-    assert_eq!(subscribe(&["-t", "#", "-C", "1"]), "home/water 7 q0 r1\n");
+    assert_eq!(subscribe(&["-t", "home/#", "-C", "1"]), "home/water 7 q0 r1\n");
+    // The broker goes on after a client that talks something else.
+    std::io::Write::write_all(
+        &mut std::net::TcpStream::connect(("127.0.0.1", port)).unwrap(),
+        b"GET / HTTP/1.1\r\n\r\n",
+    )
+    .unwrap();
+    assert_eq!(subscribe(&["-t", "home/#", "-C", "1"]), "home/water 7 q0 r1\n");
+    let sent = Command::new("kill")
+        .args(["-TERM", &demo.0.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success() && demo.0.wait().unwrap().success());
 }

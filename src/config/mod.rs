@@ -1,23 +1,27 @@
 //! The configuration: one TOML file.
 
-mod dialect;
+mod config_file;
 mod file;
+mod list;
 mod meter;
+pub mod toml_text;
 mod wire;
 
+pub use config_file::ConfigFile;
 use file::File;
 pub use file::{Problem, Problems};
 use wire::Wire;
 pub use wire::registers;
 
-use crate::engine::wire::Port;
-use crate::meter::Home;
-use crate::meter::pace::Rate;
+use crate::meter::Meters;
+use crate::meter::throttle::Rate;
+use crate::port::Port;
+use crate::publish::homeassistant;
+use crate::publish::mqtt::MqttConfig;
 use crate::secret::warn_if_open;
-use crate::sink::mqtt::Settings;
-use crate::sink::{homeassistant, outlet, web};
-use crate::source::file::Wish;
+use crate::source::recording::RecordingOverrides;
 use crate::source::{Address, Center, Live, Tuning, UnknownGain};
+use crate::{output, web};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use metertap_dsp::Trust;
@@ -35,19 +39,19 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Config {
     /// The broker; without one readings go to standard output.
-    pub mqtt: Option<Settings>,
+    pub mqtt: Option<MqttConfig>,
     /// Receivers.
     pub radio: Vec<Radio>,
     /// Serial ports and bridges.
     pub ports: Vec<Port>,
     /// Our meters.
-    pub home: Home,
+    pub home: Meters,
     /// What Home Assistant is told.
-    pub homeassistant: Option<homeassistant::Settings>,
+    pub homeassistant: Option<homeassistant::HomeAssistantConfig>,
     /// Where readings go besides.
-    pub outputs: Vec<outlet::Settings>,
+    pub outputs: Vec<output::OutputConfig>,
     /// The page and the metrics.
-    pub web: Option<web::Settings>,
+    pub web: Option<web::WebConfig>,
     /// How often readings are passed on, where nothing else is said of a meter.
     pub rate: Rate,
     publish: Option<Publish>,
@@ -156,14 +160,14 @@ impl Config {
         for (key, value) in set {
             file.set(key, value.clone());
         }
-        let mqtt = file.one::<Settings>("mqtt");
-        let homeassistant = file.one::<homeassistant::Settings>("homeassistant");
+        let mqtt = file.one::<MqttConfig>("mqtt");
+        let homeassistant = file.one::<homeassistant::HomeAssistantConfig>("homeassistant");
         let radios = file.many::<Radio>("radio");
         let mut wires = file.many::<Wire>("wire");
         wires.extend(file.many::<Wire>("serial"));
-        let sections = file.many::<meter::Section>("meter");
-        let outputs = file.many::<outlet::Settings>("output");
-        let web = file.one::<web::Settings>("web");
+        let sections = file.many::<meter::MeterSection>("meter");
+        let outputs = file.many::<output::OutputConfig>("output");
+        let web = file.one::<web::WebConfig>("web");
         let rate = file.one::<Rate>("rate");
         let publish = file.one::<Publish>("publish");
         let trust = file.one::<String>("trust");
@@ -259,7 +263,7 @@ impl Config {
             return Err(Problems(problems));
         }
         let mqtt = mqtt.map(|section| section.value);
-        let holds_secret = mqtt.as_ref().is_some_and(Settings::holds_secret)
+        let holds_secret = mqtt.as_ref().is_some_and(MqttConfig::holds_secret)
             || wires.iter().any(|wire| wire.value.holds_secret())
             || web.as_ref().is_some_and(|web| web.value.holds_secret())
             || outputs.iter().any(|output| output.value.holds_secret());
@@ -267,7 +271,7 @@ impl Config {
             mqtt,
             radio: radios.into_iter().map(|section| section.value).collect(),
             ports,
-            home: Home::new(meters),
+            home: Meters::new(meters),
             homeassistant: homeassistant.map(|section| section.value),
             outputs: outputs.into_iter().map(|section| section.value).collect(),
             web: web.map(|section| section.value),
@@ -297,8 +301,8 @@ impl Config {
 
 impl Radio {
     /// What the section says of a recording.
-    pub fn wish(&self) -> Wish {
-        Wish {
+    pub fn wish(&self) -> RecordingOverrides {
+        RecordingOverrides {
             name: self.name.clone(),
             format: self.sample_format,
             sample_rate_hz: self.sample_rate,

@@ -1,18 +1,17 @@
 //! `[[wire]]`: a serial port or TCP bridge, and who speaks on it.
 
-use super::dialect::Dialect;
-use super::must_parse;
-use crate::decode::cipher::{Key, Keys};
-use crate::decode::kamstrup;
-use crate::decode::stamp::Zone;
-use crate::engine::Stop;
-use crate::engine::wire::kmp_master::Known;
-use crate::engine::wire::mbus_master::Address;
-use crate::engine::wire::{
-    CrcPolicy, Dlms, DlmsSettings, P1, P1Settings, Port, Questions, Speaker, Tail, Whom,
-};
-use crate::secret::{Places, Secret};
+use crate::config::list::Dialect;
+use crate::config::must_parse;
+use crate::port::kmp_master::Known;
+use crate::port::mbus_master::Address;
+use crate::port::{CrcPolicy, Dlms, DlmsOptions, P1, P1Options, PollTarget, Poller, Port, PortMode};
+use crate::runtime::Cancel;
+use crate::secret::{Secret, SecretSource};
 use crate::source::wire::{Framing, Line, WireAddress};
+use crate::status::last_telegram::LastTelegram;
+use metertap_decode::cipher::{Key, Keys};
+use metertap_decode::kamstrup;
+use metertap_decode::stamp::Zone;
 use serde::Deserialize;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
@@ -33,7 +32,7 @@ pub struct Wire {
     /// Speed of the line; nothing: the usual ones are tried.
     baud: Option<u32>,
     /// Data bits, parity, stop bits: `8N1`.
-    #[serde(default, deserialize_with = "super::parsed")]
+    #[serde(default, deserialize_with = "crate::config::parsed")]
     framing: Option<Framing>,
     /// How often the meter speaks, in seconds; learned if nothing is said.
     period: Option<f64>,
@@ -144,9 +143,9 @@ impl Wire {
             lines,
             period,
             speaker,
-            tail: Tail::default(),
+            tail: LastTelegram::default(),
             identity: self.identity(i),
-            stop: Stop::default().part(),
+            stop: Cancel::default(),
         })
     }
 
@@ -161,7 +160,7 @@ impl Wire {
         format!("{} {self:?} {:x}", self.name(i), hasher.finish())
     }
 
-    fn speaker(&self) -> Result<Speaker, String> {
+    fn speaker(&self) -> Result<PortMode, String> {
         self.only_for("crc", self.crc != CrcPolicy::default(), &[Protocol::P1])?;
         self.only_for("dlms", self.dlms.is_some(), &[Protocol::Dlms])?;
         let keys = self.keys()?;
@@ -182,7 +181,7 @@ impl Wire {
             seconds => seconds.map_or(self.protocol.every(), Duration::from_secs_f64),
         };
         Ok(match self.protocol {
-            Protocol::P1 => Speaker::Meter(Box::new(P1::new(P1Settings {
+            Protocol::P1 => PortMode::Push(Box::new(P1::new(P1Options {
                 crc: self.crc,
                 keys,
                 zone,
@@ -195,7 +194,7 @@ impl Wire {
                     .transpose()?
                     .unwrap_or_default();
                 meter.zone = zone;
-                Speaker::Meter(Box::new(Dlms::new(DlmsSettings { keys, meter })))
+                PortMode::Push(Box::new(Dlms::new(DlmsOptions { keys, meter })))
             }
             Protocol::Mbus => {
                 if self.addresses.is_empty() {
@@ -203,14 +202,14 @@ impl Wire {
                 }
                 let addresses = self.addresses.iter().map(|text| text.parse::<Address>());
                 let addresses: Result<_, _> = addresses.collect();
-                Speaker::Us(Questions::new(
+                PortMode::Poll(Poller::new(
                     every,
-                    Whom::Mbus(addresses.map_err(|error| format!("addresses: {error}"))?),
+                    PollTarget::Mbus(addresses.map_err(|error| format!("addresses: {error}"))?),
                 ))
             }
             Protocol::Kmp => {
                 let registers = registers(self.model.as_deref(), &self.registers)?;
-                Speaker::Us(Questions::new(every, Whom::Kmp(registers, Known::default())))
+                PortMode::Poll(Poller::new(every, PollTarget::Kmp(registers, Known::default())))
             }
         })
     }
@@ -241,14 +240,14 @@ impl Wire {
     }
 
     /// Where its keys stand.
-    fn places(&self) -> [Places<'_>; 2] {
-        let key = Places {
+    fn places(&self) -> [SecretSource<'_>; 2] {
+        let key = SecretSource {
             key: "key",
             here: self.key.as_ref(),
             file: self.key_file.as_deref(),
             env: self.key_env.as_deref(),
         };
-        let authentication = Places {
+        let authentication = SecretSource {
             key: "auth_key",
             here: self.auth_key.as_ref(),
             file: self.auth_key_file.as_deref(),
@@ -259,7 +258,7 @@ impl Wire {
 
     fn keys(&self) -> Result<Option<Keys>, String> {
         let [key, authentication] = self.places();
-        let parse = |places: &Places| -> Result<Option<Key>, String> {
+        let parse = |places: &SecretSource| -> Result<Option<Key>, String> {
             let secret = places.find()?;
             let key = secret.map(|secret| secret.reveal().parse::<Key>()).transpose();
             key.map_err(|error| format!("{}: {error}", places.key))
