@@ -129,7 +129,7 @@ impl Replay {
             eprintln!("metertap: {}: {assumed}", radio.info.name);
         }
         let before = self.show.readings();
-        for heard in &radio.heard {
+        for heard in &radio.events {
             match heard {
                 ReceiverEvent::Reading(reading) => self.take(&reading)?,
                 ReceiverEvent::Progress(bytes) => self.progress(&radio.info, bytes)?,

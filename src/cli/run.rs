@@ -16,7 +16,6 @@ use crate::receiver::{End, Radio, RadioOptions};
 use crate::runtime::signals::{self, ReloadRequests};
 use crate::runtime::{Cancel, Clock, Context, Runtime};
 use crate::source::recording::{Paced, Recording};
-use crate::source::rtl_tcp::server::Tap;
 use crate::source::{Address, Info, Source};
 use crate::status::add_meter::AddMeter;
 use crate::status::board::StatusBoard;
@@ -64,11 +63,7 @@ pub fn run(args: &Args, journal: LogBuffer) -> Result<ExitCode> {
 
 fn start(radio: &config::Radio, name: &str, orders: &RadioOptions) -> Result<Radio> {
     if let Some(live) = radio.live().map_err(anyhow::Error::msg)? {
-        let tap = radio.serve_rtl_tcp.map(|address| {
-            let tap = Tap::default();
-            tap.serve(address).map(|_| tap)
-        });
-        return Radio::live(name, live, tap.transpose()?, orders);
+        return Radio::live(name, live, radio.serve_rtl_tcp, orders);
     }
     let Address::File(path) = &radio.source else {
         bail!("{} is no source", radio.source);
@@ -107,7 +102,7 @@ impl Daemon {
     ) -> Result<Self> {
         let hears_all = config.hears_all();
         let orders = RadioOptions {
-            registry: Arc::new(FrameFilter::new(config.home.clone(), hears_all, default_kinds())),
+            filter: Arc::new(FrameFilter::new(config.home.clone(), hears_all, default_kinds())),
             trust: config.trust(),
             context: context.clone(),
         };
@@ -136,7 +131,10 @@ impl Daemon {
             }
             let radio = start(section, &section.name(i), &self.orders)?;
             let name = radio.info.name.clone();
-            self.board.look().views.insert(name.clone(), radio.view.clone());
+            self.board
+                .look()
+                .views
+                .insert(name.clone(), radio.spectrum.clone());
             self.radios.push((identity, name));
             self.chorus.add_radio(radio);
         }
@@ -182,9 +180,7 @@ impl Daemon {
 
     fn change(&mut self, config: Config) -> Result<()> {
         self.publishes_all = config.publishes_all();
-        self.orders
-            .registry
-            .change(config.home.clone(), config.hears_all());
+        self.orders.filter.change(config.home.clone(), config.hears_all());
         self.steward.change(config.home.clone(), config.rate);
         let (is_new, sinks) = self.sinks.change(&config, &self.board);
         if is_new {

@@ -4,7 +4,7 @@ use crate::meter::dedup::Deduplicator;
 use crate::meter::{Reading, WireReading};
 use crate::receiver::Radio;
 use crate::receiver::event::{End, ReceiverEvent};
-use crate::runtime::Cancel;
+use crate::runtime::{Cancel, Component};
 use crate::source::Info;
 use crate::status::receiver::ReceiverState;
 use crossbeam_channel::{Receiver, Select};
@@ -70,7 +70,7 @@ impl Iterator for EventStream {
                 (Some(ReceiverEvent::State(state)), _) => return Some(Event::State(state)),
                 (Some(ReceiverEvent::End(end)), _) => {
                     let radio = self.radios.swap_remove(i);
-                    return Some(Event::End(radio.info, end));
+                    return Some(Event::End(radio.info.clone(), end));
                 }
                 (None, _) => drop(self.radios.swap_remove(i)),
             }
@@ -108,7 +108,7 @@ impl EventStream {
         self.radios
             .iter()
             .filter(|radio| radio.info.name == name)
-            .for_each(Radio::stop);
+            .for_each(|radio| radio.stop());
     }
 
     /// Whether it was asked to stop a while ago.
@@ -125,7 +125,7 @@ impl EventStream {
         let channels: Vec<&Receiver<ReceiverEvent>> = self
             .radios
             .iter()
-            .map(|radio| &radio.heard)
+            .map(|radio| &radio.events)
             .chain(&self.wires)
             .collect();
         for channel in &channels {
