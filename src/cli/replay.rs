@@ -9,7 +9,9 @@ use crate::meter::Reading;
 use crate::meter::filter::Filter;
 use crate::publish::mqtt::{BirthAndWill, Message, Mqtt, MqttConfig};
 use crate::receiver::{End, Radio, RadioOptions, ReceiverEvent};
-use crate::runtime::{Context, Runtime};
+#[cfg(feature = "demo")]
+use crate::runtime::Context;
+use crate::runtime::Runtime;
 use crate::source::recording::{Paced, Recording, RecordingOverrides};
 use crate::source::{Info, Source};
 use crate::status::sink::SinkMetrics;
@@ -112,7 +114,7 @@ impl Replay {
     #[cfg(feature = "demo")]
     pub fn demo(context: &Context, mqtt: MqttConfig) -> Result<Self> {
         Ok(Replay {
-            orders: RadioOptions::for_all(crate::cli::selection::default_kinds(), Trust::Normal, context),
+            orders: RadioOptions::for_all(crate::meter::default_kinds(), Trust::Normal, context),
             show: Show::new(None, true, "metertap demo: a made-up street", Filter::default())?,
             signal: false,
             mqtt: Some(Broker::start(mqtt)?),
@@ -133,7 +135,7 @@ impl Replay {
             match heard {
                 ReceiverEvent::Reading(reading) => self.take(&reading)?,
                 ReceiverEvent::Progress(bytes) => self.progress(&radio.info, bytes)?,
-                ReceiverEvent::State(_) | ReceiverEvent::Wire(_) => {}
+                ReceiverEvent::State(_) => {}
                 ReceiverEvent::End(end) => {
                     report(&radio.info, &end);
                     end.result?;

@@ -1,17 +1,15 @@
 //! Events of a receiver.
 
-use crate::meter::{Reading, WireReading};
+use crate::meter::Reading;
 use crate::status::receiver::ReceiverState;
 use anyhow::Result;
 use metertap_dsp::Tally;
 
-/// An event of a receiver or port.
+/// An event of a receiver.
 #[derive(Debug)]
 pub enum ReceiverEvent {
-    /// A message of a meter by radio.
+    /// A message of a meter.
     Reading(Box<Reading>),
-    /// A message of a meter by wire.
-    Wire(Box<WireReading>),
     /// Bytes of a recording read so far.
     Progress(u64),
     /// A live source has changed its state.
@@ -31,4 +29,16 @@ pub struct End {
     pub noise_dbfs: f32,
     /// Error that ended the receiver; `Ok` at the end of a recording and after [`crate::receiver::Radio`] was stopped.
     pub result: Result<()>,
+}
+
+impl End {
+    /// Returns the end of a receiver that has failed before it could count anything.
+    pub fn failed(error: anyhow::Error) -> Self {
+        End {
+            tally: Tally::default(),
+            refused: 0,
+            noise_dbfs: f32::NEG_INFINITY,
+            result: Err(error),
+        }
+    }
 }

@@ -10,7 +10,7 @@ use crate::source::Info;
 use crate::source::rtl_tcp::server::Tap;
 use anyhow::{Result, anyhow, bail};
 use crossbeam_channel::{Receiver, Sender};
-use metertap_dsp::{Packet, Tally};
+use metertap_dsp::Packet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -166,12 +166,7 @@ impl Drop for EventSender {
     fn drop(&mut self) {
         if !self.has_ended {
             let name = &self.name;
-            self.end(End {
-                tally: Tally::default(),
-                refused: 0,
-                noise_dbfs: f32::NEG_INFINITY,
-                result: Err(anyhow!("{name}: the thread search:{name} panicked")),
-            });
+            self.end(End::failed(anyhow!("{name}: the thread search:{name} panicked")));
         }
     }
 }
