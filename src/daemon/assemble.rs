@@ -6,7 +6,6 @@ use crate::port::{Port, PortConfig};
 use crate::receiver::Radio;
 use crate::source::Source;
 use crate::source::recording::{Paced, Recording};
-use crate::source::rtl_tcp::server::Tap;
 use crate::status::last_telegram::LastTelegram;
 use crate::status::receiver::{Condition, ReceiverState};
 use anyhow::{Context, Result};
@@ -24,7 +23,7 @@ impl Daemon {
     pub(super) fn start_radio(&mut self, config: &RadioConfig) -> Result<()> {
         let radio = build_radio(config, self).with_context(|| format!("radio {}", config.name))?;
         let mut status = self.status.look();
-        status.views.insert(radio.info.name.clone(), radio.view.clone());
+        status.views.insert(radio.info.name.clone(), radio.spectrum.clone());
         drop(status);
         self.events.add_radio(radio);
         Ok(())
@@ -125,14 +124,10 @@ impl Daemon {
 fn build_radio(config: &RadioConfig, daemon: &Daemon) -> Result<Radio> {
     match &config.source {
         RadioSource::Live { live, serve_rtl_tcp } => {
-            let tap = serve_rtl_tcp.map(|address| {
-                let tap = Tap::default();
-                tap.serve(address).map(|_| tap)
-            });
             Radio::live(
                 &config.name,
                 live.clone(),
-                tap.transpose()?,
+                *serve_rtl_tcp,
                 &daemon.radio_options,
             )
         }
