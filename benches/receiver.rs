@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
-use metertap_dsp::{Complex32, Config, Kind, Locker, Protocol, Receiver, Searcher, Stretch, Trust, iq};
+use metertap_dsp::{Complex32, Config, Bandwidth, Locker, Protocol, Receiver, Searcher, Segment, Trust, iq};
 use std::hint::black_box;
 
 const RATE_HZ: f64 = 2_359_296.0;
@@ -10,7 +10,7 @@ const RATE_HZ: f64 = 2_359_296.0;
 const CONFIG: Config = Config {
     sample_rate_hz: RATE_HZ,
     trust: Trust::Normal,
-    leads: false,
+    tentative: false,
 };
 const NOISE: f32 = 0.08;
 
@@ -66,8 +66,8 @@ fn stages(criterion: &mut Criterion) {
         bench.iter(|| {
             let mut left = black_box(&quiet[..]);
             while !left.is_empty() {
-                search.push(&mut left, |stretch| {
-                    black_box(stretch);
+                search.push(&mut left, |segment| {
+                    black_box(segment);
                 });
             }
         });
@@ -118,16 +118,16 @@ fn lock(criterion: &mut Criterion) {
             let mut locker = Locker::new(CONFIG, samples.len());
             group.throughput(Throughput::Elements(samples.len() as u64));
             group.bench_function(format!("{protocol:?}, {snr_db} dB"), |bench| {
-                let stretch = Stretch {
+                let segment = Segment {
                     samples: &samples,
                     first_sample: 0,
                     frequency: 123e3 / RATE_HZ,
-                    kind: Kind::Line,
+                    bandwidth: Bandwidth::Narrow,
                     noise: NOISE * NOISE,
                     window_noise: NOISE * NOISE,
                 };
                 bench.iter(|| {
-                    locker.run(black_box(&stretch), |packet| {
+                    locker.run(black_box(&segment), |packet| {
                         black_box(packet);
                     })
                 });

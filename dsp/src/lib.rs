@@ -8,7 +8,7 @@
 //!
 //! The crate knows nothing of files, clocks, threads or logs. [`Receiver`] is the one type a caller holds;
 //! everything that it needs is allocated in [`Receiver::new`]. A program with threads of its own puts
-//! [`Searcher`], [`Locker`] and [`Sieve`] together itself.
+//! [`Searcher`], [`Locker`] and [`Deduplicator`] together itself.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -22,7 +22,7 @@ mod frame;
 pub mod iq;
 mod lock;
 mod packet;
-mod peel;
+mod cancel;
 mod phase;
 mod protocol;
 mod receiver;
@@ -33,12 +33,12 @@ mod sync;
 pub mod synth;
 mod track;
 
-pub use bank::Kind;
+pub use bank::Bandwidth;
 pub use config::{Config, ConfigError, Trust, UnknownTrust};
-pub use lock::{Locker, Stretch};
+pub use lock::{Locker, Segment};
 pub use packet::{Packet, Signal};
 pub use protocol::{CHIP_RATE_HZ, Protocol};
-pub use receiver::{Receiver, Sieve, Tally};
+pub use receiver::{Receiver, Deduplicator, Tally};
 pub use search::Searcher;
 pub use spectrum::Spectrum;
 

@@ -1,6 +1,6 @@
 //! Lock, as a whole: one burst becomes packets.
 
-use crate::bank::Kind;
+use crate::bank::Bandwidth;
 use crate::baseband::Baseband;
 use crate::demod::{Demod, Measured, Method, Timing};
 use crate::frame::{Checked, Framer};
@@ -11,9 +11,9 @@ use crate::{CHIP_RATE_HZ, Complex32, Config, Protocol};
 /// Frames that follow one another may seem to overlap by this much.
 const OVERLAP_CHIPS: f64 = 8.0;
 
-/// A stretch of samples and the carrier to look at.
+/// A segment of samples and the carrier to look at.
 #[derive(Clone, Copy, Debug)]
-pub struct Stretch<'a> {
+pub struct Segment<'a> {
     /// The samples.
     pub samples: &'a [Complex32],
     /// Number of the first sample.
@@ -21,14 +21,14 @@ pub struct Stretch<'a> {
     /// Carrier in cycles a sample.
     pub frequency: f64,
     /// What made it stand out.
-    pub kind: Kind,
+    pub bandwidth: Bandwidth,
     /// Noise power per sample at this carrier.
     pub noise: f32,
     /// Mean noise power per sample of the whole window.
     pub window_noise: f32,
 }
 
-/// The lock: needs nothing of the search but stretches, and may run on another thread.
+/// The lock: needs nothing of the search but segments, and may run on another thread.
 pub struct Locker {
     config: Config,
     baseband: Baseband,
@@ -38,11 +38,11 @@ pub struct Locker {
     candidates: Vec<Candidate>,
     done: Vec<(f64, f64)>,
     preambles: u64,
-    doubtful: u64,
+    low_confidence: u64,
 }
 
 impl Locker {
-    /// `capacity`: samples of the longest stretch, [`crate::Searcher::longest`].
+    /// `capacity`: samples of the longest segment, [`crate::Searcher::max_segment_len`].
     pub fn new(config: Config, capacity: usize) -> Self {
         let baseband = Baseband::new(config.sample_rate_hz, capacity);
         let cells = capacity / baseband.decimation() + 1;
@@ -55,15 +55,15 @@ impl Locker {
             candidates: Vec::with_capacity(32),
             done: Vec::with_capacity(32),
             preambles: 0,
-            doubtful: 0,
+            low_confidence: 0,
         }
     }
 
-    /// Hands every packet of `stretch` to `out`.
-    pub fn run(&mut self, stretch: &Stretch, mut out: impl FnMut(&Packet)) {
-        self.baseband.fill(stretch.samples, stretch.frequency);
+    /// Hands every packet of `segment` to `out`.
+    pub fn run(&mut self, segment: &Segment, mut out: impl FnMut(&Packet)) {
+        self.baseband.fill(segment.samples, segment.frequency);
         let chip_samples = self.config.sample_rate_hz / CHIP_RATE_HZ;
-        let noise = stretch.noise * chip_samples as f32;
+        let noise = segment.noise * chip_samples as f32;
         self.candidates.clear();
         self.candidates
             .extend_from_slice(self.sync.search(&self.baseband, noise));
@@ -81,19 +81,19 @@ impl Locker {
                 continue;
             }
             self.preambles += 1;
-            let Some((timing, measured, frame)) = self.lock(&candidate, noise, stretch.kind) else {
+            let Some((timing, measured, frame)) = self.lock(&candidate, noise, segment.bandwidth) else {
                 continue;
             };
-            if self.config.is_lead(frame.doubt) {
-                self.doubtful += 1;
+            if self.config.is_tentative(frame.error_probability) {
+                self.low_confidence += 1;
             } else {
                 let end = timing.start + (chips - OVERLAP_CHIPS) * timing.chip;
                 self.done.push((timing.start, end));
             }
-            if frame.doubt > self.config.max_doubt() {
+            if frame.error_probability > self.config.max_error_probability() {
                 continue;
             }
-            out(&self.packet(stretch, candidate.protocol, timing, measured, &frame));
+            out(&self.packet(segment, candidate.protocol, timing, measured, &frame));
         }
     }
 
@@ -103,16 +103,16 @@ impl Locker {
     }
 
     /// Frames so far that could not be believed.
-    pub fn doubtful(&self) -> u64 {
-        self.doubtful
+    pub fn low_confidence(&self) -> u64 {
+        self.low_confidence
     }
 
     /// The best frame that any method finds.
-    fn lock(&mut self, candidate: &Candidate, noise: f32, kind: Kind) -> Option<(Timing, Measured, Checked)> {
+    fn lock(&mut self, candidate: &Candidate, noise: f32, bandwidth: Bandwidth) -> Option<(Timing, Measured, Checked)> {
         let timing = self.demod.time(&self.baseband, candidate, noise)?;
-        let methods: &[Method] = match kind {
-            Kind::Line => &[Method::Steady, Method::Refined, Method::Wandering, Method::Energy],
-            Kind::Band => &[Method::Energy],
+        let methods: &[Method] = match bandwidth {
+            Bandwidth::Narrow => &[Method::Steady, Method::Refined, Method::Wandering, Method::Energy],
+            Bandwidth::Wide => &[Method::Energy],
         };
         let mut best: Option<(Timing, Measured, Checked)> = None;
         for &method in methods {
@@ -123,10 +123,10 @@ impl Locker {
                 .framer
                 .decode(candidate.protocol, soft, self.config.trust.max_flips());
             if let Some(frame) = frame {
-                if best.is_none_or(|(_, _, other)| frame.doubt < other.doubt) {
+                if best.is_none_or(|(_, _, other)| frame.error_probability < other.error_probability) {
                     best = Some((timing, measured, frame));
                 }
-                if !self.config.is_lead(frame.doubt) {
+                if !self.config.is_tentative(frame.error_probability) {
                     break;
                 }
             }
@@ -136,7 +136,7 @@ impl Locker {
 
     fn packet(
         &self,
-        stretch: &Stretch,
+        segment: &Segment,
         protocol: Protocol,
         timing: Timing,
         measured: Measured,
@@ -148,15 +148,15 @@ impl Locker {
         let power = measured.signal / (chip_samples as f32).powi(2);
         Packet {
             protocol,
-            start_sample: stretch.first_sample + (timing.start * cell).max(0.0).round() as u64,
+            start_sample: segment.first_sample + (timing.start * cell).max(0.0).round() as u64,
             len_samples: (protocol.chips() as f64 * timing.chip * cell).round() as u64,
             signal: Signal {
-                offset_hz: stretch.frequency * self.config.sample_rate_hz + measured.frequency * CHIP_RATE_HZ,
-                snr_db: 10.0 * (power / stretch.window_noise).log10(),
+                offset_hz: segment.frequency * self.config.sample_rate_hz + measured.frequency * CHIP_RATE_HZ,
+                snr_db: 10.0 * (power / segment.window_noise).log10(),
                 level_dbfs: 10.0 * power.log10(),
                 clock_ppm: ((timing.chip / self.baseband.chip() - 1.0) * 1e6) as f32,
                 corrected: frame.corrected,
-                doubt: frame.doubt,
+                error_probability: frame.error_probability,
             },
             bytes: frame.bytes,
         }

@@ -1,6 +1,6 @@
 //! The composition: samples in, packets out.
 
-use crate::lock::{Locker, Stretch};
+use crate::lock::{Locker, Segment};
 use crate::packet::Packet;
 use crate::search::Searcher;
 use crate::{Complex32, Config, ConfigError};
@@ -19,15 +19,15 @@ pub struct Tally {
     /// Samples taken.
     pub samples: u64,
     /// Bursts found by the search.
-    pub bursts: u64,
+    pub segments: u64,
     /// Preambles found in them.
     pub preambles: u64,
     /// Frames whose check could be made to pass, but not believably: leads and worse.
-    pub doubtful: u64,
+    pub low_confidence: u64,
     /// Frames seen a second time at the same moment.
     pub duplicates: u64,
     /// Strong packets taken out to look under them.
-    pub peeled: u64,
+    pub cancelled: u64,
     /// Packets handed out, leads not counted.
     pub packets: u64,
 }
@@ -41,7 +41,7 @@ pub struct Receiver {
 /// What comes after the search.
 struct Back {
     lock: Locker,
-    sieve: Sieve,
+    dedup: Deduplicator,
 }
 
 impl Receiver {
@@ -52,8 +52,8 @@ impl Receiver {
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let search = Searcher::new(config)?;
         let back = Back {
-            lock: Locker::new(config, search.longest()),
-            sieve: Sieve::new(config),
+            lock: Locker::new(config, search.max_segment_len()),
+            dedup: Deduplicator::new(config),
         };
         Ok(Receiver { search, back })
     }
@@ -61,26 +61,26 @@ impl Receiver {
     /// Takes the next samples (any number) and hands packets to `out` as they are found, up to 75 ms after
     /// the end of their frame.
     pub fn push(&mut self, mut samples: &[Complex32], mut out: impl FnMut(&Packet)) {
-        self.back.sieve.tally.samples += samples.len() as u64;
+        self.back.dedup.tally.samples += samples.len() as u64;
         while !samples.is_empty() {
             self.search
-                .push(&mut samples, |stretch| self.back.hear(stretch, &mut out));
-            self.look_under(&mut out);
+                .push(&mut samples, |segment| self.back.hear(segment, &mut out));
+            self.search_residual(&mut out);
         }
     }
 
     /// Finds what is left at the end of a recording. Samples may follow, but as after a gap.
     pub fn flush(&mut self, mut out: impl FnMut(&Packet)) {
-        self.search.flush(|stretch| self.back.hear(stretch, &mut out));
-        self.look_under(&mut out);
+        self.search.flush(|segment| self.back.hear(segment, &mut out));
+        self.search_residual(&mut out);
     }
 
     /// Counts so far.
     pub fn tally(&self) -> Tally {
         Tally {
             preambles: self.back.lock.preambles(),
-            doubtful: self.back.lock.doubtful(),
-            ..self.back.sieve.tally
+            low_confidence: self.back.lock.low_confidence(),
+            ..self.back.dedup.tally
         }
     }
 
@@ -89,24 +89,24 @@ impl Receiver {
         self.search.noise_dbfs()
     }
 
-    fn look_under(&mut self, out: &mut impl FnMut(&Packet)) {
-        while let Some(strong) = self.back.sieve.next_strong() {
+    fn search_residual(&mut self, out: &mut impl FnMut(&Packet)) {
+        while let Some(strong) = self.back.dedup.next_strong() {
             self.search
-                .look_under(&strong, |stretch| self.back.hear(stretch, out));
+                .search_residual(&strong, |segment| self.back.hear(segment, out));
         }
     }
 }
 
 impl Back {
-    fn hear(&mut self, stretch: &Stretch, out: &mut impl FnMut(&Packet)) {
-        self.sieve.tally.bursts += 1;
+    fn hear(&mut self, segment: &Segment, out: &mut impl FnMut(&Packet)) {
+        self.dedup.tally.segments += 1;
         self.lock
-            .run(stretch, |packet| self.sieve.pass(packet, &mut *out));
+            .run(segment, |packet| self.dedup.pass(packet, &mut *out));
     }
 }
 
 /// Passes each frame once, and notes those under which others may be hidden.
-pub struct Sieve {
+pub struct Deduplicator {
     config: Config,
     /// Counts; those of the lock are the lock's.
     pub tally: Tally,
@@ -115,10 +115,10 @@ pub struct Sieve {
     oldest: usize,
 }
 
-impl Sieve {
+impl Deduplicator {
     /// For packets of a receiver so configured.
     pub fn new(config: Config) -> Self {
-        Sieve {
+        Deduplicator {
             config,
             tally: Tally::default(),
             strong: Vec::with_capacity(MAX_STRONG),
@@ -139,7 +139,7 @@ impl Sieve {
             self.remembered[self.oldest] = *packet;
             self.oldest = (self.oldest + 1) % REMEMBERED;
         }
-        if !self.config.is_lead(packet.signal.doubt) {
+        if !self.config.is_tentative(packet.signal.error_probability) {
             self.tally.packets += 1;
             if packet.signal.snr_db > STRONG_DB && self.strong.len() < MAX_STRONG {
                 self.strong.push(*packet);
@@ -148,10 +148,10 @@ impl Sieve {
         out(packet);
     }
 
-    /// A packet to be taken out of the samples ([`Searcher::look_under`]).
+    /// A packet to be taken out of the samples ([`Searcher::search_residual`]).
     pub fn next_strong(&mut self) -> Option<Packet> {
         let strong = self.strong.pop();
-        self.tally.peeled += u64::from(strong.is_some());
+        self.tally.cancelled += u64::from(strong.is_some());
         strong
     }
 }

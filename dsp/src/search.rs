@@ -1,9 +1,9 @@
-//! Search, as a whole: samples become stretches in which there may be frames.
+//! Search, as a whole: samples become segments in which there may be frames.
 
 use crate::bank::Bank;
-use crate::lock::Stretch;
+use crate::lock::Segment;
 use crate::packet::Packet;
-use crate::peel::{Keyed, Peeler};
+use crate::cancel::{Keyed, Canceller};
 use crate::track::{Burst, Tracks};
 use crate::{CHIP_RATE_HZ, Complex32, Config, ConfigError, Protocol};
 
@@ -21,7 +21,7 @@ pub struct Searcher {
     config: Config,
     bank: Bank,
     tracks: Tracks,
-    peeler: Peeler,
+    canceller: Canceller,
     /// Carriers under a strong packet.
     under: Tracks,
     /// Samples less their mean; the first is number `origin`.
@@ -48,7 +48,7 @@ impl Searcher {
             config,
             tracks: Tracks::new(bank.band_reach()),
             under: Tracks::new(bank.band_reach()),
-            peeler: Peeler::new(rate, history),
+            canceller: Canceller::new(rate, history),
             // Twice what is needed, so that old samples are moved out of the way only now and then.
             history: Vec::with_capacity(2 * history),
             origin: 0,
@@ -60,8 +60,8 @@ impl Searcher {
         })
     }
 
-    /// Samples of the longest stretch.
-    pub fn longest(&self) -> usize {
+    /// Samples of the longest segment.
+    pub fn max_segment_len(&self) -> usize {
         HISTORY_BLOCKS as usize * self.bank.block_len()
     }
 
@@ -75,9 +75,9 @@ impl Searcher {
         self.blocks
     }
 
-    /// Takes samples off the front of `samples` until a block is full, searches it and hands the stretches that
+    /// Takes samples off the front of `samples` until a block is full, searches it and hands the segments that
     /// have ended in it to `found`, the strongest first.
-    pub fn push(&mut self, samples: &mut &[Complex32], found: impl FnMut(&Stretch)) {
+    pub fn push(&mut self, samples: &mut &[Complex32], found: impl FnMut(&Segment)) {
         if self.history.len() == self.history.capacity() {
             self.forget();
         }
@@ -91,8 +91,8 @@ impl Searcher {
         }
     }
 
-    /// Ends every stretch. Samples may follow, but as after a gap.
-    pub fn flush(&mut self, mut found: impl FnMut(&Stretch)) {
+    /// Ends every segment. Samples may follow, but as after a gap.
+    pub fn flush(&mut self, mut found: impl FnMut(&Segment)) {
         // The last block is filled up with silence, so that its samples are searched as well.
         let fill = [self.dc.unwrap_or_default(); 64];
         while self.missing() < self.bank.block_len() {
@@ -105,7 +105,7 @@ impl Searcher {
     }
 
     /// Takes a strong packet out of the history, if it is still there, and looks for what it hid.
-    pub fn look_under(&mut self, packet: &Packet, found: impl FnMut(&Stretch)) {
+    pub fn search_residual(&mut self, packet: &Packet, found: impl FnMut(&Segment)) {
         let rate = self.config.sample_rate_hz;
         let block = self.bank.block_len() as u64;
         let first_block = packet.start_sample / block;
@@ -126,7 +126,7 @@ impl Searcher {
             chip: rate / CHIP_RATE_HZ * (1.0 + f64::from(packet.signal.clock_ppm) * 1e-6),
             power: 10f32.powf(packet.signal.level_dbfs / 10.0),
         };
-        self.peeler.peel(&mut self.history[keyed_from..keyed_to], keyed);
+        self.canceller.cancel(&mut self.history[keyed_from..keyed_to], keyed);
         let (under, ended) = (&mut self.under, &mut self.ended);
         let mut number = from_block;
         self.bank.look_again(&self.history[from..searched], |peaks| {
@@ -179,7 +179,7 @@ impl Searcher {
         self.blocks += 1;
     }
 
-    fn hand_out(&mut self, mut found: impl FnMut(&Stretch)) {
+    fn hand_out(&mut self, mut found: impl FnMut(&Segment)) {
         if self.ended.is_empty() {
             return;
         }
@@ -194,11 +194,11 @@ impl Searcher {
             if to <= from {
                 continue;
             }
-            found(&Stretch {
+            found(&Segment {
                 samples: &self.history[(from - self.origin) as usize..(to - self.origin) as usize],
                 first_sample: from,
                 frequency: f64::from(burst.bin) / block as f64,
-                kind: burst.kind,
+                bandwidth: burst.bandwidth,
                 noise: burst.noise,
                 window_noise: self.window_noise,
             });

@@ -9,7 +9,7 @@ fn receiver(sample_rate_hz: f64) -> Receiver {
     Receiver::new(Config {
         sample_rate_hz,
         trust,
-        leads: false,
+        tentative: false,
     })
     .unwrap()
 }
@@ -131,7 +131,7 @@ fn given_a_rate_that_cannot_work_then_it_is_refused() {
         let config = Config {
             sample_rate_hz: rate,
             trust: Trust::Normal,
-            leads: false,
+            tentative: false,
         };
         assert!(
             matches!(Receiver::new(config), Err(ConfigError::SampleRate(_))),

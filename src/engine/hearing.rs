@@ -14,7 +14,7 @@ use crate::link::ert::Samples;
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::Timestamp;
-use metertap_dsp::{Complex32, Config, Kind, Locker, Packet, Searcher, Sieve, Stretch, Tally};
+use metertap_dsp::{Complex32, Config, Bandwidth, Locker, Packet, Searcher, Deduplicator, Segment, Tally};
 use std::collections::VecDeque;
 use std::thread;
 
@@ -23,17 +23,17 @@ const DELAY: u64 = 4;
 /// Outcomes waiting to be taken up; more bursts at once are lost, the weakest first.
 const MAX_JOBS: usize = 64;
 /// Stretches handed to lock threads at once, 1.7 MB each at most; then the search waits.
-const MAX_STRETCHES: usize = 8;
+const MAX_SEGMENTS: usize = 8;
 /// Lock threads of a receiver at most.
 const MAX_LOCKERS: usize = 2;
-/// Packets of one stretch; a stretch of 91 ms has room for 15 SCM.
+/// Packets of one segment; a segment of 91 ms has room for 15 SCM.
 const MAX_PACKETS: usize = 32;
 
 /// The two stages, with threads for the second.
 pub struct Hearing {
     samples: Samples,
     search: Searcher,
-    sieve: Sieve,
+    dedup: Deduplicator,
     crew: Crew,
     /// Who looks at the samples.
     scope: Scope,
@@ -54,18 +54,18 @@ struct Crew {
     first: u64,
 }
 
-/// A stretch to look at, and what was found in it. Its buffers are used again.
+/// A segment to look at, and what was found in it. Its buffers are used again.
 struct Job {
     number: u64,
     samples: Vec<Complex32>,
     first_sample: u64,
     frequency: f64,
-    kind: Kind,
+    bandwidth: Bandwidth,
     noise: f32,
     window_noise: f32,
     packets: Vec<Packet>,
     preambles: u64,
-    doubtful: u64,
+    low_confidence: u64,
 }
 
 impl Hearing {
@@ -79,7 +79,7 @@ impl Hearing {
         let (outcome, done) = bounded::<Job>(MAX_JOBS);
         let cores = thread::available_parallelism().map_or(1, usize::from);
         for _ in 0..cores.min(MAX_LOCKERS) {
-            let (work, outcome, capacity) = (work.clone(), outcome.clone(), search.longest());
+            let (work, outcome, capacity) = (work.clone(), outcome.clone(), search.max_segment_len());
             thread::Builder::new()
                 .name(format!("lock:{name}"))
                 .spawn(move || lock(&work, &outcome, Locker::new(config, capacity)))
@@ -89,14 +89,14 @@ impl Hearing {
             jobs,
             done,
             lists: Vec::with_capacity(MAX_JOBS),
-            buffers: Vec::with_capacity(MAX_STRETCHES),
+            buffers: Vec::with_capacity(MAX_SEGMENTS),
             made: 0,
             pending: VecDeque::with_capacity(MAX_JOBS),
             first: 0,
         };
         Ok(Hearing {
             samples,
-            sieve: Sieve::new(config),
+            dedup: Deduplicator::new(config),
             search,
             crew,
             scope,
@@ -116,27 +116,27 @@ impl Hearing {
     /// Takes bytes and hands packets to `out`.
     pub fn push(&mut self, bytes: &[u8], mut out: impl FnMut(&Packet)) {
         let mut samples = self.samples.decode(bytes);
-        self.sieve.tally.samples += samples.len() as u64;
+        self.dedup.tally.samples += samples.len() as u64;
         self.scope.look(samples, self.search.noise_dbfs());
         while !samples.is_empty() {
             let (crew, now) = (&mut self.crew, self.search.blocks());
             self.search
-                .push(&mut samples, |stretch| crew.submit(stretch, now + DELAY));
-            take_up(&mut self.search, &mut self.sieve, crew, now, &mut out);
+                .push(&mut samples, |segment| crew.submit(segment, now + DELAY));
+            take_up(&mut self.search, &mut self.dedup, crew, now, &mut out);
         }
     }
 
     /// Finds what is left, and tells how many bytes of an unfinished sample were left over.
     pub fn flush(&mut self, mut out: impl FnMut(&Packet)) -> usize {
         let crew = &mut self.crew;
-        self.search.flush(|stretch| crew.submit(stretch, 0));
-        take_up(&mut self.search, &mut self.sieve, crew, u64::MAX, &mut out);
+        self.search.flush(|segment| crew.submit(segment, 0));
+        take_up(&mut self.search, &mut self.dedup, crew, u64::MAX, &mut out);
         self.samples.finish()
     }
 
     /// Counts so far.
     pub fn tally(&self) -> Tally {
-        self.sieve.tally
+        self.dedup.tally
     }
 
     /// Noise power of the window, full scale = 0 dB.
@@ -148,48 +148,48 @@ impl Hearing {
 /// Takes up the outcomes that are due at block `now`.
 fn take_up(
     search: &mut Searcher,
-    sieve: &mut Sieve,
+    dedup: &mut Deduplicator,
     crew: &mut Crew,
     now: u64,
     out: &mut impl FnMut(&Packet),
 ) {
     while let Some(mut job) = crew.next_due(now) {
-        sieve.tally.bursts += 1;
-        sieve.tally.preambles += job.preambles;
-        sieve.tally.doubtful += job.doubtful;
+        dedup.tally.segments += 1;
+        dedup.tally.preambles += job.preambles;
+        dedup.tally.low_confidence += job.low_confidence;
         for packet in job.packets.drain(..) {
-            sieve.pass(&packet, &mut *out);
+            dedup.pass(&packet, &mut *out);
         }
         crew.lists.push(job.packets);
-        while let Some(strong) = sieve.next_strong() {
+        while let Some(strong) = dedup.next_strong() {
             let due = now.saturating_add(DELAY);
-            search.look_under(&strong, |stretch| crew.submit(stretch, due));
+            search.search_residual(&strong, |segment| crew.submit(segment, due));
         }
     }
 }
 
 impl Crew {
-    /// Gives `stretch` to a lock thread; its outcome is due at block `due`.
-    fn submit(&mut self, stretch: &Stretch, due: u64) {
+    /// Gives `segment` to a lock thread; its outcome is due at block `due`.
+    fn submit(&mut self, segment: &Segment, due: u64) {
         if self.pending.len() == MAX_JOBS {
             tracing::debug!("Too many bursts at once: one is not looked at.");
             return;
         }
         let mut samples = self.buffer();
         samples.clear();
-        samples.extend_from_slice(stretch.samples);
+        samples.extend_from_slice(segment.samples);
         let packets = self.lists.pop();
         let job = Job {
             number: self.first + self.pending.len() as u64,
             samples,
-            first_sample: stretch.first_sample,
-            frequency: stretch.frequency,
-            kind: stretch.kind,
-            noise: stretch.noise,
-            window_noise: stretch.window_noise,
+            first_sample: segment.first_sample,
+            frequency: segment.frequency,
+            bandwidth: segment.bandwidth,
+            noise: segment.noise,
+            window_noise: segment.window_noise,
             packets: packets.unwrap_or_else(|| Vec::with_capacity(MAX_PACKETS)),
             preambles: 0,
-            doubtful: 0,
+            low_confidence: 0,
         };
         self.pending.push_back((due, None));
         // There is room for as many jobs as there are.
@@ -225,7 +225,7 @@ impl Crew {
 
     /// A buffer for samples; waits for one if all are in use.
     fn buffer(&mut self) -> Vec<Complex32> {
-        while self.buffers.is_empty() && self.made == MAX_STRETCHES {
+        while self.buffers.is_empty() && self.made == MAX_SEGMENTS {
             if self.receive().is_none() {
                 break;
             }
@@ -240,23 +240,23 @@ impl Crew {
 /// A lock thread, until the search is gone.
 fn lock(work: &Receiver<Job>, outcome: &Sender<Job>, mut locker: Locker) {
     for mut job in work {
-        let stretch = Stretch {
+        let segment = Segment {
             samples: &job.samples,
             first_sample: job.first_sample,
             frequency: job.frequency,
-            kind: job.kind,
+            bandwidth: job.bandwidth,
             noise: job.noise,
             window_noise: job.window_noise,
         };
         let packets = &mut job.packets;
-        let before = (locker.preambles(), locker.doubtful());
-        locker.run(&stretch, |packet| {
+        let before = (locker.preambles(), locker.low_confidence());
+        locker.run(&segment, |packet| {
             if packets.len() < MAX_PACKETS {
                 packets.push(*packet);
             }
         });
         job.preambles = locker.preambles() - before.0;
-        job.doubtful = locker.doubtful() - before.1;
+        job.low_confidence = locker.low_confidence() - before.1;
         if outcome.send(job).is_err() {
             break;
         }

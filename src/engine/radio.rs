@@ -155,7 +155,7 @@ impl Radio {
         let config = Config {
             sample_rate_hz: info.sample_rate_hz,
             trust: orders.trust,
-            leads: true,
+            tentative: true,
         };
         let view = View::default();
         let scope = Scope::new(info.sample_rate_hz, view.clone());

@@ -120,7 +120,7 @@ impl Teller {
         if !self.witness.believes(packet, &message, time) {
             tracing::debug!(
                 id = message.id(),
-                doubt = packet.signal.doubt,
+                doubt = packet.signal.error_probability,
                 "A frame was not believed."
             );
             return;
