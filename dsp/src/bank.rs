@@ -262,7 +262,7 @@ fn any_line(bins: &[f32]) -> bool {
 
 /// Samples in a block: the power of two nearest to 1.75 ms, so that every frame (5.9 ms and more) fills at
 /// least two blocks.
-fn block_len(sample_rate_hz: f64) -> usize {
+pub(crate) fn block_len(sample_rate_hz: f64) -> usize {
     1 << (sample_rate_hz * 1.75e-3).log2().round().max(6.0) as u32
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Keyed {
 }
 
 /// Takes carriers out; keeps its buffers.
-pub(crate) struct Canceller {
+pub(crate) struct Canceler {
     /// Samples from a boundary to the end of an edge.
     reach: usize,
     /// Complex amplitude of each chip; 0 = OFF.
@@ -38,11 +38,11 @@ pub(crate) struct Canceller {
     fall: Vec<f32>,
 }
 
-impl Canceller {
+impl Canceler {
     /// Room for `capacity` samples.
     pub fn new(sample_rate_hz: f64, capacity: usize) -> Self {
         let reach = (EDGE_S * sample_rate_hz).round() as usize;
-        Canceller {
+        Canceler {
             reach,
             chips: Vec::with_capacity((capacity as f64 * CHIP_RATE_HZ / sample_rate_hz) as usize + 2),
             rise: vec![0.0; 2 * reach],
@@ -243,7 +243,7 @@ mod tests {
                 chip: 72.0 / (1.0 + (clock_ppm - 15.0) * 1e-6),
                 power: 1000.0,
             };
-            Canceller::new(RATE_HZ, samples.len()).cancel(&mut samples, keyed);
+            Canceler::new(RATE_HZ, samples.len()).cancel(&mut samples, keyed);
             for apart_hz in [500e3, 60e3, 0.0] {
                 let left = power_at(&samples, offset_hz + apart_hz);
                 assert!(

@@ -15,7 +15,9 @@
 mod bank;
 mod baseband;
 mod config;
+mod dedup;
 mod demod;
+mod executor;
 pub mod fec;
 mod floor;
 mod frame;
@@ -26,7 +28,9 @@ mod cancel;
 mod phase;
 mod protocol;
 mod receiver;
+mod scheduler;
 mod search;
+mod segment;
 mod spectrum;
 mod sync;
 #[cfg(feature = "synth")]
@@ -35,11 +39,14 @@ mod track;
 
 pub use bank::Bandwidth;
 pub use config::{Config, ConfigError, Trust, UnknownTrust};
-pub use lock::{Locker, Segment};
+pub use executor::{Inline, LockExecutor, Outcome};
+pub use lock::Locker;
 pub use packet::{Packet, Signal};
 pub use protocol::{CHIP_RATE_HZ, Protocol};
-pub use receiver::{Receiver, Deduplicator, Tally};
+pub use receiver::Receiver;
+pub use scheduler::{MAX_JOBS, Scheduler, Tally};
 pub use search::Searcher;
+pub use segment::{Detection, Segment};
 pub use spectrum::Spectrum;
 
 /// A sample: in-phase and quadrature, full scale ±1.

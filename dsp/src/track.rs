@@ -65,9 +65,9 @@ impl Tracks {
         }
     }
 
-    /// The oldest block that an open track still needs.
-    pub fn oldest(&self) -> Option<u64> {
-        self.open.iter().map(|track| track.burst.first).min()
+    /// Whether no carrier is being followed.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// Takes the peaks of `block` (the newest) and hands the bursts that have ended to `ended`.

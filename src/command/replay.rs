@@ -230,6 +230,7 @@ fn report(info: &Info, end: &End) {
         name = %info.name,
         seconds = tally.samples as f64 / info.sample_rate_hz,
         bursts = tally.segments,
+        dropped_segments = tally.dropped_segments,
         preambles = tally.preambles,
         packets = tally.packets,
         duplicates = tally.duplicates,

@@ -1,7 +1,7 @@
 //! One receiver: threads that read its source, search, lock and tell what was heard.
 
 use super::Stop;
-use super::hearing::Hearing;
+use super::hearing::DemodPool;
 use super::pulse::Pulse;
 use super::ring::{Block, Reader, WhenFull, Writer, ring};
 use super::supervise::{State, supervise};
@@ -159,7 +159,7 @@ impl Radio {
         };
         let view = View::default();
         let scope = Scope::new(info.sample_rate_hz, view.clone());
-        let hearing = Hearing::start(&info.name, Samples::new(info.format), config, scope)
+        let demod = DemodPool::start(&info.name, Samples::new(info.format), config, scope)
             .with_context(|| info.name.clone())?;
         let (sender, heard) = bounded(QUEUE);
         let (mut writer, blocks) = ring(when_full, dropped);
@@ -177,14 +177,14 @@ impl Radio {
             sender,
         );
         let search = Search {
-            hearing,
+            demod,
             teller,
             reader,
             tap: extras.tap,
         };
         thread::Builder::new()
             .name(format!("search:{}", info.name))
-            .spawn(move || search.run(&blocks))
+            .spawn(move || search.run(blocks))
             .context("cannot start a thread")?;
         Ok(Radio {
             heard,
@@ -220,14 +220,36 @@ fn play(mut source: Box<dyn Source>, writer: &mut Writer, stop: &Stop) -> Result
 
 /// The search's thread.
 struct Search {
-    hearing: Hearing,
+    demod: DemodPool,
     teller: Teller,
     reader: JoinHandle<Result<()>>,
     tap: Option<Tap>,
 }
 
 impl Search {
-    fn run(mut self, blocks: &Reader) {
+    fn run(mut self, blocks: Reader) {
+        let demodulated = self.demodulate(&blocks);
+        // From now on the reading thread gets no buffer, and ends.
+        drop(blocks);
+        let result = match demodulated {
+            // It may be waiting for its source, so the error is not held back until it has ended.
+            Err(e) => Err(e),
+            Ok(left) => match self.reader.join() {
+                Ok(result) => result.and_then(|()| self.teller.check_whole(left)),
+                Err(_) => Err(anyhow!("{}: the reading thread has failed", self.teller.name())),
+            },
+        };
+        let end = End {
+            tally: self.demod.tally(),
+            refused: self.teller.refused(),
+            noise_dbfs: self.demod.noise_dbfs(),
+            result,
+        };
+        self.teller.say(Heard::End(end));
+    }
+
+    /// Demodulates all blocks, and returns how many bytes of an unfinished sample were left over.
+    fn demodulate(&mut self, blocks: &Reader) -> Result<usize> {
         let mut due = None;
         let mut read = 0;
         let pulse = Pulse::new(format!("search:{}", self.teller.name()));
@@ -239,39 +261,29 @@ impl Search {
             pulse.beat();
             if block.bytes.is_empty() || due.is_some_and(|due| due != (block.number, block.opened)) {
                 // No frame is glued together across a hole.
-                self.hearing.flush(|packet| self.teller.tell(packet));
+                self.demod.flush(|packet| self.teller.tell(packet))?;
                 self.teller.forget_time();
             }
             due = Some((block.number + 1, block.opened));
             read += block.bytes.len() as u64;
-            self.take(&block);
+            self.take(&block)?;
             blocks.give_back(block);
             if !self.teller.is_live() {
                 self.teller.say(Heard::Progress(read));
             }
         }
-        let left = self.hearing.flush(|packet| self.teller.tell(packet));
-        let result = match self.reader.join() {
-            Ok(result) => result,
-            Err(_) => Err(anyhow!("{}: the reading thread has failed", self.teller.name())),
-        };
-        let end = End {
-            tally: self.hearing.tally(),
-            refused: self.teller.refused(),
-            noise_dbfs: self.hearing.noise_dbfs(),
-            result: result.and_then(|()| self.teller.check_whole(left)),
-        };
-        self.teller.say(Heard::End(end));
+        Ok(self.demod.flush(|packet| self.teller.tell(packet))?)
     }
 
-    fn take(&mut self, block: &Block) {
+    fn take(&mut self, block: &Block) -> Result<()> {
         if let Some(tap) = &self.tap {
             tap.give(&block.bytes);
         }
-        let position = self.hearing.position();
+        let position = self.demod.position();
         self.teller.block(position, block);
-        self.hearing.at(block.center_hz, self.teller.time_at(position));
-        self.hearing.push(&block.bytes, |packet| self.teller.tell(packet));
+        self.demod.at(block.center_hz, self.teller.time_at(position));
+        self.demod.push(&block.bytes, |packet| self.teller.tell(packet))?;
+        Ok(())
     }
 }
 
