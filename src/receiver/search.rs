@@ -1,6 +1,6 @@
 //! The search thread of a radio: blocks of samples in, events out.
 
-use crate::receiver::demod_pool::Hearing;
+use crate::receiver::demod_pool::{DemodPool, WorkerPanicked};
 use crate::receiver::event::{End, ReceiverEvent};
 use crate::receiver::reading_builder::ReadingBuilder;
 use crate::receiver::ring::{Block, Reader};
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Search {
     pub info: Info,
     pub is_live: bool,
-    pub pool: Hearing,
+    pub pool: DemodPool,
     pub output: Output,
     /// Clients of rtl_tcp, who get the samples as well.
     pub tap: Option<Tap>,
@@ -40,7 +40,29 @@ pub struct Output {
 
 impl Search {
     /// Searches all blocks until the source has ended, then sends [`ReceiverEvent::End`].
-    pub fn run(mut self, blocks: &Reader) {
+    pub fn run(mut self, blocks: Reader) {
+        let demodulated = self.demodulate(&blocks);
+        // From now on the reading thread gets no buffer, and ends.
+        drop(blocks);
+        let result = match demodulated {
+            // The reading thread may wait for its source for seconds: the error is reported before it has ended.
+            Err(error) => Err(error.into()),
+            Ok(left) => match self.read.recv() {
+                Ok(result) => result.and_then(|()| self.check_whole(left)),
+                Err(_) => Err(anyhow!("{}: the thread that reads it panicked", self.info.name)),
+            },
+        };
+        let end = End {
+            tally: self.pool.tally(),
+            refused: self.output.builder.refused(),
+            noise_dbfs: self.pool.noise_dbfs(),
+            result,
+        };
+        self.output.events.end(end);
+    }
+
+    /// Demodulates all blocks; returns how many bytes of an unfinished sample were left over.
+    fn demodulate(&mut self, blocks: &Reader) -> Result<usize, WorkerPanicked> {
         let mut expected = None;
         let mut bytes_read = 0;
         loop {
@@ -54,33 +76,22 @@ impl Search {
             // numbers do not measure time across it.
             let continues = expected.is_none_or(|expected| expected == (block.number, block.opened));
             if block.bytes.is_empty() || !continues {
-                self.begin_anew();
+                self.begin_anew()?;
             }
             expected = Some((block.number + 1, block.opened));
             bytes_read += block.bytes.len() as u64;
             if !block.bytes.is_empty() {
-                self.search(&block);
+                self.search(&block)?;
             }
             blocks.give_back(block);
             if !self.is_live {
                 self.output.events.send(ReceiverEvent::Progress(bytes_read));
             }
         }
-        let left = self.pool.flush(|packet| self.output.packet(packet));
-        let read = match self.read.recv() {
-            Ok(result) => result,
-            Err(_) => Err(anyhow!("{}: the thread that reads it panicked", self.info.name)),
-        };
-        let end = End {
-            tally: self.pool.tally(),
-            refused: self.output.builder.refused(),
-            noise_dbfs: self.pool.noise_dbfs(),
-            result: read.and_then(|()| self.check_whole(left)),
-        };
-        self.output.events.end(end);
+        self.pool.flush(|packet| self.output.packet(packet))
     }
 
-    fn search(&mut self, block: &Block) {
+    fn search(&mut self, block: &Block) -> Result<(), WorkerPanicked> {
         if let Some(tap) = &mut self.tap {
             tap.send(&block.bytes);
         }
@@ -91,16 +102,17 @@ impl Search {
             self.output.builder.set_center_hz(center_hz);
         }
         self.pool.at(block.center_hz, self.output.time_of(position));
-        self.pool.push(&block.bytes, |packet| self.output.packet(packet));
+        self.pool.push(&block.bytes, |packet| self.output.packet(packet))
     }
 
     /// Finishes what was begun before a gap in the samples.
-    fn begin_anew(&mut self) {
-        self.pool.flush(|packet| self.output.packet(packet));
+    fn begin_anew(&mut self) -> Result<(), WorkerPanicked> {
+        self.pool.flush(|packet| self.output.packet(packet))?;
         self.output.sample_clock.reset();
         if let Some(tap) = &mut self.tap {
             tap.begin_anew();
         }
+        Ok(())
     }
 
     /// Checks that a recording ends with a whole sample; `left` bytes of an unfinished one were left over.
