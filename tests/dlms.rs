@@ -233,7 +233,7 @@ fn every_cut_and_every_flipped_bit_of_a_checked_frame_gives_no_wrong_value() {
     let whole = metertap_decode::hex::octets(&hex).unwrap();
     let reports = |bytes: &[u8]| {
         let (mut dlms, mut reports, mut troubles) = (Dlms::new(DlmsOptions::default()), Vec::new(), 0);
-        let mut tell = |said: metertap::port::DecodeEvent| match said.what {
+        let mut tell = |said: metertap::port::DecodeEvent| match said.result {
             Ok(report) => reports.push(report),
             Err(_) => troubles += 1,
         };
@@ -398,7 +398,7 @@ fn given_a_meter_that_seldom_tells_its_number_then_its_lists_before_that_wait_fo
     }
     let mut dlms = Dlms::new(DlmsOptions::default());
     let mut ids = Vec::new();
-    let mut tell = |said: DecodeEvent| ids.push(said.what.unwrap().id);
+    let mut tell = |said: DecodeEvent| ids.push(said.result.unwrap().id);
     for message in [&one, &one, &two, &one] {
         dlms.push(&hdlc_segments(message, 500), &mut tell);
     }
@@ -408,7 +408,7 @@ fn given_a_meter_that_seldom_tells_its_number_then_its_lists_before_that_wait_fo
     let mut dlms = Dlms::new(DlmsOptions::default());
     for _ in 0..10 {
         dlms.push(&hdlc_segments(&one, 500), &mut |said: DecodeEvent| {
-            nameless.push(said.what.unwrap().id)
+            nameless.push(said.result.unwrap().id)
         });
     }
     assert_eq!(nameless, [""; 10]);

@@ -140,7 +140,7 @@ fn receiver(sample_rate_hz: f64, trust: Trust) -> Receiver {
     let config = Config {
         sample_rate_hz,
         trust,
-        leads: false,
+        tentative: false,
     };
     Receiver::new(config).expect("a rate that works")
 }

@@ -24,17 +24,17 @@ pub(crate) const MAX_PEAKS: usize = 48;
 
 /// What stands out: a steady carrier, or only energy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Bandwidth {
     /// A carrier that keeps its phase over a block.
-    Line,
+    Narrow,
     /// Energy within a chip-wide band.
-    Band,
+    Wide,
 }
 
 /// Something above the noise in the block just seen or the one before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Peak {
-    pub kind: Kind,
+    pub bandwidth: Bandwidth,
     /// Bin, with fraction; 0 = centre of the window, negative below it.
     pub bin: f32,
     /// Power over the floor: of the line, or a quarter of what the whole band has above it, which is half
@@ -176,7 +176,7 @@ impl Bank {
                 if is_top {
                     let (a, b) = (self.sum[k].sqrt(), self.sum[k + 1].sqrt());
                     let peak = Peak {
-                        kind: Kind::Line,
+                        bandwidth: Bandwidth::Narrow,
                         bin: signed_bin(k, len) + b / (a + b),
                         strength: here,
                         noise: self.floor[k] / len as f32,
@@ -212,7 +212,7 @@ impl Bank {
                 moment += over * k as f32;
             }
             let peak = Peak {
-                kind: Kind::Band,
+                bandwidth: Bandwidth::Wide,
                 bin: signed_bin(i * STEP, len) + moment / weight.max(1.0),
                 strength: here / 4.0,
                 noise: self.floor[(i * STEP + wide * STEP / 2) % len] / len as f32,
@@ -236,9 +236,9 @@ impl Bank {
                 // A run of equal Manchester bits is a square wave: its n-th harmonic has (2/πn)² of the
                 // line's power, n · 16 384 Hz away.
                 let sideband = (2.0 * self.sideband_bins / (std::f32::consts::PI * apart)).powi(2);
-                match peak.kind {
-                    Kind::Line => peak.strength < strong.strength * sideband,
-                    Kind::Band => {
+                match peak.bandwidth {
+                    Bandwidth::Narrow => peak.strength < strong.strength * sideband,
+                    Bandwidth::Wide => {
                         apart < 3.0 * self.sideband_bins || peak.strength < 2.0 * strong.strength * sideband
                     }
                 }
@@ -262,7 +262,7 @@ fn any_line(bins: &[f32]) -> bool {
 
 /// Samples in a block: the power of two nearest to 1.75 ms, so that every frame (5.9 ms and more) fills at
 /// least two blocks.
-fn block_len(sample_rate_hz: f64) -> usize {
+pub(crate) fn block_len(sample_rate_hz: f64) -> usize {
     1 << (sample_rate_hz * 1.75e-3).log2().round().max(6.0) as u32
 }
 
@@ -375,7 +375,7 @@ mod tests {
             }
             found = bank.push(&block).to_vec();
         }
-        assert_eq!(found[0].kind, Kind::Line);
+        assert_eq!(found[0].bandwidth, Bandwidth::Narrow);
         assert!((found[0].bin + 137.3).abs() < 0.3, "{found:?}");
     }
 

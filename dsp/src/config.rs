@@ -1,11 +1,11 @@
-//! What a receiver is told: the sample rate, and how much doubt is too much.
+//! What a receiver is told: the sample rate, and how much error_probability is too much.
 
 use std::str::FromStr;
 
-/// The greatest doubt of a lead: wrong about once in four times.
+/// The greatest error_probability of a lead: wrong about once in four times.
 const LEAD: f32 = 0.3;
 
-/// How much doubt is too much.
+/// How much error_probability is too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Trust {
     /// No corrections; a clean check of a clearly heard frame.
@@ -18,7 +18,7 @@ pub enum Trust {
 }
 
 impl Trust {
-    /// The greatest doubt accepted.
+    /// The greatest error_probability accepted.
     pub fn limit(self) -> f32 {
         match self {
             Trust::Strict | Trust::Normal => 7e-4,
@@ -60,9 +60,9 @@ pub struct Config {
     pub sample_rate_hz: f64,
     /// What to believe.
     pub trust: Trust,
-    /// Hand out leads as well: frames that cannot stand alone (see [`Config::is_lead`]), for a caller who
+    /// Hand out leads as well: frames that cannot stand alone (see [`Config::is_tentative`]), for a caller who
     /// knows the meters.
-    pub leads: bool,
+    pub tentative: bool,
 }
 
 impl Config {
@@ -76,15 +76,15 @@ impl Config {
         }
     }
 
-    /// Whether a packet with this `doubt` is but a lead, to be believed only where something else speaks
+    /// Whether a packet with this `error_probability` is but a lead, to be believed only where something else speaks
     /// for it.
-    pub fn is_lead(&self, doubt: f32) -> bool {
-        doubt > self.trust.limit()
+    pub fn is_tentative(&self, error_probability: f32) -> bool {
+        error_probability > self.trust.limit()
     }
 
-    /// The greatest doubt handed out. Strict hears no leads: what it needs are clean frames, not more words.
-    pub(crate) fn max_doubt(&self) -> f32 {
-        if self.leads && self.trust != Trust::Strict {
+    /// The greatest error_probability handed out. Strict hears no tentative: what it needs are clean frames, not more words.
+    pub(crate) fn max_error_probability(&self) -> f32 {
+        if self.tentative && self.trust != Trust::Strict {
             LEAD
         } else {
             self.trust.limit()

@@ -40,7 +40,7 @@ const ALTERNATIVES: usize = 6;
 pub(crate) struct Checked {
     pub bytes: [u8; 92],
     pub corrected: u8,
-    pub doubt: f32,
+    pub error_probability: f32,
 }
 
 /// Turns soft chips into frames; holds the columns of the checks.
@@ -183,7 +183,7 @@ fn checked(bytes: [u8; 92], found: &Correction) -> Checked {
     Checked {
         bytes,
         corrected: found.flips().len() as u8,
-        doubt: found.doubt,
+        error_probability: found.error_probability,
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Signal {
     /// Bits (R900: five-bit symbols) that were corrected.
     pub corrected: u8,
     /// Estimated probability that the bytes are not what was sent (see `fec::correct`).
-    pub doubt: f32,
+    pub error_probability: f32,
 }
 
 /// The bytes of one frame.

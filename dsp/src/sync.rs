@@ -15,7 +15,7 @@ const AGREEMENT: f32 = 0.5;
 /// A preamble with one of 24 bits wrong has 0.92 of the score of the right one.
 const TWIN: f32 = 0.95;
 /// Candidates kept per burst, the best.
-const MAX_CANDIDATES: usize = 24;
+pub(crate) const MAX_CANDIDATES: usize = 24;
 
 /// A place where a preamble was found.
 #[derive(Clone, Copy, Debug, PartialEq)]

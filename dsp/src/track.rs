@@ -1,6 +1,6 @@
 //! Search, second half: peaks of consecutive blocks on one carrier become a burst.
 
-use crate::bank::{Kind, MAX_PEAKS, Peak};
+use crate::bank::{Bandwidth, MAX_PEAKS, Peak};
 
 /// A peak speaks of its block and the one before; a frame may begin late in the one before that.
 const LEAD: u64 = 2;
@@ -18,7 +18,7 @@ const LINE_REACH: f32 = 2.5;
 /// A stretch of time on one carrier in which there may be frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Burst {
-    pub kind: Kind,
+    pub bandwidth: Bandwidth,
     /// Carrier in bins from the centre of the window, mean over the burst.
     pub bin: f32,
     /// First and last block in which a frame could begin or end; `last` is inclusive.
@@ -65,9 +65,9 @@ impl Tracks {
         }
     }
 
-    /// The oldest block that an open track still needs.
-    pub fn oldest(&self) -> Option<u64> {
-        self.open.iter().map(|track| track.burst.first).min()
+    /// Whether no carrier is being followed.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// Takes the peaks of `block` (the newest) and hands the bursts that have ended to `ended`.
@@ -107,7 +107,7 @@ impl Tracks {
     /// Continues here what is still open in `other`, which has looked at the same blocks.
     pub fn adopt(&mut self, other: &mut Tracks) {
         for track in other.open.drain(..) {
-            match self.near(track.burst.kind, track.bin) {
+            match self.near(track.burst.bandwidth, track.bin) {
                 Some(i) => self.open[i].burst.first = self.open[i].burst.first.min(track.burst.first),
                 None if self.open.len() < MAX_TRACKS => self.open.push(track),
                 None => {}
@@ -116,21 +116,21 @@ impl Tracks {
     }
 
     /// The open track that a peak at `bin` belongs to.
-    fn near(&self, kind: Kind, bin: f32) -> Option<usize> {
+    fn near(&self, bandwidth: Bandwidth, bin: f32) -> Option<usize> {
         self.open.iter().position(|track| {
             let apart = (track.bin - bin).abs();
-            match (track.burst.kind, kind) {
-                (Kind::Line, Kind::Line) => apart < LINE_REACH,
+            match (track.burst.bandwidth, bandwidth) {
+                (Bandwidth::Narrow, Bandwidth::Narrow) => apart < LINE_REACH,
                 _ => apart < self.band_reach,
             }
         })
     }
 
     fn take(&mut self, block: u64, peak: &Peak) {
-        match self.near(peak.kind, peak.bin) {
-            Some(i) if self.open[i].burst.kind == peak.kind => self.open[i].extend(block, peak),
+        match self.near(peak.bandwidth, peak.bin) {
+            Some(i) if self.open[i].burst.bandwidth == peak.bandwidth => self.open[i].extend(block, peak),
             // Energy around a known line is that line's; a line within a known band is followed beside it.
-            Some(_) if peak.kind == Kind::Band => {}
+            Some(_) if peak.bandwidth == Bandwidth::Wide => {}
             _ if self.open.len() < MAX_TRACKS => self.open.push(Track::new(block, peak)),
             _ => {}
         }
@@ -140,7 +140,7 @@ impl Tracks {
 impl Track {
     fn new(block: u64, peak: &Peak) -> Self {
         let burst = Burst {
-            kind: peak.kind,
+            bandwidth: peak.bandwidth,
             bin: peak.bin,
             first: block.saturating_sub(LEAD),
             last: block,

@@ -34,7 +34,7 @@ fn given_a_receiver_that_has_begun_then_it_allocates_no_more() {
     let mut receiver = Receiver::new(Config {
         sample_rate_hz: rate,
         trust: Trust::Normal,
-        leads: true,
+        tentative: true,
     })
     .unwrap();
     let mut packets = 0;

@@ -1,11 +1,11 @@
 //! `metertap doctor`: is everything well, and if not, what is to be done?
 
 use crate::cli::tuner::Tuner;
-use crate::config::Config;
+use crate::config::{Config, RadioSource};
 use crate::publish::mqtt::{MqttConfig, check};
 use crate::receiver::Probe;
 use crate::runtime::{Cancel, Runtime};
-use crate::source::{Address, Live, wire};
+use crate::source::{Live, wire};
 use anyhow::Result;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -65,16 +65,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Err(error) => report.bad("config", &format!("{error:#}"), ""),
             Ok(config) => {
                 report.ok("config", &path.display().to_string());
-                for (i, radio) in config.radio.iter().enumerate() {
-                    if let Some(address) = radio.serve_rtl_tcp {
-                        port(address, &mut report);
-                    }
-                    match (radio.live(), &radio.source) {
-                        (Ok(Some(live_source)), _) => live.push((radio.name(i), live_source)),
-                        (_, Address::File(file)) if !file.exists() => {
-                            report.bad("recording", &format!("{} is not there", file.display()), "");
+                for radio in config.radios {
+                    match radio.source {
+                        RadioSource::Live {
+                            live: device,
+                            serve_rtl_tcp,
+                        } => {
+                            if let Some(address) = serve_rtl_tcp {
+                                port(address, &mut report);
+                            }
+                            live.push((radio.name, device));
                         }
-                        _ => {}
+                        RadioSource::Recording { path, .. } if !path.exists() => {
+                            report.bad("recording", &format!("{} is not there", path.display()), "");
+                        }
+                        RadioSource::Recording { .. } => {}
                     }
                 }
                 for port in &config.ports {

@@ -1,8 +1,8 @@
 //! `metertap find`: which of the meters in the air is mine?
 
-use crate::cli::selection::default_kinds;
 use crate::cli::tuner::Tuner;
 use crate::daemon::event_stream::{Event, EventStream};
+use crate::meter::default_kinds;
 use crate::meter::find::{Candidate, candidates, certain};
 use crate::meter::table::MeterTable;
 use crate::receiver::{Radio, RadioOptions};
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut heard = MeterTable::default();
     let mut told = Vec::new();
     let begun = Instant::now();
-    for event in EventStream::new(radios, stop.clone()) {
+    for event in EventStream::new(radios, &runtime.context) {
         match event {
             Event::Reading(reading) => {
                 let is_wanted = args
@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 }
             }
             Event::End(_, end) => end.result?,
-            Event::Wire(_) | Event::Quiet => {}
+            Event::Wire(_) | Event::Failure(_) | Event::Reload | Event::Quiet => {}
         }
         if begun.elapsed() > Duration::from_secs_f64(args.seconds) {
             stop.cancel();

@@ -42,11 +42,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     show.listen_to_keys();
     // There is room for one.
     if let Some(radio) = radios.first() {
-        show.look(radio.view.clone());
+        show.look(radio.spectrum.clone());
     }
     let begun = Instant::now();
     let limit = args.seconds.map(Duration::from_secs_f64);
-    for event in EventStream::new(radios, stop.clone()) {
+    for event in EventStream::new(radios, &runtime.context) {
         match event {
             Event::Reading(reading) => {
                 show.take(&reading)?;
@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 });
             }
             // There are none here.
-            Event::Wire(_) | Event::Quiet => {}
+            Event::Wire(_) | Event::Failure(_) | Event::Reload | Event::Quiet => {}
             Event::End(_, end) => end.result?,
         }
         show.draw(None)?;

@@ -121,7 +121,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::ServeRtlTcp(args) => serve_rtl_tcp::run(&args),
         Command::Addon(args) => {
             addon::prepare(&args)?;
-            run::run(&run::Args::of_file(args.config), journal)
+            run::run(&run::Args::with_config(args.config), journal)
         }
         Command::Run(args) => run::run(&args, journal),
         Command::Synth(args) => synth::run(&args),

@@ -9,7 +9,9 @@ use crate::meter::Reading;
 use crate::meter::filter::Filter;
 use crate::publish::mqtt::{BirthAndWill, Message, Mqtt, MqttConfig};
 use crate::receiver::{End, Radio, RadioOptions, ReceiverEvent};
-use crate::runtime::{Context, Runtime};
+#[cfg(feature = "demo")]
+use crate::runtime::Context;
+use crate::runtime::Runtime;
 use crate::source::recording::{Paced, Recording, RecordingOverrides};
 use crate::source::{Info, Source};
 use crate::status::sink::SinkMetrics;
@@ -112,7 +114,7 @@ impl Replay {
     #[cfg(feature = "demo")]
     pub fn demo(context: &Context, mqtt: MqttConfig) -> Result<Self> {
         Ok(Replay {
-            orders: RadioOptions::for_all(crate::cli::selection::default_kinds(), Trust::Normal, context),
+            orders: RadioOptions::for_all(crate::meter::default_kinds(), Trust::Normal, context),
             show: Show::new(None, true, "metertap demo: a made-up street", Filter::default())?,
             signal: false,
             mqtt: Some(Broker::start(mqtt)?),
@@ -129,11 +131,11 @@ impl Replay {
             eprintln!("metertap: {}: {assumed}", radio.info.name);
         }
         let before = self.show.readings();
-        for heard in &radio.heard {
+        for heard in &radio.events {
             match heard {
                 ReceiverEvent::Reading(reading) => self.take(&reading)?,
                 ReceiverEvent::Progress(bytes) => self.progress(&radio.info, bytes)?,
-                ReceiverEvent::State(_) | ReceiverEvent::Wire(_) => {}
+                ReceiverEvent::State(_) => {}
                 ReceiverEvent::End(end) => {
                     report(&radio.info, &end);
                     end.result?;
@@ -235,11 +237,12 @@ fn report(info: &Info, end: &End) {
     tracing::debug!(
         name = %info.name,
         seconds = tally.samples as f64 / info.sample_rate_hz,
-        bursts = tally.bursts,
+        bursts = tally.segments,
+        dropped_segments = tally.dropped_segments,
         preambles = tally.preambles,
         packets = tally.packets,
         duplicates = tally.duplicates,
-        doubtful = tally.doubtful,
+        doubtful = tally.low_confidence,
         refused = end.refused,
         noise_dbfs = end.noise_dbfs,
         "End of recording."

@@ -99,7 +99,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn listen(probe: &mut Probe, center_hz: f64, dwell: Duration) -> Result<Place> {
-    probe.source().wish(TuneCommand::Center(center_hz as u32))?;
+    probe.source().tune(TuneCommand::Center(center_hz as u32))?;
     let moved = Instant::now();
     let mut meters = std::collections::BTreeSet::new();
     let mut packets = 0;

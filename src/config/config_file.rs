@@ -21,8 +21,8 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// This one, with no flags.
-    pub fn of(config: PathBuf) -> Self {
+    /// Names a file, without further keys.
+    pub fn new(config: PathBuf) -> Self {
         ConfigFile {
             config,
             set: Vec::new(),

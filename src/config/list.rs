@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// A meter as its owner describes it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Dialect {
+pub struct ListSection {
     /// Values in their order, where they have no codes: `u32 1-0:1.7.0`, `u16 1-0:32.7.0 -1` (the power of ten), `text`.
     #[serde(default)]
     list: Vec<String>,
@@ -25,8 +25,8 @@ pub struct Dialect {
     names: BTreeMap<String, String>,
 }
 
-impl Dialect {
-    /// As the decoder wants it.
+impl ListSection {
+    /// Converts the description for the decoder.
     ///
     /// # Errors
     /// Which key is wrong, and why.
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn given_a_described_list_then_its_values_have_names_and_units() {
-        let dialect: Dialect = toml::from_str(
+        let dialect: ListSection = toml::from_str(
             "list = [\"text 0-0:96.1.0\", \"u32 1-0:1.7.0\", \"u16 1-0:32.7.0 -1\", \"u8\"]\nnames = { \"1-0:1.7.0\" = \"draw\" }\n",
         )
         .unwrap();
@@ -127,7 +127,7 @@ mod tests {
             ("voltage = -20", "-20 is no power of ten"),
             ("names = { \"1.7.0\" = \"x\" }", "`1.7.0` is no OBIS code"),
         ] {
-            let dialect: Dialect = toml::from_str(text).unwrap();
+            let dialect: ListSection = toml::from_str(text).unwrap();
             let told = dialect.settings().err().unwrap();
             assert!(told.contains(says), "{told}");
         }

@@ -37,7 +37,7 @@ impl AddMeter for ConfigAppender {
             .file
             .check(&text)
             .map_err(|problems| Refusal::Failed(format!("{}: {problems}", path.display())))?;
-        if before.home.contains(&meter.id) {
+        if before.meters.contains(&meter.id) {
             return Err(Refusal::Known(format!(
                 "meter {} is in {} already",
                 meter.id,
@@ -133,7 +133,7 @@ mod tests {
             };
             let text = format!("[[radio]]\nsource = \"rtlsdr\"\n\n{}", section(&meter));
             if let Ok((config, _)) = Config::parse(&text, &[]) {
-                let meter = config.home.get(id.trim()).unwrap();
+                let meter = config.meters.get(id.trim()).unwrap();
                 let said = name.trim();
                 prop_assert_eq!(meter.name.as_deref(), Some(said).filter(|said| !said.is_empty()));
             } else {

@@ -1,7 +1,7 @@
 //! A port on which a meter pushes DLMS: bytes become reports.
 
 use crate::port::frame_counters::{DecryptError, FrameCounters};
-use crate::port::{DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::cipher::{CipherError, Ciphered, Keys};
 use metertap_decode::dlms;
 use metertap_decode::dlms::{NOTIFICATION, NoNotification, Notification, report};
@@ -9,7 +9,7 @@ use metertap_decode::framing::push::{Push, PushError};
 use metertap_decode::report::Report;
 
 /// What is said of a port.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DlmsOptions {
     /// Where messages are encrypted.
     pub keys: Option<Keys>,
@@ -19,7 +19,7 @@ pub struct DlmsOptions {
 
 /// Why a message is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum DlmsError {
     /// There is none.
     #[error(transparent)]
     Push(#[from] PushError),
@@ -56,24 +56,24 @@ impl Dlms {
 }
 
 impl Listener for Dlms {
-    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(DecodeEvent)) {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent)) {
         let Dlms { push, reader } = self;
-        push.push(bytes, |at, message| reader.said(at, message, tell));
+        push.push(bytes, |at, message| reader.said(at, message, emit));
     }
 
-    fn pause(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
+    fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         let Dlms { push, reader } = self;
-        push.pause(|at, message| reader.said(at, message, tell));
+        push.pause(|at, message| reader.said(at, message, emit));
     }
 
-    fn end(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
-        self.pause(tell);
-        self.reader.give_up(tell);
+    fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.pause(emit);
+        self.reader.give_up(emit);
         self.reader.senders = FrameCounters::default();
     }
 }
 
-/// Messages that do not tell who sends them wait for one that does; Norwegian meters tell it in every fourth.
+/// Messages that do not emit who sends them wait for one that does; Norwegian meters emit it in every fourth.
 const PATIENCE: usize = 8;
 
 struct Reader {
@@ -85,12 +85,12 @@ struct Reader {
 }
 
 impl Reader {
-    fn said(&mut self, at: u64, message: Result<Vec<u8>, PushError>, tell: &mut dyn FnMut(DecodeEvent)) {
+    fn said(&mut self, at: u64, message: Result<Vec<u8>, PushError>, emit: &mut dyn FnMut(DecodeEvent)) {
         match message
-            .map_err(Trouble::from)
+            .map_err(DlmsError::from)
             .and_then(|message| self.read(&message))
         {
-            Err(trouble) => tell(DecodeEvent::trouble(at, trouble)),
+            Err(error) => emit(DecodeEvent::error(at, error)),
             Ok(mut report) => {
                 if report.id.is_empty() {
                     match &self.id {
@@ -98,34 +98,34 @@ impl Reader {
                         None => {
                             self.waiting.push((at, report));
                             if self.waiting.len() == PATIENCE {
-                                self.give_up(tell);
+                                self.give_up(emit);
                             }
                             return;
                         }
                     }
                 } else if self.id.as_ref() != Some(&report.id) {
                     self.id = Some(report.id.clone());
-                    self.release(tell);
+                    self.release(emit);
                 }
-                tell(DecodeEvent::report(at, report));
+                emit(DecodeEvent::report(at, report));
             }
         }
     }
 
-    /// Nobody will tell any more.
-    fn give_up(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
+    /// Nobody will emit any more.
+    fn give_up(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         self.id.get_or_insert_default();
-        self.release(tell);
+        self.release(emit);
     }
 
-    fn release(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
+    fn release(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         for (at, mut report) in self.waiting.drain(..) {
             report.id = self.id.clone().unwrap_or_default();
-            tell(DecodeEvent::report(at, report));
+            emit(DecodeEvent::report(at, report));
         }
     }
 
-    fn read(&mut self, message: &[u8]) -> Result<Report, Trouble> {
+    fn read(&mut self, message: &[u8]) -> Result<Report, DlmsError> {
         let is_plain = message.first() == Some(&NOTIFICATION);
         let (notification, title) = match Ciphered::parse(message) {
             _ if is_plain => (Notification::parse(message)?, None),
@@ -152,26 +152,26 @@ impl Reader {
         };
         let report = report(&notification, title, &self.settings.meter);
         if report.reading.is_empty() && report.unknown.is_empty() {
-            return Err(Trouble::Empty);
+            return Err(DlmsError::Empty);
         }
         Ok(report)
     }
 }
 
-impl From<Trouble> for crate::port::Trouble {
-    fn from(trouble: Trouble) -> Self {
-        let kind = match trouble {
-            Trouble::Push(error) if error.is_cut() => "cut",
-            Trouble::Push(PushError::Asked(_)) => "asked",
-            Trouble::Push(_) => "wrong_check",
-            Trouble::DecryptError(sealed) => sealed.kind(),
-            Trouble::NoNotification(_) => "no_notification",
-            Trouble::Empty => "empty",
+impl From<DlmsError> for DecodeError {
+    fn from(error: DlmsError) -> Self {
+        let kind = match error {
+            DlmsError::Push(error) if error.is_cut() => "cut",
+            DlmsError::Push(PushError::Asked(_)) => "asked",
+            DlmsError::Push(_) => "wrong_check",
+            DlmsError::DecryptError(sealed) => sealed.kind(),
+            DlmsError::NoNotification(_) => "no_notification",
+            DlmsError::Empty => "empty",
         };
-        crate::port::Trouble {
+        DecodeError {
             kind,
             is_understood: !matches!(kind, "cut" | "wrong_check"),
-            text: trouble.to_string(),
+            text: error.to_string(),
         }
     }
 }

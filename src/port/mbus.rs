@@ -1,6 +1,6 @@
 //! Answers of M-Bus meters: frames become reports.
 
-use crate::port::{DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::framing::mbus::{Frame, NoMbus};
 use metertap_decode::mbus::{Message, NoMessage, report};
 use metertap_decode::report::Report;
@@ -12,7 +12,7 @@ const MAX_RECORDS: usize = 1024;
 
 /// Why an answer is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum MbusError {
     /// In its frame.
     #[error(transparent)]
     Frame(#[from] NoMbus),
@@ -65,7 +65,7 @@ pub struct Mbus {
 }
 
 impl Mbus {
-    fn search(&mut self, is_over: bool, tell: &mut dyn FnMut(DecodeEvent)) {
+    fn search(&mut self, is_over: bool, emit: &mut dyn FnMut(DecodeEvent)) {
         let buffer = std::mem::take(&mut self.buffer);
         let first = self.taken - buffer.len() as u64;
         let (mut at, mut told_cut) = (0, false);
@@ -78,9 +78,9 @@ impl Mbus {
                     } = frame
                     {
                         match self.answers.take(information, data) {
-                            Ok(Some(report)) => tell(DecodeEvent::report(place, report)),
+                            Ok(Some(report)) => emit(DecodeEvent::report(place, report)),
                             Ok(None) => {}
-                            Err(error) => tell(DecodeEvent::trouble(place, Trouble::from(error))),
+                            Err(error) => emit(DecodeEvent::error(place, MbusError::from(error))),
                         }
                     }
                     at += len;
@@ -89,16 +89,16 @@ impl Mbus {
                 Err(NoMbus::Cut(_)) if !is_over && buffer.len() - at <= MAX_FRAME => break,
                 Err(cut @ NoMbus::Cut(_)) if !told_cut => {
                     told_cut = true;
-                    tell(DecodeEvent::trouble(place, Trouble::from(cut)));
+                    emit(DecodeEvent::error(place, MbusError::from(cut)));
                 }
                 Err(wrong @ NoMbus::WrongChecksum { len, .. }) => {
-                    tell(DecodeEvent::trouble(place, Trouble::from(wrong)));
+                    emit(DecodeEvent::error(place, MbusError::from(wrong)));
                     at += len;
                     continue;
                 }
                 // It looked like the beginning of a frame.
                 Err(wrong @ NoMbus::NoFrame { .. }) if buffer[at] == 0x68 && place == 0 => {
-                    tell(DecodeEvent::trouble(place, Trouble::from(wrong)));
+                    emit(DecodeEvent::error(place, MbusError::from(wrong)));
                 }
                 Err(_) => {}
             }
@@ -110,40 +110,40 @@ impl Mbus {
 }
 
 impl Listener for Mbus {
-    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(DecodeEvent)) {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent)) {
         for part in bytes.chunks(MAX_FRAME) {
             self.buffer.extend_from_slice(part);
             self.taken += part.len() as u64;
-            self.search(false, tell);
+            self.search(false, emit);
         }
     }
 
-    fn pause(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
-        self.search(true, tell);
+    fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.search(true, emit);
         self.buffer.clear();
     }
 
-    fn end(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
-        self.pause(tell);
+    fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.pause(emit);
         if let Some(report) = self.answers.rest() {
-            tell(DecodeEvent::report(self.taken, report));
+            emit(DecodeEvent::report(self.taken, report));
         }
     }
 }
 
-impl From<Trouble> for crate::port::Trouble {
-    fn from(trouble: Trouble) -> Self {
-        let kind = match trouble {
-            Trouble::Frame(NoMbus::Cut(_)) => "cut",
-            Trouble::Frame(_) => "wrong_check",
-            Trouble::Message(NoMessage::Error(_)) => "meter_error",
-            Trouble::Message(NoMessage::Encrypted(_)) => "no_key",
-            Trouble::Message(_) => "no_answer",
+impl From<MbusError> for DecodeError {
+    fn from(error: MbusError) -> Self {
+        let kind = match error {
+            MbusError::Frame(NoMbus::Cut(_)) => "cut",
+            MbusError::Frame(_) => "wrong_check",
+            MbusError::Message(NoMessage::Error(_)) => "meter_error",
+            MbusError::Message(NoMessage::Encrypted(_)) => "no_key",
+            MbusError::Message(_) => "no_answer",
         };
-        crate::port::Trouble {
+        DecodeError {
             kind,
-            is_understood: matches!(trouble, Trouble::Message(_)),
-            text: trouble.to_string(),
+            is_understood: matches!(error, MbusError::Message(_)),
+            text: error.to_string(),
         }
     }
 }

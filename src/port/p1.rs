@@ -1,7 +1,7 @@
 //! A P1 port: bytes become reports. Plain and encrypted telegrams are told apart by themselves.
 
 use crate::port::frame_counters::{DecryptError, FrameCounters};
-use crate::port::{DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::cipher::{Ciphered, Keys};
 use metertap_decode::framing::glo::Glo;
 use metertap_decode::framing::p1::{Crc, Frame, Framer, frames};
@@ -24,7 +24,7 @@ pub enum CrcPolicy {
 }
 
 /// What is said of a port.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct P1Options {
     /// What is asked of the CRC.
     pub crc: CrcPolicy,
@@ -36,7 +36,7 @@ pub struct P1Options {
 
 /// Why a telegram, or a line of one, is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum P1Error {
     /// It was changed on its way.
     #[error("the CRC is {stated:04X}, but should be {computed:04X}")]
     WrongCrc {
@@ -89,35 +89,32 @@ impl P1 {
 }
 
 impl Listener for P1 {
-    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(DecodeEvent)) {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent)) {
         let P1 {
             plain,
             ciphered,
             reader,
         } = self;
-        plain.push(bytes, |frame| _ = reader.telegram(&frame, tell));
-        ciphered.push(bytes, |at, frame| reader.ciphered(at, frame, tell));
+        plain.push(bytes, |frame| _ = reader.telegram(&frame, emit));
+        ciphered.push(bytes, |at, frame| reader.ciphered(at, frame, emit));
     }
 
-    fn pause(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
+    fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         let P1 {
             plain,
             ciphered,
             reader,
         } = self;
-        if let Some(at) = plain.pause(|frame| _ = reader.telegram(&frame, tell)) {
-            tell(DecodeEvent::trouble(at, Trouble::BrokenOff));
+        if let Some(at) = plain.pause(|frame| _ = reader.telegram(&frame, emit)) {
+            emit(DecodeEvent::error(at, P1Error::BrokenOff));
         }
-        if let Some((at, error)) = ciphered.pause(|at, frame| reader.ciphered(at, frame, tell)) {
-            tell(DecodeEvent::trouble(
-                at,
-                Trouble::from(DecryptError::Cipher(error)),
-            ));
+        if let Some((at, error)) = ciphered.pause(|at, frame| reader.ciphered(at, frame, emit)) {
+            emit(DecodeEvent::error(at, P1Error::from(DecryptError::Cipher(error))));
         }
     }
 
-    fn end(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
-        self.pause(tell);
+    fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.pause(emit);
         self.reader.senders = FrameCounters::default();
     }
 }
@@ -133,26 +130,26 @@ struct Reader {
 
 impl Reader {
     /// Tells what a telegram says; true if it is believed.
-    fn telegram(&mut self, frame: &Frame, tell: &mut dyn FnMut(DecodeEvent)) -> bool {
+    fn telegram(&mut self, frame: &Frame, emit: &mut dyn FnMut(DecodeEvent)) -> bool {
         let text = text(&frame.bytes);
         let telegram = match self.judge(frame, &text) {
             Ok(telegram) => telegram,
-            Err(trouble) => {
-                tell(DecodeEvent::trouble(frame.at, trouble));
+            Err(error) => {
+                emit(DecodeEvent::error(frame.at, error));
                 return false;
             }
         };
         for (line, unread) in &telegram.unread {
-            let trouble = Trouble::Unread {
+            let error = P1Error::Unread {
                 line: *line,
                 text: (*unread).into(),
             };
-            tell(DecodeEvent::trouble(frame.at, trouble));
+            emit(DecodeEvent::error(frame.at, error));
         }
         let mut whole = Some(Arc::from(frame.whole()));
         for report in readings(&telegram, &self.settings.zone) {
             let said = DecodeEvent::report(frame.at, report);
-            tell(DecodeEvent {
+            emit(DecodeEvent {
                 telegram: whole.take(),
                 ..said
             });
@@ -160,14 +157,14 @@ impl Reader {
         true
     }
 
-    fn judge<'a>(&mut self, frame: &Frame, text: &'a str) -> Result<Telegram<'a>, Trouble> {
+    fn judge<'a>(&mut self, frame: &Frame, text: &'a str) -> Result<Telegram<'a>, P1Error> {
         let telegram = Telegram::parse(text)?;
         match (frame.crc, self.settings.crc) {
             (Crc::Right, _) => self.has_crc = true,
             (_, CrcPolicy::Ignore) | (Crc::Absent, CrcPolicy::WhenPresent) => {}
-            (Crc::Wrong { stated, computed }, _) => return Err(Trouble::WrongCrc { stated, computed }),
+            (Crc::Wrong { stated, computed }, _) => return Err(P1Error::WrongCrc { stated, computed }),
             (Crc::Absent, CrcPolicy::Required) if self.has_crc || telegram.version_has_crc() => {
-                return Err(Trouble::NoCrc);
+                return Err(P1Error::NoCrc);
             }
             (Crc::Absent, CrcPolicy::Required) => {}
         }
@@ -175,22 +172,22 @@ impl Reader {
     }
 
     /// Tells what a ciphered frame says; false if it is perhaps none.
-    fn ciphered(&mut self, at: u64, frame: &Ciphered, tell: &mut dyn FnMut(DecodeEvent)) -> bool {
+    fn ciphered(&mut self, at: u64, frame: &Ciphered, emit: &mut dyn FnMut(DecodeEvent)) -> bool {
         let text = match self.senders.open(frame, self.settings.keys.as_ref()) {
             Ok(text) => text,
             Err(sealed) => {
-                tell(DecodeEvent::trouble(at, Trouble::from(sealed)));
+                emit(DecodeEvent::error(at, P1Error::from(sealed)));
                 return sealed.is_whole();
             }
         };
         let found = frames(&text);
         if found.is_empty() {
-            tell(DecodeEvent::trouble(at, Trouble::from(DecryptError::WrongKey)));
+            emit(DecodeEvent::error(at, P1Error::from(DecryptError::WrongKey)));
             return false;
         }
         let mut believed = false;
         for telegram in found {
-            believed |= self.telegram(&Frame { at, ..telegram }, tell);
+            believed |= self.telegram(&Frame { at, ..telegram }, emit);
         }
         if believed {
             self.senders.believe(frame);
@@ -199,20 +196,20 @@ impl Reader {
     }
 }
 
-impl From<Trouble> for crate::port::Trouble {
-    fn from(trouble: Trouble) -> Self {
-        let kind = match trouble {
-            Trouble::WrongCrc { .. } => "wrong_crc",
-            Trouble::NoCrc => "no_crc",
-            Trouble::BrokenOff => "cut",
-            Trouble::DecryptError(sealed) => sealed.kind(),
-            Trouble::NoTelegram(_) => "no_telegram",
-            Trouble::Unread { .. } => "unread_line",
+impl From<P1Error> for DecodeError {
+    fn from(error: P1Error) -> Self {
+        let kind = match error {
+            P1Error::WrongCrc { .. } => "wrong_crc",
+            P1Error::NoCrc => "no_crc",
+            P1Error::BrokenOff => "cut",
+            P1Error::DecryptError(sealed) => sealed.kind(),
+            P1Error::NoTelegram(_) => "no_telegram",
+            P1Error::Unread { .. } => "unread_line",
         };
-        crate::port::Trouble {
+        DecodeError {
             kind,
             is_understood: !matches!(kind, "cut" | "no_telegram"),
-            text: trouble.to_string(),
+            text: error.to_string(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::source::wire::Wire;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout};
+use tokio::time::{self, Instant};
 
 /// Nothing longer is an answer.
 const MAX_ANSWER: usize = 4096;
@@ -18,7 +18,7 @@ pub struct Transaction<'a> {
     /// The line.
     pub wire: &'a mut Wire,
     /// How long an answer may let us wait, and pause within.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 impl Transaction<'_> {
@@ -38,9 +38,9 @@ impl Transaction<'_> {
         let mut answer = Vec::new();
         let mut buffer = [0; 512];
         // A line that is never quiet is not answering.
-        let deadline = Instant::now() + 10 * self.patience;
+        let deadline = Instant::now() + 10 * self.timeout;
         while !is_whole(&answer) && answer.len() < MAX_ANSWER && Instant::now() < deadline {
-            match timeout(self.patience, self.wire.stream.read(&mut buffer)).await {
+            match time::timeout(self.timeout, self.wire.stream.read(&mut buffer)).await {
                 Err(_) => break,
                 Ok(Ok(0)) => return Err(Disconnected("hung up".into())),
                 Ok(Ok(n)) => answer.extend_from_slice(&buffer[..n]),
@@ -54,7 +54,7 @@ impl Transaction<'_> {
     async fn forget(&mut self) -> Result<(), Disconnected> {
         let mut buffer = [0; 512];
         for _ in 0..64 {
-            match timeout(Duration::from_millis(2), self.wire.stream.read(&mut buffer)).await {
+            match time::timeout(Duration::from_millis(2), self.wire.stream.read(&mut buffer)).await {
                 Err(_) => break,
                 Ok(Ok(0)) => return Err(Disconnected("hung up".into())),
                 Ok(Ok(_)) => {}

@@ -1,7 +1,7 @@
 //! A source and a receiver on the calling thread: for tools that look at samples themselves.
 
+use crate::receiver::rate_monitor::MAX_SILENCE;
 use crate::receiver::samples::Samples;
-use crate::receiver::supervisor::SILENCE;
 use crate::source::{Levels, Source};
 use anyhow::{Result, bail};
 use metertap_dsp::{Config, Packet, Receiver, Tally, Trust};
@@ -32,7 +32,7 @@ impl Probe {
         let config = Config {
             sample_rate_hz: source.info().sample_rate_hz,
             trust: Trust::Normal,
-            leads: false,
+            tentative: false,
         };
         Ok(Probe {
             samples: Samples::new(source.info().format),
@@ -88,8 +88,8 @@ impl Probe {
                     return Ok(true);
                 }
                 Err(e) if matches!(e.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => {
-                    if begun.elapsed() > SILENCE {
-                        bail!("no samples for {} s", SILENCE.as_secs());
+                    if begun.elapsed() > MAX_SILENCE {
+                        bail!("no samples for {} s", MAX_SILENCE.as_secs());
                     }
                 }
                 Err(e) => return Err(e.into()),

@@ -205,9 +205,12 @@ impl Context {
                 injected.shared.injection.panic_if_asked(&injected_name);
                 future.await;
             };
-            if let Err(payload) = CatchUnwind(Box::pin(body)).await {
+            let mut body = CatchUnwind(Box::pin(body));
+            if let Err(payload) = (&mut body).await {
                 context.report(&task, payload.as_ref());
             }
+            // Only now are the task's channels closed: whoever sees that finds the failure reported already.
+            drop(body);
             drop(ends);
         });
         running

@@ -118,7 +118,7 @@ pub fn find_best(source: &mut dyn Source, gains_tenths: &[i32]) -> Result<i32> {
     let step = gains_tenths.len().div_ceil(TRIALS).max(1);
     let mut best = None;
     for &gain in gains_tenths.iter().step_by(step) {
-        source.wish(TuneCommand::Gain(Gain::Tenths(gain)))?;
+        source.tune(TuneCommand::Gain(Gain::Tenths(gain)))?;
         let levels = listen(source)?;
         tracing::debug!(
             gain,
@@ -135,7 +135,7 @@ pub fn find_best(source: &mut dyn Source, gains_tenths: &[i32]) -> Result<i32> {
         }
     }
     let best = best.ok_or(ErrorKind::Unsupported)?;
-    source.wish(TuneCommand::Gain(Gain::Tenths(best)))?;
+    source.tune(TuneCommand::Gain(Gain::Tenths(best)))?;
     Ok(best)
 }
 
@@ -184,8 +184,8 @@ mod tests {
             Ok(4096)
         }
 
-        fn wish(&mut self, wish: TuneCommand) -> Result<()> {
-            if let TuneCommand::Gain(Gain::Tenths(tenths)) = wish {
+        fn tune(&mut self, command: TuneCommand) -> Result<()> {
+            if let TuneCommand::Gain(Gain::Tenths(tenths)) = command {
                 self.tenths = tenths;
             }
             Ok(())

@@ -93,13 +93,13 @@ impl Live {
     }
 
     /// What its bytes will be.
-    pub fn info(&self, name: &str) -> Info {
+    pub fn info(&self, name: &str, start: Timestamp) -> Info {
         Info {
             name: name.into(),
             format: Format::Cu8,
             sample_rate_hz: self.tuning.sample_rate_hz.into(),
             center_hz: Some(self.tuning.center_hz.into()),
-            start: Timestamp::now(),
+            start,
             bytes: None,
             assumed: Vec::new(),
         }

@@ -66,8 +66,8 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// Where that is not possible.
-    fn wish(&mut self, wish: TuneCommand) -> std::io::Result<()> {
-        let _ = wish;
+    fn tune(&mut self, command: TuneCommand) -> std::io::Result<()> {
+        let _ = command;
         Err(std::io::ErrorKind::Unsupported.into())
     }
 }

@@ -14,7 +14,7 @@
 //! the check). So, by Bayes,
 //!
 //! ```text
-//! doubt = rest / (P(e) + rest)
+//! error_probability = rest / (P(e) + rest)
 //! rest  = P(others that explain it) + 2^-c · min(P(at least d decisions differ from e), P(not looked at))
 //! ```
 //!
@@ -27,7 +27,7 @@
 //!
 //! The same formula covers a clean check (no flips: P(e) is the probability that nothing was wrong), a
 //! corrected one, and noise, whose decisions are all coin tosses: P(e) of 75 coin tosses is 2^-75, and the
-//! doubt is 1. That the estimate holds is measured by `make sensitivity`, which counts wrong words.
+//! error_probability is 1. That the estimate holds is measured by `make sensitivity`, which counts wrong words.
 
 /// The greatest number of decisions changed in one frame.
 pub const MAX_FLIPS: usize = 3;
@@ -55,7 +55,7 @@ pub struct Correction {
     flips: [Flip; MAX_FLIPS],
     len: usize,
     /// Estimated probability that this is not the word that was sent.
-    pub doubt: f32,
+    pub error_probability: f32,
 }
 
 impl Correction {
@@ -120,7 +120,7 @@ pub fn correct(
         flips: best.flips,
         len: best.len,
         // Where even the best explanation underflows nothing can be believed.
-        doubt: if p + rest > 0.0 { rest / (p + rest) } else { 1.0 } as f32,
+        error_probability: if p + rest > 0.0 { rest / (p + rest) } else { 1.0 } as f32,
     })
 }
 
@@ -309,7 +309,7 @@ mod tests {
     fn given_a_clean_check_of_sure_bits_then_there_is_next_to_no_doubt() {
         let found = correct(0, BCH, NO_FRAME, 2, &scm_flips(20.0, &[])).unwrap();
         assert!(found.flips().is_empty());
-        assert!(found.doubt < 1e-6, "{}", found.doubt);
+        assert!(found.error_probability < 1e-6, "{}", found.error_probability);
     }
 
     #[test]
@@ -333,7 +333,7 @@ mod tests {
             let mut groups: Vec<usize> = found.flips().iter().map(|f| f.group.into()).collect();
             groups.sort_unstable();
             prop_assert_eq!(groups, wrong.iter().map(|w| w.0).collect::<Vec<_>>());
-            prop_assert!(found.doubt < 0.01);
+            prop_assert!(found.error_probability < 0.01);
         }
 
         #[test]

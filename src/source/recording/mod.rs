@@ -20,7 +20,7 @@ const CUSTOMARY_RATE_HZ: f64 = 2_359_296.0;
 const RTL_TCP_GREETING: usize = 12;
 
 /// What the user says of a recording; goes before what the recording says of itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RecordingOverrides {
     /// What it is called; by default as its file.
     pub name: Option<String>,

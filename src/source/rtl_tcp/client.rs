@@ -90,8 +90,8 @@ impl Source for RtlTcp {
         Some(self.gain)
     }
 
-    fn wish(&mut self, wish: TuneCommand) -> std::io::Result<()> {
-        let commands = match wish {
+    fn tune(&mut self, command: TuneCommand) -> std::io::Result<()> {
+        let commands = match command {
             TuneCommand::Center(hz) => {
                 self.info.center_hz = Some(hz.into());
                 vec![(SET_FREQUENCY, hz)]

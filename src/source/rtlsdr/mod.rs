@@ -141,13 +141,13 @@ impl Source for Rtlsdr {
         Some(self.gain)
     }
 
-    fn wish(&mut self, wish: TuneCommand) -> std::io::Result<()> {
-        match wish {
+    fn tune(&mut self, command: TuneCommand) -> std::io::Result<()> {
+        match command {
             TuneCommand::Center(hz) => self.info.center_hz = Some(hz.into()),
             TuneCommand::Gain(gain) => self.gain = gain,
             TuneCommand::Ppm(_) => {}
         }
-        self.process.tell(&serde_json::to_string(&wish)?)
+        self.process.tell(&serde_json::to_string(&command)?)
     }
 }
 

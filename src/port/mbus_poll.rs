@@ -1,6 +1,6 @@
 //! Asks meters on an M-Bus (EN 13757-2: SND_NKE, select, REQ_UD2), and finds out which there are.
 
-use crate::port::mbus::{Answers, Trouble};
+use crate::port::mbus::{Answers, MbusError};
 use crate::port::transaction::{Disconnected, Transaction};
 use metertap_decode::framing::mbus::{ACK, Frame, NoMbus, long, short};
 use metertap_decode::hex::{Hex, octets};
@@ -77,7 +77,7 @@ pub enum PollError {
     Silent(Address),
     /// What came is no answer.
     #[error("{0}: {1}")]
-    Wrong(Address, Trouble),
+    Wrong(Address, MbusError),
     /// Another meter answered.
     #[error("{asked} was asked, and {answered} answered")]
     Other {
@@ -94,7 +94,7 @@ impl PollError {
         match self {
             PollError::Disconnected(_) => "gone",
             PollError::Silent(_) => "silent",
-            PollError::Wrong(_, Trouble::Message(NoMessage::Error(_))) => "meter_error",
+            PollError::Wrong(_, MbusError::Message(NoMessage::Error(_))) => "meter_error",
             PollError::Wrong(..) => "wrong_check",
             PollError::Other { .. } => "other_meter",
         }
@@ -105,15 +105,15 @@ impl PollError {
 ///
 /// # Errors
 /// Why not.
-pub async fn read(talk: &mut Transaction<'_>, address: Address) -> Result<Report, PollError> {
+pub async fn read(transaction: &mut Transaction<'_>, address: Address) -> Result<Report, PollError> {
     let place = match address {
         Address::Primary(place) => {
             // Some meters do not confirm this, but answer all the same.
-            talk.ask(&short(SND_NKE, place), is_frame).await?;
+            transaction.ask(&short(SND_NKE, place), is_frame).await?;
             place
         }
         Address::Secondary(digits) => {
-            if !select(talk, digits).await? {
+            if !select(transaction, digits).await? {
                 return Err(PollError::Silent(address));
             }
             SELECTED
@@ -122,7 +122,7 @@ pub async fn read(talk: &mut Transaction<'_>, address: Address) -> Result<Report
     let mut answers = Answers::default();
     let mut fcb = FCB;
     for _ in 0..MAX_FRAMES {
-        let bytes = request(talk, REQ_UD2 | fcb, place, address).await?;
+        let bytes = request(transaction, REQ_UD2 | fcb, place, address).await?;
         let frame = Frame::parse(&bytes)
             .map_err(|wrong| PollError::Wrong(address, wrong.into()))?
             .0;
@@ -175,14 +175,14 @@ fn is_whom(address: Address, report: Report) -> Result<Report, PollError> {
 
 /// Asks the same again until a frame comes that is whole: the meter then repeats its last answer.
 async fn request(
-    talk: &mut Transaction<'_>,
+    transaction: &mut Transaction<'_>,
     control: u8,
     place: u8,
     address: Address,
 ) -> Result<Vec<u8>, PollError> {
     let mut last = PollError::Silent(address);
     for _ in 0..ATTEMPTS {
-        let bytes = talk.ask(&short(control, place), is_frame).await?;
+        let bytes = transaction.ask(&short(control, place), is_frame).await?;
         // An adapter may echo the question.
         let bytes = bytes.strip_prefix(&short(control, place)).unwrap_or(&bytes);
         match Frame::parse(bytes) {
@@ -195,11 +195,11 @@ async fn request(
 }
 
 /// Makes the meter with these digits the selected one; true if one or several say that they are.
-async fn select(talk: &mut Transaction<'_>, [d1, d2, d3, d4]: [u8; 4]) -> Result<bool, Disconnected> {
-    talk.ask(&short(SND_NKE, SELECTED), is_frame).await?;
+async fn select(transaction: &mut Transaction<'_>, [d1, d2, d3, d4]: [u8; 4]) -> Result<bool, Disconnected> {
+    transaction.ask(&short(SND_NKE, SELECTED), is_frame).await?;
     let anybody = [d4, d3, d2, d1, 0xFF, 0xFF, 0xFF, 0xFF];
     for _ in 0..ATTEMPTS {
-        let answer = talk
+        let answer = transaction
             .ask(&long(SND_UD, SELECTED, SELECT, &anybody), is_frame)
             .await?;
         if answer.contains(&ACK) {
@@ -222,14 +222,18 @@ fn is_frame(bytes: &[u8]) -> bool {
 /// # Errors
 /// Where the line is gone.
 pub async fn scan_places(
-    talk: &mut Transaction<'_>,
+    transaction: &mut Transaction<'_>,
     mut found: impl FnMut(Address, Result<Report, PollError>),
 ) -> Result<(), Disconnected> {
     for place in 0..=250 {
-        if talk.ask(&short(SND_NKE, place), is_frame).await?.is_empty() {
+        if transaction
+            .ask(&short(SND_NKE, place), is_frame)
+            .await?
+            .is_empty()
+        {
             continue;
         }
-        match read(talk, Address::Primary(place)).await {
+        match read(transaction, Address::Primary(place)).await {
             Err(PollError::Disconnected(gone)) => return Err(gone),
             answer => found(Address::Primary(place), answer),
         }
@@ -242,7 +246,7 @@ pub async fn scan_places(
 /// # Errors
 /// Where the line is gone.
 pub async fn scan_numbers(
-    talk: &mut Transaction<'_>,
+    transaction: &mut Transaction<'_>,
     mut found: impl FnMut(Report),
 ) -> Result<(), Disconnected> {
     let mut masks: Vec<Vec<u8>> = vec![Vec::new()];
@@ -250,10 +254,10 @@ pub async fn scan_numbers(
         let mut digits = known.clone();
         digits.resize(8, 0xF);
         let octets: [u8; 4] = std::array::from_fn(|i| digits[2 * i] << 4 | digits[2 * i + 1]);
-        if !select(talk, octets).await? {
+        if !select(transaction, octets).await? {
             continue;
         }
-        match read(talk, Address::Secondary(octets)).await {
+        match read(transaction, Address::Secondary(octets)).await {
             Err(PollError::Disconnected(gone)) => return Err(gone),
             Ok(report) => found(report),
             // Several at once are nothing that can be read.

@@ -1,6 +1,6 @@
 //! Asks a Kamstrup meter through its optical eye: seldom, since every answer costs its battery.
 
-use crate::port::kmp::{Trouble, report};
+use crate::port::kmp::{KmpError, report};
 use crate::port::transaction::{Disconnected, Transaction};
 use metertap_decode::framing::kmp::{Frame, HEAT_METER, NoKmp, request};
 use metertap_decode::kamstrup::{
@@ -22,7 +22,7 @@ pub enum PollError {
     Silent,
     /// What came is no answer.
     #[error(transparent)]
-    Wrong(#[from] Trouble),
+    Wrong(#[from] KmpError),
     /// It answers another question.
     #[error("an answer to something else: {0}")]
     Other(String),
@@ -40,9 +40,9 @@ impl PollError {
     }
 }
 
-/// What was learned of the meter when it was first asked.
+/// Facts that are asked once: they never change.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct KnownMeter {
     serial: Option<u32>,
     kind: Option<(String, String)>,
 }
@@ -52,17 +52,17 @@ pub struct Known {
 /// # Errors
 /// Why not.
 pub async fn read(
-    talk: &mut Transaction<'_>,
+    transaction: &mut Transaction<'_>,
     registers: &[u16],
-    known: &mut Known,
+    known: &mut KnownMeter,
 ) -> Result<Report, PollError> {
     if known.serial.is_none() {
-        if let Answer::Serial(serial) = ask(talk, GET_SERIAL, &[]).await? {
+        if let Answer::Serial(serial) = ask(transaction, GET_SERIAL, &[]).await? {
             known.serial = Some(serial);
         }
     }
     if known.kind.is_none() {
-        if let Ok(Answer::Type(kind, revision)) = ask(talk, GET_TYPE, &[]).await {
+        if let Ok(Answer::Type(kind, revision)) = ask(transaction, GET_TYPE, &[]).await {
             known.kind = Some((kind, revision));
         }
     }
@@ -70,7 +70,7 @@ pub async fn read(
     for some in registers.chunks(MAX_REGISTERS) {
         let mut data = vec![some.len() as u8];
         data.extend(some.iter().flat_map(|number| number.to_be_bytes()));
-        match ask(talk, GET_REGISTERS, &data).await {
+        match ask(transaction, GET_REGISTERS, &data).await {
             Ok(Answer::Registers(answered)) => {
                 if let Some(other) = answered.iter().find(|register| !some.contains(&register.number)) {
                     return Err(PollError::Other(format!(
@@ -81,13 +81,13 @@ pub async fn read(
                 found.extend(answered);
             }
             // None of these; the others may be there.
-            Err(PollError::Wrong(Trouble::Answer(NoAnswer::Nothing))) => {}
+            Err(PollError::Wrong(KmpError::Answer(NoAnswer::Nothing))) => {}
             Ok(_) => return Err(PollError::Other("no registers".into())),
             Err(error) => return Err(error),
         }
     }
     if found.is_empty() {
-        return Err(Trouble::from(NoAnswer::Nothing).into());
+        return Err(KmpError::from(NoAnswer::Nothing).into());
     }
     let mut reading = fields(&found);
     if let Some((kind, revision)) = &known.kind {
@@ -100,17 +100,17 @@ pub async fn read(
     ))
 }
 
-async fn ask(talk: &mut Transaction<'_>, command: u8, data: &[u8]) -> Result<Answer, PollError> {
+async fn ask(transaction: &mut Transaction<'_>, command: u8, data: &[u8]) -> Result<Answer, PollError> {
     let request = request(command, data);
     let is_whole =
         |bytes: &[u8]| matches!(Frame::find(bytes), Some((found, _)) if !matches!(found, Err(NoKmp::Cut(_))));
     let mut last = PollError::Silent;
     for _ in 0..ATTEMPTS {
-        let bytes = talk.ask(&request, is_whole).await?;
+        let bytes = transaction.ask(&request, is_whole).await?;
         let frame = match Frame::find(&bytes) {
             None => continue,
             Some((Err(wrong), _)) => {
-                last = Trouble::from(wrong).into();
+                last = KmpError::from(wrong).into();
                 continue;
             }
             Some((Ok(frame), _)) => frame,
@@ -119,7 +119,7 @@ async fn ask(talk: &mut Transaction<'_>, command: u8, data: &[u8]) -> Result<Ans
             last = PollError::Other(format!("CID {:02X} of {:02X}", frame.command, frame.destination));
             continue;
         }
-        return Ok(Answer::parse(command, &frame.data).map_err(Trouble::from)?);
+        return Ok(Answer::parse(command, &frame.data).map_err(KmpError::from)?);
     }
     Err(last)
 }

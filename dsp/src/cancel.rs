@@ -28,7 +28,7 @@ pub(crate) struct Keyed {
 }
 
 /// Takes carriers out; keeps its buffers.
-pub(crate) struct Peeler {
+pub(crate) struct Canceler {
     /// Samples from a boundary to the end of an edge.
     reach: usize,
     /// Complex amplitude of each chip; 0 = OFF.
@@ -38,11 +38,11 @@ pub(crate) struct Peeler {
     fall: Vec<f32>,
 }
 
-impl Peeler {
+impl Canceler {
     /// Room for `capacity` samples.
     pub fn new(sample_rate_hz: f64, capacity: usize) -> Self {
         let reach = (EDGE_S * sample_rate_hz).round() as usize;
-        Peeler {
+        Canceler {
             reach,
             chips: Vec::with_capacity((capacity as f64 * CHIP_RATE_HZ / sample_rate_hz) as usize + 2),
             rise: vec![0.0; 2 * reach],
@@ -51,7 +51,7 @@ impl Peeler {
     }
 
     /// Takes `keyed` out of `samples`, wherever in them it is ON.
-    pub fn peel(&mut self, samples: &mut [Complex32], keyed: Keyed) {
+    pub fn cancel(&mut self, samples: &mut [Complex32], keyed: Keyed) {
         let before = (keyed.start / keyed.chip).floor();
         let first = keyed.start - before * keyed.chip;
         let count = ((samples.len() as f64 - first) / keyed.chip) as usize;
@@ -243,7 +243,7 @@ mod tests {
                 chip: 72.0 / (1.0 + (clock_ppm - 15.0) * 1e-6),
                 power: 1000.0,
             };
-            Peeler::new(RATE_HZ, samples.len()).peel(&mut samples, keyed);
+            Canceler::new(RATE_HZ, samples.len()).cancel(&mut samples, keyed);
             for apart_hz in [500e3, 60e3, 0.0] {
                 let left = power_at(&samples, offset_hz + apart_hz);
                 assert!(
