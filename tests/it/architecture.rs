@@ -443,7 +443,7 @@ mod tests {
         let source = format!("// A comment with crate::high::x in it.\n{source}");
         program(&[
             ("lib.rs", "pub mod low; pub mod left; pub mod right; pub mod high; mod util;"),
-            ("util.rs", "use crate::high::X;"),
+            ("util.rs", "use crate::high::Z;"),
             ("low/mod.rs", "pub mod part;"),
             ("left/mod.rs", ""),
             ("right/mod.rs", ""),

@@ -184,6 +184,7 @@ fn given_an_answer_of_another_meter_then_it_is_rejected() {
         _ => Some(vec![ACK]),
     });
     let daemon = asking(&pty, "protocol = \"mbus\"\naddresses = [\"p5\", \"12345678\"]");
+    daemon.expect_log("12345678 was asked, and 77777777 answered");
     daemon.wait_for_log("p5 was asked, and p7 answered");
     assert!(daemon.lines().is_empty());
     let (ok, lines, told) = ask(&Pty::open(), &["mbus", "read", "p5", "--patience", "20"]);
@@ -244,6 +245,7 @@ fn given_a_dead_connection_then_another_one_is_made() {
         "[[wire]]\nsource = \"tcp://{}\"\nprotocol = \"mbus\"\naddresses = [\"p5\"]\nevery = 1\n",
         bridge.local_addr().unwrap()
     ));
+    daemon.expect_log("p5 does not answer");
     let _dead = bridge.accept().unwrap();
     let (mut line, _) = bridge.accept().unwrap();
     std::thread::spawn(move || {

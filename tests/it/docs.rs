@@ -76,7 +76,7 @@ fn every_configuration_in_the_documents_is_valid() {
             if !config.contains("[[radio]]") && !config.contains("[[wire]]") {
                 config += "\n[[radio]]\nsource = \"rtlsdr\"\n";
             }
-            std::fs::write(&file, &config).unwrap();
+            write_private(&file, &config);
             let output = metertap()
                 .args(["check", "--config"])
                 .arg(&file)

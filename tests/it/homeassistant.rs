@@ -131,6 +131,12 @@ fn config(broker: &Broker, more: &str) -> String {
 const METERS: &str = "[[meter]]\nid = 12345678\nname = \"Water\"\nunit = \"gal\"\nscale = 0.1\narea = \"Cellar\"\n\
                       [[meter]]\nid = \"MTPBE0001\"\nname = \"House\"\n";
 
+fn start(config: &str) -> Daemon {
+    let daemon = Daemon::start(config);
+    daemon.expect_log(NO_TIME);
+    daemon
+}
+
 /// All retained JSON messages under a topic.
 fn retained(broker: &Broker, topic: &str) -> BTreeMap<String, Value> {
     let messages = broker.retained(topic).into_iter();
@@ -142,7 +148,7 @@ fn retained(broker: &Broker, topic: &str) -> BTreeMap<String, Value> {
 #[test]
 fn given_configured_meters_then_each_is_announced_and_its_templates_match_the_payload() {
     let broker = Broker::start();
-    let mut daemon = Daemon::start(&config(&broker, METERS));
+    let mut daemon = start(&config(&broker, METERS));
     daemon.wait_for_success();
     let announced = retained(&broker, "homeassistant/device/+/config");
     let is_meter = |topic: &&str| !topic.contains("metertap_daemon_");
@@ -228,7 +234,7 @@ fn given_configured_meters_then_each_is_announced_and_its_templates_match_the_pa
 #[test]
 fn given_discovery_by_sensor_then_each_is_a_message_and_device_messages_are_removed() {
     let broker = Broker::start();
-    let mut daemon = Daemon::start(&config(&broker, METERS));
+    let mut daemon = start(&config(&broker, METERS));
     daemon.wait_for_success();
     let by_device = retained(&broker, "homeassistant/device/+/config");
     let wanted: usize = by_device
@@ -242,7 +248,7 @@ fn given_discovery_by_sensor_then_each_is_a_message_and_device_messages_are_remo
         "[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",
         bridge.local_addr().unwrap()
     );
-    let daemon = Daemon::start(&(one_by_one + &waiting));
+    let daemon = start(&(one_by_one + &waiting));
     let sensors = || retained(&broker, "homeassistant/+/+/+/config");
     // One more: the port that waits.
     wait_for("all sensors", || sensors().len() == wanted + 1);
@@ -286,7 +292,7 @@ fn given_unknown_meters_wanted_then_they_are_announced_and_a_class_may_be_chosen
         "[[meter]]\nid = 12345678\nunit = \"gal\"\ndevice_class = \"volume\"\n",
     )
     .replace("[homeassistant]", "[homeassistant]\nunknown_meters = true");
-    let mut daemon = Daemon::start(&("publish = \"all\"\n".to_owned() + &neighbours));
+    let mut daemon = start(&("publish = \"all\"\n".to_owned() + &neighbours));
     daemon.wait_for_success();
     let announced = retained(&broker, "homeassistant/device/+/config");
     announced
@@ -318,7 +324,7 @@ fn given_a_meter_no_longer_configured_then_only_its_announcement_is_removed() {
         &["-r"],
     );
     let bridge = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let daemon = Daemon::start(&config(
+    let daemon = start(&config(
         &broker,
         &format!(
             "{METERS}[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",
@@ -337,7 +343,7 @@ fn given_a_meter_no_longer_configured_then_only_its_announcement_is_removed() {
 fn given_home_assistant_restarts_then_everything_is_announced_again() {
     let broker = Broker::start();
     let bridge = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let daemon = Daemon::start(&config(
+    let daemon = start(&config(
         &broker,
         &format!(
             "{METERS}[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",

@@ -73,6 +73,7 @@ fn given_an_unplugged_dongle_then_decoding_resumes_when_it_returns_on_another_po
         let listener = listen(&dongles, &["--source", "rtlsdr:00000042"]);
         listener.next_line();
         dongles.set("serials", "");
+        listener.running.expect_log("no dongle");
         listener.running.wait_for_log("unplugged");
         dongles.wait_for_searches(3);
         listener.skip_received();
@@ -103,6 +104,9 @@ fn given_equal_samples_or_none_then_the_source_stalls_and_recovers() {
         let listener = listen(&dongles, &[]);
         listener.next_line();
         dongles.set("mode", mode);
+        for reason in ["all samples have been equal", "no samples for"] {
+            listener.running.expect_log(reason);
+        }
         listener.running.wait_for_log("Stalled");
         listener.skip_received();
         dongles.set("mode", "run");

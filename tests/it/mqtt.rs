@@ -81,7 +81,9 @@ fn given_configured_meters_then_only_they_are_published_and_the_status_is_retain
         ),
     )
     .unwrap();
-    stdout_of(&["run", "--config", config.to_str().unwrap()]);
+    let mut program = metertap();
+    program.args(["run", "--config"]).arg(&config).expect_log(NO_TIME);
+    assert!(program.output().unwrap().status.success());
     // All is retained, so a subscriber that comes afterwards sees it.
     let mut messages = broker.subscribe("readings/+/+", 3, &[]).messages();
     messages.sort();

@@ -82,6 +82,8 @@ fn given_a_nats_cluster_then_a_killed_server_costs_no_reading() {
         dir.path().join("spool.redb").display()
     )));
     daemon.expect_log("No connection to the broker");
+    // The meter pauses when the test waits.
+    daemon.expect_log("no bytes for");
     daemon.wait_for_log("Connected to the broker");
     meter.send(100);
     let mut received: Vec<String> = payloads.by_ref().take(50).collect();

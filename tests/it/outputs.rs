@@ -87,6 +87,7 @@ fn given_tcp_clients_then_each_gets_every_line_and_one_too_many_is_turned_away()
          [[output]]\nkind = \"tcp\"\nname = \"old\"\nlisten = \"127.0.0.1:{}\"\npayload = \"smartmeter2mqtt\"\n",
         free_port()
     ));
+    daemon.expect_log("Too many clients");
     let (mut one, mut two, mut telegrams) = (client(json), client(json), client(raw));
     wait_for_clients(web, "tcp0", 2);
     wait_for_clients(web, "p11", 1);
@@ -135,6 +136,13 @@ fn given_a_client_and_a_broker_that_are_stuck_then_all_others_get_everything() {
          [[output]]\nkind = \"file\"\npath = \"{}\"\nrotate_mb = 1\n",
         file.display()
     ));
+    for warning in [
+        "An output cannot keep up, or is away",
+        "An output is in trouble",
+        "No connection to the broker",
+    ] {
+        daemon.expect_log(warning);
+    }
     let (sleeper, mut reader) = (client(json), client(json));
     wait_for_clients(web, "tcp0", 2);
     const COUNT: u32 = 20_000;
@@ -238,7 +246,9 @@ fn given_an_http_output_then_posts_are_retried_formatted_and_throttled() {
          [[output]]\nkind = \"http\"\nurl = \"http://127.0.0.1:{form_port}/in\"\nformat = \"form\"\ninterval = 3600\n\
          payload = \"smartmeter2mqtt\"\nfields = [\"totalT1Use\", \"calculatedUsage\"]\n"
     ));
-    let wait = Duration::from_secs(20);
+    daemon.expect_log("An output is in trouble");
+    daemon.expect_log("An output cannot keep up, or is away");
+    let wait = Duration::from_secs(60);
     for n in 1..=3 {
         says.send(telegram(n)).unwrap();
     }
@@ -275,6 +285,8 @@ fn given_metrics_and_health_then_they_report_the_state_and_no_foreign_meter() {
         broker.port,
         street.display()
     ));
+    daemon.expect_log(NO_TIME);
+    daemon.expect_log("No connection to the broker");
     says.send(telegram(7)).unwrap();
     wait_for("the metrics", || {
         TcpStream::connect(("127.0.0.1", port)).is_ok() && {

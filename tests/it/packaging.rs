@@ -18,7 +18,7 @@ fn given_systemd_then_it_is_notified_of_start_watchdog_and_stop() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
     let systemd = UnixDatagram::bind(&path).unwrap();
-    systemd.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    systemd.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let heard = || {
         let mut buffer = [0; 256];
         let n = systemd.recv(&mut buffer).unwrap();
@@ -29,6 +29,7 @@ fn given_systemd_then_it_is_notified_of_start_watchdog_and_stop() {
             .env("NOTIFY_SOCKET", &path)
             .env("WATCHDOG_USEC", "1000000")
     });
+    daemon.expect_log("onnection refused");
     assert_eq!(heard(), "READY=1");
     assert_eq!(heard(), "WATCHDOG=1");
     assert_eq!(heard(), "WATCHDOG=1");
@@ -56,6 +57,7 @@ fn given_a_daemon_then_health_reports_whether_it_runs_and_what_is_wrong() {
     let (is_well, said) = health();
     assert!(!is_well && said.contains("/healthz"), "{said}");
     let daemon = Daemon::start(&config);
+    daemon.expect_log("The page is open to everybody");
     daemon.wait_for_log("onnection refused");
     let (is_well, said) = health();
     assert!(!is_well && said.contains("hall: "), "{said}");
@@ -66,7 +68,8 @@ fn given_a_daemon_then_health_reports_whether_it_runs_and_what_is_wrong() {
         long_street(dir.path()).display()
     );
     std::fs::write(&file, &well).unwrap();
-    let _daemon = Daemon::start(&well);
+    let daemon = Daemon::start(&well);
+    daemon.expect_log(NO_TIME);
     wait_for("health", || health().0);
     // Without a page nobody can be asked.
     std::fs::write(&file, silent("")).unwrap();
@@ -152,6 +155,7 @@ fn given_add_on_options_then_they_become_the_configuration_with_the_supervisors_
         .arg(&config)
         .args(["--supervisor", &at, "--port", &port.to_string()])
         .env("SUPERVISOR_TOKEN", "for us")
+        .expect_log(NO_TIME)
         .start();
     let (_, reading) = subscriber.messages().remove(0);
     assert!(
@@ -180,7 +184,8 @@ fn given_trusted_proxies_then_no_other_client_gets_an_answer() {
     let config = silent(&format!(
         "[web]\nlisten = \"127.0.0.1:{port}\"\nproxies = [\"172.30.32.2\"]"
     ));
-    let _daemon = Daemon::start(&config);
+    let daemon = Daemon::start(&config);
+    daemon.expect_log("onnection refused");
     wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
     let mut line = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let _ = line.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");

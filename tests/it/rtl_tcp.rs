@@ -84,6 +84,7 @@ fn given_servers_that_misbehave_then_each_is_logged_and_the_next_attempt_succeed
     for (misbehave, reason) in cases {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut listener = listen(&server);
+        listener.running.expect_log("Connection reset by peer");
         misbehave(server.accept().unwrap().0);
         receive_street(&listener, server.accept().unwrap().0);
         listener.running.wait_for_log(reason);

@@ -42,6 +42,8 @@ fn daemon(port: u16, web: &str) -> Daemon {
          [[wire]]\nname = \"gone\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{quiet}\"\n\
          [[meter]]\nid = 12345678\nname = \"<b>Water</b>\"\nunit = \"gal\"\nscale = 0.1\n"
     ));
+    daemon.expect_log(NO_TIME);
+    daemon.expect_log("onnection refused");
     wait_for("the street", || daemon.log().contains("End of the receiver"));
     wait_for("the telegram", || daemon.log().contains("End of the recording"));
     daemon

@@ -47,6 +47,8 @@ fn given_splits_noise_and_flipped_bits_then_only_true_values_are_published() {
         "[[wire]]\nname = \"hall\"\nsource = \"{port}\"\nprotocol = \"p1\"\nbaud = 115200\n"
     ));
     daemon.wait_for_log("The port is open");
+    daemon.expect_log("the CRC is");
+    daemon.expect_log("the telegram breaks off");
     let (bytes, truth) = telegram("switzerland");
     let mut meter = pty.meter();
     // 115200 8N1 carries 11.5 bytes in a millisecond.
@@ -109,6 +111,7 @@ fn given_an_encrypted_and_a_plain_port_then_each_meter_has_its_topic() {
         testdata.display(),
         key_file.display()
     ));
+    daemon.expect_log("everybody may read it");
     let mut readings: Vec<(String, Value)> = Vec::new();
     for (topic, payload) in subscriber.messages() {
         if !topic.contains("/metertap/") {
@@ -164,6 +167,8 @@ fn given_wrong_keys_repeats_and_cut_frames_then_each_is_logged_once() {
         "[[wire]]\nname = \"bridge\"\nprotocol = \"p1\"\nsource = \"tcp://{}\"\nkey = \"{KEY}\"\nauth_key = \"{AUTH_KEY}\"\n",
         bridge.local_addr().unwrap()
     ));
+    daemon.expect_log("a repeated frame");
+    daemon.expect_log("the tag is wrong");
     let (mut meter, _) = bridge.accept().unwrap();
     for counter in 1..=3 {
         meter.write_all(&encrypted(counter, KEY)).unwrap();
@@ -208,6 +213,7 @@ fn given_a_bridge_that_dies_or_goes_silent_then_the_next_connection_is_read() {
     meter.write_all(&bytes).unwrap();
     meter.write_all(&bytes[..300]).unwrap();
     drop(meter);
+    daemon.expect_log("the telegram breaks off");
     daemon.wait_for_log("hung up");
     let (mut meter, _) = bridge.accept().unwrap();
     meter.write_all(&bytes).unwrap();
@@ -297,7 +303,7 @@ fn given_telegrams_on_standard_input_then_all_are_read() {
 fn given_a_systemd_credential_then_its_name_is_enough() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("metertap.toml");
-    std::fs::write(dir.path().join("house"), format!("{KEY}\n")).unwrap();
+    write_private(&dir.path().join("house"), &format!("{KEY}\n"));
     let bin = root().join("testdata/p1/austria.bin");
     let section = |key: &str| {
         format!(

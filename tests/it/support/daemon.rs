@@ -1,6 +1,7 @@
 //! `metertap run` with a configuration.
 
 use super::program::{Running, metertap};
+use super::testdata::write_private;
 use std::process::Command;
 
 /// A daemon at work; its log is verbose, its readings are on standard output if no output is configured.
@@ -18,7 +19,7 @@ impl Daemon {
     pub fn start_with(config: &str, prepare: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("metertap.toml");
-        std::fs::write(&file, config).unwrap();
+        write_private(&file, config);
         let mut program = metertap();
         program.args(["-v", "run", "--config"]).arg(&file);
         prepare(program.command());
@@ -31,7 +32,7 @@ impl Daemon {
     /// Changes the configuration, has it read again and waits for `text` in the log.
     pub fn reload(&self, config: &str, text: &str) {
         let before = self.log().matches(text).count();
-        std::fs::write(self.dir.path().join("metertap.toml"), config).unwrap();
+        write_private(&self.dir.path().join("metertap.toml"), config);
         self.signal("HUP");
         self.wait_for_logs(text, before + 1);
     }

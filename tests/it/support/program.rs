@@ -1,7 +1,7 @@
 //! `metertap` as a process. The only module that knows where the program is.
 
 use super::stderr::StderrCheck;
-use super::testdata::root;
+use super::testdata::{root, write_private};
 use super::wait::{signal, wait_for};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -252,7 +252,7 @@ pub fn stdout_of(args: &[&str]) -> Vec<u8> {
 pub fn checked(config: &str) -> (bool, String) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("metertap.toml");
-    std::fs::write(&file, config).unwrap();
+    write_private(&file, config);
     let output = metertap()
         .args(["check", "--config"])
         .arg(&file)

@@ -23,19 +23,24 @@ pub fn needs(what: TokenStream, test: TokenStream) -> TokenStream {
         return parse("compile_error!(\"#[needs(…)] must stand above #[test]\");");
     }
     let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    let (is_there, addition) = match what.to_string().as_str() {
+    let (is_there, addition, name) = match what.to_string().as_str() {
         "shared" => {
             let file = Path::new(&root).join(SHARED);
-            (file.exists(), format!("const _: &[u8] = include_bytes!({file:?});"))
+            let track = format!("const _: &[u8] = include_bytes!({file:?});");
+            (file.exists(), track, "the vectors and recordings of ../shared")
         }
-        "network_namespace" => (may_filter_packets(), String::new()),
+        "network_namespace" => (
+            may_filter_packets(),
+            String::new(),
+            "a network namespace of its own (unshare -rn, iptables)",
+        ),
         other => return parse(&format!("compile_error!(\"unknown need: {other}\");")),
     };
     let mut tokens = if is_there {
         parse(&addition)
     } else {
         parse(&format!(
-            "#[ignore = \"needs {what}, which was absent when the tests were built\"]"
+            "#[ignore = \"needs {name}: absent when the tests were built\"]"
         ))
     };
     tokens.extend(test);
