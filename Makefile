@@ -35,7 +35,7 @@ sensitivity:
 
 ## The pictures of the page in docs/.
 screenshots: packages
-	$(CARGO) test --features demo --test page -- --ignored pictures
+	$(CARGO) test --features demo --test it -- --ignored page::pictures
 
 testdata:
 	scripts/testdata.sh

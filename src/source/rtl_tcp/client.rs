@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use metertap_dsp::iq::Format;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// For the connection, and for the greeting.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -105,7 +105,27 @@ impl Source for RtlTcp {
         self.stream.write_all(&bytes(&commands))
     }
 
+    /// Fills the whole buffer if the server is fast enough. A network delivers in small pieces, and the ring behind
+    /// this holds a number of buffers, not of bytes: nearly empty ones would make it overflow in a fraction of the
+    /// time that it is made for.
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut filled = self.read_fresh(buffer)?;
+        // A slow server must not keep the caller from looking up.
+        let deadline = Instant::now() + TICK;
+        while filled > 0 && filled < buffer.len() && Instant::now() < deadline {
+            match self.stream.read(&mut buffer[filled..]) {
+                Ok(n @ 1..) => filled += n,
+                // The next call reports the end.
+                Ok(0) | Err(_) => break,
+            }
+        }
+        Ok(filled)
+    }
+}
+
+impl RtlTcp {
+    /// Reads once, behind the bytes that are stale.
+    fn read_fresh(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         loop {
             let n = match self.stream.read(buffer) {
                 // The two names of one thing, by platform.
@@ -168,6 +188,37 @@ fn bytes(commands: &[(u8, u32)]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn given_a_server_that_sends_small_pieces_then_buffers_are_filled() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let pieces: Vec<u8> = (0..100_000u32).map(|i| (i % 251) as u8).collect();
+        let sent = pieces.clone();
+        std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            stream.set_nodelay(true).unwrap();
+            stream.write_all(b"RTL0\0\0\0\x05\0\0\0\x1d").unwrap();
+            stream.read_exact(&mut [0; 30]).unwrap();
+            for piece in sent.chunks(500) {
+                stream.write_all(piece).unwrap();
+                // A network that delivers piece by piece.
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        });
+        let mut client = RtlTcp::connect("127.0.0.1", port, &Tuning::default()).unwrap();
+        client.stale = 100;
+        let mut buffer = vec![0; 60_000];
+        let mut received = Vec::new();
+        loop {
+            match client.read(&mut buffer).unwrap() {
+                0 => break,
+                n => received.push(buffer[..n].to_vec()),
+            }
+        }
+        assert_eq!(received.concat(), pieces[100..]);
+        assert!(received.len() < 20, "{} buffers for 200 pieces", received.len());
+    }
 
     #[test]
     fn a_tuning_is_said_in_five_bytes_each() {
