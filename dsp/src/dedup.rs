@@ -131,8 +131,7 @@ fn explains(packet: &Packet, tentative: &Packet) -> bool {
 }
 
 fn is_same_moment(a: &Packet, b: &Packet) -> bool {
-    a.protocol == b.protocol
-        && a.start_sample.abs_diff(b.start_sample) < a.len_samples.min(b.len_samples) / 2
+    a.protocol == b.protocol && a.start_sample.abs_diff(b.start_sample) < a.len_samples.min(b.len_samples) / 2
 }
 
 #[cfg(test)]
@@ -166,9 +165,15 @@ mod tests {
         let mut out = Vec::new();
         let tentative = packet(1000, 7, 5e5, 0.2);
         let good = packet(1003, 7, 5e5, 1e-5);
-        assert_eq!(dedup.offer_tentative(&tentative, 10, |p| out.push(*p)), Verdict::Held);
+        assert_eq!(
+            dedup.offer_tentative(&tentative, 10, |p| out.push(*p)),
+            Verdict::Held
+        );
         assert_eq!(dedup.offer(&good, |p| out.push(*p)), Verdict::Passed);
-        assert_eq!(dedup.offer_tentative(&tentative, 20, |p| out.push(*p)), Verdict::Duplicate);
+        assert_eq!(
+            dedup.offer_tentative(&tentative, 20, |p| out.push(*p)),
+            Verdict::Duplicate
+        );
         assert_eq!(dedup.offer(&good, |p| out.push(*p)), Verdict::Duplicate);
         dedup.release(u64::MAX, |p| out.push(*p));
         assert_eq!(out, [good]);
@@ -186,7 +191,11 @@ mod tests {
         for now in [10, 11, 12] {
             dedup.release(now + HOLD_BLOCKS, |p| out.push(*p));
         }
-        assert_eq!(out, [packet(1001, 7, 5e5, 0.1)], "the better of two tentative copies");
+        assert_eq!(
+            out,
+            [packet(1001, 7, 5e5, 0.1)],
+            "the better of two tentative copies"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Lock, as a whole: one burst becomes packets.
+//! Lock: demodulates and decodes the packets of one segment.
 
 use crate::bank::Bandwidth;
 use crate::baseband::Baseband;
@@ -14,8 +14,8 @@ use crate::{CHIP_RATE_HZ, Config, ConfigError, Protocol};
 /// Frames that follow one another may seem to overlap by this much.
 const OVERLAP_CHIPS: f64 = 8.0;
 
-/// The lock: turns one segment at a time into packets. It keeps no state from one segment to the next, so
-/// segments may be spread over several lockers on several threads.
+/// Demodulates one segment at a time. No state is kept from one segment to the next, so segments may be spread
+/// over several lockers on several threads.
 pub struct Locker {
     config: Config,
     baseband: Baseband,
@@ -47,7 +47,7 @@ impl Locker {
         })
     }
 
-    /// Puts every packet of `segment`, and what was counted on the way, into `outcome` in place of what it held.
+    /// Demodulates `segment` and replaces the contents of `outcome` with its packets and counters.
     pub fn run(&mut self, segment: &Segment, outcome: &mut Outcome) {
         outcome.clear();
         let detection = &segment.detection;
@@ -60,7 +60,7 @@ impl Locker {
         self.done.clear();
         for i in 0..self.candidates.len() {
             let candidate = self.candidates[i];
-            // A carrier has room for one frame at a time: what overlaps one that passed is none.
+            // A carrier has room for one frame at a time: skip candidates that overlap one that passed.
             let chips = candidate.protocol.chips() as f64;
             let end = candidate.start + (chips - OVERLAP_CHIPS) * self.baseband.chip();
             if self
@@ -89,8 +89,13 @@ impl Locker {
         }
     }
 
-    /// The best frame that any method finds.
-    fn lock(&mut self, candidate: &Candidate, noise: f32, bandwidth: Bandwidth) -> Option<(Timing, Measured, Checked)> {
+    /// Returns the frame with the least error probability that any method finds.
+    fn lock(
+        &mut self,
+        candidate: &Candidate,
+        noise: f32,
+        bandwidth: Bandwidth,
+    ) -> Option<(Timing, Measured, Checked)> {
         let timing = self.demod.time(&self.baseband, candidate, noise)?;
         let methods: &[Method] = match bandwidth {
             Bandwidth::Narrow => &[Method::Steady, Method::Refined, Method::Wandering, Method::Energy],
@@ -133,7 +138,8 @@ impl Locker {
             start_sample: detection.first_sample + (timing.start * cell).max(0.0).round() as u64,
             len_samples: (protocol.chips() as f64 * timing.chip * cell).round() as u64,
             signal: Signal {
-                offset_hz: detection.frequency * self.config.sample_rate_hz + measured.frequency * CHIP_RATE_HZ,
+                offset_hz: detection.frequency * self.config.sample_rate_hz
+                    + measured.frequency * CHIP_RATE_HZ,
                 snr_db: 10.0 * (power / detection.window_noise).log10(),
                 level_dbfs: 10.0 * power.log10(),
                 clock_ppm: ((timing.chip / self.baseband.chip() - 1.0) * 1e6) as f32,

@@ -110,11 +110,7 @@ impl<E: LockExecutor> Scheduler<E> {
     ///
     /// # Errors
     /// Those of the executor, ever after.
-    pub fn push(
-        &mut self,
-        mut samples: &[Complex32],
-        mut out: impl FnMut(&Packet),
-    ) -> Result<(), E::Error> {
+    pub fn push(&mut self, mut samples: &[Complex32], mut out: impl FnMut(&Packet)) -> Result<(), E::Error> {
         self.tally.samples += samples.len() as u64;
         while !samples.is_empty() {
             let (jobs, block) = (&mut self.jobs, self.search.blocks());

@@ -6,8 +6,8 @@ mod common;
 use common::{quantized, scene, transmission};
 use metertap_dsp::synth::{Random, Transmission, random_frame};
 use metertap_dsp::{
-    CHIP_RATE_HZ, Complex32, Config, Detection, LockExecutor, Locker, MAX_JOBS, Outcome, Packet, Protocol, Receiver,
-    Scheduler, Segment, Tally, Trust,
+    CHIP_RATE_HZ, Complex32, Config, Detection, LockExecutor, Locker, MAX_JOBS, Outcome, Packet, Protocol,
+    Receiver, Scheduler, Segment, Tally, Trust,
 };
 use std::convert::Infallible;
 
@@ -64,7 +64,8 @@ impl LockExecutor for Shuffled {
     type Error = Infallible;
 
     fn submit(&mut self, job: u64, segment: &Segment) {
-        self.waiting.push((job, segment.samples.to_vec(), segment.detection));
+        self.waiting
+            .push((job, segment.samples.to_vec(), segment.detection));
         assert!(self.waiting.len() + self.finished.len() <= MAX_JOBS);
         if self.random.bits() % 3 == 0 {
             self.work();
@@ -111,7 +112,13 @@ fn street(seed: u64) -> Vec<Complex32> {
         let frame = random_frame(protocol, &mut random);
         let snr_db = [25.0, -9.0, 5.0, -11.5, 20.0][i % 5];
         let offset_hz = random.uniform(-1e6, 1e6);
-        sent.push(transmission(protocol, &frame, random.uniform(0.01, 0.4), offset_hz, snr_db));
+        sent.push(transmission(
+            protocol,
+            &frame,
+            random.uniform(0.01, 0.4),
+            offset_hz,
+            snr_db,
+        ));
     }
     quantized(&scene(RATE_HZ, 0.45, sent), &mut random)
 }
@@ -125,7 +132,11 @@ fn given_any_number_of_workers_of_any_speed_then_the_packets_are_the_same() {
         assert!(tally.canceled > 3, "{tally:?}");
         for workers in [1, 2, 4] {
             let shuffled = receive_shuffled(&samples, workers, 100 * seed + workers);
-            assert_eq!((&packets, tally), (&shuffled.0, shuffled.1), "{workers} workers, seed {seed}");
+            assert_eq!(
+                (&packets, tally),
+                (&shuffled.0, shuffled.1),
+                "{workers} workers, seed {seed}"
+            );
         }
     }
 }

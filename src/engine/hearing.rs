@@ -159,8 +159,7 @@ impl Workers {
     where
         L: FnMut(&Segment, &mut Outcome) + Send + 'static,
     {
-        // Neither end ever waits for room: there are at most MAX_JOBS jobs, and each worker says its last word
-        // but once.
+        // Neither end ever waits for room: there are at most MAX_JOBS jobs, and each worker panics at most once.
         let (jobs, work) = bounded::<LockJob>(MAX_JOBS);
         let (to_search, finished) = bounded(MAX_JOBS + count);
         let mut workers = Workers {
@@ -188,10 +187,12 @@ impl Workers {
 
     /// Waits for a job to come back.
     ///
-    /// Does not wait for ever while a job is under way: the job is in a queue, or with a worker, which sends
-    /// either the job or, if it panics, its last message; and a message that is lost with all workers shows as
-    /// a closed channel. (A worker that is alive but never finishes cannot be: a lock has no loop that depends
-    /// on more than the length of its segment.)
+    /// Does not wait for ever while a job is under way: the job is in a queue or with a worker, which sends back
+    /// either the job or, if the lock panics, [`Finished::Panicked`]; and if all workers have ended, the channel is
+    /// closed. (A lock always ends: its loops are bounded by the length of the segment.)
+    ///
+    /// # Errors
+    /// [`WorkerPanicked`], ever after: the lost job would leave a hole in the order of outcomes.
     fn receive(&mut self) -> Result<(), WorkerPanicked> {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());
@@ -328,15 +329,17 @@ mod tests {
 
     /// Frames of `protocol`, with start in seconds, carrier in Hz and SNR in dB, as a dongle's bytes.
     fn bytes(seconds: f64, sent: &[(Protocol, &[u8], f64, f64, f64)], random: &mut Random) -> Vec<u8> {
-        let transmissions = sent.iter().map(|&(protocol, frame, start_s, offset_hz, snr_db)| Transmission {
-            chips: chips(protocol, frame, 0),
-            start_s,
-            offset_hz,
-            phase_rad: 1.0,
-            snr_db,
-            clock_ppm: 0.0,
-            keying: Keying::default(),
-        });
+        let transmissions = sent
+            .iter()
+            .map(|&(protocol, frame, start_s, offset_hz, snr_db)| Transmission {
+                chips: chips(protocol, frame, 0),
+                start_s,
+                offset_hz,
+                phase_rad: 1.0,
+                snr_db,
+                clock_ppm: 0.0,
+                keying: Keying::default(),
+            });
         let scene = Scene {
             sample_rate_hz: RATE_HZ,
             samples: (seconds * RATE_HZ) as usize,
@@ -353,7 +356,12 @@ mod tests {
     fn street() -> Vec<u8> {
         let mut random = Random::new(1);
         let frames: Vec<(Protocol, Vec<u8>)> = (0..24)
-            .map(|i| (Protocol::ALL[i % 4], random_frame(Protocol::ALL[i % 4], &mut random)))
+            .map(|i| {
+                (
+                    Protocol::ALL[i % 4],
+                    random_frame(Protocol::ALL[i % 4], &mut random),
+                )
+            })
             .collect();
         let mut sent = Vec::new();
         for (i, (protocol, frame)) in frames.iter().enumerate() {
@@ -407,7 +415,11 @@ mod tests {
     fn given_any_number_of_workers_of_any_speed_then_the_packets_are_those_of_one_thread() {
         let bytes = street();
         let expected = synchronous(&bytes);
-        assert!(expected.0.len() > 15 && expected.1.canceled > 3, "{:?}", expected.1);
+        assert!(
+            expected.0.len() > 15 && expected.1.canceled > 3,
+            "{:?}",
+            expected.1
+        );
         for workers in [1, 2, 4] {
             for seed in 0..3 {
                 assert_eq!(pooled(&bytes, workers, seed), expected, "{workers} workers");
@@ -454,7 +466,11 @@ mod tests {
                 message: "bad lock".into(),
             };
             assert_eq!(pool.push(&street(), |_| ()), Err(failed.clone()));
-            assert_eq!(pool.push(&street(), |_| ()), Err(failed.clone()), "and ever after");
+            assert_eq!(
+                pool.push(&street(), |_| ()),
+                Err(failed.clone()),
+                "and ever after"
+            );
             assert_eq!(pool.flush(|_| ()), Err(failed.clone()));
             assert_eq!(failed.to_string(), "thread `lock:roof` panicked: bad lock");
         }
