@@ -4,14 +4,14 @@ mod common;
 
 use common::wire::{Cable, Daemon, scripted};
 use common::*;
-use metertap::link::kmp;
-use metertap::link::mbus::{ACK, Frame, long};
+use metertap_decode::framing::kmp;
+use metertap_decode::framing::mbus::{ACK, Frame, long};
 use serde_json::Value;
 use std::time::Duration;
 
 /// An answer of the meter `number` at `place`: 1234.5 kWh, 48.2 °C.
 fn answer(place: u8, number: &str) -> Vec<u8> {
-    let mut data = metertap::decode::hex::octets(number).unwrap();
+    let mut data = metertap_decode::hex::octets(number).unwrap();
     data.reverse();
     // Maker MTP, version 1, heat, access number 7, status 0, no encryption.
     let maker = (u16::from(b'M' - 64) << 10 | u16::from(b'T' - 64) << 5 | u16::from(b'P' - 64)).to_le_bytes();

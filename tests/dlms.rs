@@ -48,7 +48,7 @@ fn base(quantity: &Value) -> Option<f64> {
 
 /// Codes in the table by name, and what the reference says of them.
 fn names() -> Vec<(String, &'static str)> {
-    metertap::decode::fields::table()
+    metertap_decode::fields::table()
         .map(|(code, field)| (code.split_once(':').unwrap().1.to_owned(), field.name))
         .collect()
 }
@@ -223,17 +223,17 @@ fn every_cut_and_every_flipped_bit_of_a_checked_frame_gives_no_wrong_value() {
     let Some(folder) = shared("vectors/dlms-hdlc") else {
         return;
     };
-    use metertap::engine::wire::{Dlms, DlmsSettings, Listener};
+    use metertap::port::{Dlms, DlmsOptions, Listener};
     let hex: String = std::fs::read_to_string(folder.join("esphome-hdlc-norway-han-3phase.hex"))
         .unwrap()
         .lines()
         .flat_map(|line| line.split("//").next().unwrap().chars())
         .filter(|digit| !digit.is_whitespace())
         .collect();
-    let whole = metertap::decode::hex::octets(&hex).unwrap();
+    let whole = metertap_decode::hex::octets(&hex).unwrap();
     let reports = |bytes: &[u8]| {
-        let (mut dlms, mut reports, mut troubles) = (Dlms::new(DlmsSettings::default()), Vec::new(), 0);
-        let mut tell = |said: metertap::engine::wire::Said| match said.what {
+        let (mut dlms, mut reports, mut troubles) = (Dlms::new(DlmsOptions::default()), Vec::new(), 0);
+        let mut tell = |said: metertap::port::DecodeEvent| match said.result {
             Ok(report) => reports.push(report),
             Err(_) => troubles += 1,
         };
@@ -286,7 +286,7 @@ fn message(watts: u32) -> Vec<u8> {
 }
 
 fn sealed(watts: u32, counter: u32, authentication: bool) -> Vec<u8> {
-    use metertap::decode::cipher::{Ciphered, Key};
+    use metertap_decode::cipher::{Ciphered, Key};
     let auth_key: Key = AUTH_KEY.parse().unwrap();
     let key = KEY.parse().unwrap();
     Ciphered::encrypt(
@@ -302,7 +302,7 @@ fn sealed(watts: u32, counter: u32, authentication: bool) -> Vec<u8> {
 #[test]
 fn given_every_carrier_and_both_ways_of_ciphering_then_a_port_reads_them_all_by_itself() {
     use common::wire::*;
-    use metertap::link::push::{block_segments, hdlc_segments, mbus_segments};
+    use metertap_decode::framing::push::{block_segments, hdlc_segments, mbus_segments};
     use std::io::Write;
     let cable = Cable::lay();
     let daemon = Daemon::start(&format!(
@@ -382,8 +382,8 @@ fn given_every_carrier_and_both_ways_of_ciphering_then_a_port_reads_them_all_by_
 
 #[test]
 fn given_a_meter_that_seldom_tells_its_number_then_its_lists_before_that_wait_for_it() {
-    use metertap::engine::wire::{Dlms, DlmsSettings, Listener, Said};
-    use metertap::link::push::hdlc_segments;
+    use metertap::port::{DecodeEvent, Dlms, DlmsOptions, Listener};
+    use metertap_decode::framing::push::hdlc_segments;
     // List 1: the power alone. List 2 begins with version, number and model.
     let one = [&[0x0F, 0, 0, 0, 0, 0, 2, 1, 6][..], &500u32.to_be_bytes()].concat();
     let mut two = vec![0x0F, 0, 0, 0, 0, 0, 2, 9, 9, 7];
@@ -396,19 +396,19 @@ fn given_a_meter_that_seldom_tells_its_number_then_its_lists_before_that_wait_fo
         two.push(6);
         two.extend(value.to_be_bytes());
     }
-    let mut dlms = Dlms::new(DlmsSettings::default());
+    let mut dlms = Dlms::new(DlmsOptions::default());
     let mut ids = Vec::new();
-    let mut tell = |said: Said| ids.push(said.what.unwrap().id);
+    let mut tell = |said: DecodeEvent| ids.push(said.result.unwrap().id);
     for message in [&one, &one, &two, &one] {
         dlms.push(&hdlc_segments(message, 500), &mut tell);
     }
     assert_eq!(ids, ["6970"; 4]);
     // And one that never tells it is heard all the same, under the name of its port.
     let mut nameless = Vec::new();
-    let mut dlms = Dlms::new(DlmsSettings::default());
+    let mut dlms = Dlms::new(DlmsOptions::default());
     for _ in 0..10 {
-        dlms.push(&hdlc_segments(&one, 500), &mut |said: Said| {
-            nameless.push(said.what.unwrap().id)
+        dlms.push(&hdlc_segments(&one, 500), &mut |said: DecodeEvent| {
+            nameless.push(said.result.unwrap().id)
         });
     }
     assert_eq!(nameless, [""; 10]);

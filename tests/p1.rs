@@ -3,9 +3,9 @@
 mod common;
 
 use common::shared;
-use metertap::decode::p1::{Telegram, readings, text};
-use metertap::decode::stamp::Zone;
-use metertap::link::p1::{Crc, Frame, frames};
+use metertap_decode::framing::p1::{Crc, Frame, frames};
+use metertap_decode::p1::{Telegram, readings, text};
+use metertap_decode::stamp::Zone;
 use serde_json::Value;
 
 /// Every telegram of `../shared/vectors/p1`: what was found in it, and what an independent reader found.
@@ -257,7 +257,7 @@ fn given_a_telegram_that_is_cut_or_changed_then_the_reason_is_told_and_nothing_i
     let file = dir.path().join("telegram.txt");
     let good =
         "/MTP5made-up\r\n\r\n0-0:96.1.1(4D31)\r\n1-0:1.8.1(000123.450*kWh)\r\n1-0:1.7.0(00.000*kW)\r\n!";
-    let crc = metertap::link::p1::crc(good.bytes());
+    let crc = metertap_decode::framing::p1::crc(good.bytes());
     let whole = format!("{good}{crc:04X}\r\n");
     std::fs::write(&file, &whole).unwrap();
     let output = common::metertap()

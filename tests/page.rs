@@ -7,9 +7,9 @@ use common::browser::Browser;
 use common::dongle::Dongles;
 use common::wire::Daemon;
 use common::*;
-use metertap::link::p1::seal;
-use metertap::meter::usage::Row;
-use metertap::sink::archive::Archive;
+use metertap::meter::consumption::Row;
+use metertap::store::history::HistoryStore;
+use metertap_decode::framing::p1::seal;
 use serde_json::Value;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -311,7 +311,7 @@ fn pictures_for_the_documentation() {
     assert!(made.unwrap().success());
 
     let now = jiff::Timestamp::now();
-    let archive = Archive::open(&dir.path().join("history")).unwrap();
+    let archive = HistoryStore::open(&dir.path().join("history")).unwrap();
     for (id, kind, field, unit, value, most) in [
         ("12345678", "scm", "total", "gal", 4821.2, 21.0),
         ("33445566", "idm", "total", "kWh", 12_045.5, 2.4),

@@ -4,7 +4,7 @@ mod common;
 
 use common::wire::Daemon;
 use common::*;
-use metertap::link::p1::seal;
+use metertap_decode::framing::p1::seal;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

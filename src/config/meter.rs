@@ -1,9 +1,9 @@
 //! `[[meter]]`: one of our meters, of the radio or of a wire.
 
-use crate::decode::ert::{Commodity, Kind};
-use crate::decode::report::Sort;
-use crate::meter::pace::Rate;
+use crate::meter::throttle::Rate;
 use crate::meter::{Factor, Meter};
+use metertap_decode::ert::{Commodity, Kind};
+use metertap_decode::report::ReadingType;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const UNITS: [(Commodity, &[&str]); 3] = [
 /// One of our meters.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Section {
+pub struct MeterSection {
     /// As printed on it: a number, or text.
     id: Id,
     /// Which of its readings are wanted, and what its frames are where the air leaves it open: `idm` or `netidm`,
@@ -30,7 +30,7 @@ pub struct Section {
     /// What people call it.
     name: Option<String>,
     /// `electric`, `gas`, `water`, where its type says nothing or something else.
-    #[serde(default, deserialize_with = "super::parsed")]
+    #[serde(default, deserialize_with = "crate::config::parsed")]
     commodity: Option<Commodity>,
     /// Of its counter, after scaling: kWh, m³, gal and so on.
     unit: Option<String>,
@@ -73,7 +73,7 @@ enum Id {
     Text(String),
 }
 
-impl Section {
+impl MeterSection {
     /// The id as it stands in topics.
     pub fn id(&self) -> String {
         match &self.id {
@@ -133,9 +133,9 @@ impl Section {
             let of_radio = name.parse::<Kind>().map(Kind::topic_name).ok();
             of_radio
                 .or_else(|| {
-                    Sort::ALL
+                    ReadingType::ALL
                         .into_iter()
-                        .map(Sort::topic_name)
+                        .map(ReadingType::topic_name)
                         .find(|sort| *sort == name)
                 })
                 .ok_or(name)

@@ -1,7 +1,7 @@
 //! A meter that counts, so that whoever hears it knows what is missing; and what stands between a daemon and a broker.
 
 use super::*;
-use metertap::link::p1::seal;
+use metertap_decode::framing::p1::seal;
 use serde_json::Value;
 use std::io::Write;
 

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Checks that what a build needs is here, and says how to get what is missing: cargo, a rustc no older than
+# `rust-version` in Cargo.toml, a C compiler, and the named parts of Rust (rustfmt, clippy). With CI=true it installs the
+# parts that are missing.
+set -eu
+cd "$(dirname "$0")/.."
+msrv=$(scripts/msrv.sh)
+
+found=$(rustc --version 2>/dev/null | cut -d' ' -f2 || true)
+if ! command -v cargo >/dev/null || [ -z "$found" ]; then
+  echo "missing: cargo and rustc $msrv or newer. Debian 13 and newer: apt install cargo; elsewhere: https://rustup.rs" >&2
+  exit 1
+fi
+if [ "$(printf '%s\n' "$msrv" "$found" | sort -V | head -n 1)" != "$msrv" ]; then
+  echo "rustc $found is too old: expected $msrv or newer. Debian 13 and newer have one; elsewhere: https://rustup.rs" >&2
+  exit 1
+fi
+if ! command -v cc >/dev/null; then
+  echo "missing: a C compiler. Debian: apt install gcc libc6-dev" >&2
+  exit 1
+fi
+
+for part in "$@"; do
+  case $part in
+    rustfmt) command="cargo fmt" package=rustfmt ;;
+    clippy) command="cargo clippy" package=rust-clippy ;;
+    *) echo "unknown part of Rust: $part" >&2; exit 2 ;;
+  esac
+  $command --version >/dev/null 2>&1 && continue
+  # rustup's cargo takes rustup's parts, Debian's cargo Debian's.
+  case $(command -v cargo) in
+    /usr/bin/*) remedy="apt-get install -y -qq --no-install-recommends $package" ;;
+    *) remedy="rustup component add $part" ;;
+  esac
+  case $remedy in apt-get*) [ "$(id -u)" = 0 ] || remedy="sudo $remedy" ;; esac
+  if [ "${CI:-}" = true ]; then
+    echo "installing $part: $remedy"
+    $remedy >/dev/null
+  else
+    echo "missing: \`$command\`. To get it: $remedy" >&2
+    exit 1
+  fi
+done
