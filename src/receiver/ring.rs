@@ -1,37 +1,40 @@
-//! Blocks of bytes from a source's thread to the search, in buffers that are used again and again.
+//! Bounded queue of byte blocks between the thread that reads a source and the search.
 //!
-//! A recording waits while the ring is full and loses nothing. A live source must not wait: it takes the oldest
-//! block out again, so that what is heard late is heard at all; the search sees from the numbers that one is
-//! missing.
+//! All buffers are allocated at the start and travel in a circle: free, filled by the source, full, emptied by the
+//! search, free. There are as many places in each channel as buffers, so only taking a free buffer can wait.
+//!
+//! A recording waits while the ring is full and loses nothing. A live source must not wait, or samples would be lost
+//! in the driver unnoticed: it drops the oldest block, which is counted, and the search sees the gap in the block
+//! numbers.
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes read at a time: 28 ms of a dongle.
+/// Bytes per block: 28 ms at 2.36 MS/s and two bytes per sample.
 pub const BLOCK_BYTES: usize = 1 << 17;
-/// Blocks in the ring of a dongle: 0.9 s.
+/// Blocks in the ring of a live source: 0.9 s, for a search that is held up by the rest of the machine.
 const LIVE_BLOCKS: usize = 32;
-/// And of a recording, which can wait.
+/// Blocks in the ring of a recording, which can wait.
 const RECORDED_BLOCKS: usize = 4;
 
-/// Bytes as they were read.
+/// Block of bytes as read from the source.
 #[derive(Debug)]
 pub struct Block {
-    /// Counts from 0; a gap in the numbers is a gap in the samples.
+    /// Number of the block, from 0; a gap in the numbers is a gap in the samples.
     pub number: u64,
-    /// Connection that it came by: counts up whenever the source was opened anew.
+    /// Number of times the source was opened before this block was read.
     pub opened: u64,
-    /// When its last byte was read.
+    /// Time at which the last byte was read.
     pub read_at: Timestamp,
-    /// Centre of the window while it was taken.
+    /// Center frequency of the window while the block was read.
     pub center_hz: Option<f64>,
-    /// The bytes; none where the source was lost.
+    /// Bytes; empty if the source was lost.
     pub bytes: Vec<u8>,
 }
 
-/// What to do when the ring is full.
+/// Policy for a full ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
     /// Wait: recordings.
@@ -40,7 +43,7 @@ pub enum WhenFull {
     DropOldest,
 }
 
-/// The source's end.
+/// Source's end of a ring.
 pub struct Writer {
     full: Sender<Block>,
     oldest: Receiver<Block>,
@@ -51,13 +54,13 @@ pub struct Writer {
     dropped: Arc<AtomicU64>,
 }
 
-/// The search's end.
+/// Search's end of a ring.
 pub struct Reader {
     full: Receiver<Block>,
     free: Sender<Vec<u8>>,
 }
 
-/// Makes a ring; all its memory is allocated now. `dropped` counts blocks.
+/// Allocates a ring. `dropped` counts the blocks that a live source drops.
 pub fn ring(when_full: WhenFull, dropped: Arc<AtomicU64>) -> (Writer, Reader) {
     let blocks = match when_full {
         WhenFull::Wait => RECORDED_BLOCKS,
@@ -86,7 +89,8 @@ pub fn ring(when_full: WhenFull, dropped: Arc<AtomicU64>) -> (Writer, Reader) {
 }
 
 impl Writer {
-    /// A buffer of [`BLOCK_BYTES`]; nothing if the search is gone.
+    /// Returns a buffer of [`BLOCK_BYTES`], or `None` if the search has ended. Waits for one if the ring is full
+    /// and the policy says so.
     pub fn buffer(&mut self) -> Option<Vec<u8>> {
         if let Some(bytes) = self.kept.take() {
             return Some(bytes);
@@ -100,7 +104,7 @@ impl Writer {
                     self.dropped.fetch_add(1, Ordering::Relaxed);
                     block.bytes
                 }
-                // The search holds the last one: it will be back in a moment.
+                // All blocks are gone from the ring, so the search holds the last buffer and gives it back soon.
                 Err(_) => self.free.recv().ok()?,
             },
         };
@@ -108,7 +112,7 @@ impl Writer {
         Some(bytes)
     }
 
-    /// Hands `bytes` over; false if the search is gone.
+    /// Hands `bytes` over; returns false if the search has ended. Never waits.
     pub fn send(&mut self, bytes: Vec<u8>, opened: u64, center_hz: Option<f64>) -> bool {
         let block = Block {
             number: self.number,
@@ -122,7 +126,7 @@ impl Writer {
         self.full.send(block).is_ok()
     }
 
-    /// Says that what follows, if anything, does not continue what was sent: an empty block.
+    /// Marks a gap with an empty block: what follows does not continue what was sent.
     pub fn break_off(&mut self, opened: u64) {
         if let Some(mut bytes) = self.buffer() {
             bytes.clear();
@@ -130,19 +134,19 @@ impl Writer {
         }
     }
 
-    /// Keeps a buffer that nothing was read into for the next time.
+    /// Keeps a buffer into which nothing was read for the next call of [`Writer::buffer`].
     pub fn keep(&mut self, bytes: Vec<u8>) {
         self.kept = Some(bytes);
     }
 }
 
 impl Reader {
-    /// The next block; nothing when the source is gone and all is read.
+    /// Waits for the next block; `None` when the source has ended and everything was read.
     pub fn next(&self) -> Option<Block> {
         self.full.recv().ok()
     }
 
-    /// Gives the buffer of a block back.
+    /// Gives the buffer of a block back to the source.
     pub fn give_back(&self, block: Block) {
         let _ = self.free.try_send(block.bytes);
     }
@@ -153,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn given_a_search_that_sleeps_then_a_live_source_drops_the_oldest_and_the_numbers_tell() {
+    fn given_a_search_that_sleeps_then_a_live_source_drops_the_oldest_and_the_numbers_show_it() {
         let dropped = Arc::new(AtomicU64::new(0));
         let (mut writer, reader) = ring(WhenFull::DropOldest, dropped.clone());
         for i in 0..LIVE_BLOCKS + 5 {
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn given_a_search_that_is_gone_then_the_source_ends() {
+    fn given_a_search_that_has_ended_then_the_source_ends() {
         let (mut writer, reader) = ring(WhenFull::Wait, Arc::default());
         drop(reader);
         let ends = (0..=RECORDED_BLOCKS).any(|_| match writer.buffer() {
