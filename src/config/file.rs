@@ -247,10 +247,7 @@ impl<'a> File<'a> {
             .collect();
         for (key, line) in left {
             let near = near(&key, known).map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
-            self.report(
-                Some(line),
-                format!("{key}: unknown section or key{near}"),
-            );
+            self.report(Some(line), format!("{key}: unknown section or key{near}"));
         }
     }
 

@@ -37,9 +37,7 @@ impl ListSection {
             .flatten()
             .find(|exponent| !(-9..=9).contains(*exponent))
         {
-            return Err(format!(
-                "dlms: invalid power of ten {exponent}: expected -9 to 9"
-            ));
+            return Err(format!("dlms: invalid power of ten {exponent}: expected -9 to 9"));
         }
         let default = Scales::default();
         let scales = Scales {

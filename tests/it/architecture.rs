@@ -161,7 +161,11 @@ impl Program {
             let (from, to) = (&arrow.from[0], &arrow.to[0]);
             if let (Some(above), Some(below)) = (level(from), level(to)) {
                 if below >= above {
-                    violations.insert(format!("arrow up, {from} → {to}: {} imports {}", arrow.place, arrow.to.join("::")));
+                    violations.insert(format!(
+                        "arrow up, {from} → {to}: {} imports {}",
+                        arrow.place,
+                        arrow.to.join("::")
+                    ));
                 }
             }
         }
@@ -173,7 +177,12 @@ impl Program {
         type Graph<'a> = BTreeMap<String, BTreeMap<String, Vec<Arrow<'a>>>>;
         let mut folders: BTreeMap<ModulePath, Graph> = BTreeMap::new();
         for arrow in self.arrows() {
-            let shared = arrow.from.iter().zip(&arrow.to).take_while(|(a, b)| a == b).count();
+            let shared = arrow
+                .from
+                .iter()
+                .zip(&arrow.to)
+                .take_while(|(a, b)| a == b)
+                .count();
             let (Some(from), Some(to)) = (arrow.from.get(shared), arrow.to.get(shared)) else {
                 // One is the other's ancestor, or itself.
                 continue;
@@ -185,7 +194,12 @@ impl Program {
         let mut violations = Vec::new();
         for (folder, graph) in &folders {
             let successors = |node: &str| -> Vec<&str> {
-                graph.get(node).into_iter().flatten().map(|(to, _)| to.as_str()).collect()
+                graph
+                    .get(node)
+                    .into_iter()
+                    .flatten()
+                    .map(|(to, _)| to.as_str())
+                    .collect()
             };
             let mut seen = BTreeSet::new();
             for node in graph.keys() {
@@ -201,7 +215,8 @@ impl Program {
                 for (from, targets) in graph.iter().filter(|(from, _)| circle.contains(from.as_str())) {
                     let inside = targets.iter().filter(|(to, _)| circle.contains(to.as_str()));
                     for (to, arrows) in inside {
-                        let places: BTreeSet<&str> = arrows.iter().map(|arrow| arrow.place.as_str()).collect();
+                        let places: BTreeSet<&str> =
+                            arrows.iter().map(|arrow| arrow.place.as_str()).collect();
                         let places: Vec<&str> = places.into_iter().collect();
                         text += &format!("\n    {from} → {to}: {}", places.join(", "));
                     }
@@ -313,7 +328,9 @@ impl Reader<'_> {
                 }
                 TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
                     let inner: Vec<TokenTree> = group.stream().into_iter().collect();
-                    for part in inner.split(|token| matches!(token, TokenTree::Punct(p) if p.as_char() == ',')) {
+                    for part in
+                        inner.split(|token| matches!(token, TokenTree::Punct(p) if p.as_char() == ','))
+                    {
                         self.use_tree(part, prefix, place);
                     }
                     prefix.truncate(length);
@@ -363,10 +380,7 @@ impl Reader<'_> {
             }
         }
         let to = [&base[..], rest].concat();
-        self.module.references.push(Reference {
-            to: to.clone(),
-            line,
-        });
+        self.module.references.push(Reference { to: to.clone(), line });
         Some(to)
     }
 }
@@ -442,7 +456,10 @@ mod tests {
     fn arrows_up(file: &str, source: &str) -> Vec<String> {
         let source = format!("// A comment with crate::high::x in it.\n{source}");
         program(&[
-            ("lib.rs", "pub mod low; pub mod left; pub mod right; pub mod high; mod util;"),
+            (
+                "lib.rs",
+                "pub mod low; pub mod left; pub mod right; pub mod high; mod util;",
+            ),
             ("util.rs", "use crate::high::Z;"),
             ("low/mod.rs", "pub mod part;"),
             ("left/mod.rs", ""),
@@ -469,7 +486,9 @@ mod tests {
         ] {
             let violations = arrows_up("low/part.rs", source);
             assert!(
-                violations.iter().any(|text| text.starts_with("arrow up, low → high: low/part.rs:2 ")),
+                violations
+                    .iter()
+                    .any(|text| text.starts_with("arrow up, low → high: low/part.rs:2 ")),
                 "{source}: {violations:?}"
             );
         }
@@ -521,7 +540,10 @@ mod tests {
         let circles = |a: &str, b: &str, c: &str| {
             program(&[
                 ("lib.rs", ""),
-                ("room/mod.rs", "mod a; mod b; mod c; pub use a::X; pub struct Shared;"),
+                (
+                    "room/mod.rs",
+                    "mod a; mod b; mod c; pub use a::X; pub struct Shared;",
+                ),
                 ("room/a.rs", a),
                 ("room/b/mod.rs", "mod inner;"),
                 ("room/b/inner.rs", b),
@@ -530,12 +552,26 @@ mod tests {
             .circles()
         };
         let none: [String; 0] = [];
-        assert_eq!(circles("use super::b::Y;", "use super::super::c::Z;", "use super::Shared;"), none);
+        assert_eq!(
+            circles(
+                "use super::b::Y;",
+                "use super::super::c::Z;",
+                "use super::Shared;"
+            ),
+            none
+        );
         assert_eq!(
             circles("use super::b::Y;", "use crate::room::X;", ""),
             ["circle in room/: a, b\n    a → b: room/a.rs:1\n    b → a: room/b/inner.rs:1"]
         );
-        let three = circles("use super::b::Y;", "use super::super::c::Z;", "\nfn f() { super::a::f() }");
-        assert!(three.len() == 1 && three[0].contains("c → a: room/c.rs:2"), "{three:?}");
+        let three = circles(
+            "use super::b::Y;",
+            "use super::super::c::Z;",
+            "\nfn f() { super::a::f() }",
+        );
+        assert!(
+            three.len() == 1 && three[0].contains("c → a: room/c.rs:2"),
+            "{three:?}"
+        );
     }
 }

@@ -146,7 +146,11 @@ fn given_a_slow_bus_and_an_absent_meter_then_the_other_meters_are_read() {
         r#"{"manufacturer":"MTP","medium":"heat","energy":{"value":1234.5,"unit":"kWh"},"flow_temperature":{"value":48.2,"unit":"°C"}}"#
     );
     daemon.wait_for_log("p9 does not answer");
-    assert_eq!(daemon.log().matches("p9 does not answer").count(), 1, "logged once");
+    assert_eq!(
+        daemon.log().matches("p9 does not answer").count(),
+        1,
+        "logged once"
+    );
 }
 
 #[test]
@@ -299,10 +303,7 @@ fn given_a_kamstrup_meter_then_type_serial_number_and_registers_are_read() {
         lines[0].to_string(),
         r#"{"id":"65432109","type":"kmp","reading":{"heat_energy":{"value":57.318,"unit":"GJ"},"volume":{"value":1422.61,"unit":"m3"},"flow":{"value":84,"unit":"l/h"},"flow_temperature":{"value":68.12,"unit":"°C"},"meter_type":"0402","software_revision":"010A"}}"#
     );
-    let daemon = asking(
-        &pty,
-        "protocol = \"kmp\"\nregisters = [\"heat_energy\", \"86\"]",
-    );
+    let daemon = asking(&pty, "protocol = \"kmp\"\nregisters = [\"heat_energy\", \"86\"]");
     daemon.wait_for_lines(2);
     let line = &daemon.lines()[1];
     assert_eq!((&line["id"], &line["type"]), (&"65432109".into(), &"kmp".into()));

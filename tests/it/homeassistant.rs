@@ -318,11 +318,7 @@ fn given_a_meter_no_longer_configured_then_only_its_announcement_is_removed() {
     let other = old.replace("readings/metertap/status", "attic/metertap/status");
     broker.publish(ours, old, &["-r"]);
     broker.publish(theirs, r#"{"origin":{"name":"Zigbee2MQTT"}}"#, &["-r"]);
-    broker.publish(
-        "homeassistant/device/metertap_998_scm/config",
-        &other,
-        &["-r"],
-    );
+    broker.publish("homeassistant/device/metertap_998_scm/config", &other, &["-r"]);
     let bridge = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let daemon = start(&config(
         &broker,

@@ -192,7 +192,11 @@ fn given_a_broker_that_is_restarted_then_every_reading_still_arrives() {
     broker.publish("readings/the/end", "x", &[]);
     let received = broker
         .subscribe("readings/+/+", 10 * want, &session)
-        .messages_until(|messages| messages.last().is_some_and(|(topic, _)| topic == "readings/the/end"));
+        .messages_until(|messages| {
+            messages
+                .last()
+                .is_some_and(|(topic, _)| topic == "readings/the/end")
+        });
     let counts = counted(&received);
     for (topic, count) in expected() {
         assert!(

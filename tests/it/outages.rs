@@ -92,12 +92,19 @@ fn given_a_nats_cluster_then_a_killed_server_costs_no_reading() {
     nats.kill(0);
     meter.send(80);
     // The servers that are left must elect a leader first; meanwhile the meter goes on.
-    wait_long_for("a connection to the other server", Duration::from_secs(180), || {
-        meter.send(1);
-        daemon.log().matches("Connected to the broker").count() == 2
-    });
+    wait_long_for(
+        "a connection to the other server",
+        Duration::from_secs(180),
+        || {
+            meter.send(1);
+            daemon.log().matches("Connected to the broker").count() == 2
+        },
+    );
     meter.send(50);
-    while received.last().is_none_or(|payload| number(payload) != meter.sent) {
+    while received
+        .last()
+        .is_none_or(|payload| number(payload) != meter.sent)
+    {
         received.push(payloads.next().expect("the subscriber ends after 10 minutes"));
     }
     let mut numbers = Vec::new();
@@ -118,7 +125,12 @@ fn given_a_nats_cluster_then_a_killed_server_costs_no_reading() {
 /// Runs a test of this file alone in a network namespace of its own, where packets may be dropped.
 fn run_in_own_network(test: &str) {
     let output = tool("unshare")
-        .args(["-rn", "sh", "-c", "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up && exec \"$0\" \"$@\""])
+        .args([
+            "-rn",
+            "sh",
+            "-c",
+            "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up && exec \"$0\" \"$@\"",
+        ])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", &format!("outages::{test}"), "--ignored", "--nocapture"])
         .output()
@@ -146,7 +158,10 @@ fn in_own_network_given_dropped_packets() {
     };
     // Packets and bytes that the rules have dropped.
     let dropped = || {
-        let output = tool("iptables").args(["-L", "INPUT", "-v", "-x", "-n"]).output().unwrap();
+        let output = tool("iptables")
+            .args(["-L", "INPUT", "-v", "-x", "-n"])
+            .output()
+            .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let rules = text.lines().filter(|line| line.contains("DROP"));
         rules

@@ -1,9 +1,9 @@
 //! P1 telegrams of other projects, compared with what an independent reader found in them.
 
 use crate::support::*;
+use metertap_decode::framing::p1::{Crc, Frame, frames};
 use metertap_decode::p1::{Telegram, readings, text};
 use metertap_decode::stamp::Zone;
-use metertap_decode::framing::p1::{Crc, Frame, frames};
 use serde_json::Value;
 
 /// Every telegram of `../shared/vectors/p1`: what was found in it, and what an independent reader found.
@@ -256,11 +256,7 @@ fn given_a_cut_or_changed_telegram_then_the_reason_is_given_and_no_reading() {
     let crc = metertap_decode::framing::p1::crc(good.bytes());
     let whole = format!("{good}{crc:04X}\r\n");
     std::fs::write(&file, &whole).unwrap();
-    let output = metertap()
-        .args(["decode", "p1"])
-        .arg(&file)
-        .output()
-        .unwrap();
+    let output = metertap().args(["decode", "p1"]).arg(&file).output().unwrap();
     let line = String::from_utf8(output.stdout).unwrap();
     assert_eq!(
         line,

@@ -81,7 +81,12 @@ fn long_street(dir: &std::path::Path) -> std::path::PathBuf {
     let scenario = std::fs::read_to_string(root().join("testdata/street/street.toml")).unwrap();
     let (toml, recording) = (dir.join("long.toml"), dir.join("long_912.600155M_2359.296k.cu8"));
     std::fs::write(&toml, scenario.replace("seconds = 0.42", "seconds = 20")).unwrap();
-    stdout_of(&["synth", toml.to_str().unwrap(), "--out", recording.to_str().unwrap()]);
+    stdout_of(&[
+        "synth",
+        toml.to_str().unwrap(),
+        "--out",
+        recording.to_str().unwrap(),
+    ]);
     recording
 }
 

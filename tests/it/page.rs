@@ -1,9 +1,9 @@
 //! The page in a real browser, served by the real program with a simulated dongle and a meter on a wire.
 
 use crate::support::*;
-use metertap_decode::framing::p1::seal;
 use metertap::meter::consumption::Row;
 use metertap::store::history::HistoryStore;
+use metertap_decode::framing::p1::seal;
 use serde_json::Value;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};

@@ -25,7 +25,10 @@ fn documentation_comments_open_with_a_verb_or_a_noun() {
                 let inside = path.strip_prefix(&folder).unwrap();
                 let room = match inside.components().count() {
                     1 => crate_root.to_owned(),
-                    _ => format!("{crate_root}/{}", inside.components().next().unwrap().as_os_str().display()),
+                    _ => format!(
+                        "{crate_root}/{}",
+                        inside.components().next().unwrap().as_os_str().display()
+                    ),
                 };
                 let share = shares.entry(room).or_default();
                 for (line, opening) in openings(text) {
@@ -88,7 +91,10 @@ fn openings(text: &str) -> Vec<(usize, &str)> {
 }
 
 fn is_riddle(opening: &str) -> bool {
-    let word = opening.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let word = opening
+        .split(|c: char| !c.is_alphanumeric())
+        .next()
+        .unwrap_or_default();
     RIDDLES.contains(&word) || word == PRONOUN
 }
 

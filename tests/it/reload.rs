@@ -93,7 +93,7 @@ fn given_a_new_configuration_then_only_what_has_changed_is_reopened() {
         taken.local_addr().unwrap()
     );
     let both = format!("{server}{output}{}{}", one.wire("one"), three.wire("three"));
-    daemon.reload(&both, "A part of the new configuration does not work");
+    daemon.reload(&both, "Component failed; restarting");
     line_one.write_all(&telegram("A", 3)).unwrap();
     wait_for("five readings", || lines(&file).len() == 5);
     drop(taken);

@@ -235,5 +235,5 @@ fn given_a_dongle_that_hops_then_it_settles_where_the_meters_are() {
         "a survey: {centers:?}"
     );
     assert_eq!(centers.last(), Some(&"905000000"), "{centers:?}");
-    assert!(told.contains("Hopping"), "{told}");
+    assert!(told.contains("hopping"), "{told}");
 }

@@ -109,12 +109,7 @@ impl Broker {
     pub fn retained(&self, topic: &str) -> Vec<(String, String)> {
         self.publish(MARKER, "", &["-r"]);
         self.publish(MARKER, "x", &["-r"]);
-        let subscriber = Subscriber::start(
-            self.port,
-            topic,
-            1_000_000,
-            &["--retained-only", "-t", MARKER],
-        );
+        let subscriber = Subscriber::start(self.port, topic, 1_000_000, &["--retained-only", "-t", MARKER]);
         let mut messages =
             subscriber.messages_until(|messages| messages.last().is_some_and(|(topic, _)| topic == MARKER));
         assert!(messages.pop().is_some_and(|(topic, _)| topic == MARKER));

@@ -65,7 +65,10 @@ impl CountingMeter {
             let now = std::fs::read(spool).unwrap_or_default();
             let is_at_rest = now == before;
             before = now;
-            is_at_rest && before.windows(newest.len()).any(|window| window == newest.as_bytes())
+            is_at_rest
+                && before
+                    .windows(newest.len())
+                    .any(|window| window == newest.as_bytes())
         });
     }
 

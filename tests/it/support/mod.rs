@@ -28,12 +28,10 @@ pub use dongles::Dongles;
 pub use listener::{Listener, message, street};
 pub use nats::Nats;
 pub use port::free_port;
-pub use program::{
-    Running, assert_each_is_rejected, checked, metertap, program_path, run, stdout_of,
-};
+pub use program::{Running, assert_each_is_rejected, checked, metertap, program_path, run, stdout_of};
 pub use proxy::{pass_on, pass_on_one_way, swallow};
 pub use pty::{Pty, scripted};
 pub use stderr::StderrCheck;
-pub use testdata::{NO_TIME, STREET, json_lines, root, shared, street_truth, without_origin, write_private};
 pub use test_needs::needs;
+pub use testdata::{NO_TIME, STREET, json_lines, root, shared, street_truth, without_origin, write_private};
 pub use wait::{RealTime, signal, tool, wait_for, wait_long_for};

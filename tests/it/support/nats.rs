@@ -63,7 +63,16 @@ impl Nats {
 
     fn publishes(&self, i: usize, topic: &str) -> bool {
         tool("mosquitto_pub")
-            .args(["-p", &self.ports[i].to_string(), "-q", "1", "-t", topic, "-m", "x"])
+            .args([
+                "-p",
+                &self.ports[i].to_string(),
+                "-q",
+                "1",
+                "-t",
+                topic,
+                "-m",
+                "x",
+            ])
             .output()
             .unwrap()
             .status

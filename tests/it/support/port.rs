@@ -15,9 +15,7 @@ static RESERVED: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
 pub fn free_port() -> u16 {
     let socket = TcpSocket::new_v4().unwrap();
     // Without SO_REUSEADDR at first: the kernel then picks a port that nobody has bound.
-    socket
-        .bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-        .unwrap();
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     socket.set_reuseaddr(true).unwrap();
     let port = socket.local_addr().unwrap().port();
     RESERVED

@@ -70,10 +70,7 @@ mod tests {
         assert_eq!(check.complaints(LOG).len(), 2);
         check.expect("No connection to the broker");
         let left = check.complaints(LOG);
-        assert!(
-            left.len() == 1 && left[0].contains("Cannot write"),
-            "{left:?}"
-        );
+        assert!(left.len() == 1 && left[0].contains("Cannot write"), "{left:?}");
         check.expect("error=full");
         check.assert_clean("metertap", LOG);
     }
@@ -83,6 +80,9 @@ mod tests {
     fn a_panic_is_never_expected() {
         let check = StderrCheck::default();
         check.expect("panicked");
-        check.assert_clean("metertap", "thread 'out' panicked at src/x.rs:60:34:\nno reactor\n");
+        check.assert_clean(
+            "metertap",
+            "thread 'out' panicked at src/x.rs:60:34:\nno reactor\n",
+        );
     }
 }
