@@ -1,7 +1,7 @@
 //! What a telegram of a wire costs, from bytes to reports.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use metertap::engine::wire::{Listener, P1, P1Settings};
+use metertap::port::{Listener, P1, P1Options};
 use std::hint::black_box;
 use std::path::Path;
 
@@ -12,13 +12,13 @@ fn p1(criterion: &mut Criterion) {
             .join("testdata/p1")
             .join(name);
         let bytes = std::fs::read(path.with_extension("txt")).unwrap();
-        let mut listener = P1::new(P1Settings::default());
+        let mut listener = P1::new(P1Options::default());
         group.throughput(Throughput::Bytes(bytes.len() as u64));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let mut reports = 0;
                 listener.push(black_box(&bytes), &mut |said| {
-                    reports += u32::from(said.what.is_ok())
+                    reports += u32::from(said.result.is_ok())
                 });
                 assert!(reports > 0);
             });

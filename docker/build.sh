@@ -1,11 +1,11 @@
 #!/bin/sh
-# Builds for one architecture, and lays out in $2 what the image has beyond its base.
+# Builds for architecture $1 (Docker's name) and installs into $2 everything that the image adds to its base.
 set -eu
 case "$1" in
   amd64) target=x86_64-unknown-linux-gnu cc=gcc ;;
   arm64) target=aarch64-unknown-linux-gnu cc=aarch64-linux-gnu-gcc ;;
   arm) target=armv7-unknown-linux-gnueabihf cc=arm-linux-gnueabihf-gcc ;;
-  *) echo "no architecture: $1" >&2; exit 1 ;;
+  *) echo "unknown architecture $1: expected amd64, arm64 or arm" >&2; exit 1 ;;
 esac
 out=$2
 . scripts/release-env.sh

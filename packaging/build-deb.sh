@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes target/debian/metertap_<version>_<architecture>.deb, by Debian's own dpkg-deb. With TARGET=aarch64-unknown-linux-gnu
-# and a linker for it, for another architecture.
+# Builds target/debian/metertap_<version>_<architecture>.deb with dpkg-deb. Set TARGET=aarch64-unknown-linux-gnu, and a linker
+# for it, to build for another architecture.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/release-env.sh
@@ -12,7 +12,7 @@ case "${TARGET:=$(rustc -vV | sed -n 's/^host: //p')}" in
   *) echo "no Debian architecture is known for $TARGET" >&2; exit 1 ;;
 esac
 cargo build --quiet --release --locked --target "$TARGET"
-# The manual and completions come from the program itself; a foreign one runs under qemu.
+# The program itself writes manual pages and completions; a foreign one runs under qemu.
 case "$TARGET" in
   "$(rustc -vV | sed -n 's/^host: //p')") run= ;;
   aarch64-*) run="qemu-aarch64-static -L /usr/aarch64-linux-gnu" ;;
@@ -30,7 +30,7 @@ install -D -m 0644 packaging/metertap.toml "$doc/examples/metertap.toml"
 install -m 0644 README.md docs/*.md "$doc"
 install -m 0644 LICENSE "$doc/copyright"
 gzip -9n <CHANGELOG.md >"$doc/changelog.gz"
-# Who has written what is in the program, and under which licence.
+# Name, version and license of every crate in the program.
 cargo tree --locked --target "$TARGET" --edges normal --prefix none --format '{p}	{l}' \
   | sed "s|($PWD[^)]*)||; s/ (\*)//" | sort -u >"$doc/licences.tsv"
 $run "$program" manual "$tree/usr/share/man/man1"
@@ -52,12 +52,13 @@ Priority: optional
 Depends: libc6 (>= 2.34), libgcc-s1, passwd
 Recommends: librtlsdr0, ca-certificates
 Installed-Size: $(du -sk "$tree/usr" | cut -f1)
-Description: hears utility meters, by radio and by wire
- One daemon that hears utility meters (ERT and R900 by radio with an RTL-SDR
- dongle; P1, DLMS, M-Bus and Kamstrup by wire) and publishes what they say over
- MQTT, to Home Assistant, and on a page.
+Description: utility meter receiver for radio and wire, publishes to MQTT
+ metertap receives Itron ERT and Neptune R900 meters by radio with an RTL-SDR
+ dongle, and reads P1/DSMR, DLMS, M-Bus and Kamstrup meters by wire. It
+ publishes their readings over MQTT, announces them to Home Assistant, and
+ shows them on a web page.
 CONTROL
-# The same tree gives the same file.
+# Fixed times and modes make the package reproducible.
 find "$tree" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 find "$tree" -type d -exec chmod 0755 {} +
 dpkg-deb --root-owner-group --build "$tree" "target/debian/metertap_${version}_$arch.deb"

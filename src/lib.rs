@@ -1,24 +1,31 @@
-//! metertap: hears utility meters and publishes what they say.
+//! metertap: receives utility meters by radio and by wire, and publishes their readings.
 //!
 //! ```text
-//!   bytes ─────▶ Frame ─────▶ Message ─────▶ Reading ─────▶ broker, table, lines
-//!         source       link          decode         meter          sink
-//!                      (dsp)
-//!   where it     where frames   what the     what it means   who is told
-//!   comes from   begin and end  meter said   in this home
+//!   source ──▶ receiver, port ──▶ meter ──▶ daemon ──▶ publish, output, web, terminal
+//!              (dsp, decode)
 //! ```
 //!
-//! Imports point down that line; only [`engine`] starts threads and knows everybody.
+//! Imports point from right to left in that line; [`daemon`] alone knows every room.
 // Allowed in one file, source/rtlsdr/library.rs: the foreign functions of librtlsdr.
 #![deny(unsafe_code)]
 
-pub mod command;
+pub mod cli;
 pub mod config;
-pub mod decode;
-pub mod engine;
-pub mod link;
+pub mod daemon;
+pub mod format;
 pub mod meter;
-pub mod revision;
+pub mod output;
+pub mod port;
+pub mod publish;
+pub mod receiver;
+pub mod runtime;
 pub mod secret;
-pub mod sink;
 pub mod source;
+pub mod status;
+pub mod store;
+pub mod terminal;
+#[cfg(feature = "web")]
+pub mod web;
+#[cfg(not(feature = "web"))]
+#[path = "no_web.rs"]
+pub mod web;

@@ -1,7 +1,7 @@
 //! Parse, hand over, exit code.
 
 use clap::Parser;
-use metertap::command::{Cli, run};
+use metertap::cli::{Cli, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

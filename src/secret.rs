@@ -41,7 +41,7 @@ impl<'de> Deserialize<'de> for Secret {
 
 /// The three places of a secret: here, a file, the environment.
 #[derive(Debug, Default)]
-pub struct Places<'a> {
+pub struct SecretSource<'a> {
     /// What it is called in the configuration.
     pub key: &'a str,
     /// `key = "…"`
@@ -52,7 +52,7 @@ pub struct Places<'a> {
     pub env: Option<&'a str>,
 }
 
-impl Places<'_> {
+impl SecretSource<'_> {
     /// The secret, from the one place that is given; what is there is trimmed.
     ///
     /// # Errors
@@ -123,17 +123,17 @@ mod tests {
     #[test]
     fn given_several_places_then_that_is_told_and_a_missing_one_is_named() {
         let secret = Secret::from("abc123".to_owned());
-        let both = Places {
+        let both = SecretSource {
             key: "key",
             here: Some(&secret),
             env: Some("X"),
-            ..Places::default()
+            ..SecretSource::default()
         };
         assert!(both.find().unwrap_err().contains("one of them"));
-        let gone = Places {
+        let gone = SecretSource {
             key: "auth_key",
             file: Some(Path::new("/no/such/file")),
-            ..Places::default()
+            ..SecretSource::default()
         };
         assert!(
             gone.find()

@@ -2,17 +2,17 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metertap::decode::cipher::Keys;
-use metertap::engine::wire::{Dlms, DlmsSettings, Listener};
+use metertap_decode::cipher::Keys;
+use metertap::port::{Dlms, DlmsOptions, Listener};
 
 fuzz_target!(|bytes: &[u8]| {
     let keys = Keys {
         encryption: "000102030405060708090A0B0C0D0E0F".parse().expect("a key"),
         authentication: None,
     };
-    let mut port = Dlms::new(DlmsSettings {
+    let mut port = Dlms::new(DlmsOptions {
         keys: Some(keys),
-        ..DlmsSettings::default()
+        ..DlmsOptions::default()
     });
     let (first, second) = bytes.split_at(bytes.len() / 2);
     port.push(first, &mut |_| ());

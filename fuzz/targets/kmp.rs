@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metertap::engine::wire::{Kmp, Listener};
+use metertap::port::{Kmp, Listener};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut port = Kmp::default();

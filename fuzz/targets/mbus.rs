@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metertap::engine::wire::{Listener, Mbus};
+use metertap::port::{Listener, Mbus};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut port = Mbus::default();

@@ -1,6 +1,6 @@
 //! rtlamr's filters: which messages are passed on. All that are given must agree.
 
-use crate::decode::ert::Message;
+use metertap_decode::ert::Message;
 use std::collections::{HashMap, HashSet};
 
 /// Ids remembered by `unique`: a street has some hundreds, and a forged one must not fill the memory.
@@ -66,7 +66,7 @@ fn check(message: &Message) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::ert::{Kind, Scm};
+    use metertap_decode::ert::{Kind, Scm};
 
     fn scm(id: u32, ert_type: u8, consumption: u32) -> Message {
         let message = Scm {

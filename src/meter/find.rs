@@ -4,8 +4,8 @@
 //! compared after dropping up to three. A street has many meters, and some are near by chance: one is certain
 //! when it is within a step or two of the dial and every other is far.
 
-use super::heard::Entry;
-use crate::decode::ert::Kind;
+use crate::meter::table::Entry;
+use metertap_decode::ert::Kind;
 
 /// Digits of the counter that the dial may lack.
 const DIGITS: i32 = 3;
@@ -70,7 +70,7 @@ pub fn certain(candidates: &[Candidate]) -> Option<&Candidate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::ert::Commodity;
+    use metertap_decode::ert::Commodity;
 
     fn entry(consumption: i64, times: u64) -> Entry {
         Entry {

@@ -1,7 +1,7 @@
 //! IDM's 47 intervals as a series: each five minutes once, and those that were missed filled in from later messages.
 
-use crate::decode::ert::Idm;
 use jiff::{SignedDuration, Timestamp};
+use metertap_decode::ert::Idm;
 use std::collections::HashMap;
 
 /// Meters remembered.
@@ -75,8 +75,8 @@ impl Intervals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::ert::{Kind, Message};
-    use crate::decode::hex::octets;
+    use metertap_decode::ert::{Kind, Message};
+    use metertap_decode::hex::octets;
 
     /// A documented IDM (PROTOCOLS-rf.md 11): intervals 0 to 46, newest 0; sent 29.75 s after the newest ended.
     fn message(count: u8) -> Idm {

@@ -1,20 +1,22 @@
-//! Message → Reading: what it means here. Which meter, whether it is ours, whether it is new.
+//! Meaning of messages in this home: which meter sent them, whether they are plausible, how often they are published.
 
+pub mod availability;
+mod confidence;
+pub mod consumption;
+pub mod counter;
+pub mod dedup;
+pub mod event;
 pub mod filter;
 pub mod find;
-pub mod heard;
-mod home;
+mod frame_filter;
 pub mod intervals;
-pub mod judge;
-pub mod merge;
-pub mod pace;
+mod meters;
+pub mod plausibility;
 mod reading;
-mod registry;
-pub mod silence;
-mod trust;
-pub mod usage;
+pub mod table;
+pub mod throttle;
 
-pub use home::{Factor, Home, Meter};
+pub use confidence::ConfidenceFilter;
+pub use frame_filter::{FrameFilter, default_kinds};
+pub use meters::{Factor, Meter, Meters};
 pub use reading::{Reading, Signal, WireReading};
-pub use registry::Registry;
-pub use trust::Witness;

@@ -1,9 +1,9 @@
 //! A reading: what a meter said, when, and how well it was heard.
 
-use crate::decode::ert::Message;
-use crate::decode::report::Report;
-use crate::decode::stamp::Stamp;
 use jiff::Timestamp;
+use metertap_decode::ert::Message;
+use metertap_decode::report::Report;
+use metertap_decode::stamp::Stamp;
 use serde::Serialize;
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! takes room from strong meters. So the best gain is the lowest one that puts the noise well above the
 //! converter's, with next to nothing clipped.
 
-use super::{Gain, Source, Wish};
+use crate::source::{Gain, Source, TuneCommand};
 use metertap_dsp::Complex32;
 use metertap_dsp::iq::Format;
 use std::io::{ErrorKind, Result};
@@ -118,7 +118,7 @@ pub fn find_best(source: &mut dyn Source, gains_tenths: &[i32]) -> Result<i32> {
     let step = gains_tenths.len().div_ceil(TRIALS).max(1);
     let mut best = None;
     for &gain in gains_tenths.iter().step_by(step) {
-        source.wish(Wish::Gain(Gain::Tenths(gain)))?;
+        source.tune(TuneCommand::Gain(Gain::Tenths(gain)))?;
         let levels = listen(source)?;
         tracing::debug!(
             gain,
@@ -135,7 +135,7 @@ pub fn find_best(source: &mut dyn Source, gains_tenths: &[i32]) -> Result<i32> {
         }
     }
     let best = best.ok_or(ErrorKind::Unsupported)?;
-    source.wish(Wish::Gain(Gain::Tenths(best)))?;
+    source.tune(TuneCommand::Gain(Gain::Tenths(best)))?;
     Ok(best)
 }
 
@@ -184,8 +184,8 @@ mod tests {
             Ok(4096)
         }
 
-        fn wish(&mut self, wish: Wish) -> Result<()> {
-            if let Wish::Gain(Gain::Tenths(tenths)) = wish {
+        fn tune(&mut self, command: TuneCommand) -> Result<()> {
+            if let TuneCommand::Gain(Gain::Tenths(tenths)) = command {
                 self.tenths = tenths;
             }
             Ok(())

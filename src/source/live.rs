@@ -1,11 +1,11 @@
 //! A live source and how it is opened, as often as it takes.
 
 #[cfg(not(feature = "rtlsdr"))]
-use super::no_rtlsdr::Rtlsdr;
-use super::rtl_tcp::RtlTcp;
+use crate::source::no_rtlsdr::Rtlsdr;
+use crate::source::rtl_tcp::RtlTcp;
 #[cfg(feature = "rtlsdr")]
-use super::rtlsdr::Rtlsdr;
-use super::{Address, CUSTOMARY_TENTHS, Gain, Info, Pick, Source, Tuning, find_best};
+use crate::source::rtlsdr::Rtlsdr;
+use crate::source::{Address, CUSTOMARY_TENTHS, Gain, Info, Pick, Source, Tuning, find_best};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
@@ -93,13 +93,13 @@ impl Live {
     }
 
     /// What its bytes will be.
-    pub fn info(&self, name: &str) -> Info {
+    pub fn info(&self, name: &str, start: Timestamp) -> Info {
         Info {
             name: name.into(),
             format: Format::Cu8,
             sample_rate_hz: self.tuning.sample_rate_hz.into(),
             center_hz: Some(self.tuning.center_hz.into()),
-            start: Timestamp::now(),
+            start,
             bytes: None,
             assumed: Vec::new(),
         }

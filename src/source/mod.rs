@@ -1,26 +1,23 @@
 //! Where bytes come from.
 
 mod address;
-pub mod file;
 mod gain;
 mod live;
-mod name;
 #[cfg(not(feature = "rtlsdr"))]
 mod no_rtlsdr;
-mod pace;
-mod rtl_tcp;
+pub mod recording;
+pub mod rtl_tcp;
 #[cfg(feature = "rtlsdr")]
 pub mod rtlsdr;
-pub mod scenario;
-pub mod sigmf;
+pub mod simulator;
 mod tuning;
 pub mod wire;
 
 pub use address::{Address, AddressError, Pick};
 pub use gain::{CUSTOMARY_TENTHS, Levels, find_best};
 pub use live::Live;
-pub use pace::Paced;
-pub use tuning::{Center, DEFAULT_CENTER_HZ, DEFAULT_SAMPLE_RATE_HZ, Gain, Tuning, UnknownGain, Wish};
+pub use recording::Paced;
+pub use tuning::{Center, DEFAULT_CENTER_HZ, DEFAULT_SAMPLE_RATE_HZ, Gain, TuneCommand, Tuning, UnknownGain};
 
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
@@ -69,8 +66,8 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// Where that is not possible.
-    fn wish(&mut self, wish: Wish) -> std::io::Result<()> {
-        let _ = wish;
+    fn tune(&mut self, command: TuneCommand) -> std::io::Result<()> {
+        let _ = command;
         Err(std::io::ErrorKind::Unsupported.into())
     }
 }

@@ -1,6 +1,6 @@
 //! In place of dongles, for a program built without them.
 
-use super::{Info, Pick, Source, Tuning};
+use crate::source::{Info, Pick, Source, Tuning};
 use anyhow::{Result, bail};
 
 /// Never made.

@@ -114,7 +114,7 @@ pub enum Gain {
 /// What can be changed while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Wish {
+pub enum TuneCommand {
     /// Centre of the window.
     Center(u32),
     /// Tuner gain.

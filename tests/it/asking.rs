@@ -1,14 +1,14 @@
 //! Meters that are polled (M-Bus, Kamstrup): scripted ones on ptys, polled by the real binary.
 
 use crate::support::*;
-use metertap::link::kmp;
-use metertap::link::mbus::{ACK, Frame, long};
+use metertap_decode::framing::kmp;
+use metertap_decode::framing::mbus::{ACK, Frame, long};
 use serde_json::Value;
 use std::time::Duration;
 
 /// Answer of the meter with secondary address `number` at the primary address `place`: 1234.5 kWh, 48.2 °C.
 fn answer(place: u8, number: &str) -> Vec<u8> {
-    let mut data = metertap::decode::hex::octets(number).unwrap();
+    let mut data = metertap_decode::hex::octets(number).unwrap();
     data.reverse();
     // Maker MTP, version 1, heat, access number 7, status 0, no encryption.
     let maker = (u16::from(b'M' - 64) << 10 | u16::from(b'T' - 64) << 5 | u16::from(b'P' - 64)).to_le_bytes();
@@ -314,7 +314,7 @@ fn given_a_kamstrup_meter_then_type_serial_number_and_registers_are_read() {
 fn given_a_kamstrup_meter_that_does_not_answer_right_then_the_reason_is_given() {
     for (how, reason) in [
         ("sleeps", "no answer: is the head on the meter's eye"),
-        ("garbles", "the CRC is"),
+        ("garbles", "wrong CRC"),
         ("answers something else", "register 1 was not asked for"),
     ] {
         let pty = Pty::open();
@@ -372,7 +372,7 @@ fn given_an_invalid_section_then_the_mistake_is_named() {
         ),
         (
             "protocol = \"dlms\"\ndlms = { list = [\"u9\"] }",
-            "`u9` is no value",
+            "invalid value `u9`",
         ),
     ] {
         std::fs::write(&file, format!("[[wire]]\nsource = \"/dev/ttyUSB0\"\n{section}\n")).unwrap();

@@ -119,7 +119,7 @@ fn given_many_mistakes_then_check_reports_all_with_their_lines() {
         "line 1    trust: `norml` is no degree of trust",
         "line 4    mqtt: hots: unknown field `hots`: did you mean `host`?",
         "line 5    mqtt: port: invalid type",
-        "line 7    homeassistat: there is no such section or key: did you mean `homeassistant`?",
+        "line 7    homeassistat: unknown section or key: did you mean `homeassistant`?",
         "line 11   [[radio]] 1: gian: unknown field `gian`: did you mean `gain`?",
         "line 14   [[wire]] 1: source: `tcp://host` names no wire",
         "line 16   [[wire]] 1: key: must be text in quotes",

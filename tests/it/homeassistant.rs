@@ -372,7 +372,7 @@ fn given_an_invalid_section_then_the_mistake_is_named() {
     for (section, reason) in [
         (
             "[[meter]]\nid = 1\ncommodity = \"water\"\nunit = \"kWh\"",
-            "unit = \"kWh\" is no unit of water: use CCF",
+            "invalid unit = \"kWh\" of water: expected CCF",
         ),
         (
             "[[meter]]\nid = 1\ncommodity = \"watter\"",

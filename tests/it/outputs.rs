@@ -1,7 +1,7 @@
 //! Outputs besides MQTT: none of them waits for another.
 
 use crate::support::*;
-use metertap::link::p1::seal;
+use metertap_decode::framing::p1::seal;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

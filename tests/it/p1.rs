@@ -1,9 +1,9 @@
 //! P1 telegrams of other projects, compared with what an independent reader found in them.
 
 use crate::support::*;
-use metertap::decode::p1::{Telegram, readings, text};
-use metertap::decode::stamp::Zone;
-use metertap::link::p1::{Crc, Frame, frames};
+use metertap_decode::p1::{Telegram, readings, text};
+use metertap_decode::stamp::Zone;
+use metertap_decode::framing::p1::{Crc, Frame, frames};
 use serde_json::Value;
 
 /// Every telegram of `../shared/vectors/p1`: what was found in it, and what an independent reader found.
@@ -220,7 +220,7 @@ fn encrypted_telegrams_are_decrypted_or_rejected_with_the_reason() {
             let frame = &frames(&plain)[0];
             // Some of the published plaintexts have a wrong CRC inside.
             if matches!(frame.crc, Crc::Wrong { .. }) {
-                assert!(!ok && stderr.contains("the CRC is"), "{stem}: {stderr}");
+                assert!(!ok && stderr.contains("wrong CRC"), "{stem}: {stderr}");
             } else {
                 let text = text(&frame.bytes);
                 let due = readings(&Telegram::parse(&text).unwrap(), &Zone::default());
@@ -253,7 +253,7 @@ fn given_a_cut_or_changed_telegram_then_the_reason_is_given_and_no_reading() {
     let file = dir.path().join("telegram.txt");
     let good =
         "/MTP5made-up\r\n\r\n0-0:96.1.1(4D31)\r\n1-0:1.8.1(000123.450*kWh)\r\n1-0:1.7.0(00.000*kW)\r\n!";
-    let crc = metertap::link::p1::crc(good.bytes());
+    let crc = metertap_decode::framing::p1::crc(good.bytes());
     let whole = format!("{good}{crc:04X}\r\n");
     std::fs::write(&file, &whole).unwrap();
     let output = metertap()
@@ -269,8 +269,8 @@ fn given_a_cut_or_changed_telegram_then_the_reason_is_given_and_no_reading() {
         "digits as printed"
     );
     for (text, reason) in [
-        (whole.replace("123.450", "123.460"), "the CRC is"),
-        (whole[..60].to_owned(), "line 1: the telegram breaks off"),
+        (whole.replace("123.450", "123.460"), "wrong CRC"),
+        (whole[..60].to_owned(), "line 1: truncated telegram"),
         (String::new(), "no telegram"),
         ("db084d5450".to_owned(), "cut off"),
     ] {

@@ -1,9 +1,9 @@
 //! The page in a real browser, served by the real program with a simulated dongle and a meter on a wire.
 
 use crate::support::*;
-use metertap::link::p1::seal;
-use metertap::meter::usage::Row;
-use metertap::sink::archive::Archive;
+use metertap_decode::framing::p1::seal;
+use metertap::meter::consumption::Row;
+use metertap::store::history::HistoryStore;
 use serde_json::Value;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -199,7 +199,7 @@ fn given_a_meter_that_is_added_then_it_is_in_the_file_and_on_a_card() {
     browser.click("#claim-show");
     browser.wait(
         "what is wrong",
-        "document.querySelector('#claim-error').textContent.includes('unit = \"furlong\" is no unit')",
+        "document.querySelector('#claim-error').textContent.includes('invalid unit = \"furlong\"')",
     );
     browser.write("#claim-unit", "kWh");
     browser.write("#claim-scale", "0.01");
@@ -304,7 +304,7 @@ fn pictures_for_the_documentation() {
     ]);
 
     let now = jiff::Timestamp::now();
-    let archive = Archive::open(&dir.path().join("history")).unwrap();
+    let archive = HistoryStore::open(&dir.path().join("history")).unwrap();
     for (id, kind, field, unit, value, most) in [
         ("12345678", "scm", "total", "gal", 4821.2, 21.0),
         ("33445566", "idm", "total", "kWh", 12_045.5, 2.4),

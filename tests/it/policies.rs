@@ -1,7 +1,7 @@
 //! Which readings are published, and how often: plausibility, throttling, intervals, availability.
 
 use crate::support::*;
-use metertap::link::p1::seal;
+use metertap_decode::framing::p1::seal;
 use serde_json::Value;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -136,7 +136,7 @@ fn given_a_silent_meter_then_it_is_offline_until_its_next_reading() {
         broker.port
     ));
     line.write_all(&telegram(1, 1)).unwrap();
-    daemon.wait_for_log("A meter has fallen silent");
+    daemon.wait_for_log("Meter expired");
     line.write_all(&telegram(1, 2)).unwrap();
     assert_eq!(subscriber.payloads(), ["online", "offline", "online"], "{}", daemon.log());
 }

@@ -8,34 +8,38 @@ use syn::{Attribute, Expr, Fields, GenericArgument, Item, ItemStruct, Lit, Meta,
 
 /// Sections of the file: heading, source, structure.
 const SECTIONS: [(&str, &str, &str); 12] = [
-    ("`[mqtt]`", "src/sink/mqtt/settings.rs", "Settings"),
+    ("`[mqtt]`", "src/publish/mqtt/config.rs", "MqttConfig"),
     (
         "`[mqtt.profile]`, `name = \"smartmeter-reader\"`",
-        "src/sink/profile/smartmeter_reader.rs",
-        "Settings",
+        "src/publish/profiles/smartmeter_reader.rs",
+        "SmartmeterReaderConfig",
     ),
     (
         "`[mqtt.profile]`, `name = \"netz-noe\"`",
-        "src/sink/profile/netz_noe.rs",
-        "Settings",
+        "src/publish/profiles/netz_noe.rs",
+        "NetzNoeConfig",
     ),
     (
         "`[mqtt.profile]`, `name = \"smartmeter2mqtt\"`",
-        "src/sink/profile/smartmeter2mqtt.rs",
-        "Settings",
+        "src/publish/profiles/smartmeter2mqtt.rs",
+        "Smartmeter2mqttConfig",
     ),
     (
         "`[mqtt.profile]`, `name = \"homie\"`",
-        "src/sink/profile/homie/mod.rs",
-        "Settings",
+        "src/publish/profiles/homie/mod.rs",
+        "HomieConfig",
     ),
-    ("`[homeassistant]`", "src/sink/homeassistant.rs", "Settings"),
-    ("`[[radio]]`", "src/config/mod.rs", "Radio"),
-    ("`[[wire]]`", "src/config/wire.rs", "Wire"),
-    ("`[wire.dlms]`", "src/config/dialect.rs", "Dialect"),
-    ("`[[meter]]`", "src/config/meter.rs", "Section"),
-    ("`[[output]]`", "src/sink/outlet/mod.rs", "Settings"),
-    ("`[web]`", "src/sink/web/mod.rs", "Settings"),
+    (
+        "`[homeassistant]`",
+        "src/publish/homeassistant/mod.rs",
+        "HomeAssistantConfig",
+    ),
+    ("`[[radio]]`", "src/config/radio.rs", "RadioSection"),
+    ("`[[wire]]`", "src/config/wire.rs", "WireSection"),
+    ("`[wire.dlms]`", "src/config/list.rs", "ListSection"),
+    ("`[[meter]]`", "src/config/meter.rs", "MeterSection"),
+    ("`[[output]]`", "src/output/mod.rs", "OutputConfig"),
+    ("`[web]`", "src/web/mod.rs", "WebConfig"),
 ];
 
 const HEAD: &str = "# Configuration: every key

@@ -1,7 +1,7 @@
 //! SIGHUP: the configuration is read again, and what has not changed goes on undisturbed.
 
 use crate::support::*;
-use metertap::link::p1::seal;
+use metertap_decode::framing::p1::seal;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -69,7 +69,7 @@ fn given_a_new_configuration_then_only_what_has_changed_is_reopened() {
     let named = "[[meter]]\nid = \"A\"\nname = \"House\"\n";
     daemon.reload(
         &format!("{output}{}{}{named}", one.wire("one"), three.wire("three")),
-        "The configuration was read again",
+        "Configuration reloaded",
     );
     let mut line_three = three.accept();
     line_one.write_all(&telegram("A", 2)).unwrap();
@@ -97,11 +97,11 @@ fn given_a_new_configuration_then_only_what_has_changed_is_reopened() {
     line_one.write_all(&telegram("A", 3)).unwrap();
     wait_for("five readings", || lines(&file).len() == 5);
     other.stop();
-    daemon.reload(&both, "The configuration was read again");
+    daemon.reload(&both, "Configuration reloaded");
     // A mistake changes nothing.
     daemon.reload(
         &format!("{output}{}[[wire]]\nprotocoll = 3\n", one.wire("one")),
-        "the old one stays",
+        "the previous one stays",
     );
     assert!(
         daemon.log().contains("did you mean `protocol`"),
@@ -130,14 +130,14 @@ fn given_other_meters_or_another_gain_then_only_the_gain_reopens_the_dongle() {
     assert_eq!(of(33_445_566), 0);
     daemon.reload(
         &(radio("28.0") + "[[meter]]\nid = 33445566\n"),
-        "The configuration was read again",
+        "Configuration reloaded",
     );
     let before = of(12_345_678);
     wait_for("the second meter", || of(33_445_566) > 1);
     assert!(of(12_345_678) <= before + 1, "the first one is no longer ours");
     let opened = || dongles.log().matches("open=").count();
     assert_eq!(opened(), 1, "{}", dongles.log());
-    daemon.reload(&(radio("20.7") + first), "The configuration was read again");
+    daemon.reload(&(radio("20.7") + first), "Configuration reloaded");
     wait_for("the dongle", || opened() == 2);
     let before = of(12_345_678);
     wait_for("the first meter", || of(12_345_678) > before);
@@ -158,7 +158,7 @@ fn given_another_broker_then_readings_and_states_go_there() {
     let second = new.subscribe("readings/A/p1", 1, &[]);
     daemon.reload(
         &format!("{}{}", mqtt(&new), bridge.wire("hall")),
-        "The configuration was read again",
+        "Configuration reloaded",
     );
     line.write_all(&telegram("A", 2)).unwrap();
     assert_eq!(second.payloads().len(), 1, "{}", daemon.log());

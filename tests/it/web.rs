@@ -44,7 +44,7 @@ fn daemon(port: u16, web: &str) -> Daemon {
     ));
     daemon.expect_log(NO_TIME);
     daemon.expect_log("onnection refused");
-    wait_for("the street", || daemon.log().contains("End of the receiver"));
+    wait_for("the street", || daemon.log().contains("Receiver ended"));
     wait_for("the telegram", || daemon.log().contains("End of the recording"));
     daemon
 }
@@ -196,7 +196,7 @@ fn given_a_request_to_add_a_meter_then_only_a_valid_one_of_our_own_site_is_writt
         daemon.config(),
         format!("{before}\n[[meter]]\nid = 17580293\nname = \"Ours\"\n")
     );
-    daemon.wait_for_log("The configuration was read again");
+    daemon.wait_for_log("Configuration reloaded");
     // Ten at once are enough.
     let last = (0..5).map(|_| claim(port, "{\"id\": \"1\"}", "").0);
     assert!(last.collect::<Vec<_>>().ends_with(&[429]));

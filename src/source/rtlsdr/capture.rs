@@ -4,10 +4,10 @@
 //! hangs. A process can be killed. So the dongle is opened here, and metertap starts this process anew
 //! whenever it falls silent.
 
-use super::library::{Dongle, Error, Library};
-use super::wire::{Kind, write};
-use super::{Opened, Request};
-use crate::source::{Gain, Pick, Tuning, Wish};
+use crate::source::rtlsdr::library::{Dongle, Error, Library};
+use crate::source::rtlsdr::pipe::{Kind, write};
+use crate::source::rtlsdr::{Opened, Request};
+use crate::source::{Gain, Pick, TuneCommand, Tuning};
 use anyhow::{Context, Result, bail};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -72,7 +72,7 @@ fn capture(request: &Request) -> Result<()> {
     let outcome = thread::scope(|scope| {
         scope.spawn(|| to_pipe(&full, &free));
         scope.spawn(|| control(&dongle, request.tuning.bias_tee, &asked));
-        crate::engine::raise_priority();
+        crate::runtime::priority::raise_priority();
         let outcome = dongle.read(tuning.usb_buffers, tuning.usb_buffer_bytes, |bytes| {
             let Ok(mut buffer) = free_out.try_recv() else {
                 lost.fetch_add(1, Ordering::Relaxed);
@@ -163,11 +163,11 @@ fn to_pipe(full: &Receiver<Chunk>, free: &Sender<Vec<u8>>) {
 /// Follows the parent's wishes, a JSON line each, until it hangs up.
 fn control(dongle: &Dongle, bias_tee: bool, asked: &AtomicBool) {
     for line in stdin().lock().lines().map_while(Result::ok) {
-        match serde_json::from_str::<Wish>(&line) {
-            Ok(Wish::Center(hz)) => drop(dongle.set_center(hz)),
-            Ok(Wish::Gain(Gain::Auto | Gain::Best)) => drop(dongle.set_auto_gain()),
-            Ok(Wish::Gain(Gain::Tenths(tenths))) => drop(dongle.set_gain(tenths)),
-            Ok(Wish::Ppm(ppm)) => drop(dongle.set_ppm(ppm)),
+        match serde_json::from_str::<TuneCommand>(&line) {
+            Ok(TuneCommand::Center(hz)) => drop(dongle.set_center(hz)),
+            Ok(TuneCommand::Gain(Gain::Auto | Gain::Best)) => drop(dongle.set_auto_gain()),
+            Ok(TuneCommand::Gain(Gain::Tenths(tenths))) => drop(dongle.set_gain(tenths)),
+            Ok(TuneCommand::Ppm(ppm)) => drop(dongle.set_ppm(ppm)),
             Err(error) => tracing::warn!(%error, "A wish was not understood."),
         }
     }

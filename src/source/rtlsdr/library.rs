@@ -89,7 +89,7 @@ pub enum Error {
     Busy,
     /// LIBUSB_ERROR_NO_DEVICE and the library's own "no such index".
     #[error("not there any more")]
-    Gone,
+    Disconnected,
     /// Anything else.
     #[error("librtlsdr cannot {what}: error {code}")]
     Other {
@@ -105,7 +105,7 @@ fn check(what: &'static str, code: c_int) -> Result<(), Error> {
         0.. => Ok(()),
         -3 => Err(Error::Permission),
         -6 => Err(Error::Busy),
-        -4 => Err(Error::Gone),
+        -4 => Err(Error::Disconnected),
         _ => Err(Error::Other { what, code }),
     }
 }
@@ -193,7 +193,7 @@ impl Library {
         // SAFETY: a place for the handle.
         let code = unsafe { (self.0.open)(&mut handle, index) };
         if code == -1 {
-            return Err(Error::Gone);
+            return Err(Error::Disconnected);
         }
         check("open it", code)?;
         if handle.is_null() {

@@ -2,20 +2,20 @@
 
 pub mod capture;
 mod library;
-mod wire;
+mod pipe;
 
 pub use library::{Library, Plugged};
 
-use super::{Gain, Info, Pick, Source, Tuning, Wish};
+use crate::source::{Gain, Info, Pick, Source, TuneCommand, Tuning};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
+use pipe::{Header, Kind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 use std::io::{Error, ErrorKind, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
-use wire::{Header, Kind};
 
 /// For opening a dongle; a healthy one takes less than a second.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -77,7 +77,7 @@ impl Rtlsdr {
         if !process.readable(PATIENCE)? {
             bail!("librtlsdr does not answer for {} s", PATIENCE.as_secs());
         }
-        let header = wire::read_header(&mut process.out).context("the capture process has ended")?;
+        let header = pipe::read_header(&mut process.out).context("the capture process has ended")?;
         let mut payload = vec![0; header.len as usize];
         process.read_exact(&mut payload, deadline)?;
         let opened: Opened = match header.kind {
@@ -118,7 +118,7 @@ impl Source for Rtlsdr {
             return Err(ErrorKind::TimedOut.into());
         }
         while self.left == 0 {
-            let header: Header = wire::read_header(&mut self.process.out)?;
+            let header: Header = pipe::read_header(&mut self.process.out)?;
             self.left = header.len as usize;
             self.lost += u64::from(header.lost);
             if header.kind != Kind::Samples {
@@ -141,13 +141,13 @@ impl Source for Rtlsdr {
         Some(self.gain)
     }
 
-    fn wish(&mut self, wish: Wish) -> std::io::Result<()> {
-        match wish {
-            Wish::Center(hz) => self.info.center_hz = Some(hz.into()),
-            Wish::Gain(gain) => self.gain = gain,
-            Wish::Ppm(_) => {}
+    fn tune(&mut self, command: TuneCommand) -> std::io::Result<()> {
+        match command {
+            TuneCommand::Center(hz) => self.info.center_hz = Some(hz.into()),
+            TuneCommand::Gain(gain) => self.gain = gain,
+            TuneCommand::Ppm(_) => {}
         }
-        self.process.tell(&serde_json::to_string(&wish)?)
+        self.process.tell(&serde_json::to_string(&command)?)
     }
 }
 

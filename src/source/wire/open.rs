@@ -1,6 +1,6 @@
 //! Opens a wire, and says what is to be done where it cannot be opened.
 
-use super::{Line, WireAddress};
+use crate::source::wire::{Line, WireAddress};
 use anyhow::{Context, Result, anyhow};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};

@@ -2,7 +2,7 @@
 
 use super::broker::Subscriber;
 use super::wait::wait_for;
-use metertap::link::p1::seal;
+use metertap_decode::framing::p1::seal;
 use serde_json::Value;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};

@@ -1,0 +1,179 @@
+//! The lines of a telegram: an OBIS code and its groups in brackets.
+//!
+//! An unknown code is data, and a line that cannot be read is kept aside: neither costs the others.
+
+use crate::obis::Obis;
+use std::borrow::Cow;
+
+/// Objects of one telegram; the longest real ones have 60.
+const MAX_OBJECTS: usize = 256;
+
+/// A code and what stands in its brackets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object<'a> {
+    /// What it is.
+    pub obis: Obis,
+    /// Its groups, as they stand there.
+    pub groups: Vec<&'a str>,
+}
+
+/// A telegram, still as text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Telegram<'a> {
+    /// What follows the `/`.
+    pub identification: &'a str,
+    /// In the order of the telegram.
+    pub objects: Vec<Object<'a>>,
+    /// Lines that are no objects, with their numbers: the identification is line 1.
+    pub unread: Vec<(usize, &'a str)>,
+}
+
+/// Bytes that are no telegram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoTelegram {
+    /// The first byte is not `/`.
+    #[error("a telegram begins with /")]
+    NoBeginning,
+    /// More lines than any meter sends.
+    #[error("more than {MAX_OBJECTS} objects")]
+    TooLong,
+}
+
+impl<'a> Telegram<'a> {
+    /// Reads a telegram from `/` to `!`.
+    ///
+    /// # Errors
+    /// Where it is none at all.
+    pub fn parse(text: &'a str) -> Result<Self, NoTelegram> {
+        // A line ends with CR LF, LF or, behind some bridges, CR.
+        let end = if text.contains('\n') { '\n' } else { '\r' };
+        let mut lines = text.split(end).map(str::trim).zip(1..);
+        let identification = lines.next().and_then(|(line, _)| line.strip_prefix('/'));
+        let mut telegram = Telegram {
+            identification: identification.ok_or(NoTelegram::NoBeginning)?,
+            ..Telegram::default()
+        };
+        let lines = lines.filter(|(line, _)| !line.is_empty());
+        for (line, number) in lines.take_while(|(line, _)| !line.starts_with('!')) {
+            if telegram.objects.len() + telegram.unread.len() >= MAX_OBJECTS {
+                return Err(NoTelegram::TooLong);
+            }
+            telegram.line(number, line);
+        }
+        Ok(telegram)
+    }
+
+    /// Three letters of the manufacturer, in capitals: a small one only tells of a fast line.
+    pub fn manufacturer(&self) -> Option<String> {
+        let letters = self.identification.get(..3)?;
+        letters
+            .bytes()
+            .all(|byte| byte.is_ascii_alphabetic())
+            .then(|| letters.to_ascii_uppercase())
+    }
+
+    /// Whether it tells a version from DSMR 4 on, or Belgium's: those have a CRC.
+    pub fn version_has_crc(&self) -> bool {
+        let tells = |object: &Object| match (object.obis.a, object.obis.c, object.obis.d, object.obis.e) {
+            (1, 0, 2, 8) => object
+                .groups
+                .first()
+                .is_some_and(|version| !version.starts_with(['2', '3'])),
+            (0, 96, 1, 4) => true,
+            _ => false,
+        };
+        self.objects.iter().any(tells)
+    }
+
+    fn line(&mut self, number: usize, line: &'a str) {
+        let (code, rest) = line.split_at(line.find('(').unwrap_or(line.len()));
+        let Some(groups) = groups(rest) else {
+            return self.unread.push((number, line));
+        };
+        if code.is_empty() {
+            // DSMR 2.2 and 3 write the gas reading on a line of its own.
+            return match self.objects.last_mut() {
+                Some(object) => object.groups.extend(groups),
+                None => self.unread.push((number, line)),
+            };
+        }
+        match code.trim().parse() {
+            Ok(obis) => self.objects.push(Object { obis, groups }),
+            Err(_) => self.unread.push((number, line)),
+        }
+    }
+}
+
+/// The text of a telegram. It should be ASCII; some meters put Latin-1 into messages.
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => text.into(),
+        _ => bytes
+            .iter()
+            .map(|byte| char::from(*byte))
+            .collect::<String>()
+            .into(),
+    }
+}
+
+/// `(a)(b)` as `a`, `b`; nothing where a bracket is missing.
+fn groups(mut text: &str) -> Option<Vec<&str>> {
+    let mut groups = Vec::new();
+    while !text.is_empty() {
+        let (group, rest) = text.strip_prefix('(')?.split_once(')')?;
+        groups.push(group);
+        text = rest.trim_start();
+    }
+    (!groups.is_empty()).then_some(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn given_gas_on_a_line_of_its_own_then_it_belongs_to_the_line_before() {
+        let text =
+            "/KMP5 made-up\r\n\r\n0-1:24.3.0(120517020000)(08)(60)(1)(0-1:24.2.1)(m3)\r\n(00124.477)\r\n!";
+        let telegram = Telegram::parse(text).unwrap();
+        assert_eq!(telegram.manufacturer().as_deref(), Some("KMP"));
+        assert_eq!(telegram.objects[0].groups.last(), Some(&"00124.477"));
+        assert!(telegram.unread.is_empty());
+    }
+
+    #[test]
+    fn given_a_line_that_cannot_be_read_then_the_others_are() {
+        let text = "/ISk5x\r\n\r\n1-0:72:32.0(00000)\r\n1-0:1.7.0(01.193*kW)\r\n1-0:2.7.0(\r\n!";
+        let telegram = Telegram::parse(text).unwrap();
+        assert_eq!(telegram.objects.len(), 1);
+        assert_eq!(telegram.unread, [(3, "1-0:72:32.0(00000)"), (5, "1-0:2.7.0(")]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_read(
+            objects in prop::collection::vec((any::<[u8; 5]>(), prop::collection::vec("[0-9a-zA-Z.*:-]{0,12}", 1..5)), 0..20)
+        ) {
+            let mut text = String::from("/ABC5x\r\n\r\n");
+            for ([a, b, c, d, e], groups) in &objects {
+                text += &format!("{a}-{b}:{c}.{d}.{e}");
+                groups.iter().for_each(|group| text += &format!("({group})"));
+                text += "\r\n";
+            }
+            text += "!";
+            let telegram = Telegram::parse(&text).unwrap();
+            prop_assert_eq!(telegram.objects.len(), objects.len());
+            for (read, ([a, b, c, d, e], groups)) in telegram.objects.iter().zip(&objects) {
+                prop_assert_eq!(read.obis, Obis { a: *a, b: *b, c: *c, d: *d, e: *e });
+                prop_assert_eq!(&read.groups, groups);
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
+            let _ = Telegram::parse(&text(&bytes));
+            let _ = Telegram::parse(&text(&[b"/".as_slice(), &bytes].concat()));
+        }
+    }
+}

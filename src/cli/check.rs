@@ -1,0 +1,48 @@
+//! `metertap check`: is the configuration right? All mistakes at once.
+
+use crate::config::ConfigFile;
+use crate::config::Problems;
+use anyhow::Result;
+use std::process::ExitCode;
+
+/// What sysexits.h says of a wrong configuration.
+const WRONG: u8 = 78;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let shown = args.file.config.display();
+    let config = match args.file.read() {
+        Ok(config) => config,
+        Err(error) => match error.downcast_ref::<Problems>() {
+            None => return Err(error),
+            Some(Problems(problems)) => {
+                println!("{shown}");
+                for problem in problems {
+                    let line = problem
+                        .line
+                        .map_or_else(String::new, |line| format!("line {line}"));
+                    println!("  {line:9} {}", problem.text);
+                }
+                println!("{} wrong; nothing was started.", problems.len());
+                return Ok(ExitCode::from(WRONG));
+            }
+        },
+    };
+    println!(
+        "{shown}: {}, {}, {}: all is well. `metertap doctor -c {shown}` looks at the devices.",
+        counted(config.radios.len(), "radio"),
+        counted(config.ports.len(), "wire"),
+        counted(config.meters.len(), "meter")
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `1 radio`, `2 radios`
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

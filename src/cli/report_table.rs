@@ -1,0 +1,29 @@
+//! A report of a wired meter, for eyes.
+
+use metertap_decode::report::{Report, Value};
+use std::io::Write;
+
+/// Who it is, and a line for each value.
+pub fn table(to: &mut impl Write, report: &Report) -> std::io::Result<()> {
+    let id = if report.id.is_empty() {
+        "(no number)"
+    } else {
+        &report.id
+    };
+    let time = report.time.as_ref().map_or("", |time| &time.0);
+    writeln!(to, "{id}  {}  {time}", report.sort.topic_name())?;
+    let fields = report.reading.0.iter().chain(&report.unknown.0);
+    for (name, value) in fields {
+        let shown = match value {
+            Value::Quantity(quantity) => {
+                let number = serde_json::to_string(&quantity.value).unwrap_or_default();
+                format!("{number} {}", quantity.unit)
+            }
+            Value::Text(text) => text.clone(),
+            Value::Stamp(time) => time.0.clone(),
+            other => serde_json::to_string(other).unwrap_or_default(),
+        };
+        writeln!(to, "  {name:32} {}", shown.trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! Stages that every reading passes: plausibility, availability, intervals, throttle.
+//!
+//! ```text
+//!   Reading ──▶ plausible? ──▶ meter is available ──▶ (its intervals) ──▶ throttle ──▶ ReadingEvent
+//!                  │ no: counted, logged once                                │ held back: take_due(), drain()
+//! ```
+
+use crate::meter::availability::{Availability, AvailabilityChange};
+use crate::meter::event::{Origin, ReadingEvent};
+use crate::meter::intervals::Intervals;
+use crate::meter::plausibility::{CounterSample, Implausible, Limits, Plausibility};
+use crate::meter::throttle::{Rate, Throttle};
+use crate::meter::{Meter, Meters, Reading, WireReading};
+use crate::runtime::Clock;
+use jiff::Timestamp;
+use metertap_decode::ert::Message;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Readings to be published, in order, and the change of their meter's availability, if there is one.
+pub type Published = (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>);
+
+/// The stages and their state.
+pub struct Pipeline {
+    clock: Clock,
+    meters: Meters,
+    /// Rate of meters without one of their own.
+    rate: Rate,
+    plausibility: Plausibility,
+    throttle: Throttle<Arc<ReadingEvent>>,
+    intervals: Intervals,
+    availability: Availability,
+    /// Configured meters whose last reading was implausible: logged once until one is plausible again.
+    implausible: BTreeMap<String, Implausible>,
+}
+
+impl Pipeline {
+    /// Creates the stages for these meters.
+    pub fn new(meters: Meters, rate: Rate, clock: Clock) -> Self {
+        Pipeline {
+            clock,
+            meters,
+            rate,
+            plausibility: Plausibility::default(),
+            throttle: Throttle::default(),
+            intervals: Intervals::default(),
+            availability: Availability::default(),
+            implausible: BTreeMap::new(),
+        }
+    }
+
+    /// Changes meters and rate; what was learned of the meters stays.
+    pub fn change(&mut self, meters: Meters, rate: Rate) {
+        (self.meters, self.rate) = (meters, rate);
+    }
+
+    /// Returns true if the reading is of a configured meter.
+    pub fn is_configured(&self, reading: &Reading) -> bool {
+        self.meters.contains(&reading.message.id().to_string())
+    }
+
+    /// Passes a radio reading through the stages.
+    pub fn radio(&mut self, reading: Box<Reading>) -> Published {
+        let id = reading.message.id().to_string();
+        let kind = reading.message.kind().topic_name();
+        let meter = self.meters.get(&id).cloned();
+        let message = &reading.message;
+        let limits = meter.as_deref().unwrap_or(Meter::unknown()).count_limits();
+        let sample = CounterSample::of_message(message);
+        if !self.is_plausible(&id, kind, reading.time, sample, &limits) {
+            return (Vec::new(), None);
+        }
+        let now = self.clock.now();
+        // A neighbour's meter is no concern of anybody's when it falls silent.
+        let change = meter
+            .as_ref()
+            .and_then(|meter| self.availability.heard(&id, meter.expire, now));
+        let mut events = Vec::new();
+        if let (Some(meter), Message::Idm(idm)) = (meter.as_ref().filter(|meter| meter.intervals), message) {
+            let intervals = self.intervals.new_of(idm, reading.time).into_iter();
+            events.extend(
+                intervals
+                    .map(|interval| Arc::new(ReadingEvent::interval(id.clone(), interval, meter.clone()))),
+            );
+        }
+        let values = (message.meter_type(), message.consumption());
+        let rate = self.rate_of(meter.as_deref());
+        let event = Arc::new(ReadingEvent::radio(reading, meter));
+        events.extend(
+            self.throttle
+                .pass((&id, kind), || format!("{values:?}"), event, rate, now),
+        );
+        (events, change)
+    }
+
+    /// Passes a wired reading through the stages.
+    pub fn wire(&mut self, reading: Box<WireReading>) -> Published {
+        let (id, sort) = (reading.report.id.clone(), reading.report.sort);
+        let kind = sort.topic_name();
+        let meter = self.meters.get(&id).cloned();
+        if meter.as_ref().is_some_and(|meter| !meter.wants(kind)) {
+            return (Vec::new(), None);
+        }
+        let limits = meter.as_deref().unwrap_or(Meter::unknown()).limits();
+        let sample = CounterSample::of_fields(&reading.report.reading);
+        if !self.is_plausible(&id, kind, reading.received, sample, &limits) {
+            return (Vec::new(), None);
+        }
+        let now = self.clock.now();
+        let expire = meter.as_ref().and_then(|meter| meter.expire);
+        let change = self.availability.heard(&id, expire, now);
+        let rate = self.rate_of(meter.as_deref());
+        let event = Arc::new(ReadingEvent::wire(reading, meter));
+        let compared = event.clone();
+        let events = self
+            .throttle
+            .pass((&id, kind), || values(&compared), event, rate, now);
+        (events.into_iter().collect(), change)
+    }
+
+    /// Returns readings that were held back and are due now, and meters that have expired.
+    pub fn take_due(&mut self) -> (Vec<Arc<ReadingEvent>>, Vec<AvailabilityChange>) {
+        let now = self.clock.now();
+        (self.throttle.due(now), self.availability.fallen(now))
+    }
+
+    /// Availability of all meters, for a publisher that is new.
+    pub fn availability(&self) -> Vec<AvailabilityChange> {
+        self.availability.all()
+    }
+
+    /// Returns all readings that are still held back.
+    pub fn drain(&mut self) -> Vec<Arc<ReadingEvent>> {
+        self.throttle.rest()
+    }
+
+    /// Number of refused readings, by meter and reason.
+    pub fn refused(&self) -> &BTreeMap<(String, &'static str), u64> {
+        self.plausibility.refused()
+    }
+
+    fn rate_of(&self, meter: Option<&Meter>) -> Rate {
+        meter.and_then(|meter| meter.rate).unwrap_or(self.rate)
+    }
+
+    fn is_plausible(
+        &mut self,
+        id: &str,
+        kind: &'static str,
+        time: Timestamp,
+        sample: CounterSample,
+        limits: &Limits,
+    ) -> bool {
+        match self.plausibility.judge(id, kind, time, sample, limits) {
+            Ok(()) => {
+                self.implausible.remove(id);
+                true
+            }
+            Err(reason) => {
+                if !self.implausible.contains_key(id) && self.meters.contains(id) {
+                    tracing::warn!(meter = id, %reason, "Reading is not plausible; held back until another one agrees");
+                    self.implausible.insert(id.into(), reason);
+                }
+                false
+            }
+        }
+    }
+}
+
+/// Values of a wired reading as one text, without its time.
+fn values(event: &ReadingEvent) -> String {
+    let Origin::Wire(reading) = &event.what else {
+        return String::new();
+    };
+    let mut text = String::new();
+    for (name, value) in &reading.report.reading.0 {
+        if name != "timestamp" {
+            text += &format!("{name}={};", serde_json::to_string(value).unwrap_or_default());
+        }
+    }
+    text
+}

@@ -1,0 +1,300 @@
+//! All sinks of the daemon: the MQTT publisher, the outputs and the page. None waits for another.
+
+use crate::config::Config;
+use crate::meter::Meters;
+use crate::meter::availability::AvailabilityChange;
+use crate::meter::event::ReadingEvent;
+use crate::output::{OutputConfig, RunningOutput};
+use crate::publish::homeassistant::HomeAssistantConfig;
+use crate::publish::mqtt::{self, MqttConfig};
+use crate::publish::publisher::Publisher;
+use crate::runtime::{Cancel, Context};
+use crate::status::add_meter::AddMeter;
+use crate::status::board::StatusBoard;
+use crate::status::receiver::ReceiverState;
+use crate::web::{Web, WebConfig};
+use anyhow::{Error, Result};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Time for the sinks to deliver what is left once all recordings have ended.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same once a signal asks for the end, or when a sink is replaced by a reload.
+const HURRIED: Duration = mqtt::HURRIED;
+
+/// Running sinks.
+pub struct Sinks {
+    publisher: Option<Publisher>,
+    outputs: Vec<(OutputConfig, RunningOutput)>,
+    web: Option<Web>,
+    add_meter: Arc<dyn AddMeter>,
+    wanted: Wanted,
+    context: Context,
+}
+
+/// Part of the configuration that the sinks are made of.
+#[derive(Clone, PartialEq)]
+struct Wanted {
+    mqtt: Option<MqttConfig>,
+    homeassistant: Option<HomeAssistantConfig>,
+    outputs: Vec<OutputConfig>,
+    web: Option<WebConfig>,
+    publishes_all: bool,
+    meters: Meters,
+}
+
+/// Result of a change of the configuration.
+#[derive(Default)]
+pub struct Changed {
+    /// The publisher was started anew and knows no states yet.
+    pub is_publisher_new: bool,
+    /// Components that could not be started.
+    pub errors: Vec<(String, Error)>,
+}
+
+impl Wanted {
+    fn new(config: &Config) -> Self {
+        Wanted {
+            mqtt: config.mqtt.clone(),
+            homeassistant: config.homeassistant.clone(),
+            outputs: config.outputs_or_stdout(),
+            web: config.web.clone(),
+            publishes_all: config.publishes_all(),
+            meters: config.meters.clone(),
+        }
+    }
+
+    /// Returns true if a publisher made of `old` is not the one that is wanted.
+    fn has_other_publisher(&self, old: &Wanted) -> bool {
+        let is_same = (&old.mqtt, &old.homeassistant) == (&self.mqtt, &self.homeassistant);
+        // Devices of meters that were removed are cleared when the publisher connects.
+        let has_other_meters = self.homeassistant.is_some()
+            && (old.publishes_all, &old.meters) != (self.publishes_all, &self.meters);
+        !is_same || has_other_meters
+    }
+}
+
+impl Sinks {
+    /// Starts all sinks.
+    ///
+    /// # Errors
+    /// Returns the error of the first one that cannot be started: a file, address or thread is not to be had.
+    pub fn start(
+        config: &Config,
+        status: &StatusBoard,
+        add_meter: Arc<dyn AddMeter>,
+        context: &Context,
+    ) -> Result<Self> {
+        let mut sinks = Sinks {
+            publisher: None,
+            outputs: Vec::new(),
+            web: None,
+            add_meter,
+            wanted: Wanted::new(config),
+            context: context.clone(),
+        };
+        sinks.start_publisher()?;
+        for i in 0..sinks.wanted.outputs.len() {
+            sinks.start_output(i)?;
+        }
+        sinks.start_web(status)?;
+        sinks.show(status);
+        Ok(sinks)
+    }
+
+    fn start_publisher(&mut self) -> Result<()> {
+        if let Some(mqtt) = &self.wanted.mqtt {
+            let wanted = &self.wanted;
+            let homeassistant = wanted.homeassistant.as_ref();
+            self.publisher = Some(Publisher::start(
+                mqtt,
+                homeassistant,
+                &wanted.meters,
+                wanted.publishes_all,
+            )?);
+        }
+        Ok(())
+    }
+
+    fn start_output(&mut self, i: usize) -> Result<()> {
+        let config = self.wanted.outputs[i].clone();
+        let output = config.start(i)?;
+        self.outputs.push((config, output));
+        Ok(())
+    }
+
+    fn start_web(&mut self, status: &StatusBoard) -> Result<()> {
+        if let Some(web) = &self.wanted.web {
+            self.web = Some(Web::start(web, status.clone(), self.add_meter.clone())?);
+        }
+        Ok(())
+    }
+
+    /// Shows the metrics of the sinks in the status.
+    fn show(&self, status: &StatusBoard) {
+        let outputs = self.outputs.iter().map(|(_, output)| output.counts.clone());
+        let publisher = self.publisher.iter().map(|publisher| publisher.counts().clone());
+        let mut status = status.look();
+        status.sinks = publisher.chain(outputs).collect();
+        status.is_shown = self.web.is_some();
+    }
+
+    /// Changes to another configuration. A sink whose part is the same goes on undisturbed; one that cannot be started costs
+    /// none of the others.
+    pub fn change(&mut self, config: &Config, status: &StatusBoard) -> Changed {
+        let old = std::mem::replace(&mut self.wanted, Wanted::new(config));
+        let mut changed = Changed::default();
+        if self.wanted.has_other_publisher(&old) {
+            changed.is_publisher_new = true;
+            self.stop_publisher();
+            if let Err(error) = self.start_publisher() {
+                changed.errors.push(("mqtt".into(), error));
+            }
+        }
+        let (kept, stopped): (Vec<_>, Vec<_>) = std::mem::take(&mut self.outputs)
+            .into_iter()
+            .partition(|(config, _)| self.wanted.outputs.contains(config));
+        // Files and addresses of those that go must be free for those that come.
+        finish_all(stopped, HURRIED);
+        self.outputs = kept;
+        for i in 0..self.wanted.outputs.len() {
+            let config = &self.wanted.outputs[i];
+            if !self.outputs.iter().any(|(running, _)| running == config) {
+                let name = config.name(i);
+                if let Err(error) = self.start_output(i) {
+                    changed.errors.push((format!("output:{name}"), error));
+                }
+            }
+        }
+        if old.web != self.wanted.web {
+            self.web = None;
+            if let Err(error) = self.start_web(status) {
+                changed.errors.push(("web".into(), error));
+            }
+        }
+        self.show(status);
+        changed
+    }
+
+    /// Returns true if `component` is the name of a sink.
+    pub fn is_sink(&self, component: &str) -> bool {
+        matches!(component, "mqtt" | "web" | "history") || component.starts_with("output:")
+    }
+
+    /// Replaces a sink that has failed.
+    ///
+    /// # Errors
+    /// As [`Sinks::start`].
+    pub fn restart(&mut self, component: &str, status: &StatusBoard) -> Result<()> {
+        let result = match component.split_once(':') {
+            Some(("output", name)) => {
+                let at = (0..self.wanted.outputs.len()).find(|i| self.wanted.outputs[*i].name(*i) == name);
+                let config = at.map(|i| self.wanted.outputs[i].clone());
+                let (failed, kept) = std::mem::take(&mut self.outputs)
+                    .into_iter()
+                    .partition(|(running, _)| Some(running) == config.as_ref());
+                self.outputs = kept;
+                finish_all(failed, HURRIED);
+                at.map_or(Ok(()), |i| self.start_output(i))
+            }
+            None if component == "mqtt" => {
+                self.stop_publisher();
+                self.start_publisher()
+            }
+            _ => {
+                self.web = None;
+                self.start_web(status)
+            }
+        };
+        self.show(status);
+        result
+    }
+
+    fn stop_publisher(&mut self) {
+        if let Some(publisher) = self.publisher.take() {
+            let outcome = publisher.finish(HURRIED, || false);
+            tracing::info!(
+                delivered = outcome.delivered,
+                undelivered = outcome.undelivered,
+                kept = outcome.kept,
+                "Publisher stopped"
+            );
+        }
+    }
+
+    /// Hands a reading to all sinks; returns at once.
+    pub fn publish(&mut self, event: &Arc<ReadingEvent>) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.tell(event);
+        }
+        for (_, output) in &mut self.outputs {
+            output.outlet.tell(event);
+        }
+    }
+
+    /// Publishes the state of a receiver or port.
+    pub fn publish_state(&mut self, state: &ReceiverState) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.tell_state(state);
+        }
+    }
+
+    /// Publishes that a meter is available, or no longer.
+    pub fn publish_availability(&mut self, change: &AvailabilityChange) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.tell_change(change);
+        }
+    }
+
+    /// Publishes what is due by time.
+    pub fn tick(&mut self) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.tick();
+        }
+    }
+
+    /// Delivers what is left, in a hurry once `cancel` is cancelled.
+    pub fn finish(self, cancel: &Cancel) {
+        let timeout = if cancel.is_cancelled() {
+            HURRIED
+        } else {
+            FINISH_TIMEOUT
+        };
+        let outputs = self.outputs;
+        let metrics: Vec<_> = outputs.iter().map(|(_, output)| output.counts.clone()).collect();
+        let others = self
+            .context
+            .thread("finish", move || finish_all(outputs, timeout));
+        if let Some(publisher) = self.publisher {
+            let lost = publisher.counts().standing().lost;
+            let outcome = publisher.finish(FINISH_TIMEOUT, || cancel.is_cancelled());
+            tracing::info!(
+                delivered = outcome.delivered,
+                undelivered = outcome.undelivered,
+                kept = outcome.kept,
+                lost,
+                "Publisher stopped"
+            );
+        }
+        if let Ok(others) = others {
+            others.join(timeout + HURRIED);
+        }
+        for status in metrics.iter().map(|metrics| metrics.standing()) {
+            tracing::info!(
+                output = status.name,
+                delivered = status.delivered,
+                lost = status.lost,
+                "Output stopped"
+            );
+        }
+    }
+}
+
+/// Finishes outputs side by side: none waits for another.
+fn finish_all(outputs: Vec<(OutputConfig, RunningOutput)>, timeout: Duration) {
+    std::thread::scope(|scope| {
+        for (_, output) in outputs {
+            scope.spawn(move || output.outlet.finish(timeout));
+        }
+    });
+}

@@ -1,0 +1,110 @@
+//! Answers of a Kamstrup meter, and a listener for recorded ones.
+
+use crate::port::{DecodeError, DecodeEvent, Listener};
+use metertap_decode::framing::kmp::{Frame, NoKmp};
+use metertap_decode::kamstrup::{Answer, NoAnswer, fields};
+use metertap_decode::report::{Fields, ReadingType, Report, Value};
+
+/// Longest unfinished frame in bytes.
+const MAX_BUFFER: usize = 4096;
+
+/// Answer that is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KmpError {
+    /// Bytes that are not a frame.
+    #[error(transparent)]
+    Frame(#[from] NoKmp),
+    /// A frame that is not an answer.
+    #[error(transparent)]
+    Answer(#[from] NoAnswer),
+}
+
+/// Returns the report of the meter with serial number `id`.
+pub fn report(id: String, reading: Fields) -> Report {
+    Report {
+        time: None,
+        id,
+        sort: ReadingType::Kmp,
+        channel: None,
+        reading,
+        unknown: Fields::default(),
+        message: None,
+    }
+}
+
+/// Decoder of recorded answers, or of those to another master.
+#[derive(Default)]
+pub struct Kmp {
+    buffer: Vec<u8>,
+    taken: u64,
+    id: String,
+}
+
+impl Kmp {
+    fn search(&mut self, is_over: bool, emit: &mut dyn FnMut(DecodeEvent)) {
+        let mut at = 0;
+        while let Some((frame, len)) = Frame::find(&self.buffer[at..]) {
+            if matches!(frame, Err(NoKmp::Cut(_))) && !is_over && self.buffer.len() <= MAX_BUFFER {
+                break;
+            }
+            let place = self.taken - (self.buffer.len() - at) as u64;
+            let event = match frame.map_err(KmpError::from).and_then(|frame| self.read(&frame)) {
+                Ok(report) => DecodeEvent::report(place, report),
+                Err(error) => DecodeEvent::error(place, error),
+            };
+            emit(event);
+            at += len;
+        }
+        self.buffer.drain(..at);
+    }
+
+    fn read(&mut self, frame: &Frame) -> Result<Report, KmpError> {
+        let mut reading = Fields::default();
+        match Answer::parse(frame.command, &frame.data)? {
+            Answer::Type(kind, revision) => {
+                reading.put("meter_type", Value::Text(kind));
+                reading.put("software_revision", Value::Text(revision));
+            }
+            Answer::Serial(number) => {
+                self.id = number.to_string();
+                reading.put("serial_number", Value::Text(self.id.clone()));
+            }
+            Answer::Registers(registers) => reading = fields(&registers),
+        }
+        Ok(report(self.id.clone(), reading))
+    }
+}
+
+impl Listener for Kmp {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent)) {
+        for part in bytes.chunks(MAX_BUFFER) {
+            self.buffer.extend_from_slice(part);
+            self.taken += part.len() as u64;
+            self.search(false, emit);
+            if Frame::find(&self.buffer).is_none() {
+                self.buffer.clear();
+            }
+        }
+    }
+
+    fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.search(true, emit);
+        self.buffer.clear();
+    }
+}
+
+impl From<KmpError> for DecodeError {
+    fn from(error: KmpError) -> Self {
+        let kind = match error {
+            KmpError::Frame(NoKmp::Cut(_)) => "cut",
+            KmpError::Frame(_) => "wrong_check",
+            KmpError::Answer(NoAnswer::Nothing) => "no_register",
+            KmpError::Answer(_) => "no_answer",
+        };
+        DecodeError {
+            kind,
+            is_understood: matches!(error, KmpError::Answer(_)),
+            text: error.to_string(),
+        }
+    }
+}

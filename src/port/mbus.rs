@@ -1,0 +1,149 @@
+//! Answers of M-Bus meters: assembly of frames, and a listener for recorded ones.
+
+use crate::port::{DecodeError, DecodeEvent, Listener};
+use metertap_decode::framing::mbus::{Frame, NoMbus};
+use metertap_decode::mbus::{Message, NoMessage, report};
+use metertap_decode::report::Report;
+
+/// Longest frame in bytes, and as much before it.
+const MAX_FRAME: usize = 261 + 256;
+/// Records of one answer over all its frames; further ones are dropped.
+const MAX_RECORDS: usize = 1024;
+
+/// Answer that is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MbusError {
+    /// Bytes that are not a frame.
+    #[error(transparent)]
+    Frame(#[from] NoMbus),
+    /// A frame that is not an answer.
+    #[error(transparent)]
+    Message(#[from] NoMessage),
+}
+
+/// Assembles the frames of one answer.
+#[derive(Debug, Default)]
+pub struct Answers {
+    pending: Option<Message>,
+}
+
+impl Answers {
+    /// Adds a frame; returns the report once the answer is complete.
+    ///
+    /// # Errors
+    /// Returns an error if the frame is not an answer; what was assembled is dropped.
+    pub fn take(&mut self, information: u8, data: &[u8]) -> Result<Option<Report>, NoMessage> {
+        let next = Message::parse(information, data).inspect_err(|_| self.pending = None)?;
+        let whole = match self.pending.take() {
+            Some(mut first) if first.number == next.number => {
+                first.records.extend(next.records);
+                first.records.truncate(MAX_RECORDS);
+                first.more_follows = next.more_follows;
+                first
+            }
+            _ => next,
+        };
+        if whole.more_follows {
+            self.pending = Some(whole);
+            return Ok(None);
+        }
+        Ok(Some(report(&whole)))
+    }
+
+    /// Returns the report of an answer whose last frames did not come.
+    pub fn take_unfinished(&mut self) -> Option<Report> {
+        self.pending.take().map(|message| report(&message))
+    }
+}
+
+/// Decoder of recorded answers, or of those to another master.
+#[derive(Default)]
+pub struct Mbus {
+    buffer: Vec<u8>,
+    taken: u64,
+    answers: Answers,
+}
+
+impl Mbus {
+    fn search(&mut self, is_over: bool, emit: &mut dyn FnMut(DecodeEvent)) {
+        let buffer = std::mem::take(&mut self.buffer);
+        let first = self.taken - buffer.len() as u64;
+        let (mut at, mut told_cut) = (0, false);
+        while at < buffer.len() {
+            let place = first + at as u64;
+            match Frame::parse(&buffer[at..]) {
+                Ok((frame, len)) => {
+                    if let Frame::Long {
+                        information, data, ..
+                    } = frame
+                    {
+                        match self.answers.take(information, data) {
+                            Ok(Some(report)) => emit(DecodeEvent::report(place, report)),
+                            Ok(None) => {}
+                            Err(error) => emit(DecodeEvent::error(place, MbusError::from(error))),
+                        }
+                    }
+                    at += len;
+                    continue;
+                }
+                Err(NoMbus::Cut(_)) if !is_over && buffer.len() - at <= MAX_FRAME => break,
+                Err(cut @ NoMbus::Cut(_)) if !told_cut => {
+                    told_cut = true;
+                    emit(DecodeEvent::error(place, MbusError::from(cut)));
+                }
+                Err(wrong @ NoMbus::WrongChecksum { len, .. }) => {
+                    emit(DecodeEvent::error(place, MbusError::from(wrong)));
+                    at += len;
+                    continue;
+                }
+                // The stream begins with the start byte of a frame, so this was meant as one.
+                Err(wrong @ NoMbus::NoFrame { .. }) if buffer[at] == 0x68 && place == 0 => {
+                    emit(DecodeEvent::error(place, MbusError::from(wrong)));
+                }
+                Err(_) => {}
+            }
+            at += 1;
+        }
+        self.buffer = buffer;
+        self.buffer.drain(..at);
+    }
+}
+
+impl Listener for Mbus {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent)) {
+        for part in bytes.chunks(MAX_FRAME) {
+            self.buffer.extend_from_slice(part);
+            self.taken += part.len() as u64;
+            self.search(false, emit);
+        }
+    }
+
+    fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.search(true, emit);
+        self.buffer.clear();
+    }
+
+    fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.pause(emit);
+        if let Some(report) = self.answers.take_unfinished() {
+            emit(DecodeEvent::report(self.taken, report));
+        }
+    }
+}
+
+impl From<MbusError> for DecodeError {
+    fn from(error: MbusError) -> Self {
+        let kind = match error {
+            MbusError::Frame(NoMbus::Cut(_)) => "cut",
+            MbusError::Frame(_) => "wrong_check",
+            MbusError::Message(NoMessage::Error(_)) => "meter_error",
+            MbusError::Message(NoMessage::Encrypted(_)) => "no_key",
+            MbusError::Message(_) => "no_answer",
+        };
+        DecodeError {
+            kind,
+            is_understood: matches!(error, MbusError::Message(_)),
+            text: error.to_string(),
+        }
+    }
+}

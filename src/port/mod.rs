@@ -1,0 +1,94 @@
+//! A wire at work: a serial port or TCP bridge that is opened, listened to or polled, and opened again for ever.
+//!
+//! ```text
+//!   source::wire ──bytes──▶ Listener (P1, DLMS) ────────▶ PortEvent ──▶ daemon
+//!        ▲                  Poller (M-Bus, KMP) ──────────▶
+//!        └── requests ─────────┘
+//! ```
+//!
+//! A [`Listener`] turns the bytes of a meter that pushes into reports, a [`Poller`] asks and reads; neither knows files,
+//! sockets or time. [`Task`](task) drives one of them per port.
+
+mod config;
+mod dlms;
+mod error_log;
+mod events;
+mod frame_counters;
+mod interval_estimator;
+mod kmp;
+pub mod kmp_poll;
+mod listen;
+mod mbus;
+pub mod mbus_poll;
+mod p1;
+mod poll;
+mod poller;
+mod tap;
+mod task;
+pub mod transaction;
+
+pub use config::{PortConfig, PortProtocol};
+pub use dlms::{Dlms, DlmsOptions};
+pub use events::{EventSender, PortEvent, PortEvents, port_events};
+pub use kmp::Kmp;
+pub use mbus::{Answers, Mbus};
+pub use p1::{CrcPolicy, P1, P1Options};
+pub use poller::{PollTarget, Poller};
+pub use task::Port;
+
+use metertap_decode::report::Report;
+use std::sync::Arc;
+
+/// Bytes from a wire that gave no report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    /// Name of the counter that it increments.
+    pub kind: &'static str,
+    /// The bytes are of the expected protocol, so the line settings are right.
+    pub is_understood: bool,
+    /// Description for the log.
+    pub text: String,
+}
+
+/// Result of decoding one frame, telegram or message of a stream.
+#[derive(Debug)]
+pub struct DecodeEvent {
+    /// Position of its first byte in the stream.
+    pub at: u64,
+    /// The report, or the reason why there is none.
+    pub result: Result<Report, DecodeError>,
+    /// The decrypted telegram, with the first of its reports only.
+    pub telegram: Option<Arc<[u8]>>,
+}
+
+impl DecodeEvent {
+    fn report(at: u64, report: Report) -> Self {
+        DecodeEvent {
+            at,
+            result: Ok(report),
+            telegram: None,
+        }
+    }
+
+    fn error(at: u64, error: impl Into<DecodeError>) -> Self {
+        DecodeEvent {
+            at,
+            result: Err(error.into()),
+            telegram: None,
+        }
+    }
+}
+
+/// Decoder for a meter that sends unasked: any split of its bytes gives the same events.
+pub trait Listener: Send {
+    /// Decodes the next bytes of the stream.
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent));
+
+    /// Ends what is unfinished: nothing has come for longer than a telegram pauses.
+    fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent));
+
+    /// Ends the stream; the next bytes are those of a new one.
+    fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.pause(emit);
+    }
+}

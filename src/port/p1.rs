@@ -1,0 +1,223 @@
+//! Listener for P1 telegrams, plain or encrypted: which of the two is detected.
+
+use crate::port::frame_counters::{DecryptError, FrameCounters};
+use crate::port::{DecodeError, DecodeEvent, Listener};
+use metertap_decode::cipher::{Ciphered, Keys};
+use metertap_decode::framing::glo::Glo;
+use metertap_decode::framing::p1::{Crc, Frame, Framer, frames};
+use metertap_decode::p1::{NoTelegram, Telegram, readings, text};
+use metertap_decode::stamp::Zone;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// Requirement on the CRC of a telegram.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum CrcPolicy {
+    /// Present if the version has one or the meter has sent one before, and right.
+    #[default]
+    Required,
+    /// Right if present.
+    WhenPresent,
+    /// Not checked.
+    Ignore,
+}
+
+/// Options of a P1 port.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct P1Options {
+    /// Requirement on the CRC.
+    pub crc: CrcPolicy,
+    /// Keys of encrypted telegrams.
+    pub keys: Option<Keys>,
+    /// Time zone of the meter's clock.
+    pub zone: Zone,
+}
+
+/// Telegram, or line of one, that is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum P1Error {
+    /// CRC mismatch.
+    #[error("wrong CRC: expected {computed:04X}, found {stated:04X}")]
+    WrongCrc {
+        /// CRC of the telegram.
+        stated: u16,
+        /// CRC of its bytes.
+        computed: u16,
+    },
+    /// Missing CRC.
+    #[error("no CRC, although telegrams of this version have one")]
+    NoCrc,
+    /// Missing end.
+    #[error("truncated telegram: no line begins with !")]
+    BrokenOff,
+    /// Decryption failed.
+    #[error(transparent)]
+    DecryptError(#[from] DecryptError),
+    /// Bytes that are not a telegram.
+    #[error(transparent)]
+    NoTelegram(#[from] NoTelegram),
+    /// No object in it.
+    #[error("a telegram without a value")]
+    Empty,
+    /// A line that is not understood; the others are used.
+    #[error("line {line} of the telegram is not an object: {text}")]
+    Unread {
+        /// Line number; the identification is line 1.
+        line: usize,
+        /// Text of the line.
+        text: String,
+    },
+}
+
+/// Decoder of one port.
+#[derive(Default)]
+pub struct P1 {
+    plain: Framer,
+    ciphered: Glo,
+    reader: Reader,
+}
+
+impl P1 {
+    /// Creates a decoder with the given options.
+    pub fn new(options: P1Options) -> Self {
+        P1 {
+            reader: Reader {
+                options,
+                ..Reader::default()
+            },
+            ..P1::default()
+        }
+    }
+}
+
+impl Listener for P1 {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent)) {
+        let P1 {
+            plain,
+            ciphered,
+            reader,
+        } = self;
+        plain.push(bytes, |frame| _ = reader.telegram(&frame, emit));
+        ciphered.push(bytes, |at, frame| reader.ciphered(at, frame, emit));
+    }
+
+    fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        let P1 {
+            plain,
+            ciphered,
+            reader,
+        } = self;
+        if let Some(at) = plain.pause(|frame| _ = reader.telegram(&frame, emit)) {
+            emit(DecodeEvent::error(at, P1Error::BrokenOff));
+        }
+        if let Some((at, error)) = ciphered.pause(|at, frame| reader.ciphered(at, frame, emit)) {
+            emit(DecodeEvent::error(at, P1Error::from(DecryptError::Cipher(error))));
+        }
+    }
+
+    fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.pause(emit);
+        self.reader.frame_counters = FrameCounters::default();
+    }
+}
+
+/// Checks telegrams and converts them to reports.
+#[derive(Default)]
+struct Reader {
+    options: P1Options,
+    /// A telegram with a right CRC was received, so this meter sends them.
+    has_crc: bool,
+    frame_counters: FrameCounters,
+}
+
+impl Reader {
+    /// Emits the reports of a telegram; returns false if it is refused.
+    fn telegram(&mut self, frame: &Frame, emit: &mut dyn FnMut(DecodeEvent)) -> bool {
+        let text = text(&frame.bytes);
+        let telegram = match self.check(frame, &text) {
+            Ok(telegram) => telegram,
+            Err(error) => {
+                emit(DecodeEvent::error(frame.at, error));
+                return false;
+            }
+        };
+        for (line, unread) in &telegram.unread {
+            let error = P1Error::Unread {
+                line: *line,
+                text: (*unread).into(),
+            };
+            emit(DecodeEvent::error(frame.at, error));
+        }
+        let mut whole = Some(Arc::from(frame.whole()));
+        for report in readings(&telegram, &self.options.zone) {
+            let event = DecodeEvent::report(frame.at, report);
+            emit(DecodeEvent {
+                telegram: whole.take(),
+                ..event
+            });
+        }
+        true
+    }
+
+    fn check<'a>(&mut self, frame: &Frame, text: &'a str) -> Result<Telegram<'a>, P1Error> {
+        let telegram = Telegram::parse(text)?;
+        // In ciphertext `/`, line ends and `!` come by chance: such bytes are no telegram of a meter called by chance.
+        if telegram.objects.is_empty() {
+            return Err(P1Error::Empty);
+        }
+        match (frame.crc, self.options.crc) {
+            (Crc::Right, _) => self.has_crc = true,
+            (_, CrcPolicy::Ignore) | (Crc::Absent, CrcPolicy::WhenPresent) => {}
+            (Crc::Wrong { stated, computed }, _) => return Err(P1Error::WrongCrc { stated, computed }),
+            (Crc::Absent, CrcPolicy::Required) if self.has_crc || telegram.version_has_crc() => {
+                return Err(P1Error::NoCrc);
+            }
+            (Crc::Absent, CrcPolicy::Required) => {}
+        }
+        Ok(telegram)
+    }
+
+    /// Emits the reports of an encrypted frame. Returns false if it may be no frame at all, so that the framer looks for another
+    /// one within it.
+    fn ciphered(&mut self, at: u64, frame: &Ciphered, emit: &mut dyn FnMut(DecodeEvent)) -> bool {
+        let text = match self.frame_counters.decrypt(frame, self.options.keys.as_ref()) {
+            Ok(text) => text,
+            Err(error) => {
+                emit(DecodeEvent::error(at, P1Error::from(error)));
+                return error.is_whole();
+            }
+        };
+        let found = frames(&text);
+        if found.is_empty() {
+            emit(DecodeEvent::error(at, P1Error::from(DecryptError::WrongKey)));
+            return false;
+        }
+        let mut is_accepted = false;
+        for telegram in found {
+            is_accepted |= self.telegram(&Frame { at, ..telegram }, emit);
+        }
+        if is_accepted {
+            self.frame_counters.accept(frame);
+        }
+        is_accepted
+    }
+}
+
+impl From<P1Error> for DecodeError {
+    fn from(error: P1Error) -> Self {
+        let kind = match error {
+            P1Error::WrongCrc { .. } => "wrong_crc",
+            P1Error::NoCrc => "no_crc",
+            P1Error::BrokenOff => "cut",
+            P1Error::DecryptError(error) => error.kind(),
+            P1Error::NoTelegram(_) | P1Error::Empty => "no_telegram",
+            P1Error::Unread { .. } => "unread_line",
+        };
+        DecodeError {
+            kind,
+            is_understood: !matches!(kind, "cut" | "no_telegram"),
+            text: error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Rounds of requests to the meters on a port, and the pauses between them.
+
+use crate::port::kmp_poll::KnownMeter;
+use crate::port::mbus_poll::Address;
+use crate::port::transaction::{Disconnected, Transaction};
+use crate::port::{DecodeError, kmp_poll, mbus_poll};
+use crate::source::wire::Wire;
+use metertap_decode::report::Report;
+use std::time::Duration;
+
+/// Time for an M-Bus meter to answer: 330 bit times and 50 ms (EN 13757-2), and as much again for a TCP bridge.
+const MBUS_TIMEOUT: Duration = Duration::from_millis(700);
+/// Time for a Kamstrup meter to answer, which takes up to a second.
+const KMP_TIMEOUT: Duration = Duration::from_millis(1500);
+/// Longest pause while no meter answers, in intervals.
+const LONGEST_BACK_OFF: u32 = 8;
+/// Rounds without an answer after which the connection is opened anew.
+const LOST: u32 = 3;
+
+/// Meters that are polled on one port.
+pub enum PollTarget {
+    /// Meters on an M-Bus.
+    Mbus(Vec<Address>),
+    /// Registers of a Kamstrup meter, and what was learned of it.
+    Kmp(Vec<u16>, KnownMeter),
+}
+
+impl PollTarget {
+    /// Registers of a Kamstrup meter of which nothing is known yet.
+    pub fn kmp(registers: Vec<u16>) -> Self {
+        PollTarget::Kmp(registers, KnownMeter::default())
+    }
+}
+
+/// Polls the meters of a port.
+pub struct Poller {
+    every: Duration,
+    target: PollTarget,
+    /// Rounds without any answer since the last answer.
+    failures: u32,
+}
+
+impl Poller {
+    /// Polls `target` at intervals of `every`.
+    pub fn new(every: Duration, target: PollTarget) -> Self {
+        Poller {
+            every,
+            target,
+            failures: 0,
+        }
+    }
+
+    /// Asks every meter once; returns their reports and errors in the order of the meters.
+    ///
+    /// # Errors
+    /// Returns [`Disconnected`] if the connection is lost during the round.
+    pub async fn round(&mut self, wire: &mut Wire) -> Result<Vec<Result<Report, DecodeError>>, Disconnected> {
+        let mut answers = Vec::new();
+        match &mut self.target {
+            PollTarget::Mbus(addresses) => {
+                let mut transaction = Transaction {
+                    wire,
+                    timeout: MBUS_TIMEOUT,
+                };
+                for address in addresses {
+                    answers.push(match mbus_poll::read(&mut transaction, *address).await {
+                        Err(mbus_poll::PollError::Disconnected(gone)) => return Err(gone),
+                        answer => answer.map_err(|error| decode_error(error.kind(), &error)),
+                    });
+                }
+            }
+            PollTarget::Kmp(registers, known) => {
+                let mut transaction = Transaction {
+                    wire,
+                    timeout: KMP_TIMEOUT,
+                };
+                answers.push(match kmp_poll::read(&mut transaction, registers, known).await {
+                    Err(kmp_poll::PollError::Disconnected(gone)) => return Err(gone),
+                    answer => answer.map_err(|error| decode_error(error.kind(), &error)),
+                });
+            }
+        }
+        let is_answered = answers.iter().any(Result::is_ok);
+        self.failures = if is_answered { 0 } else { self.failures + 1 };
+        Ok(answers)
+    }
+
+    /// Returns true if so many rounds went unanswered that the connection itself may be dead.
+    pub fn is_lost(&self) -> bool {
+        self.failures >= LOST
+    }
+
+    /// Pause until the next round. It grows while no meter answers: each request drains a meter's battery.
+    pub fn pause(&self) -> Duration {
+        let back_off = 1 << self.failures.saturating_sub(1).min(31);
+        self.every * LONGEST_BACK_OFF.min(back_off)
+    }
+}
+
+fn decode_error(kind: &'static str, error: &dyn std::error::Error) -> DecodeError {
+    DecodeError {
+        kind,
+        is_understood: true,
+        text: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_no_answer_then_the_pause_grows_up_to_eight_intervals() {
+        let mut poller = Poller::new(Duration::from_secs(60), PollTarget::Mbus(Vec::new()));
+        let pauses: Vec<u64> = (0..8)
+            .map(|failures| {
+                poller.failures = failures;
+                poller.pause().as_secs() / 60
+            })
+            .collect();
+        assert_eq!(pauses, [1, 1, 2, 4, 8, 8, 8, 8]);
+    }
+}

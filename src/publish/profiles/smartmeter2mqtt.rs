@@ -1,0 +1,266 @@
+//! smartmeter2mqtt: the telegram as one retained object, or field by field, and events when the use changes.
+
+use crate::format::p1::{Objects, number, plain, text_of};
+use crate::format::smartmeter2mqtt::{reading, seconds};
+use crate::meter::event::ReadingEvent;
+use crate::publish::mqtt::{BirthAndWill, DeliveryClass, Message};
+use crate::publish::profiles::Profile;
+use jiff::Timestamp;
+use metertap_decode::p1::Object;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// Its settings.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smartmeter2mqttConfig {
+    /// `--mqtt-topic`
+    #[serde(default = "topic")]
+    pub topic: String,
+    /// `--mqtt-distinct`
+    #[serde(default)]
+    distinct: bool,
+    /// `--mqtt-distinct-fields`
+    #[serde(default = "fields")]
+    distinct_fields: Vec<String>,
+    /// `--mqtt-discovery`
+    #[serde(default)]
+    discovery: bool,
+    /// `--mqtt-discovery-prefix`
+    #[serde(default = "discovery_prefix")]
+    discovery_prefix: String,
+}
+
+fn topic() -> String {
+    "smartmeter".into()
+}
+
+fn discovery_prefix() -> String {
+    "homeassistant".into()
+}
+
+fn fields() -> Vec<String> {
+    "currentTarrif,totalT1Use,totalT2Use,totalT1Delivered,totalT2Delivered,powerSn,currentUsage,currentDelivery"
+        .split(',')
+        .map(str::to_owned)
+        .collect()
+}
+
+/// As smartmeter2mqtt.
+pub struct Smartmeter2mqtt {
+    settings: Smartmeter2mqttConfig,
+    usage_w: i64,
+    gas: LastGas,
+    announced: bool,
+}
+
+/// The gas meter as it was read last.
+#[derive(Default)]
+struct LastGas {
+    /// Seconds since 1970, as the meter's clock shows.
+    time_s: i64,
+    total: f64,
+    usage: f64,
+}
+
+impl Smartmeter2mqtt {
+    /// As its settings say.
+    pub fn new(settings: Smartmeter2mqttConfig) -> Self {
+        Smartmeter2mqtt {
+            settings,
+            usage_w: 0,
+            gas: LastGas::default(),
+            announced: false,
+        }
+    }
+
+    fn status(&self, of: &str) -> String {
+        format!("{}/status/{of}", self.settings.topic)
+    }
+
+    fn reading(&self, reading: &Map<String, Value>) -> Vec<Message> {
+        if !self.settings.distinct {
+            let payload = Value::Object(reading.clone()).to_string();
+            return vec![Message::reading(self.status("energy"), payload, true)];
+        }
+        let is_something =
+            |value: &&Value| !matches!(value.as_f64(), Some(0.0)) && value.as_str() != Some("");
+        let of_field = |field: &String| {
+            let value = reading.get(field).filter(is_something)?;
+            let payload = json!({"ts": now_ms(), "val": value}).to_string();
+            Some(Message::reading(self.status(field), payload, true))
+        };
+        self.settings
+            .distinct_fields
+            .iter()
+            .filter_map(of_field)
+            .collect()
+    }
+
+    fn usage(&mut self, usage_w: i64) -> Option<Message> {
+        let relative = usage_w - self.usage_w;
+        if relative == 0 {
+            return None;
+        }
+        let how = if relative > 0 { "increased +" } else { "decreased " };
+        let event = json!({
+            "previousUsage": self.usage_w,
+            "relative": relative,
+            "message": format!("Usage {how}{relative} to {usage_w}"),
+            "val": usage_w,
+            "tc": now_ms(),
+        });
+        self.usage_w = usage_w;
+        Some(Message::reading(self.status("usage"), event.to_string(), false))
+    }
+
+    /// In m³ an hour, whenever the gas meter was read anew.
+    fn gas_usage(&mut self, object: &Object) -> Option<Message> {
+        let time_s = seconds(object.groups.first()?)?;
+        let total = number(object.groups.get(1)?)?;
+        let period = time_s - self.gas.time_s;
+        if period == 0 {
+            return None;
+        }
+        let is_first = self.gas.time_s == 0;
+        let relative = if is_first { 0.0 } else { total - self.gas.total };
+        let usage = relative * 3600.0 / period as f64;
+        let thousandths = |number: f64| plain((number * 1000.0).round() / 1000.0);
+        let event = json!({
+            "previousUsage": thousandths(self.gas.usage),
+            "relative": thousandths(relative),
+            "message": format!("Reading increased +{} to {}", thousandths(relative), plain(total)),
+            "val": thousandths(usage),
+            "tc": now_ms(),
+        });
+        self.gas = LastGas { time_s, total, usage };
+        Some(Message::reading(
+            self.status("gasUsage"),
+            event.to_string(),
+            false,
+        ))
+    }
+
+    /// Its topics and ids; with the classes that it meant.
+    fn discovery(&self, reading: &Map<String, Value>) -> Vec<Message> {
+        let text = |key: &str| reading.get(key).and_then(Value::as_str).unwrap_or_default();
+        let serial = text("powerSn");
+        let (gas, gas_serial) = match reading.contains_key("xGas") {
+            true => ("xGas", text("xGasSn")),
+            false => ("gas", text("gasSn")),
+        };
+        let rows = [
+            (
+                "power-usage",
+                "Current power usage",
+                "calculatedUsage".to_owned(),
+                "current-usage",
+                "power",
+                "W",
+            ),
+            (
+                "t1-used",
+                "Total power used T1",
+                "totalT1Use".into(),
+                "total_t1_used",
+                "energy",
+                "kWh",
+            ),
+            (
+                "t2-used",
+                "Total power used T2",
+                "totalT2Use".into(),
+                "total_t2_used",
+                "energy",
+                "kWh",
+            ),
+            (
+                "t1-delivered",
+                "Total power delivered T1",
+                "totalT1Delivered".into(),
+                "total_t1_delivered",
+                "energy",
+                "kWh",
+            ),
+            (
+                "t2-delivered",
+                "Total power delivered T2",
+                "totalT2Delivered".into(),
+                "total_t2_delivered",
+                "energy",
+                "kWh",
+            ),
+            (
+                "gas",
+                "Total gas usage",
+                format!("{gas}.totalUse"),
+                "total_gas",
+                "gas",
+                "m³",
+            ),
+        ];
+        let has_gas = reading.contains_key(gas);
+        let rows = rows.into_iter().filter(|row| row.0 != "gas" || has_gas);
+        let message = |(topic, name, field, id, class, unit): (&str, &str, String, &str, &str, &str)| {
+            let of = if topic == "gas" { gas_serial } else { serial };
+            let state_class = if class == "power" { "measurement" } else { "total" };
+            let mut config = json!({
+                "device_class": class,
+                "state_class": state_class,
+                "state_topic": self.status("energy"),
+                "availability_topic": format!("{}/connected", self.settings.topic),
+                "payload_available": "2",
+                "payload_not_available": "0",
+                "name": name,
+                "unit_of_measurement": unit,
+                "value_template": format!("{{{{value_json.{field}}}}}"),
+                "unique_id": format!("smartmeter_{of}_{id}"),
+            });
+            let icon = [("power-usage", "mdi:speedometer"), ("gas", "mdi:gas-cylinder")];
+            if let Some((_, icon)) = icon.iter().find(|(of, _)| *of == topic) {
+                config["icon"] = json!(icon);
+            }
+            let topic = format!(
+                "{}/sensor/smartmeter/{topic}/config",
+                self.settings.discovery_prefix
+            );
+            Message::retained(topic, config.to_string(), DeliveryClass::Announcement)
+        };
+        rows.map(message).collect()
+    }
+}
+
+impl Profile for Smartmeter2mqtt {
+    fn presence(&self) -> BirthAndWill {
+        let topic = format!("{}/connected", self.settings.topic);
+        let connected = |value: &str| Some(Message::retained(&topic, value, DeliveryClass::State));
+        BirthAndWill {
+            will: connected("0"),
+            hello: connected("2"),
+            ready: None,
+            goodbye: connected("0"),
+        }
+    }
+
+    fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
+        let text = told.telegram().map(|telegram| text_of(telegram));
+        let Some(objects) = text.as_deref().and_then(Objects::of) else {
+            return Vec::new();
+        };
+        let reading = reading(&objects);
+        let mut messages = self.reading(&reading);
+        let usage_w = reading.get("calculatedUsage").and_then(Value::as_i64);
+        messages.extend(usage_w.and_then(|usage_w| self.usage(usage_w)));
+        let gas = ["0-1:24.2.1", "0-1:24.2.3", "0-2:24.2.1"];
+        let gas = gas.iter().find_map(|code| objects.get(code));
+        messages.extend(gas.and_then(|gas| self.gas_usage(gas)));
+        if self.settings.discovery && !std::mem::replace(&mut self.announced, true) {
+            messages.extend(self.discovery(&reading));
+        }
+        messages
+    }
+}
+
+fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}

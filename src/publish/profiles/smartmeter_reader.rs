@@ -1,0 +1,172 @@
+//! smartmeter-reader: telegrams of P1, gathered over an interval, as one JSON array on one topic.
+//!
+//! Its keys, their order and their types, in every telegram. What it left empty by mistake (the identification, the
+//! equipment, the tariff, the CRC) is filled in.
+
+use crate::format::p1::{Objects, number, plain, text_of};
+use crate::meter::event::ReadingEvent;
+use crate::publish::mqtt::{BirthAndWill, DeliveryClass, Message};
+use crate::publish::profiles::Profile;
+use metertap_decode::p1::Object;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::time::{Duration, Instant};
+
+/// Telegrams of one array; the program held as many.
+const QUEUE: usize = 100;
+
+/// Its settings.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmartmeterReaderConfig {
+    /// `mqtt.topic`
+    #[serde(default = "topic")]
+    pub topic: String,
+    /// `send_interval`, seconds.
+    #[serde(default = "interval")]
+    pub interval: u64,
+}
+
+fn topic() -> String {
+    "dev.sample.topic".into()
+}
+
+fn interval() -> u64 {
+    60
+}
+
+/// Keys whose values are numbers of one code.
+const NUMBERS: [(&str, &str); 22] = [
+    ("Electricity_incoming_tariff1_kwh", "1-0:1.8.1"),
+    ("Electricity_outgoing_tariff1_kwh", "1-0:2.8.1"),
+    ("Electricity_incoming_tariff2_kwh", "1-0:1.8.2"),
+    ("Electricity_outgoing_tariff2_kwh", "1-0:2.8.2"),
+    ("Tarrif_id", ""),
+    ("Actualpower_incoming_kW", "1-0:1.7.0"),
+    ("Actualpower_outgoing_kW", "1-0:2.7.0"),
+    ("InstantaneousPower_incoming_L1_kW", "1-0:21.7.0"),
+    ("InstantaneousPower_incoming_L2_kW", "1-0:41.7.0"),
+    ("InstantaneousPower_incoming_L3_kW", "1-0:61.7.0"),
+    ("InstantaneousPower_outgoing_L1_kW", "1-0:22.7.0"),
+    ("InstantaneousPower_outgoing_L2_kW", "1-0:42.7.0"),
+    ("InstantaneousPower_outgoing_L3_kW", "1-0:62.7.0"),
+    ("Power_failure_count", "0-0:96.7.21"),
+    ("Power_failure_history", ""),
+    ("L1_voltage_sag_count", "1-0:32.32.0"),
+    ("L1_voltage_swell_count", "1-0:32.36.0"),
+    ("Text_msg", ""),
+    ("Text_msg_maxchars", ""),
+    ("Instantaneous_current_l1_amp", "1-0:31.7.0"),
+    ("Instantaneous_current_l2_amp", "1-0:51.7.0"),
+    ("Instantaneous_current_l3_amp", "1-0:71.7.0"),
+];
+
+/// As smartmeter-reader.
+pub struct SmartmeterReader {
+    settings: SmartmeterReaderConfig,
+    gathered: Vec<Value>,
+    sent: Option<Instant>,
+}
+
+impl SmartmeterReader {
+    /// As its settings say.
+    pub fn new(settings: SmartmeterReaderConfig) -> Self {
+        SmartmeterReader {
+            settings,
+            gathered: Vec::new(),
+            sent: None,
+        }
+    }
+}
+
+impl Profile for SmartmeterReader {
+    fn presence(&self) -> BirthAndWill {
+        BirthAndWill {
+            will: Some(Message {
+                topic: format!("will:{}", self.settings.topic),
+                payload: "GoingDown".into(),
+                retain: false,
+                sort: DeliveryClass::State,
+            }),
+            ..BirthAndWill::default()
+        }
+    }
+
+    fn client_id(&self) -> Option<String> {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Some(format!("smartmeter-reader@{host}"))
+    }
+
+    fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
+        let text = told.telegram().map(|telegram| text_of(telegram));
+        let Some(objects) = text.as_deref().and_then(Objects::of) else {
+            return Vec::new();
+        };
+        if self.gathered.len() < QUEUE {
+            self.gathered
+                .push(object(&objects, text.as_deref().unwrap_or_default()));
+        }
+        Vec::new()
+    }
+
+    fn due(&mut self, now: Instant) -> Vec<Message> {
+        let sent = *self.sent.get_or_insert(now);
+        if now.duration_since(sent) < Duration::from_secs(self.settings.interval) {
+            return Vec::new();
+        }
+        self.sent = Some(now);
+        self.end()
+    }
+
+    fn end(&mut self) -> Vec<Message> {
+        if self.gathered.is_empty() {
+            return Vec::new();
+        }
+        let array = Value::Array(std::mem::take(&mut self.gathered));
+        vec![Message::reading(&self.settings.topic, array.to_string(), false)]
+    }
+}
+
+/// One telegram.
+fn object(objects: &Objects, text: &str) -> Value {
+    let mut map = Map::new();
+    let word = |code: &str| json!(objects.text(code).unwrap_or_default());
+    map.insert("Manufacture_spec".into(), json!(objects.0.identification));
+    map.insert("Version_info".into(), word("1-3:0.2.8"));
+    let time = objects.text("0-0:1.0.0").and_then(crate::format::p1::local_time);
+    // Local time, marked as if it were not: so it was.
+    let time = time.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |time| format!("{time}Z"));
+    map.insert("Date_timestamp".into(), json!(time));
+    map.insert("Equipment_id".into(), word("0-0:96.1.1"));
+    for (key, code) in NUMBERS {
+        let value = match key {
+            "Tarrif_id" => word("0-0:96.14.0"),
+            "Text_msg" => word("0-0:96.13.1"),
+            "Text_msg_maxchars" => json!(0),
+            "Power_failure_history" => objects.get("0-0:96.7.9").map_or(Value::Null, |_| json!([])),
+            _ => plain(objects.number(code).unwrap_or_default()),
+        };
+        map.insert(key.into(), value);
+    }
+    map.insert("Instantaneous_activepower_incoming_kW".into(), json!(0));
+    map.insert("Instantaneous_activepower_outgoing_kW".into(), json!(0));
+    map.insert("Gas_device_type".into(), word("0-1:24.1.0"));
+    map.insert("Gas_device_id".into(), word("0-1:96.1.0"));
+    map.insert(
+        "Gas_readings".into(),
+        objects.get("0-1:24.2.1").map_or(Value::Null, gas),
+    );
+    let crc = text.rsplit_once('!').map_or("", |(_, crc)| crc.trim());
+    map.insert("Crc_string".into(), json!(crc));
+    Value::Object(map)
+}
+
+/// The letter behind the time made the program give up on it.
+fn gas(object: &Object) -> Value {
+    let value = object
+        .groups
+        .get(1)
+        .and_then(|group| number(group))
+        .unwrap_or_default();
+    json!([{"Capture_time": "0001-01-01T00:00:00Z", "Value_m3": plain(value)}])
+}

@@ -1,0 +1,79 @@
+//! Readings from packets.
+
+use crate::meter::{ConfidenceFilter, FrameFilter, Reading, Signal};
+use crate::source::Info;
+use jiff::Timestamp;
+use metertap_dsp::{Config, Packet};
+use std::sync::Arc;
+
+/// Decodes packets, drops those of other meters and implausible ones, and makes readings of the rest.
+pub struct ReadingBuilder {
+    receiver: Arc<str>,
+    filter: Arc<FrameFilter>,
+    confidence: ConfidenceFilter,
+    /// Bytes of a sample in a recording; 0 for a live source, in which nothing has an offset.
+    sample_bytes: u64,
+    /// Center of the window, if known.
+    center_hz: Option<f64>,
+    refused: u64,
+}
+
+impl ReadingBuilder {
+    /// Creates the builder of a receiver configured by `config`, which hears what `info` describes.
+    pub fn new(info: &Info, is_live: bool, filter: Arc<FrameFilter>, config: Config) -> Self {
+        ReadingBuilder {
+            receiver: info.name.as_str().into(),
+            filter,
+            confidence: ConfidenceFilter::new(config),
+            sample_bytes: if is_live {
+                0
+            } else {
+                info.format.sample_bytes() as u64
+            },
+            center_hz: info.center_hz,
+            refused: 0,
+        }
+    }
+
+    /// Sets the center of the window for the packets that follow.
+    pub fn set_center_hz(&mut self, center_hz: f64) {
+        self.center_hz = Some(center_hz);
+    }
+
+    /// Frames with a good check that were not a message, so far.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Returns the reading in a packet received at `time`; nothing if the packet is not a message, its meter or type is
+    /// not wanted, or its evidence is too weak.
+    pub fn build(&mut self, packet: &Packet, time: Timestamp) -> Option<Reading> {
+        let message = match self.filter.interpret(packet) {
+            Ok(message) => message?,
+            Err(reason) => {
+                self.refused += 1;
+                tracing::debug!(receiver = %self.receiver, %reason, protocol = ?packet.protocol, "Frame refused");
+                return None;
+            }
+        };
+        if !self.confidence.believes(packet, &message, time) {
+            tracing::debug!(
+                receiver = %self.receiver,
+                id = message.id(),
+                error_probability = packet.signal.error_probability,
+                "Frame dropped: too little evidence that it is genuine"
+            );
+            return None;
+        }
+        Some(Reading {
+            time,
+            offset: packet.start_sample * self.sample_bytes,
+            length: packet.len_samples * self.sample_bytes,
+            receiver: self.receiver.clone(),
+            heard_by: vec![self.receiver.clone()],
+            frequency_hz: self.center_hz.map(|center| center + packet.signal.offset_hz),
+            message,
+            signal: Signal::new(&packet.signal),
+        })
+    }
+}

@@ -1,0 +1,327 @@
+//! Keeps a live source open: reads it, watches it, and opens it again whenever it fails, for ever.
+//!
+//! ```text
+//!              open fails                 samples
+//!  Starting ───────────────▶ Down ──────────────────▶ Up ──── lost ────▶ Down
+//!                             ▲                        │
+//!                             └── open fails ── Stalled ◀┘ silent, constant or at a wrong rate
+//! ```
+
+use crate::receiver::hop::Hopper;
+use crate::receiver::rate_monitor::RateMonitor;
+use crate::receiver::ring::Writer;
+use crate::runtime::backoff::Backoff;
+use crate::runtime::{Cancel, Clock, Heartbeat};
+use crate::source::{Source, TuneCommand};
+use crate::status::receiver::{Condition, ReceiverState};
+use anyhow::Result;
+use std::io::ErrorKind;
+
+/// Reader of a live source.
+pub struct Supervisor<'a> {
+    /// State as last published.
+    pub state: ReceiverState,
+    /// Chooses the center of a source that hops.
+    pub hopper: Option<Hopper>,
+    /// Samples go here.
+    pub writer: &'a mut Writer,
+    pub cancel: &'a Cancel,
+    pub clock: &'a Clock,
+    pub heartbeat: Heartbeat,
+    /// Pauses between attempts to open the source.
+    pub backoff: Backoff,
+    /// Called with each change of the state.
+    pub publish: &'a dyn Fn(&ReceiverState),
+    /// Chunks of samples lost by earlier connections.
+    pub lost_before: u64,
+}
+
+/// Reason why a connection to a source has ended.
+enum Failure {
+    /// Open, but delivers nothing of use.
+    Stalled(String),
+    /// Closed by the device or the server.
+    Lost(String),
+}
+
+/// Result of one read.
+enum Step {
+    Samples,
+    Nothing,
+    /// The search thread has ended.
+    SearchEnded,
+}
+
+impl Supervisor<'_> {
+    /// Reads what `open` opens, until cancelled or until the search thread has ended.
+    pub fn run(&mut self, open: impl Fn() -> Result<Box<dyn Source>>) {
+        (self.publish)(&self.state);
+        while !self.cancel.is_cancelled() {
+            // Resolving a name or opening a device takes as long as others let it: that must not trip the watchdog.
+            self.heartbeat.idle();
+            // A state other than up is kept while the source is opened: `starting` would say less about it.
+            match open() {
+                Err(error) => self.change(Condition::Down, Some(format!("{error:#}")), 0),
+                Ok(source) => {
+                    self.heartbeat.beat();
+                    if !self.read_until_lost(source) {
+                        return;
+                    }
+                }
+            }
+            self.heartbeat.idle();
+            self.cancel.sleep(self.backoff.next_pause());
+        }
+    }
+
+    /// Reads `source` until it fails. Returns false if it is time to end.
+    fn read_until_lost(&mut self, mut source: Box<dyn Source>) -> bool {
+        let opened = self.clock.now();
+        self.state.opened += 1;
+        self.state.device = Some(source.info().name.clone());
+        self.state.gain = source.gain().map(|gain| gain.to_string());
+        let failure = match self.read_on(source.as_mut()) {
+            Ok(()) => return false,
+            Err(failure) => failure,
+        };
+        self.lost_before += source.lost();
+        self.writer.break_off(self.state.opened);
+        self.backoff.ended_after(self.clock.now() - opened);
+        // One event, one state: a stalled source stays `stalled` until it delivers again or cannot be opened.
+        let (condition, reason) = match failure {
+            Failure::Stalled(reason) => (Condition::Stalled, reason),
+            Failure::Lost(reason) => (Condition::Down, reason),
+        };
+        self.change(condition, Some(reason), 0);
+        // Dropping the source may take a second, and may kill a process.
+        true
+    }
+
+    /// Reads `source` until it is time to end.
+    fn read_on(&mut self, source: &mut dyn Source) -> Result<(), Failure> {
+        let mut monitor = RateMonitor::new(source.info(), self.clock.now());
+        if let Some(hopper) = &self.hopper {
+            tune(source, hopper.center_hz())?;
+        }
+        while !self.cancel.is_cancelled() {
+            self.heartbeat.beat();
+            match self.step(source, &mut monitor)? {
+                Step::SearchEnded => break,
+                step => self.note(&step, source.lost()),
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, source: &mut dyn Source, monitor: &mut RateMonitor) -> Result<Step, Failure> {
+        let now = self.clock.now();
+        if let Some(hz) = self.hopper.as_mut().and_then(|hopper| hopper.next(now)) {
+            // Samples under way belong to the old center: no frame may be joined of both.
+            self.writer.break_off(self.state.opened);
+            tune(source, hz)?;
+        }
+        self.read(source, monitor)
+    }
+
+    fn read(&mut self, source: &mut dyn Source, monitor: &mut RateMonitor) -> Result<Step, Failure> {
+        let Some(mut buffer) = self.writer.buffer() else {
+            return Ok(Step::SearchEnded);
+        };
+        let n = match source.read(&mut buffer) {
+            Ok(0) => return Err(Failure::Lost("hung up".into())),
+            Ok(n) => n,
+            Err(e) if matches!(e.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+                self.writer.keep(buffer);
+                return monitor
+                    .nothing(self.clock.now())
+                    .map_or_else(|reason| Err(Failure::Stalled(reason)), |()| Ok(Step::Nothing));
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+                return Err(Failure::Lost("hung up".into()));
+            }
+            Err(e) => return Err(Failure::Lost(e.to_string())),
+        };
+        buffer.truncate(n);
+        if let Err(reason) = monitor.samples(&buffer, self.clock.now()) {
+            self.writer.keep(buffer);
+            return Err(Failure::Stalled(reason));
+        }
+        if self
+            .writer
+            .send(buffer, self.state.opened, source.info().center_hz)
+        {
+            Ok(Step::Samples)
+        } else {
+            Ok(Step::SearchEnded)
+        }
+    }
+
+    /// Publishes what changed with a step; `lost` chunks were lost by this connection so far.
+    fn note(&mut self, step: &Step, lost: u64) {
+        if matches!(step, Step::Samples) && self.state.state != Condition::Up {
+            self.change(Condition::Up, None, lost);
+        } else if self.state.has_dropped(self.lost_before + lost) {
+            (self.publish)(&self.state);
+        }
+    }
+
+    /// Changes to `condition`, and logs and publishes that if it differs from before.
+    fn change(&mut self, condition: Condition, reason: Option<String>, lost: u64) {
+        if self.state.change(condition, reason, self.lost_before + lost) {
+            self.state.log();
+            (self.publish)(&self.state);
+        }
+    }
+}
+
+fn tune(source: &mut dyn Source, center_hz: u32) -> Result<(), Failure> {
+    source
+        .tune(TuneCommand::Center(center_hz))
+        .map_err(|error| Failure::Lost(format!("cannot be tuned: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receiver::ring::{WhenFull, ring};
+    use crate::runtime::Watchdog;
+    use crate::source::Info;
+    use anyhow::bail;
+    use jiff::Timestamp;
+    use metertap_dsp::iq::Format;
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+    use std::io;
+    use std::time::Duration;
+
+    /// What a scripted source does; each read takes 100 ms of simulated time.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Act {
+        /// Cannot be opened.
+        Refuse,
+        /// Delivers samples this many times, then nothing.
+        FallSilent(u32),
+        /// Delivers samples this many times, then closes the connection.
+        HangUp(u32),
+    }
+
+    struct Scripted {
+        info: Info,
+        clock: Clock,
+        act: Act,
+        reads: u32,
+    }
+
+    impl Source for Scripted {
+        fn info(&self) -> &Info {
+            &self.info
+        }
+
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.clock.advance(Duration::from_millis(100));
+            self.reads += 1;
+            match self.act {
+                Act::FallSilent(reads) | Act::HangUp(reads) if self.reads <= reads => {
+                    // 1000 samples of cu8 a second.
+                    buffer[..200].iter_mut().zip(0..).for_each(|(byte, i)| *byte = i);
+                    Ok(200)
+                }
+                Act::FallSilent(_) => Err(ErrorKind::TimedOut.into()),
+                _ => Ok(0),
+            }
+        }
+    }
+
+    /// Runs a supervisor through `acts`; returns the states that it published, with their reasons.
+    fn states_of(acts: &[Act]) -> Vec<(Condition, Option<String>)> {
+        let clock = Clock::simulated(Timestamp::UNIX_EPOCH);
+        let watchdog = Watchdog::new(clock.clone());
+        let cancel = Cancel::default();
+        let (mut writer, reader) = ring(WhenFull::DropOldest, Default::default());
+        let acts = RefCell::new(VecDeque::from(acts.to_vec()));
+        let published = RefCell::new(Vec::new());
+        let open = || -> Result<Box<dyn Source>> {
+            // However long an attempt takes, the watchdog does not care.
+            clock.advance(Duration::from_secs(100));
+            assert_eq!(watchdog.stuck(Duration::from_secs(45)), None);
+            let act = acts.borrow_mut().pop_front();
+            if acts.borrow().is_empty() {
+                cancel.cancel();
+            }
+            let Some(act) = act.filter(|act| *act != Act::Refuse) else {
+                bail!("connection refused");
+            };
+            Ok(Box::new(Scripted {
+                info: Info {
+                    name: "scripted".into(),
+                    format: Format::Cu8,
+                    sample_rate_hz: 1000.0,
+                    center_hz: None,
+                    start: Timestamp::UNIX_EPOCH,
+                    bytes: None,
+                    assumed: Vec::new(),
+                },
+                clock: clock.clone(),
+                act,
+                reads: 0,
+            }))
+        };
+        Supervisor {
+            state: ReceiverState::new("roof", Default::default()),
+            hopper: None,
+            writer: &mut writer,
+            cancel: &cancel,
+            clock: &clock,
+            heartbeat: watchdog.register("radio:roof"),
+            backoff: Backoff::new(Duration::from_millis(1)),
+            publish: &|state| published.borrow_mut().push((state.state, state.reason.clone())),
+            lost_before: 0,
+        }
+        .run(open);
+        drop(reader);
+        published.into_inner()
+    }
+
+    fn stalled() -> (Condition, Option<String>) {
+        (Condition::Stalled, Some("no samples for 3 s".into()))
+    }
+
+    fn down(reason: &str) -> (Condition, Option<String>) {
+        (Condition::Down, Some(reason.into()))
+    }
+
+    #[test]
+    fn given_a_source_that_falls_silent_then_it_is_stalled_once_until_it_delivers_again() {
+        let acts = [
+            Act::FallSilent(10),
+            Act::FallSilent(0),
+            Act::HangUp(5),
+            Act::Refuse,
+        ];
+        assert_eq!(
+            states_of(&acts),
+            [
+                (Condition::Starting, None),
+                (Condition::Up, None),
+                stalled(),
+                (Condition::Up, None),
+                down("hung up"),
+                down("connection refused"),
+            ]
+        );
+    }
+
+    #[test]
+    fn given_a_stalled_source_that_cannot_be_opened_again_then_it_is_down() {
+        let acts = [Act::FallSilent(1), Act::Refuse, Act::Refuse];
+        assert_eq!(
+            states_of(&acts),
+            [
+                (Condition::Starting, None),
+                (Condition::Up, None),
+                stalled(),
+                down("connection refused"),
+            ]
+        );
+    }
+}

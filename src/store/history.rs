@@ -1,0 +1,190 @@
+//! What was used, on disk, for years: a row a counter and day.
+
+use crate::meter::consumption::{Day, Key, Row};
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use redb::{Database, ReadableTable, TableDefinition};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Counter, day since 1970 → 24 numbers of 4 bytes, the lowest byte first: seven digits of an hour's use will do.
+const DAYS: TableDefinition<(&str, i32), &[u8]> = TableDefinition::new("days");
+/// Counter → unit, when it was last heard (microseconds since 1970), what it said.
+const COUNTERS: TableDefinition<&str, (&str, i64, f64)> = TableDefinition::new("counters");
+/// Between the parts of a counter's name: no id has it.
+const BETWEEN: char = '\u{1f}';
+
+/// The file; copies are the same.
+#[derive(Clone)]
+pub struct HistoryStore(Arc<Database>);
+
+impl std::fmt::Debug for HistoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Archive")
+    }
+}
+
+impl HistoryStore {
+    /// Opens it, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// Where the file cannot be used.
+    pub fn open(path: &Path) -> Result<Self> {
+        let shown = || format!("web.history: {}", path.display());
+        let db = Database::create(path).with_context(shown)?;
+        let transaction = db.begin_write().with_context(shown)?;
+        transaction.open_table(DAYS).with_context(shown)?;
+        transaction.open_table(COUNTERS).with_context(shown)?;
+        transaction.commit().with_context(shown)?;
+        Ok(HistoryStore(Arc::new(db)))
+    }
+
+    /// Keeps rows, in one transaction.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn keep(&self, rows: &[Row]) -> Result<()> {
+        let transaction = self.0.begin_write()?;
+        {
+            let mut days = transaction.open_table(DAYS)?;
+            let mut counters = transaction.open_table(COUNTERS)?;
+            for row in rows {
+                let name = name_of(&row.key);
+                let hours: Vec<u8> = row
+                    .hours
+                    .iter()
+                    .flat_map(|used| (*used as f32).to_le_bytes())
+                    .collect();
+                days.insert((name.as_str(), row.day), hours.as_slice())?;
+                let (at, value) = row.last;
+                counters.insert(name.as_str(), (row.unit.as_str(), at.as_microsecond(), value))?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// The newest `days` days of every counter, oldest first.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn newest(&self, days: i32) -> Result<Vec<Row>> {
+        let transaction = self.0.begin_read()?;
+        let table = transaction.open_table(DAYS)?;
+        let mut rows = Vec::new();
+        for counter in transaction.open_table(COUNTERS)?.iter()? {
+            let (name, value) = counter?;
+            let name = name.value();
+            let (unit, at, count) = value.value();
+            let (Some(key), Ok(at)) = (key_of(name), Timestamp::from_microsecond(at)) else {
+                continue;
+            };
+            let last_day = i32::try_from(at.as_second().div_euclid(86_400)).unwrap_or(i32::MAX);
+            for row in table.range((name, last_day.saturating_sub(days))..=(name, i32::MAX))? {
+                let (day, hours) = row?;
+                rows.push(Row {
+                    key: key.clone(),
+                    unit: unit.to_owned(),
+                    day: day.value().1,
+                    hours: day_of(hours.value()),
+                    last: (at, count),
+                });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The days of a counter before `before`, oldest first.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn before(&self, key: &Key, before: i32) -> Result<Vec<(i32, Day)>> {
+        let transaction = self.0.begin_read()?;
+        let name = name_of(key);
+        let table = transaction.open_table(DAYS)?;
+        let rows = table.range((name.as_str(), i32::MIN)..(name.as_str(), before))?;
+        rows.map(|row| {
+            let (day, hours) = row?;
+            Ok((day.value().1, day_of(hours.value())))
+        })
+        .collect()
+    }
+}
+
+fn name_of((id, kind, field): &Key) -> String {
+    format!("{id}{BETWEEN}{kind}{BETWEEN}{field}")
+}
+
+fn key_of(name: &str) -> Option<Key> {
+    let mut parts = name.split(BETWEEN).map(str::to_owned);
+    Some((parts.next()?, parts.next()?, parts.next()?))
+}
+
+/// What is missing of a broken row is not known.
+fn day_of(bytes: &[u8]) -> Day {
+    let mut hours = [f64::NAN; 24];
+    for (hour, bytes) in hours.iter_mut().zip(bytes.chunks_exact(4)) {
+        *hour = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).into();
+    }
+    hours
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(day: i32, used: f64) -> Row {
+        Row {
+            key: ("1".into(), "scm".into(), "total".into()),
+            unit: "kWh".into(),
+            day,
+            hours: [used; 24],
+            last: (Timestamp::from_second(i64::from(day) * 86_400).unwrap(), 5.5),
+        }
+    }
+
+    #[test]
+    fn given_years_then_they_come_back_and_take_a_few_megabytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history");
+        let archive = HistoryStore::open(&path).unwrap();
+        // Ten counters, five years: a home with four takes 700 kB a year.
+        for counter in 0..10 {
+            let rows: Vec<Row> = (0..5 * 365)
+                .map(|day| Row {
+                    key: (counter.to_string(), "scm".into(), "total".into()),
+                    ..row(day, day.into())
+                })
+                .collect();
+            archive.keep(&rows).unwrap();
+        }
+        let size = std::fs::metadata(&path).unwrap().len();
+        assert!(size < 10 << 20, "{size}");
+        drop(archive);
+        let archive = HistoryStore::open(&path).unwrap();
+        let newest = archive.newest(2).unwrap();
+        assert_eq!(newest.len(), 30);
+        assert_eq!(
+            newest[2],
+            Row {
+                key: ("0".into(), "scm".into(), "total".into()),
+                ..row(1824, 1824.0)
+            }
+        );
+        let older = archive
+            .before(&("3".into(), "scm".into(), "total".into()), 1800)
+            .unwrap();
+        assert_eq!((older.len(), older[1799]), (1800, (1799, [1799.0; 24])));
+    }
+
+    #[test]
+    fn given_a_file_that_is_none_then_it_says_which() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history");
+        std::fs::write(&path, "not a history").unwrap();
+        let error = format!("{:#}", HistoryStore::open(&path).unwrap_err());
+        assert!(
+            error.starts_with("web.history: ") && error.contains("history: "),
+            "{error}"
+        );
+    }
+}
