@@ -169,6 +169,7 @@ fn given_wrong_keys_repeats_and_cut_frames_then_each_is_logged_once() {
     ));
     daemon.expect_log("repeated frame");
     daemon.expect_log("the tag is wrong");
+    daemon.expect_log("decrypts to nothing");
     let (mut meter, _) = bridge.accept().unwrap();
     for counter in 1..=3 {
         meter.write_all(&encrypted(counter, KEY)).unwrap();
@@ -218,7 +219,7 @@ fn given_a_bridge_that_dies_or_goes_silent_then_the_next_connection_is_read() {
     let (mut meter, _) = bridge.accept().unwrap();
     meter.write_all(&bytes).unwrap();
     daemon.wait_for_lines(2);
-    // And now a line that stands open and says nothing, for ever.
+    // A connection that stays open and carries nothing.
     daemon.wait_for_log("no bytes for");
     let (mut meter, _) = bridge.accept().unwrap();
     meter.write_all(&bytes).unwrap();
@@ -334,7 +335,7 @@ fn given_a_systemd_credential_then_its_name_is_enough() {
 fn given_an_invalid_section_then_the_mistake_is_named_and_no_secret_shown() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("metertap.toml");
-    for (section, says) in [
+    for (section, reason) in [
         (
             "source = \"tcp://host\"\nprotocol = \"p1\"",
             "line 2: [[wire]] 1: source: `tcp://host` names no wire",
@@ -367,14 +368,14 @@ fn given_an_invalid_section_then_the_mistake_is_named_and_no_secret_shown() {
     ] {
         std::fs::write(&file, format!("[[wire]]\n{section}\n")).unwrap();
         let output = metertap().args(["run", "--config"]).arg(&file).output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(
-            !output.status.success() && told.contains(says),
-            "{section}: {told}"
+            !output.status.success() && stderr.contains(reason),
+            "{section}: {stderr}"
         );
         assert!(
-            !told.contains("0011aabbcc") && !told.contains("11223344"),
-            "{told}"
+            !stderr.contains("0011aabbcc") && !stderr.contains("11223344"),
+            "{stderr}"
         );
     }
 }
