@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 
-/// Segments copied for the workers at a time, 1.7 MB each at most (91 ms of samples): enough to keep two workers
+/// Segments copied for the workers at a time, 1.7 MB each at most: enough to keep two workers
 /// busy while the search goes on.
 const MAX_SEGMENTS: usize = 8;
 /// Worker threads of a receiver at most; more would not help, as a street of 34 packets per second needs less
@@ -146,7 +146,7 @@ struct LockJob {
     outcome: Outcome,
 }
 
-/// What comes back from a worker.
+/// Message of a worker.
 enum Finished {
     Job(LockJob),
     /// The last message of a worker that will never send another one.
