@@ -363,7 +363,7 @@ fn given_a_meter_that_has_left_then_it_is_forgotten_and_what_others_announced_is
             bridge.local_addr().unwrap()
         ),
     ));
-    daemon.wait_for_log("A meter has left the configuration");
+    daemon.wait_for_log("Stale announcement deleted");
     wait_for("the removal", || {
         !retained(&broker, "homeassistant/device/+/config").contains_key(ours)
     });

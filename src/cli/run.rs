@@ -116,7 +116,7 @@ impl Daemon {
         let mut daemon = Daemon {
             publishes_all: config.publishes_all(),
             chorus: EventStream::new(Vec::new(), context.cancel.clone()),
-            sinks: Sinks::start(&config, &board, adopter)?,
+            sinks: Sinks::start(context, &config, &board, adopter)?,
             steward: Pipeline::new(config.home, config.rate),
             orders,
             board,
@@ -226,7 +226,7 @@ impl Daemon {
     fn introduce(&mut self) {
         let states: Vec<_> = self.board.look().receivers.values().cloned().collect();
         if let Some(publisher) = &mut self.sinks.publisher {
-            states.iter().for_each(|state| publisher.tell_state(state));
+            states.iter().for_each(|state| publisher.publish_state(state));
         }
         for change in self.steward.changes() {
             self.sinks.tell_change(&change);
@@ -250,7 +250,7 @@ impl Daemon {
             Event::State(state) => {
                 self.board.state(&state);
                 if let Some(publisher) = &mut self.sinks.publisher {
-                    publisher.tell_state(&state);
+                    publisher.publish_state(&state);
                 }
             }
             Event::Quiet => {}

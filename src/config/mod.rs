@@ -16,8 +16,8 @@ pub use wire::registers;
 use crate::meter::Meters;
 use crate::meter::throttle::Rate;
 use crate::port::Port;
+use crate::publish::MqttConfig;
 use crate::publish::homeassistant;
-use crate::publish::mqtt::MqttConfig;
 use crate::secret::warn_if_open;
 use crate::source::recording::RecordingOverrides;
 use crate::source::{Address, Center, Live, Tuning, UnknownGain};
@@ -179,7 +179,7 @@ impl Config {
         if let Some(told) = &homeassistant {
             let without = match &mqtt {
                 None => Some("[homeassistant] says nothing without [mqtt]".to_owned()),
-                Some(mqtt) if !mqtt.value.profile.is_house() => Some(
+                Some(mqtt) if !mqtt.value.profile.is_native() => Some(
                     "[homeassistant] goes with our own topics: a profile of another program has its own"
                         .to_owned(),
                 ),

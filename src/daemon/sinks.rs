@@ -6,8 +6,8 @@ use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
 use crate::output::RunningOutput;
 use crate::publish::publisher::Publisher;
-use crate::publish::{homeassistant, mqtt};
-use crate::runtime::Cancel;
+use crate::publish::{MqttConfig, homeassistant, mqtt};
+use crate::runtime::{Cancel, Context};
 use crate::status::add_meter::AddMeter;
 use crate::status::board::StatusBoard;
 use crate::web::Web;
@@ -31,12 +31,13 @@ pub struct Sinks {
     adopter: Arc<dyn AddMeter>,
     /// What they were made of.
     settings: Wanted,
+    context: Context,
 }
 
 /// What the sinks are to be.
 #[derive(Clone, PartialEq)]
 struct Wanted {
-    mqtt: Option<mqtt::MqttConfig>,
+    mqtt: Option<MqttConfig>,
     told: Option<homeassistant::HomeAssistantConfig>,
     outputs: Vec<output::OutputConfig>,
     web: Option<web::WebConfig>,
@@ -61,8 +62,9 @@ impl Wanted {
         }
     }
 
-    fn publisher(&self) -> Result<Option<Publisher>> {
-        let start = |mqtt| Publisher::start(mqtt, self.told.as_ref(), &self.home, self.all);
+    fn publisher(&self, context: &Context) -> Result<Option<Publisher>> {
+        let context = context.component("mqtt");
+        let start = |mqtt| Publisher::start(&context, mqtt, self.told.as_ref(), &self.home, self.all);
         self.mqtt.as_ref().map(start).transpose()
     }
 
@@ -89,12 +91,18 @@ impl Sinks {
     ///
     /// # Errors
     /// Where a file, a port or a thread cannot be had.
-    pub fn start(config: &Config, board: &StatusBoard, adopter: Arc<dyn AddMeter>) -> Result<Self> {
+    pub fn start(
+        context: &Context,
+        config: &Config,
+        board: &StatusBoard,
+        adopter: Arc<dyn AddMeter>,
+    ) -> Result<Self> {
         let settings = Wanted::of(config);
         let (outlets, started) = settings.outlets();
         started?;
         let mut sinks = Sinks {
-            publisher: settings.publisher()?,
+            context: context.clone(),
+            publisher: settings.publisher(context)?,
             outlets,
             web: None,
             adopter,
@@ -113,7 +121,7 @@ impl Sinks {
 
     fn show(&self, board: &StatusBoard) {
         let outlets = self.outlets.iter().map(|working| working.counts.clone());
-        let publisher = self.publisher.iter().map(|publisher| publisher.counts().clone());
+        let publisher = self.publisher.iter().map(|publisher| publisher.metrics().clone());
         let mut board = board.look();
         board.sinks = publisher.chain(outlets).collect();
         board.is_shown = self.web.is_some();
@@ -132,9 +140,9 @@ impl Sinks {
         let mut ended = Ok(());
         if is_new {
             if let Some(publisher) = self.publisher.take() {
-                publisher.finish(HURRIED, || false);
+                publisher.finish(HURRIED);
             }
-            match self.settings.publisher() {
+            match self.settings.publisher(&self.context) {
                 Ok(publisher) => self.publisher = publisher,
                 Err(error) => {
                     self.settings.mqtt = None;
@@ -170,7 +178,7 @@ impl Sinks {
     /// Tells all of a reading; none waits.
     pub fn tell(&mut self, told: &Arc<ReadingEvent>) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.tell(told);
+            publisher.publish(told);
         }
         for working in &mut self.outlets {
             working.outlet.tell(told);
@@ -180,7 +188,7 @@ impl Sinks {
     /// A meter is there, or has fallen silent.
     pub fn tell_change(&mut self, change: &AvailabilityChange) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.tell_change(change);
+            publisher.publish_availability(change);
         }
     }
 
@@ -191,15 +199,7 @@ impl Sinks {
         let counts: Vec<_> = outlets.iter().map(|working| working.counts.clone()).collect();
         let others = std::thread::spawn(move || finish_all(outlets, patience));
         if let Some(publisher) = self.publisher {
-            let lost = publisher.counts().standing().lost;
-            let outcome = publisher.finish(PATIENCE, || stop.is_cancelled());
-            tracing::info!(
-                delivered = outcome.delivered,
-                undelivered = outcome.undelivered,
-                kept = outcome.kept,
-                lost,
-                "Stopped."
-            );
+            publisher.finish(PATIENCE);
         }
         let _ = others.join();
         for standing in counts.iter().map(|counts| counts.standing()) {
