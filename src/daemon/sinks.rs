@@ -6,8 +6,8 @@ use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
 use crate::output::{OutputConfig, RunningOutput};
 use crate::publish::homeassistant::HomeAssistantConfig;
-use crate::publish::mqtt::{self, MqttConfig};
 use crate::publish::publisher::Publisher;
+use crate::publish::{MqttConfig, mqtt};
 use crate::runtime::{Cancel, Context};
 use crate::status::add_meter::AddMeter;
 use crate::status::board::StatusBoard;
@@ -107,6 +107,7 @@ impl Sinks {
             let wanted = &self.wanted;
             let homeassistant = wanted.homeassistant.as_ref();
             self.publisher = Some(Publisher::start(
+                &self.context.component("mqtt"),
                 mqtt,
                 homeassistant,
                 &wanted.meters,
@@ -133,7 +134,7 @@ impl Sinks {
     /// Shows the metrics of the sinks in the status.
     fn show(&self, status: &StatusBoard) {
         let outputs = self.outputs.iter().map(|(_, output)| output.counts.clone());
-        let publisher = self.publisher.iter().map(|publisher| publisher.counts().clone());
+        let publisher = self.publisher.iter().map(|publisher| publisher.metrics().clone());
         let mut status = status.look();
         status.sinks = publisher.chain(outputs).collect();
         status.is_shown = self.web.is_some();
@@ -212,20 +213,14 @@ impl Sinks {
 
     fn stop_publisher(&mut self) {
         if let Some(publisher) = self.publisher.take() {
-            let outcome = publisher.finish(HURRIED, || false);
-            tracing::info!(
-                delivered = outcome.delivered,
-                undelivered = outcome.undelivered,
-                kept = outcome.kept,
-                "Publisher stopped"
-            );
+            publisher.finish(HURRIED);
         }
     }
 
     /// Hands a reading to all sinks; returns at once.
     pub fn publish(&mut self, event: &Arc<ReadingEvent>) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.tell(event);
+            publisher.publish(event);
         }
         for (_, output) in &mut self.outputs {
             output.outlet.tell(event);
@@ -235,14 +230,14 @@ impl Sinks {
     /// Publishes the state of a receiver or port.
     pub fn publish_state(&mut self, state: &ReceiverState) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.tell_state(state);
+            publisher.publish_state(state);
         }
     }
 
     /// Publishes that a meter is available, or no longer.
     pub fn publish_availability(&mut self, change: &AvailabilityChange) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.tell_change(change);
+            publisher.publish_availability(change);
         }
     }
 
@@ -266,15 +261,7 @@ impl Sinks {
             .context
             .thread("finish", move || finish_all(outputs, timeout));
         if let Some(publisher) = self.publisher {
-            let lost = publisher.counts().standing().lost;
-            let outcome = publisher.finish(FINISH_TIMEOUT, || cancel.is_cancelled());
-            tracing::info!(
-                delivered = outcome.delivered,
-                undelivered = outcome.undelivered,
-                kept = outcome.kept,
-                lost,
-                "Publisher stopped"
-            );
+            publisher.finish(FINISH_TIMEOUT);
         }
         if let Ok(others) = others {
             others.join(timeout + HURRIED);

@@ -334,7 +334,10 @@ fn given_a_kamstrup_meter_that_does_not_answer_right_then_the_reason_is_given() 
             Some(reply)
         });
         let (ok, lines, stderr) = ask(&pty, &["kamstrup", "dump", "--patience", "100"]);
-        assert!(!ok && lines.is_empty() && stderr.contains(reason), "{how}: {stderr}");
+        assert!(
+            !ok && lines.is_empty() && stderr.contains(reason),
+            "{how}: {stderr}"
+        );
     }
 }
 

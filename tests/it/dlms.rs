@@ -62,8 +62,12 @@ fn pushed_values_match_the_reference() {
             let (ok, lines, stderr) = decode("dlms", path, &keys);
             let name = path.display();
             match expected["expect"].as_str().unwrap() {
-                "framing_only" => return assert!(!ok && stderr.contains("--key is needed"), "{name}: {stderr}"),
-                "key_error" => return assert!(!ok && stderr.contains("is the key right?"), "{name}: {stderr}"),
+                "framing_only" => {
+                    return assert!(!ok && stderr.contains("--key is needed"), "{name}: {stderr}");
+                }
+                "key_error" => {
+                    return assert!(!ok && stderr.contains("is the key right?"), "{name}: {stderr}");
+                }
                 // One that the reference itself could not read, or for which there is no key.
                 _ if !expected["decoded"]["reference_error"].is_null() => return assert!(!ok, "{name}"),
                 _ if expected["decoded"]["ciphering"].is_object() && expected["key"].is_null() => {

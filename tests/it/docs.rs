@@ -84,7 +84,11 @@ fn every_configuration_in_the_documents_is_valid() {
                 .output()
                 .unwrap();
             let printed = String::from_utf8(output.stdout).unwrap();
-            assert!(output.status.success(), "{}:\n{config}\n{printed}", path.display());
+            assert!(
+                output.status.success(),
+                "{}:\n{config}\n{printed}",
+                path.display()
+            );
             blocks += 1;
         }
     }

@@ -131,7 +131,10 @@ fn given_many_mistakes_then_check_reports_all_with_their_lines() {
     assert!(!printed.contains("12345"), "no secret: {printed}");
     let (_dir, path) = file("metertap.toml", b"[mqtt]\nhost = x\n[[radio]]\nsource =\n");
     let printed = String::from_utf8(run(&["check", "--config", &path]).stdout).unwrap();
-    assert!(printed.contains("line 2") && printed.contains("line 4"), "{printed}");
+    assert!(
+        printed.contains("line 2") && printed.contains("line 4"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -161,7 +164,10 @@ fn given_flags_then_init_writes_a_valid_file_and_overwrites_none() {
         0o600
     );
     let printed = String::from_utf8(stdout_of(&["check", "--config", &path])).unwrap();
-    assert!(printed.contains("1 radio, 3 wires, 0 meters: all is well"), "{printed}");
+    assert!(
+        printed.contains("1 radio, 3 wires, 0 meters: all is well"),
+        "{printed}"
+    );
     assert!(complaint(&flags).contains("is there already"));
     let other = dir.path().join("other.toml").to_str().unwrap().to_owned();
     assert!(complaint(&["init", "--out", &other]).contains("nothing would be heard"));
@@ -230,7 +236,10 @@ fn given_environment_variables_then_they_override_the_file() {
         ("METERTAP_MQTT__HOST", "127.0.0.1"),
         ("METERTAP_MQTT__PORT", &port),
     ]);
-    assert!(printed.contains(&format!("127.0.0.1:{port} takes us")), "{printed}");
+    assert!(
+        printed.contains(&format!("127.0.0.1:{port} takes us")),
+        "{printed}"
+    );
     let printed = doctor(&[("METERTAP_MQTT__HOTS", "x")]);
     assert!(
         printed.contains("a variable METERTAP_… or --set for mqtt: unknown field `hots`"),

@@ -327,7 +327,7 @@ fn given_a_meter_no_longer_configured_then_only_its_announcement_is_removed() {
             bridge.local_addr().unwrap()
         ),
     ));
-    daemon.wait_for_log("A meter has left the configuration");
+    daemon.wait_for_log("Stale announcement deleted");
     wait_for("the removal", || {
         !retained(&broker, "homeassistant/device/+/config").contains_key(ours)
     });

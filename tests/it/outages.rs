@@ -196,5 +196,10 @@ fn in_own_network_given_dropped_packets() {
         iptables("-F INPUT");
         meter.send(20);
     }
-    assert_eq!(counters_through(subscriber, 300), (1..=300).collect::<Vec<_>>(), "{}", daemon.log());
+    assert_eq!(
+        counters_through(subscriber, 300),
+        (1..=300).collect::<Vec<_>>(),
+        "{}",
+        daemon.log()
+    );
 }

@@ -356,6 +356,9 @@ fn given_invalid_outputs_then_every_mistake_is_reported() {
         .unwrap();
         let output = metertap().args(["run", "--config"]).arg(&file).output().unwrap();
         let printed = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && printed.contains(reason), "{reason}: {printed}");
+        assert!(
+            !output.status.success() && printed.contains(reason),
+            "{reason}: {printed}"
+        );
     }
 }

@@ -319,7 +319,7 @@ fn pictures_for_the_documentation() {
             last: (now, value),
         };
         archive
-            .keep(&(today - 3..=today).map(row).collect::<Vec<_>>())
+            .put(&(today - 3..=today).map(row).collect::<Vec<_>>())
             .unwrap();
     }
     drop(archive);

@@ -8,7 +8,7 @@ use syn::{Attribute, Expr, Fields, GenericArgument, Item, ItemStruct, Lit, Meta,
 
 /// Sections of the file: heading, source, structure.
 const SECTIONS: [(&str, &str, &str); 12] = [
-    ("`[mqtt]`", "src/publish/mqtt/config.rs", "MqttConfig"),
+    ("`[mqtt]`", "src/publish/config.rs", "MqttConfig"),
     (
         "`[mqtt.profile]`, `name = \"smartmeter-reader\"`",
         "src/publish/profiles/smartmeter_reader.rs",
@@ -31,7 +31,7 @@ const SECTIONS: [(&str, &str, &str); 12] = [
     ),
     (
         "`[homeassistant]`",
-        "src/publish/homeassistant/mod.rs",
+        "src/publish/homeassistant/config.rs",
         "HomeAssistantConfig",
     ),
     ("`[[radio]]`", "src/config/radio.rs", "RadioSection"),

@@ -218,7 +218,9 @@ fn given_a_hopping_dongle_then_it_settles_where_the_meters_are() {
     };
     let is_survey = |centers: &[String]| centers.len() >= 13 && centers.iter().any(|hz| hz == "927000000");
     wait_for("a survey of the band", || is_survey(&centers()));
-    wait_for("the best center", || centers().last().is_some_and(|hz| hz == "905000000"));
+    wait_for("the best center", || {
+        centers().last().is_some_and(|hz| hz == "905000000")
+    });
     // Three times the street: longer than a hop.
     listener.skip_received();
     (0..60).for_each(|_| drop(listener.next_line()));

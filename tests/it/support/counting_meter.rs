@@ -98,8 +98,11 @@ pub fn counters(subscriber: Subscriber) -> Vec<u32> {
 /// Numbers of the readings that a subscriber gets, in order, until `last` has come; without those that came a second
 /// time.
 pub fn counters_through(subscriber: Subscriber, last: u32) -> Vec<u32> {
-    let messages = subscriber
-        .messages_until(|messages| messages.last().is_some_and(|(_, payload)| number(payload) == last));
+    let messages = subscriber.messages_until(|messages| {
+        messages
+            .last()
+            .is_some_and(|(_, payload)| number(payload) == last)
+    });
     without_repeats(messages.iter().map(|(_, payload)| number(payload)).collect())
 }
 
