@@ -70,7 +70,7 @@ fn broken_sigmf_is_told_with_file_and_key() {
         (r#"{"global":{"core:datatype":"cu8"}}"#, "core:sample_rate"),
         (
             r#"{"global":{"core:datatype":"ru8","core:sample_rate":2e6}}"#,
-            "`ru8` is not read",
+            "unsupported core:datatype `ru8`",
         ),
         (
             r#"{"global":{"core:datatype":"cu8","core:sample_rate":0}}"#,
@@ -124,7 +124,7 @@ fn given_many_mistakes_then_check_tells_all_of_them_with_their_lines() {
         "line 5    mqtt: port: invalid type",
         "line 7    homeassistat: there is no such section or key: did you mean `homeassistant`?",
         "line 11   [[radio]] 1: gian: unknown field `gian`: did you mean `gain`?",
-        "line 14   [[wire]] 1: source: `tcp://host` names no wire",
+        "line 14   [[wire]] 1: source: invalid wire `tcp://host`",
         "line 16   [[wire]] 1: key: must be text in quotes",
         "line 20   [[radio]] 1: hop_seconds is for center_freq",
         "8 wrong; nothing was started.",

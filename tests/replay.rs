@@ -161,7 +161,7 @@ fn what_had_to_be_assumed_is_said() {
     let output = run(&["replay", file.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        said.contains("assuming 2359296 S/s (--sample-rate tells otherwise)"),
+        said.contains("assuming 2359296 S/s (change with --sample-rate)"),
         "{said}"
     );
     assert_eq!(of_lines(&json_lines(&output.stdout)), of_truth());

@@ -332,7 +332,7 @@ fn given_a_wrong_section_then_every_mistake_is_told_and_no_secret_is() {
     for (section, says) in [
         (
             "source = \"tcp://host\"\nprotocol = \"p1\"",
-            "line 2: [[wire]] 1: source: `tcp://host` names no wire",
+            "line 2: [[wire]] 1: source: invalid wire `tcp://host`",
         ),
         ("source = \"-\"\nprotocol = \"p2\"", "unknown variant `p2`"),
         (

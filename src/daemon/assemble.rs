@@ -23,7 +23,9 @@ impl Daemon {
     pub(super) fn start_radio(&mut self, config: &RadioConfig) -> Result<()> {
         let radio = build_radio(config, self).with_context(|| format!("radio {}", config.name))?;
         let mut status = self.status.look();
-        status.views.insert(radio.info.name.clone(), radio.spectrum.clone());
+        status
+            .views
+            .insert(radio.info.name.clone(), radio.spectrum.clone());
         drop(status);
         self.events.add_radio(radio);
         Ok(())
@@ -124,12 +126,7 @@ impl Daemon {
 fn build_radio(config: &RadioConfig, daemon: &Daemon) -> Result<Radio> {
     match &config.source {
         RadioSource::Live { live, serve_rtl_tcp } => {
-            Radio::live(
-                &config.name,
-                live.clone(),
-                *serve_rtl_tcp,
-                &daemon.radio_options,
-            )
+            Radio::live(&config.name, live.clone(), *serve_rtl_tcp, &daemon.radio_options)
         }
         RadioSource::Recording {
             path,

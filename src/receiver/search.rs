@@ -40,7 +40,28 @@ pub struct Output {
 
 impl Search {
     /// Searches all blocks until the source has ended, then sends [`ReceiverEvent::End`].
-    pub fn run(mut self, blocks: &Reader) {
+    pub fn run(mut self, blocks: Reader) {
+        let searched = self.search_all(&blocks);
+        // From now on the reading thread gets no buffer, and ends. It may still wait for its source, so an error of the
+        // search does not wait for it.
+        drop(blocks);
+        let result = match searched {
+            Err(error) => Err(error),
+            Ok(left) => match self.read.recv() {
+                Ok(result) => result.and_then(|()| self.check_whole(left)),
+                Err(_) => Err(anyhow!("{}: the thread that reads it panicked", self.info.name)),
+            },
+        };
+        self.output.events.end(End {
+            tally: self.pool.tally(),
+            refused: self.output.builder.refused(),
+            noise_dbfs: self.pool.noise_dbfs(),
+            result,
+        });
+    }
+
+    /// Searches all blocks, and returns how many bytes of an unfinished sample were left over.
+    fn search_all(&mut self, blocks: &Reader) -> Result<usize> {
         let mut expected = None;
         let mut bytes_read = 0;
         loop {
@@ -52,35 +73,24 @@ impl Search {
             // Samples follow one another without a gap only from block to block of one connection; an empty block marks
             // a gap within a connection, such as a change of frequency. No frame may be joined across a gap, and sample
             // numbers do not measure time across it.
-            let continues = expected.is_none_or(|expected| expected == (block.number, block.opened));
-            if block.bytes.is_empty() || !continues {
-                self.begin_anew();
+            let follows = expected.is_none_or(|expected| expected == (block.number, block.opened));
+            if block.bytes.is_empty() || !follows {
+                self.begin_anew()?;
             }
             expected = Some((block.number + 1, block.opened));
             bytes_read += block.bytes.len() as u64;
             if !block.bytes.is_empty() {
-                self.search(&block);
+                self.search(&block)?;
             }
             blocks.give_back(block);
             if !self.is_live {
                 self.output.events.send(ReceiverEvent::Progress(bytes_read));
             }
         }
-        let left = self.pool.flush(|packet| self.output.packet(packet));
-        let read = match self.read.recv() {
-            Ok(result) => result,
-            Err(_) => Err(anyhow!("{}: the thread that reads it panicked", self.info.name)),
-        };
-        let end = End {
-            tally: self.pool.tally(),
-            refused: self.output.builder.refused(),
-            noise_dbfs: self.pool.noise_dbfs(),
-            result: read.and_then(|()| self.check_whole(left)),
-        };
-        self.output.events.end(end);
+        self.flush()
     }
 
-    fn search(&mut self, block: &Block) {
+    fn search(&mut self, block: &Block) -> Result<()> {
         if let Some(tap) = &mut self.tap {
             tap.send(&block.bytes);
         }
@@ -92,15 +102,22 @@ impl Search {
         }
         self.pool.at(block.center_hz, self.output.time_of(position));
         self.pool.push(&block.bytes, |packet| self.output.packet(packet));
+        Ok(())
+    }
+
+    /// Finishes all frames begun so far, and returns how many bytes of an unfinished sample were left over.
+    fn flush(&mut self) -> Result<usize> {
+        Ok(self.pool.flush(|packet| self.output.packet(packet)))
     }
 
     /// Finishes what was begun before a gap in the samples.
-    fn begin_anew(&mut self) {
-        self.pool.flush(|packet| self.output.packet(packet));
+    fn begin_anew(&mut self) -> Result<()> {
+        self.flush()?;
         self.output.sample_clock.reset();
         if let Some(tap) = &mut self.tap {
             tap.begin_anew();
         }
+        Ok(())
     }
 
     /// Checks that a recording ends with a whole sample; `left` bytes of an unfinished one were left over.
