@@ -28,7 +28,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     use crate::publish::profiles::Retain;
     use crate::runtime::Runtime;
     use crate::source::recording::Paced;
-    use crate::source::simulator::{Scenario, Synthetic};
+    use crate::source::simulator::{Scenario, Simulator};
 
     let runtime = Runtime::for_command()?;
     let stop = runtime.context.cancel.clone();
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut settings = MqttConfig::from_url(&format!("mqtt://{address}"))?;
     settings.retain = Retain::Always(true);
     let mut replay = Replay::demo(&runtime.context, settings)?;
-    replay.play(Box::new(Paced::new(Box::new(Synthetic::new(
+    replay.play(Box::new(Paced::new(Box::new(Simulator::new(
         &scenario,
         "a made-up street",
     )?))))?;

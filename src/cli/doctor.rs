@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 }
                 for port in &config.ports {
                     let found = format!("{}: {}", port.name, port.address);
-                    match wire::try_open(&port.address) {
+                    match wire::try_open(&port.address, &runtime.context.io) {
                         Ok(()) => report.ok("wire", &found),
                         Err(error) => report.bad("wire", &format!("{found}: {error:#}"), ""),
                     }
@@ -198,8 +198,8 @@ fn throughput(probe: &mut Probe, first: Option<(Instant, u64)>, rate: f64, repor
     };
     let measured = (probe.bytes - skipped) as f64 / 2.0 / since.elapsed().as_secs_f64();
     let share = 100.0 * measured / rate;
-    let lost = probe.source().lost();
-    let finding = format!("{measured:.0} a second, {share:.1} % of what they should be; {lost} pieces lost");
+    let lost = probe.source().lost_bytes();
+    let finding = format!("{measured:.0} a second, {share:.1} % of what they should be; {lost} bytes lost");
     if lost == 0 && (95.0..105.0).contains(&share) {
         report.ok("samples", &finding);
     } else {

@@ -10,7 +10,7 @@ use crate::receiver::sample_clock::SampleClock;
 use crate::receiver::samples::Samples;
 use crate::receiver::search::{EventSender, Output, Search};
 use crate::receiver::spectrum_tap::SpectrumTap;
-use crate::receiver::supervisor::Supervisor;
+use crate::receiver::supervisor::{Losses, Supervisor};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::priority::raise_priority;
 use crate::runtime::{Cancel, Component, Context, Running};
@@ -79,7 +79,7 @@ struct Parts {
     context: Context,
     when_full: WhenFull,
     /// Counter of the ring.
-    dropped: Arc<AtomicU64>,
+    dropped_bytes: Arc<AtomicU64>,
     /// Counter of the search thread.
     readings: Arc<AtomicU64>,
     serve_rtl_tcp: Option<SocketAddr>,
@@ -98,7 +98,7 @@ impl Radio {
             info,
             context,
             when_full: WhenFull::Wait,
-            dropped: Arc::default(),
+            dropped_bytes: Arc::default(),
             readings: Arc::default(),
             serve_rtl_tcp: None,
         };
@@ -121,8 +121,10 @@ impl Radio {
     ) -> Result<Self> {
         let context = options.context.component(&format!("radio:{name}"));
         let readings = Arc::<AtomicU64>::default();
-        let dropped = Arc::<AtomicU64>::default();
-        let state = ReceiverState::new(name, dropped.clone());
+        let dropped_bytes = Arc::<AtomicU64>::default();
+        // All losses are counted by the supervisor, in one unit.
+        let state = ReceiverState::new(name, Arc::default());
+        let losses = Losses::new(dropped_bytes.clone());
         let hopper = live
             .hop
             .map(|dwell| Hopper::new(dwell, readings.clone(), context.clock.now()));
@@ -131,7 +133,7 @@ impl Radio {
             info: live.info(name, context.clock.timestamp()),
             context: context.clone(),
             when_full: WhenFull::DropOldest,
-            dropped,
+            dropped_bytes,
             readings,
             serve_rtl_tcp,
         };
@@ -146,7 +148,7 @@ impl Radio {
                 heartbeat,
                 backoff: Backoff::new(live.longest_pause()),
                 publish: &|state| drop(events.send(ReceiverEvent::State(Box::new(state.clone())))),
-                lost_before: 0,
+                losses,
             }
             .run(|| live.open());
             Ok(())
@@ -204,7 +206,7 @@ impl Radio {
             self.running.push(server.running);
             tap = Some(server.tap);
         }
-        let (writer, blocks) = ring(parts.when_full, parts.dropped);
+        let (writer, blocks) = ring(parts.when_full, parts.dropped_bytes, context.clock.clone());
         let (result, result_of_reader) = bounded(1);
         let search_name = format!("search:{name}");
         let search = Search {
@@ -310,3 +312,6 @@ fn play(mut source: Box<dyn Source>, writer: &mut Writer, cancel: &Cancel) -> Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

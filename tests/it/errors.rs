@@ -67,7 +67,7 @@ fn given_broken_sigmf_metadata_then_file_and_key_are_named() {
         (r#"{"global":{"core:datatype":"cu8"}}"#, "core:sample_rate"),
         (
             r#"{"global":{"core:datatype":"ru8","core:sample_rate":2e6}}"#,
-            "`ru8` is not read",
+            "unsupported core:datatype `ru8`",
         ),
         (
             r#"{"global":{"core:datatype":"cu8","core:sample_rate":0}}"#,
@@ -121,7 +121,7 @@ fn given_many_mistakes_then_check_reports_all_with_their_lines() {
         "line 5    mqtt: port: invalid type",
         "line 7    homeassistat: unknown section or key: did you mean `homeassistant`?",
         "line 11   [[radio]] 1: gian: unknown field `gian`: did you mean `gain`?",
-        "line 14   [[wire]] 1: source: `tcp://host` names no wire",
+        "line 14   [[wire]] 1: source: invalid wire `tcp://host`",
         "line 16   [[wire]] 1: key: must be text in quotes",
         "line 20   [[radio]] 1: hop_seconds is for center_freq",
         "8 wrong; nothing was started.",

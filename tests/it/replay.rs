@@ -149,7 +149,7 @@ fn given_no_metadata_then_the_assumed_sample_rate_is_reported() {
     let output = run(&["replay", file.to_str().unwrap()]);
     let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        printed.contains("assuming 2359296 S/s (--sample-rate tells otherwise)"),
+        printed.contains("assuming 2359296 S/s (change with --sample-rate)"),
         "{printed}"
     );
     assert_eq!(of_lines(&json_lines(&output.stdout)), of_truth());

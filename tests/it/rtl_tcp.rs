@@ -76,7 +76,7 @@ fn given_servers_that_misbehave_then_each_is_logged_and_the_next_attempt_succeed
     let cases: [(Misbehavior, &str); 3] = [
         (
             |mut stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap(),
-            "is no rtl_tcp server",
+            "not an rtl_tcp server",
         ),
         (|stream| drop(stream), "without a greeting"),
         (|mut stream| stream.write_all(GREETING).unwrap(), "hung up"),

@@ -338,7 +338,7 @@ fn given_an_invalid_section_then_the_mistake_is_named_and_no_secret_shown() {
     for (section, reason) in [
         (
             "source = \"tcp://host\"\nprotocol = \"p1\"",
-            "line 2: [[wire]] 1: source: `tcp://host` names no wire",
+            "line 2: [[wire]] 1: source: invalid wire `tcp://host`",
         ),
         ("source = \"-\"\nprotocol = \"p2\"", "unknown variant `p2`"),
         (
