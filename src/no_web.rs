@@ -1,7 +1,7 @@
 //! In place of the page, in a program that was built without it.
 
+use crate::status::Status;
 use crate::status::add_meter::AddMeter;
-use crate::status::board::StatusBoard;
 use anyhow::{Result, bail};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -39,7 +39,7 @@ impl Web {
     ///
     /// # Errors
     /// Always.
-    pub fn start(_: &WebConfig, _: StatusBoard, _: Arc<dyn AddMeter>) -> Result<Self> {
+    pub fn start(_: &WebConfig, _: &mut Status, _: Arc<dyn AddMeter>) -> Result<Self> {
         bail!(MISSING)
     }
 }

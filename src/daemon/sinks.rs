@@ -9,8 +9,8 @@ use crate::publish::homeassistant::HomeAssistantConfig;
 use crate::publish::mqtt::{self, MqttConfig};
 use crate::publish::publisher::Publisher;
 use crate::runtime::{Cancel, Context};
+use crate::status::Status;
 use crate::status::add_meter::AddMeter;
-use crate::status::board::StatusBoard;
 use crate::status::receiver::ReceiverState;
 use crate::web::{Web, WebConfig};
 use anyhow::{Error, Result};
@@ -81,7 +81,7 @@ impl Sinks {
     /// Returns the error of the first one that cannot be started: a file, address or thread is not to be had.
     pub fn start(
         config: &Config,
-        status: &StatusBoard,
+        status: &mut Status,
         add_meter: Arc<dyn AddMeter>,
         context: &Context,
     ) -> Result<Self> {
@@ -123,25 +123,25 @@ impl Sinks {
         Ok(())
     }
 
-    fn start_web(&mut self, status: &StatusBoard) -> Result<()> {
+    fn start_web(&mut self, status: &mut Status) -> Result<()> {
         if let Some(web) = &self.wanted.web {
-            self.web = Some(Web::start(web, status.clone(), self.add_meter.clone())?);
+            self.web = Some(Web::start(web, status, self.add_meter.clone())?);
         }
         Ok(())
     }
 
     /// Shows the metrics of the sinks in the status.
-    fn show(&self, status: &StatusBoard) {
+    fn show(&self, status: &mut Status) {
         let outputs = self.outputs.iter().map(|(_, output)| output.counts.clone());
         let publisher = self.publisher.iter().map(|publisher| publisher.counts().clone());
-        let mut status = status.look();
-        status.sinks = publisher.chain(outputs).collect();
-        status.is_shown = self.web.is_some();
+        status.set_sinks(publisher.chain(outputs));
+        status.set_enabled(self.wanted.web.is_some());
+        status.flush();
     }
 
     /// Changes to another configuration. A sink whose part is the same goes on undisturbed; one that cannot be started costs
     /// none of the others.
-    pub fn change(&mut self, config: &Config, status: &StatusBoard) -> Changed {
+    pub fn change(&mut self, config: &Config, status: &mut Status) -> Changed {
         let old = std::mem::replace(&mut self.wanted, Wanted::new(config));
         let mut changed = Changed::default();
         if self.wanted.has_other_publisher(&old) {
@@ -185,7 +185,7 @@ impl Sinks {
     ///
     /// # Errors
     /// As [`Sinks::start`].
-    pub fn restart(&mut self, component: &str, status: &StatusBoard) -> Result<()> {
+    pub fn restart(&mut self, component: &str, status: &mut Status) -> Result<()> {
         let result = match component.split_once(':') {
             Some(("output", name)) => {
                 let at = (0..self.wanted.outputs.len()).find(|i| self.wanted.outputs[*i].name(*i) == name);

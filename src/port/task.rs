@@ -176,8 +176,8 @@ impl Task {
     /// Publishes readings; the port is up.
     pub(super) async fn publish(&mut self, readings: Vec<WireReading>) {
         self.errors.counters.reports += readings.len() as u64;
-        self.last_telegram.cut();
-        self.last_telegram.count(&self.errors.counters);
+        self.last_telegram.commit();
+        self.last_telegram.set_counters(&self.errors.counters);
         self.set_condition(Condition::Up, None).await;
         for reading in readings {
             self.events.send(PortEvent::Reading(Box::new(reading))).await;

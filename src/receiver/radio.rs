@@ -11,6 +11,7 @@ use crate::receiver::supervisor::supervise;
 use crate::runtime::{self, Cancel, Heartbeat};
 use crate::source::rtl_tcp::server::Tap;
 use crate::source::{Info, Live, Source};
+use crate::status::Revision;
 use crate::status::receiver::ReceiverState;
 use crate::status::spectrum::SpectrumBuffer;
 use anyhow::{Context, Result, anyhow};
@@ -33,6 +34,8 @@ pub struct RadioOptions {
     pub trust: Trust,
     /// Cancellation, threads and supervision.
     pub context: runtime::Context,
+    /// Counter of changes, for the rows of the spectrum.
+    pub revision: Revision,
 }
 
 impl RadioOptions {
@@ -42,6 +45,7 @@ impl RadioOptions {
             registry: Arc::new(FrameFilter::new(Meters::default(), true, kinds)),
             trust,
             context: context.clone(),
+            revision: Revision::default(),
         }
     }
 }
@@ -128,7 +132,7 @@ impl Radio {
             trust: orders.trust,
             leads: true,
         };
-        let view = SpectrumBuffer::default();
+        let view = SpectrumBuffer::new(orders.revision.clone(), orders.context.clock.clone());
         let scope = SpectrumTap::new(info.sample_rate_hz, view.clone());
         let hearing = Hearing::start(&info.name, Samples::new(info.format), config, scope)
             .with_context(|| info.name.clone())?;

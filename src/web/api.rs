@@ -3,7 +3,7 @@
 use crate::format::smartmeter2mqtt::telegram_object;
 use crate::meter::consumption::Usage;
 use crate::meter::event::{Origin, ReadingEvent};
-use crate::status::board::{Inner, MeterStatus, StatusBoard};
+use crate::status::{MeterStatus, Snapshot, StatusReader};
 use crate::status::receiver::Condition;
 use crate::web::history::rate_unit;
 use axum::Json;
@@ -100,25 +100,24 @@ fn object(told: &ReadingEvent) -> Option<&RawValue> {
 }
 
 /// `GET /api/meters`: every meter heard, ours first.
-pub async fn meters(State(board): State<StatusBoard>) -> Response {
-    let board = board.look();
+pub async fn meters(State(board): State<StatusReader>) -> Response {
+    let board = board.snapshot();
     let mut meters: Vec<Meter> = board
         .meters
-        .values()
-        .map(|seen| Meter::of(seen, &board.usage))
+        .iter()
+        .map(|seen| Meter::of(seen, &board.consumption))
         .collect();
-    meters.sort_by_key(|meter| !meter.mine);
+    meters.sort_by(|a, b| (!a.mine, a.id, a.kind).cmp(&(!b.mine, b.id, b.kind)));
     Json(json!({ "meters": meters })).into_response()
 }
 
 /// `GET /api/meters/<id>`: all types of one meter, and its last readings.
-pub async fn meter(State(board): State<StatusBoard>, Path(id): Path<String>) -> Response {
-    let board = board.look();
+pub async fn meter(State(board): State<StatusReader>, Path(id): Path<String>) -> Response {
+    let board = board.snapshot();
     let types: Vec<Meter> = board
         .meters
-        .iter()
-        .filter(|((of, _), _)| *of == id)
-        .map(|(_, seen)| Meter::of(seen, &board.usage))
+        .with_id(&id)
+        .map(|seen| Meter::of(seen, &board.consumption))
         .collect();
     if types.is_empty() {
         return missing("no such meter was heard");
@@ -139,14 +138,14 @@ pub struct Since {
 
 /// `GET /api/readings?since=N`: readings from number N on, and the number to ask for next.
 pub async fn readings(
-    State(board): State<StatusBoard>,
+    State(board): State<StatusReader>,
     since: Result<Query<Since>, impl std::fmt::Display>,
 ) -> Response {
     let Query(Since { since }) = match since {
         Ok(since) => since,
         Err(error) => return refused(&error.to_string()),
     };
-    let board = board.look();
+    let board = board.snapshot();
     let end = board.first_reading + board.readings.len() as u64;
     // Somebody else's number, of an earlier process perhaps: from the beginning.
     let begin = if since > end {
@@ -168,8 +167,8 @@ pub async fn readings(
 }
 
 /// `GET /api/reading`: the last P1 telegram, as smartmeter2mqtt gave it.
-pub async fn reading(State(board): State<StatusBoard>) -> Response {
-    let telegram = board.look().telegram.clone();
+pub async fn reading(State(board): State<StatusReader>) -> Response {
+    let telegram = board.snapshot().p1_telegram.clone();
     match telegram.and_then(|telegram| telegram_object(&telegram)) {
         Some(object) => ([(header::CONTENT_TYPE, "application/json")], object).into_response(),
         None => (
@@ -181,8 +180,8 @@ pub async fn reading(State(board): State<StatusBoard>) -> Response {
 }
 
 /// `GET /api/status`: receivers, sinks, what was refused.
-pub async fn status(State(board): State<StatusBoard>) -> Response {
-    let board = board.look();
+pub async fn status(State(board): State<StatusReader>) -> Response {
+    let board = board.snapshot();
     let refused: Vec<Value> = board
         .refused
         .iter()
@@ -194,15 +193,15 @@ pub async fn status(State(board): State<StatusBoard>) -> Response {
         "started": board.started,
         "meters": board.meters.len(),
         "receivers": receivers,
-        "sinks": board.standings(),
+        "sinks": board.sink_statuses(),
         "refused": refused,
     }))
     .into_response()
 }
 
 /// `GET /healthz`: 200, or 503 with what is wrong.
-pub async fn health(State(board): State<StatusBoard>) -> Response {
-    let wrong = wrong(&board.look());
+pub async fn health(State(board): State<StatusReader>) -> Response {
+    let wrong = wrong(&board.snapshot());
     let (status, word) = match wrong.is_empty() {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "in trouble"),
@@ -210,12 +209,12 @@ pub async fn health(State(board): State<StatusBoard>) -> Response {
     (status, Json(json!({ "status": word, "wrong": wrong }))).into_response()
 }
 
-fn wrong(board: &Inner) -> Vec<String> {
+fn wrong(board: &Snapshot) -> Vec<String> {
     let of_receivers = board.receivers.iter().filter_map(|(name, state)| {
         let is_wrong = matches!(state.state, Condition::Down | Condition::Stalled);
         is_wrong.then(|| format!("{name}: {}", state.reason.as_deref().unwrap_or("not up")))
     });
-    let standings = board.standings().into_iter();
+    let standings = board.sink_statuses().into_iter();
     let of_sinks = standings.filter_map(|standing| Some(format!("{}: {}", standing.name, standing.trouble?)));
     of_receivers.chain(of_sinks).collect()
 }

@@ -1,7 +1,7 @@
 //! What was used: steps of five minutes, hours, days; and what is kept of it on disk.
 
 use crate::meter::consumption::{DAYS, Series, hours};
-use crate::status::board::StatusBoard;
+use crate::status::{Status, StatusReader};
 use crate::store::history::HistoryStore;
 use crate::web::AppState;
 use anyhow::{Context, Result};
@@ -59,12 +59,12 @@ pub(crate) async fn history(
         Err(error) => return crate::web::api::refused(&error.to_string()),
     };
     let counters: Vec<(&str, String, Series)> = {
-        let inner = site.board.look();
-        let kinds = inner.meters.keys().filter(|(of, _)| *of == id);
+        let inner = site.board.snapshot();
+        let kinds = inner.meters.with_id(&id).map(|meter| meter.last.kind);
         kinds
-            .flat_map(|(_, kind)| {
-                let of = inner.usage.of(&id, kind);
-                of.map(|(name, series)| (*kind, name.to_owned(), series.clone()))
+            .flat_map(|kind| {
+                let of = inner.consumption.of(&id, kind);
+                of.map(move |(name, series)| (kind, name.to_owned(), series.clone()))
             })
             .collect()
     };
@@ -142,20 +142,19 @@ impl HistoryWriter {
     ///
     /// # Errors
     /// Where the file cannot be read, or no thread be had.
-    pub fn start(archive: HistoryStore, board: StatusBoard) -> Result<Self> {
+    pub fn start(archive: HistoryStore, status: &mut Status) -> Result<Self> {
         let rows = archive.newest(DAYS).context("web.history")?;
-        {
-            let usage = &mut board.look().usage;
-            rows.into_iter().for_each(|row| usage.restore(row));
-        }
+        status.restore_consumption(rows);
+        let board = status.reader();
         let (stop, stopped) = bounded::<()>(0);
         let thread = std::thread::Builder::new()
             .name("history".into())
             .spawn(move || {
+                let mut kept = 0;
                 while stopped.recv_timeout(KEEP) == Err(RecvTimeoutError::Timeout) {
-                    keep(&archive, &board);
+                    kept = keep(&archive, &board, kept);
                 }
-                keep(&archive, &board);
+                keep(&archive, &board, kept);
             })
             .context("cannot start a thread")?;
         Ok(HistoryWriter {
@@ -174,14 +173,13 @@ impl Drop for HistoryWriter {
     }
 }
 
-fn keep(archive: &HistoryStore, board: &StatusBoard) {
-    // The disk is not waited for with the board in hand.
-    let rows = board.look().usage.take_changed();
-    if rows.is_empty() {
-        return;
-    }
+/// Writes the days that have changed after change number `kept`; returns the number up to which all are kept.
+fn keep(archive: &HistoryStore, board: &StatusReader, kept: u64) -> u64 {
+    let consumption = board.snapshot().consumption.clone();
+    let rows = consumption.changed_since(kept);
     if let Err(error) = archive.keep(&rows) {
         tracing::error!(error = format!("{error:#}"), "What was used cannot be kept.");
-        board.look().usage.put_back(&rows);
+        return kept;
     }
+    consumption.changes()
 }

@@ -2,11 +2,10 @@
 //!
 //! Both say the same: all changes beyond a number, and the number up to which they go.
 
-use crate::status::board::StatusBoard;
+use crate::status::StatusReader;
 use crate::status::last_telegram::Telegram;
-use crate::status::log_buffer::Entry;
+use crate::status::log_buffer::LogEvent;
 use crate::status::receiver;
-use crate::status::revision;
 use crate::status::sink::SinkStatus;
 use crate::status::spectrum::SpectrumRow;
 use crate::web::AppState;
@@ -54,7 +53,7 @@ struct News<'a> {
     sinks: Vec<SinkStatus>,
     meters: Vec<Meter<'a>>,
     telegrams: BTreeMap<&'a str, Raw>,
-    events: Vec<Entry>,
+    events: Vec<LogEvent>,
     rows: Vec<SpectrumJson<'a>>,
 }
 
@@ -115,34 +114,34 @@ impl<'a> SpectrumJson<'a> {
 }
 
 /// All beyond `wish.since`; the number up to which that is, and whether anything has changed.
-fn news(board: &StatusBoard, wish: LiveQuery) -> (String, u64, bool) {
-    let next = revision::current();
-    let inner = board.look();
+fn news(board: &StatusReader, wish: LiveQuery) -> (String, u64, bool) {
+    let next = board.revision();
+    let inner = board.snapshot();
     // Somebody else's number, of an earlier process perhaps.
     let since = if wish.since > next { 0 } else { wish.since };
-    let meters = inner.meters.values().filter(|seen| seen.revision > since);
-    let meters: Vec<Meter> = meters.map(|seen| Meter::of(seen, &inner.usage)).collect();
+    let meters = inner.meters.iter().filter(|seen| seen.revision() > since);
+    let meters: Vec<Meter> = meters.map(|seen| Meter::of(seen, &inner.consumption)).collect();
     let telegrams: BTreeMap<&str, Raw> = inner
-        .tails
+        .telegrams
         .iter()
         .filter_map(|(port, tail)| Some((port.as_str(), tail.last()?)))
         .filter(|(_, telegram)| telegram.revision > since)
         .map(|(port, telegram)| (port, Raw::of(&telegram)))
         .collect();
-    let mut receivers = inner.receivers.clone();
-    for (port, tail) in &inner.tails {
+    let mut receivers = BTreeMap::clone(&inner.receivers);
+    for (port, tail) in inner.telegrams.iter() {
         // Their states are told seldom; what they count may be seen as it is.
         if let Some(state) = receivers.get_mut(port) {
-            state.wire = Some(tail.counts());
+            state.wire = Some(tail.counters());
         }
     }
-    let events = inner.journal.since(since);
+    let events = inner.log.since(since);
     let rows: Vec<SpectrumJson> = inner
-        .views
+        .spectra
         .iter()
         .filter(|_| wish.air)
         .flat_map(|(receiver, view)| {
-            let rows = view.look(since);
+            let rows = view.since(since);
             rows.into_iter().map(|row| SpectrumJson::of(receiver, &row))
         })
         .collect();
@@ -152,7 +151,7 @@ fn news(board: &StatusBoard, wish: LiveQuery) -> (String, u64, bool) {
         started: inner.started,
         next,
         receivers,
-        sinks: inner.standings(),
+        sinks: inner.sink_statuses(),
         meters,
         telegrams,
         events,
@@ -164,7 +163,7 @@ fn news(board: &StatusBoard, wish: LiveQuery) -> (String, u64, bool) {
 
 /// `GET /api/live?since=N&air=true`
 pub async fn live(
-    State(board): State<StatusBoard>,
+    State(board): State<StatusReader>,
     wish: Result<Query<LiveQuery>, impl std::fmt::Display>,
 ) -> Response {
     match wish {
@@ -200,7 +199,7 @@ pub async fn socket(
 }
 
 /// Until the page is closed, or takes too long.
-async fn follow(mut socket: WebSocket, board: &StatusBoard, mut wish: LiveQuery) {
+async fn follow(mut socket: WebSocket, board: &StatusReader, mut wish: LiveQuery) {
     let mut tick = interval(TICK);
     let mut said: Option<Instant> = None;
     loop {

@@ -1,7 +1,7 @@
 //! Metrics for Prometheus. Ids of neighbours' meters are never labels.
 
 use crate::meter::event::Origin;
-use crate::status::board::{Inner, MeterStatus, StatusBoard};
+use crate::status::{MeterStatus, Snapshot, StatusReader};
 use crate::status::receiver::Condition;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -78,15 +78,15 @@ struct Mine {
 }
 
 /// `GET /metrics`
-pub async fn metrics(State(board): State<StatusBoard>) -> Response {
-    match text(&board.look()) {
+pub async fn metrics(State(board): State<StatusReader>) -> Response {
+    match text(&board.snapshot()) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
 /// All of them, as text.
-fn text(board: &Inner) -> Result<String, std::fmt::Error> {
+fn text(board: &Snapshot) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("metertap");
     let started = Number::default();
     started.set(board.started.as_millisecond() as f64 / 1000.0);
@@ -99,11 +99,11 @@ fn text(board: &Inner) -> Result<String, std::fmt::Error> {
     Ok(text)
 }
 
-fn receivers(board: &Inner, registry: &mut Registry) {
+fn receivers(board: &Snapshot, registry: &mut Registry) {
     let up = Family::<Port, Gauge>::default();
     let dropped = Family::<Port, Counter>::default();
     let opened = Family::<Port, Counter>::default();
-    for (name, state) in &board.receivers {
+    for (name, state) in board.receivers.iter() {
         let port = Port {
             port: name.as_str().into(),
         };
@@ -120,13 +120,13 @@ fn receivers(board: &Inner, registry: &mut Registry) {
     registry.register("port_opens", "How often it was opened", opened);
 }
 
-fn sinks(board: &Inner, registry: &mut Registry) {
+fn sinks(board: &Snapshot, registry: &mut Registry) {
     let delivered = Family::<Sink, Counter>::default();
     let lost = Family::<Sink, Counter>::default();
     let waiting = Family::<Sink, Gauge>::default();
     let clients = Family::<Sink, Gauge>::default();
     let well = Family::<Sink, Gauge>::default();
-    for standing in board.standings() {
+    for standing in board.sink_statuses() {
         let sink = Sink {
             sink: standing.name.as_str().into(),
         };
@@ -143,13 +143,14 @@ fn sinks(board: &Inner, registry: &mut Registry) {
     registry.register("sink_up", "Whether a sink takes what it gets", well);
 }
 
-fn meters(board: &Inner, registry: &mut Registry) {
+fn meters(board: &Snapshot, registry: &mut Registry) {
     let heard = Family::<Mine, Gauge>::default();
     let readings = Family::<Meter, Counter>::default();
     let seen_at = Family::<Meter, Number>::default();
     let snr = Family::<Meter, Number>::default();
     let values = Family::<Measured, Number>::default();
-    for ((id, kind), seen) in &board.meters {
+    for seen in board.meters.iter() {
+        let (id, kind) = (&seen.last.id, seen.last.kind);
         let is_ours = seen.last.is_ours();
         let mine = if is_ours { "yes" } else { "no" };
         heard.get_or_create(&Mine { mine }).inc();
@@ -181,12 +182,9 @@ fn meters(board: &Inner, registry: &mut Registry) {
     }
     let refused = Family::<Refused, Counter>::default();
     let ours = |id: &str| {
-        board
-            .meters
-            .iter()
-            .any(|((of, _), seen)| of == id && seen.last.is_ours())
+        board.meters.with_id(id).any(|seen| seen.last.is_ours())
     };
-    for ((id, reason), count) in &board.refused {
+    for ((id, reason), count) in board.refused.iter() {
         let id = if ours(id) { id } else { "others" }.into();
         refused.get_or_create(&Refused { id, reason }).inc_by(*count);
     }

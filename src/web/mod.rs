@@ -12,7 +12,7 @@ mod server;
 
 use crate::secret::{Secret, SecretSource};
 use crate::status::add_meter::AddMeter;
-use crate::status::board::StatusBoard;
+use crate::status::{Status, StatusReader};
 use crate::store::history::HistoryStore;
 use anyhow::{Context, Result};
 use axum::Router;
@@ -138,14 +138,14 @@ impl WebConfig {
 /// What all who answer know.
 #[derive(Clone)]
 struct AppState {
-    board: StatusBoard,
+    board: StatusReader,
     guard: Arc<Guard>,
     adopter: Arc<dyn AddMeter>,
     archive: Option<HistoryStore>,
     sockets: Arc<Semaphore>,
 }
 
-impl FromRef<AppState> for StatusBoard {
+impl FromRef<AppState> for StatusReader {
     fn from_ref(site: &AppState) -> Self {
         site.board.clone()
     }
@@ -168,7 +168,7 @@ impl Web {
     ///
     /// # Errors
     /// Where the address or the history cannot be had.
-    pub fn start(settings: &WebConfig, board: StatusBoard, adopter: Arc<dyn AddMeter>) -> Result<Self> {
+    pub fn start(settings: &WebConfig, status: &mut Status, adopter: Arc<dyn AddMeter>) -> Result<Self> {
         let guard = Arc::new(settings.guard()?);
         let archive = settings.history.as_deref().map(HistoryStore::open).transpose()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -180,10 +180,10 @@ impl Web {
             .with_context(|| format!("web.listen: {}", settings.listen))?;
         let keeper = archive
             .clone()
-            .map(|archive| HistoryWriter::start(archive, board.clone()))
+            .map(|archive| HistoryWriter::start(archive, status))
             .transpose()?;
         let router = router(AppState {
-            board,
+            board: status.reader(),
             guard: guard.clone(),
             adopter,
             archive,
