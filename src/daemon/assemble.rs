@@ -95,7 +95,7 @@ impl Daemon {
         let pause = self.restarts.schedule(component);
         tracing::error!(component, reason, pause = ?pause, "Component failed; restarting");
         if let Some(("radio" | "wire", name)) = component.split_once(':') {
-            let mut state = ReceiverState::new(name, std::sync::Arc::default());
+            let mut state = ReceiverState::new(name, std::sync::Arc::default(), self.context.clock.clone());
             state.change(Condition::Down, Some(reason.to_owned()), 0);
             self.status.set_receiver(&state);
             self.sinks.publish_state(&state);

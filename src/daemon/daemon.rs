@@ -125,7 +125,8 @@ impl Daemon {
             self.publish(&events, change);
         } else {
             // A neighbour's meter: only the page shows it, so that one's own can be found there.
-            self.status.add_reading(&Arc::new(ReadingEvent::radio(reading, None)));
+            self.status
+                .add_reading(&Arc::new(ReadingEvent::radio(reading, None)));
         }
     }
 
@@ -189,8 +190,7 @@ impl Daemon {
         if refused > 0 {
             tracing::info!(refused, "Implausible readings were not published");
         }
-        self.status.flush();
-        self.sinks.finish(&self.context.cancel);
+        self.sinks.finish(&mut self.status, &self.context.cancel);
         if self.has_failed {
             return ExitCode::FAILURE;
         }

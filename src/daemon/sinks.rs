@@ -4,11 +4,11 @@ use crate::config::Config;
 use crate::meter::Meters;
 use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
-use crate::output::{OutputConfig, RunningOutput};
+use crate::output::{self, Output, OutputConfig};
 use crate::publish::homeassistant::HomeAssistantConfig;
 use crate::publish::mqtt::{self, MqttConfig};
 use crate::publish::publisher::Publisher;
-use crate::runtime::{Cancel, Context};
+use crate::runtime::{Cancel, Clock, Component, Context};
 use crate::status::Status;
 use crate::status::add_meter::AddMeter;
 use crate::status::receiver::ReceiverState;
@@ -25,7 +25,7 @@ const HURRIED: Duration = mqtt::HURRIED;
 /// Running sinks.
 pub struct Sinks {
     publisher: Option<Publisher>,
-    outputs: Vec<(OutputConfig, RunningOutput)>,
+    outputs: Vec<(OutputConfig, Box<dyn Output>)>,
     web: Option<Web>,
     add_meter: Arc<dyn AddMeter>,
     wanted: Wanted,
@@ -118,21 +118,24 @@ impl Sinks {
 
     fn start_output(&mut self, i: usize) -> Result<()> {
         let config = self.wanted.outputs[i].clone();
-        let output = config.start(i)?;
+        let name = config.name(i);
+        let context = self.context.component(&format!("output:{name}"));
+        let output = output::start(&config, name, &context)?;
         self.outputs.push((config, output));
         Ok(())
     }
 
     fn start_web(&mut self, status: &mut Status) -> Result<()> {
         if let Some(web) = &self.wanted.web {
-            self.web = Some(Web::start(web, status, self.add_meter.clone())?);
+            let context = self.context.component("web");
+            self.web = Some(Web::start(web, status, self.add_meter.clone(), &context)?);
         }
         Ok(())
     }
 
     /// Shows the metrics of the sinks in the status.
     fn show(&self, status: &mut Status) {
-        let outputs = self.outputs.iter().map(|(_, output)| output.counts.clone());
+        let outputs = self.outputs.iter().map(|(_, output)| output.metrics().clone());
         let publisher = self.publisher.iter().map(|publisher| publisher.counts().clone());
         status.set_sinks(publisher.chain(outputs));
         status.set_enabled(self.wanted.web.is_some());
@@ -155,7 +158,7 @@ impl Sinks {
             .into_iter()
             .partition(|(config, _)| self.wanted.outputs.contains(config));
         // Files and addresses of those that go must be free for those that come.
-        finish_all(stopped, HURRIED);
+        finish_all(stopped, HURRIED, &self.context.clock);
         self.outputs = kept;
         for i in 0..self.wanted.outputs.len() {
             let config = &self.wanted.outputs[i];
@@ -167,7 +170,7 @@ impl Sinks {
             }
         }
         if old.web != self.wanted.web {
-            self.web = None;
+            self.stop_web(status);
             if let Err(error) = self.start_web(status) {
                 changed.errors.push(("web".into(), error));
             }
@@ -194,7 +197,7 @@ impl Sinks {
                     .into_iter()
                     .partition(|(running, _)| Some(running) == config.as_ref());
                 self.outputs = kept;
-                finish_all(failed, HURRIED);
+                finish_all(failed, HURRIED, &self.context.clock);
                 at.map_or(Ok(()), |i| self.start_output(i))
             }
             None if component == "mqtt" => {
@@ -202,7 +205,7 @@ impl Sinks {
                 self.start_publisher()
             }
             _ => {
-                self.web = None;
+                self.stop_web(status);
                 self.start_web(status)
             }
         };
@@ -222,13 +225,24 @@ impl Sinks {
         }
     }
 
+    fn stop_web(&mut self, status: &mut Status) {
+        if let Some(web) = self.web.take() {
+            // The last readings belong to the history.
+            status.flush();
+            web.stop();
+            if !Box::new(web).join(HURRIED) {
+                tracing::error!(component = "web", "Component does not end; it is left behind");
+            }
+        }
+    }
+
     /// Hands a reading to all sinks; returns at once.
     pub fn publish(&mut self, event: &Arc<ReadingEvent>) {
         if let Some(publisher) = &mut self.publisher {
             publisher.tell(event);
         }
         for (_, output) in &mut self.outputs {
-            output.outlet.tell(event);
+            output.publish(event);
         }
     }
 
@@ -254,19 +268,22 @@ impl Sinks {
     }
 
     /// Delivers what is left, in a hurry once `cancel` is cancelled.
-    pub fn finish(self, cancel: &Cancel) {
+    pub fn finish(mut self, status: &mut Status, cancel: &Cancel) {
         let timeout = if cancel.is_cancelled() {
             HURRIED
         } else {
             FINISH_TIMEOUT
         };
-        let outputs = self.outputs;
-        let metrics: Vec<_> = outputs.iter().map(|(_, output)| output.counts.clone()).collect();
-        let others = self
-            .context
-            .thread("finish", move || finish_all(outputs, timeout));
-        if let Some(publisher) = self.publisher {
-            let lost = publisher.counts().standing().lost;
+        let deadline = self.context.clock.now() + timeout;
+        let outputs = std::mem::take(&mut self.outputs);
+        let metrics: Vec<_> = outputs
+            .iter()
+            .map(|(_, output)| output.metrics().clone())
+            .collect();
+        // They finish while the publisher does.
+        outputs.iter().for_each(|(_, output)| output.stop());
+        if let Some(publisher) = self.publisher.take() {
+            let lost = publisher.counts().status().lost;
             let outcome = publisher.finish(FINISH_TIMEOUT, || cancel.is_cancelled());
             tracing::info!(
                 delivered = outcome.delivered,
@@ -276,10 +293,9 @@ impl Sinks {
                 "Publisher stopped"
             );
         }
-        if let Ok(others) = others {
-            others.join(timeout + HURRIED);
-        }
-        for status in metrics.iter().map(|metrics| metrics.standing()) {
+        let left = deadline.saturating_duration_since(self.context.clock.now());
+        finish_all(outputs, left, &self.context.clock);
+        for status in metrics.iter().map(|metrics| metrics.status()) {
             tracing::info!(
                 output = status.name,
                 delivered = status.delivered,
@@ -287,14 +303,18 @@ impl Sinks {
                 "Output stopped"
             );
         }
+        self.stop_web(status);
     }
 }
 
-/// Finishes outputs side by side: none waits for another.
-fn finish_all(outputs: Vec<(OutputConfig, RunningOutput)>, timeout: Duration) {
-    std::thread::scope(|scope| {
-        for (_, output) in outputs {
-            scope.spawn(move || output.outlet.finish(timeout));
+/// Finishes outputs side by side, within `timeout` for all of them.
+fn finish_all(outputs: Vec<(OutputConfig, Box<dyn Output>)>, timeout: Duration, clock: &Clock) {
+    let deadline = clock.now() + timeout;
+    outputs.iter().for_each(|(_, output)| output.stop());
+    for (_, output) in outputs {
+        let name = output.name().to_owned();
+        if !output.join(deadline.saturating_duration_since(clock.now())) {
+            tracing::error!(component = name, "Component does not end; it is left behind");
         }
-    });
+    }
 }

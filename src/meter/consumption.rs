@@ -96,7 +96,9 @@ impl Usage {
         let changed = series.count(at, count);
         if !changed.is_empty() {
             self.changes += 1;
-            series.changed.extend(changed.into_iter().map(|day| (day, self.changes)));
+            series
+                .changed
+                .extend(changed.into_iter().map(|day| (day, self.changes)));
         }
     }
 

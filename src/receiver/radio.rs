@@ -98,7 +98,7 @@ impl Radio {
         let dropped = Arc::<AtomicU64>::default();
         let stop = orders.context.cancel.child();
         let asked = stop.clone();
-        let state = ReceiverState::new(name, dropped.clone());
+        let state = ReceiverState::new(name, dropped.clone(), orders.context.clock.clone());
         let readings = Arc::<AtomicU64>::default();
         let told = readings.clone();
         let info = live.info(name);

@@ -45,7 +45,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Returns the state of all sinks.
     pub fn sink_statuses(&self) -> Vec<SinkStatus> {
-        self.sinks.iter().map(|metrics| metrics.standing()).collect()
+        self.sinks.iter().map(|metrics| metrics.status()).collect()
     }
 }
 

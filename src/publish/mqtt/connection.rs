@@ -140,7 +140,7 @@ impl Connection {
             if begun.elapsed() > LONGEST_PAUSE {
                 (pause, complained) = (FIRST_PAUSE, false);
             }
-            self.counts.trouble_untold(Some(reason.clone()));
+            self.counts.set_trouble_unlogged(Some(reason.clone()));
             if !complained {
                 tracing::warn!(broker = %address, reason, waiting = self.waiting.len(), "No connection to the broker. Trying again until there is one.");
                 complained = true;
@@ -207,7 +207,7 @@ impl Connection {
                     SessionEvent::Connected => {
                         tracing::info!(broker = %address, "Connected to the broker.");
                         connected = true;
-                        self.counts.trouble_untold(None);
+                        self.counts.set_trouble_unlogged(None);
                         if let (Some(shelf), Backlog::Latest) = (&self.shelf, self.settings.backlog) {
                             shelf.thin();
                         }

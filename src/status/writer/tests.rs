@@ -64,7 +64,12 @@ fn given_a_viewer_then_each_change_is_beyond_the_number_that_it_had_before_the_c
         .map(|meter| meter.last.id.as_str())
         .collect();
     assert_eq!(new, ["2"]);
-    assert!(snapshot.meters.iter().all(|meter| meter.revision() <= reader.revision()));
+    assert!(
+        snapshot
+            .meters
+            .iter()
+            .all(|meter| meter.revision() <= reader.revision())
+    );
 }
 
 #[test]
