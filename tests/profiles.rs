@@ -7,8 +7,8 @@ mod common;
 
 use common::wire::Daemon;
 use common::*;
+use metertap_decode::framing::dlms::mbus_segments;
 use metertap_decode::framing::p1::seal;
-use metertap_decode::framing::push::mbus_segments;
 use std::path::Path;
 use std::process::{Command, Stdio};
 

@@ -1,6 +1,6 @@
 //! `[wire.dlms]`: what a meter leaves out that no table knows yet.
 
-use metertap_decode::dlms::{List, Scales, Settings, Shape};
+use metertap_decode::dlms::{ListEntry, ListMapping, ReportOptions, Scales, ValueType};
 use metertap_decode::obis::Obis;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ impl Dialect {
     ///
     /// # Errors
     /// Which key is wrong, and why.
-    pub fn settings(&self) -> Result<Settings, String> {
+    pub fn settings(&self) -> Result<ReportOptions, String> {
         let told = [self.energy, self.current, self.voltage, self.power_factor];
         if let Some(exponent) = told
             .iter()
@@ -58,40 +58,44 @@ impl Dialect {
             "dlms.list: `{value}` is no value: write u32 1-0:1.7.0, u16 1-0:32.7.0 -1, or text alone for one that does not matter"
         )));
         let slots: Vec<_> = slots.collect::<Result<_, String>>()?;
-        Ok(Settings {
+        Ok(ReportOptions {
             lists: if slots.is_empty() {
                 Vec::new()
             } else {
-                vec![List::new(slots)]
+                vec![ListMapping::new(slots)]
             },
             scales: told.iter().any(Option::is_some).then_some(scales),
             names: names.collect::<Result<_, String>>()?,
-            ..Settings::default()
+            ..ReportOptions::default()
         })
     }
 }
 
 /// A kind of value, perhaps a code, perhaps a power of ten.
-fn slot(text: &str) -> Option<(Shape, [u8; 4], i8)> {
+fn slot(text: &str) -> Option<ListEntry> {
     let mut words = text.split_whitespace();
-    let shape = match words.next()? {
-        "text" => Shape::Text,
-        "clock" => Shape::Clock,
-        "number" => Shape::Number,
-        "u8" | "i8" => Shape::Byte,
-        "u16" | "i16" => Shape::Word,
-        "u32" | "i32" => Shape::Long,
+    let value_type = match words.next()? {
+        "text" => ValueType::Text,
+        "clock" => ValueType::DateTime,
+        "number" => ValueType::Integer,
+        "u8" | "i8" => ValueType::Bits8,
+        "u16" | "i16" => ValueType::Bits16,
+        "u32" | "i32" => ValueType::Bits32,
         _ => return None,
     };
-    let code = match words.next() {
-        None => [0; 4],
-        Some(code) => {
-            let code: Obis = code.parse().ok()?;
-            [code.a, code.c, code.d, code.e]
-        }
+    let obis = match words.next() {
+        None => None,
+        Some(code) => Some(Obis {
+            b: 0,
+            ..code.parse().ok()?
+        }),
     };
     let exponent = words.next().map_or(Some(0), |power| power.parse().ok())?;
-    (words.next().is_none() && (-9..=9).contains(&exponent)).then_some((shape, code, exponent))
+    (words.next().is_none() && (-9..=9).contains(&exponent)).then_some(ListEntry {
+        value_type,
+        obis,
+        exponent,
+    })
 }
 
 #[cfg(test)]
@@ -112,7 +116,7 @@ mod tests {
         .concat();
         let notification = metertap_decode::dlms::Notification::parse(&message).unwrap();
         let report = metertap_decode::dlms::report(&notification, None, &dialect.settings().unwrap());
-        assert_eq!(report.id, "M1");
+        assert_eq!(report.id.as_str(), "M1");
         assert_eq!(
             serde_json::to_string(&report.reading).unwrap(),
             r#"{"equipment_id":"M1","draw":{"value":0.500,"unit":"kW"},"voltage_l1":{"value":231.4,"unit":"V"}}"#
@@ -125,7 +129,7 @@ mod tests {
             ("list = [\"u64 1-0:1.7.0\"]", "`u64 1-0:1.7.0` is no value"),
             ("list = [\"u32 1.7.0\"]", "`u32 1.7.0` is no value"),
             ("voltage = -20", "-20 is no power of ten"),
-            ("names = { \"1.7.0\" = \"x\" }", "`1.7.0` is no OBIS code"),
+            ("names = { \"1.7.0\" = \"x\" }", "`1.7.0` is not an OBIS code"),
         ] {
             let dialect: Dialect = toml::from_str(text).unwrap();
             let told = dialect.settings().err().unwrap();

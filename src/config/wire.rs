@@ -11,7 +11,7 @@ use crate::source::wire::{Framing, Line, WireAddress};
 use crate::status::last_telegram::LastTelegram;
 use metertap_decode::cipher::{Key, Keys};
 use metertap_decode::kamstrup;
-use metertap_decode::stamp::Zone;
+use metertap_decode::time::Zone;
 use serde::Deserialize;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;

@@ -84,7 +84,7 @@ impl Pipeline {
         &mut self,
         reading: Box<WireReading>,
     ) -> (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>) {
-        let (id, sort) = (reading.report.id.clone(), reading.report.sort);
+        let (id, sort) = (reading.report.id.to_string(), reading.report.reading_type);
         let kind = sort.topic_name();
         let meter = self.home.get(&id).cloned();
         if meter.as_ref().is_some_and(|meter| !meter.wants(kind)) {

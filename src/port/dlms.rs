@@ -4,9 +4,9 @@ use crate::port::frame_counters::{DecryptError, FrameCounters};
 use crate::port::{DecodeEvent, Listener};
 use metertap_decode::cipher::{CipherError, Ciphered, Keys};
 use metertap_decode::dlms;
-use metertap_decode::dlms::{NOTIFICATION, NoNotification, Notification, report};
-use metertap_decode::framing::push::{Push, PushError};
-use metertap_decode::report::Report;
+use metertap_decode::dlms::{NOTIFICATION, Notification, NotificationError, report};
+use metertap_decode::framing::dlms::{DlmsFramer, PushError};
+use metertap_decode::report::{MeterId, Report};
 
 /// What is said of a port.
 #[derive(Default)]
@@ -14,7 +14,7 @@ pub struct DlmsOptions {
     /// Where messages are encrypted.
     pub keys: Option<Keys>,
     /// What is said of the meter.
-    pub meter: dlms::Settings,
+    pub meter: dlms::ReportOptions,
 }
 
 /// Why a message is not believed.
@@ -28,7 +28,7 @@ pub enum Trouble {
     DecryptError(#[from] DecryptError),
     /// It is no notification.
     #[error(transparent)]
-    NoNotification(#[from] NoNotification),
+    NotificationError(#[from] NotificationError),
     /// It has no value.
     #[error("a message without a value")]
     Empty,
@@ -36,7 +36,7 @@ pub enum Trouble {
 
 /// Hears one port.
 pub struct Dlms {
-    push: Push,
+    push: DlmsFramer,
     reader: Reader,
 }
 
@@ -44,7 +44,7 @@ impl Dlms {
     /// For a port of which `settings` are known.
     pub fn new(settings: DlmsOptions) -> Self {
         Dlms {
-            push: Push::new(),
+            push: DlmsFramer::new(),
             reader: Reader {
                 settings,
                 senders: FrameCounters::default(),
@@ -80,7 +80,7 @@ struct Reader {
     settings: DlmsOptions,
     senders: FrameCounters,
     /// Of the meter, once it has told it, or empty, once we have given up.
-    id: Option<String>,
+    id: Option<MeterId>,
     waiting: Vec<(u64, Report)>,
 }
 
@@ -94,7 +94,7 @@ impl Reader {
             Ok(mut report) => {
                 if report.id.is_empty() {
                     match &self.id {
-                        Some(id) => report.id.clone_from(id),
+                        Some(id) => report.id = id.clone(),
                         None => {
                             self.waiting.push((at, report));
                             if self.waiting.len() == PATIENCE {
@@ -161,11 +161,11 @@ impl Reader {
 impl From<Trouble> for crate::port::Trouble {
     fn from(trouble: Trouble) -> Self {
         let kind = match trouble {
-            Trouble::Push(error) if error.is_cut() => "cut",
-            Trouble::Push(PushError::Asked(_)) => "asked",
+            Trouble::Push(error) if error.is_truncated() => "cut",
+            Trouble::Push(PushError::Polled(_)) => "asked",
             Trouble::Push(_) => "wrong_check",
             Trouble::DecryptError(sealed) => sealed.kind(),
-            Trouble::NoNotification(_) => "no_notification",
+            Trouble::NotificationError(_) => "no_notification",
             Trouble::Empty => "empty",
         };
         crate::port::Trouble {

@@ -1,8 +1,8 @@
 //! Answers of a Kamstrup meter: frames become reports.
 
 use crate::port::{DecodeEvent, Listener};
-use metertap_decode::framing::kmp::{Frame, NoKmp};
-use metertap_decode::kamstrup::{Answer, NoAnswer, fields};
+use metertap_decode::framing::kmp::{Frame, KmpError};
+use metertap_decode::kamstrup::{Answer, AnswerError, fields};
 use metertap_decode::report::{Fields, ReadingType, Report, Value};
 
 /// Nothing longer is waited for.
@@ -13,22 +13,17 @@ const MAX_BUFFER: usize = 4096;
 pub enum Trouble {
     /// In its frame.
     #[error(transparent)]
-    Frame(#[from] NoKmp),
+    Frame(#[from] KmpError),
     /// In what it says.
     #[error(transparent)]
-    Answer(#[from] NoAnswer),
+    Answer(#[from] AnswerError),
 }
 
 /// A report of the meter `id`.
 pub fn report(id: String, reading: Fields) -> Report {
     Report {
-        time: None,
-        id,
-        sort: ReadingType::Kmp,
-        channel: None,
         reading,
-        unknown: Fields::default(),
-        message: None,
+        ..Report::new(ReadingType::Kmp, id)
     }
 }
 
@@ -44,7 +39,7 @@ impl Kmp {
     fn search(&mut self, is_over: bool, tell: &mut dyn FnMut(DecodeEvent)) {
         let mut at = 0;
         while let Some((frame, len)) = Frame::find(&self.buffer[at..]) {
-            if matches!(frame, Err(NoKmp::Cut(_))) && !is_over && self.buffer.len() <= MAX_BUFFER {
+            if matches!(frame, Err(KmpError::Truncated(_))) && !is_over && self.buffer.len() <= MAX_BUFFER {
                 break;
             }
             let place = self.taken - (self.buffer.len() - at) as u64;
@@ -96,9 +91,9 @@ impl Listener for Kmp {
 impl From<Trouble> for crate::port::Trouble {
     fn from(trouble: Trouble) -> Self {
         let kind = match trouble {
-            Trouble::Frame(NoKmp::Cut(_)) => "cut",
+            Trouble::Frame(KmpError::Truncated(_)) => "cut",
             Trouble::Frame(_) => "wrong_check",
-            Trouble::Answer(NoAnswer::Nothing) => "no_register",
+            Trouble::Answer(AnswerError::NoRegister) => "no_register",
             Trouble::Answer(_) => "no_answer",
         };
         crate::port::Trouble {

@@ -2,9 +2,9 @@
 
 use crate::port::kmp::{Trouble, report};
 use crate::port::transaction::{Disconnected, Transaction};
-use metertap_decode::framing::kmp::{Frame, HEAT_METER, NoKmp, request};
+use metertap_decode::framing::kmp::{Frame, HEAT_METER, KmpError, request};
 use metertap_decode::kamstrup::{
-    Answer, GET_REGISTERS, GET_SERIAL, GET_TYPE, MAX_REGISTERS, NoAnswer, fields,
+    Answer, AnswerError, GET_REGISTERS, GET_SERIAL, GET_TYPE, MAX_REGISTERS, fields,
 };
 use metertap_decode::report::{Report, Value};
 
@@ -81,13 +81,13 @@ pub async fn read(
                 found.extend(answered);
             }
             // None of these; the others may be there.
-            Err(PollError::Wrong(Trouble::Answer(NoAnswer::Nothing))) => {}
+            Err(PollError::Wrong(Trouble::Answer(AnswerError::NoRegister))) => {}
             Ok(_) => return Err(PollError::Other("no registers".into())),
             Err(error) => return Err(error),
         }
     }
     if found.is_empty() {
-        return Err(Trouble::from(NoAnswer::Nothing).into());
+        return Err(Trouble::from(AnswerError::NoRegister).into());
     }
     let mut reading = fields(&found);
     if let Some((kind, revision)) = &known.kind {
@@ -102,8 +102,7 @@ pub async fn read(
 
 async fn ask(talk: &mut Transaction<'_>, command: u8, data: &[u8]) -> Result<Answer, PollError> {
     let request = request(command, data);
-    let is_whole =
-        |bytes: &[u8]| matches!(Frame::find(bytes), Some((found, _)) if !matches!(found, Err(NoKmp::Cut(_))));
+    let is_whole = |bytes: &[u8]| matches!(Frame::find(bytes), Some((found, _)) if !matches!(found, Err(KmpError::Truncated(_))));
     let mut last = PollError::Silent;
     for _ in 0..ATTEMPTS {
         let bytes = talk.ask(&request, is_whole).await?;

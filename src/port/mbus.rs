@@ -1,8 +1,8 @@
 //! Answers of M-Bus meters: frames become reports.
 
 use crate::port::{DecodeEvent, Listener};
-use metertap_decode::framing::mbus::{Frame, NoMbus};
-use metertap_decode::mbus::{Message, NoMessage, report};
+use metertap_decode::framing::mbus::{Frame, MbusError};
+use metertap_decode::mbus::{Message, MessageError, report};
 use metertap_decode::report::Report;
 
 /// Nothing longer is believed.
@@ -15,10 +15,10 @@ const MAX_RECORDS: usize = 1024;
 pub enum Trouble {
     /// In its frame.
     #[error(transparent)]
-    Frame(#[from] NoMbus),
+    Frame(#[from] MbusError),
     /// In what it says.
     #[error(transparent)]
-    Message(#[from] NoMessage),
+    Message(#[from] MessageError),
 }
 
 /// Puts the frames of one answer together.
@@ -32,7 +32,7 @@ impl Answers {
     ///
     /// # Errors
     /// Where the frame is no answer.
-    pub fn take(&mut self, information: u8, data: &[u8]) -> Result<Option<Report>, NoMessage> {
+    pub fn take(&mut self, information: u8, data: &[u8]) -> Result<Option<Report>, MessageError> {
         let next = Message::parse(information, data).inspect_err(|_| self.pending = None)?;
         let whole = match self.pending.take() {
             Some(mut first) if first.number == next.number => {
@@ -86,18 +86,18 @@ impl Mbus {
                     at += len;
                     continue;
                 }
-                Err(NoMbus::Cut(_)) if !is_over && buffer.len() - at <= MAX_FRAME => break,
-                Err(cut @ NoMbus::Cut(_)) if !told_cut => {
+                Err(MbusError::Truncated(_)) if !is_over && buffer.len() - at <= MAX_FRAME => break,
+                Err(cut @ MbusError::Truncated(_)) if !told_cut => {
                     told_cut = true;
                     tell(DecodeEvent::trouble(place, Trouble::from(cut)));
                 }
-                Err(wrong @ NoMbus::WrongChecksum { len, .. }) => {
+                Err(wrong @ MbusError::WrongChecksum { len, .. }) => {
                     tell(DecodeEvent::trouble(place, Trouble::from(wrong)));
                     at += len;
                     continue;
                 }
                 // It looked like the beginning of a frame.
-                Err(wrong @ NoMbus::NoFrame { .. }) if buffer[at] == 0x68 && place == 0 => {
+                Err(wrong @ MbusError::NoFrame { .. }) if buffer[at] == 0x68 && place == 0 => {
                     tell(DecodeEvent::trouble(place, Trouble::from(wrong)));
                 }
                 Err(_) => {}
@@ -134,10 +134,10 @@ impl Listener for Mbus {
 impl From<Trouble> for crate::port::Trouble {
     fn from(trouble: Trouble) -> Self {
         let kind = match trouble {
-            Trouble::Frame(NoMbus::Cut(_)) => "cut",
+            Trouble::Frame(MbusError::Truncated(_)) => "cut",
             Trouble::Frame(_) => "wrong_check",
-            Trouble::Message(NoMessage::Error(_)) => "meter_error",
-            Trouble::Message(NoMessage::Encrypted(_)) => "no_key",
+            Trouble::Message(MessageError::Error(_)) => "meter_error",
+            Trouble::Message(MessageError::Encrypted(_)) => "no_key",
             Trouble::Message(_) => "no_answer",
         };
         crate::port::Trouble {

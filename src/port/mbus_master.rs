@@ -2,9 +2,9 @@
 
 use crate::port::mbus::{Answers, Trouble};
 use crate::port::transaction::{Disconnected, Transaction};
-use metertap_decode::framing::mbus::{ACK, Frame, NoMbus, long, short};
-use metertap_decode::hex::{Hex, octets};
-use metertap_decode::mbus::NoMessage;
+use data_encoding::{HEXUPPER, HEXUPPER_PERMISSIVE};
+use metertap_decode::framing::mbus::{ACK, Frame, MbusError, long, short};
+use metertap_decode::mbus::MessageError;
 use metertap_decode::report::Report;
 use std::fmt;
 use std::str::FromStr;
@@ -52,7 +52,10 @@ impl FromStr for Address {
                 Err(wrong())
             };
         }
-        let digits = octets(text).and_then(|octets| <[u8; 4]>::try_from(octets).ok());
+        let digits = HEXUPPER_PERMISSIVE
+            .decode(text.as_bytes())
+            .ok()
+            .and_then(|octets| <[u8; 4]>::try_from(octets).ok());
         digits.map(Address::Secondary).ok_or_else(wrong)
     }
 }
@@ -61,7 +64,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Primary(place) => write!(f, "p{place}"),
-            Address::Secondary(digits) => write!(f, "{}", Hex(digits)),
+            Address::Secondary(digits) => f.write_str(&HEXUPPER.encode(digits)),
         }
     }
 }
@@ -94,7 +97,7 @@ impl PollError {
         match self {
             PollError::Disconnected(_) => "gone",
             PollError::Silent(_) => "silent",
-            PollError::Wrong(_, Trouble::Message(NoMessage::Error(_))) => "meter_error",
+            PollError::Wrong(_, Trouble::Message(MessageError::Error(_))) => "meter_error",
             PollError::Wrong(..) => "wrong_check",
             PollError::Other { .. } => "other_meter",
         }
@@ -167,7 +170,7 @@ fn is_whom(address: Address, report: Report) -> Result<Report, PollError> {
     match address {
         Address::Secondary(_) if !is_same(address.to_string()) => Err(PollError::Other {
             asked: address,
-            answered: report.id,
+            answered: report.id.to_string(),
         }),
         _ => Ok(report),
     }
@@ -214,7 +217,7 @@ async fn select(talk: &mut Transaction<'_>, [d1, d2, d3, d4]: [u8; 4]) -> Result
 
 /// Nothing is to be waited for any more.
 fn is_frame(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && !matches!(Frame::parse(bytes), Err(NoMbus::Cut(_)))
+    !bytes.is_empty() && !matches!(Frame::parse(bytes), Err(MbusError::Truncated(_)))
 }
 
 /// Looks at every place on the bus and tells who answers there.

@@ -3,10 +3,10 @@
 use crate::port::frame_counters::{DecryptError, FrameCounters};
 use crate::port::{DecodeEvent, Listener};
 use metertap_decode::cipher::{Ciphered, Keys};
-use metertap_decode::framing::glo::Glo;
+use metertap_decode::framing::general_glo::GeneralGloFramer;
 use metertap_decode::framing::p1::{Crc, Frame, Framer, frames};
-use metertap_decode::p1::{NoTelegram, Telegram, readings, text};
-use metertap_decode::stamp::Zone;
+use metertap_decode::p1::{Telegram, TelegramError, readings, text};
+use metertap_decode::time::Zone;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ pub enum Trouble {
     DecryptError(#[from] DecryptError),
     /// It has no lines that a telegram has.
     #[error(transparent)]
-    NoTelegram(#[from] NoTelegram),
+    TelegramError(#[from] TelegramError),
     /// One line of it; the others count.
     #[error("line {line} of the telegram is not understood: {text}")]
     Unread {
@@ -71,7 +71,7 @@ pub enum Trouble {
 #[derive(Default)]
 pub struct P1 {
     plain: Framer,
-    ciphered: Glo,
+    ciphered: GeneralGloFramer,
     reader: Reader,
 }
 
@@ -206,7 +206,7 @@ impl From<Trouble> for crate::port::Trouble {
             Trouble::NoCrc => "no_crc",
             Trouble::BrokenOff => "cut",
             Trouble::DecryptError(sealed) => sealed.kind(),
-            Trouble::NoTelegram(_) => "no_telegram",
+            Trouble::TelegramError(_) => "no_telegram",
             Trouble::Unread { .. } => "unread_line",
         };
         crate::port::Trouble {

@@ -210,18 +210,14 @@ fn measured(seen: &MeterStatus) -> Vec<(String, f64, String)> {
             let total = meter.total(&reading.message);
             vec![(
                 meter.counter_name().into(),
-                total.value.to_f64(),
-                total.unit.into(),
+                total.to_f64(),
+                total.unit.to_string(),
             )]
         }
         Origin::Wire(reading) => {
             let of_field = |(name, field): &(std::borrow::Cow<'static, str>, Field)| {
                 let quantity = field.quantity()?;
-                Some((
-                    name.to_string(),
-                    quantity.value.to_f64(),
-                    quantity.unit.to_string(),
-                ))
+                Some((name.to_string(), quantity.to_f64(), quantity.unit.to_string()))
             };
             reading.report.reading.0.iter().filter_map(of_field).collect()
         }

@@ -144,7 +144,7 @@ pub fn of_field(
     }
     let class = match field {
         Field::Quantity(quantity) | Field::Demand { quantity, .. } => {
-            return Some((of_unit(name, &quantity.unit, sort, medium)?, ".value"));
+            return Some((of_unit(name, quantity.unit.as_str(), sort, medium)?, ".value"));
         }
         Field::Count(_) if name.starts_with("power_failures") || name.starts_with("voltage_s") => Class {
             unit: None,

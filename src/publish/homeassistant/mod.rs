@@ -174,7 +174,7 @@ impl Announcer {
     }
 
     fn wire(&mut self, told: &ReadingEvent, reading: &WireReading) -> Vec<Announcement> {
-        let (id, sort) = (&reading.report.id, reading.report.sort);
+        let (id, sort) = (&reading.report.id, reading.report.reading_type);
         let device = self.device_of(told);
         let mut components = self.known.get(&device.object_id).cloned().unwrap_or_default();
         let before = components.len();

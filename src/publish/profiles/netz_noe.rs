@@ -73,7 +73,7 @@ impl Profile for NetzNoe {
         let Origin::Wire(reading) = &told.what else {
             return Vec::new();
         };
-        if reading.report.sort != Type::Dlms {
+        if reading.report.reading_type != Type::Dlms {
             return Vec::new();
         }
         let mut object = Map::new();
@@ -82,7 +82,7 @@ impl Profile for NetzNoe {
                 continue;
             };
             // Three places, as the program rounded.
-            let value = (quantity.value.to_f64() * factor * 1000.0).round() / 1000.0;
+            let value = (quantity.to_f64() * factor * 1000.0).round() / 1000.0;
             object.insert(key.into(), crate::format::p1::plain(value));
         }
         if object.is_empty() {
