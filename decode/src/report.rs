@@ -38,6 +38,12 @@ impl From<&str> for MeterId {
     }
 }
 
+impl PartialEq<&str> for MeterId {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
+}
+
 impl Deref for MeterId {
     type Target = str;
 

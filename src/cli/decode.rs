@@ -118,7 +118,7 @@ fn decode(file: &Path, listener: &mut dyn Listener, nothing: &str, as_table: boo
         _ => format!("byte {at}"),
     };
     let (mut lines, mut troubles) = (Vec::new(), Vec::new());
-    let mut tell = |said: DecodeEvent| match said.what {
+    let mut tell = |said: DecodeEvent| match said.result {
         Ok(report) => lines.push(report),
         Err(trouble) => {
             let mend = if trouble.kind == "no_key" {

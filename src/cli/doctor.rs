@@ -1,11 +1,12 @@
 //! `metertap doctor`: is everything well, and if not, what is to be done?
 
 use crate::cli::tuner::Tuner;
-use crate::config::Config;
-use crate::publish::mqtt::{MqttConfig, check};
+use crate::config::{Config, RadioSource};
+use crate::publish::MqttConfig;
+use crate::publish::mqtt::check;
 use crate::receiver::Probe;
-use crate::runtime::cancel::Stop;
-use crate::source::{Address, Live, wire};
+use crate::runtime::{Cancel, Runtime};
+use crate::source::{Live, wire};
 use anyhow::Result;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -48,7 +49,8 @@ impl Report {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
+    let stop = runtime.context.cancel.clone();
     let mut report = Report::default();
     let mut live = Vec::new();
     let mut brokers: Vec<MqttConfig> = args
@@ -64,21 +66,26 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Err(error) => report.bad("config", &format!("{error:#}"), ""),
             Ok(config) => {
                 report.ok("config", &path.display().to_string());
-                for (i, radio) in config.radio.iter().enumerate() {
-                    if let Some(address) = radio.serve_rtl_tcp {
-                        port(address, &mut report);
-                    }
-                    match (radio.live(), &radio.source) {
-                        (Ok(Some(live_source)), _) => live.push((radio.name(i), live_source)),
-                        (_, Address::File(file)) if !file.exists() => {
-                            report.bad("recording", &format!("{} is not there", file.display()), "");
+                for radio in config.radios {
+                    match radio.source {
+                        RadioSource::Live {
+                            live: device,
+                            serve_rtl_tcp,
+                        } => {
+                            if let Some(address) = serve_rtl_tcp {
+                                port(address, &mut report);
+                            }
+                            live.push((radio.name, device));
                         }
-                        _ => {}
+                        RadioSource::Recording { path, .. } if !path.exists() => {
+                            report.bad("recording", &format!("{} is not there", path.display()), "");
+                        }
+                        RadioSource::Recording { .. } => {}
                     }
                 }
                 for port in &config.ports {
                     let found = format!("{}: {}", port.name, port.address);
-                    match wire::try_open(&port.address) {
+                    match wire::try_open(&port.address, &runtime.context.io) {
                         Ok(()) => report.ok("wire", &found),
                         Err(error) => report.bad("wire", &format!("{found}: {error:#}"), ""),
                     }
@@ -88,7 +95,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         },
     }
     for (name, live) in live {
-        if !stop.asked() {
+        if !stop.is_cancelled() {
             receiver(&name, &live, args.seconds, &stop, &mut report);
         }
     }
@@ -96,8 +103,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .iter()
         .flat_map(|settings| settings.host.iter().map(move |host| (settings, host)));
     for (settings, host) in brokers {
-        let address = settings.shown(host);
-        match check(settings.clone(), host) {
+        let broker = settings.broker(None);
+        let address = broker.display(host);
+        match runtime.context.io.block_on(check(&broker, host)) {
             Ok(()) => report.ok("broker", &format!("{address} takes us")),
             Err(error) => report.bad(
                 "broker",
@@ -125,7 +133,7 @@ fn port(address: SocketAddr, report: &mut Report) {
     }
 }
 
-fn receiver(name: &str, live: &Live, seconds: f64, stop: &Stop, report: &mut Report) {
+fn receiver(name: &str, live: &Live, seconds: f64, stop: &Cancel, report: &mut Report) {
     let source = match live.open() {
         Ok(source) => source,
         Err(error) => {
@@ -145,7 +153,7 @@ fn receiver(name: &str, live: &Live, seconds: f64, stop: &Stop, report: &mut Rep
     };
     let mut meters = std::collections::BTreeSet::new();
     let mut first = None;
-    while begun.elapsed() < Duration::from_secs_f64(seconds) && !stop.asked() {
+    while begun.elapsed() < Duration::from_secs_f64(seconds) && !stop.is_cancelled() {
         let step = probe.step(
             |bytes| {
                 // What was waiting when we began is not counted.
@@ -190,8 +198,8 @@ fn throughput(probe: &mut Probe, first: Option<(Instant, u64)>, rate: f64, repor
     };
     let measured = (probe.bytes - skipped) as f64 / 2.0 / since.elapsed().as_secs_f64();
     let share = 100.0 * measured / rate;
-    let lost = probe.source().lost();
-    let finding = format!("{measured:.0} a second, {share:.1} % of what they should be; {lost} pieces lost");
+    let lost = probe.source().lost_bytes();
+    let finding = format!("{measured:.0} a second, {share:.1} % of what they should be; {lost} bytes lost");
     if lost == 0 && (95.0..105.0).contains(&share) {
         report.ok("samples", &finding);
     } else {

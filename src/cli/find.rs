@@ -1,12 +1,12 @@
 //! `metertap find`: which of the meters in the air is mine?
 
-use crate::cli::selection::default_kinds;
 use crate::cli::tuner::Tuner;
 use crate::daemon::event_stream::{Event, EventStream};
+use crate::meter::default_kinds;
 use crate::meter::find::{Candidate, candidates, certain};
 use crate::meter::table::MeterTable;
 use crate::receiver::{Radio, RadioOptions};
-use crate::runtime::cancel::Stop;
+use crate::runtime::Runtime;
 use crate::source::recording::{Recording, RecordingOverrides};
 use anyhow::Result;
 use metertap_decode::ert::Commodity;
@@ -34,8 +34,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
-    let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &stop);
+    let runtime = Runtime::for_command()?;
+    let stop = runtime.context.cancel.clone();
+    let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
     let radios = match &args.file {
         Some(file) => {
             let recording = Recording::open(file, &RecordingOverrides::default())?;
@@ -46,7 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut heard = MeterTable::default();
     let mut told = Vec::new();
     let begun = Instant::now();
-    for event in EventStream::new(radios, stop.clone()) {
+    for event in EventStream::new(radios, &runtime.context) {
         match event {
             Event::Reading(reading) => {
                 let is_wanted = args
@@ -70,10 +71,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 }
             }
             Event::End(_, end) => end.result?,
-            Event::Wire(_) | Event::Quiet => {}
+            Event::Wire(_) | Event::Failure(_) | Event::Reload | Event::Quiet => {}
         }
         if begun.elapsed() > Duration::from_secs_f64(args.seconds) {
-            stop.ask();
+            stop.cancel();
         }
     }
     let meters = heard.meters().len();

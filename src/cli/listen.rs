@@ -6,7 +6,7 @@ use crate::cli::tuner::Tuner;
 use crate::daemon::event_stream::{Event, EventStream};
 use crate::format::Format;
 use crate::receiver::RadioOptions;
-use crate::runtime::cancel::Stop;
+use crate::runtime::Runtime;
 use crate::status::receiver::Condition;
 use anyhow::Result;
 use metertap_dsp::Trust;
@@ -26,7 +26,7 @@ pub struct Args {
     /// What to believe: strict (no corrections), normal, eager.
     #[arg(long, default_value = "normal", value_name = "TRUST")]
     trust: Trust,
-    /// Stop after this long.
+    /// Cancel after this long.
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
     #[command(flatten)]
@@ -34,18 +34,19 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
-    let orders = RadioOptions::for_all(args.wanted.kinds(), args.trust, &stop);
+    let runtime = Runtime::for_command()?;
+    let stop = runtime.context.cancel.clone();
+    let orders = RadioOptions::for_all(args.wanted.kinds(), args.trust, &runtime.context);
     let radios = args.tuner.radios(&orders)?;
     let mut show = Show::new(args.format, args.signal, "metertap listen", args.wanted.filter())?;
     show.listen_to_keys();
     // There is room for one.
     if let Some(radio) = radios.first() {
-        show.look(radio.view.clone());
+        show.look(radio.spectrum.clone());
     }
     let begun = Instant::now();
     let limit = args.seconds.map(Duration::from_secs_f64);
-    for event in EventStream::new(radios, stop.clone()) {
+    for event in EventStream::new(radios, &runtime.context) {
         match event {
             Event::Reading(reading) => {
                 show.take(&reading)?;
@@ -60,12 +61,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 });
             }
             // There are none here.
-            Event::Wire(_) | Event::Quiet => {}
+            Event::Wire(_) | Event::Failure(_) | Event::Reload | Event::Quiet => {}
             Event::End(_, end) => end.result?,
         }
         show.draw(None)?;
         if show.done() || limit.is_some_and(|limit| begun.elapsed() > limit) {
-            stop.ask();
+            stop.cancel();
         }
     }
     show.finish()?;

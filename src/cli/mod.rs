@@ -121,7 +121,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::ServeRtlTcp(args) => serve_rtl_tcp::run(&args),
         Command::Addon(args) => {
             addon::prepare(&args)?;
-            run::run(&run::Args::of_file(args.config), journal)
+            run::run(&run::Args::with_config(args.config), journal)
         }
         Command::Run(args) => run::run(&args, journal),
         Command::Synth(args) => synth::run(&args),
@@ -144,10 +144,9 @@ fn log_to_stderr(verbose: u8, quiet: bool) -> LogBuffer {
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     let default = match verbose {
-        // The demo's broker reports every hang-up as an error.
-        0 if quiet => "warn,rumqttd=off",
+        0 if quiet => "warn",
         0 => "metertap=info,warn",
-        1 => "metertap=debug,info,rumqttd=off",
+        1 => "metertap=debug,info",
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));

@@ -2,10 +2,10 @@
 
 use crate::cli::report_table::table;
 use crate::config;
-use crate::port::kmp_master::Known;
-use crate::port::mbus_master::Address;
+use crate::port::kmp_poll::KnownMeter;
+use crate::port::mbus_poll::Address;
 use crate::port::transaction::Transaction;
-use crate::port::{kmp_master, mbus_master};
+use crate::port::{kmp_poll, mbus_poll};
 use crate::source::wire::{Framing, Line, WireAddress, open};
 use anyhow::{Context, Result, anyhow, bail};
 use metertap_decode::report::Report;
@@ -41,7 +41,7 @@ struct Port {
     framing: Option<Framing>,
     /// How long an answer may let us wait, in milliseconds.
     #[arg(long, value_name = "MS")]
-    patience: Option<u64>,
+    timeout: Option<u64>,
     /// JSON lines instead of a table; the default where standard output is no terminal.
     #[arg(long)]
     json: bool,
@@ -94,13 +94,13 @@ pub fn mbus(args: &MbusArgs) -> Result<ExitCode> {
         Mbus::Scan(scan) => scan.port.talk(line, 350, async |talk, out| {
             let mut found = 0;
             if scan.numbers {
-                mbus_master::scan_numbers(talk, |report| {
+                mbus_poll::scan_secondary(talk, |report| {
                     found += 1;
                     out.take(&report.id.clone(), &report);
                 })
                 .await?;
             } else {
-                mbus_master::scan_places(talk, |address, answer| match answer {
+                mbus_poll::scan_primary(talk, |address, answer| match answer {
                     Ok(report) => {
                         found += 1;
                         out.take(&address.to_string(), &report);
@@ -115,7 +115,7 @@ pub fn mbus(args: &MbusArgs) -> Result<ExitCode> {
             Ok(())
         }),
         Mbus::Read(read) => read.port.talk(line, 1000, async |talk, out| {
-            let report = mbus_master::read(talk, read.address).await?;
+            let report = mbus_poll::read(talk, read.address).await?;
             out.take(&read.address.to_string(), &report);
             Ok(())
         }),
@@ -127,7 +127,7 @@ pub fn kamstrup(args: &KamstrupArgs) -> Result<ExitCode> {
     let registers = config::registers(dump.model.as_deref(), &dump.registers).map_err(anyhow::Error::msg)?;
     dump.port
         .talk(Line::two_stop_bits(1200), 2000, async |talk, out| {
-            let report = kmp_master::read(talk, &registers, &mut Known::default()).await?;
+            let report = kmp_poll::read(talk, &registers, &mut KnownMeter::default()).await?;
             out.take(&report.id.clone(), &report);
             Ok(())
         })
@@ -160,7 +160,7 @@ impl Port {
                 }
                 let mut talk = Transaction {
                     wire: &mut wire,
-                    patience: Duration::from_millis(self.patience.unwrap_or(patience_ms)),
+                    timeout: Duration::from_millis(self.timeout.unwrap_or(patience_ms)),
                 };
                 ask(&mut talk, &mut out).await
             })

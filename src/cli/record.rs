@@ -2,7 +2,7 @@
 
 use crate::cli::tuner::Tuner;
 use crate::receiver::Probe;
-use crate::runtime::cancel::Stop;
+use crate::runtime::Runtime;
 use crate::source::recording::sigmf;
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
@@ -20,13 +20,13 @@ pub struct Args {
     /// Record only the moments around frames that locked but failed their check: hard cases, worth sending in.
     #[arg(long)]
     hard_cases: bool,
-    /// Stop after this long (hard cases: after this long of listening).
+    /// Cancel after this long (hard cases: after this long of listening).
     #[arg(long, value_name = "S", default_value_t = 10.0)]
     seconds: f64,
     /// Seconds kept before and after a hard case.
     #[arg(long, value_name = "S", default_value_t = 0.5)]
     around: f64,
-    /// Stop after so many hard cases.
+    /// Cancel after so many hard cases.
     #[arg(long, default_value_t = 20)]
     max_files: u32,
     #[command(flatten)]
@@ -34,7 +34,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
+    let stop = runtime.context.cancel.clone();
     let (_, live) = args.tuner.only("one receiver can be recorded at a time")?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let source = live.open()?;
@@ -58,14 +59,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let begun = Instant::now();
     let mut doubtful = 0;
     while begun.elapsed() < Duration::from_secs_f64(args.seconds)
-        && !stop.asked()
+        && !stop.is_cancelled()
         && recorder.files < args.max_files
     {
         let mut piece = Vec::new();
         let goes_on = probe.step(|bytes| piece.extend_from_slice(bytes), |_| ())?;
         recorder.push(&piece)?;
-        let failed = probe.tally().doubtful > doubtful;
-        doubtful = probe.tally().doubtful;
+        let failed = probe.tally().low_confidence > doubtful;
+        doubtful = probe.tally().low_confidence;
         if args.hard_cases && failed {
             recorder.case();
         }
@@ -139,7 +140,7 @@ impl Recorder {
         let data = self.folder.join(format!("{stem}.sigmf-data"));
         write(&data, self.ring.make_contiguous())?;
         let meta = self.folder.join(format!("{stem}.sigmf-meta"));
-        let text = sigmf::describe(self.sample_rate_hz, self.center_hz, start);
+        let text = sigmf::metadata(self.sample_rate_hz, self.center_hz, start);
         write(&meta, text.as_bytes())?;
         println!("{} ({seconds:.1} s)", meta.display());
         self.ring.clear();

@@ -7,9 +7,13 @@ use crate::format::{Format as LineFormat, line};
 use crate::meter::Reading;
 #[cfg(feature = "demo")]
 use crate::meter::filter::Filter;
-use crate::publish::mqtt::{BirthAndWill, Message, Mqtt, MqttConfig};
+use crate::publish::MqttConfig;
+use crate::publish::message::{BirthAndWill, Message};
+use crate::publish::mqtt::{Mqtt, MqttOptions};
 use crate::receiver::{End, Radio, RadioOptions, ReceiverEvent};
-use crate::runtime::cancel::Stop;
+#[cfg(feature = "demo")]
+use crate::runtime::Context;
+use crate::runtime::Runtime;
 use crate::source::recording::{Paced, Recording, RecordingOverrides};
 use crate::source::{Info, Source};
 use crate::status::sink::SinkMetrics;
@@ -62,7 +66,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
     let wish = RecordingOverrides {
         name: None,
         format: args.sample_format,
@@ -77,10 +81,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
         recordings.push(Box::new(Recording::open(file, &wish)?));
     }
     let mut replay = Replay {
-        orders: RadioOptions::for_all(args.wanted.kinds(), args.trust, &stop),
+        orders: RadioOptions::for_all(
+            args.wanted.kinds(),
+            args.trust,
+            &runtime.context.component("replay"),
+        ),
         show: Show::new(args.format, args.signal, "metertap replay", args.wanted.filter())?,
         signal: args.signal,
-        mqtt: mqtt.map(Broker::start).transpose()?,
+        mqtt: mqtt
+            .map(|settings| Broker::start(&runtime.context, settings))
+            .transpose()?,
     };
     for recording in recordings {
         let recording = if args.realtime {
@@ -89,7 +99,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             recording
         };
         replay.play(recording)?;
-        if replay.orders.stop.asked() {
+        if replay.orders.context.cancel.is_cancelled() {
             break;
         }
     }
@@ -110,12 +120,13 @@ impl Replay {
     /// # Errors
     /// Where the terminal or the network cannot be had.
     #[cfg(feature = "demo")]
-    pub fn demo(stop: &Stop, mqtt: MqttConfig) -> Result<Self> {
+    pub fn demo(context: &Context, mqtt: MqttConfig) -> Result<Self> {
+        let radio = context.component("replay");
         Ok(Replay {
-            orders: RadioOptions::for_all(crate::cli::selection::default_kinds(), Trust::Normal, stop),
+            orders: RadioOptions::for_all(crate::meter::default_kinds(), Trust::Normal, &radio),
             show: Show::new(None, true, "metertap demo: a made-up street", Filter::default())?,
             signal: false,
-            mqtt: Some(Broker::start(mqtt)?),
+            mqtt: Some(Broker::start(context, mqtt)?),
         })
     }
 
@@ -129,22 +140,22 @@ impl Replay {
             eprintln!("metertap: {}: {assumed}", radio.info.name);
         }
         let before = self.show.readings();
-        for heard in &radio.heard {
+        for heard in &radio.events {
             match heard {
                 ReceiverEvent::Reading(reading) => self.take(&reading)?,
                 ReceiverEvent::Progress(bytes) => self.progress(&radio.info, bytes)?,
-                ReceiverEvent::State(_) | ReceiverEvent::Wire(_) => {}
+                ReceiverEvent::State(_) => {}
                 ReceiverEvent::End(end) => {
                     report(&radio.info, &end);
                     end.result?;
-                    if self.show.readings() == before && !self.orders.stop.asked() {
+                    if self.show.readings() == before && !self.orders.context.cancel.is_cancelled() {
                         eprintln!("metertap: {}: no meter heard", radio.info.name);
                     }
                     break;
                 }
             }
             if self.show.done() {
-                self.orders.stop.ask();
+                self.orders.context.cancel.cancel();
             }
         }
         Ok(())
@@ -165,7 +176,7 @@ impl Replay {
             );
             let told = Message::reading(topic, payload, broker.retain);
             // A recording waits for the network; only an interrupted one does not.
-            let delivered = if self.orders.stop.asked() {
+            let delivered = if self.orders.context.cancel.is_cancelled() {
                 broker.mqtt.try_publish(told)
             } else {
                 broker.mqtt.publish(told)
@@ -190,16 +201,19 @@ impl Replay {
     /// # Errors
     /// Where the broker did not take everything.
     pub fn finish(self) -> Result<ExitCode> {
-        let (stop, done) = (self.orders.stop, self.show.done());
+        let (stop, done) = (self.orders.context.cancel, self.show.done());
         self.show.finish()?;
         if let Some(broker) = self.mqtt {
-            let outcome = broker.mqtt.finish(PATIENCE, || stop.asked() && !done);
+            // The broker hurries if the process is interrupted, not if `--single` has ended the recording.
+            let Some(outcome) = broker.mqtt.join(PATIENCE) else {
+                bail!("the connection to the broker did not end");
+            };
             tracing::info!(delivered = outcome.delivered, "Done with the broker.");
             if outcome.undelivered > 0 {
                 bail!("{} readings were not taken by the broker", outcome.undelivered);
             }
         }
-        Ok(if stop.asked() && !done {
+        Ok(if stop.is_cancelled() && !done {
             ExitCode::from(130)
         } else {
             ExitCode::SUCCESS
@@ -215,17 +229,18 @@ struct Broker {
 }
 
 impl Broker {
-    fn start(settings: MqttConfig) -> Result<Self> {
-        let presence = BirthAndWill::usual(&settings.status_topic());
+    fn start(context: &Context, settings: MqttConfig) -> Result<Self> {
+        let options = MqttOptions {
+            task: "mqtt".into(),
+            birth_and_will: BirthAndWill::online_offline(&settings.status_topic()),
+            subscriber: None,
+            marks_resent: true,
+            metrics: Arc::new(SinkMetrics::new("mqtt".into())),
+        };
         Ok(Broker {
             prefix: settings.readings.clone(),
-            retain: settings.retain.keeps(false),
-            mqtt: Mqtt::start(
-                settings,
-                presence,
-                None,
-                Arc::new(SinkMetrics::new("mqtt".into())),
-            )?,
+            retain: settings.retain.flag(false),
+            mqtt: Mqtt::start(&context.component("mqtt"), settings.broker(None), options)?,
         })
     }
 }
@@ -235,11 +250,12 @@ fn report(info: &Info, end: &End) {
     tracing::debug!(
         name = %info.name,
         seconds = tally.samples as f64 / info.sample_rate_hz,
-        bursts = tally.bursts,
+        bursts = tally.segments,
+        dropped_segments = tally.dropped_segments,
         preambles = tally.preambles,
         packets = tally.packets,
         duplicates = tally.duplicates,
-        doubtful = tally.doubtful,
+        doubtful = tally.low_confidence,
         refused = end.refused,
         noise_dbfs = end.noise_dbfs,
         "End of recording."

@@ -3,8 +3,8 @@
 use crate::cli::number::hertz;
 use crate::cli::tuner::Tuner;
 use crate::receiver::Probe;
-use crate::runtime::cancel::Stop;
-use crate::source::{CUSTOMARY_TENTHS, Gain, TuneCommand, find_best};
+use crate::runtime::Runtime;
+use crate::source::{Gain, R820T_GAINS_TENTHS, TuneCommand, find_best};
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -38,14 +38,15 @@ struct Place {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
+    let stop = runtime.context.cancel.clone();
     let (name, live) = args.tuner.only("one receiver can scan at a time")?;
     if !(args.step > 0.0 && args.from <= args.to) {
         bail!("--from must not be above --to, and --step must be more than 0");
     }
     let mut source = live.open()?;
     let gain = match live.tuning.gain {
-        Gain::Auto => Some(find_best(source.as_mut(), &CUSTOMARY_TENTHS)?),
+        Gain::Auto => Some(find_best(source.as_mut(), &R820T_GAINS_TENTHS)?),
         _ => None,
     };
     let mut probe = Probe::new(source)?;
@@ -55,7 +56,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         "centre", "packets", "meters", "noise"
     );
     let mut center_hz = args.from;
-    while center_hz <= args.to && !stop.asked() {
+    while center_hz <= args.to && !stop.is_cancelled() {
         let place = listen(&mut probe, center_hz, Duration::from_secs_f64(args.dwell))?;
         println!(
             "{:8.3} MHz  {:7}  {:6}  {:5.1} dBFS  {}",
@@ -66,7 +67,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "█".repeat((place.packets as usize).min(40))
         );
         places.push(place);
-        probe = probe.forget()?;
+        probe = probe.restart()?;
         center_hz += args.step;
     }
     places.sort_by_key(|place| std::cmp::Reverse((place.meters, place.packets)));
@@ -98,7 +99,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn listen(probe: &mut Probe, center_hz: f64, dwell: Duration) -> Result<Place> {
-    probe.source().wish(TuneCommand::Center(center_hz as u32))?;
+    probe.source().tune(TuneCommand::Center(center_hz as u32))?;
     let moved = Instant::now();
     let mut meters = std::collections::BTreeSet::new();
     let mut packets = 0;

@@ -1,5 +1,6 @@
 //! rtlamr's flags that say which messages are wanted.
 
+use crate::meter::default_kinds;
 use crate::meter::filter::Filter;
 use clap::Args;
 use metertap_decode::ert::{Kind, KindError};
@@ -71,12 +72,4 @@ impl Wanted {
         filter.single = self.single;
         filter
     }
-}
-
-/// Every frame once: only a user can tell an R900BCD from an R900.
-pub fn default_kinds() -> Vec<Kind> {
-    Kind::ALL
-        .into_iter()
-        .filter(|kind| *kind != Kind::R900Bcd)
-        .collect()
 }

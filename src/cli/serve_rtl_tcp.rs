@@ -1,12 +1,11 @@
 //! `metertap serve-rtl-tcp`: a dongle for other programs, and for us.
 
-use crate::cli::selection::default_kinds;
 use crate::cli::tuner::Tuner;
 use crate::daemon::event_stream::{Event, EventStream};
 use crate::format::{Format, Lines};
+use crate::meter::default_kinds;
 use crate::receiver::{Radio, RadioOptions};
-use crate::runtime::cancel::Stop;
-use crate::source::rtl_tcp::server::Tap;
+use crate::runtime::Runtime;
 use anyhow::Result;
 use metertap_dsp::Trust;
 use std::io::stdout;
@@ -24,15 +23,14 @@ pub struct Args {
 
 /// Meters heard meanwhile go to standard output as JSON lines.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
-    let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &stop);
+    let runtime = Runtime::for_command()?;
+    let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
     let (name, live) = args.tuner.only("one dongle can be shared at a time")?;
-    let tap = Tap::default();
-    let bound = tap.serve(args.listen)?;
+    let radio = Radio::live(&name, live, Some(args.listen), &orders)?;
+    let bound = radio.rtl_tcp.unwrap_or(args.listen);
     eprintln!("metertap: rtl_tcp on {bound}; its clients share {name} and cannot retune it");
     let mut lines = Lines::new(stdout(), Format::Json, false);
-    let radio = Radio::live(&name, live, Some(tap), &orders)?;
-    for event in EventStream::new(vec![radio], stop) {
+    for event in EventStream::new(vec![radio], &runtime.context) {
         match event {
             Event::Reading(reading) => lines.write(&reading)?,
             Event::End(_, end) => end.result?,

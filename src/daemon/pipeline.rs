@@ -1,4 +1,9 @@
-//! What is passed on to the sinks: plausible readings, as often as is wanted, and what follows from them.
+//! Stages that every reading passes: plausibility, availability, intervals, throttle.
+//!
+//! ```text
+//!   Reading ──▶ plausible? ──▶ meter is available ──▶ (its intervals) ──▶ throttle ──▶ ReadingEvent
+//!                  │ no: counted, logged once                                │ held back: take_due(), drain()
+//! ```
 
 use crate::meter::availability::{Availability, AvailabilityChange};
 use crate::meter::event::{Origin, ReadingEvent};
@@ -6,147 +11,155 @@ use crate::meter::intervals::Intervals;
 use crate::meter::plausibility::{CounterSample, Implausible, Limits, Plausibility};
 use crate::meter::throttle::{Rate, Throttle};
 use crate::meter::{Meter, Meters, Reading, WireReading};
+use crate::runtime::Clock;
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
-/// Judges, paces, and watches for silence.
-#[derive(Default)]
+/// Readings to be published, in order, and the change of their meter's availability, if there is one.
+pub type Published = (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>);
+
+/// The stages and their state.
 pub struct Pipeline {
-    home: Meters,
-    /// For meters of which nothing else is said.
+    clock: Clock,
+    meters: Meters,
+    /// Rate of meters without one of their own.
     rate: Rate,
-    judge: Plausibility,
-    pace: Throttle<Arc<ReadingEvent>>,
+    plausibility: Plausibility,
+    throttle: Throttle<Arc<ReadingEvent>>,
     intervals: Intervals,
-    silence: Availability,
-    /// Meters that are being doubted: told once.
-    doubted: BTreeMap<String, Implausible>,
+    availability: Availability,
+    /// Configured meters whose last reading was implausible: logged once until one is plausible again.
+    implausible: BTreeMap<String, Implausible>,
 }
 
 impl Pipeline {
-    /// With these meters.
-    pub fn new(home: Meters, rate: Rate) -> Self {
+    /// Creates the stages for these meters.
+    pub fn new(meters: Meters, rate: Rate, clock: Clock) -> Self {
         Pipeline {
-            home,
+            clock,
+            meters,
             rate,
-            ..Pipeline::default()
+            plausibility: Plausibility::default(),
+            throttle: Throttle::default(),
+            intervals: Intervals::default(),
+            availability: Availability::default(),
+            implausible: BTreeMap::new(),
         }
     }
 
-    /// From now on, with others; what is known of them stays known.
-    pub fn change(&mut self, home: Meters, rate: Rate) {
-        (self.home, self.rate) = (home, rate);
+    /// Changes meters and rate; what was learned of the meters stays.
+    pub fn change(&mut self, meters: Meters, rate: Rate) {
+        (self.meters, self.rate) = (meters, rate);
     }
 
-    /// Whether it is of a meter of this home.
-    pub fn knows(&self, reading: &Reading) -> bool {
-        self.home.contains(&reading.message.id().to_string())
+    /// Returns true if the reading is of a configured meter.
+    pub fn is_configured(&self, reading: &Reading) -> bool {
+        self.meters.contains(&reading.message.id().to_string())
     }
 
-    /// What is to be told of a reading of the radio, and whether its meter is back.
-    pub fn radio(&mut self, reading: Box<Reading>) -> (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>) {
+    /// Passes a radio reading through the stages.
+    pub fn radio(&mut self, reading: Box<Reading>) -> Published {
         let id = reading.message.id().to_string();
         let kind = reading.message.kind().topic_name();
-        let meter = self.home.get(&id).cloned();
+        let meter = self.meters.get(&id).cloned();
         let message = &reading.message;
         let limits = meter.as_deref().unwrap_or(Meter::unknown()).count_limits();
-        let claim = CounterSample::of_message(message);
-        if !self.believes(&id, kind, reading.time, claim, &limits) {
+        let sample = CounterSample::of_message(message);
+        if !self.is_plausible(&id, kind, reading.time, sample, &limits) {
             return (Vec::new(), None);
         }
-        let now = Instant::now();
+        let now = self.clock.now();
+        // A neighbour's meter is no concern of anybody's when it falls silent.
         let change = meter
             .as_ref()
-            .and_then(|meter| self.silence.heard(&id, meter.expire, now));
-        let mut told = Vec::new();
+            .and_then(|meter| self.availability.heard(&id, meter.expire, now));
+        let mut events = Vec::new();
         if let (Some(meter), Message::Idm(idm)) = (meter.as_ref().filter(|meter| meter.intervals), message) {
             let intervals = self.intervals.new_of(idm, reading.time).into_iter();
-            told.extend(
+            events.extend(
                 intervals
                     .map(|interval| Arc::new(ReadingEvent::interval(id.clone(), interval, meter.clone()))),
             );
         }
-        let said = (message.meter_type(), message.consumption());
+        let values = (message.meter_type(), message.consumption());
         let rate = self.rate_of(meter.as_deref());
-        let reading = Arc::new(ReadingEvent::radio(reading, meter));
-        told.extend(
-            self.pace
-                .pass((&id, kind), || format!("{said:?}"), reading, rate, now),
+        let event = Arc::new(ReadingEvent::radio(reading, meter));
+        events.extend(
+            self.throttle
+                .pass((&id, kind), || format!("{values:?}"), event, rate, now),
         );
-        (told, change)
+        (events, change)
     }
 
-    /// The same of a reading of a wire.
-    pub fn wire(
-        &mut self,
-        reading: Box<WireReading>,
-    ) -> (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>) {
+    /// Passes a wired reading through the stages.
+    pub fn wire(&mut self, reading: Box<WireReading>) -> Published {
         let (id, sort) = (reading.report.id.to_string(), reading.report.reading_type);
         let kind = sort.topic_name();
-        let meter = self.home.get(&id).cloned();
+        let meter = self.meters.get(&id).cloned();
         if meter.as_ref().is_some_and(|meter| !meter.wants(kind)) {
             return (Vec::new(), None);
         }
         let limits = meter.as_deref().unwrap_or(Meter::unknown()).limits();
-        let claim = CounterSample::of_fields(&reading.report.reading);
-        if !self.believes(&id, kind, reading.received, claim, &limits) {
+        let sample = CounterSample::of_fields(&reading.report.reading);
+        if !self.is_plausible(&id, kind, reading.received, sample, &limits) {
             return (Vec::new(), None);
         }
-        let now = Instant::now();
+        let now = self.clock.now();
         let expire = meter.as_ref().and_then(|meter| meter.expire);
-        let change = self.silence.heard(&id, expire, now);
+        let change = self.availability.heard(&id, expire, now);
         let rate = self.rate_of(meter.as_deref());
-        let told = Arc::new(ReadingEvent::wire(reading, meter));
-        let said = told.clone();
-        let told = self.pace.pass((&id, kind), || fields(&said), told, rate, now);
-        (told.into_iter().collect(), change)
+        let event = Arc::new(ReadingEvent::wire(reading, meter));
+        let compared = event.clone();
+        let events = self
+            .throttle
+            .pass((&id, kind), || values(&compared), event, rate, now);
+        (events.into_iter().collect(), change)
     }
 
-    /// What was held back until now, and which meters have fallen silent.
-    pub fn due(&mut self) -> (Vec<Arc<ReadingEvent>>, Vec<AvailabilityChange>) {
-        let now = Instant::now();
-        (self.pace.due(now), self.silence.fallen(now))
+    /// Returns readings that were held back and are due now, and meters that have expired.
+    pub fn take_due(&mut self) -> (Vec<Arc<ReadingEvent>>, Vec<AvailabilityChange>) {
+        let now = self.clock.now();
+        (self.throttle.due(now), self.availability.fallen(now))
     }
 
-    /// Which meters speak and which are silent, for a sink that is new.
-    pub fn changes(&self) -> Vec<AvailabilityChange> {
-        self.silence.all()
+    /// Availability of all meters, for a publisher that is new.
+    pub fn availability(&self) -> Vec<AvailabilityChange> {
+        self.availability.all()
     }
 
-    /// What is still held back at the end.
-    pub fn rest(&mut self) -> Vec<Arc<ReadingEvent>> {
-        self.pace.rest()
+    /// Returns all readings that are still held back.
+    pub fn drain(&mut self) -> Vec<Arc<ReadingEvent>> {
+        self.throttle.rest()
     }
 
-    /// How many readings were refused, by meter and reason.
+    /// Number of refused readings, by meter and reason.
     pub fn refused(&self) -> &BTreeMap<(String, &'static str), u64> {
-        self.judge.refused()
+        self.plausibility.refused()
     }
 
     fn rate_of(&self, meter: Option<&Meter>) -> Rate {
         meter.and_then(|meter| meter.rate).unwrap_or(self.rate)
     }
 
-    fn believes(
+    fn is_plausible(
         &mut self,
         id: &str,
         kind: &'static str,
         time: Timestamp,
-        claim: CounterSample,
+        sample: CounterSample,
         limits: &Limits,
     ) -> bool {
-        match self.judge.judge(id, kind, time, claim, limits) {
+        match self.plausibility.judge(id, kind, time, sample, limits) {
             Ok(()) => {
-                self.doubted.remove(id);
+                self.implausible.remove(id);
                 true
             }
-            Err(doubt) => {
-                if !self.doubted.contains_key(id) && self.home.contains(id) {
-                    tracing::warn!(meter = id, %doubt, "A reading is not plausible: it waits for one that agrees.");
-                    self.doubted.insert(id.into(), doubt);
+            Err(reason) => {
+                if !self.implausible.contains_key(id) && self.meters.contains(id) {
+                    tracing::warn!(meter = id, %reason, "Reading is not plausible; held back until another one agrees");
+                    self.implausible.insert(id.into(), reason);
                 }
                 false
             }
@@ -154,16 +167,16 @@ impl Pipeline {
     }
 }
 
-/// What a meter says, without when it says it.
-fn fields(told: &ReadingEvent) -> String {
-    let Origin::Wire(reading) = &told.what else {
+/// Values of a wired reading as one text, without its time.
+fn values(event: &ReadingEvent) -> String {
+    let Origin::Wire(reading) = &event.what else {
         return String::new();
     };
-    let mut said = String::new();
+    let mut text = String::new();
     for (name, value) in &reading.report.reading.0 {
         if name != "timestamp" {
-            said += &format!("{name}={};", serde_json::to_string(value).unwrap_or_default());
+            text += &format!("{name}={};", serde_json::to_string(value).unwrap_or_default());
         }
     }
-    said
+    text
 }

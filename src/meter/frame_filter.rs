@@ -74,3 +74,12 @@ impl FrameFilter {
         })
     }
 }
+
+/// Types of messages that are decoded where neither the configuration nor the message decides: each frame once. Only a user
+/// can tell an R900BCD from an R900.
+pub fn default_kinds() -> Vec<Kind> {
+    Kind::ALL
+        .into_iter()
+        .filter(|kind| *kind != Kind::R900Bcd)
+        .collect()
+}

@@ -17,6 +17,6 @@ pub mod table;
 pub mod throttle;
 
 pub use confidence::ConfidenceFilter;
-pub use frame_filter::FrameFilter;
+pub use frame_filter::{FrameFilter, default_kinds};
 pub use meters::{Factor, Meter, Meters};
 pub use reading::{Reading, Signal, WireReading};

@@ -180,7 +180,7 @@ fn keep(archive: &HistoryStore, board: &StatusBoard) {
     if rows.is_empty() {
         return;
     }
-    if let Err(error) = archive.keep(&rows) {
+    if let Err(error) = archive.put(&rows) {
         tracing::error!(error = format!("{error:#}"), "What was used cannot be kept.");
         board.look().usage.put_back(&rows);
     }

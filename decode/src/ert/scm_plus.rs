@@ -7,7 +7,7 @@
 
 use super::bits;
 use super::error::ErtError;
-use metertap_dsp::{Protocol, synth};
+use metertap_dsp::{Protocol, fec};
 use serde::Serialize;
 
 /// Fields of an SCM+.
@@ -68,7 +68,7 @@ impl ScmPlus {
         frame.extend(self.consumption.to_be_bytes());
         frame.extend(self.tamper.to_be_bytes());
         frame.extend([0, 0]);
-        synth::seal(Protocol::ScmPlus, &mut frame);
+        fec::encode(Protocol::ScmPlus, &mut frame);
         frame
     }
 }

@@ -28,7 +28,7 @@ pub struct Frame<'a> {
 
 /// Error for bytes that are not an HDLC frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HdlcError {
+pub enum FrameError {
     /// The frame is incomplete.
     #[error(transparent)]
     Truncated(#[from] Truncated),
@@ -54,32 +54,32 @@ impl<'a> Frame<'a> {
     /// flag, which may open the next frame.
     ///
     /// # Errors
-    /// [`Truncated`](HdlcError::Truncated) if more bytes may complete the frame, [`NoFrame`](HdlcError::NoFrame) if there is
-    /// none, [`WrongCheck`](HdlcError::WrongCheck) if a check does not match.
-    pub fn parse(bytes: &'a [u8]) -> Result<(Self, usize), HdlcError> {
+    /// [`Truncated`](FrameError::Truncated) if more bytes may complete the frame, [`NoFrame`](FrameError::NoFrame) if there is
+    /// none, [`WrongCheck`](FrameError::WrongCheck) if a check does not match.
+    pub fn parse(bytes: &'a [u8]) -> Result<(Self, usize), FrameError> {
         let needs = |len| Truncated::new(bytes, len);
         let head = bytes.get(..3).ok_or(needs(3))?;
         if head[0] != FLAG || head[1] & 0xF0 != 0xA0 {
-            return Err(HdlcError::NoFrame);
+            return Err(FrameError::NoFrame);
         }
         let len = usize::from(head[1] & 7) << 8 | usize::from(head[2]);
         // Format, two addresses, control and FCS.
         if len < 7 {
-            return Err(HdlcError::NoFrame);
+            return Err(FrameError::NoFrame);
         }
         let end = 1 + len;
         let frame = bytes.get(1..end).ok_or(needs(end + 1))?;
         if *bytes.get(end).ok_or(needs(end + 1))? != FLAG {
-            return Err(HdlcError::NoFrame);
+            return Err(FrameError::NoFrame);
         }
         let body = check("FCS", frame, end)?;
-        let first = 2 + address(&body[2..]).ok_or(HdlcError::NoFrame)?;
-        let second = first + address(&body[first..]).ok_or(HdlcError::NoFrame)?;
+        let first = 2 + address(&body[2..]).ok_or(FrameError::NoFrame)?;
+        let second = first + address(&body[first..]).ok_or(FrameError::NoFrame)?;
         let information = match body.len().checked_sub(second + 1) {
-            None => return Err(HdlcError::NoFrame),
+            None => return Err(FrameError::NoFrame),
             Some(0) => &body[..0],
             Some(_) => {
-                let head = body.get(..second + 3).ok_or(HdlcError::NoFrame)?;
+                let head = body.get(..second + 3).ok_or(FrameError::NoFrame)?;
                 check("HCS", head, end)?;
                 &body[second + 3..]
             }
@@ -100,13 +100,13 @@ fn address(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Returns `bytes` without the check at their end if it matches.
-fn check<'a>(which: &'static str, bytes: &'a [u8], len: usize) -> Result<&'a [u8], HdlcError> {
-    let (body, check) = bytes.split_last_chunk().ok_or(HdlcError::NoFrame)?;
+fn check<'a>(which: &'static str, bytes: &'a [u8], len: usize) -> Result<&'a [u8], FrameError> {
+    let (body, check) = bytes.split_last_chunk().ok_or(FrameError::NoFrame)?;
     let (stated, computed) = (u16::from_le_bytes(*check), X25.checksum(body));
     if stated == computed {
         return Ok(body);
     }
-    Err(HdlcError::WrongCheck {
+    Err(FrameError::WrongCheck {
         which,
         stated,
         computed,
@@ -150,7 +150,7 @@ mod tests {
         bytes[12] ^= 4;
         assert!(matches!(
             Frame::parse(&bytes),
-            Err(HdlcError::WrongCheck { which: "FCS", .. })
+            Err(FrameError::WrongCheck { which: "FCS", .. })
         ));
     }
 

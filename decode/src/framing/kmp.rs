@@ -35,7 +35,7 @@ pub struct Frame {
 
 /// Error for bytes that are not an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KmpError {
+pub enum FrameError {
     /// The frame is incomplete.
     #[error(transparent)]
     Truncated(#[from] Truncated),
@@ -60,9 +60,9 @@ impl Frame {
     /// it. Returns `None` if no answer has begun.
     ///
     /// # Errors
-    /// [`Truncated`](KmpError::Truncated) if the stop byte is missing, else any other [`KmpError`]; the position is behind
+    /// [`Truncated`](FrameError::Truncated) if the stop byte is missing, else any other [`FrameError`]; the position is behind
     /// the malformed answer.
-    pub fn find(bytes: &[u8]) -> Option<(Result<Self, KmpError>, usize)> {
+    pub fn find(bytes: &[u8]) -> Option<(Result<Self, FrameError>, usize)> {
         let start = bytes.iter().position(|byte| *byte == ANSWER)?;
         let rest = &bytes[start + 1..];
         let Some(stop) = rest.iter().take(MAX_FRAME).position(|byte| *byte == STOP) else {
@@ -74,19 +74,19 @@ impl Frame {
         Some((frame, start + 1 + stop + 1))
     }
 
-    fn checked(body: &[u8]) -> Result<Self, KmpError> {
+    fn checked(body: &[u8]) -> Result<Self, FrameError> {
         let Some((&[destination, command, ref data @ ..], check)) = body
             .split_last_chunk()
             .and_then(|(body, check)| Some((body, check)).filter(|(body, _)| body.len() >= 2))
         else {
-            return Err(KmpError::Short(body.len()));
+            return Err(FrameError::Short(body.len()));
         };
         let (stated, computed) = (
             u16::from_be_bytes(*check),
             XMODEM.checksum(&body[..body.len() - 2]),
         );
         if stated != computed {
-            return Err(KmpError::WrongCrc { stated, computed });
+            return Err(FrameError::WrongCrc { stated, computed });
         }
         Ok(Frame {
             destination,
@@ -97,15 +97,15 @@ impl Frame {
 }
 
 /// Removes the stuffing of bytes that begin at position `at`.
-fn unstuff(bytes: &[u8], at: usize) -> Result<Vec<u8>, KmpError> {
+fn unstuff(bytes: &[u8], at: usize) -> Result<Vec<u8>, FrameError> {
     let mut plain = Vec::with_capacity(bytes.len());
     let mut rest = bytes.iter().enumerate();
     while let Some((i, byte)) = rest.next() {
         match byte {
             &ESCAPE => {
-                let (_, escaped) = rest.next().ok_or(KmpError::Escape(at + i))?;
+                let (_, escaped) = rest.next().ok_or(FrameError::Escape(at + i))?;
                 if !RESERVED.contains(&!escaped) {
-                    return Err(KmpError::Escape(at + i));
+                    return Err(FrameError::Escape(at + i));
                 }
                 plain.push(!escaped);
             }
@@ -164,13 +164,13 @@ mod tests {
     #[test]
     fn given_a_false_escape_or_a_wrong_crc_then_the_answer_is_refused() {
         let find = |hex: &str| Frame::find(&HEXUPPER.decode(hex.as_bytes()).unwrap()).unwrap().0;
-        assert_eq!(find("401B120D"), Err(KmpError::Escape(1)));
+        assert_eq!(find("401B120D"), Err(FrameError::Escape(1)));
         assert!(matches!(
             find("403F10FFFF0D"),
-            Err(KmpError::WrongCrc { stated: 0xFFFF, .. })
+            Err(FrameError::WrongCrc { stated: 0xFFFF, .. })
         ));
-        assert_eq!(find("40FFFF0D"), Err(KmpError::Short(2)));
-        assert!(matches!(find("403F10"), Err(KmpError::Truncated(_))));
+        assert_eq!(find("40FFFF0D"), Err(FrameError::Short(2)));
+        assert!(matches!(find("403F10"), Err(FrameError::Truncated(_))));
     }
 
     proptest! {

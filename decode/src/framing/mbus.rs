@@ -41,7 +41,7 @@ pub enum Frame<'a> {
 
 /// Error for bytes that are not an M-Bus frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MbusError {
+pub enum FrameError {
     /// The frame is incomplete.
     #[error(transparent)]
     Truncated(#[from] Truncated),
@@ -69,19 +69,19 @@ impl<'a> Frame<'a> {
     /// Parses the frame at the beginning of `bytes` and returns it with its length.
     ///
     /// # Errors
-    /// [`Truncated`](MbusError::Truncated) if more bytes may complete the frame, [`NoFrame`](MbusError::NoFrame) if there is
-    /// none, [`WrongChecksum`](MbusError::WrongChecksum) if the checksum does not match.
-    pub fn parse(bytes: &'a [u8]) -> Result<(Self, usize), MbusError> {
+    /// [`Truncated`](FrameError::Truncated) if more bytes may complete the frame, [`NoFrame`](FrameError::NoFrame) if there is
+    /// none, [`WrongChecksum`](FrameError::WrongChecksum) if the checksum does not match.
+    pub fn parse(bytes: &'a [u8]) -> Result<(Self, usize), FrameError> {
         match bytes.first() {
             None => Err(Truncated::new(bytes, 1).into()),
             Some(&ACK) => Ok((Frame::Ack, 1)),
             Some(&SHORT) => Self::short(bytes),
             Some(&LONG) => Self::long(bytes),
-            Some(&byte) => Err(MbusError::NoFrame { at: 0, byte }),
+            Some(&byte) => Err(FrameError::NoFrame { at: 0, byte }),
         }
     }
 
-    fn short(bytes: &'a [u8]) -> Result<(Self, usize), MbusError> {
+    fn short(bytes: &'a [u8]) -> Result<(Self, usize), FrameError> {
         let frame = bytes.get(..5).ok_or(Truncated::new(bytes, 5))?;
         expect(frame, 4, END)?;
         check(&frame[1..3], frame[3], 5)?;
@@ -92,19 +92,19 @@ impl<'a> Frame<'a> {
         Ok((short, 5))
     }
 
-    fn long(bytes: &'a [u8]) -> Result<(Self, usize), MbusError> {
+    fn long(bytes: &'a [u8]) -> Result<(Self, usize), FrameError> {
         let head = bytes.get(..4).ok_or(Truncated::new(bytes, 4))?;
         expect(head, 2, head[1])?;
         expect(head, 3, LONG)?;
         let stated = usize::from(head[1]);
-        let body = |len: usize| -> Result<(Self, usize), MbusError> {
+        let body = |len: usize| -> Result<(Self, usize), FrameError> {
             let total = len + 6;
             let frame = bytes.get(..total).ok_or(Truncated::new(bytes, total))?;
             expect(frame, total - 1, END)?;
             let body = &frame[4..total - 2];
             check(body, frame[total - 2], total)?;
             let [control, address, information, data @ ..] = body else {
-                return Err(MbusError::NoFrame { at: 1, byte: head[1] });
+                return Err(FrameError::NoFrame { at: 1, byte: head[1] });
             };
             let long = Frame::Long {
                 control: *control,
@@ -117,11 +117,11 @@ impl<'a> Frame<'a> {
         // Sagemcom's T210-D sends lengths of 256 and more modulo 256. Where the stated length leads to no frame, the longer
         // one is tried; stop byte and checksum must both match, so noise is not taken for such a frame.
         match body(stated) {
-            Err(MbusError::Truncated(cut)) if stated > 2 => Err(cut.into()),
-            Err(wrong) if stated < 3 || matches!(wrong, MbusError::NoFrame { .. }) => {
+            Err(FrameError::Truncated(cut)) if stated > 2 => Err(cut.into()),
+            Err(wrong) if stated < 3 || matches!(wrong, FrameError::NoFrame { .. }) => {
                 match body(stated + 256) {
                     Ok(found) => Ok(found),
-                    Err(MbusError::Truncated(cut)) if stated < 3 => Err(cut.into()),
+                    Err(FrameError::Truncated(cut)) if stated < 3 => Err(cut.into()),
                     Err(_) => Err(wrong),
                 }
             }
@@ -130,20 +130,20 @@ impl<'a> Frame<'a> {
     }
 }
 
-fn expect(bytes: &[u8], at: usize, byte: u8) -> Result<(), MbusError> {
+fn expect(bytes: &[u8], at: usize, byte: u8) -> Result<(), FrameError> {
     match bytes.get(at) {
         Some(is) if *is == byte => Ok(()),
-        Some(is) => Err(MbusError::NoFrame { at, byte: *is }),
+        Some(is) => Err(FrameError::NoFrame { at, byte: *is }),
         None => Err(Truncated::new(bytes, at + 1).into()),
     }
 }
 
-fn check(body: &[u8], stated: u8, len: usize) -> Result<(), MbusError> {
+fn check(body: &[u8], stated: u8, len: usize) -> Result<(), FrameError> {
     let computed = checksum(body);
     if stated == computed {
         return Ok(());
     }
-    Err(MbusError::WrongChecksum {
+    Err(FrameError::WrongChecksum {
         stated,
         computed,
         len,
@@ -195,11 +195,11 @@ mod tests {
         frame[8] ^= 1;
         assert!(matches!(
             Frame::parse(&frame),
-            Err(MbusError::WrongChecksum { .. })
+            Err(FrameError::WrongChecksum { .. })
         ));
         let mut frame = short(0x40, 1);
         frame[4] = 0;
-        assert_eq!(Frame::parse(&frame), Err(MbusError::NoFrame { at: 4, byte: 0 }));
+        assert_eq!(Frame::parse(&frame), Err(FrameError::NoFrame { at: 4, byte: 0 }));
     }
 
     proptest! {
@@ -208,7 +208,8 @@ mod tests {
             let frame = long(control, address, 0x72, &data);
             let read = Frame::parse(&frame);
             prop_assert_eq!(read, Ok((Frame::Long { control, address, information: 0x72, data: &data }, frame.len())));
-            prop_assert_eq!(Frame::parse(&short(control, address)), Ok((Frame::Short { control, address }, 5)));
+            let frame = short(control, address);
+            prop_assert_eq!(Frame::parse(&frame), Ok((Frame::Short { control, address }, 5)));
         }
 
         #[test]

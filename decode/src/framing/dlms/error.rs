@@ -1,18 +1,18 @@
 //! Errors of pushed messages.
 
 use crate::cipher::CipherError;
-use crate::framing::hdlc::HdlcError;
-use crate::framing::mbus::MbusError;
+use crate::framing::hdlc;
+use crate::framing::mbus;
 
 /// Error that costs a pushed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
     /// An HDLC frame is malformed.
     #[error(transparent)]
-    Hdlc(#[from] HdlcError),
+    Hdlc(#[from] hdlc::FrameError),
     /// An M-Bus frame is malformed.
     #[error(transparent)]
-    Mbus(#[from] MbusError),
+    Mbus(#[from] mbus::FrameError),
     /// A bare ciphered message is malformed.
     #[error(transparent)]
     Cipher(#[from] CipherError),
@@ -32,8 +32,8 @@ impl PushError {
     pub fn is_truncated(&self) -> bool {
         matches!(
             self,
-            PushError::Hdlc(HdlcError::Truncated(_))
-                | PushError::Mbus(MbusError::Truncated(_))
+            PushError::Hdlc(hdlc::FrameError::Truncated(_))
+                | PushError::Mbus(mbus::FrameError::Truncated(_))
                 | PushError::Cipher(CipherError::Truncated(_))
                 | PushError::Gap
         )

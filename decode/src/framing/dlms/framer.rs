@@ -3,8 +3,8 @@
 use super::segments::Reassembler;
 use super::{BLOCK, LLC, MAX_MESSAGE, PushError};
 use crate::cipher::{CipherError, Ciphered};
-use crate::framing::hdlc::{self, HdlcError};
-use crate::framing::mbus::{self, MbusError};
+use crate::framing::hdlc;
+use crate::framing::mbus;
 
 /// Bytes of a truncated frame from which it is reported; fewer are taken for noise.
 const MIN_REPORTED: usize = 8;
@@ -120,12 +120,12 @@ impl DlmsFramer {
     fn hdlc(&mut self, bytes: &[u8]) -> Beginning {
         match hdlc::Frame::parse(bytes) {
             Ok((frame, len)) => Beginning::Frame(len, self.reassembler.hdlc(&frame).transpose()),
-            Err(error @ HdlcError::WrongCheck { len, .. }) => {
+            Err(error @ hdlc::FrameError::WrongCheck { len, .. }) => {
                 self.reassembler.interrupt();
                 Beginning::Frame(len, Some(Err(error.into())))
             }
-            Err(error @ HdlcError::Truncated(_)) => Beginning::Truncated(error.into()),
-            Err(HdlcError::NoFrame) => Beginning::Noise,
+            Err(error @ hdlc::FrameError::Truncated(_)) => Beginning::Truncated(error.into()),
+            Err(hdlc::FrameError::NoFrame) => Beginning::Noise,
         }
     }
 
@@ -147,11 +147,11 @@ impl DlmsFramer {
                 Beginning::Frame(len, message.transpose())
             }
             Ok((_, len)) => Beginning::Frame(len, None),
-            Err(error @ MbusError::WrongChecksum { len, .. }) => {
+            Err(error @ mbus::FrameError::WrongChecksum { len, .. }) => {
                 Beginning::Frame(len, Some(Err(error.into())))
             }
-            Err(error @ MbusError::Truncated(_)) => Beginning::Truncated(error.into()),
-            Err(MbusError::NoFrame { .. }) => Beginning::Noise,
+            Err(error @ mbus::FrameError::Truncated(_)) => Beginning::Truncated(error.into()),
+            Err(mbus::FrameError::NoFrame { .. }) => Beginning::Noise,
         }
     }
 
