@@ -235,16 +235,13 @@ fn values(meter: &MeterStatus) -> BTreeMap<String, (f64, String)> {
         Origin::Radio(reading) => {
             let config = meter.last.said();
             let total = config.total(&reading.message);
-            let value = (total.value.to_f64(), total.unit.into());
+            let value = (total.to_f64(), total.unit.to_string());
             BTreeMap::from([(config.counter_name().into(), value)])
         }
         Origin::Wire(reading) => {
             let value = |(name, value): &(Cow<'static, str>, Value)| {
                 let quantity = value.quantity()?;
-                Some((
-                    name.to_string(),
-                    (quantity.value.to_f64(), quantity.unit.to_string()),
-                ))
+                Some((name.to_string(), (quantity.to_f64(), quantity.unit.to_string())))
             };
             reading.report.reading.0.iter().filter_map(value).collect()
         }

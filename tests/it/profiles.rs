@@ -4,8 +4,8 @@
 //! what is known of each program by hand.
 
 use crate::support::*;
+use metertap_decode::framing::dlms::mbus_segments;
 use metertap_decode::framing::p1::seal;
-use metertap_decode::framing::push::mbus_segments;
 use std::path::Path;
 
 /// Everything that is published while `config` runs to its end: `topic payload`, then the topics that are retained.
