@@ -158,7 +158,7 @@ impl Publisher {
                 delivered = outcome.delivered,
                 undelivered = outcome.undelivered,
                 kept = outcome.kept,
-                lost = self.metrics.standing().lost,
+                lost = self.metrics.status().lost,
                 "Publisher stopped"
             );
         } else {

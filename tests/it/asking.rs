@@ -188,8 +188,8 @@ fn given_an_answer_of_another_meter_then_it_is_rejected() {
         _ => Some(vec![ACK]),
     });
     let daemon = asking(&pty, "protocol = \"mbus\"\naddresses = [\"p5\", \"12345678\"]");
-    daemon.expect_log("12345678 was asked, and 77777777 answered");
-    daemon.wait_for_log("p5 was asked, and p7 answered");
+    daemon.expect_log("expected an answer of 12345678, found one of 77777777");
+    daemon.wait_for_log("expected an answer of p5, found one of p7");
     assert!(daemon.lines().is_empty());
     let (ok, lines, stderr) = ask(&Pty::open(), &["mbus", "read", "p5", "--patience", "20"]);
     assert!(
@@ -352,7 +352,7 @@ fn given_an_invalid_section_then_the_mistake_is_named() {
         ),
         (
             "protocol = \"mbus\"\naddresses = [\"5\"]",
-            "`5` is no M-Bus address",
+            "invalid M-Bus address `5`",
         ),
         (
             "protocol = \"kmp\"\nmodel = \"21\"",

@@ -38,8 +38,8 @@ const SECTIONS: [(&str, &str, &str); 12] = [
     ("`[[wire]]`", "src/config/wire.rs", "WireSection"),
     ("`[wire.dlms]`", "src/config/list.rs", "ListSection"),
     ("`[[meter]]`", "src/config/meter.rs", "MeterSection"),
-    ("`[[output]]`", "src/output/mod.rs", "OutputConfig"),
-    ("`[web]`", "src/web/mod.rs", "WebConfig"),
+    ("`[[output]]`", "src/output/config.rs", "OutputConfig"),
+    ("`[web]`", "src/web/config.rs", "WebConfig"),
 ];
 
 const HEAD: &str = "# Configuration: every key

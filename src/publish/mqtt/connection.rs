@@ -121,7 +121,7 @@ impl Connection {
             self.store(None).await;
             let lasted = self.clock.now() - begun;
             backoff.ended_after(lasted);
-            self.metrics.trouble_untold(Some(reason.clone()));
+            self.metrics.set_trouble_unlogged(Some(reason.clone()));
             if lasted > STEADY || !has_complained {
                 let waiting = self.waiting();
                 tracing::warn!(broker = %address, reason, waiting, "No connection to the broker; retrying");
@@ -231,7 +231,7 @@ impl Connection {
     /// CONNACK: sends the birth message, subscribes, and announces again what this process has announced.
     async fn connected(&mut self, address: &str, client: &MqttClient, link: &mut Link) {
         tracing::info!(broker = %address, "Connected to the broker");
-        self.metrics.trouble_untold(None);
+        self.metrics.set_trouble_unlogged(None);
         let is_latest_only = self
             .settings
             .spool
