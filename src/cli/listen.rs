@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     show.listen_to_keys();
     // There is room for one.
     if let Some(radio) = radios.first() {
-        show.look(radio.view.clone());
+        show.look(radio.spectrum.clone());
     }
     let begun = Instant::now();
     let limit = args.seconds.map(Duration::from_secs_f64);

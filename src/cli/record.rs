@@ -65,8 +65,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let mut piece = Vec::new();
         let goes_on = probe.step(|bytes| piece.extend_from_slice(bytes), |_| ())?;
         recorder.push(&piece)?;
-        let failed = probe.tally().doubtful > doubtful;
-        doubtful = probe.tally().doubtful;
+        let failed = probe.tally().low_confidence > doubtful;
+        doubtful = probe.tally().low_confidence;
         if args.hard_cases && failed {
             recorder.case();
         }
@@ -140,7 +140,7 @@ impl Recorder {
         let data = self.folder.join(format!("{stem}.sigmf-data"));
         write(&data, self.ring.make_contiguous())?;
         let meta = self.folder.join(format!("{stem}.sigmf-meta"));
-        let text = sigmf::describe(self.sample_rate_hz, self.center_hz, start);
+        let text = sigmf::metadata(self.sample_rate_hz, self.center_hz, start);
         write(&meta, text.as_bytes())?;
         println!("{} ({seconds:.1} s)", meta.display());
         self.ring.clear();

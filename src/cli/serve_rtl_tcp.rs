@@ -6,7 +6,6 @@ use crate::format::{Format, Lines};
 use crate::meter::default_kinds;
 use crate::receiver::{Radio, RadioOptions};
 use crate::runtime::Runtime;
-use crate::source::rtl_tcp::server::Tap;
 use anyhow::Result;
 use metertap_dsp::Trust;
 use std::io::stdout;
@@ -27,11 +26,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let runtime = Runtime::for_command()?;
     let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
     let (name, live) = args.tuner.only("one dongle can be shared at a time")?;
-    let tap = Tap::default();
-    let bound = tap.serve(args.listen)?;
+    let radio = Radio::live(&name, live, Some(args.listen), &orders)?;
+    let bound = radio.rtl_tcp.unwrap_or(args.listen);
     eprintln!("metertap: rtl_tcp on {bound}; its clients share {name} and cannot retune it");
     let mut lines = Lines::new(stdout(), Format::Json, false);
-    let radio = Radio::live(&name, live, Some(tap), &orders)?;
     for event in EventStream::new(vec![radio], &runtime.context) {
         match event {
             Event::Reading(reading) => lines.write(&reading)?,

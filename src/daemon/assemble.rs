@@ -6,7 +6,6 @@ use crate::port::{Port, PortConfig};
 use crate::receiver::Radio;
 use crate::source::Source;
 use crate::source::recording::{Paced, Recording};
-use crate::source::rtl_tcp::server::Tap;
 use crate::status::last_telegram::LastTelegram;
 use crate::status::receiver::{Condition, ReceiverState};
 use anyhow::{Context, Result};
@@ -23,7 +22,7 @@ impl Daemon {
     /// thread cannot be created. Nothing of it is left running then.
     pub(super) fn start_radio(&mut self, config: &RadioConfig) -> Result<()> {
         let radio = build_radio(config, self).with_context(|| format!("radio {}", config.name))?;
-        self.status.add_spectrum(&radio.info.name, radio.view.clone());
+        self.status.add_spectrum(&radio.info.name, radio.spectrum.clone());
         self.events.add_radio(radio);
         Ok(())
     }
@@ -121,16 +120,7 @@ impl Daemon {
 fn build_radio(config: &RadioConfig, daemon: &Daemon) -> Result<Radio> {
     match &config.source {
         RadioSource::Live { live, serve_rtl_tcp } => {
-            let tap = serve_rtl_tcp.map(|address| {
-                let tap = Tap::default();
-                tap.serve(address).map(|_| tap)
-            });
-            Radio::live(
-                &config.name,
-                live.clone(),
-                tap.transpose()?,
-                &daemon.radio_options,
-            )
+            Radio::live(&config.name, live.clone(), *serve_rtl_tcp, &daemon.radio_options)
         }
         RadioSource::Recording {
             path,

@@ -67,7 +67,7 @@ impl Daemon {
         let context = runtime.context.clone();
         let filter = FrameFilter::new(config.meters.clone(), config.decodes_all(), default_kinds());
         let radio_options = RadioOptions {
-            registry: Arc::new(filter),
+            filter: Arc::new(filter),
             trust: config.trust(),
             context: context.clone(),
             revision: log.revision().clone(),

@@ -76,7 +76,7 @@ impl Daemon {
             self.status.remove_receiver(name);
         }
         self.radio_options
-            .registry
+            .filter
             .change(new.meters.clone(), new.decodes_all());
         self.radio_options.trust = new.trust();
         self.pipeline.change(new.meters.clone(), new.rate);

@@ -6,8 +6,8 @@ use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
 use crate::output::{self, Output, OutputConfig};
 use crate::publish::homeassistant::HomeAssistantConfig;
-use crate::publish::mqtt::{self, MqttConfig};
 use crate::publish::publisher::Publisher;
+use crate::publish::{MqttConfig, mqtt};
 use crate::runtime::{Cancel, Clock, Component, Context};
 use crate::status::Status;
 use crate::status::add_meter::AddMeter;
@@ -107,6 +107,7 @@ impl Sinks {
             let wanted = &self.wanted;
             let homeassistant = wanted.homeassistant.as_ref();
             self.publisher = Some(Publisher::start(
+                &self.context.component("mqtt"),
                 mqtt,
                 homeassistant,
                 &wanted.meters,
@@ -136,7 +137,7 @@ impl Sinks {
     /// Shows the metrics of the sinks in the status.
     fn show(&self, status: &mut Status) {
         let outputs = self.outputs.iter().map(|(_, output)| output.metrics().clone());
-        let publisher = self.publisher.iter().map(|publisher| publisher.counts().clone());
+        let publisher = self.publisher.iter().map(|publisher| publisher.metrics().clone());
         status.set_sinks(publisher.chain(outputs));
         status.set_enabled(self.wanted.web.is_some());
         status.flush();
@@ -215,13 +216,7 @@ impl Sinks {
 
     fn stop_publisher(&mut self) {
         if let Some(publisher) = self.publisher.take() {
-            let outcome = publisher.finish(HURRIED, || false);
-            tracing::info!(
-                delivered = outcome.delivered,
-                undelivered = outcome.undelivered,
-                kept = outcome.kept,
-                "Publisher stopped"
-            );
+            publisher.finish(HURRIED);
         }
     }
 
@@ -239,7 +234,7 @@ impl Sinks {
     /// Hands a reading to all sinks; returns at once.
     pub fn publish(&mut self, event: &Arc<ReadingEvent>) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.tell(event);
+            publisher.publish(event);
         }
         for (_, output) in &mut self.outputs {
             output.publish(event);
@@ -249,14 +244,14 @@ impl Sinks {
     /// Publishes the state of a receiver or port.
     pub fn publish_state(&mut self, state: &ReceiverState) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.tell_state(state);
+            publisher.publish_state(state);
         }
     }
 
     /// Publishes that a meter is available, or no longer.
     pub fn publish_availability(&mut self, change: &AvailabilityChange) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.tell_change(change);
+            publisher.publish_availability(change);
         }
     }
 
@@ -283,15 +278,7 @@ impl Sinks {
         // They finish while the publisher does.
         outputs.iter().for_each(|(_, output)| output.stop());
         if let Some(publisher) = self.publisher.take() {
-            let lost = publisher.counts().status().lost;
-            let outcome = publisher.finish(FINISH_TIMEOUT, || cancel.is_cancelled());
-            tracing::info!(
-                delivered = outcome.delivered,
-                undelivered = outcome.undelivered,
-                kept = outcome.kept,
-                lost,
-                "Publisher stopped"
-            );
+            publisher.finish(FINISH_TIMEOUT);
         }
         let left = deadline.saturating_duration_since(self.context.clock.now());
         finish_all(outputs, left, &self.context.clock);

@@ -89,16 +89,6 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Starts the runtime of a command that runs in the foreground: SIGINT and SIGTERM cancel it.
-    ///
-    /// # Errors
-    /// Returns the system's error if threads or signal handlers cannot be had.
-    pub fn for_command() -> anyhow::Result<Self> {
-        let runtime = Self::start(Clock::system())?;
-        super::signals::handle(&runtime.context, None)?;
-        Ok(runtime)
-    }
-
     /// Starts the I/O runtime, one thread called `io`.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ impl Writer {
         if rows.is_empty() {
             return;
         }
-        match self.store.keep(&rows) {
+        match self.store.put(&rows) {
             Ok(()) => self.written = consumption.changes(),
             Err(error) => {
                 let error = format!("{error:#}");
