@@ -196,7 +196,7 @@ fn meters(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
     family(encoder, "meter_snr_db", help, snr)?;
     let values: Vec<_> = ours.iter().map(|meter| (*meter, values(meter))).collect();
     let values = values.iter().flat_map(|(meter, values)| {
-        values.iter().map(|(quantity, (value, unit))| {
+        values.iter().map(move |(quantity, (value, unit))| {
             let [id, kind, name] = meter_labels(meter);
             let quantity = ("quantity", quantity.as_str().into());
             let unit = ("unit", unit.as_str().into());
