@@ -172,7 +172,7 @@ fn given_flags_then_init_writes_a_file_that_is_right_and_overwrites_none() {
     assert!(
         String::from_utf8(output.stderr)
             .unwrap()
-            .contains("`sml` is no protocol")
+            .contains("invalid protocol `sml`: expected p1")
     );
 }
 
@@ -233,7 +233,10 @@ fn given_variables_of_the_environment_then_they_come_before_the_file() {
         ("METERTAP_MQTT__HOST", "127.0.0.1"),
         ("METERTAP_MQTT__PORT", &port),
     ]);
-    assert!(said.contains(&format!("127.0.0.1:{port} takes us")), "{said}");
+    assert!(
+        said.contains(&format!("127.0.0.1:{port} accepts the connection")),
+        "{said}"
+    );
     let said = doctor(&[("METERTAP_MQTT__HOTS", "x")]);
     assert!(
         said.contains("a variable METERTAP_… or --set for mqtt: unknown field `hots`"),

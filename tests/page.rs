@@ -7,7 +7,8 @@ use common::browser::Browser;
 use common::dongle::Dongles;
 use common::wire::Daemon;
 use common::*;
-use metertap::meter::consumption::Row;
+use metertap::meter::consumption::{CounterKey, DayRecord};
+use metertap::meter::counter_series::{HourlyUse, TimedValue};
 use metertap::store::history::HistoryStore;
 use metertap_decode::framing::p1::seal;
 use serde_json::Value;
@@ -318,15 +319,15 @@ fn pictures_for_the_documentation() {
         ("MTP5000", "p1", "energy_import_total", "kWh", 4426.0, 3.9),
     ] {
         let today = (now.as_second() / 86_400) as i32;
-        let row = |day| Row {
-            key: (id.into(), kind.into(), field.into()),
+        let record = |day| DayRecord {
+            key: CounterKey::new(id, kind, field),
             unit: unit.into(),
             day,
-            hours: hours_of(day, now.as_second(), most),
-            last: (now, value),
+            hours: HourlyUse(hours_of(day, now.as_second(), most)),
+            last: TimedValue { at: now, value },
         };
         archive
-            .keep(&(today - 3..=today).map(row).collect::<Vec<_>>())
+            .keep(&(today - 3..=today).map(record).collect::<Vec<_>>())
             .unwrap();
     }
     drop(archive);

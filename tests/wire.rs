@@ -137,7 +137,7 @@ fn given_an_encrypted_and_a_plain_port_then_each_meter_has_its_topic_and_no_key_
     assert_eq!(reading["port"], "cellar");
     let log = daemon.log();
     assert!(!log.contains(KEY), "{log}");
-    assert!(log.contains("everybody may read it"), "{log}");
+    assert!(log.contains("all users may read it"), "{log}");
 }
 
 /// Frames of one meter, encrypted by the project's own encryptor.
@@ -345,7 +345,7 @@ fn given_a_wrong_section_then_every_mistake_is_told_and_no_secret_is() {
         ),
         (
             "source = \"-\"\nprotocol = \"p1\"\nkey_env = \"NO_SUCH\"",
-            "the environment has no NO_SUCH",
+            "environment variable NO_SUCH is not set",
         ),
         (
             "source = \"-\"\nprotocol = \"p1\"\nzone = \"Europe/Atlantis\"",

@@ -1,6 +1,6 @@
-//! `metertap doctor`: is everything well, and if not, what is to be done?
+//! `metertap doctor`: examines receivers, wires and brokers, and advises on what it finds.
 
-use crate::cli::tuner::Tuner;
+use crate::cli::tuner_args::TunerArgs;
 use crate::config::Config;
 use crate::publish::mqtt::{MqttConfig, check};
 use crate::receiver::Probe;
@@ -12,35 +12,44 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+/// Bytes of a sample of a live source: I and Q.
+const SAMPLE_BYTES: f64 = 2.0;
+/// Range of the measured sample rate in percent of the nominal one.
+const GOOD_RATE: std::ops::Range<f64> = 95.0..105.0;
+/// Share of samples at full scale above which the gain is too high, in percent.
+const MAX_CLIPPED: f64 = 1.0;
+/// Power below which the gain is too low: quantization noise hides weak packets.
+const MIN_POWER_DBFS: f64 = -46.0;
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Look at the receivers, wires and the broker of this configuration.
+    /// Examine the receivers, wires and broker of this configuration.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// And at this broker: mqtt://[user:password@]host[:1883].
+    /// Examine this broker: mqtt://[user:password@]host[:1883].
     #[arg(long, value_name = "URL")]
     mqtt: Option<String>,
-    /// How long each receiver is listened to.
+    /// Seconds of reception per receiver.
     #[arg(long, value_name = "S", default_value_t = 5.0)]
     seconds: f64,
     #[command(flatten)]
-    tuner: Tuner,
+    tuner: TunerArgs,
 }
 
-/// Lines of findings, good and bad.
+/// Printed findings and the number of problems among them.
 #[derive(Default)]
 struct Report {
     problems: u32,
 }
 
 impl Report {
-    fn ok(&self, what: &str, finding: &str) {
-        println!("ok   {what:9} {finding}");
+    fn ok(&self, subject: &str, finding: &str) {
+        println!("ok   {subject:9} {finding}");
     }
 
-    fn bad(&mut self, what: &str, finding: &str, advice: &str) {
+    fn bad(&mut self, subject: &str, finding: &str, advice: &str) {
         self.problems += 1;
-        println!("BAD  {what:9} {finding}");
+        println!("BAD  {subject:9} {finding}");
         if !advice.is_empty() {
             println!("     {:9} → {advice}", "");
         }
@@ -50,7 +59,6 @@ impl Report {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
     let mut report = Report::default();
-    let mut live = Vec::new();
     let mut brokers: Vec<MqttConfig> = args
         .mqtt
         .as_deref()
@@ -58,53 +66,29 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .transpose()?
         .into_iter()
         .collect();
-    match &args.config {
-        None => live = args.tuner.live()?,
+    let receivers = match &args.config {
+        None => args.tuner.sources()?,
         Some(path) => match Config::read(path) {
-            Err(error) => report.bad("config", &format!("{error:#}"), ""),
+            Err(error) => {
+                report.bad("config", &format!("{error:#}"), "");
+                Vec::new()
+            }
             Ok(config) => {
                 report.ok("config", &path.display().to_string());
-                for (i, radio) in config.radio.iter().enumerate() {
-                    if let Some(address) = radio.serve_rtl_tcp {
-                        port(address, &mut report);
-                    }
-                    match (radio.live(), &radio.source) {
-                        (Ok(Some(live_source)), _) => live.push((radio.name(i), live_source)),
-                        (_, Address::File(file)) if !file.exists() => {
-                            report.bad("recording", &format!("{} is not there", file.display()), "");
-                        }
-                        _ => {}
-                    }
-                }
-                for port in &config.ports {
-                    let found = format!("{}: {}", port.name, port.address);
-                    match wire::try_open(&port.address) {
-                        Ok(()) => report.ok("wire", &found),
-                        Err(error) => report.bad("wire", &format!("{found}: {error:#}"), ""),
-                    }
-                }
+                examine_wires(&config, &mut report);
+                let receivers = examine_radios(&config, &mut report);
                 brokers.extend(config.mqtt);
+                receivers
             }
         },
-    }
-    for (name, live) in live {
+    };
+    for (name, live) in receivers {
         if !stop.asked() {
-            receiver(&name, &live, args.seconds, &stop, &mut report);
+            examine_receiver(&name, &live, args.seconds, &stop, &mut report);
         }
     }
-    let brokers = brokers
-        .iter()
-        .flat_map(|settings| settings.host.iter().map(move |host| (settings, host)));
-    for (settings, host) in brokers {
-        let address = settings.shown(host);
-        match check(settings.clone(), host) {
-            Ok(()) => report.ok("broker", &format!("{address} takes us")),
-            Err(error) => report.bad(
-                "broker",
-                &format!("{address}: {error:#}"),
-                "is it running (systemctl status mosquitto), does it listen on this address, are user and password right?",
-            ),
-        }
+    for config in &brokers {
+        examine_brokers(config, &mut report);
     }
     if report.problems == 0 {
         println!("All is well.");
@@ -113,19 +97,64 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Whether a port that we are to serve on can be had.
-fn port(address: SocketAddr, report: &mut Report) {
+/// Checks the ports and recordings of a configuration; returns its live sources by name.
+fn examine_radios(config: &Config, report: &mut Report) -> Vec<(String, Live)> {
+    let mut receivers = Vec::new();
+    for (i, radio) in config.radio.iter().enumerate() {
+        if let Some(address) = radio.serve_rtl_tcp {
+            examine_port(address, report);
+        }
+        match (radio.live(), &radio.source) {
+            (Ok(Some(live)), _) => receivers.push((radio.name(i), live)),
+            (_, Address::File(file)) if !file.exists() => {
+                report.bad("recording", &format!("{} is not there", file.display()), "");
+            }
+            _ => {}
+        }
+    }
+    receivers
+}
+
+/// Opens every wire of a configuration.
+fn examine_wires(config: &Config, report: &mut Report) {
+    for port in &config.ports {
+        let name = format!("{}: {}", port.name, port.address);
+        match wire::try_open(&port.address) {
+            Ok(()) => report.ok("wire", &name),
+            Err(error) => report.bad("wire", &format!("{name}: {error:#}"), ""),
+        }
+    }
+}
+
+/// Connects to every host of a broker.
+fn examine_brokers(config: &MqttConfig, report: &mut Report) {
+    for host in &config.host {
+        let address = config.shown(host);
+        match check(config.clone(), host) {
+            Ok(()) => report.ok("broker", &format!("{address} accepts the connection")),
+            Err(error) => report.bad(
+                "broker",
+                &format!("{address}: {error:#}"),
+                "is it running (systemctl status mosquitto), does it listen on this address, are user and password correct?",
+            ),
+        }
+    }
+}
+
+/// Checks that a TCP port to serve on is free.
+fn examine_port(address: SocketAddr, report: &mut Report) {
     match TcpListener::bind(address) {
         Ok(_) => report.ok("port", &format!("{address} is free")),
         Err(error) => report.bad(
             "port",
             &format!("{address}: {error}"),
-            "another program has it (ss -ltnp tells which), or metertap is running already",
+            "another program uses it (ss -ltnp shows which), or metertap is running already",
         ),
     }
 }
 
-fn receiver(name: &str, live: &Live, seconds: f64, stop: &Stop, report: &mut Report) {
+/// Opens a receiver and measures sample rate, level and packets.
+fn examine_receiver(name: &str, live: &Live, seconds: f64, stop: &Stop, report: &mut Report) {
     let source = match live.open() {
         Ok(source) => source,
         Err(error) => {
@@ -138,26 +167,23 @@ fn receiver(name: &str, live: &Live, seconds: f64, stop: &Stop, report: &mut Rep
     };
     report.ok("receiver", &format!("{name}: {}", source.info().name));
     let rate = source.info().sample_rate_hz;
-    let begun = Instant::now();
+    let start = Instant::now();
     let mut probe = match Probe::new(source) {
         Ok(probe) => probe,
         Err(error) => return report.bad("receiver", &format!("{error:#}"), ""),
     };
-    let mut meters = std::collections::BTreeSet::new();
     let mut first = None;
-    while begun.elapsed() < Duration::from_secs_f64(seconds) && !stop.asked() {
+    while start.elapsed() < Duration::from_secs_f64(seconds) && !stop.asked() {
         let step = probe.step(
             |bytes| {
-                // What was waiting when we began is not counted.
+                // The first block may have been waiting in a buffer and would raise the measured rate.
                 first.get_or_insert((Instant::now(), bytes.len() as u64));
             },
-            |packet| {
-                meters.insert(packet.bytes()[..8].to_vec());
-            },
+            |_| (),
         );
         match step {
             Ok(true) => {}
-            Ok(false) => return report.bad("samples", "the source hung up", ""),
+            Ok(false) => return report.bad("samples", "the source closed the connection", ""),
             Err(error) => {
                 return report.bad(
                     "samples",
@@ -167,8 +193,8 @@ fn receiver(name: &str, live: &Live, seconds: f64, stop: &Stop, report: &mut Rep
             }
         }
     }
-    throughput(&mut probe, first, rate, report);
-    levels(&probe, report);
+    report_throughput(&mut probe, first, rate, report);
+    report_level(&probe, report);
     let packets = probe.tally().packets;
     let finding = format!(
         "{packets} packets in {seconds:.0} s, noise {:.1} dBFS",
@@ -178,47 +204,47 @@ fn receiver(name: &str, live: &Live, seconds: f64, stop: &Stop, report: &mut Rep
         report.ok("meters", &finding);
     } else {
         println!(
-            "--   {:9} {finding}: many meters speak once a minute or less (metertap listen shows them)",
+            "--   {:9} {finding}: many meters transmit once a minute or less (metertap listen shows them)",
             "meters"
         );
     }
 }
 
-fn throughput(probe: &mut Probe, first: Option<(Instant, u64)>, rate: f64, report: &mut Report) {
+fn report_throughput(probe: &mut Probe, first: Option<(Instant, u64)>, rate: f64, report: &mut Report) {
     let Some((since, skipped)) = first else {
         return report.bad("samples", "none", "unplug the dongle and plug it in again");
     };
-    let measured = (probe.bytes - skipped) as f64 / 2.0 / since.elapsed().as_secs_f64();
+    let measured = (probe.bytes - skipped) as f64 / SAMPLE_BYTES / since.elapsed().as_secs_f64();
     let share = 100.0 * measured / rate;
     let lost = probe.source().lost();
-    let finding = format!("{measured:.0} a second, {share:.1} % of what they should be; {lost} pieces lost");
-    if lost == 0 && (95.0..105.0).contains(&share) {
+    let finding = format!("{measured:.0} a second, {share:.1} % of the sample rate; {lost} blocks lost");
+    if lost == 0 && GOOD_RATE.contains(&share) {
         report.ok("samples", &finding);
     } else {
         report.bad(
             "samples",
             &finding,
-            "another USB port, a shorter cable, a lower --sample-rate (1.0 MS/s will do)",
+            "try another USB port, a shorter cable, a lower --sample-rate (1.0 MS/s is enough)",
         );
     }
 }
 
-fn levels(probe: &Probe, report: &mut Report) {
+fn report_level(probe: &Probe, report: &mut Report) {
     let levels = &probe.levels;
     let clipped = 100.0 * levels.clipped();
     let power = levels.power_dbfs();
     let finding = format!("{power:.1} dBFS, {clipped:.2} % clipped  [{}]", levels.bars());
-    if clipped > 1.0 {
+    if clipped > MAX_CLIPPED {
         report.bad(
             "level",
             &finding,
-            "too loud: lower the gain (--gain 20, or --gain best)",
+            "too strong: lower the gain (--gain 20, or --gain best)",
         );
-    } else if power < -46.0 {
+    } else if power < MIN_POWER_DBFS {
         report.bad(
             "level",
             &finding,
-            "too quiet: is the antenna connected? raise the gain (--gain best)",
+            "too weak: is the antenna connected? raise the gain (--gain best)",
         );
     } else {
         report.ok("level", &finding);

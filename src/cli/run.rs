@@ -1,6 +1,6 @@
 //! `metertap run`: the daemon.
 
-use crate::cli::selection::default_kinds;
+use crate::cli::message_args::default_kinds;
 use crate::config::Config;
 use crate::config::ConfigFile;
 use crate::daemon::add_meter::ConfigAppender;
@@ -229,7 +229,8 @@ impl Daemon {
         match event {
             Event::Reading(reading) if !self.publishes_all && !self.steward.knows(&reading) => {
                 // Only for who looks which meter is his.
-                self.board.told(&Arc::new(ReadingEvent::radio(reading, None)));
+                self.board
+                    .told(&Arc::new(ReadingEvent::from_radio(reading, None)));
             }
             Event::Reading(reading) => {
                 let (told, change) = self.steward.radio(reading);

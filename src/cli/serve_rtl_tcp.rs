@@ -1,9 +1,9 @@
-//! `metertap serve-rtl-tcp`: a dongle for other programs, and for us.
+//! `metertap serve-rtl-tcp`: shares a dongle with other programs by the rtl_tcp protocol, and decodes its meters.
 
-use crate::cli::selection::default_kinds;
-use crate::cli::tuner::Tuner;
+use crate::cli::message_args::default_kinds;
+use crate::cli::tuner_args::TunerArgs;
 use crate::daemon::event_stream::{Event, EventStream};
-use crate::format::{Format, Lines};
+use crate::format::{LineFormat, ReadingWriter};
 use crate::receiver::{Radio, RadioOptions};
 use crate::runtime::cancel::Stop;
 use crate::source::rtl_tcp::server::Tap;
@@ -16,22 +16,22 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    tuner: Tuner,
-    /// Where to serve; anything but loopback lets the whole network listen.
+    tuner: TunerArgs,
+    /// Address and port to serve on. Any host that can reach it may listen.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1234")]
     listen: SocketAddr,
 }
 
-/// Meters heard meanwhile go to standard output as JSON lines.
+/// Serves until stopped; readings go to standard output as JSON lines.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
-    let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &stop);
-    let (name, live) = args.tuner.only("one dongle can be shared at a time")?;
+    let options = RadioOptions::for_all(default_kinds(), Trust::Normal, &stop);
+    let (name, source) = args.tuner.single_source("one dongle can be shared at a time")?;
     let tap = Tap::default();
     let bound = tap.serve(args.listen)?;
     eprintln!("metertap: rtl_tcp on {bound}; its clients share {name} and cannot retune it");
-    let mut lines = Lines::new(stdout(), Format::Json, false);
-    let radio = Radio::live(&name, live, Some(tap), &orders)?;
+    let mut lines = ReadingWriter::new(stdout(), LineFormat::Json, false);
+    let radio = Radio::live(&name, source, Some(tap), &options)?;
     for event in EventStream::new(vec![radio], stop) {
         match event {
             Event::Reading(reading) => lines.write(&reading)?,

@@ -1,6 +1,6 @@
 //! `[[meter]]`: one of our meters, of the radio or of a wire.
 
-use crate::meter::throttle::Rate;
+use crate::meter::throttle::PublishRate;
 use crate::meter::{Factor, Meter};
 use metertap_decode::ert::{Commodity, Kind};
 use metertap_decode::report::ReadingType;
@@ -43,7 +43,7 @@ pub struct MeterSection {
     /// How much it can count in an hour at most, in its unit.
     max_rate: Option<f64>,
     /// How often its readings are passed on: `"every"`, `"change"`, or seconds.
-    rate: Option<Rate>,
+    rate: Option<PublishRate>,
     /// Seconds without a word until it is offline; learned if nothing is said.
     expire: Option<f64>,
     /// Of an IDM: each five minutes as a reading of its own.

@@ -14,11 +14,11 @@ use wire::Wire;
 pub use wire::registers;
 
 use crate::meter::Meters;
-use crate::meter::throttle::Rate;
+use crate::meter::throttle::PublishRate;
 use crate::port::Port;
 use crate::publish::homeassistant;
 use crate::publish::mqtt::MqttConfig;
-use crate::secret::warn_if_open;
+use crate::secret::warn_if_world_readable;
 use crate::source::recording::RecordingOverrides;
 use crate::source::{Address, Center, Live, Tuning, UnknownGain};
 use crate::{output, web};
@@ -53,7 +53,7 @@ pub struct Config {
     /// The page and the metrics.
     pub web: Option<web::WebConfig>,
     /// How often readings are passed on, where nothing else is said of a meter.
-    pub rate: Rate,
+    pub rate: PublishRate,
     publish: Option<Publish>,
     trust: Option<Trust>,
 }
@@ -146,7 +146,7 @@ impl Config {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let (config, holds_secret) = Self::parse(&text, set).with_context(|| path.display().to_string())?;
         if holds_secret {
-            warn_if_open(path);
+            warn_if_world_readable(path);
         }
         Ok(config)
     }
@@ -168,7 +168,7 @@ impl Config {
         let sections = file.many::<meter::MeterSection>("meter");
         let outputs = file.many::<output::OutputConfig>("output");
         let web = file.one::<web::WebConfig>("web");
-        let rate = file.one::<Rate>("rate");
+        let rate = file.one::<PublishRate>("rate");
         let publish = file.one::<Publish>("publish");
         let trust = file.one::<String>("trust");
         file.rest(&SECTIONS);

@@ -154,7 +154,7 @@ impl Wire {
     fn identity(&self, i: usize) -> String {
         let mut hasher = DefaultHasher::new();
         for places in self.places() {
-            let secret = places.find().ok().flatten();
+            let secret = places.resolve().ok().flatten();
             secret.as_ref().map(Secret::reveal).hash(&mut hasher);
         }
         format!("{} {self:?} {:x}", self.name(i), hasher.finish())
@@ -243,13 +243,13 @@ impl Wire {
     fn places(&self) -> [SecretSource<'_>; 2] {
         let key = SecretSource {
             key: "key",
-            here: self.key.as_ref(),
+            inline: self.key.as_ref(),
             file: self.key_file.as_deref(),
             env: self.key_env.as_deref(),
         };
         let authentication = SecretSource {
             key: "auth_key",
-            here: self.auth_key.as_ref(),
+            inline: self.auth_key.as_ref(),
             file: self.auth_key_file.as_deref(),
             env: self.auth_key_env.as_deref(),
         };
@@ -259,7 +259,7 @@ impl Wire {
     fn keys(&self) -> Result<Option<Keys>, String> {
         let [key, authentication] = self.places();
         let parse = |places: &SecretSource| -> Result<Option<Key>, String> {
-            let secret = places.find()?;
+            let secret = places.resolve()?;
             let key = secret.map(|secret| secret.reveal().parse::<Key>()).transpose();
             key.map_err(|error| format!("{}: {error}", places.key))
         };

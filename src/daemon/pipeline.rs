@@ -1,10 +1,11 @@
 //! What is passed on to the sinks: plausible readings, as often as is wanted, and what follows from them.
 
 use crate::meter::availability::{Availability, AvailabilityChange};
-use crate::meter::event::{Origin, ReadingEvent};
+use crate::meter::counter_sample::CounterSample;
+use crate::meter::event::ReadingEvent;
 use crate::meter::intervals::Intervals;
-use crate::meter::plausibility::{CounterSample, Implausible, Limits, Plausibility};
-use crate::meter::throttle::{Rate, Throttle};
+use crate::meter::plausibility::{Implausible, Limits, Plausibility, Rejections};
+use crate::meter::throttle::{PublishRate, Throttle};
 use crate::meter::{Meter, Meters, Reading, WireReading};
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
@@ -17,9 +18,9 @@ use std::time::Instant;
 pub struct Pipeline {
     home: Meters,
     /// For meters of which nothing else is said.
-    rate: Rate,
+    rate: PublishRate,
     judge: Plausibility,
-    pace: Throttle<Arc<ReadingEvent>>,
+    pace: Throttle<ReadingEvent>,
     intervals: Intervals,
     silence: Availability,
     /// Meters that are being doubted: told once.
@@ -28,7 +29,7 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// With these meters.
-    pub fn new(home: Meters, rate: Rate) -> Self {
+    pub fn new(home: Meters, rate: PublishRate) -> Self {
         Pipeline {
             home,
             rate,
@@ -37,7 +38,7 @@ impl Pipeline {
     }
 
     /// From now on, with others; what is known of them stays known.
-    pub fn change(&mut self, home: Meters, rate: Rate) {
+    pub fn change(&mut self, home: Meters, rate: PublishRate) {
         (self.home, self.rate) = (home, rate);
     }
 
@@ -52,30 +53,27 @@ impl Pipeline {
         let kind = reading.message.kind().topic_name();
         let meter = self.home.get(&id).cloned();
         let message = &reading.message;
-        let limits = meter.as_deref().unwrap_or(Meter::unknown()).count_limits();
-        let claim = CounterSample::of_message(message);
+        let limits = meter.as_deref().unwrap_or(Meter::unconfigured()).count_limits();
+        let claim = CounterSample::from_message(message);
         if !self.believes(&id, kind, reading.time, claim, &limits) {
             return (Vec::new(), None);
         }
         let now = Instant::now();
         let change = meter
             .as_ref()
-            .and_then(|meter| self.silence.heard(&id, meter.expire, now));
+            .and_then(|meter| self.silence.seen(&id, meter.expire, now));
         let mut told = Vec::new();
         if let (Some(meter), Message::Idm(idm)) = (meter.as_ref().filter(|meter| meter.intervals), message) {
-            let intervals = self.intervals.new_of(idm, reading.time).into_iter();
+            let intervals = self.intervals.unpublished(idm, reading.time).into_iter();
             told.extend(
-                intervals
-                    .map(|interval| Arc::new(ReadingEvent::interval(id.clone(), interval, meter.clone()))),
+                intervals.map(|interval| {
+                    Arc::new(ReadingEvent::from_interval(id.clone(), interval, meter.clone()))
+                }),
             );
         }
-        let said = (message.meter_type(), message.consumption());
         let rate = self.rate_of(meter.as_deref());
-        let reading = Arc::new(ReadingEvent::radio(reading, meter));
-        told.extend(
-            self.pace
-                .pass((&id, kind), || format!("{said:?}"), reading, rate, now),
-        );
+        let reading = Arc::new(ReadingEvent::from_radio(reading, meter));
+        told.extend(self.pace.offer((&id, kind), reading, rate, now));
         (told, change)
     }
 
@@ -87,46 +85,45 @@ impl Pipeline {
         let (id, sort) = (reading.report.id.clone(), reading.report.sort);
         let kind = sort.topic_name();
         let meter = self.home.get(&id).cloned();
-        if meter.as_ref().is_some_and(|meter| !meter.wants(kind)) {
+        if meter.as_ref().is_some_and(|meter| !meter.accepts_type(kind)) {
             return (Vec::new(), None);
         }
-        let limits = meter.as_deref().unwrap_or(Meter::unknown()).limits();
-        let claim = CounterSample::of_fields(&reading.report.reading);
+        let limits = meter.as_deref().unwrap_or(Meter::unconfigured()).limits();
+        let claim = CounterSample::from_fields(&reading.report.reading);
         if !self.believes(&id, kind, reading.received, claim, &limits) {
             return (Vec::new(), None);
         }
         let now = Instant::now();
         let expire = meter.as_ref().and_then(|meter| meter.expire);
-        let change = self.silence.heard(&id, expire, now);
+        let change = self.silence.seen(&id, expire, now);
         let rate = self.rate_of(meter.as_deref());
-        let told = Arc::new(ReadingEvent::wire(reading, meter));
-        let said = told.clone();
-        let told = self.pace.pass((&id, kind), || fields(&said), told, rate, now);
+        let told = Arc::new(ReadingEvent::from_wire(reading, meter));
+        let told = self.pace.offer((&id, kind), told, rate, now);
         (told.into_iter().collect(), change)
     }
 
     /// What was held back until now, and which meters have fallen silent.
     pub fn due(&mut self) -> (Vec<Arc<ReadingEvent>>, Vec<AvailabilityChange>) {
         let now = Instant::now();
-        (self.pace.due(now), self.silence.fallen(now))
+        (self.pace.take_due(now), self.silence.expired(now))
     }
 
     /// Which meters speak and which are silent, for a sink that is new.
     pub fn changes(&self) -> Vec<AvailabilityChange> {
-        self.silence.all()
+        self.silence.states()
     }
 
     /// What is still held back at the end.
     pub fn rest(&mut self) -> Vec<Arc<ReadingEvent>> {
-        self.pace.rest()
+        self.pace.drain()
     }
 
     /// How many readings were refused, by meter and reason.
-    pub fn refused(&self) -> &BTreeMap<(String, &'static str), u64> {
-        self.judge.refused()
+    pub fn refused(&self) -> &Rejections {
+        self.judge.rejected()
     }
 
-    fn rate_of(&self, meter: Option<&Meter>) -> Rate {
+    fn rate_of(&self, meter: Option<&Meter>) -> PublishRate {
         meter.and_then(|meter| meter.rate).unwrap_or(self.rate)
     }
 
@@ -138,7 +135,7 @@ impl Pipeline {
         claim: CounterSample,
         limits: &Limits,
     ) -> bool {
-        match self.judge.judge(id, kind, time, claim, limits) {
+        match self.judge.check(id, kind, time, claim, limits) {
             Ok(()) => {
                 self.doubted.remove(id);
                 true
@@ -152,18 +149,4 @@ impl Pipeline {
             }
         }
     }
-}
-
-/// What a meter says, without when it says it.
-fn fields(told: &ReadingEvent) -> String {
-    let Origin::Wire(reading) = &told.what else {
-        return String::new();
-    };
-    let mut said = String::new();
-    for (name, value) in &reading.report.reading.0 {
-        if name != "timestamp" {
-            said += &format!("{name}={};", serde_json::to_string(value).unwrap_or_default());
-        }
-    }
-    said
 }

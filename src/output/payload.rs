@@ -1,6 +1,7 @@
 //! What an output says of a reading.
 
 use crate::format::smartmeter2mqtt::telegram_object;
+use crate::format::{native, rtlamr_json};
 use crate::meter::event::ReadingEvent;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -22,8 +23,8 @@ impl Payload {
     /// The object of a reading, as one line; nothing where it has none.
     pub fn of(self, told: &ReadingEvent) -> Option<Cow<'_, str>> {
         match self {
-            Payload::Metertap => Some(told.payload.as_str().into()),
-            Payload::Rtlamr => told.rtlamr().map(Cow::Owned),
+            Payload::Metertap => Some(native::json(told).into()),
+            Payload::Rtlamr => rtlamr_json(told).map(Cow::Owned),
             Payload::Smartmeter2mqtt => telegram_object(told.telegram()?).map(Cow::Owned),
         }
     }

@@ -15,6 +15,7 @@ use crate::status::last_telegram::LastTelegram;
 use crate::status::receiver::{Condition, ReceiverState};
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use jiff::Timestamp;
 use metertap_decode::report::Report;
 use std::fmt;
 use std::sync::Arc;
@@ -254,7 +255,7 @@ impl Task {
         let (mut readings, mut complaint) = (Vec::new(), None);
         for answer in answers {
             match answer {
-                Ok(report) => readings.push(WireReading::now(self.name.clone(), report)),
+                Ok(report) => readings.push(WireReading::new(self.name.clone(), report, Timestamp::now())),
                 Err(trouble) => {
                     self.troubles.take(&self.name, &trouble);
                     complaint = Some(trouble.text);
@@ -323,7 +324,7 @@ impl Task {
         let (mut readings, mut understood, mut complaint) = (Vec::new(), false, None);
         let mut tell = |said: DecodeEvent| match said.what {
             Ok(report) => {
-                let mut reading = WireReading::now(self.name.clone(), report);
+                let mut reading = WireReading::new(self.name.clone(), report, Timestamp::now());
                 reading.telegram = said.telegram;
                 readings.push(reading);
             }

@@ -132,7 +132,7 @@ impl Publisher {
     pub fn tell_change(&mut self, change: &AvailabilityChange) {
         if let (Voice::One(mqtt, _), Some(states)) = (&self.voice, &self.states) {
             let topic = format!("{states}/meters/{}/availability", topic_id(&change.id));
-            let payload = if change.speaks { "online" } else { "offline" };
+            let payload = if change.is_online { "online" } else { "offline" };
             mqtt.try_publish(Message::retained(topic, payload, DeliveryClass::Announcement));
         }
     }

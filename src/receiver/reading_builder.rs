@@ -108,7 +108,7 @@ impl ReadingBuilder {
 
     /// Says what a packet says, if it is a message of one of our meters and believed.
     pub fn tell(&mut self, packet: &Packet) {
-        let message = match self.registry.interpret(packet) {
+        let message = match self.registry.decode(packet) {
             Ok(Some(message)) => message,
             Ok(None) => return,
             Err(reason) => {
@@ -118,7 +118,7 @@ impl ReadingBuilder {
             }
         };
         let time = self.time_at(packet.start_sample);
-        if !self.witness.believes(packet, &message, time) {
+        if !self.witness.accepts(packet, &message, time) {
             tracing::debug!(
                 id = message.id(),
                 doubt = packet.signal.doubt,

@@ -1,7 +1,7 @@
 //! What others may look at at any time: receivers, meters, sinks, as they are now, and what was used.
 
-use crate::meter::consumption::{Count, Usage};
-use crate::meter::counter;
+use crate::meter::consumption::{Consumption, CounterValue};
+use crate::meter::counter::counter_values;
 use crate::meter::event::{Origin, ReadingEvent};
 use crate::status::last_telegram::LastTelegram;
 use crate::status::log_buffer::LogBuffer;
@@ -38,7 +38,7 @@ pub struct Inner {
     /// The last events.
     pub journal: LogBuffer,
     /// What our meters count.
-    pub usage: Usage,
+    pub usage: Consumption,
     /// Meters by id and type.
     pub meters: BTreeMap<(String, &'static str), MeterStatus>,
     /// The last readings, oldest first, and how many there were before them.
@@ -61,7 +61,7 @@ pub struct MeterStatus {
     /// Its last reading.
     pub last: Arc<ReadingEvent>,
     /// The counter that people mean first.
-    pub count: Option<Count>,
+    pub count: Option<CounterValue>,
     /// What that said first.
     pub first: f64,
     /// When its last reading was heard.
@@ -79,7 +79,7 @@ impl Default for StatusBoard {
             views: BTreeMap::new(),
             tails: BTreeMap::new(),
             journal: LogBuffer::default(),
-            usage: Usage::default(),
+            usage: Consumption::default(),
             meters: BTreeMap::new(),
             readings: VecDeque::new(),
             first_reading: 0,
@@ -98,7 +98,7 @@ impl StatusBoard {
 
     /// A reading was passed on.
     pub fn told(&self, told: &Arc<ReadingEvent>) {
-        if matches!(told.what, Origin::Interval(_)) {
+        if matches!(told.origin, Origin::Interval(_)) {
             return;
         }
         let mut inner = self.look();
@@ -118,12 +118,12 @@ impl StatusBoard {
         if before.is_none() && inner.meters.len() >= MAX_METERS {
             return;
         }
-        let (at, counts) = (told.heard_at(), counter::of(told));
-        if told.is_ours() {
-            counts.iter().for_each(|count| inner.usage.count(at, count));
+        let (at, counts) = (told.received_at(), counter_values(told));
+        if told.is_own_meter() {
+            counts.iter().for_each(|count| inner.usage.record(at, count));
         }
         let count = counts.into_iter().next();
-        let unit = |count: &Option<Count>| count.as_ref().map(|count| count.unit.clone());
+        let unit = |count: &Option<CounterValue>| count.as_ref().map(|count| count.unit.clone());
         // In another unit it begins anew.
         let first = before
             .as_ref()

@@ -1,7 +1,8 @@
 //! The API: JSON, to read. `openapi.json` describes it, and a test holds it to that.
 
+use crate::format::native;
 use crate::format::smartmeter2mqtt::telegram_object;
-use crate::meter::consumption::Usage;
+use crate::meter::consumption::Consumption;
 use crate::meter::event::{Origin, ReadingEvent};
 use crate::status::board::{Inner, MeterStatus, StatusBoard};
 use crate::status::receiver::Condition;
@@ -53,13 +54,13 @@ pub(crate) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    pub(crate) fn of(seen: &'a MeterStatus, usage: &Usage) -> Self {
+    pub(crate) fn of(seen: &'a MeterStatus, usage: &Consumption) -> Self {
         let (told, count) = (&*seen.last, seen.count.as_ref());
         let unit = count.map_or("", |count| &count.unit);
         // One that was ours once says no longer what is used now.
-        let ours = count.filter(|_| told.is_ours());
+        let ours = count.filter(|_| told.is_own_meter());
         let rate = ours.and_then(|count| usage.get(&count.key)?.rate());
-        let (heard_by, snr_db, frequency_hz) = match &told.what {
+        let (heard_by, snr_db, frequency_hz) = match &told.origin {
             Origin::Radio(reading) => (
                 &*reading.receiver,
                 Some(reading.signal.snr_db),
@@ -72,7 +73,7 @@ impl<'a> Meter<'a> {
             id: &told.id,
             kind: told.kind,
             name: told.name(),
-            mine: told.is_ours(),
+            mine: told.is_own_meter(),
             commodity: told.commodity(),
             value: count.map(|count| count.value),
             unit,
@@ -96,7 +97,7 @@ fn micros(value: f64) -> f64 {
 
 /// The payload, as it is.
 fn object(told: &ReadingEvent) -> Option<&RawValue> {
-    serde_json::from_str(&told.payload).ok()
+    serde_json::from_str(native::json(told)).ok()
 }
 
 /// `GET /api/meters`: every meter heard, ours first.

@@ -1,6 +1,7 @@
 //! What was used: steps of five minutes, hours, days; and what is kept of it on disk.
 
-use crate::meter::consumption::{DAYS, Series, hours};
+use crate::meter::consumption::CounterKey;
+use crate::meter::counter_series::{CounterSeries, DAYS, Point, hours};
 use crate::status::board::StatusBoard;
 use crate::store::history::HistoryStore;
 use crate::web::AppState;
@@ -58,12 +59,12 @@ pub(crate) async fn history(
         Ok(Query(wish)) => wish,
         Err(error) => return crate::web::api::refused(&error.to_string()),
     };
-    let counters: Vec<(&str, String, Series)> = {
+    let counters: Vec<(&str, String, CounterSeries)> = {
         let inner = site.board.look();
         let kinds = inner.meters.keys().filter(|(of, _)| *of == id);
         kinds
             .flat_map(|(_, kind)| {
-                let of = inner.usage.of(&id, kind);
+                let of = inner.usage.meter_series(&id, kind);
                 of.map(|(name, series)| (*kind, name.to_owned(), series.clone()))
             })
             .collect()
@@ -81,7 +82,7 @@ pub(crate) async fn history(
             Ok((unit, points)) => {
                 let points: Vec<Value> = points
                     .into_iter()
-                    .map(|(at, used)| json!([at, (used * 1e6).round() / 1e6]))
+                    .map(|point| json!([point.second, (point.amount * 1e6).round() / 1e6]))
                     .collect();
                 let of_type = types.entry(kind).or_default();
                 of_type.insert(name, json!({ "unit": unit, "points": points }));
@@ -104,11 +105,11 @@ async fn all_hours(
     id: &str,
     kind: &str,
     name: &str,
-    series: &Series,
-) -> Result<Vec<(i64, f64)>> {
+    series: &CounterSeries,
+) -> Result<Vec<Point>> {
     let mut all = Vec::new();
     if let (Some(archive), Some(first)) = (site.archive.clone(), series.first_day()) {
-        let key = (id.to_owned(), kind.to_owned(), name.to_owned());
+        let key = CounterKey::new(id, kind, name);
         let old = tokio::task::spawn_blocking(move || archive.before(&key, first)).await;
         all = hours(old.context("the history cannot be read")??.into_iter());
     }
@@ -117,18 +118,19 @@ async fn all_hours(
 }
 
 /// Days begin at midnight here.
-fn days(hours: &[(i64, f64)]) -> Vec<(i64, f64)> {
+fn days(hours: &[Point]) -> Vec<Point> {
     let zone = TimeZone::system();
     let mut days: BTreeMap<i64, f64> = BTreeMap::new();
-    for (at, used) in hours {
-        let midnight = Timestamp::from_second(*at)
+    for hour in hours {
+        let midnight = Timestamp::from_second(hour.second)
             .ok()
             .and_then(|at| at.to_zoned(zone.clone()).start_of_day().ok());
         if let Some(midnight) = midnight {
-            *days.entry(midnight.timestamp().as_second()).or_default() += used;
+            *days.entry(midnight.timestamp().as_second()).or_default() += hour.amount;
         }
     }
-    days.into_iter().collect()
+    let point = |(second, amount)| Point { second, amount };
+    days.into_iter().map(point).collect()
 }
 
 /// Writes what was used to disk, now and then and at the end.

@@ -150,7 +150,7 @@ fn meters(board: &Inner, registry: &mut Registry) {
     let snr = Family::<Meter, Number>::default();
     let values = Family::<Measured, Number>::default();
     for ((id, kind), seen) in &board.meters {
-        let is_ours = seen.last.is_ours();
+        let is_ours = seen.last.is_own_meter();
         let mine = if is_ours { "yes" } else { "no" };
         heard.get_or_create(&Mine { mine }).inc();
         if !is_ours {
@@ -165,7 +165,7 @@ fn meters(board: &Inner, registry: &mut Registry) {
         seen_at
             .get_or_create(&meter)
             .set(seen.at.as_millisecond() as f64 / 1000.0);
-        if let Origin::Radio(reading) = &seen.last.what {
+        if let Origin::Radio(reading) = &seen.last.origin {
             snr.get_or_create(&meter).set(reading.signal.snr_db);
         }
         for (quantity, value, unit) in measured(seen) {
@@ -184,7 +184,7 @@ fn meters(board: &Inner, registry: &mut Registry) {
         board
             .meters
             .iter()
-            .any(|((of, _), seen)| of == id && seen.last.is_ours())
+            .any(|((of, _), seen)| of == id && seen.last.is_own_meter())
     };
     for ((id, reason), count) in &board.refused {
         let id = if ours(id) { id } else { "others" }.into();
@@ -204,9 +204,9 @@ fn meters(board: &Inner, registry: &mut Registry) {
 
 /// Names, values and units of a reading.
 fn measured(seen: &MeterStatus) -> Vec<(String, f64, String)> {
-    match &seen.last.what {
+    match &seen.last.origin {
         Origin::Radio(reading) => {
-            let meter = seen.last.said();
+            let meter = seen.last.meter_or_default();
             let total = meter.total(&reading.message);
             vec![(
                 meter.counter_name().into(),

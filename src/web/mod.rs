@@ -99,21 +99,21 @@ impl WebConfig {
     fn token(&self) -> Result<Option<Secret>, String> {
         let places = SecretSource {
             key: "web.token",
-            here: self.token.as_ref(),
+            inline: self.token.as_ref(),
             file: self.token_file.as_deref(),
             env: self.token_env.as_deref(),
         };
-        places.find()
+        places.resolve()
     }
 
     fn password(&self) -> Result<Option<Secret>, String> {
         let places = SecretSource {
             key: "web.password",
-            here: self.password.as_ref(),
+            inline: self.password.as_ref(),
             file: self.password_file.as_deref(),
             env: self.password_env.as_deref(),
         };
-        places.find()
+        places.resolve()
     }
 
     fn guard(&self) -> Result<Guard> {

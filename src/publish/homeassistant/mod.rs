@@ -11,7 +11,7 @@ mod cleanup;
 pub use cleanup::DiscoveryCleanup;
 
 use crate::meter::event::{Origin, ReadingEvent};
-use crate::meter::throttle::Rate;
+use crate::meter::throttle::PublishRate;
 use crate::meter::{Meters, Reading, WireReading};
 use crate::publish::mqtt;
 use crate::publish::mqtt::{is_topic, topic_id};
@@ -133,7 +133,7 @@ impl Announcer {
 
     /// What is to be announced of a meter, if that is news.
     pub fn tell(&mut self, told: &ReadingEvent) -> Vec<Announcement> {
-        match &told.what {
+        match &told.origin {
             Origin::Radio(reading) => self.radio(told, reading),
             Origin::Wire(reading) => self.wire(told, reading),
             Origin::Interval(_) => Vec::new(),
@@ -149,7 +149,7 @@ impl Announcer {
             return Vec::new();
         }
         let (id, message) = (&told.id, &reading.message);
-        let meter = told.said();
+        let meter = told.meter_or_default();
         let key = meter.counter_name();
         let total = counter(
             meter.commodity(message),
@@ -264,7 +264,7 @@ impl Announcer {
     fn device_of(&self, told: &ReadingEvent) -> Device {
         let id = &told.id;
         let meter = told.meter.as_deref();
-        let (name, model, manufacturer) = match &told.what {
+        let (name, model, manufacturer) = match &told.origin {
             Origin::Wire(reading) => (
                 format!("{} {id}", spoken(told.kind)),
                 text(reading, "meter_type").unwrap_or(told.kind).to_owned(),
@@ -294,7 +294,7 @@ impl Announcer {
             object_id: format!("metertap_{}_{}", topic_id(id), told.kind),
             about,
             state_topic: self.topics.topic(told),
-            meter: told.is_ours().then(|| id.clone()),
+            meter: told.is_own_meter().then(|| id.clone()),
         }
     }
 
@@ -368,12 +368,12 @@ impl Announcer {
 }
 
 /// How long a value of the moment is true, where it is told so often.
-fn expiry(rate: Rate) -> Option<u32> {
+fn expiry(rate: PublishRate) -> Option<u32> {
     match rate {
-        Rate::Every => Some(EXPIRY),
-        Rate::Once(every) => Some(EXPIRY.max(3 * every.as_secs() as u32)),
+        PublishRate::Every => Some(EXPIRY),
+        PublishRate::Once(every) => Some(EXPIRY.max(3 * every.as_secs() as u32)),
         // It stands until it changes.
-        Rate::Change => None,
+        PublishRate::Change => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! amr2mqtt: `readings/<id>/scm`, `/scmplus` and `/idm`, rtlamr's line with its end, not retained, and nothing else.
 
+use crate::format::rtlamr_json;
 use crate::meter::event::{Origin, ReadingEvent};
 use crate::publish::mqtt::{BirthAndWill, Message};
 use crate::publish::profiles::Profile;
@@ -25,13 +26,13 @@ impl Profile for Amr2mqtt {
     }
 
     fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
-        let Origin::Radio(reading) = &told.what else {
+        let Origin::Radio(reading) = &told.origin else {
             return Vec::new();
         };
         if !matches!(reading.message.kind(), Kind::Scm | Kind::ScmPlus | Kind::Idm) {
             return Vec::new();
         }
-        let Some(line) = told.rtlamr() else {
+        let Some(line) = rtlamr_json(told) else {
             return Vec::new();
         };
         let topic = format!("{}/{}/{}", self.prefix, told.id, told.kind);

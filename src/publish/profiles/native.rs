@@ -1,5 +1,6 @@
 //! Our own topics: `readings/<id>/<type>`, or whatever the template says.
 
+use crate::format::native;
 use crate::meter::event::{INTERVAL, ReadingEvent};
 use crate::publish::mqtt::{BirthAndWill, Message, MqttConfig, Retain, topic_id};
 use crate::publish::profiles::Profile;
@@ -88,10 +89,10 @@ impl Profile for Native {
 
     fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
         // One interval of many is nothing to come late for.
-        let retain = self.retain.keeps(told.pushes()) && told.kind != INTERVAL;
+        let retain = self.retain.keeps(told.is_pushed()) && told.kind != INTERVAL;
         vec![Message::reading(
             self.topics.topic(told),
-            told.payload.clone(),
+            native::json(told).to_owned(),
             retain,
         )]
     }

@@ -70,7 +70,7 @@ impl Profile for NetzNoe {
     }
 
     fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
-        let Origin::Wire(reading) = &told.what else {
+        let Origin::Wire(reading) = &told.origin else {
             return Vec::new();
         };
         if reading.report.sort != Type::Dlms {
@@ -83,7 +83,7 @@ impl Profile for NetzNoe {
             };
             // Three places, as the program rounded.
             let value = (quantity.value.to_f64() * factor * 1000.0).round() / 1000.0;
-            object.insert(key.into(), crate::format::p1::plain(value));
+            object.insert(key.into(), crate::format::p1::json_number(value));
         }
         if object.is_empty() {
             return Vec::new();

@@ -3,7 +3,7 @@
 //! Its keys, their order and their types, in every telegram. What it left empty by mistake (the identification, the
 //! equipment, the tariff, the CRC) is filled in.
 
-use crate::format::p1::{Objects, number, plain, text_of};
+use crate::format::p1::{TelegramObjects, json_number, number, telegram_text};
 use crate::meter::event::ReadingEvent;
 use crate::publish::mqtt::{BirthAndWill, DeliveryClass, Message};
 use crate::publish::profiles::Profile;
@@ -98,8 +98,8 @@ impl Profile for SmartmeterReader {
     }
 
     fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
-        let text = told.telegram().map(|telegram| text_of(telegram));
-        let Some(objects) = text.as_deref().and_then(Objects::of) else {
+        let text = told.telegram().map(|telegram| telegram_text(telegram));
+        let Some(objects) = text.as_deref().and_then(TelegramObjects::parse) else {
             return Vec::new();
         };
         if self.gathered.len() < QUEUE {
@@ -128,7 +128,7 @@ impl Profile for SmartmeterReader {
 }
 
 /// One telegram.
-fn object(objects: &Objects, text: &str) -> Value {
+fn object(objects: &TelegramObjects, text: &str) -> Value {
     let mut map = Map::new();
     let word = |code: &str| json!(objects.text(code).unwrap_or_default());
     map.insert("Manufacture_spec".into(), json!(objects.0.identification));
@@ -144,7 +144,7 @@ fn object(objects: &Objects, text: &str) -> Value {
             "Text_msg" => word("0-0:96.13.1"),
             "Text_msg_maxchars" => json!(0),
             "Power_failure_history" => objects.get("0-0:96.7.9").map_or(Value::Null, |_| json!([])),
-            _ => plain(objects.number(code).unwrap_or_default()),
+            _ => json_number(objects.number(code).unwrap_or_default()),
         };
         map.insert(key.into(), value);
     }
@@ -168,5 +168,5 @@ fn gas(object: &Object) -> Value {
         .get(1)
         .and_then(|group| number(group))
         .unwrap_or_default();
-    json!([{"Capture_time": "0001-01-01T00:00:00Z", "Value_m3": plain(value)}])
+    json!([{"Capture_time": "0001-01-01T00:00:00Z", "Value_m3": json_number(value)}])
 }

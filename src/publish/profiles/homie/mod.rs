@@ -80,7 +80,7 @@ impl Homie {
     /// Where no thread can be had for a new connection.
     pub fn tell(&mut self, told: &ReadingEvent) -> Result<()> {
         let properties = properties(told);
-        if properties.is_empty() || !told.is_ours() {
+        if properties.is_empty() || !told.is_own_meter() {
             return Ok(());
         }
         let id = self.device_id(told);

@@ -141,9 +141,9 @@ const HEAT: [Row; 8] = [
 
 /// What a reading says, as properties.
 pub fn properties(told: &ReadingEvent) -> Vec<Property> {
-    match &told.what {
+    match &told.origin {
         Origin::Radio(reading) => {
-            vec![total(&told.said().total(&reading.message))]
+            vec![total(&told.meter_or_default().total(&reading.message))]
         }
         Origin::Wire(reading) => {
             let fields = &reading.report.reading;
@@ -204,6 +204,7 @@ fn written(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::meter::WireReading;
+    use jiff::Timestamp;
     use metertap_decode::report::{Fields, Report, Value as Field};
 
     #[test]
@@ -232,7 +233,10 @@ mod tests {
             unknown: Fields::default(),
             message: None,
         };
-        let told = ReadingEvent::wire(Box::new(WireReading::now("heat".into(), report)), None);
+        let told = ReadingEvent::from_wire(
+            Box::new(WireReading::new("heat".into(), report, Timestamp::UNIX_EPOCH)),
+            None,
+        );
         let told: Vec<String> = properties(&told)
             .iter()
             .map(|one| {
