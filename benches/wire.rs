@@ -1,4 +1,4 @@
-//! What a telegram of a wire costs, from bytes to reports.
+//! Cost of a P1 telegram, from bytes to reports.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use metertap::port::{Listener, P1, P1Options};
@@ -18,7 +18,7 @@ fn p1(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let mut reports = 0;
                 listener.push(black_box(&bytes), &mut |said| {
-                    reports += u32::from(said.what.is_ok())
+                    reports += u32::from(said.result.is_ok())
                 });
                 assert!(reports > 0);
             });

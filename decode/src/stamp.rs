@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::str::FromStr;
 
 /// Where a meter stands: its clock shows local time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Zone {
     /// Winter time against UTC.
     standard: Offset,

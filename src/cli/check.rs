@@ -35,9 +35,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     println!(
         "{shown}: {}, {}, {}: all is well. `metertap doctor -c {shown}` looks at the devices.",
-        counted(config.radio.len(), "radio"),
+        counted(config.radios.len(), "radio"),
         counted(config.ports.len(), "wire"),
-        counted(config.home.len(), "meter")
+        counted(config.meters.len(), "meter")
     );
     Ok(ExitCode::SUCCESS)
 }

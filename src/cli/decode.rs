@@ -123,7 +123,7 @@ fn decode(file: &Path, listener: &mut dyn Listener, nothing: &str, as_table: boo
         _ => format!("byte {at}"),
     };
     let (mut reports, mut errors) = (Vec::new(), Vec::new());
-    let mut collect = |event: DecodeEvent| match event.what {
+    let mut collect = |event: DecodeEvent| match event.result {
         Ok(report) => reports.push(report),
         Err(error) => {
             let remedy = if error.kind == "no_key" {

@@ -22,34 +22,33 @@ const STREET: &str = include_str!("../../testdata/street/street.toml");
 
 #[cfg(feature = "demo")]
 pub fn run(args: &Args) -> Result<ExitCode> {
-    use crate::cli::demo_broker;
+    use crate::cli::demo_broker::Broker;
     use crate::cli::replay::Replay;
-    use crate::publish::mqtt::{MqttConfig, Retain};
-    use crate::runtime::cancel::Stop;
+    use crate::publish::MqttConfig;
+    use crate::publish::profiles::Retain;
+    use crate::runtime::Runtime;
     use crate::source::recording::Paced;
-    use crate::source::simulator::{Scenario, Synthetic};
+    use crate::source::simulator::{Scenario, Simulator};
 
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
+    let stop = runtime.context.cancel.clone();
     let mut scenario = Scenario::parse(STREET, "testdata/street/street.toml")?;
     scenario.seconds = args.seconds;
-    demo_broker::start(args.port)?;
-    eprintln!(
-        "metertap: MQTT broker on 127.0.0.1:{}; listen to it in another terminal:",
-        args.port
-    );
-    eprintln!("  mosquitto_sub -p {} -t 'readings/#' -v", args.port);
-    let mut settings = MqttConfig::from_url(&format!("mqtt://127.0.0.1:{}", args.port))?;
+    // Stops after `finish` has delivered everything to it.
+    let broker = Broker::start(args.port)?;
+    let address = broker.address();
+    eprintln!("metertap: MQTT broker on {address}; listen to it in another terminal:");
+    eprintln!("  mosquitto_sub -p {} -t 'readings/#' -v", address.port());
+    let mut settings = MqttConfig::from_url(&format!("mqtt://{address}"))?;
     settings.retain = Retain::Always(true);
-    let mut replay = Replay::demo(&stop, settings)?;
-    replay.play(Box::new(Paced::new(Box::new(Synthetic::new(
+    let mut replay = Replay::demo(&runtime.context, settings)?;
+    replay.play(Box::new(Paced::new(Box::new(Simulator::new(
         &scenario,
         "a made-up street",
     )?))))?;
     if args.stay {
         eprintln!("metertap: the street is over; the broker stays until Ctrl-C");
-        while !stop.asked() {
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
+        while stop.sleep(std::time::Duration::from_secs(3600)) {}
     }
     replay.finish()?;
     Ok(ExitCode::SUCCESS)

@@ -1,11 +1,12 @@
 //! `metertap doctor`: examines receivers, wires and brokers, and advises on what it finds.
 
 use crate::cli::tuner_args::TunerArgs;
-use crate::config::Config;
-use crate::publish::mqtt::{MqttConfig, check};
+use crate::config::{Config, RadioSource};
+use crate::publish::MqttConfig;
+use crate::publish::mqtt::check;
 use crate::receiver::Probe;
-use crate::runtime::cancel::Stop;
-use crate::source::{Address, Live, wire};
+use crate::runtime::{Cancel, Context, Runtime};
+use crate::source::{Live, wire};
 use anyhow::Result;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -57,7 +58,8 @@ impl Report {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
+    let cancel = runtime.context.cancel.clone();
     let mut report = Report::default();
     let mut brokers: Vec<MqttConfig> = args
         .mqtt
@@ -75,20 +77,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
             Ok(config) => {
                 report.ok("config", &path.display().to_string());
-                examine_wires(&config, &mut report);
-                let receivers = examine_radios(&config, &mut report);
-                brokers.extend(config.mqtt);
-                receivers
+                examine_wires(&config, &runtime.context, &mut report);
+                brokers.extend(config.mqtt.clone());
+                examine_radios(config, &mut report)
             }
         },
     };
     for (name, live) in receivers {
-        if !stop.asked() {
-            examine_receiver(&name, &live, args.seconds, &stop, &mut report);
+        if !cancel.is_cancelled() {
+            examine_receiver(&name, &live, args.seconds, &cancel, &mut report);
         }
     }
     for config in &brokers {
-        examine_brokers(config, &mut report);
+        examine_broker(config, &runtime.context, &mut report);
     }
     if report.problems == 0 {
         println!("All is well.");
@@ -98,28 +99,30 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Checks the ports and recordings of a configuration; returns its live sources by name.
-fn examine_radios(config: &Config, report: &mut Report) -> Vec<(String, Live)> {
+fn examine_radios(config: Config, report: &mut Report) -> Vec<(String, Live)> {
     let mut receivers = Vec::new();
-    for (i, radio) in config.radio.iter().enumerate() {
-        if let Some(address) = radio.serve_rtl_tcp {
-            examine_port(address, report);
-        }
-        match (radio.live(), &radio.source) {
-            (Ok(Some(live)), _) => receivers.push((radio.name(i), live)),
-            (_, Address::File(file)) if !file.exists() => {
-                report.bad("recording", &format!("{} is not there", file.display()), "");
+    for radio in config.radios {
+        match radio.source {
+            RadioSource::Live { live, serve_rtl_tcp } => {
+                if let Some(address) = serve_rtl_tcp {
+                    examine_port(address, report);
+                }
+                receivers.push((radio.name, live));
             }
-            _ => {}
+            RadioSource::Recording { path, .. } if !path.exists() => {
+                report.bad("recording", &format!("{} is not there", path.display()), "");
+            }
+            RadioSource::Recording { .. } => {}
         }
     }
     receivers
 }
 
 /// Opens every wire of a configuration.
-fn examine_wires(config: &Config, report: &mut Report) {
+fn examine_wires(config: &Config, context: &Context, report: &mut Report) {
     for port in &config.ports {
         let name = format!("{}: {}", port.name, port.address);
-        match wire::try_open(&port.address) {
+        match wire::try_open(&port.address, &context.io) {
             Ok(()) => report.ok("wire", &name),
             Err(error) => report.bad("wire", &format!("{name}: {error:#}"), ""),
         }
@@ -127,10 +130,11 @@ fn examine_wires(config: &Config, report: &mut Report) {
 }
 
 /// Connects to every host of a broker.
-fn examine_brokers(config: &MqttConfig, report: &mut Report) {
+fn examine_broker(config: &MqttConfig, context: &Context, report: &mut Report) {
     for host in &config.host {
-        let address = config.shown(host);
-        match check(config.clone(), host) {
+        let broker = config.broker(None);
+        let address = broker.display(host);
+        match context.io.block_on(check(&broker, host)) {
             Ok(()) => report.ok("broker", &format!("{address} accepts the connection")),
             Err(error) => report.bad(
                 "broker",
@@ -154,7 +158,7 @@ fn examine_port(address: SocketAddr, report: &mut Report) {
 }
 
 /// Opens a receiver and measures sample rate, level and packets.
-fn examine_receiver(name: &str, live: &Live, seconds: f64, stop: &Stop, report: &mut Report) {
+fn examine_receiver(name: &str, live: &Live, seconds: f64, cancel: &Cancel, report: &mut Report) {
     let source = match live.open() {
         Ok(source) => source,
         Err(error) => {
@@ -173,7 +177,7 @@ fn examine_receiver(name: &str, live: &Live, seconds: f64, stop: &Stop, report: 
         Err(error) => return report.bad("receiver", &format!("{error:#}"), ""),
     };
     let mut first = None;
-    while start.elapsed() < Duration::from_secs_f64(seconds) && !stop.asked() {
+    while start.elapsed() < Duration::from_secs_f64(seconds) && !cancel.is_cancelled() {
         let step = probe.step(
             |bytes| {
                 // The first block may have been waiting in a buffer and would raise the measured rate.
@@ -216,8 +220,8 @@ fn report_throughput(probe: &mut Probe, first: Option<(Instant, u64)>, rate: f64
     };
     let measured = (probe.bytes - skipped) as f64 / SAMPLE_BYTES / since.elapsed().as_secs_f64();
     let share = 100.0 * measured / rate;
-    let lost = probe.source().lost();
-    let finding = format!("{measured:.0} a second, {share:.1} % of the sample rate; {lost} blocks lost");
+    let lost = probe.source().lost_bytes();
+    let finding = format!("{measured:.0} a second, {share:.1} % of the sample rate; {lost} bytes lost");
     if lost == 0 && GOOD_RATE.contains(&share) {
         report.ok("samples", &finding);
     } else {

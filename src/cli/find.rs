@@ -1,12 +1,12 @@
 //! `metertap find`: finds the radio meter whose counter shows the number on a dial.
 
-use crate::cli::message_args::default_kinds;
 use crate::cli::tuner_args::TunerArgs;
 use crate::daemon::event_stream::{Event, EventStream};
+use crate::meter::default_kinds;
 use crate::meter::find::{Candidate, candidates, certain_match};
 use crate::meter::table::MeterTable;
 use crate::receiver::{Radio, RadioOptions};
-use crate::runtime::cancel::Stop;
+use crate::runtime::Runtime;
 use crate::source::recording::{Recording, RecordingOverrides};
 use anyhow::Result;
 use metertap_decode::ert::Commodity;
@@ -34,8 +34,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
-    let options = RadioOptions::for_all(default_kinds(), Trust::Normal, &stop);
+    let runtime = Runtime::for_command()?;
+    let cancel = runtime.context.cancel.clone();
+    let options = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
     let radios = match &args.file {
         Some(file) => {
             let recording = Recording::open(file, &RecordingOverrides::default())?;
@@ -46,7 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut table = MeterTable::default();
     let mut shown = Vec::new();
     let start = Instant::now();
-    for event in EventStream::new(radios, stop.clone()) {
+    for event in EventStream::new(radios, &runtime.context) {
         match event {
             Event::Reading(reading) => {
                 let is_wanted = args
@@ -71,10 +72,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 }
             }
             Event::End(_, end) => end.result?,
-            Event::Wire(_) | Event::Quiet => {}
+            Event::Wire(_) | Event::Failure(_) | Event::Reload | Event::Quiet => {}
         }
         if start.elapsed() > Duration::from_secs_f64(args.seconds) {
-            stop.ask();
+            cancel.cancel();
         }
     }
     let meters = table.meters().len();

@@ -6,7 +6,7 @@ use crate::cli::tuner_args::TunerArgs;
 use crate::daemon::event_stream::{Event, EventStream};
 use crate::format::LineFormat;
 use crate::receiver::RadioOptions;
-use crate::runtime::cancel::Stop;
+use crate::runtime::Runtime;
 use crate::status::receiver::Condition;
 use anyhow::Result;
 use metertap_dsp::Trust;
@@ -34,8 +34,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
-    let options = RadioOptions::for_all(args.messages.kinds(), args.trust, &stop);
+    let runtime = Runtime::for_command()?;
+    let cancel = runtime.context.cancel.clone();
+    let options = RadioOptions::for_all(args.messages.kinds(), args.trust, &runtime.context);
     let radios = args.tuner.radios(&options)?;
     let mut display = ReadingDisplay::new(
         args.format,
@@ -46,11 +47,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     display.enable_keys();
     // The terminal has room for one spectrum.
     if let Some(radio) = radios.first() {
-        display.show_spectrum(radio.view.clone());
+        display.show_spectrum(radio.spectrum.clone());
     }
     let start = Instant::now();
     let limit = args.seconds.map(Duration::from_secs_f64);
-    for event in EventStream::new(radios, stop.clone()) {
+    for event in EventStream::new(radios, &runtime.context) {
         match event {
             Event::Reading(reading) => {
                 display.add(&reading)?;
@@ -64,12 +65,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                     Condition::Down => format!("{}: down: {reason}", state.receiver),
                 });
             }
-            Event::Wire(_) | Event::Quiet => {}
+            Event::Wire(_) | Event::Failure(_) | Event::Reload | Event::Quiet => {}
             Event::End(_, end) => end.result?,
         }
         display.draw(None)?;
         if display.is_finished() || limit.is_some_and(|limit| start.elapsed() > limit) {
-            stop.ask();
+            cancel.cancel();
         }
     }
     display.finish()?;

@@ -1,5 +1,6 @@
 //! rtlamr's flags that select messages.
 
+use crate::meter::default_kinds;
 use crate::meter::filter::MessageFilter;
 use clap::Args;
 use metertap_decode::ert::{Kind, UnknownKind};
@@ -71,12 +72,4 @@ impl MessageArgs {
         filter.single = self.single;
         filter
     }
-}
-
-/// Message types decoded by default: all but R900BCD, whose frames cannot be told from R900's.
-pub fn default_kinds() -> Vec<Kind> {
-    Kind::ALL
-        .into_iter()
-        .filter(|kind| *kind != Kind::R900Bcd)
-        .collect()
 }

@@ -122,7 +122,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::ServeRtlTcp(args) => serve_rtl_tcp::run(&args),
         Command::Addon(args) => {
             addon::prepare(&args)?;
-            run::run(&run::Args::of_file(args.config), journal)
+            run::run(&run::Args::with_config(args.config), journal)
         }
         Command::Run(args) => run::run(&args, journal),
         Command::Synth(args) => synth::run(&args),
@@ -145,14 +145,13 @@ fn log_to_stderr(verbose: u8, is_quiet: bool) -> LogBuffer {
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     let default = match verbose {
-        // The demo's broker logs every disconnection as an error.
-        0 if is_quiet => "warn,rumqttd=off",
+        0 if is_quiet => "warn",
         0 => "metertap=info,warn",
-        1 => "metertap=debug,info,rumqttd=off",
+        1 => "metertap=debug,info",
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let journal = LogBuffer::default();
+    let buffer = LogBuffer::default();
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
@@ -160,7 +159,7 @@ fn log_to_stderr(verbose: u8, is_quiet: bool) -> LogBuffer {
     tracing_subscriber::registry()
         .with(filter)
         .with(lines)
-        .with(journal.clone())
+        .with(buffer.clone())
         .init();
-    journal
+    buffer
 }

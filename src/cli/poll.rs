@@ -2,10 +2,10 @@
 
 use crate::cli::report_table::write_table;
 use crate::config;
-use crate::port::kmp_master::Known;
-use crate::port::mbus_master::Address;
+use crate::port::kmp_poll::KnownMeter;
+use crate::port::mbus_poll::Address;
 use crate::port::transaction::Transaction;
-use crate::port::{kmp_master, mbus_master};
+use crate::port::{kmp_poll, mbus_poll};
 use crate::source::wire::{Framing, Line, WireAddress, open};
 use anyhow::{Context, Result, anyhow, bail};
 use metertap_decode::report::Report;
@@ -94,13 +94,13 @@ pub fn mbus(args: &MbusArgs) -> Result<ExitCode> {
         MbusCommand::Scan(scan) => scan.port.run(line, 350, async |transaction, out| {
             let mut found = 0;
             if scan.numbers {
-                mbus_master::scan_numbers(transaction, |report| {
+                mbus_poll::scan_secondary(transaction, |report| {
                     found += 1;
                     out.print(&report.id.clone(), &report);
                 })
                 .await?;
             } else {
-                mbus_master::scan_places(transaction, |address, answer| match answer {
+                mbus_poll::scan_primary(transaction, |address, answer| match answer {
                     Ok(report) => {
                         found += 1;
                         out.print(&address.to_string(), &report);
@@ -115,7 +115,7 @@ pub fn mbus(args: &MbusArgs) -> Result<ExitCode> {
             Ok(())
         }),
         MbusCommand::Read(read) => read.port.run(line, 1000, async |transaction, out| {
-            let report = mbus_master::read(transaction, read.address).await?;
+            let report = mbus_poll::read(transaction, read.address).await?;
             out.print(&read.address.to_string(), &report);
             Ok(())
         }),
@@ -127,7 +127,7 @@ pub fn kamstrup(args: &KamstrupArgs) -> Result<ExitCode> {
     let registers = config::registers(dump.model.as_deref(), &dump.registers).map_err(anyhow::Error::msg)?;
     dump.port
         .run(Line::two_stop_bits(1200), 2000, async |transaction, out| {
-            let report = kmp_master::read(transaction, &registers, &mut Known::default()).await?;
+            let report = kmp_poll::read(transaction, &registers, &mut KnownMeter::default()).await?;
             out.print(&report.id.clone(), &report);
             Ok(())
         })
@@ -161,7 +161,7 @@ impl PortArgs {
                 }
                 let mut transaction = Transaction {
                     wire: &mut wire,
-                    patience: Duration::from_millis(self.timeout_ms.unwrap_or(timeout_ms)),
+                    timeout: Duration::from_millis(self.timeout_ms.unwrap_or(timeout_ms)),
                 };
                 poll(&mut transaction, &mut out).await
             })

@@ -3,7 +3,7 @@
 use crate::cli::sigmf_recorder::{HardCaseRecorder, SigmfRecorder};
 use crate::cli::tuner_args::TunerArgs;
 use crate::receiver::Probe;
-use crate::runtime::cancel::Stop;
+use crate::runtime::Runtime;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,7 +32,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
+    let cancel = runtime.context.cancel.clone();
     let (_, live) = args
         .tuner
         .single_source("one receiver can be recorded at a time")?;
@@ -45,7 +46,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     );
     let mut probe = Probe::new(source)?;
     let start = Instant::now();
-    let is_over = || start.elapsed() >= Duration::from_secs_f64(args.seconds) || stop.asked();
+    let is_over = || start.elapsed() >= Duration::from_secs_f64(args.seconds) || cancel.is_cancelled();
     if args.hard_cases {
         let mut cases = HardCaseRecorder::new(recorder, args.around);
         while !is_over() && cases.saved() < args.max_files && record_case(&mut probe, &mut cases)? {}
@@ -71,11 +72,11 @@ fn record_all(probe: &mut Probe, mut recorder: SigmfRecorder, is_over: impl Fn()
 
 /// Receives one block of samples; returns false at the end of the source.
 fn record_case(probe: &mut Probe, cases: &mut HardCaseRecorder) -> Result<bool> {
-    let doubtful = probe.tally().doubtful;
+    let failed_before = probe.tally().low_confidence;
     let mut pushed = Ok(());
     let has_more = probe.step(|bytes| pushed = cases.push(bytes), |_| ())?;
     pushed?;
-    if probe.tally().doubtful > doubtful {
+    if probe.tally().low_confidence > failed_before {
         cases.mark();
     }
     Ok(has_more)

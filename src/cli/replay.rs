@@ -7,9 +7,13 @@ use crate::format::{LineFormat, line};
 use crate::meter::Reading;
 #[cfg(feature = "demo")]
 use crate::meter::filter::MessageFilter;
-use crate::publish::mqtt::{BirthAndWill, Message, Mqtt, MqttConfig};
+use crate::publish::MqttConfig;
+use crate::publish::message::{BirthAndWill, Message};
+use crate::publish::mqtt::{Mqtt, MqttOptions};
 use crate::receiver::{End, Radio, RadioOptions, ReceiverEvent};
-use crate::runtime::cancel::Stop;
+#[cfg(feature = "demo")]
+use crate::runtime::Context;
+use crate::runtime::Runtime;
 use crate::source::recording::{Paced, Recording, RecordingOverrides};
 use crate::source::{Info, Source};
 use crate::status::sink::SinkMetrics;
@@ -62,7 +66,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
     let overrides = RecordingOverrides {
         name: None,
         format: args.sample_format,
@@ -77,7 +81,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         recordings.push(Box::new(Recording::open(file, &overrides)?));
     }
     let mut replay = Replay {
-        options: RadioOptions::for_all(args.messages.kinds(), args.trust, &stop),
+        options: RadioOptions::for_all(
+            args.messages.kinds(),
+            args.trust,
+            &runtime.context.component("replay"),
+        ),
         display: ReadingDisplay::new(
             args.format,
             args.signal,
@@ -85,7 +93,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
             args.messages.filter(),
         )?,
         signal: args.signal,
-        mqtt: mqtt.map(Broker::start).transpose()?,
+        mqtt: mqtt
+            .map(|config| Broker::start(&runtime.context, config))
+            .transpose()?,
     };
     for recording in recordings {
         let recording = if args.realtime {
@@ -94,7 +104,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             recording
         };
         replay.play(recording)?;
-        if replay.options.stop.asked() {
+        if replay.options.context.cancel.is_cancelled() {
             break;
         }
     }
@@ -115,9 +125,10 @@ impl Replay {
     /// # Errors
     /// If the terminal cannot be used, or the MQTT client cannot be started.
     #[cfg(feature = "demo")]
-    pub fn demo(stop: &Stop, mqtt: MqttConfig) -> Result<Self> {
+    pub fn demo(context: &Context, mqtt: MqttConfig) -> Result<Self> {
+        let radio = context.component("replay");
         Ok(Replay {
-            options: RadioOptions::for_all(crate::cli::message_args::default_kinds(), Trust::Normal, stop),
+            options: RadioOptions::for_all(crate::meter::default_kinds(), Trust::Normal, &radio),
             display: ReadingDisplay::new(
                 None,
                 true,
@@ -125,7 +136,7 @@ impl Replay {
                 MessageFilter::default(),
             )?,
             signal: false,
-            mqtt: Some(Broker::start(mqtt)?),
+            mqtt: Some(Broker::start(context, mqtt)?),
         })
     }
 
@@ -139,22 +150,22 @@ impl Replay {
             eprintln!("metertap: {}: {assumed}", radio.info.name);
         }
         let before = self.display.readings();
-        for event in &radio.heard {
+        for event in &radio.events {
             match event {
                 ReceiverEvent::Reading(reading) => self.add(&reading)?,
                 ReceiverEvent::Progress(bytes) => self.draw(&radio.info, bytes)?,
-                ReceiverEvent::State(_) | ReceiverEvent::Wire(_) => {}
+                ReceiverEvent::State(_) => {}
                 ReceiverEvent::End(end) => {
                     log_statistics(&radio.info, &end);
                     end.result?;
-                    if self.display.readings() == before && !self.options.stop.asked() {
+                    if self.display.readings() == before && !self.options.context.cancel.is_cancelled() {
                         eprintln!("metertap: {}: no meter heard", radio.info.name);
                     }
                     break;
                 }
             }
             if self.display.is_finished() {
-                self.options.stop.ask();
+                self.options.context.cancel.cancel();
             }
         }
         Ok(())
@@ -175,7 +186,7 @@ impl Replay {
             );
             let publication = Message::reading(topic, payload, broker.retain);
             // A recording can wait for the network; once it is interrupted, it must not.
-            let delivered = if self.options.stop.asked() {
+            let delivered = if self.options.context.cancel.is_cancelled() {
                 broker.mqtt.try_publish(publication)
             } else {
                 broker.mqtt.publish(publication)
@@ -200,12 +211,13 @@ impl Replay {
     /// # Errors
     /// If the broker did not acknowledge all.
     pub fn finish(self) -> Result<ExitCode> {
-        let (stop, is_finished) = (self.options.stop, self.display.is_finished());
+        let (cancel, is_finished) = (self.options.context.cancel, self.display.is_finished());
         self.display.finish()?;
         if let Some(broker) = self.mqtt {
-            let outcome = broker
-                .mqtt
-                .finish(DELIVERY_TIMEOUT, || stop.asked() && !is_finished);
+            // The broker hurries if the process is interrupted, not if `--single` has ended the recording.
+            let Some(outcome) = broker.mqtt.join(DELIVERY_TIMEOUT) else {
+                bail!("the connection to the broker did not end");
+            };
             tracing::info!(delivered = outcome.delivered, "All readings delivered");
             if outcome.undelivered > 0 {
                 bail!(
@@ -214,7 +226,7 @@ impl Replay {
                 );
             }
         }
-        Ok(if stop.asked() && !is_finished {
+        Ok(if cancel.is_cancelled() && !is_finished {
             ExitCode::from(130)
         } else {
             ExitCode::SUCCESS
@@ -230,12 +242,18 @@ struct Broker {
 }
 
 impl Broker {
-    fn start(config: MqttConfig) -> Result<Self> {
-        let presence = BirthAndWill::usual(&config.status_topic());
+    fn start(context: &Context, config: MqttConfig) -> Result<Self> {
+        let options = MqttOptions {
+            task: "mqtt".into(),
+            birth_and_will: BirthAndWill::online_offline(&config.status_topic()),
+            subscriber: None,
+            marks_resent: true,
+            metrics: Arc::new(SinkMetrics::new("mqtt".into())),
+        };
         Ok(Broker {
             prefix: config.readings.clone(),
-            retain: config.retain.keeps(false),
-            mqtt: Mqtt::start(config, presence, None, Arc::new(SinkMetrics::new("mqtt".into())))?,
+            retain: config.retain.flag(false),
+            mqtt: Mqtt::start(&context.component("mqtt"), config.broker(None), options)?,
         })
     }
 }
@@ -245,11 +263,12 @@ fn log_statistics(info: &Info, end: &End) {
     tracing::debug!(
         name = %info.name,
         seconds = tally.samples as f64 / info.sample_rate_hz,
-        bursts = tally.bursts,
+        bursts = tally.segments,
+        dropped_segments = tally.dropped_segments,
         preambles = tally.preambles,
         packets = tally.packets,
         duplicates = tally.duplicates,
-        doubtful = tally.doubtful,
+        doubtful = tally.low_confidence,
         refused = end.refused,
         noise_dbfs = end.noise_dbfs,
         "End of recording"

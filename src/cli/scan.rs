@@ -4,8 +4,8 @@ use crate::cli::hertz::parse_hertz;
 use crate::cli::tuner_args::TunerArgs;
 use crate::config::toml_text::quoted;
 use crate::receiver::Probe;
-use crate::runtime::cancel::Stop;
-use crate::source::{CUSTOMARY_TENTHS, Gain, TuneCommand, find_best};
+use crate::runtime::Runtime;
+use crate::source::{Gain, R820T_GAINS_TENTHS, TuneCommand, find_best};
 use anyhow::{Result, bail};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -43,14 +43,15 @@ struct Reception {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let runtime = Runtime::for_command()?;
+    let cancel = runtime.context.cancel.clone();
     let (name, live) = args.tuner.single_source("one receiver can scan at a time")?;
     if !(args.step > 0.0 && args.from <= args.to) {
         bail!("invalid band: expected --from to be at most --to, and --step to be more than 0");
     }
     let mut source = live.open()?;
     let gain = match live.tuning.gain {
-        Gain::Auto => Gain::Tenths(find_best(source.as_mut(), &CUSTOMARY_TENTHS)?),
+        Gain::Auto => Gain::Tenths(find_best(source.as_mut(), &R820T_GAINS_TENTHS)?),
         gain => gain,
     };
     let mut probe = Probe::new(source)?;
@@ -60,7 +61,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         "center", "packets", "meters", "noise"
     );
     let mut center_hz = args.from;
-    while center_hz <= args.to && !stop.asked() {
+    while center_hz <= args.to && !cancel.is_cancelled() {
         let reception = receive(&mut probe, center_hz, Duration::from_secs_f64(args.dwell))?;
         println!(
             "{:8.3} MHz  {:7}  {:6}  {:5.1} dBFS  {}",
@@ -71,7 +72,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "█".repeat((reception.packets as usize).min(MAX_BAR))
         );
         receptions.push(reception);
-        probe = probe.forget()?;
+        probe = probe.restart()?;
         center_hz += args.step;
     }
     receptions.retain(|reception| reception.packets > 0);
@@ -108,7 +109,7 @@ fn radio_section(source: &str, center_hz: f64, gain: Gain) -> String {
 
 /// Tunes to a center frequency and counts packets and meters for `dwell`.
 fn receive(probe: &mut Probe, center_hz: f64, dwell: Duration) -> Result<Reception> {
-    probe.source().wish(TuneCommand::Center(center_hz as u32))?;
+    probe.source().tune(TuneCommand::Center(center_hz as u32))?;
     let tuned = Instant::now();
     let mut meters = BTreeSet::new();
     let mut packets = 0;
@@ -151,7 +152,7 @@ mod tests {
             let section = radio_section("rtlsdr:00000001", 913e6, gain);
             assert!(section.ends_with(line), "{section}");
             let (config, _) = Config::parse(&section, &[]).expect(&section);
-            assert_eq!(config.radio.len(), 1);
+            assert_eq!(config.radios.len(), 1);
         }
     }
 }

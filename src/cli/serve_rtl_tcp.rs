@@ -1,12 +1,11 @@
 //! `metertap serve-rtl-tcp`: shares a dongle with other programs by the rtl_tcp protocol, and decodes its meters.
 
-use crate::cli::message_args::default_kinds;
 use crate::cli::tuner_args::TunerArgs;
 use crate::daemon::event_stream::{Event, EventStream};
 use crate::format::{LineFormat, ReadingWriter};
+use crate::meter::default_kinds;
 use crate::receiver::{Radio, RadioOptions};
-use crate::runtime::cancel::Stop;
-use crate::source::rtl_tcp::server::Tap;
+use crate::runtime::Runtime;
 use anyhow::Result;
 use metertap_dsp::Trust;
 use std::io::stdout;
@@ -24,15 +23,14 @@ pub struct Args {
 
 /// Serves until stopped; readings go to standard output as JSON lines.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
-    let options = RadioOptions::for_all(default_kinds(), Trust::Normal, &stop);
+    let runtime = Runtime::for_command()?;
+    let options = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
     let (name, source) = args.tuner.single_source("one dongle can be shared at a time")?;
-    let tap = Tap::default();
-    let bound = tap.serve(args.listen)?;
+    let radio = Radio::live(&name, source, Some(args.listen), &options)?;
+    let bound = radio.rtl_tcp.unwrap_or(args.listen);
     eprintln!("metertap: rtl_tcp on {bound}; its clients share {name} and cannot retune it");
     let mut lines = ReadingWriter::new(stdout(), LineFormat::Json, false);
-    let radio = Radio::live(&name, source, Some(tap), &options)?;
-    for event in EventStream::new(vec![radio], stop) {
+    for event in EventStream::new(vec![radio], &runtime.context) {
         match event {
             Event::Reading(reading) => lines.write(&reading)?,
             Event::End(_, end) => end.result?,

@@ -77,7 +77,7 @@ impl SigmfRecorder {
         );
         let data_path = self.folder.join(format!("{stem}.sigmf-data"));
         let meta_path = self.folder.join(format!("{stem}.sigmf-meta"));
-        let meta = sigmf::describe(self.sample_rate_hz, self.center_hz, start);
+        let meta = sigmf::metadata(self.sample_rate_hz, self.center_hz, start);
         std::fs::write(&meta_path, meta).with_context(|| meta_path.display().to_string())?;
         let data = File::create(&data_path).with_context(|| data_path.display().to_string())?;
         Ok(OpenRecording {

@@ -1,69 +1,69 @@
-//! `[[wire]]`: a serial port or TCP bridge, and who speaks on it.
+//! `[[wire]]`: a serial port or TCP bridge, and the protocol on it.
 
-use crate::config::list::Dialect;
-use crate::config::must_parse;
-use crate::port::kmp_master::Known;
-use crate::port::mbus_master::Address;
-use crate::port::{CrcPolicy, Dlms, DlmsOptions, P1, P1Options, PollTarget, Poller, Port, PortMode};
-use crate::runtime::cancel::Stop;
+use crate::config::list::ListSection;
+use crate::config::{must_parse, parsed, topic_problem};
+use crate::port::mbus_poll::Address;
+use crate::port::{CrcPolicy, DlmsOptions, P1Options, PortConfig, PortProtocol};
 use crate::secret::{Secret, SecretSource};
 use crate::source::wire::{Framing, Line, WireAddress};
-use crate::status::last_telegram::LastTelegram;
 use metertap_decode::cipher::{Key, Keys};
 use metertap_decode::kamstrup;
 use metertap_decode::stamp::Zone;
 use serde::Deserialize;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_serial::DataBits;
 
-/// A wire.
+/// Section as it stands in the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wire {
-    /// What it is called in topics and logs; `wire0` and so on if nothing else is said.
+pub(super) struct WireSection {
+    /// Name in topics and logs. Default: `wire0`, `wire1`, …
     name: Option<String>,
-    /// `/dev/serial/by-id/…`, `tcp://host:port`, a recorded file, or `-`.
+    /// `/dev/serial/by-id/…`, `tcp://host:port`, a recorded file, or `-` for standard input.
     #[serde(deserialize_with = "must_parse")]
-    pub source: WireAddress,
-    /// Who speaks on it.
+    source: WireAddress,
+    /// Protocol of the meter.
     protocol: Protocol,
-    /// Speed of the line; nothing: the usual ones are tried.
+    /// Speed of the line in bits per second. Default: the usual ones of the protocol are tried.
     baud: Option<u32>,
-    /// Data bits, parity, stop bits: `8N1`.
-    #[serde(default, deserialize_with = "crate::config::parsed")]
+    /// Data bits, parity and stop bits, such as `8N1`. Default: as usual at that speed.
+    #[serde(default, deserialize_with = "parsed")]
     framing: Option<Framing>,
-    /// How often the meter speaks, in seconds; learned if nothing is said.
+    /// P1 and DLMS: seconds between two telegrams, 0.5 to 86400. Default: learned.
     period: Option<f64>,
-    /// Where the meter stands: its clock shows local time.
+    /// Time zone of the meter's clock, such as `Europe/Amsterdam`. Default: that of the protocol's country.
     zone: Option<String>,
-    /// `required`, `when-present` or `ignore`.
+    /// P1: `required` (where the version has a CRC), `when-present` or `ignore`. Default: `required`.
     #[serde(default)]
     crc: CrcPolicy,
-    /// Encryption key, and other places where it may stand.
+    /// P1 and DLMS: encryption key, 32 hexadecimal digits.
     key: Option<Secret>,
+    /// File that holds the encryption key.
     key_file: Option<PathBuf>,
+    /// Environment variable that holds the encryption key.
     key_env: Option<String>,
-    /// Authentication key, likewise; Luxembourg's is known.
+    /// P1 and DLMS: authentication key, 32 hexadecimal digits. Luxembourg's is built in.
     auth_key: Option<Secret>,
+    /// File that holds the authentication key.
     auth_key_file: Option<PathBuf>,
+    /// Environment variable that holds the authentication key.
     auth_key_env: Option<String>,
-    /// Of DLMS: what the meter leaves out.
-    dlms: Option<Dialect>,
-    /// Of meters that are asked: how often, in seconds.
+    /// DLMS: description of a list that metertap does not know; see below.
+    dlms: Option<ListSection>,
+    /// M-Bus and KMP: seconds between two rounds, 1 to 86400. Default: 60 for M-Bus, 900 for KMP.
     every: Option<f64>,
-    /// Of M-Bus: `p5`, or the eight digits on the meter.
+    /// M-Bus: meters to ask, by place (`p5`) or by the eight digits printed on them.
     #[serde(default)]
     addresses: Vec<String>,
-    /// Of KMP: `302`, `402`, `403`, `601`, `602`, `603`, `382`.
+    /// KMP: model of the meter: `302`, `402`, `403`, `601`, `602`, `603` or `382`. Default: registers that all have.
     model: Option<String>,
-    /// Of KMP: names or numbers of registers, instead of the model's.
+    /// KMP: names or numbers of the registers to read. Default: those of the model.
     #[serde(default)]
     registers: Vec<String>,
 }
 
-/// Who speaks on a wire.
+/// Protocol of the meter on a wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Protocol {
@@ -74,16 +74,16 @@ enum Protocol {
 }
 
 impl Protocol {
-    /// Lines that meters use, the commonest first.
+    /// Line settings that meters use, the most common first.
     fn lines(self) -> Vec<Line> {
         match self {
-            // DSMR 4, 5 and all their cousins; DSMR 2 and 3.
+            // DSMR 4, 5 and their national variants; then DSMR 2 and 3.
             Protocol::P1 => vec![
                 Line::plain(115_200),
                 Line::even(9600, DataBits::Seven),
                 Line::plain(9600),
             ],
-            // Austria and Norway; some of them; Switzerland and Slovenia.
+            // Austria and Norway; some of them without parity; Switzerland and Slovenia.
             Protocol::Dlms => vec![
                 Line::even(2400, DataBits::Eight),
                 Line::plain(2400),
@@ -94,33 +94,30 @@ impl Protocol {
         }
     }
 
-    /// How often a meter is asked that does not speak by itself.
+    /// Default interval between two rounds of a polled protocol.
     fn every(self) -> Duration {
         Duration::from_secs(if self == Protocol::Kmp { 15 * 60 } else { 60 })
     }
 }
 
-impl Wire {
-    /// What it is called, being number `i`.
-    pub fn name(&self, i: usize) -> String {
+impl WireSection {
+    /// Name of the port, which is number `i` of the file.
+    pub(super) fn name(&self, i: usize) -> String {
         self.name.clone().unwrap_or_else(|| format!("wire{i}"))
     }
 
-    /// Whether a secret stands in the section itself.
-    pub fn holds_secret(&self) -> bool {
+    /// Returns true if a secret stands in the section itself.
+    pub(super) fn holds_secret(&self) -> bool {
         self.key.is_some() || self.auth_key.is_some()
     }
 
-    /// The port that the section describes, being number `i`.
+    /// Converts the section, which is number `i` of the file.
     ///
     /// # Errors
-    /// All that is wrong with it.
-    pub fn port(&self, i: usize) -> Result<Port, Vec<String>> {
+    /// Returns all mistakes in it.
+    pub(super) fn config(&self, i: usize) -> Result<PortConfig, Vec<String>> {
         let name = self.name(i);
-        let mut problems = Vec::new();
-        if name.is_empty() || name.contains(['/', '+', '#']) {
-            problems.push(format!("name = \"{name}\" cannot be part of a topic"));
-        }
+        let mut problems: Vec<String> = topic_problem(&name).into_iter().collect();
         let period = match self.period {
             Some(s) if !(0.5..=86_400.0).contains(&s) => {
                 problems.push(format!("period = {s} must be between 0.5 and 86400 seconds"));
@@ -132,35 +129,21 @@ impl Wire {
             problems.push(problem);
             self.protocol.lines()
         });
-        let speaker = self.speaker().map_err(|problem| problems.push(problem));
-        let (Ok(speaker), true) = (speaker, problems.is_empty()) else {
+        let protocol = self.protocol().map_err(|problem| problems.push(problem));
+        let (Ok(protocol), true) = (protocol, problems.is_empty()) else {
             let numbered = |problem| format!("[[wire]] {}: {problem}", i + 1);
             return Err(problems.into_iter().map(numbered).collect());
         };
-        Ok(Port {
+        Ok(PortConfig {
             name,
             address: self.source.clone(),
             lines,
             period,
-            speaker,
-            tail: LastTelegram::default(),
-            identity: self.identity(i),
-            stop: Stop::default().part(),
+            protocol,
         })
     }
 
-    /// What must be equal for a port to be left alone when the configuration is read again: all that is said of it,
-    /// and its keys, which may stand elsewhere.
-    fn identity(&self, i: usize) -> String {
-        let mut hasher = DefaultHasher::new();
-        for places in self.places() {
-            let secret = places.resolve().ok().flatten();
-            secret.as_ref().map(Secret::reveal).hash(&mut hasher);
-        }
-        format!("{} {self:?} {:x}", self.name(i), hasher.finish())
-    }
-
-    fn speaker(&self) -> Result<PortMode, String> {
+    fn protocol(&self) -> Result<PortProtocol, String> {
         self.only_for("crc", self.crc != CrcPolicy::default(), &[Protocol::P1])?;
         self.only_for("dlms", self.dlms.is_some(), &[Protocol::Dlms])?;
         let keys = self.keys()?;
@@ -181,20 +164,16 @@ impl Wire {
             seconds => seconds.map_or(self.protocol.every(), Duration::from_secs_f64),
         };
         Ok(match self.protocol {
-            Protocol::P1 => PortMode::Push(Box::new(P1::new(P1Options {
+            Protocol::P1 => PortProtocol::P1(P1Options {
                 crc: self.crc,
                 keys,
                 zone,
-            }))),
+            }),
             Protocol::Dlms => {
-                let mut meter = self
-                    .dlms
-                    .as_ref()
-                    .map(Dialect::settings)
-                    .transpose()?
-                    .unwrap_or_default();
+                let described = self.dlms.as_ref().map(ListSection::settings).transpose()?;
+                let mut meter = described.unwrap_or_default();
                 meter.zone = zone;
-                PortMode::Push(Box::new(Dlms::new(DlmsOptions { keys, meter })))
+                PortProtocol::Dlms(DlmsOptions { keys, meter })
             }
             Protocol::Mbus => {
                 if self.addresses.is_empty() {
@@ -202,15 +181,15 @@ impl Wire {
                 }
                 let addresses = self.addresses.iter().map(|text| text.parse::<Address>());
                 let addresses: Result<_, _> = addresses.collect();
-                PortMode::Poll(Poller::new(
+                PortProtocol::Mbus {
                     every,
-                    PollTarget::Mbus(addresses.map_err(|error| format!("addresses: {error}"))?),
-                ))
+                    addresses: addresses.map_err(|error| format!("addresses: {error}"))?,
+                }
             }
-            Protocol::Kmp => {
-                let registers = registers(self.model.as_deref(), &self.registers)?;
-                PortMode::Poll(Poller::new(every, PollTarget::Kmp(registers, Known::default())))
-            }
+            Protocol::Kmp => PortProtocol::Kmp {
+                every,
+                registers: registers(self.model.as_deref(), &self.registers)?,
+            },
         })
     }
 
@@ -229,18 +208,18 @@ impl Wire {
         match (self.baud, self.framing) {
             (None, None) => Ok(self.protocol.lines()),
             (Some(baud), framing) if (50..=4_000_000).contains(&baud) => {
-                // As meters of this kind do at this speed.
+                // Framing as meters with this protocol use it at this speed.
                 let usual = self.protocol.lines().into_iter().find(|line| line.baud == baud);
                 let framing = framing.unwrap_or(usual.unwrap_or(Line::plain(baud)).framing);
                 Ok(vec![Line { baud, framing }])
             }
-            (Some(baud), _) => Err(format!("baud = {baud} is no speed of a line")),
-            (None, Some(_)) => Err("framing says nothing without baud".into()),
+            (Some(baud), _) => Err(format!("baud = {baud} must be between 50 and 4000000")),
+            (None, Some(_)) => Err("framing needs baud".into()),
         }
     }
 
-    /// Where its keys stand.
-    fn places(&self) -> [SecretSource<'_>; 2] {
+    /// Sources of the encryption and authentication keys.
+    fn key_sources(&self) -> [SecretSource<'_>; 2] {
         let key = SecretSource {
             key: "key",
             inline: self.key.as_ref(),
@@ -257,27 +236,28 @@ impl Wire {
     }
 
     fn keys(&self) -> Result<Option<Keys>, String> {
-        let [key, authentication] = self.places();
-        let parse = |places: &SecretSource| -> Result<Option<Key>, String> {
-            let secret = places.resolve()?;
+        let [key, authentication] = self.key_sources();
+        let parse = |source: &SecretSource| -> Result<Option<Key>, String> {
+            let secret = source.resolve()?;
             let key = secret.map(|secret| secret.reveal().parse::<Key>()).transpose();
-            key.map_err(|error| format!("{}: {error}", places.key))
+            key.map_err(|error| format!("{}: {error}", source.key))
         };
         match (parse(&key)?, parse(&authentication)?) {
             (Some(encryption), authentication) => Ok(Some(Keys {
                 encryption,
                 authentication,
             })),
-            (None, Some(_)) => Err("auth_key says nothing without key".into()),
+            (None, Some(_)) => Err("auth_key needs key".into()),
             (None, None) => Ok(None),
         }
     }
 }
 
-/// Registers of a Kamstrup meter: those named, or those of the model, or those that all have.
+/// Returns the numbers of a Kamstrup meter's registers: those in `names`; without any, those of the model; without a model,
+/// those that all models have.
 ///
 /// # Errors
-/// Which name is none.
+/// Returns the unknown model or register.
 pub fn registers(model: Option<&str>, names: &[String]) -> Result<Vec<u16>, String> {
     if names.is_empty() {
         let name = model.unwrap_or("302");

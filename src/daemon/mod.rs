@@ -1,7 +1,19 @@
 //! The running daemon: the only place that knows every room.
+//!
+//! ```text
+//!   Config ──assemble──▶ receivers, ports ──EventStream──▶ Pipeline ──▶ Sinks (MQTT, outputs, page)
+//!      ▲                       ▲                              │
+//!   reload (diff)           restarts (failures)             Status
+//! ```
 
 pub mod add_meter;
+mod assemble;
+mod daemon;
 pub mod event_stream;
 pub mod pipeline;
-pub mod sinks;
-pub mod systemd;
+mod reload;
+mod restarts;
+mod sinks;
+mod systemd;
+
+pub use daemon::run;

@@ -1,4 +1,9 @@
-//! What is passed on to the sinks: plausible readings, as often as is wanted, and what follows from them.
+//! Stages that every reading passes: plausibility, availability, intervals, throttle.
+//!
+//! ```text
+//!   Reading ──▶ plausible? ──▶ meter is available ──▶ (its intervals) ──▶ throttle ──▶ ReadingEvent
+//!                  │ no: counted, logged once                                │ held back: take_due(), drain()
+//! ```
 
 use crate::meter::availability::{Availability, AvailabilityChange};
 use crate::meter::counter_sample::CounterSample;
@@ -7,143 +12,149 @@ use crate::meter::intervals::Intervals;
 use crate::meter::plausibility::{Implausible, Limits, Plausibility, Rejections};
 use crate::meter::throttle::{PublishRate, Throttle};
 use crate::meter::{Meter, Meters, Reading, WireReading};
+use crate::runtime::Clock;
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
-/// Judges, paces, and watches for silence.
-#[derive(Default)]
+/// Readings to be published, in order, and the change of their meter's availability, if there is one.
+pub type Published = (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>);
+
+/// The stages and their state.
 pub struct Pipeline {
-    home: Meters,
-    /// For meters of which nothing else is said.
+    clock: Clock,
+    meters: Meters,
+    /// Rate of meters without one of their own.
     rate: PublishRate,
-    judge: Plausibility,
-    pace: Throttle<ReadingEvent>,
+    plausibility: Plausibility,
+    throttle: Throttle<ReadingEvent>,
     intervals: Intervals,
-    silence: Availability,
-    /// Meters that are being doubted: told once.
-    doubted: BTreeMap<String, Implausible>,
+    availability: Availability,
+    /// Configured meters whose last reading was implausible: logged once until one is plausible again.
+    implausible: BTreeMap<String, Implausible>,
 }
 
 impl Pipeline {
-    /// With these meters.
-    pub fn new(home: Meters, rate: PublishRate) -> Self {
+    /// Creates the stages for these meters.
+    pub fn new(meters: Meters, rate: PublishRate, clock: Clock) -> Self {
         Pipeline {
-            home,
+            clock,
+            meters,
             rate,
-            ..Pipeline::default()
+            plausibility: Plausibility::default(),
+            throttle: Throttle::default(),
+            intervals: Intervals::default(),
+            availability: Availability::default(),
+            implausible: BTreeMap::new(),
         }
     }
 
-    /// From now on, with others; what is known of them stays known.
-    pub fn change(&mut self, home: Meters, rate: PublishRate) {
-        (self.home, self.rate) = (home, rate);
+    /// Changes meters and rate; what was learned of the meters stays.
+    pub fn change(&mut self, meters: Meters, rate: PublishRate) {
+        (self.meters, self.rate) = (meters, rate);
     }
 
-    /// Whether it is of a meter of this home.
-    pub fn knows(&self, reading: &Reading) -> bool {
-        self.home.contains(&reading.message.id().to_string())
+    /// Returns true if the reading is of a configured meter.
+    pub fn is_configured(&self, reading: &Reading) -> bool {
+        self.meters.contains(&reading.message.id().to_string())
     }
 
-    /// What is to be told of a reading of the radio, and whether its meter is back.
-    pub fn radio(&mut self, reading: Box<Reading>) -> (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>) {
+    /// Passes a radio reading through the stages.
+    pub fn radio(&mut self, reading: Box<Reading>) -> Published {
         let id = reading.message.id().to_string();
         let kind = reading.message.kind().topic_name();
-        let meter = self.home.get(&id).cloned();
+        let meter = self.meters.get(&id).cloned();
         let message = &reading.message;
         let limits = meter.as_deref().unwrap_or(Meter::unconfigured()).count_limits();
-        let claim = CounterSample::from_message(message);
-        if !self.believes(&id, kind, reading.time, claim, &limits) {
+        let sample = CounterSample::from_message(message);
+        if !self.is_plausible(&id, kind, reading.time, sample, &limits) {
             return (Vec::new(), None);
         }
-        let now = Instant::now();
+        let now = self.clock.now();
+        // A neighbour's meter is no concern of anybody's when it falls silent.
         let change = meter
             .as_ref()
-            .and_then(|meter| self.silence.seen(&id, meter.expire, now));
-        let mut told = Vec::new();
+            .and_then(|meter| self.availability.seen(&id, meter.expire, now));
+        let mut events = Vec::new();
         if let (Some(meter), Message::Idm(idm)) = (meter.as_ref().filter(|meter| meter.intervals), message) {
             let intervals = self.intervals.unpublished(idm, reading.time).into_iter();
-            told.extend(
+            events.extend(
                 intervals.map(|interval| {
                     Arc::new(ReadingEvent::from_interval(id.clone(), interval, meter.clone()))
                 }),
             );
         }
         let rate = self.rate_of(meter.as_deref());
-        let reading = Arc::new(ReadingEvent::from_radio(reading, meter));
-        told.extend(self.pace.offer((&id, kind), reading, rate, now));
-        (told, change)
+        let event = Arc::new(ReadingEvent::from_radio(reading, meter));
+        events.extend(self.throttle.offer((&id, kind), event, rate, now));
+        (events, change)
     }
 
-    /// The same of a reading of a wire.
-    pub fn wire(
-        &mut self,
-        reading: Box<WireReading>,
-    ) -> (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>) {
+    /// Passes a wired reading through the stages.
+    pub fn wire(&mut self, reading: Box<WireReading>) -> Published {
         let (id, sort) = (reading.report.id.clone(), reading.report.sort);
         let kind = sort.topic_name();
-        let meter = self.home.get(&id).cloned();
+        let meter = self.meters.get(&id).cloned();
         if meter.as_ref().is_some_and(|meter| !meter.accepts_type(kind)) {
             return (Vec::new(), None);
         }
         let limits = meter.as_deref().unwrap_or(Meter::unconfigured()).limits();
-        let claim = CounterSample::from_fields(&reading.report.reading);
-        if !self.believes(&id, kind, reading.received, claim, &limits) {
+        let sample = CounterSample::from_fields(&reading.report.reading);
+        if !self.is_plausible(&id, kind, reading.received, sample, &limits) {
             return (Vec::new(), None);
         }
-        let now = Instant::now();
+        let now = self.clock.now();
         let expire = meter.as_ref().and_then(|meter| meter.expire);
-        let change = self.silence.seen(&id, expire, now);
+        let change = self.availability.seen(&id, expire, now);
         let rate = self.rate_of(meter.as_deref());
-        let told = Arc::new(ReadingEvent::from_wire(reading, meter));
-        let told = self.pace.offer((&id, kind), told, rate, now);
-        (told.into_iter().collect(), change)
+        let event = Arc::new(ReadingEvent::from_wire(reading, meter));
+        let events = self.throttle.offer((&id, kind), event, rate, now);
+        (events.into_iter().collect(), change)
     }
 
-    /// What was held back until now, and which meters have fallen silent.
-    pub fn due(&mut self) -> (Vec<Arc<ReadingEvent>>, Vec<AvailabilityChange>) {
-        let now = Instant::now();
-        (self.pace.take_due(now), self.silence.expired(now))
+    /// Returns readings that were held back and are due now, and meters that have expired.
+    pub fn take_due(&mut self) -> (Vec<Arc<ReadingEvent>>, Vec<AvailabilityChange>) {
+        let now = self.clock.now();
+        (self.throttle.take_due(now), self.availability.expired(now))
     }
 
-    /// Which meters speak and which are silent, for a sink that is new.
-    pub fn changes(&self) -> Vec<AvailabilityChange> {
-        self.silence.states()
+    /// Availability of all meters, for a publisher that is new.
+    pub fn availability(&self) -> Vec<AvailabilityChange> {
+        self.availability.states()
     }
 
-    /// What is still held back at the end.
-    pub fn rest(&mut self) -> Vec<Arc<ReadingEvent>> {
-        self.pace.drain()
+    /// Returns all readings that are still held back.
+    pub fn drain(&mut self) -> Vec<Arc<ReadingEvent>> {
+        self.throttle.drain()
     }
 
-    /// How many readings were refused, by meter and reason.
+    /// Number of refused readings, by meter and reason.
     pub fn refused(&self) -> &Rejections {
-        self.judge.rejected()
+        self.plausibility.rejected()
     }
 
     fn rate_of(&self, meter: Option<&Meter>) -> PublishRate {
         meter.and_then(|meter| meter.rate).unwrap_or(self.rate)
     }
 
-    fn believes(
+    fn is_plausible(
         &mut self,
         id: &str,
         kind: &'static str,
         time: Timestamp,
-        claim: CounterSample,
+        sample: CounterSample,
         limits: &Limits,
     ) -> bool {
-        match self.judge.check(id, kind, time, claim, limits) {
+        match self.plausibility.check(id, kind, time, sample, limits) {
             Ok(()) => {
-                self.doubted.remove(id);
+                self.implausible.remove(id);
                 true
             }
-            Err(doubt) => {
-                if !self.doubted.contains_key(id) && self.home.contains(id) {
-                    tracing::warn!(meter = id, %doubt, "A reading is not plausible: it waits for one that agrees.");
-                    self.doubted.insert(id.into(), doubt);
+            Err(reason) => {
+                if !self.implausible.contains_key(id) && self.meters.contains(id) {
+                    tracing::warn!(meter = id, %reason, "Reading is not plausible; held back until another one agrees");
+                    self.implausible.insert(id.into(), reason);
                 }
                 false
             }

@@ -1,225 +1,307 @@
-//! All sinks of the daemon, as the configuration wants them.
+//! All sinks of the daemon: the MQTT publisher, the outputs and the page. None waits for another.
 
 use crate::config::Config;
 use crate::meter::Meters;
 use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
-use crate::output::RunningOutput;
+use crate::output::{self, Output, OutputConfig};
+use crate::publish::homeassistant::HomeAssistantConfig;
 use crate::publish::publisher::Publisher;
-use crate::publish::{homeassistant, mqtt};
-use crate::runtime::cancel::Stop;
+use crate::publish::{MqttConfig, mqtt};
+use crate::runtime::{Cancel, Clock, Component, Context};
+use crate::status::Status;
 use crate::status::add_meter::AddMeter;
-use crate::status::board::StatusBoard;
-use crate::web::Web;
-use crate::{output, web};
-use anyhow::Result;
+use crate::status::receiver::ReceiverState;
+use crate::web::{Web, WebConfig};
+use anyhow::{Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the sinks are waited for once all recordings have ended.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// And once somebody wants us to stop, or the configuration has changed.
+/// Time for the sinks to deliver what is left once all recordings have ended.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same once a signal asks for the end, or when a sink is replaced by a reload.
 const HURRIED: Duration = mqtt::HURRIED;
 
-/// Where readings go. None waits for another.
+/// Running sinks.
 pub struct Sinks {
-    /// The broker, if there is one.
-    pub publisher: Option<Publisher>,
-    outlets: Vec<RunningOutput>,
+    publisher: Option<Publisher>,
+    outputs: Vec<(OutputConfig, Box<dyn Output>)>,
     web: Option<Web>,
-    /// Who writes down which meters are ours.
-    adopter: Arc<dyn AddMeter>,
-    /// What they were made of.
-    settings: Wanted,
+    add_meter: Arc<dyn AddMeter>,
+    wanted: Wanted,
+    context: Context,
 }
 
-/// What the sinks are to be.
+/// Part of the configuration that the sinks are made of.
 #[derive(Clone, PartialEq)]
 struct Wanted {
-    mqtt: Option<mqtt::MqttConfig>,
-    told: Option<homeassistant::HomeAssistantConfig>,
-    outputs: Vec<output::OutputConfig>,
-    web: Option<web::WebConfig>,
-    all: bool,
-    home: Meters,
+    mqtt: Option<MqttConfig>,
+    homeassistant: Option<HomeAssistantConfig>,
+    outputs: Vec<OutputConfig>,
+    web: Option<WebConfig>,
+    publishes_all: bool,
+    meters: Meters,
+}
+
+/// Result of a change of the configuration.
+#[derive(Default)]
+pub struct Changed {
+    /// The publisher was started anew and knows no states yet.
+    pub is_publisher_new: bool,
+    /// Components that could not be started.
+    pub errors: Vec<(String, Error)>,
 }
 
 impl Wanted {
-    fn of(config: &Config) -> Self {
-        let mut outputs = config.outputs.clone();
-        // Somebody is to hear of it.
-        if outputs.is_empty() && config.mqtt.is_none() {
-            outputs.push(output::OutputConfig::stdout());
-        }
+    fn new(config: &Config) -> Self {
         Wanted {
             mqtt: config.mqtt.clone(),
-            told: config.homeassistant.clone(),
-            outputs,
+            homeassistant: config.homeassistant.clone(),
+            outputs: config.outputs_or_stdout(),
             web: config.web.clone(),
-            all: config.publishes_all(),
-            home: config.home.clone(),
+            publishes_all: config.publishes_all(),
+            meters: config.meters.clone(),
         }
     }
 
-    fn publisher(&self) -> Result<Option<Publisher>> {
-        let start = |mqtt| Publisher::start(mqtt, self.told.as_ref(), &self.home, self.all);
-        self.mqtt.as_ref().map(start).transpose()
-    }
-
-    /// Those that could be had, and why one could not.
-    fn outlets(&self) -> (Vec<RunningOutput>, Result<()>) {
-        let mut ended = Ok(());
-        let started = self
-            .outputs
-            .iter()
-            .enumerate()
-            .filter_map(|(i, output)| match output.start(i) {
-                Ok(working) => Some(working),
-                Err(error) => {
-                    ended = Err(error);
-                    None
-                }
-            });
-        (started.collect(), ended)
+    /// Returns true if a publisher made of `old` is not the one that is wanted.
+    fn has_other_publisher(&self, old: &Wanted) -> bool {
+        let is_same = (&old.mqtt, &old.homeassistant) == (&self.mqtt, &self.homeassistant);
+        // Devices of meters that were removed are cleared when the publisher connects.
+        let has_other_meters = self.homeassistant.is_some()
+            && (old.publishes_all, &old.meters) != (self.publishes_all, &self.meters);
+        !is_same || has_other_meters
     }
 }
 
 impl Sinks {
-    /// Starts them, and shows them on the board.
+    /// Starts all sinks.
     ///
     /// # Errors
-    /// Where a file, a port or a thread cannot be had.
-    pub fn start(config: &Config, board: &StatusBoard, adopter: Arc<dyn AddMeter>) -> Result<Self> {
-        let settings = Wanted::of(config);
-        let (outlets, started) = settings.outlets();
-        started?;
+    /// Returns the error of the first one that cannot be started: a file, address or thread is not to be had.
+    pub fn start(
+        config: &Config,
+        status: &mut Status,
+        add_meter: Arc<dyn AddMeter>,
+        context: &Context,
+    ) -> Result<Self> {
         let mut sinks = Sinks {
-            publisher: settings.publisher()?,
-            outlets,
+            publisher: None,
+            outputs: Vec::new(),
             web: None,
-            adopter,
-            settings,
+            add_meter,
+            wanted: Wanted::new(config),
+            context: context.clone(),
         };
-        sinks.web = sinks.start_web(board)?;
-        sinks.show(board);
+        sinks.start_publisher()?;
+        for i in 0..sinks.wanted.outputs.len() {
+            sinks.start_output(i)?;
+        }
+        sinks.start_web(status)?;
+        sinks.show(status);
         Ok(sinks)
     }
 
-    fn start_web(&self, board: &StatusBoard) -> Result<Option<Web>> {
-        let web = self.settings.web.as_ref();
-        web.map(|web| Web::start(web, board.clone(), self.adopter.clone()))
-            .transpose()
+    fn start_publisher(&mut self) -> Result<()> {
+        if let Some(mqtt) = &self.wanted.mqtt {
+            let wanted = &self.wanted;
+            let homeassistant = wanted.homeassistant.as_ref();
+            self.publisher = Some(Publisher::start(
+                &self.context.component("mqtt"),
+                mqtt,
+                homeassistant,
+                &wanted.meters,
+                wanted.publishes_all,
+            )?);
+        }
+        Ok(())
     }
 
-    fn show(&self, board: &StatusBoard) {
-        let outlets = self.outlets.iter().map(|working| working.counts.clone());
-        let publisher = self.publisher.iter().map(|publisher| publisher.counts().clone());
-        let mut board = board.look();
-        board.sinks = publisher.chain(outlets).collect();
-        board.is_shown = self.web.is_some();
+    fn start_output(&mut self, i: usize) -> Result<()> {
+        let config = self.wanted.outputs[i].clone();
+        let name = config.name(i);
+        let context = self.context.component(&format!("output:{name}"));
+        let output = output::start(&config, name, &context)?;
+        self.outputs.push((config, output));
+        Ok(())
     }
 
-    /// As the configuration is now; a sink of which nothing has changed goes on. True: the publisher is new, and knows
-    /// nothing of receivers and meters. A sink that cannot be had costs none of the others, and is tried again with the
-    /// next change.
-    pub fn change(&mut self, config: &Config, board: &StatusBoard) -> (bool, Result<()>) {
-        let old = std::mem::replace(&mut self.settings, Wanted::of(config));
-        let now = &self.settings;
-        // Home Assistant forgets meters that have left with the next connection.
-        let is_same = (&old.mqtt, &old.told) == (&now.mqtt, &now.told);
-        let tells_of_home = now.told.is_some() && (old.all, &old.home) != (now.all, &now.home);
-        let is_new = !is_same || tells_of_home;
-        let mut ended = Ok(());
-        if is_new {
-            if let Some(publisher) = self.publisher.take() {
-                publisher.finish(HURRIED, || false);
+    fn start_web(&mut self, status: &mut Status) -> Result<()> {
+        if let Some(web) = &self.wanted.web {
+            let context = self.context.component("web");
+            self.web = Some(Web::start(web, status, self.add_meter.clone(), &context)?);
+        }
+        Ok(())
+    }
+
+    /// Shows the metrics of the sinks in the status.
+    fn show(&self, status: &mut Status) {
+        let outputs = self.outputs.iter().map(|(_, output)| output.metrics().clone());
+        let publisher = self.publisher.iter().map(|publisher| publisher.metrics().clone());
+        status.set_sinks(publisher.chain(outputs));
+        status.set_enabled(self.wanted.web.is_some());
+        status.flush();
+    }
+
+    /// Changes to another configuration. A sink whose part is the same goes on undisturbed; one that cannot be started costs
+    /// none of the others.
+    pub fn change(&mut self, config: &Config, status: &mut Status) -> Changed {
+        let old = std::mem::replace(&mut self.wanted, Wanted::new(config));
+        let mut changed = Changed::default();
+        if self.wanted.has_other_publisher(&old) {
+            changed.is_publisher_new = true;
+            self.stop_publisher();
+            if let Err(error) = self.start_publisher() {
+                changed.errors.push(("mqtt".into(), error));
             }
-            match self.settings.publisher() {
-                Ok(publisher) => self.publisher = publisher,
-                Err(error) => {
-                    self.settings.mqtt = None;
-                    ended = Err(error);
+        }
+        let (kept, stopped): (Vec<_>, Vec<_>) = std::mem::take(&mut self.outputs)
+            .into_iter()
+            .partition(|(config, _)| self.wanted.outputs.contains(config));
+        // Files and addresses of those that go must be free for those that come.
+        finish_all(stopped, HURRIED, &self.context.clock);
+        self.outputs = kept;
+        for i in 0..self.wanted.outputs.len() {
+            let config = &self.wanted.outputs[i];
+            if !self.outputs.iter().any(|(running, _)| running == config) {
+                let name = config.name(i);
+                if let Err(error) = self.start_output(i) {
+                    changed.errors.push((format!("output:{name}"), error));
                 }
             }
         }
-        if old.outputs != self.settings.outputs {
-            // Their ports and files must be free first.
-            finish_all(std::mem::take(&mut self.outlets), HURRIED);
-            let (outlets, started) = self.settings.outlets();
-            self.outlets = outlets;
-            if started.is_err() {
-                self.settings.outputs.clear();
-            }
-            ended = ended.and(started);
-        }
-        if old.web != self.settings.web {
-            self.web = None;
-            std::thread::sleep(Duration::from_millis(100));
-            match self.start_web(board) {
-                Ok(web) => self.web = web,
-                Err(error) => {
-                    self.settings.web = None;
-                    ended = ended.and(Err(error));
-                }
+        if old.web != self.wanted.web {
+            self.stop_web(status);
+            if let Err(error) = self.start_web(status) {
+                changed.errors.push(("web".into(), error));
             }
         }
-        self.show(board);
-        (is_new, ended)
+        self.show(status);
+        changed
     }
 
-    /// Tells all of a reading; none waits.
-    pub fn tell(&mut self, told: &Arc<ReadingEvent>) {
+    /// Returns true if `component` is the name of a sink.
+    pub fn is_sink(&self, component: &str) -> bool {
+        matches!(component, "mqtt" | "web" | "history") || component.starts_with("output:")
+    }
+
+    /// Replaces a sink that has failed.
+    ///
+    /// # Errors
+    /// As [`Sinks::start`].
+    pub fn restart(&mut self, component: &str, status: &mut Status) -> Result<()> {
+        let result = match component.split_once(':') {
+            Some(("output", name)) => {
+                let at = (0..self.wanted.outputs.len()).find(|i| self.wanted.outputs[*i].name(*i) == name);
+                let config = at.map(|i| self.wanted.outputs[i].clone());
+                let (failed, kept) = std::mem::take(&mut self.outputs)
+                    .into_iter()
+                    .partition(|(running, _)| Some(running) == config.as_ref());
+                self.outputs = kept;
+                finish_all(failed, HURRIED, &self.context.clock);
+                at.map_or(Ok(()), |i| self.start_output(i))
+            }
+            None if component == "mqtt" => {
+                self.stop_publisher();
+                self.start_publisher()
+            }
+            _ => {
+                self.stop_web(status);
+                self.start_web(status)
+            }
+        };
+        self.show(status);
+        result
+    }
+
+    fn stop_publisher(&mut self) {
+        if let Some(publisher) = self.publisher.take() {
+            publisher.finish(HURRIED);
+        }
+    }
+
+    fn stop_web(&mut self, status: &mut Status) {
+        if let Some(web) = self.web.take() {
+            // The last readings belong to the history.
+            status.flush();
+            web.stop();
+            if !Box::new(web).join(HURRIED) {
+                tracing::error!(component = "web", "Component does not end; it is left behind");
+            }
+        }
+    }
+
+    /// Hands a reading to all sinks; returns at once.
+    pub fn publish(&mut self, event: &Arc<ReadingEvent>) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.tell(told);
+            publisher.publish(event);
         }
-        for working in &mut self.outlets {
-            working.outlet.tell(told);
+        for (_, output) in &mut self.outputs {
+            output.publish(event);
         }
     }
 
-    /// A meter is there, or has fallen silent.
-    pub fn tell_change(&mut self, change: &AvailabilityChange) {
+    /// Publishes the state of a receiver or port.
+    pub fn publish_state(&mut self, state: &ReceiverState) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.tell_change(change);
+            publisher.publish_state(state);
         }
     }
 
-    /// What is left is delivered; in a hurry where we were asked to stop.
-    pub fn finish(self, stop: &Stop) {
-        let patience = if stop.asked() { HURRIED } else { PATIENCE };
-        let outlets = self.outlets;
-        let counts: Vec<_> = outlets.iter().map(|working| working.counts.clone()).collect();
-        let others = std::thread::spawn(move || finish_all(outlets, patience));
-        if let Some(publisher) = self.publisher {
-            let lost = publisher.counts().standing().lost;
-            let outcome = publisher.finish(PATIENCE, || stop.asked());
+    /// Publishes that a meter is available, or no longer.
+    pub fn publish_availability(&mut self, change: &AvailabilityChange) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.publish_availability(change);
+        }
+    }
+
+    /// Publishes what is due by time.
+    pub fn tick(&mut self) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.tick();
+        }
+    }
+
+    /// Delivers what is left, in a hurry once `cancel` is cancelled.
+    pub fn finish(mut self, status: &mut Status, cancel: &Cancel) {
+        let timeout = if cancel.is_cancelled() {
+            HURRIED
+        } else {
+            FINISH_TIMEOUT
+        };
+        let deadline = self.context.clock.now() + timeout;
+        let outputs = std::mem::take(&mut self.outputs);
+        let metrics: Vec<_> = outputs
+            .iter()
+            .map(|(_, output)| output.metrics().clone())
+            .collect();
+        // They finish while the publisher does.
+        outputs.iter().for_each(|(_, output)| output.stop());
+        if let Some(publisher) = self.publisher.take() {
+            publisher.finish(FINISH_TIMEOUT);
+        }
+        let left = deadline.saturating_duration_since(self.context.clock.now());
+        finish_all(outputs, left, &self.context.clock);
+        for status in metrics.iter().map(|metrics| metrics.status()) {
             tracing::info!(
-                delivered = outcome.delivered,
-                undelivered = outcome.undelivered,
-                kept = outcome.kept,
-                lost,
-                "Stopped."
+                output = status.name,
+                delivered = status.delivered,
+                lost = status.lost,
+                "Output stopped"
             );
         }
-        let _ = others.join();
-        for standing in counts.iter().map(|counts| counts.standing()) {
-            tracing::info!(
-                output = standing.name,
-                delivered = standing.delivered,
-                lost = standing.lost,
-                "Stopped."
-            );
-        }
+        self.stop_web(status);
     }
 }
 
-/// All at once: none waits for another.
-fn finish_all(outlets: Vec<RunningOutput>, patience: Duration) {
-    let ends: Vec<_> = outlets
-        .into_iter()
-        .map(|working| std::thread::spawn(move || working.outlet.finish(patience)))
-        .collect();
-    for end in ends {
-        let _ = end.join();
+/// Finishes outputs side by side, within `timeout` for all of them.
+fn finish_all(outputs: Vec<(OutputConfig, Box<dyn Output>)>, timeout: Duration, clock: &Clock) {
+    let deadline = clock.now() + timeout;
+    outputs.iter().for_each(|(_, output)| output.stop());
+    for (_, output) in outputs {
+        let name = output.name().to_owned();
+        if !output.join(deadline.saturating_duration_since(clock.now())) {
+            tracing::error!(component = name, "Component does not end; it is left behind");
+        }
     }
 }

@@ -1,15 +1,15 @@
 //! Confidence filter: decides which frames are accepted, and on what evidence.
 //!
-//! The receiver estimates for every frame the probability that it differs from what was sent, its *doubt*, from the
+//! The receiver estimates for every frame its *error probability*, that it differs from what was sent, from the
 //! reliability of the corrected bits, the quality of preamble and eye, and competing explanations of the bits
-//! (`metertap_dsp::fec::correct`). A *tentative* frame has more doubt than the limit of [`Trust`](metertap_dsp::Trust)
+//! (`metertap_dsp::fec::correct`). A *tentative* frame has a higher error probability than [`Trust`](metertap_dsp::Trust)
 //! allows, but at most 0.3. The rule:
 //!
-//! 1. A frame whose doubt is within the limit is accepted.
+//! 1. A frame whose error probability is within the limit is accepted.
 //! 2. A tentative frame is accepted if the same bytes arrived tentatively before: noise does not err twice in the same
 //!    way, and meters send a counter many times.
-//! 3. A tentative frame is accepted if its meter is known and its counter moved plausibly, and if its doubt times the
-//!    share of wrong frames that would pass this test is within the limit.
+//! 3. A tentative frame is accepted if its meter is known and its counter moved plausibly, and if its error
+//!    probability times the share of wrong frames that would pass this test is within the limit.
 //!
 //! That share: a wrong frame differs from the sent one by a code word. If at least `d` of the frame's `n` bits differ,
 //! and only `free` of the bits can differ without being noticed (the check, the low bits of the counter, and fields
@@ -31,7 +31,7 @@ const REPEAT: SignedDuration = SignedDuration::from_mins(15);
 /// A plausible counter has risen by less than 2^12 = 4096 counts.
 const COUNTER_BITS: u32 = 12;
 
-/// Accepts or drops frames by their doubt and by what was received before.
+/// Accepts or drops frames by their error probability and by what was received before.
 pub struct ConfidenceFilter {
     config: Config,
     /// Newest accepted counter by meter id, message type and meter type.
@@ -57,7 +57,7 @@ impl ConfidenceFilter {
 
     /// Returns whether `packet`, decoded as `message` and received at `time`, is accepted.
     pub fn accepts(&mut self, packet: &Packet, message: &Message, time: Timestamp) -> bool {
-        let accepted = !self.config.is_lead(packet.signal.doubt)
+        let accepted = !self.config.is_tentative(packet.signal.error_probability)
             || self.continues_counter(packet, message)
             || self.is_repeated(packet, time);
         // Only accepted counters are remembered: a wrong one would let the next wrong one pass rule 3.
@@ -73,8 +73,8 @@ impl ConfidenceFilter {
             return false;
         };
         let rise = message.consumption() - last;
-        let remaining_doubt = packet.signal.doubt * unnoticed_share(packet.protocol);
-        (0..1 << COUNTER_BITS).contains(&rise) && !self.config.is_lead(remaining_doubt)
+        let error_probability = packet.signal.error_probability * unnoticed_share(packet.protocol);
+        (0..1 << COUNTER_BITS).contains(&rise) && !self.config.is_tentative(error_probability)
     }
 
     /// Rule 2; remembers the frame for its repetition.
@@ -134,24 +134,24 @@ fn unnoticed_share(protocol: Protocol) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, seal};
-    use metertap_dsp::{Receiver, Trust};
+    use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips};
+    use metertap_dsp::{Receiver, Trust, fec};
 
     fn config(trust: Trust) -> Config {
         Config {
             sample_rate_hz: 1e6,
             trust,
-            leads: true,
+            tentative: true,
         }
     }
 
-    /// An SCM of meter `id`, type 7, synthesized and received, then given a doubt.
-    fn received(id: u32, counter: u32, doubt: f32) -> (Packet, Message) {
+    /// An SCM of meter `id`, type 7, synthesized and received, then given an error probability.
+    fn received(id: u32, counter: u32, error_probability: f32) -> (Packet, Message) {
         let mut frame = vec![0xF9, 0x53, (id >> 24 & 3) as u8 * 2, 7 << 2];
         frame.extend(&counter.to_be_bytes()[1..]);
         frame.extend(&id.to_be_bytes()[1..]);
         frame.extend([0, 0]);
-        seal(Protocol::Scm, &mut frame);
+        fec::encode(Protocol::Scm, &mut frame);
         let transmission = Transmission {
             chips: chips(Protocol::Scm, &frame, 0),
             start_s: 0.01,
@@ -172,7 +172,7 @@ mod tests {
         receiver.push(&scene.render(&mut Random::new(1)), |p| packet = Some(*p));
         receiver.flush(|p| packet = Some(*p));
         let mut packet: Packet = packet.expect("received");
-        packet.signal.doubt = doubt;
+        packet.signal.error_probability = error_probability;
         let message = Message::parse(Kind::Scm, packet.bytes()).unwrap();
         assert_eq!((message.id(), message.consumption()), (id, counter.into()));
         (packet, message)
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn given_little_doubt_then_a_frame_is_accepted() {
+    fn given_a_low_error_probability_then_a_frame_is_accepted() {
         let mut filter = ConfidenceFilter::new(config(Trust::Normal));
         let (packet, message) = received(1234, 100, 1e-5);
         assert!(filter.accepts(&packet, &message, at(0)));

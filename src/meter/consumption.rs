@@ -1,55 +1,21 @@
 //! Consumption of the home: differences of counters, by five minutes and by hours.
 
+use crate::meter::counter::{CounterKey, CounterValue};
 use crate::meter::counter_series::{CounterSeries, HourlyUse, TimedValue};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Counters tracked at once; further ones have no history. A home has some dozens.
 const MAX_COUNTERS: usize = 256;
 
-/// Identity of a counter.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CounterKey {
-    /// Meter id.
-    pub meter: String,
-    /// Message type.
-    pub kind: String,
-    /// Name of the field.
-    pub field: String,
-}
-
-impl CounterKey {
-    /// Names the counter `field` of a meter's messages of type `kind`.
-    pub fn new(meter: impl Into<String>, kind: impl Into<String>, field: impl Into<String>) -> Self {
-        CounterKey {
-            meter: meter.into(),
-            kind: kind.into(),
-            field: field.into(),
-        }
-    }
-}
-
-/// Value of a counter in one reading.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CounterValue {
-    /// Identity of the counter.
-    pub key: CounterKey,
-    /// Value, scaled, in `unit`.
-    pub value: f64,
-    /// Unit; empty if unknown.
-    pub unit: String,
-    /// Value at which the counter rolls over to 0, if known.
-    pub wraps_at: Option<f64>,
-    /// Net register (import minus export); may decrease.
-    pub may_fall: bool,
-}
-
 /// Consumption by counter.
 #[derive(Clone, Debug, Default)]
 pub struct Consumption {
-    series: BTreeMap<CounterKey, CounterSeries>,
-    /// Days that have changed since [`Consumption::take_changed`].
-    changed: BTreeSet<(CounterKey, i32)>,
+    /// Copied on write: a clone of `Consumption` shares the series with the original.
+    series: BTreeMap<CounterKey, Arc<CounterSeries>>,
+    /// Number of changes so far.
+    changes: u64,
 }
 
 /// Stored form of one day of one counter.
@@ -73,13 +39,13 @@ impl Consumption {
         if !self.series.contains_key(&value.key) && self.series.len() >= MAX_COUNTERS {
             return;
         }
-        let series = self.series.entry(value.key.clone()).or_default();
+        let series = Arc::make_mut(self.series.entry(value.key.clone()).or_default());
         if series.unit() != value.unit {
             // Differences between values of two units mean nothing.
             *series = CounterSeries::new(value.unit.clone());
         }
-        for day in series.record(at, value) {
-            self.changed.insert((value.key.clone(), day));
+        if series.record(at, value, self.changes + 1) {
+            self.changes += 1;
         }
     }
 
@@ -88,13 +54,13 @@ impl Consumption {
         if self.series.len() >= MAX_COUNTERS && !self.series.contains_key(&record.key) {
             return;
         }
-        let series = self.series.entry(record.key).or_default();
+        let series = Arc::make_mut(self.series.entry(record.key).or_default());
         series.restore(record.unit, record.day, record.hours, record.last);
     }
 
     /// Series of one counter.
     pub fn get(&self, key: &CounterKey) -> Option<&CounterSeries> {
-        self.series.get(key)
+        self.series.get(key).map(Arc::as_ref)
     }
 
     /// Series of all counters in a meter's messages of type `kind`, by field name.
@@ -106,35 +72,37 @@ impl Consumption {
         self.series
             .iter()
             .filter(move |(key, _)| key.meter == meter && key.kind == kind)
-            .map(|(key, series)| (key.field.as_str(), series))
+            .map(|(key, series)| (key.field.as_str(), series.as_ref()))
     }
 
-    /// Returns the days that have changed since the last call, to be stored.
-    pub fn take_changed(&mut self) -> Vec<DayRecord> {
-        let changed = std::mem::take(&mut self.changed);
-        let record = |(key, day): (CounterKey, i32)| {
-            let series = self.series.get(&key)?;
-            Some(DayRecord {
-                unit: series.unit().to_owned(),
-                day,
-                hours: series.day(day)?,
-                last: series.last()?,
-                key,
-            })
+    /// Number of changes so far, to be passed to [`Consumption::changed_since`] later.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Returns the days that have changed after change number `since`, to be stored.
+    pub fn changed_since(&self, since: u64) -> Vec<DayRecord> {
+        let records = |(key, series): (&CounterKey, &Arc<CounterSeries>)| {
+            let record = |day: i32| {
+                Some(DayRecord {
+                    key: key.clone(),
+                    unit: series.unit().to_owned(),
+                    day,
+                    hours: series.day(day)?,
+                    last: series.last()?,
+                })
+            };
+            let days = series.changed_since(since);
+            days.filter_map(record).collect::<Vec<_>>()
         };
-        changed.into_iter().filter_map(record).collect()
-    }
-
-    /// Marks days as changed again, after they could not be stored.
-    pub fn put_back(&mut self, records: &[DayRecord]) {
-        let days = records.iter().map(|record| (record.key.clone(), record.day));
-        self.changed.extend(days);
+        self.series.iter().flat_map(records).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meter::counter::{CounterKey, CounterValue};
     use crate::meter::counter_series::Point;
     use proptest::prelude::*;
 
@@ -170,10 +138,10 @@ mod tests {
 
     #[test]
     fn given_stored_days_then_the_next_run_continues_from_them() {
-        let mut consumption = recorded(&[(0, 10.0), (3600, 11.0)]);
-        let records = consumption.take_changed();
+        let consumption = recorded(&[(0, 10.0), (3600, 11.0)]);
+        let records = consumption.changed_since(0);
         assert_eq!(records.len(), 1);
-        assert!(consumption.take_changed().is_empty());
+        assert!(consumption.changed_since(consumption.changes()).is_empty());
         let mut next = Consumption::default();
         records.into_iter().for_each(|record| next.restore(record));
         assert_eq!(series(&next).rates(), [point(0, 1.0)]);
@@ -185,11 +153,18 @@ mod tests {
     }
 
     #[test]
-    fn given_days_that_could_not_be_stored_then_they_are_returned_again() {
+    fn given_a_change_number_then_only_later_changes_are_returned() {
         let mut consumption = recorded(&[(0, 10.0), (3600, 11.0)]);
-        let records = consumption.take_changed();
-        consumption.put_back(&records);
-        assert_eq!(consumption.take_changed(), records);
+        let before = consumption.changes();
+        let shared = consumption.clone();
+        consumption.record(at(2 * 86_400), &counter(12.0));
+        let days: Vec<i32> = consumption
+            .changed_since(before)
+            .iter()
+            .map(|record| record.day)
+            .collect();
+        assert_eq!(days, [0, 1]);
+        assert_eq!(shared.changed_since(before), [], "a clone does not change");
     }
 
     proptest! {

@@ -1,6 +1,5 @@
 //! Counters of a reading for display and history: scaled, with units, tariffs summed.
 
-use crate::meter::consumption::{CounterKey, CounterValue};
 use crate::meter::counter_sample::cumulative_fields;
 use crate::meter::event::{Origin, ReadingEvent};
 use metertap_decode::ert::Kind;
@@ -12,6 +11,43 @@ const TARIFFS: [&str; 4] = ["_t1", "_t2", "_t3", "_t4"];
 const TOTAL: &str = "_total";
 /// Field that comes first.
 const PRIMARY: &str = "energy_import_total";
+
+/// Identity of a counter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CounterKey {
+    /// Meter id.
+    pub meter: String,
+    /// Message type.
+    pub kind: String,
+    /// Name of the field.
+    pub field: String,
+}
+
+impl CounterKey {
+    /// Names the counter `field` of a meter's messages of type `kind`.
+    pub fn new(meter: impl Into<String>, kind: impl Into<String>, field: impl Into<String>) -> Self {
+        CounterKey {
+            meter: meter.into(),
+            kind: kind.into(),
+            field: field.into(),
+        }
+    }
+}
+
+/// Value of a counter in one reading.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CounterValue {
+    /// Identity of the counter.
+    pub key: CounterKey,
+    /// Value, scaled, in `unit`.
+    pub value: f64,
+    /// Unit; empty if unknown.
+    pub unit: String,
+    /// Value at which the counter rolls over to 0, if known.
+    pub wraps_at: Option<f64>,
+    /// Net register (import minus export); may decrease.
+    pub may_fall: bool,
+}
 
 /// Returns all counters of a reading, the primary one first; none for an interval.
 pub fn counter_values(event: &ReadingEvent) -> Vec<CounterValue> {

@@ -3,9 +3,9 @@
 //! Consumption between two readings is spread evenly over the time between them. A counter that rolls over at its last
 //! digit goes on; one that falls otherwise was exchanged or reset, and the consumption up to then is unknown.
 
-use crate::meter::consumption::CounterValue;
+use crate::meter::counter::CounterValue;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Length of a step in seconds.
 const STEP_S: i64 = 300;
@@ -71,6 +71,8 @@ pub struct CounterSeries {
     steps: BTreeMap<i64, f64>,
     /// Consumption by number of the day since 1970.
     days: BTreeMap<i32, HourlyUse>,
+    /// Number of the newest change of each changed day.
+    changed: BTreeMap<i32, u64>,
 }
 
 impl CounterSeries {
@@ -133,13 +135,18 @@ impl CounterSeries {
         hours(self.days.iter().map(|(day, hours)| (*day, *hours)))
     }
 
-    /// Adds a value; returns the days that have changed.
-    pub(super) fn record(&mut self, at: Timestamp, new: &CounterValue) -> BTreeSet<i32> {
-        let mut changed = BTreeSet::new();
+    /// Returns the days that have changed after change number `since`.
+    pub fn changed_since(&self, since: u64) -> impl Iterator<Item = i32> {
+        let days = self.changed.iter();
+        days.filter_map(move |(day, change)| (*change > since).then_some(*day))
+    }
+
+    /// Adds a value as change number `change`; returns whether any day has changed.
+    pub(super) fn record(&mut self, at: Timestamp, new: &CounterValue, change: u64) -> bool {
         let now = TimedValue { at, value: new.value };
         let Some(before) = self.last else {
             self.last = Some(now);
-            return changed;
+            return false;
         };
         if at <= before.at {
             // A late reading changes nothing. If the clock was set back, the series continues from the new time, and
@@ -147,11 +154,11 @@ impl CounterSeries {
             if before.at.as_second() - at.as_second() > CLOCK_SET_S {
                 self.last = Some(now);
             }
-            return changed;
+            return false;
         }
         self.last = Some(now);
         let Some(used) = difference(before.value, new) else {
-            return changed;
+            return false;
         };
         // At least one second, so that there is a step and an hour to add to, and the parts sum up to `used`.
         let (from, to) = (
@@ -167,10 +174,10 @@ impl CounterSeries {
         for (hour, part) in split_evenly(from, to, used, HOUR_S) {
             let (day, hour) = (hour.div_euclid(24) as i32, hour.rem_euclid(24) as usize);
             self.days.entry(day).or_insert(HourlyUse::UNKNOWN).add(hour, part);
-            changed.insert(day);
+            self.changed.insert(day, change);
         }
         self.drop_old_days();
-        changed
+        true
     }
 
     /// Adds a stored day, unless it is in memory already.
@@ -185,7 +192,9 @@ impl CounterSeries {
 
     fn drop_old_days(&mut self) {
         if let Some(newest) = self.days.keys().next_back().copied() {
-            self.days = self.days.split_off(&(newest - DAYS + 1));
+            let oldest = newest - DAYS + 1;
+            self.days = self.days.split_off(&oldest);
+            self.changed = self.changed.split_off(&oldest);
         }
     }
 }
@@ -228,7 +237,7 @@ fn split_evenly(from: i64, to: i64, amount: f64, length_s: i64) -> impl Iterator
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meter::consumption::CounterKey;
+    use crate::meter::counter::CounterKey;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -250,7 +259,7 @@ mod tests {
         for (second, value) in values {
             let mut counter = counter(*value);
             adjust(&mut counter);
-            series.record(at(*second), &counter);
+            series.record(at(*second), &counter, 1);
         }
         series
     }

@@ -83,3 +83,11 @@ impl FrameFilter {
         })
     }
 }
+
+/// Message types decoded by default: all but R900BCD, whose frames cannot be distinguished from R900's.
+pub fn default_kinds() -> Vec<Kind> {
+    Kind::ALL
+        .into_iter()
+        .filter(|kind| *kind != Kind::R900Bcd)
+        .collect()
+}

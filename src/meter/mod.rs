@@ -23,6 +23,6 @@ pub mod throttle;
 
 pub use confidence::ConfidenceFilter;
 pub use factor::Factor;
-pub use frame_filter::FrameFilter;
+pub use frame_filter::{FrameFilter, default_kinds};
 pub use meters::{Meter, Meters};
 pub use reading::{Reading, Signal, WireReading};

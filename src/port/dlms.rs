@@ -1,53 +1,53 @@
-//! A port on which a meter pushes DLMS: bytes become reports.
+//! Listener for DLMS/COSEM messages that a meter pushes.
 
 use crate::port::frame_counters::{DecryptError, FrameCounters};
-use crate::port::{DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::cipher::{CipherError, Ciphered, Keys};
 use metertap_decode::dlms;
 use metertap_decode::dlms::{NOTIFICATION, NoNotification, Notification, report};
 use metertap_decode::framing::push::{Push, PushError};
 use metertap_decode::report::Report;
 
-/// What is said of a port.
-#[derive(Default)]
+/// Options of a DLMS port.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DlmsOptions {
-    /// Where messages are encrypted.
+    /// Keys of encrypted messages.
     pub keys: Option<Keys>,
-    /// What is said of the meter.
+    /// Description of the meter by its owner.
     pub meter: dlms::Settings,
 }
 
-/// Why a message is not believed.
+/// Message that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// There is none.
+pub enum DlmsError {
+    /// Bytes that are not a message.
     #[error(transparent)]
     Push(#[from] PushError),
-    /// It cannot be decrypted.
+    /// Decryption failed.
     #[error(transparent)]
     DecryptError(#[from] DecryptError),
-    /// It is no notification.
+    /// A message that is not a data notification.
     #[error(transparent)]
     NoNotification(#[from] NoNotification),
-    /// It has no value.
+    /// No value in it.
     #[error("a message without a value")]
     Empty,
 }
 
-/// Hears one port.
+/// Decoder of one port.
 pub struct Dlms {
     push: Push,
     reader: Reader,
 }
 
 impl Dlms {
-    /// For a port of which `settings` are known.
-    pub fn new(settings: DlmsOptions) -> Self {
+    /// Creates a decoder with the given options.
+    pub fn new(options: DlmsOptions) -> Self {
         Dlms {
             push: Push::new(),
             reader: Reader {
-                settings,
-                senders: FrameCounters::default(),
+                options,
+                frame_counters: FrameCounters::default(),
                 id: None,
                 waiting: Vec::new(),
             },
@@ -56,76 +56,76 @@ impl Dlms {
 }
 
 impl Listener for Dlms {
-    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(DecodeEvent)) {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent)) {
         let Dlms { push, reader } = self;
-        push.push(bytes, |at, message| reader.said(at, message, tell));
+        push.push(bytes, |at, message| reader.message(at, message, emit));
     }
 
-    fn pause(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
+    fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         let Dlms { push, reader } = self;
-        push.pause(|at, message| reader.said(at, message, tell));
+        push.pause(|at, message| reader.message(at, message, emit));
     }
 
-    fn end(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
-        self.pause(tell);
-        self.reader.give_up(tell);
-        self.reader.senders = FrameCounters::default();
+    fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.pause(emit);
+        self.reader.stop_waiting(emit);
+        self.reader.frame_counters = FrameCounters::default();
     }
 }
 
-/// Messages that do not tell who sends them wait for one that does; Norwegian meters tell it in every fourth.
-const PATIENCE: usize = 8;
+/// Messages without the meter's id that wait for one with it. Norwegian meters send it in every fourth message.
+const MAX_WAITING: usize = 8;
 
 struct Reader {
-    settings: DlmsOptions,
-    senders: FrameCounters,
-    /// Of the meter, once it has told it, or empty, once we have given up.
+    options: DlmsOptions,
+    frame_counters: FrameCounters,
+    /// Id of the meter once it was received; empty once it is no longer waited for, so that reports carry the name of the port.
     id: Option<String>,
     waiting: Vec<(u64, Report)>,
 }
 
 impl Reader {
-    fn said(&mut self, at: u64, message: Result<Vec<u8>, PushError>, tell: &mut dyn FnMut(DecodeEvent)) {
+    fn message(&mut self, at: u64, message: Result<Vec<u8>, PushError>, emit: &mut dyn FnMut(DecodeEvent)) {
         match message
-            .map_err(Trouble::from)
+            .map_err(DlmsError::from)
             .and_then(|message| self.read(&message))
         {
-            Err(trouble) => tell(DecodeEvent::trouble(at, trouble)),
+            Err(error) => emit(DecodeEvent::error(at, error)),
             Ok(mut report) => {
                 if report.id.is_empty() {
                     match &self.id {
                         Some(id) => report.id.clone_from(id),
                         None => {
                             self.waiting.push((at, report));
-                            if self.waiting.len() == PATIENCE {
-                                self.give_up(tell);
+                            if self.waiting.len() == MAX_WAITING {
+                                self.stop_waiting(emit);
                             }
                             return;
                         }
                     }
                 } else if self.id.as_ref() != Some(&report.id) {
                     self.id = Some(report.id.clone());
-                    self.release(tell);
+                    self.release(emit);
                 }
-                tell(DecodeEvent::report(at, report));
+                emit(DecodeEvent::report(at, report));
             }
         }
     }
 
-    /// Nobody will tell any more.
-    fn give_up(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
+    /// Stops waiting for an id, and emits what waits for it.
+    fn stop_waiting(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         self.id.get_or_insert_default();
-        self.release(tell);
+        self.release(emit);
     }
 
-    fn release(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
+    fn release(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         for (at, mut report) in self.waiting.drain(..) {
             report.id = self.id.clone().unwrap_or_default();
-            tell(DecodeEvent::report(at, report));
+            emit(DecodeEvent::report(at, report));
         }
     }
 
-    fn read(&mut self, message: &[u8]) -> Result<Report, Trouble> {
+    fn read(&mut self, message: &[u8]) -> Result<Report, DlmsError> {
         let is_plain = message.first() == Some(&NOTIFICATION);
         let (notification, title) = match Ciphered::parse(message) {
             _ if is_plain => (Notification::parse(message)?, None),
@@ -137,41 +137,41 @@ impl Reader {
                     .as_logged()
                     .into_iter()
                     .find_map(|text| Notification::parse(text).ok());
-                match (logged, &self.settings.keys) {
-                    // Who has given a key wants nothing that it does not open.
+                match (logged, &self.options.keys) {
+                    // With a key configured, only what it decrypts is accepted.
                     (Some(notification), None) => (notification, title),
                     (_, keys) => {
-                        let text = self.senders.open(&frame, keys.as_ref())?;
-                        // Without a tag only the plaintext tells whether the key is right.
+                        let text = self.frame_counters.decrypt(&frame, keys.as_ref())?;
+                        // Without an authentication tag, only the plaintext shows whether the key is right.
                         let notification = Notification::parse(&text).map_err(|_| DecryptError::WrongKey)?;
-                        self.senders.believe(&frame);
+                        self.frame_counters.accept(&frame);
                         (notification, title)
                     }
                 }
             }
         };
-        let report = report(&notification, title, &self.settings.meter);
+        let report = report(&notification, title, &self.options.meter);
         if report.reading.is_empty() && report.unknown.is_empty() {
-            return Err(Trouble::Empty);
+            return Err(DlmsError::Empty);
         }
         Ok(report)
     }
 }
 
-impl From<Trouble> for crate::port::Trouble {
-    fn from(trouble: Trouble) -> Self {
-        let kind = match trouble {
-            Trouble::Push(error) if error.is_cut() => "cut",
-            Trouble::Push(PushError::Asked(_)) => "asked",
-            Trouble::Push(_) => "wrong_check",
-            Trouble::DecryptError(sealed) => sealed.kind(),
-            Trouble::NoNotification(_) => "no_notification",
-            Trouble::Empty => "empty",
+impl From<DlmsError> for DecodeError {
+    fn from(error: DlmsError) -> Self {
+        let kind = match error {
+            DlmsError::Push(error) if error.is_cut() => "cut",
+            DlmsError::Push(PushError::Asked(_)) => "asked",
+            DlmsError::Push(_) => "wrong_check",
+            DlmsError::DecryptError(error) => error.kind(),
+            DlmsError::NoNotification(_) => "no_notification",
+            DlmsError::Empty => "empty",
         };
-        crate::port::Trouble {
+        DecodeError {
             kind,
             is_understood: !matches!(kind, "cut" | "wrong_check"),
-            text: trouble.to_string(),
+            text: error.to_string(),
         }
     }
 }

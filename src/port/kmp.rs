@@ -1,25 +1,25 @@
-//! Answers of a Kamstrup meter: frames become reports.
+//! Answers of a Kamstrup meter, and a listener for recorded ones.
 
-use crate::port::{DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::framing::kmp::{Frame, NoKmp};
 use metertap_decode::kamstrup::{Answer, NoAnswer, fields};
 use metertap_decode::report::{Fields, ReadingType, Report, Value};
 
-/// Nothing longer is waited for.
+/// Longest unfinished frame in bytes.
 const MAX_BUFFER: usize = 4096;
 
-/// Why an answer is not believed.
+/// Answer that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// In its frame.
+pub enum KmpError {
+    /// Bytes that are not a frame.
     #[error(transparent)]
     Frame(#[from] NoKmp),
-    /// In what it says.
+    /// A frame that is not an answer.
     #[error(transparent)]
     Answer(#[from] NoAnswer),
 }
 
-/// A report of the meter `id`.
+/// Returns the report of the meter with serial number `id`.
 pub fn report(id: String, reading: Fields) -> Report {
     Report {
         time: None,
@@ -32,7 +32,7 @@ pub fn report(id: String, reading: Fields) -> Report {
     }
 }
 
-/// Hears answers that somebody else asked for, or that stand in a file.
+/// Decoder of recorded answers, or of those to another master.
 #[derive(Default)]
 pub struct Kmp {
     buffer: Vec<u8>,
@@ -41,24 +41,24 @@ pub struct Kmp {
 }
 
 impl Kmp {
-    fn search(&mut self, is_over: bool, tell: &mut dyn FnMut(DecodeEvent)) {
+    fn search(&mut self, is_over: bool, emit: &mut dyn FnMut(DecodeEvent)) {
         let mut at = 0;
         while let Some((frame, len)) = Frame::find(&self.buffer[at..]) {
             if matches!(frame, Err(NoKmp::Cut(_))) && !is_over && self.buffer.len() <= MAX_BUFFER {
                 break;
             }
             let place = self.taken - (self.buffer.len() - at) as u64;
-            let said = match frame.map_err(Trouble::from).and_then(|frame| self.read(&frame)) {
+            let event = match frame.map_err(KmpError::from).and_then(|frame| self.read(&frame)) {
                 Ok(report) => DecodeEvent::report(place, report),
-                Err(trouble) => DecodeEvent::trouble(place, trouble),
+                Err(error) => DecodeEvent::error(place, error),
             };
-            tell(said);
+            emit(event);
             at += len;
         }
         self.buffer.drain(..at);
     }
 
-    fn read(&mut self, frame: &Frame) -> Result<Report, Trouble> {
+    fn read(&mut self, frame: &Frame) -> Result<Report, KmpError> {
         let mut reading = Fields::default();
         match Answer::parse(frame.command, &frame.data)? {
             Answer::Type(kind, revision) => {
@@ -76,35 +76,35 @@ impl Kmp {
 }
 
 impl Listener for Kmp {
-    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(DecodeEvent)) {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent)) {
         for part in bytes.chunks(MAX_BUFFER) {
             self.buffer.extend_from_slice(part);
             self.taken += part.len() as u64;
-            self.search(false, tell);
+            self.search(false, emit);
             if Frame::find(&self.buffer).is_none() {
                 self.buffer.clear();
             }
         }
     }
 
-    fn pause(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
-        self.search(true, tell);
+    fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.search(true, emit);
         self.buffer.clear();
     }
 }
 
-impl From<Trouble> for crate::port::Trouble {
-    fn from(trouble: Trouble) -> Self {
-        let kind = match trouble {
-            Trouble::Frame(NoKmp::Cut(_)) => "cut",
-            Trouble::Frame(_) => "wrong_check",
-            Trouble::Answer(NoAnswer::Nothing) => "no_register",
-            Trouble::Answer(_) => "no_answer",
+impl From<KmpError> for DecodeError {
+    fn from(error: KmpError) -> Self {
+        let kind = match error {
+            KmpError::Frame(NoKmp::Cut(_)) => "cut",
+            KmpError::Frame(_) => "wrong_check",
+            KmpError::Answer(NoAnswer::Nothing) => "no_register",
+            KmpError::Answer(_) => "no_answer",
         };
-        crate::port::Trouble {
+        DecodeError {
             kind,
-            is_understood: matches!(trouble, Trouble::Answer(_)),
-            text: trouble.to_string(),
+            is_understood: matches!(error, KmpError::Answer(_)),
+            text: error.to_string(),
         }
     }
 }

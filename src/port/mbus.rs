@@ -1,37 +1,37 @@
-//! Answers of M-Bus meters: frames become reports.
+//! Answers of M-Bus meters: assembly of frames, and a listener for recorded ones.
 
-use crate::port::{DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::framing::mbus::{Frame, NoMbus};
 use metertap_decode::mbus::{Message, NoMessage, report};
 use metertap_decode::report::Report;
 
-/// Nothing longer is believed.
+/// Longest frame in bytes, and as much before it.
 const MAX_FRAME: usize = 261 + 256;
-/// Records of one meter, over all its frames.
+/// Records of one answer over all its frames; further ones are dropped.
 const MAX_RECORDS: usize = 1024;
 
-/// Why an answer is not believed.
+/// Answer that is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// In its frame.
+pub enum MbusError {
+    /// Bytes that are not a frame.
     #[error(transparent)]
     Frame(#[from] NoMbus),
-    /// In what it says.
+    /// A frame that is not an answer.
     #[error(transparent)]
     Message(#[from] NoMessage),
 }
 
-/// Puts the frames of one answer together.
+/// Assembles the frames of one answer.
 #[derive(Debug, Default)]
 pub struct Answers {
     pending: Option<Message>,
 }
 
 impl Answers {
-    /// Takes a frame; a report once the answer is whole.
+    /// Adds a frame; returns the report once the answer is complete.
     ///
     /// # Errors
-    /// Where the frame is no answer.
+    /// Returns an error if the frame is not an answer; what was assembled is dropped.
     pub fn take(&mut self, information: u8, data: &[u8]) -> Result<Option<Report>, NoMessage> {
         let next = Message::parse(information, data).inspect_err(|_| self.pending = None)?;
         let whole = match self.pending.take() {
@@ -50,13 +50,13 @@ impl Answers {
         Ok(Some(report(&whole)))
     }
 
-    /// What came of an answer that will not be finished.
-    pub fn rest(&mut self) -> Option<Report> {
+    /// Returns the report of an answer whose last frames did not come.
+    pub fn take_unfinished(&mut self) -> Option<Report> {
         self.pending.take().map(|message| report(&message))
     }
 }
 
-/// Hears answers that somebody else asked for, or that stand in a file.
+/// Decoder of recorded answers, or of those to another master.
 #[derive(Default)]
 pub struct Mbus {
     buffer: Vec<u8>,
@@ -65,7 +65,7 @@ pub struct Mbus {
 }
 
 impl Mbus {
-    fn search(&mut self, is_over: bool, tell: &mut dyn FnMut(DecodeEvent)) {
+    fn search(&mut self, is_over: bool, emit: &mut dyn FnMut(DecodeEvent)) {
         let buffer = std::mem::take(&mut self.buffer);
         let first = self.taken - buffer.len() as u64;
         let (mut at, mut told_cut) = (0, false);
@@ -78,9 +78,9 @@ impl Mbus {
                     } = frame
                     {
                         match self.answers.take(information, data) {
-                            Ok(Some(report)) => tell(DecodeEvent::report(place, report)),
+                            Ok(Some(report)) => emit(DecodeEvent::report(place, report)),
                             Ok(None) => {}
-                            Err(error) => tell(DecodeEvent::trouble(place, Trouble::from(error))),
+                            Err(error) => emit(DecodeEvent::error(place, MbusError::from(error))),
                         }
                     }
                     at += len;
@@ -89,16 +89,16 @@ impl Mbus {
                 Err(NoMbus::Cut(_)) if !is_over && buffer.len() - at <= MAX_FRAME => break,
                 Err(cut @ NoMbus::Cut(_)) if !told_cut => {
                     told_cut = true;
-                    tell(DecodeEvent::trouble(place, Trouble::from(cut)));
+                    emit(DecodeEvent::error(place, MbusError::from(cut)));
                 }
                 Err(wrong @ NoMbus::WrongChecksum { len, .. }) => {
-                    tell(DecodeEvent::trouble(place, Trouble::from(wrong)));
+                    emit(DecodeEvent::error(place, MbusError::from(wrong)));
                     at += len;
                     continue;
                 }
-                // It looked like the beginning of a frame.
+                // The stream begins with the start byte of a frame, so this was meant as one.
                 Err(wrong @ NoMbus::NoFrame { .. }) if buffer[at] == 0x68 && place == 0 => {
-                    tell(DecodeEvent::trouble(place, Trouble::from(wrong)));
+                    emit(DecodeEvent::error(place, MbusError::from(wrong)));
                 }
                 Err(_) => {}
             }
@@ -110,40 +110,40 @@ impl Mbus {
 }
 
 impl Listener for Mbus {
-    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(DecodeEvent)) {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent)) {
         for part in bytes.chunks(MAX_FRAME) {
             self.buffer.extend_from_slice(part);
             self.taken += part.len() as u64;
-            self.search(false, tell);
+            self.search(false, emit);
         }
     }
 
-    fn pause(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
-        self.search(true, tell);
+    fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.search(true, emit);
         self.buffer.clear();
     }
 
-    fn end(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
-        self.pause(tell);
-        if let Some(report) = self.answers.rest() {
-            tell(DecodeEvent::report(self.taken, report));
+    fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.pause(emit);
+        if let Some(report) = self.answers.take_unfinished() {
+            emit(DecodeEvent::report(self.taken, report));
         }
     }
 }
 
-impl From<Trouble> for crate::port::Trouble {
-    fn from(trouble: Trouble) -> Self {
-        let kind = match trouble {
-            Trouble::Frame(NoMbus::Cut(_)) => "cut",
-            Trouble::Frame(_) => "wrong_check",
-            Trouble::Message(NoMessage::Error(_)) => "meter_error",
-            Trouble::Message(NoMessage::Encrypted(_)) => "no_key",
-            Trouble::Message(_) => "no_answer",
+impl From<MbusError> for DecodeError {
+    fn from(error: MbusError) -> Self {
+        let kind = match error {
+            MbusError::Frame(NoMbus::Cut(_)) => "cut",
+            MbusError::Frame(_) => "wrong_check",
+            MbusError::Message(NoMessage::Error(_)) => "meter_error",
+            MbusError::Message(NoMessage::Encrypted(_)) => "no_key",
+            MbusError::Message(_) => "no_answer",
         };
-        crate::port::Trouble {
+        DecodeError {
             kind,
-            is_understood: matches!(trouble, Trouble::Message(_)),
-            text: trouble.to_string(),
+            is_understood: matches!(error, MbusError::Message(_)),
+            text: error.to_string(),
         }
     }
 }

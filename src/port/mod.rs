@@ -1,48 +1,63 @@
-//! Wires at work: each port a task that reads, listens and tells, and opens its port again for ever.
+//! A wire at work: a serial port or TCP bridge that is opened, listened to or polled, and opened again for ever.
+//!
+//! ```text
+//!   source::wire ──bytes──▶ Listener (P1, DLMS) ────────▶ PortEvent ──▶ daemon
+//!        ▲                  Poller (M-Bus, KMP) ──────────▶
+//!        └── requests ─────────┘
+//! ```
+//!
+//! A [`Listener`] turns the bytes of a meter that pushes into reports, a [`Poller`] asks and reads; neither knows files,
+//! sockets or time. [`Task`](task) drives one of them per port.
 
+mod config;
 mod dlms;
-mod errors;
+mod error_log;
+mod events;
 mod frame_counters;
-mod interval;
+mod interval_estimator;
 mod kmp;
-pub mod kmp_master;
+pub mod kmp_poll;
+mod listen;
 mod mbus;
-pub mod mbus_master;
+pub mod mbus_poll;
 mod p1;
+mod poll;
 mod poller;
 mod tap;
 mod task;
 pub mod transaction;
 
+pub use config::{PortConfig, PortProtocol};
 pub use dlms::{Dlms, DlmsOptions};
+pub use events::{EventSender, PortEvent, PortEvents, port_events};
 pub use kmp::Kmp;
 pub use mbus::{Answers, Mbus};
 pub use p1::{CrcPolicy, P1, P1Options};
 pub use poller::{PollTarget, Poller};
-pub use task::{Port, PortMode, start};
+pub use task::Port;
 
 use metertap_decode::report::Report;
 use std::sync::Arc;
 
-/// Why something on a wire is not believed.
+/// Bytes from a wire that gave no report.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// One word for the counter.
+pub struct DecodeError {
+    /// Name of the counter that it increments.
     pub kind: &'static str,
-    /// It speaks the language, so the line is the right one.
+    /// The bytes are of the expected protocol, so the line settings are right.
     pub is_understood: bool,
-    /// In words.
+    /// Description for the log.
     pub text: String,
 }
 
-/// What a listener says.
+/// Result of decoding one frame, telegram or message of a stream.
 #[derive(Debug)]
 pub struct DecodeEvent {
-    /// Where in the stream it began, in bytes.
+    /// Position of its first byte in the stream.
     pub at: u64,
-    /// A report, or why there is none.
-    pub what: Result<Report, Trouble>,
-    /// The telegram as it came, decrypted, with the first of its reports.
+    /// The report, or the reason why there is none.
+    pub result: Result<Report, DecodeError>,
+    /// The decrypted telegram, with the first of its reports only.
     pub telegram: Option<Arc<[u8]>>,
 }
 
@@ -50,30 +65,30 @@ impl DecodeEvent {
     fn report(at: u64, report: Report) -> Self {
         DecodeEvent {
             at,
-            what: Ok(report),
+            result: Ok(report),
             telegram: None,
         }
     }
 
-    fn trouble(at: u64, trouble: impl Into<Trouble>) -> Self {
+    fn error(at: u64, error: impl Into<DecodeError>) -> Self {
         DecodeEvent {
             at,
-            what: Err(trouble.into()),
+            result: Err(error.into()),
             telegram: None,
         }
     }
 }
 
-/// Bytes of a meter that speaks by itself become reports.
+/// Decoder for a meter that sends unasked: any split of its bytes gives the same events.
 pub trait Listener: Send {
-    /// Takes what came.
-    fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(DecodeEvent));
+    /// Decodes the next bytes of the stream.
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent));
 
-    /// Nothing has come for a moment, or will come any more: what is unfinished stays so.
-    fn pause(&mut self, tell: &mut dyn FnMut(DecodeEvent));
+    /// Ends what is unfinished: nothing has come for longer than a telegram pauses.
+    fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent));
 
-    /// The stream is over, or was closed.
-    fn end(&mut self, tell: &mut dyn FnMut(DecodeEvent)) {
-        self.pause(tell);
+    /// Ends the stream; the next bytes are those of a new one.
+    fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.pause(emit);
     }
 }

@@ -1,77 +1,82 @@
-//! What is asked on a port, of whom, and how often.
+//! Rounds of requests to the meters on a port, and the pauses between them.
 
-use crate::port::mbus_master::Address;
+use crate::port::kmp_poll::KnownMeter;
+use crate::port::mbus_poll::Address;
 use crate::port::transaction::{Disconnected, Transaction};
-use crate::port::{Trouble, kmp_master, mbus_master};
+use crate::port::{DecodeError, kmp_poll, mbus_poll};
 use crate::source::wire::Wire;
 use metertap_decode::report::Report;
 use std::time::Duration;
 
-/// Meters on an M-Bus have 330 bit times and 50 ms to answer; a TCP bridge takes its time as well.
-const MBUS_PATIENCE: Duration = Duration::from_millis(700);
-/// A Kamstrup meter thinks for up to a second.
-const KMP_PATIENCE: Duration = Duration::from_millis(1500);
-/// While nobody answers, so many intervals may pass between two attempts.
+/// Time for an M-Bus meter to answer: 330 bit times and 50 ms (EN 13757-2), and as much again for a TCP bridge.
+const MBUS_TIMEOUT: Duration = Duration::from_millis(700);
+/// Time for a Kamstrup meter to answer, which takes up to a second.
+const KMP_TIMEOUT: Duration = Duration::from_millis(1500);
+/// Longest pause while no meter answers, in intervals.
 const LONGEST_BACK_OFF: u32 = 8;
-
-/// Rounds without an answer after which the line is opened anew.
+/// Rounds without an answer after which the connection is opened anew.
 const LOST: u32 = 3;
 
-/// Of whom.
+/// Meters that are polled on one port.
 pub enum PollTarget {
     /// Meters on an M-Bus.
     Mbus(Vec<Address>),
-    /// A Kamstrup meter: registers, and what is known of it.
-    Kmp(Vec<u16>, kmp_master::Known),
+    /// Registers of a Kamstrup meter, and what was learned of it.
+    Kmp(Vec<u16>, KnownMeter),
 }
 
-/// What is asked on a port.
+impl PollTarget {
+    /// Registers of a Kamstrup meter of which nothing is known yet.
+    pub fn kmp(registers: Vec<u16>) -> Self {
+        PollTarget::Kmp(registers, KnownMeter::default())
+    }
+}
+
+/// Polls the meters of a port.
 pub struct Poller {
     every: Duration,
-    whom: PollTarget,
-    /// Rounds in which nobody has answered.
+    target: PollTarget,
+    /// Rounds without any answer since the last answer.
     failures: u32,
 }
 
 impl Poller {
-    /// Asks these `every` so often.
-    pub fn new(every: Duration, whom: PollTarget) -> Self {
+    /// Polls `target` at intervals of `every`.
+    pub fn new(every: Duration, target: PollTarget) -> Self {
         Poller {
             every,
-            whom,
+            target,
             failures: 0,
         }
     }
 
-    /// One round.
+    /// Asks every meter once; returns their reports and errors in the order of the meters.
     ///
     /// # Errors
-    /// Where the line is gone.
-    pub async fn ask(&mut self, wire: &mut Wire) -> Result<Vec<Result<Report, Trouble>>, Disconnected> {
+    /// Returns [`Disconnected`] if the connection is lost during the round.
+    pub async fn round(&mut self, wire: &mut Wire) -> Result<Vec<Result<Report, DecodeError>>, Disconnected> {
         let mut answers = Vec::new();
-        match &mut self.whom {
+        match &mut self.target {
             PollTarget::Mbus(addresses) => {
-                let mut talk = Transaction {
+                let mut transaction = Transaction {
                     wire,
-                    patience: MBUS_PATIENCE,
+                    timeout: MBUS_TIMEOUT,
                 };
                 for address in addresses {
-                    answers.push(match mbus_master::read(&mut talk, *address).await {
-                        Err(mbus_master::PollError::Disconnected(gone)) => return Err(gone),
-                        Err(error) => Err(trouble(error.kind(), &error)),
-                        Ok(report) => Ok(report),
+                    answers.push(match mbus_poll::read(&mut transaction, *address).await {
+                        Err(mbus_poll::PollError::Disconnected(gone)) => return Err(gone),
+                        answer => answer.map_err(|error| decode_error(error.kind(), &error)),
                     });
                 }
             }
             PollTarget::Kmp(registers, known) => {
-                let mut talk = Transaction {
+                let mut transaction = Transaction {
                     wire,
-                    patience: KMP_PATIENCE,
+                    timeout: KMP_TIMEOUT,
                 };
-                answers.push(match kmp_master::read(&mut talk, registers, known).await {
-                    Err(kmp_master::PollError::Disconnected(gone)) => return Err(gone),
-                    Err(error) => Err(trouble(error.kind(), &error)),
-                    Ok(report) => Ok(report),
+                answers.push(match kmp_poll::read(&mut transaction, registers, known).await {
+                    Err(kmp_poll::PollError::Disconnected(gone)) => return Err(gone),
+                    answer => answer.map_err(|error| decode_error(error.kind(), &error)),
                 });
             }
         }
@@ -80,20 +85,20 @@ impl Poller {
         Ok(answers)
     }
 
-    /// Whether the line itself may be to blame.
+    /// Returns true if so many rounds went unanswered that the connection itself may be dead.
     pub fn is_lost(&self) -> bool {
         self.failures >= LOST
     }
 
-    /// Until the next round: longer and longer while nobody answers, for a battery is somebody's money.
+    /// Pause until the next round. It grows while no meter answers: each request drains a meter's battery.
     pub fn pause(&self) -> Duration {
         let back_off = 1 << self.failures.saturating_sub(1).min(31);
         self.every * LONGEST_BACK_OFF.min(back_off)
     }
 }
 
-fn trouble(kind: &'static str, error: &dyn std::error::Error) -> Trouble {
-    Trouble {
+fn decode_error(kind: &'static str, error: &dyn std::error::Error) -> DecodeError {
+    DecodeError {
         kind,
         is_understood: true,
         text: error.to_string(),
@@ -105,12 +110,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn while_nobody_answers_the_pause_grows_up_to_eight_intervals() {
-        let mut questions = Poller::new(Duration::from_secs(60), PollTarget::Mbus(Vec::new()));
+    fn given_no_answer_then_the_pause_grows_up_to_eight_intervals() {
+        let mut poller = Poller::new(Duration::from_secs(60), PollTarget::Mbus(Vec::new()));
         let pauses: Vec<u64> = (0..8)
             .map(|failures| {
-                questions.failures = failures;
-                questions.pause().as_secs() / 60
+                poller.failures = failures;
+                poller.pause().as_secs() / 60
             })
             .collect();
         assert_eq!(pauses, [1, 1, 2, 4, 8, 8, 8, 8]);

@@ -7,20 +7,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A port, and what comes from it is kept.
-pub struct Watched {
+/// Stream that copies what is read from it to the last telegram.
+pub struct Tapped {
     stream: Box<dyn Stream>,
-    tail: LastTelegram,
+    last_telegram: LastTelegram,
 }
 
-impl Watched {
-    /// What comes from `stream` goes to `tail` as well.
-    pub fn new(stream: Box<dyn Stream>, tail: LastTelegram) -> Self {
-        Watched { stream, tail }
+impl Tapped {
+    /// Copies the bytes of `stream` to `last_telegram`.
+    pub fn new(stream: Box<dyn Stream>, last_telegram: LastTelegram) -> Self {
+        Tapped {
+            stream,
+            last_telegram,
+        }
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for Tapped {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -28,12 +31,12 @@ impl AsyncRead for Watched {
     ) -> Poll<Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.tail.add(&buffer.filled()[before..]);
+        self.last_telegram.add(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for Tapped {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

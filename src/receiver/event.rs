@@ -1,34 +1,44 @@
-//! What receivers and ports report to the daemon.
+//! Events of a receiver.
 
-use crate::meter::{Reading, WireReading};
+use crate::meter::Reading;
 use crate::status::receiver::ReceiverState;
 use anyhow::Result;
 use metertap_dsp::Tally;
 
-/// What a receiver says.
+/// An event of a receiver.
 #[derive(Debug)]
 pub enum ReceiverEvent {
-    /// A meter was heard.
+    /// A message of a meter.
     Reading(Box<Reading>),
-    /// A meter on a wire has spoken.
-    Wire(Box<WireReading>),
-    /// So many bytes of a recording have been read.
+    /// Bytes of a recording read so far.
     Progress(u64),
     /// A live source has changed its state.
     State(Box<ReceiverState>),
-    /// It is over.
+    /// The receiver has ended; no event follows. Sent after a panic too, with an error.
     End(End),
 }
 
-/// How a receiver ended.
+/// Summary of a receiver that has ended.
 #[derive(Debug)]
 pub struct End {
-    /// Counts of the receiver.
+    /// Counts of the demodulator.
     pub tally: Tally,
-    /// Frames with a good check that were no message.
+    /// Frames with a good check that were not a message.
     pub refused: u64,
-    /// Noise power of the window.
+    /// Noise power of the window, full scale = 0 dB.
     pub noise_dbfs: f32,
-    /// What went wrong, if anything.
+    /// Error that ended the receiver; `Ok` at the end of a recording and after [`crate::receiver::Radio`] was stopped.
     pub result: Result<()>,
+}
+
+impl End {
+    /// Returns the end of a receiver that has failed before it could count anything.
+    pub fn failed(error: anyhow::Error) -> Self {
+        End {
+            tally: Tally::default(),
+            refused: 0,
+            noise_dbfs: f32::NEG_INFINITY,
+            result: Err(error),
+        }
+    }
 }

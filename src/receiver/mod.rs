@@ -1,13 +1,23 @@
 //! A radio at work: the threads between a source of samples and readings.
+//!
+//! ```text
+//!  Source ─▶ radio:NAME ─▶ ring ─▶ search:NAME ─▶ ReceiverEvent ─▶ daemon
+//!            supervisor              │      ▲
+//!                                    ▼      │
+//!                                   lock:NAME
+//! ```
 
 mod demod_pool;
 pub mod event;
 mod hop;
 mod probe;
 mod radio;
+mod rate_monitor;
 mod reading_builder;
 mod ring;
+mod sample_clock;
 mod samples;
+mod search;
 mod spectrum_tap;
 mod supervisor;
 

@@ -1,185 +1,309 @@
-//! One receiver: threads that read its source, search, lock and tell what was heard.
+//! A radio as a component: starts its threads, hands out its events, and stops.
 
 use crate::meter::{FrameFilter, Meters};
-use crate::receiver::demod_pool::Hearing;
-use crate::receiver::event::{End, ReceiverEvent};
+use crate::receiver::demod_pool::DemodPool;
+use crate::receiver::event::ReceiverEvent;
+use crate::receiver::hop::Hopper;
 use crate::receiver::reading_builder::ReadingBuilder;
-use crate::receiver::ring::{Block, Reader, WhenFull, Writer, ring};
+use crate::receiver::ring::{WhenFull, Writer, ring};
+use crate::receiver::sample_clock::SampleClock;
 use crate::receiver::samples::Samples;
+use crate::receiver::search::{EventSender, Output, Search};
 use crate::receiver::spectrum_tap::SpectrumTap;
-use crate::receiver::supervisor::supervise;
-use crate::runtime::cancel::Stop;
-use crate::runtime::heartbeat::Heartbeat;
-use crate::source::rtl_tcp::server::Tap;
+use crate::receiver::supervisor::{Losses, Supervisor};
+use crate::runtime::backoff::Backoff;
+use crate::runtime::priority::raise_priority;
+use crate::runtime::{Cancel, Component, Context, Running};
+use crate::source::rtl_tcp::server::Server;
 use crate::source::{Info, Live, Source};
+use crate::status::Revision;
 use crate::status::receiver::ReceiverState;
 use crate::status::spectrum::SpectrumBuffer;
-use anyhow::{Context, Result, anyhow};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use anyhow::{Context as _, Result};
+use crossbeam_channel::{Receiver, Sender, bounded, never};
 use metertap_decode::ert::Kind;
 use metertap_dsp::{Config, Trust};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-/// Readings under way from a receiver to the sinks.
-const QUEUE: usize = 256;
+/// Events that wait for the daemon; beyond this the search thread waits, and then the ring of a live source drops blocks.
+const MAX_EVENTS: usize = 256;
+/// Time for the parts of a radio to end when another one could not be started.
+const ABANDON: Duration = Duration::from_secs(1);
 
-/// What all receivers are told.
+/// Options common to all radios of a process.
 #[derive(Clone)]
 pub struct RadioOptions {
-    /// Which meters are ours.
-    pub registry: Arc<FrameFilter>,
-    /// What to believe.
+    /// Frames to decode.
+    pub filter: Arc<FrameFilter>,
+    /// Evidence that a frame needs.
     pub trust: Trust,
-    /// When to stop.
-    pub stop: Stop,
+    /// Context of the process; that of each radio is derived from it.
+    pub context: Context,
+    /// Counter of changes, for the rows of the spectrum.
+    pub revision: Revision,
 }
 
 impl RadioOptions {
-    /// Every meter is ours.
-    pub fn for_all(kinds: Vec<Kind>, trust: Trust, stop: &Stop) -> Self {
+    /// Decodes messages of these kinds of every meter.
+    pub fn for_all(kinds: Vec<Kind>, trust: Trust, context: &Context) -> Self {
         RadioOptions {
-            registry: Arc::new(FrameFilter::new(Meters::default(), true, kinds)),
+            filter: Arc::new(FrameFilter::new(Meters::default(), true, kinds)),
             trust,
-            stop: stop.clone(),
+            context: context.clone(),
+            revision: Revision::default(),
         }
     }
 }
 
-/// What only live sources have.
-#[derive(Default)]
-struct LiveOptions {
-    /// Others who listen.
-    tap: Option<Tap>,
-    /// Readings told so far.
-    readings: Arc<AtomicU64>,
+/// A radio at work, as component `radio:NAME`; stopped when dropped.
+///
+/// Its threads end together: if one panics, the others are stopped and the last event is [`ReceiverEvent::End`] with an
+/// error; the runtime reports the panic as a [`crate::runtime::Failure`] as well.
+pub struct Radio {
+    /// Events in order, up to [`ReceiverEvent::End`]. A radio that was stopped ends once its events were read or all
+    /// receivers of them were dropped.
+    pub events: Receiver<ReceiverEvent>,
+    /// Description of the samples.
+    pub info: Info,
+    /// Rows of the waterfall.
+    pub spectrum: SpectrumBuffer,
+    /// Address at which clients of rtl_tcp are served.
+    pub rtl_tcp: Option<SocketAddr>,
+    context: Context,
+    running: Vec<Running>,
 }
 
-/// A receiver at work.
-pub struct Radio {
-    /// What it says, in order; it waits while this is full.
-    pub heard: Receiver<ReceiverEvent>,
-    /// What it reads.
-    pub info: Info,
-    /// What it sees.
-    pub view: SpectrumBuffer,
-    stop: Stop,
+/// Parts of a radio that depend on its source.
+struct Parts {
+    info: Info,
+    context: Context,
+    when_full: WhenFull,
+    /// Counter of the ring.
+    dropped_bytes: Arc<AtomicU64>,
+    /// Counter of the search thread.
+    readings: Arc<AtomicU64>,
+    serve_rtl_tcp: Option<SocketAddr>,
 }
 
 impl Radio {
     /// Plays a recording to its end.
     ///
     /// # Errors
-    /// Where the source's sample rate cannot be used, or no thread can be had.
-    pub fn recording(source: Box<dyn Source>, orders: &RadioOptions) -> Result<Self> {
+    /// Returns an error if the sample rate of the source is not supported, or if a thread cannot be created.
+    pub fn recording(source: Box<dyn Source>, options: &RadioOptions) -> Result<Self> {
         let info = source.info().clone();
-        let stop = orders.stop.part();
-        let asked = stop.clone();
-        Self::start(
-            (info, stop),
-            WhenFull::Wait,
-            Arc::default(),
-            LiveOptions::default(),
-            orders,
-            move |writer, _| play(source, writer, &asked),
-        )
+        let context = options.context.component(&format!("radio:{}", info.name));
+        let cancel = context.cancel.clone();
+        let parts = Parts {
+            info,
+            context,
+            when_full: WhenFull::Wait,
+            dropped_bytes: Arc::default(),
+            readings: Arc::default(),
+            serve_rtl_tcp: None,
+        };
+        Self::start(parts, options, move |mut writer, _| {
+            play(source, &mut writer, &cancel)
+        })
     }
 
-    /// Listens to a live source until told to stop, however often it fails; others may listen by `tap`.
+    /// Receives from a live source until stopped, and opens it again however often it fails. With `serve_rtl_tcp`,
+    /// clients of rtl_tcp are served there with the same samples.
     ///
     /// # Errors
-    /// Where its sample rate cannot be used, or no thread can be had.
-    pub fn live(name: &str, live: Live, tap: Option<Tap>, orders: &RadioOptions) -> Result<Self> {
-        let dropped = Arc::<AtomicU64>::default();
-        let stop = orders.stop.part();
-        let asked = stop.clone();
-        let state = ReceiverState::new(name, dropped.clone());
-        let readings = Arc::<AtomicU64>::default();
-        let told = readings.clone();
-        let info = live.info(name);
-        Self::start(
-            (info, stop),
-            WhenFull::DropOldest,
-            dropped,
-            LiveOptions { tap, readings },
-            orders,
-            move |writer, heard| {
-                crate::runtime::priority::raise_priority();
-                supervise(&live, state, &told, writer, &asked, |state| {
-                    let _ = heard.send(ReceiverEvent::State(Box::new(state.clone())));
-                });
-                Ok(())
-            },
-        )
-    }
-
-    /// Asks it to end; it says so when it has.
-    pub fn stop(&self) {
-        self.stop.ask();
-    }
-
-    fn start(
-        (info, stop): (Info, Stop),
-        when_full: WhenFull,
-        dropped: Arc<AtomicU64>,
-        extras: LiveOptions,
-        orders: &RadioOptions,
-        read: impl FnOnce(&mut Writer, &Sender<ReceiverEvent>) -> Result<()> + Send + 'static,
+    /// Returns an error if the sample rate is not supported, if the address cannot be bound, or if a thread cannot be
+    /// created; nothing is left running then. A source that cannot be opened is not an error: it is tried again.
+    pub fn live(
+        name: &str,
+        live: Live,
+        serve_rtl_tcp: Option<SocketAddr>,
+        options: &RadioOptions,
     ) -> Result<Self> {
+        let context = options.context.component(&format!("radio:{name}"));
+        let readings = Arc::<AtomicU64>::default();
+        let dropped_bytes = Arc::<AtomicU64>::default();
+        // All losses are counted by the supervisor, in one unit.
+        let state = ReceiverState::new(name, Arc::default(), context.clock.clone());
+        let losses = Losses::new(dropped_bytes.clone());
+        let hopper = live
+            .hop
+            .map(|dwell| Hopper::new(dwell, readings.clone(), context.clock.now()));
+        let heartbeat = context.heartbeat(context.name());
+        let parts = Parts {
+            info: live.info(name, context.clock.timestamp()),
+            context: context.clone(),
+            when_full: WhenFull::DropOldest,
+            dropped_bytes,
+            readings,
+            serve_rtl_tcp,
+        };
+        Self::start(parts, options, move |mut writer, events| {
+            raise_priority();
+            Supervisor {
+                state,
+                hopper,
+                writer: &mut writer,
+                cancel: &context.cancel,
+                clock: &context.clock,
+                heartbeat,
+                backoff: Backoff::new(live.longest_pause()),
+                publish: &|state| drop(events.send(ReceiverEvent::State(Box::new(state.clone())))),
+                losses,
+            }
+            .run(|| live.open());
+            Ok(())
+        })
+    }
+
+    /// Starts all parts; `read` fills the ring on a thread of its own.
+    fn start(
+        parts: Parts,
+        options: &RadioOptions,
+        read: impl FnOnce(Writer, Sender<ReceiverEvent>) -> Result<()> + Send + 'static,
+    ) -> Result<Self> {
+        let (sender, events) = bounded(MAX_EVENTS);
+        let mut radio = Radio {
+            events,
+            info: parts.info.clone(),
+            spectrum: SpectrumBuffer::new(options.revision.clone(), parts.context.clock.clone()),
+            rtl_tcp: None,
+            context: parts.context.clone(),
+            running: Vec::new(),
+        };
+        match radio.start_threads(parts, options, sender, read) {
+            Ok(()) => Ok(radio),
+            Err(error) => {
+                // What runs already waits for a thread that will not come.
+                radio.stop();
+                Box::new(radio).join(ABANDON);
+                Err(error)
+            }
+        }
+    }
+
+    fn start_threads(
+        &mut self,
+        parts: Parts,
+        options: &RadioOptions,
+        sender: Sender<ReceiverEvent>,
+        read: impl FnOnce(Writer, Sender<ReceiverEvent>) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let (info, context) = (parts.info, parts.context);
+        let name = info.name.clone();
+        let is_live = parts.when_full == WhenFull::DropOldest;
         let config = Config {
             sample_rate_hz: info.sample_rate_hz,
-            trust: orders.trust,
-            leads: true,
+            trust: options.trust,
+            tentative: true,
         };
-        let view = SpectrumBuffer::default();
-        let scope = SpectrumTap::new(info.sample_rate_hz, view.clone());
-        let hearing = Hearing::start(&info.name, Samples::new(info.format), config, scope)
-            .with_context(|| info.name.clone())?;
-        let (sender, heard) = bounded(QUEUE);
-        let (mut writer, blocks) = ring(when_full, dropped);
-        let to = sender.clone();
-        let reader = thread::Builder::new()
-            .name(format!("radio:{}", info.name))
-            .spawn(move || read(&mut writer, &to))
-            .context("cannot start a thread")?;
-        let teller = ReadingBuilder::new(
-            info.clone(),
-            when_full,
-            orders.registry.clone(),
-            config,
-            extras.readings,
-            sender,
-        );
+        let spectrum_tap = SpectrumTap::new(info.sample_rate_hz, self.spectrum.clone());
+        let pool = DemodPool::start(&name, Samples::new(info.format), config, spectrum_tap)
+            .with_context(|| name.clone())?;
+        let mut tap = None;
+        if let Some(address) = parts.serve_rtl_tcp {
+            let server = Server::start(&name, address, &context)?;
+            self.rtl_tcp = Some(server.address);
+            self.running.push(server.running);
+            tap = Some(server.tap);
+        }
+        let (writer, blocks) = ring(parts.when_full, parts.dropped_bytes, context.clock.clone());
+        let (result, result_of_reader) = bounded(1);
+        let search_name = format!("search:{name}");
         let search = Search {
-            hearing,
-            teller,
-            reader,
-            tap: extras.tap,
-        };
-        thread::Builder::new()
-            .name(format!("search:{}", info.name))
-            .spawn(move || search.run(&blocks))
-            .context("cannot start a thread")?;
-        Ok(Radio {
-            heard,
+            is_live,
+            pool,
+            output: Output {
+                sample_clock: if is_live {
+                    SampleClock::for_live(info.sample_rate_hz)
+                } else {
+                    SampleClock::for_recording(info.sample_rate_hz, info.start)
+                },
+                clock: context.clock.clone(),
+                builder: ReadingBuilder::new(&info, is_live, options.filter.clone(), config),
+                readings: parts.readings,
+                events: EventSender::new(sender.clone(), &name),
+            },
+            tap,
+            read: result_of_reader,
+            heartbeat: context.heartbeat(&search_name),
             info,
-            view,
-            stop,
+        };
+        self.thread(&search_name, move || search.run(blocks))?;
+        self.thread(context.name(), move || {
+            // The writer is dropped before the result is sent: the search thread waits for the result once the ring is
+            // empty and has no writer.
+            let _ = result.send(read(writer, sender));
         })
+    }
+
+    /// Starts a thread; when it ends, however it ends, the radio is stopped.
+    fn thread(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+        let ends = EndsRadio(self.context.cancel.clone());
+        let running = self.context.thread(name, move || {
+            let _ends = ends;
+            body();
+        });
+        let running = running.with_context(|| format!("cannot create the thread {name}"))?;
+        self.running.push(running);
+        Ok(())
+    }
+}
+
+impl Component for Radio {
+    fn name(&self) -> &str {
+        self.context.name()
+    }
+
+    fn stop(&self) {
+        self.context.cancel.cancel();
+    }
+
+    fn join(mut self: Box<Self>, within: Duration) -> bool {
+        // Nobody reads events any more through this receiver: the search thread must not wait for it.
+        self.events = never();
+        let deadline = Instant::now() + within;
+        let mut running = self.running.iter();
+        let late = running.find(|running| !running.join(deadline.saturating_duration_since(Instant::now())));
+        if let Some(late) = late {
+            tracing::warn!(
+                component = self.name(),
+                thread = late.name(),
+                "Thread has not ended in time and is left to itself"
+            );
+        }
+        late.is_none()
+    }
+}
+
+impl Drop for Radio {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Ends a radio together with the thread that owns this, also if that thread panics.
+struct EndsRadio(Cancel);
+
+impl Drop for EndsRadio {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 
 /// Reads a recording into the ring.
-fn play(mut source: Box<dyn Source>, writer: &mut Writer, stop: &Stop) -> Result<()> {
+fn play(mut source: Box<dyn Source>, writer: &mut Writer, cancel: &Cancel) -> Result<()> {
     let name = source.info().name.clone();
     let center_hz = source.info().center_hz;
-    while !stop.asked() {
+    while !cancel.is_cancelled() {
         let Some(mut buffer) = writer.buffer() else {
             break;
         };
         match source.read(&mut buffer) {
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => writer.keep(buffer),
+            Err(e) if e.kind() == ErrorKind::Interrupted => writer.keep(buffer),
             Err(e) => return Err(e).context(name),
             Ok(0) => break,
             Ok(n) => {
@@ -193,59 +317,5 @@ fn play(mut source: Box<dyn Source>, writer: &mut Writer, stop: &Stop) -> Result
     Ok(())
 }
 
-/// The search's thread.
-struct Search {
-    hearing: Hearing,
-    teller: ReadingBuilder,
-    reader: JoinHandle<Result<()>>,
-    tap: Option<Tap>,
-}
-
-impl Search {
-    fn run(mut self, blocks: &Reader) {
-        let mut due = None;
-        let mut read = 0;
-        let pulse = Heartbeat::new(format!("search:{}", self.teller.name()));
-        loop {
-            pulse.rest();
-            let Some(block) = blocks.next() else {
-                break;
-            };
-            pulse.beat();
-            if block.bytes.is_empty() || due.is_some_and(|due| due != (block.number, block.opened)) {
-                // No frame is glued together across a hole.
-                self.hearing.flush(|packet| self.teller.tell(packet));
-                self.teller.forget_time();
-            }
-            due = Some((block.number + 1, block.opened));
-            read += block.bytes.len() as u64;
-            self.take(&block);
-            blocks.give_back(block);
-            if !self.teller.is_live() {
-                self.teller.say(ReceiverEvent::Progress(read));
-            }
-        }
-        let left = self.hearing.flush(|packet| self.teller.tell(packet));
-        let result = match self.reader.join() {
-            Ok(result) => result,
-            Err(_) => Err(anyhow!("{}: the reading thread has failed", self.teller.name())),
-        };
-        let end = End {
-            tally: self.hearing.tally(),
-            refused: self.teller.refused(),
-            noise_dbfs: self.hearing.noise_dbfs(),
-            result: result.and_then(|()| self.teller.check_whole(left)),
-        };
-        self.teller.say(ReceiverEvent::End(end));
-    }
-
-    fn take(&mut self, block: &Block) {
-        if let Some(tap) = &self.tap {
-            tap.give(&block.bytes);
-        }
-        let position = self.hearing.position();
-        self.teller.block(position, block);
-        self.hearing.at(block.center_hz, self.teller.time_at(position));
-        self.hearing.push(&block.bytes, |packet| self.teller.tell(packet));
-    }
-}
+#[cfg(test)]
+mod tests;

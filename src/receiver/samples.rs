@@ -1,18 +1,19 @@
-//! The lowest layer of the radio: bytes of IQ become samples.
+//! Complex samples from bytes.
 
 use metertap_dsp::Complex32;
 use metertap_dsp::iq::Format;
 
-/// Bytes in, samples out; any split of the bytes gives the same samples.
+/// Decoder of a stream of samples; however the bytes are split, the samples are the same.
 pub struct Samples {
     format: Format,
+    /// Samples of the last call.
     samples: Vec<Complex32>,
-    /// Bytes of a sample whose rest has not come yet.
+    /// Bytes of a sample that is not complete; always fewer than a sample has.
     partial: Vec<u8>,
 }
 
 impl Samples {
-    /// Samples stored as `format`.
+    /// Creates a decoder of samples stored as `format`.
     pub fn new(format: Format) -> Self {
         Samples {
             format,
@@ -21,29 +22,55 @@ impl Samples {
         }
     }
 
-    /// The samples that `bytes` completes.
+    /// Returns the samples that `bytes` completes.
     pub fn decode(&mut self, mut bytes: &[u8]) -> &[Complex32] {
-        let whole = self.format.sample_bytes();
+        let sample_bytes = self.format.sample_bytes();
         self.samples.clear();
         if !self.partial.is_empty() {
-            let missing = (whole - self.partial.len()).min(bytes.len());
+            let missing = (sample_bytes - self.partial.len()).min(bytes.len());
             self.partial.extend_from_slice(&bytes[..missing]);
             bytes = &bytes[missing..];
-            if self.partial.len() == whole {
+            if self.partial.len() == sample_bytes {
                 self.format.decode(&self.partial, &mut self.samples);
                 self.partial.clear();
             }
         }
-        let (samples, rest) = bytes.split_at(bytes.len() / whole * whole);
-        self.format.decode(samples, &mut self.samples);
+        let (whole, rest) = bytes.split_at(bytes.len() / sample_bytes * sample_bytes);
+        self.format.decode(whole, &mut self.samples);
         self.partial.extend_from_slice(rest);
         &self.samples
     }
 
-    /// Forgets an unfinished sample, and tells how many bytes of it there were.
+    /// Drops an unfinished sample and returns how many bytes of it there were.
     pub fn finish(&mut self) -> usize {
         let left = self.partial.len();
         self.partial.clear();
         left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn given_any_split_of_the_bytes_then_the_samples_are_the_same(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            sizes in prop::collection::vec(1usize..9, 0..40),
+        ) {
+            for format in [Format::Cu8, Format::Cs16] {
+                let whole = Samples::new(format).decode(&bytes).to_vec();
+                let (mut decoder, mut rest, mut parts) = (Samples::new(format), &bytes[..], Vec::new());
+                for size in sizes.iter().copied().chain([bytes.len()]) {
+                    let (part, after) = rest.split_at(size.min(rest.len()));
+                    parts.extend_from_slice(decoder.decode(part));
+                    rest = after;
+                }
+                prop_assert_eq!(&parts, &whole);
+                prop_assert_eq!(decoder.finish(), bytes.len() % format.sample_bytes());
+            }
+        }
     }
 }

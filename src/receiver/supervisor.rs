@@ -1,256 +1,369 @@
-//! Keeps a live source alive: opens it, watches it, lets go of it and opens it again, for ever.
+//! Keeps a live source open: reads it, watches it, and opens it again whenever it fails, for ever.
+//!
+//! ```text
+//!              open fails                 samples
+//!  Starting ───────────────▶ Down ──────────────────▶ Up ──── lost ────▶ Down
+//!                             ▲                        │
+//!                             └── open fails ── Stalled ◀┘ silent, constant or at a wrong rate
+//! ```
 
 use crate::receiver::hop::Hopper;
+use crate::receiver::rate_monitor::RateMonitor;
 use crate::receiver::ring::Writer;
-use crate::runtime::backoff::{FIRST_PAUSE, STEADY, jittered};
-use crate::runtime::cancel::Stop;
-use crate::runtime::heartbeat::Heartbeat;
-use crate::source::{Live, Source, TuneCommand};
+use crate::runtime::backoff::Backoff;
+use crate::runtime::{Cancel, Clock, Heartbeat};
+use crate::source::{Source, TuneCommand};
 use crate::status::receiver::{Condition, ReceiverState};
+use anyhow::Result;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// No samples, or samples that are all equal, for this long: the source is stalled.
-pub(crate) const SILENCE: Duration = Duration::from_secs(3);
-/// The rate is judged over this long.
-const RATE_SPAN: Duration = Duration::from_secs(10);
-/// And may be wrong by this share: the clocks of host and dongle differ by 1e-4 at most, but a network delivers
-/// in gusts.
-const RATE_TOLERANCE: f64 = 0.05;
-/// Reads `live` into `writer` until told to stop; tells `changed` of every change of state. `readings` counts
-/// what is heard, for a source that hops.
-pub fn supervise(
-    live: &Live,
-    state: ReceiverState,
-    readings: &Arc<AtomicU64>,
-    writer: &mut Writer,
-    stop: &Stop,
-    changed: impl Fn(&ReceiverState),
-) {
-    changed(&state);
-    let name = state.receiver.clone();
-    let hopper = live
-        .hop
-        .map(|dwell| Hopper::new(dwell, readings.clone(), Instant::now()));
-    Supervisor {
-        state,
-        hopper,
-        writer,
-        stop,
-        changed,
-        lost: 0,
-        pause: FIRST_PAUSE,
-        pulse: Heartbeat::new(format!("radio:{name}")),
-    }
-    .run(live);
+/// Unit of the `dropped` counter, the default size of a USB transfer: 14 ms of a dongle.
+const CHUNK_BYTES: u64 = 1 << 16;
+
+/// Reader of a live source.
+pub struct Supervisor<'a> {
+    /// State as last published.
+    pub state: ReceiverState,
+    /// Chooses the center of a source that hops.
+    pub hopper: Option<Hopper>,
+    /// Samples go here.
+    pub writer: &'a mut Writer,
+    pub cancel: &'a Cancel,
+    pub clock: &'a Clock,
+    pub heartbeat: Heartbeat,
+    /// Pauses between attempts to open the source.
+    pub backoff: Backoff,
+    /// Called with each change of the state.
+    pub publish: &'a dyn Fn(&ReceiverState),
+    pub losses: Losses,
 }
 
-struct Supervisor<'a, F> {
-    state: ReceiverState,
-    hopper: Option<Hopper>,
-    writer: &'a mut Writer,
-    stop: &'a Stop,
-    changed: F,
-    /// Pieces lost by earlier connections.
-    lost: u64,
-    /// Before the next attempt.
-    pause: Duration,
-    pulse: Heartbeat,
+/// Counts lost samples, wherever they were lost, in chunks of the same size.
+pub struct Losses {
+    /// Bytes lost by earlier connections to the source.
+    before: u64,
+    /// Bytes dropped by the ring.
+    ring: Arc<AtomicU64>,
 }
 
-impl<F: Fn(&ReceiverState)> Supervisor<'_, F> {
-    fn run(&mut self, live: &Live) {
-        while !self.stop.asked() {
-            self.pulse.beat();
-            // A source that is down stays down in the eyes of the world until it is up.
-            let reason = match live.open() {
-                Err(error) => format!("{error:#}"),
-                Ok(source) => match self.listen(source) {
-                    Some(reason) => reason,
-                    None => return,
-                },
-            };
-            self.change(Condition::Down, Some(reason), 0);
-            self.pulse.rest();
-            sleep(jittered(self.pause), self.stop);
-            self.pause = (2 * self.pause).min(live.longest_pause());
-        }
+impl Losses {
+    /// Counts what the source loses, and `ring`.
+    pub fn new(ring: Arc<AtomicU64>) -> Self {
+        Losses { before: 0, ring }
     }
 
-    /// Reads `source` until it is lost; tells why, or nothing if it is time to end.
-    fn listen(&mut self, mut source: Box<dyn Source>) -> Option<String> {
-        self.state.opened += 1;
-        self.state.device = Some(source.info().name.clone());
-        self.state.gain = source.gain().map(|gain| gain.to_string());
-        let begun = Instant::now();
-        let mut watch = RateMonitor::new(source.info().sample_rate_hz);
-        if let Some(hopper) = &self.hopper {
-            let _ = source.wish(TuneCommand::Center(hopper.center_hz()));
-        }
-        let reason = loop {
-            self.pulse.beat();
-            if self.stop.asked() {
-                return None;
-            }
-            match self.step(source.as_mut(), &mut watch) {
-                Ok(Step::Ended) => return None,
-                Ok(step) => self.take_note(&step, source.lost()),
-                Err(reason) => break reason,
-            }
-        };
-        self.lost += source.lost();
-        self.writer.break_off(self.state.opened);
-        if begun.elapsed() > STEADY {
-            self.pause = FIRST_PAUSE;
-        }
-        match reason {
-            Reason::Lost(reason) => Some(reason),
-            Reason::Stalled(reason) => {
-                self.change(Condition::Stalled, Some(reason.clone()), 0);
-                Some(reason)
-            }
-        }
-        // Letting go of the source may take a second, and may kill a process.
+    /// Returns the number of chunks lost so far, rounded up; the current connection has lost `connection` bytes.
+    fn chunks(&self, connection: u64) -> u64 {
+        let bytes = self.before + connection + self.ring.load(Ordering::Relaxed);
+        bytes.div_ceil(CHUNK_BYTES)
     }
 
-    fn step(&mut self, source: &mut dyn Source, watch: &mut RateMonitor) -> Result<Step, Reason> {
-        let hop = self
-            .hopper
-            .as_mut()
-            .and_then(|hopper| hopper.next(Instant::now()));
-        if let Some(hz) = hop {
-            // What was on its way belongs to the old centre: no frame is glued together of both.
-            self.writer.break_off(self.state.opened);
-            source
-                .wish(TuneCommand::Center(hz))
-                .map_err(|error| Reason::Lost(format!("cannot be tuned: {error}")))?;
-        }
-        read(source, self.writer, self.state.opened, watch)
-    }
-
-    /// After a step that ended well; this connection has lost `lost` pieces so far.
-    fn take_note(&mut self, step: &Step, lost: u64) {
-        if matches!(step, Step::Samples) && self.state.state != Condition::Up {
-            self.change(Condition::Up, None, lost);
-        } else if self.state.has_dropped(self.lost + lost) {
-            (self.changed)(&self.state);
-        }
-    }
-
-    /// Changes to `condition` and tells, if that is news.
-    fn change(&mut self, condition: Condition, reason: Option<String>, lost: u64) {
-        if self.state.change(condition, reason, self.lost + lost) {
-            self.state.log();
-            (self.changed)(&self.state);
-        }
+    /// Adds the bytes lost by a connection that has ended.
+    fn end_connection(&mut self, connection: u64) {
+        self.before += connection;
     }
 }
 
-/// Why a source was given up.
-enum Reason {
+/// Reason why a connection to a source has ended.
+enum Failure {
+    /// Open, but delivers nothing of use.
     Stalled(String),
+    /// Closed by the device or the server.
     Lost(String),
 }
 
+/// Result of one read.
 enum Step {
     Samples,
     Nothing,
-    /// The search is gone.
-    Ended,
+    /// The search thread has ended.
+    SearchEnded,
 }
 
-fn read(
-    source: &mut dyn Source,
-    writer: &mut Writer,
-    opened: u64,
-    watch: &mut RateMonitor,
-) -> Result<Step, Reason> {
-    let Some(mut buffer) = writer.buffer() else {
-        return Ok(Step::Ended);
-    };
-    let n = match source.read(&mut buffer) {
-        Ok(0) => return Err(Reason::Lost("hung up".into())),
-        Ok(n) => n,
-        Err(e) if matches!(e.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => {
-            writer.keep(buffer);
-            return watch.silent().map_or(Ok(Step::Nothing), Err);
+impl Supervisor<'_> {
+    /// Reads what `open` opens, until cancelled or until the search thread has ended.
+    pub fn run(&mut self, open: impl Fn() -> Result<Box<dyn Source>>) {
+        (self.publish)(&self.state);
+        while !self.cancel.is_cancelled() {
+            // Resolving a name or opening a device takes as long as others let it: that must not trip the watchdog.
+            self.heartbeat.idle();
+            // A state other than up is kept while the source is opened: `starting` would say less about it.
+            match open() {
+                Err(error) => self.change(Condition::Down, Some(format!("{error:#}")), 0),
+                Ok(source) => {
+                    self.heartbeat.beat();
+                    if !self.read_until_lost(source) {
+                        return;
+                    }
+                }
+            }
+            self.heartbeat.idle();
+            self.cancel.sleep(self.backoff.next_pause());
         }
-        Err(e) if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
-            return Err(Reason::Lost("hung up".into()));
-        }
-        Err(e) => return Err(Reason::Lost(e.to_string())),
-    };
-    buffer.truncate(n);
-    if let Some(reason) = watch.samples(&buffer) {
-        writer.keep(buffer);
-        return Err(reason);
     }
-    if writer.send(buffer, opened, source.info().center_hz) {
-        Ok(Step::Samples)
-    } else {
-        Ok(Step::Ended)
+
+    /// Reads `source` until it fails. Returns false if it is time to end.
+    fn read_until_lost(&mut self, mut source: Box<dyn Source>) -> bool {
+        let opened = self.clock.now();
+        self.state.opened += 1;
+        self.state.device = Some(source.info().name.clone());
+        self.state.gain = source.gain().map(|gain| gain.to_string());
+        let failure = match self.read_on(source.as_mut()) {
+            Ok(()) => return false,
+            Err(failure) => failure,
+        };
+        self.losses.end_connection(source.lost_bytes());
+        self.writer.break_off(self.state.opened);
+        self.backoff.ended_after(self.clock.now() - opened);
+        // One event, one state: a stalled source stays `stalled` until it delivers again or cannot be opened.
+        let (condition, reason) = match failure {
+            Failure::Stalled(reason) => (Condition::Stalled, reason),
+            Failure::Lost(reason) => (Condition::Down, reason),
+        };
+        self.change(condition, Some(reason), 0);
+        // Dropping the source may take a second, and may kill a process.
+        true
+    }
+
+    /// Reads `source` until it is time to end.
+    fn read_on(&mut self, source: &mut dyn Source) -> Result<(), Failure> {
+        let mut monitor = RateMonitor::new(source.info(), self.clock.now());
+        if let Some(hopper) = &self.hopper {
+            tune(source, hopper.center_hz())?;
+        }
+        while !self.cancel.is_cancelled() {
+            self.heartbeat.beat();
+            match self.step(source, &mut monitor)? {
+                Step::SearchEnded => break,
+                step => self.note(&step, source.lost_bytes()),
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, source: &mut dyn Source, monitor: &mut RateMonitor) -> Result<Step, Failure> {
+        let now = self.clock.now();
+        if let Some(hz) = self.hopper.as_mut().and_then(|hopper| hopper.next(now)) {
+            // Samples under way belong to the old center: no frame may be joined of both.
+            self.writer.break_off(self.state.opened);
+            tune(source, hz)?;
+        }
+        self.read(source, monitor)
+    }
+
+    fn read(&mut self, source: &mut dyn Source, monitor: &mut RateMonitor) -> Result<Step, Failure> {
+        let Some(mut buffer) = self.writer.buffer() else {
+            return Ok(Step::SearchEnded);
+        };
+        let n = match source.read(&mut buffer) {
+            Ok(0) => return Err(Failure::Lost("hung up".into())),
+            Ok(n) => n,
+            Err(e) if matches!(e.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+                self.writer.keep(buffer);
+                return monitor
+                    .nothing(self.clock.now())
+                    .map_or_else(|reason| Err(Failure::Stalled(reason)), |()| Ok(Step::Nothing));
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+                return Err(Failure::Lost("hung up".into()));
+            }
+            Err(e) => return Err(Failure::Lost(e.to_string())),
+        };
+        buffer.truncate(n);
+        if let Err(reason) = monitor.samples(&buffer, self.clock.now()) {
+            self.writer.keep(buffer);
+            return Err(Failure::Stalled(reason));
+        }
+        if self
+            .writer
+            .send(buffer, self.state.opened, source.info().center_hz)
+        {
+            Ok(Step::Samples)
+        } else {
+            Ok(Step::SearchEnded)
+        }
+    }
+
+    /// Publishes what changed with a step; `lost_bytes` were lost by this connection so far.
+    fn note(&mut self, step: &Step, lost_bytes: u64) {
+        if matches!(step, Step::Samples) && self.state.state != Condition::Up {
+            self.change(Condition::Up, None, lost_bytes);
+        } else if self.state.has_dropped(self.losses.chunks(lost_bytes)) {
+            (self.publish)(&self.state);
+        }
+    }
+
+    /// Changes to `condition`, and logs and publishes that if it differs from before.
+    fn change(&mut self, condition: Condition, reason: Option<String>, lost_bytes: u64) {
+        let dropped = self.losses.chunks(lost_bytes);
+        if self.state.change(condition, reason, dropped) {
+            self.state.log();
+            (self.publish)(&self.state);
+        }
     }
 }
 
-/// Judges what a source delivers.
-struct RateMonitor {
-    sample_rate_hz: f64,
-    heard: Instant,
-    /// When samples last differed from one another.
-    alive: Instant,
-    span: Instant,
-    bytes: u64,
+fn tune(source: &mut dyn Source, center_hz: u32) -> Result<(), Failure> {
+    source
+        .tune(TuneCommand::Center(center_hz))
+        .map_err(|error| Failure::Lost(format!("cannot be tuned: {error}")))
 }
 
-impl RateMonitor {
-    fn new(sample_rate_hz: f64) -> Self {
-        let now = Instant::now();
-        RateMonitor {
-            sample_rate_hz,
-            heard: now,
-            alive: now,
-            span: now,
-            bytes: 0,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receiver::ring::{WhenFull, ring};
+    use crate::runtime::Watchdog;
+    use crate::source::Info;
+    use anyhow::bail;
+    use jiff::Timestamp;
+    use metertap_dsp::iq::Format;
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+    use std::io;
+    use std::time::Duration;
+
+    /// Behavior of a scripted source; each read takes 100 ms of simulated time.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Act {
+        /// Cannot be opened.
+        Refuse,
+        /// Delivers samples this many times, then nothing.
+        FallSilent(u32),
+        /// Delivers samples this many times, then closes the connection.
+        HangUp(u32),
+    }
+
+    struct Scripted {
+        info: Info,
+        clock: Clock,
+        act: Act,
+        reads: u32,
+    }
+
+    impl Source for Scripted {
+        fn info(&self) -> &Info {
+            &self.info
+        }
+
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.clock.advance(Duration::from_millis(100));
+            self.reads += 1;
+            match self.act {
+                Act::FallSilent(reads) | Act::HangUp(reads) if self.reads <= reads => {
+                    // 1000 samples of cu8 a second.
+                    buffer[..200].iter_mut().zip(0..).for_each(|(byte, i)| *byte = i);
+                    Ok(200)
+                }
+                Act::FallSilent(_) => Err(ErrorKind::TimedOut.into()),
+                _ => Ok(0),
+            }
         }
     }
 
-    fn silent(&self) -> Option<Reason> {
-        let silence = self.heard.elapsed();
-        (silence > SILENCE).then(|| Reason::Stalled(format!("no samples for {:.0} s", silence.as_secs_f64())))
+    /// Runs a supervisor through `acts`; returns the states that it published, with their reasons.
+    fn states_of(acts: &[Act]) -> Vec<(Condition, Option<String>)> {
+        let clock = Clock::simulated(Timestamp::UNIX_EPOCH);
+        let watchdog = Watchdog::new(clock.clone());
+        let cancel = Cancel::default();
+        let (mut writer, reader) = ring(WhenFull::DropOldest, Arc::default(), clock.clone());
+        let acts = RefCell::new(VecDeque::from(acts.to_vec()));
+        let published = RefCell::new(Vec::new());
+        let open = || -> Result<Box<dyn Source>> {
+            // However long an attempt takes, the watchdog must not see it.
+            clock.advance(Duration::from_secs(100));
+            assert_eq!(watchdog.stuck(Duration::from_secs(45)), None);
+            let act = acts.borrow_mut().pop_front();
+            if acts.borrow().is_empty() {
+                cancel.cancel();
+            }
+            let Some(act) = act.filter(|act| *act != Act::Refuse) else {
+                bail!("connection refused");
+            };
+            Ok(Box::new(Scripted {
+                info: Info {
+                    name: "scripted".into(),
+                    format: Format::Cu8,
+                    sample_rate_hz: 1000.0,
+                    center_hz: None,
+                    start: Timestamp::UNIX_EPOCH,
+                    bytes: None,
+                    assumed: Vec::new(),
+                },
+                clock: clock.clone(),
+                act,
+                reads: 0,
+            }))
+        };
+        Supervisor {
+            state: ReceiverState::new("roof", Arc::default(), clock.clone()),
+            hopper: None,
+            writer: &mut writer,
+            cancel: &cancel,
+            clock: &clock,
+            heartbeat: watchdog.register("radio:roof"),
+            backoff: Backoff::new(Duration::from_millis(1)),
+            publish: &|state| published.borrow_mut().push((state.state, state.reason.clone())),
+            losses: Losses::new(Arc::default()),
+        }
+        .run(open);
+        drop(reader);
+        published.into_inner()
     }
 
-    fn samples(&mut self, bytes: &[u8]) -> Option<Reason> {
-        let now = Instant::now();
-        self.heard = now;
-        if bytes.iter().any(|byte| *byte != bytes[0]) {
-            self.alive = now;
-        }
-        if now - self.alive > SILENCE {
-            let seconds = (now - self.alive).as_secs();
-            return Some(Reason::Stalled(format!(
-                "all samples have been equal for {seconds} s"
-            )));
-        }
-        self.bytes += bytes.len() as u64;
-        let span = now - self.span;
-        if span < RATE_SPAN {
-            return None;
-        }
-        let rate = self.bytes as f64 / 2.0 / span.as_secs_f64();
-        self.span = now;
-        self.bytes = 0;
-        let due = self.sample_rate_hz;
-        ((rate / due - 1.0).abs() > RATE_TOLERANCE)
-            .then(|| Reason::Stalled(format!("delivers {rate:.0} samples a second instead of {due:.0}")))
+    fn stalled() -> (Condition, Option<String>) {
+        (Condition::Stalled, Some("no samples for 3 s".into()))
     }
-}
 
-fn sleep(duration: Duration, stop: &Stop) {
-    let until = Instant::now() + duration;
-    while !stop.asked() && Instant::now() < until {
-        thread::sleep(Duration::from_millis(50).min(duration));
+    fn down(reason: &str) -> (Condition, Option<String>) {
+        (Condition::Down, Some(reason.into()))
+    }
+
+    #[test]
+    fn given_a_source_that_falls_silent_then_it_is_stalled_once_until_it_delivers_again() {
+        let acts = [
+            Act::FallSilent(10),
+            Act::FallSilent(0),
+            Act::HangUp(5),
+            Act::Refuse,
+        ];
+        assert_eq!(
+            states_of(&acts),
+            [
+                (Condition::Starting, None),
+                (Condition::Up, None),
+                stalled(),
+                (Condition::Up, None),
+                down("hung up"),
+                down("connection refused"),
+            ]
+        );
+    }
+
+    #[test]
+    fn given_a_stalled_source_that_cannot_be_opened_again_then_it_is_down() {
+        let acts = [Act::FallSilent(1), Act::Refuse, Act::Refuse];
+        assert_eq!(
+            states_of(&acts),
+            [
+                (Condition::Starting, None),
+                (Condition::Up, None),
+                stalled(),
+                down("connection refused"),
+            ]
+        );
+    }
+
+    #[test]
+    fn given_bytes_lost_in_several_places_then_they_are_counted_in_one_unit() {
+        let ring = Arc::<AtomicU64>::default();
+        let mut losses = Losses::new(ring.clone());
+        assert_eq!(losses.chunks(0), 0);
+        assert_eq!(losses.chunks(1), 1, "a part of a chunk is a loss");
+        losses.end_connection(3 * CHUNK_BYTES);
+        ring.fetch_add(2 * CHUNK_BYTES, Ordering::Relaxed);
+        assert_eq!(losses.chunks(CHUNK_BYTES), 6);
     }
 }

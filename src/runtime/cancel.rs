@@ -1,79 +1,93 @@
-//! Ctrl-C and SIGTERM: asked once, everything drains; asked twice, the process ends at once. SIGHUP: the
-//! configuration is to be read again.
+//! Cancellation of the whole process, of one component, or of one of its parts.
 
-use anyhow::{Context, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
-/// Tells whether the process, or one part of it, was asked to stop.
+/// Cancellation token for threads and tasks; clones share one state, children follow their parent.
+///
+/// Tasks await [`Cancel::cancelled`], threads [`Cancel::sleep`]; neither polls.
 #[derive(Clone, Debug, Default)]
-pub struct Stop {
-    all: Arc<AtomicBool>,
-    /// Of this part alone.
-    own: Option<Arc<AtomicBool>>,
+pub struct Cancel {
+    token: CancellationToken,
+    /// One for the whole tree: a sleeping thread does not know which of its ancestors is cancelled.
+    sleepers: Arc<Sleepers>,
 }
 
-impl Stop {
-    /// One that signals set.
-    ///
-    /// # Errors
-    /// Where the system refuses the handlers.
-    pub fn on_signals() -> Result<Self> {
-        let stop = Stop::default();
-        for signal in [SIGINT, SIGTERM] {
-            // The first signal finds the flag unset and sets it, the second finds it set and ends the process.
-            signal_hook::flag::register_conditional_shutdown(signal, 130, stop.all.clone())
-                .and_then(|_| signal_hook::flag::register(signal, stop.all.clone()))
-                .context("cannot listen to signals")?;
-        }
-        Ok(stop)
-    }
+#[derive(Debug, Default)]
+struct Sleepers {
+    mutex: Mutex<()>,
+    woken: Condvar,
+}
 
-    /// For one part, which can be stopped alone, and stops with all others.
-    pub fn part(&self) -> Self {
-        Stop {
-            all: self.all.clone(),
-            own: Some(Arc::default()),
+impl Cancel {
+    /// Returns a token that is cancelled with this one, and can be cancelled alone.
+    pub fn child(&self) -> Self {
+        Cancel {
+            token: self.token.child_token(),
+            sleepers: self.sleepers.clone(),
         }
     }
 
-    /// Whether to stop.
-    pub fn asked(&self) -> bool {
-        self.all.load(Ordering::Relaxed) || self.own.as_ref().is_some_and(|own| own.load(Ordering::Relaxed))
+    /// Cancels this token and all its children; wakes whoever waits for one of them.
+    pub fn cancel(&self) {
+        self.token.cancel();
+        // With the mutex held, no thread is between its look at the token and its wait: none misses the wake-up.
+        let _guard = self.sleepers.mutex.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sleepers.woken.notify_all();
     }
 
-    /// Stops this part; what is no part, all, as a signal would.
-    pub fn ask(&self) {
-        self.own
-            .as_ref()
-            .unwrap_or(&self.all)
-            .store(true, Ordering::Relaxed);
+    /// Returns true once this token or one of its ancestors was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Completes when the token is cancelled.
+    pub async fn cancelled(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// Sleeps for `duration`, or until the token is cancelled; returns false in the latter case.
+    pub fn sleep(&self, duration: Duration) -> bool {
+        let deadline = Instant::now() + duration;
+        let mut guard = self.sleepers.mutex.lock().unwrap_or_else(PoisonError::into_inner);
+        while !self.is_cancelled() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            let woken = self.sleepers.woken.wait_timeout(guard, left);
+            guard = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        false
     }
 }
 
-/// Tells when the configuration is to be read again.
-#[derive(Clone, Debug, Default)]
-pub struct Reload(Arc<AtomicBool>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Reload {
-    /// One that SIGHUP sets.
-    ///
-    /// # Errors
-    /// Where the system refuses the handler.
-    pub fn on_signal() -> Result<Self> {
-        let reload = Reload::default();
-        signal_hook::flag::register(SIGHUP, reload.0.clone()).context("cannot listen to signals")?;
-        Ok(reload)
+    #[test]
+    fn given_a_child_then_it_ends_alone_or_with_its_parent() {
+        let parent = Cancel::default();
+        let (first, second) = (parent.child(), parent.child());
+        first.cancel();
+        assert!(first.is_cancelled() && !second.is_cancelled() && !parent.is_cancelled());
+        parent.cancel();
+        assert!(second.is_cancelled());
     }
 
-    /// Asks for it.
-    pub fn ask(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    #[test]
+    fn given_a_sleeping_thread_when_an_ancestor_is_cancelled_then_it_wakes() {
+        let parent = Cancel::default();
+        let child = parent.child().child();
+        let sleeper = std::thread::spawn(move || child.sleep(Duration::from_secs(3600)));
+        parent.cancel();
+        assert!(!sleeper.join().unwrap());
     }
 
-    /// Whether it was asked for since the last time.
-    pub fn asked(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
+    #[test]
+    fn given_nobody_who_cancels_then_a_sleep_ends_by_itself() {
+        assert!(Cancel::default().sleep(Duration::from_millis(1)));
     }
 }

@@ -1,6 +1,16 @@
-//! Foundations of long-running parts: cancellation, heartbeats, back-off, thread priority.
+//! Foundations of everything that runs for long: components and their supervision, cancellation, time, signals, back-off.
 
 pub mod backoff;
 pub mod cancel;
+pub mod clock;
+pub mod component;
 pub mod heartbeat;
+mod injection;
 pub mod priority;
+pub mod signals;
+
+pub use backoff::Backoff;
+pub use cancel::Cancel;
+pub use clock::Clock;
+pub use component::{Component, Context, Failure, Running, Runtime, propagate_panic};
+pub use heartbeat::{Heartbeat, Watchdog};

@@ -45,6 +45,7 @@ impl Shape {
 type Slot = (Shape, [u8; 4], i8);
 
 /// A list without codes.
+#[derive(Clone, Debug, PartialEq)]
 pub struct List(Vec<Slot>);
 
 impl List {

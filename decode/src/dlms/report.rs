@@ -15,7 +15,7 @@ use crate::stamp::Zone;
 use std::borrow::Cow;
 
 /// What is said of a meter.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// Where it stands.
     pub zone: Zone,

@@ -1,126 +1,268 @@
-//! A dongle shared: its samples for other programs, by the protocol of rtl_tcp.
+//! A server of the rtl_tcp protocol: shares the samples of a radio with other programs.
 //!
-//! The receiver goes first. A client that does not keep up loses blocks, its commands are read and not
-//! obeyed (they would turn the receiver away from its meters), and there are at most a few clients.
+//! The radio has precedence. A client that does not keep up loses blocks, commands are read and ignored (they would
+//! tune the radio away from its meters), and the number of clients is limited.
 
-use anyhow::{Context, Result};
-use crossbeam_channel::{Sender, TrySendError, bounded};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use crate::runtime::{Cancel, Context, Running};
+use anyhow::{Context as _, Result};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-/// Clients at once; more are hung up on.
+/// Clients at once; the connections of more are closed.
 const MAX_CLIENTS: usize = 8;
-/// Blocks that a client may lag behind: 0.9 s.
-const LAG: usize = 32;
-/// `RTL0`, an R820T with its 29 gains: what most clients expect, and none can change.
+/// Blocks that a client may lag behind, 0.9 s; then it loses the oldest ones. They are shared by all clients.
+const MAX_LAG: usize = 32;
+/// `RTL0`, tuner type 5 (R820T) and its number of gains: what most clients expect, and none can change.
 const GREETING: [u8; 12] = [b'R', b'T', b'L', b'0', 0, 0, 0, 5, 0, 0, 0, 29];
-/// A client that takes nothing for this long is gone.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A client that takes no bytes for this long is disconnected.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after a failed accept, such as one for lack of file handles.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// The way to one client.
-type Client = Sender<Arc<[u8]>>;
+/// Whole samples of 8 bits, shared by all clients.
+type Block = Arc<[u8]>;
 
-/// The place that blocks are handed to; cheap when nobody listens.
-#[derive(Clone, Default)]
+/// A server at work, which ends with the component that started it.
+pub struct Server {
+    /// Entry for samples.
+    pub tap: Tap,
+    /// Address that was bound.
+    pub address: SocketAddr,
+    /// Task that accepts clients; it ends after the last client.
+    pub running: Running,
+}
+
+/// Entry of the samples that are shared; costs next to nothing while there are no clients.
 pub struct Tap {
-    clients: Arc<Mutex<Vec<Client>>>,
-    count: Arc<AtomicUsize>,
+    blocks: broadcast::Sender<Block>,
+    /// First byte of a sample that was split between two calls.
+    partial: Option<u8>,
+}
+
+impl Server {
+    /// Serves the samples of radio `name` at `address` until `context` is cancelled.
+    ///
+    /// # Errors
+    /// Returns an error if the address cannot be bound.
+    pub fn start(name: &str, address: SocketAddr, context: &Context) -> Result<Self> {
+        let bind = || -> io::Result<TcpListener> {
+            let listener = std::net::TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            let _runtime = context.io.enter();
+            TcpListener::from_std(listener)
+        };
+        let listener = bind().with_context(|| format!("cannot serve rtl_tcp on {address}"))?;
+        let address = listener.local_addr().context("cannot serve rtl_tcp")?;
+        let blocks = broadcast::Sender::new(MAX_LAG);
+        let accept = accept(listener, blocks.clone(), context.cancel.clone());
+        Ok(Server {
+            tap: Tap {
+                blocks,
+                partial: None,
+            },
+            address,
+            running: context.task(&format!("rtl_tcp:{name}"), accept),
+        })
+    }
 }
 
 impl Tap {
-    /// Serves on `address` until the process ends.
-    ///
-    /// # Errors
-    /// Where the port cannot be had.
-    pub fn serve(&self, address: SocketAddr) -> Result<SocketAddr> {
-        let listener =
-            TcpListener::bind(address).with_context(|| format!("cannot serve rtl_tcp on {address}"))?;
-        let bound = listener.local_addr().context("cannot serve rtl_tcp")?;
-        let tap = self.clone();
-        thread::Builder::new()
-            .name("rtl_tcp".into())
-            .spawn(move || {
-                for stream in listener.incoming() {
-                    match stream {
-                        Ok(stream) => tap.welcome(stream),
-                        // Out of file handles, perhaps: not again at once.
-                        Err(error) => {
-                            tracing::warn!(%error, "A client of the shared dongle could not be accepted.");
-                            thread::sleep(Duration::from_millis(500));
-                        }
-                    }
+    /// Sends `bytes` of cu8 samples to all clients; never waits.
+    pub fn send(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let is_split = (bytes.len() + usize::from(self.partial.is_some())) % 2 == 1;
+        let (whole, next) = match bytes.split_last() {
+            Some((last, whole)) if is_split => (whole, Some(*last)),
+            _ => (bytes, None),
+        };
+        // Clients lose whole blocks, and so whole samples: for none of them I and Q change places.
+        let first = std::mem::replace(&mut self.partial, next);
+        if self.blocks.receiver_count() > 0 {
+            let block: Block = first.into_iter().chain(whole.iter().copied()).collect();
+            let _ = self.blocks.send(block);
+        }
+    }
+
+    /// Drops an unfinished sample: there is a gap in the samples.
+    pub fn begin_anew(&mut self) {
+        self.partial = None;
+    }
+}
+
+/// Serves clients until cancelled.
+async fn accept(listener: TcpListener, blocks: broadcast::Sender<Block>, cancel: Cancel) {
+    let mut clients = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            Some(ended) = clients.join_next() => {
+                if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+                    // A panic of a client is one of the server.
+                    std::panic::resume_unwind(panic);
                 }
-            })
-            .context("cannot start a thread")?;
-        Ok(bound)
-    }
-
-    /// Gives `bytes` to everybody who keeps up.
-    pub fn give(&self, bytes: &[u8]) {
-        if self.count.load(Ordering::Relaxed) == 0 {
-            return;
+            }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) if clients.len() < MAX_CLIENTS => {
+                    clients.spawn(serve(stream, peer, blocks.subscribe()));
+                }
+                Ok((_, peer)) => {
+                    tracing::warn!(%peer, limit = MAX_CLIENTS, "rtl_tcp client refused: too many clients");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "Cannot accept rtl_tcp clients");
+                    let _ = timeout(ACCEPT_PAUSE, cancel.cancelled()).await;
+                }
+            }
         }
-        let shared: Arc<[u8]> = bytes.into();
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.retain(|client| {
-            !matches!(
-                client.try_send(shared.clone()),
-                Err(TrySendError::Disconnected(_))
-            )
-        });
-        self.count.store(clients.len(), Ordering::Relaxed);
     }
+    clients.shutdown().await;
+}
 
-    fn welcome(&self, stream: TcpStream) {
-        let peer = stream
-            .peer_addr()
-            .map_or_else(|_| "?".into(), |peer| peer.to_string());
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if clients.len() >= MAX_CLIENTS {
-            tracing::warn!(%peer, "Too many clients of the shared dongle: one was sent away.");
-            return;
-        }
-        let (sender, blocks) = bounded::<Arc<[u8]>>(LAG);
-        let started = spawn_reader(&stream).and_then(|()| {
-            stream.set_write_timeout(Some(PATIENCE))?;
-            thread::Builder::new()
-                .name("rtl_tcp:client".into())
-                .spawn(move || {
-                    let mut stream = stream;
-                    let mut served = stream.write_all(&GREETING);
-                    while let (Ok(()), Ok(block)) = (&served, blocks.recv()) {
-                        served = stream.write_all(&block);
-                    }
-                    let _ = stream.shutdown(std::net::Shutdown::Both);
-                    tracing::info!(%peer, "A client of the shared dongle has gone.");
-                })
-        });
-        if started.is_ok() {
-            clients.push(sender);
-            self.count.store(clients.len(), Ordering::Relaxed);
+/// Serves one client until it disconnects, stops reading, or the radio ends.
+async fn serve(mut stream: TcpStream, peer: SocketAddr, blocks: broadcast::Receiver<Block>) {
+    tracing::info!(%peer, "rtl_tcp client connected");
+    let (mut commands, mut samples) = stream.split();
+    let mut lost_blocks = 0;
+    let result = tokio::select! {
+        result = ignore_commands(&mut commands) => result,
+        result = send_samples(&mut samples, blocks, &mut lost_blocks) => result,
+    };
+    let error = result.err().map(tracing::field::display);
+    tracing::info!(%peer, lost_blocks, error, "rtl_tcp client disconnected");
+}
+
+/// Reads the five bytes of each command, so that the client is not blocked, until it disconnects.
+async fn ignore_commands(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    let mut command = [0; 5];
+    loop {
+        match stream.read_exact(&mut command).await {
+            Ok(_) => tracing::debug!(
+                command = command[0],
+                "rtl_tcp command ignored: the dongle is shared"
+            ),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(e) => return Err(e),
         }
     }
 }
 
-/// Reads a client's commands, so that it is not kept waiting, and obeys none.
-fn spawn_reader(stream: &TcpStream) -> std::io::Result<()> {
-    let mut stream = stream.try_clone()?;
-    thread::Builder::new()
-        .name("rtl_tcp:commands".into())
-        .spawn(move || {
-            let mut command = [0; 5];
-            while stream.read_exact(&mut command).is_ok() {
-                tracing::debug!(
-                    command = command[0],
-                    "A client's command was not obeyed: the dongle is shared."
-                );
-            }
-            // The client is gone: the writer sees it too.
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-        })?;
-    Ok(())
+async fn send_samples(
+    stream: &mut (impl AsyncWrite + Unpin),
+    mut blocks: broadcast::Receiver<Block>,
+    lost_blocks: &mut u64,
+) -> io::Result<()> {
+    stream.write_all(&GREETING).await?;
+    loop {
+        match blocks.recv().await {
+            Ok(block) => timeout(WRITE_TIMEOUT, stream.write_all(&block)).await??,
+            Err(RecvError::Lagged(lost)) => *lost_blocks += lost,
+            Err(RecvError::Closed) => return Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{Clock, Runtime};
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::TcpStream;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    struct Served {
+        runtime: Runtime,
+        context: Context,
+        server: Server,
+    }
+
+    fn serve_at(address: &str) -> Served {
+        let runtime = Runtime::start(Clock::system()).unwrap();
+        let context = runtime.context.component("radio:roof");
+        let server = Server::start("roof", address.parse().unwrap(), &context).unwrap();
+        Served {
+            runtime,
+            context,
+            server,
+        }
+    }
+
+    /// Connects and reads the greeting.
+    fn connect(address: SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        let mut greeting = [0; 12];
+        stream.read_exact(&mut greeting).unwrap();
+        assert_eq!(greeting, GREETING);
+        stream
+    }
+
+    fn read(stream: &mut TcpStream, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        stream.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn is_closed(stream: &mut TcpStream) -> bool {
+        match stream.read(&mut [0; 16]) {
+            Ok(n) => n == 0,
+            Err(e) => e.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
+    #[test]
+    fn given_clients_then_each_gets_whole_samples_whatever_the_blocks_and_its_commands_are_ignored() {
+        let mut served = serve_at("127.0.0.1:0");
+        let mut first = connect(served.server.address);
+        served.server.tap.send(&[1, 2, 3]);
+        assert_eq!(read(&mut first, 2), [1, 2]);
+        first.write_all(&[1, 0, 0, 0, 0]).unwrap();
+        let mut second = connect(served.server.address);
+        served.server.tap.send(&[4, 5, 6]);
+        assert_eq!(read(&mut first, 4), [3, 4, 5, 6]);
+        assert_eq!(read(&mut second, 4), [3, 4, 5, 6]);
+        // Half a sample before a gap is dropped.
+        served.server.tap.send(&[7]);
+        served.server.tap.begin_anew();
+        served.server.tap.send(&[8, 9]);
+        assert_eq!(read(&mut second, 2), [8, 9]);
+        drop(served.runtime);
+    }
+
+    #[test]
+    fn given_a_client_beyond_the_limit_then_it_is_disconnected() {
+        let served = serve_at("127.0.0.1:0");
+        let _clients: Vec<_> = (0..MAX_CLIENTS).map(|_| connect(served.server.address)).collect();
+        let mut refused = TcpStream::connect(served.server.address).unwrap();
+        refused.set_read_timeout(Some(LONG)).unwrap();
+        assert!(is_closed(&mut refused));
+    }
+
+    #[test]
+    fn given_a_radio_that_stops_then_its_clients_are_disconnected_and_the_port_is_free() {
+        let served = serve_at("127.0.0.1:0");
+        let mut client = connect(served.server.address);
+        served.context.cancel.cancel();
+        assert!(served.server.running.join(LONG));
+        assert!(is_closed(&mut client));
+        let address = served.server.address.to_string();
+        assert_eq!(serve_at(&address).server.address, served.server.address);
+    }
+
+    #[test]
+    fn given_an_address_in_use_then_the_error_names_it() {
+        let served = serve_at("127.0.0.1:0");
+        let error = Server::start("attic", served.server.address, &served.context).map(drop);
+        let error = format!("{:#}", error.unwrap_err());
+        assert!(error.contains(&served.server.address.to_string()), "{error}");
+    }
 }

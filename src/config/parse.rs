@@ -1,0 +1,202 @@
+//! Reading of the whole file: each section by itself, then what must fit together; all mistakes are reported at once.
+
+use crate::config::file::{File, Section};
+use crate::config::meter::MeterSection;
+use crate::config::radio::RadioSection;
+use crate::config::wire::WireSection;
+use crate::config::{Config, Problem, Problems, Publish};
+use crate::meter::throttle::PublishRate;
+use crate::meter::{Meter, Meters};
+use crate::output::OutputConfig;
+use crate::publish::MqttConfig;
+use crate::publish::homeassistant::HomeAssistantConfig;
+use crate::secret::warn_if_world_readable;
+use crate::web::WebConfig;
+use anyhow::{Context, Result};
+use metertap_dsp::Trust;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+/// All keys of the first level.
+const SECTIONS: [&str; 10] = [
+    "mqtt",
+    "homeassistant",
+    "radio",
+    "wire",
+    "meter",
+    "output",
+    "web",
+    "rate",
+    "publish",
+    "trust",
+];
+
+impl Config {
+    /// Reads and checks `path`.
+    ///
+    /// # Errors
+    /// Returns the error of reading the file, or all mistakes with file, line and key.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::read_with(path, &[])
+    }
+
+    /// Reads and checks `path`, with keys that take precedence over the file and the environment.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn read_with(path: &Path, set: &[(String, String)]) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let (config, holds_secret) = Self::parse(&text, set).with_context(|| path.display().to_string())?;
+        if holds_secret {
+            warn_if_world_readable(path);
+        }
+        Ok(config)
+    }
+
+    /// Reads and checks the text of a file. The second value is true if a secret stands in it.
+    ///
+    /// # Errors
+    /// Returns all mistakes with line and key.
+    pub fn parse(text: &str, set: &[(String, String)]) -> Result<(Self, bool), Problems> {
+        let variables: Vec<(String, String)> = std::env::vars().collect();
+        let mut file = File::parse(text, &variables)?;
+        for (key, value) in set {
+            file.set(key, value);
+        }
+        let mqtt = file.one::<MqttConfig>("mqtt");
+        let homeassistant = file.one::<HomeAssistantConfig>("homeassistant");
+        let radios = file.many::<RadioSection>("radio");
+        let mut wires = file.many::<WireSection>("wire");
+        wires.extend(file.many::<WireSection>("serial"));
+        let meters = file.many::<MeterSection>("meter");
+        let outputs = file.many::<OutputConfig>("output");
+        let web = file.one::<WebConfig>("web");
+        let rate = file.one::<PublishRate>("rate");
+        let publish = file.one::<Publish>("publish");
+        let trust = file.one::<String>("trust");
+        file.rest(&SECTIONS);
+        let mut problems = std::mem::take(&mut file.problems);
+        check_publishing(mqtt.as_ref(), homeassistant.as_ref(), &mut problems);
+        check_names(&radios, &wires, &mut problems);
+        for (i, output) in outputs.iter().enumerate() {
+            let wrong = output.value.problems(i);
+            problems.extend(wrong.into_iter().map(|text| output.problem(text)));
+        }
+        let of_web = web
+            .iter()
+            .filter_map(|web| Some(web.problem(web.value.problem()?)));
+        problems.extend(of_web);
+        let trust = trust.and_then(|trust| {
+            let parsed = trust.value.parse::<Trust>();
+            parsed
+                .map_err(|error| problems.push(trust.problem(format!("trust: {error}"))))
+                .ok()
+        });
+        let holds_secret = mqtt.as_ref().is_some_and(|mqtt| mqtt.value.holds_secret())
+            || wires.iter().any(|wire| wire.value.holds_secret())
+            || web.as_ref().is_some_and(|web| web.value.holds_secret())
+            || outputs.iter().any(|output| output.value.holds_secret());
+        let config = Config {
+            radios: converted(&radios, RadioSection::config, &mut problems),
+            ports: converted(&wires, WireSection::config, &mut problems),
+            meters: Meters::new(meters_by_id(&meters, &mut problems)),
+            mqtt: mqtt.map(|section| section.value),
+            homeassistant: homeassistant.map(|section| section.value),
+            outputs: outputs.into_iter().map(|section| section.value).collect(),
+            web: web.map(|section| section.value),
+            rate: rate.map(|section| section.value).unwrap_or_default(),
+            publish: publish.map(|section| section.value),
+            trust,
+        };
+        if !problems.is_empty() {
+            problems.sort();
+            return Err(Problems(problems));
+        }
+        Ok((config, holds_secret))
+    }
+}
+
+/// Converts each section; sections with mistakes are left out, and their mistakes added to `problems`.
+fn converted<S, T>(
+    sections: &[Section<S>],
+    convert: impl Fn(&S, usize) -> Result<T, Vec<String>>,
+    problems: &mut Vec<Problem>,
+) -> Vec<T> {
+    let mut values = Vec::new();
+    for (i, section) in sections.iter().enumerate() {
+        match convert(&section.value, i) {
+            Ok(value) => values.push(value),
+            Err(wrong) => problems.extend(wrong.into_iter().map(|text| section.problem(text))),
+        }
+    }
+    values
+}
+
+fn meters_by_id(sections: &[Section<MeterSection>], problems: &mut Vec<Problem>) -> HashMap<String, Meter> {
+    let mut meters = HashMap::new();
+    for (i, section) in sections.iter().enumerate() {
+        let id = section.value.id();
+        match section.value.meter(i) {
+            Err(wrong) => problems.extend(wrong.into_iter().map(|text| section.problem(text))),
+            Ok(meter) => {
+                if meters.insert(id.clone(), meter).is_some() {
+                    problems.push(section.problem(format!("[[meter]] {}: id {id} is there twice", i + 1)));
+                }
+            }
+        }
+    }
+    meters
+}
+
+fn check_publishing(
+    mqtt: Option<&Section<MqttConfig>>,
+    homeassistant: Option<&Section<HomeAssistantConfig>>,
+    problems: &mut Vec<Problem>,
+) {
+    if let Some(mqtt) = mqtt {
+        problems.extend(mqtt.value.problems().into_iter().map(|text| mqtt.problem(text)));
+    }
+    let Some(section) = homeassistant else {
+        return;
+    };
+    let missing = match mqtt {
+        None => Some("[homeassistant] has no effect without [mqtt]".to_owned()),
+        Some(mqtt) if !mqtt.value.profile.is_native() => Some(
+            "[homeassistant] needs metertap's own topics: the profile of another program has its own discovery".to_owned(),
+        ),
+        Some(_) => None,
+    };
+    let wrong = missing.into_iter().chain(section.value.problem());
+    problems.extend(wrong.map(|text| section.problem(text)));
+}
+
+/// Names of receivers and ports are topics: no two may be equal. There must be at least one of either.
+fn check_names(
+    radios: &[Section<RadioSection>],
+    wires: &[Section<WireSection>],
+    problems: &mut Vec<Problem>,
+) {
+    let of_radios = radios
+        .iter()
+        .enumerate()
+        .map(|(i, radio)| (radio.value.name(i), radio.problem(String::new())));
+    let of_wires = wires
+        .iter()
+        .enumerate()
+        .map(|(i, wire)| (wire.value.name(i), wire.problem(String::new())));
+    let mut names = HashSet::new();
+    for (name, place) in of_radios.chain(of_wires) {
+        if !names.insert(name.clone()) {
+            problems.push(Problem {
+                text: format!("two receivers or wires are called {name}"),
+                ..place
+            });
+        }
+    }
+    if names.is_empty() && !problems.iter().any(|problem| problem.text.contains("[[")) {
+        problems.push(Problem {
+            line: None,
+            text: "there is no [[radio]] and no [[wire]], so nothing can be received".into(),
+        });
+    }
+}

@@ -1,0 +1,235 @@
+//! `[[radio]]`: a receiver of radio meters.
+
+use crate::config::{must_parse, parsed, topic_problem};
+use crate::source::recording::RecordingOverrides;
+use crate::source::{Address, Center, Live, Tuning, UnknownGain};
+use jiff::Timestamp;
+use metertap_dsp::iq::Format;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A receiver of the configuration; equal to another one if nothing of it has changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RadioConfig {
+    /// Name in topics, logs and on the page.
+    pub name: String,
+    /// Origin of the samples.
+    pub source: RadioSource,
+}
+
+/// Origin of a receiver's samples.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RadioSource {
+    /// A dongle or an rtl_tcp server.
+    Live {
+        /// Device and tuning.
+        live: Live,
+        /// Address on which the samples are offered to other programs.
+        serve_rtl_tcp: Option<SocketAddr>,
+    },
+    /// A recorded file.
+    Recording {
+        /// The file, or `-`.
+        path: PathBuf,
+        /// Properties that neither its name nor its metadata give.
+        overrides: RecordingOverrides,
+        /// Play at the pace of the recording.
+        realtime: bool,
+    },
+}
+
+/// Section as it stands in the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RadioSection {
+    /// Name in topics and logs. Default: `radio0`, `radio1`, …
+    name: Option<String>,
+    /// `rtlsdr`, `rtlsdr:SERIAL`, `rtlsdr:index=N`, `rtl_tcp://host:port`, or a recording.
+    #[serde(deserialize_with = "must_parse")]
+    source: Address,
+    /// Recordings only: play at the pace of the recording. Default: false, as fast as possible.
+    #[serde(default)]
+    realtime: bool,
+    /// Dongles only: address on which the samples are offered to other programs, by the protocol of rtl_tcp. Default: none.
+    serve_rtl_tcp: Option<SocketAddr>,
+    /// Samples per second. Default: 2359296 for a dongle; for a recording, from its name or metadata.
+    sample_rate: Option<f64>,
+    /// Center frequency in Hz, or `"hop"` to survey the band and then take turns between its best three centers. Default: 912600155.
+    center_freq: Option<Center>,
+    /// Seconds at each center while hopping. Default: 60.
+    hop_seconds: Option<f64>,
+    /// Recordings only: `cu8`, `cs8`, `cs16` or `cf32`. Default: from the file's name or metadata.
+    #[serde(default, deserialize_with = "parsed")]
+    sample_format: Option<Format>,
+    /// Recordings only: time of the first sample. Default: from the file's name, metadata or date.
+    start: Option<Timestamp>,
+    /// Dongles only: gain in dB, `"auto"` (the tuner's own control) or `"best"` (found by trying). Default: `"auto"`.
+    gain: Option<GainSetting>,
+    /// Dongles only: frequency correction in parts per million. Default: 0.
+    ppm: Option<i32>,
+    /// Dongles only: gain control of the demodulator chip. Default: false.
+    digital_agc: Option<bool>,
+    /// Dongles only: supply voltage for an amplifier at the antenna. Default: false.
+    bias_tee: Option<bool>,
+    /// Dongles only: queued USB transfers, 2 to 64.
+    usb_buffers: Option<u32>,
+    /// Dongles only: bytes of a USB transfer, a multiple of 512 up to 262144.
+    usb_buffer_bytes: Option<u32>,
+}
+
+/// `"auto"`, `"best"` or a number of dB.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum GainSetting {
+    Db(f64),
+    Word(String),
+}
+
+impl RadioSection {
+    /// Name of the receiver, which is number `i` of the file.
+    pub(super) fn name(&self, i: usize) -> String {
+        self.name.clone().unwrap_or_else(|| format!("radio{i}"))
+    }
+
+    /// Converts the section, which is number `i` of the file.
+    ///
+    /// # Errors
+    /// Returns all mistakes in it.
+    pub(super) fn config(&self, i: usize) -> Result<RadioConfig, Vec<String>> {
+        let mut problems = self.problems(i);
+        let tuning = self.tuning().map_err(|problem| problems.insert(0, problem));
+        let (Ok(tuning), true) = (tuning, problems.is_empty()) else {
+            let numbered = |problem| format!("[[radio]] {}: {problem}", i + 1);
+            return Err(problems.into_iter().map(numbered).collect());
+        };
+        let source = match (Live::new(&self.source, tuning), &self.source) {
+            (Some(live), _) => RadioSource::Live {
+                live: live.hopping(self.hop()),
+                serve_rtl_tcp: self.serve_rtl_tcp,
+            },
+            (None, Address::File(path)) => RadioSource::Recording {
+                path: path.clone(),
+                overrides: self.overrides(),
+                realtime: self.realtime,
+            },
+            (None, source) => {
+                return Err(vec![format!(
+                    "[[radio]] {}: source = \"{source}\" cannot be received",
+                    i + 1
+                )]);
+            }
+        };
+        Ok(RadioConfig {
+            name: self.name(i),
+            source,
+        })
+    }
+
+    fn overrides(&self) -> RecordingOverrides {
+        RecordingOverrides {
+            name: self.name.clone(),
+            format: self.sample_format,
+            sample_rate_hz: self.sample_rate,
+            center_hz: match self.center_freq {
+                Some(Center::At(hz)) => Some(hz.into()),
+                _ => None,
+            },
+            start: self.start,
+        }
+    }
+
+    /// Tuning of a dongle.
+    fn tuning(&self) -> Result<Tuning, String> {
+        let default = Tuning::default();
+        let whole = |key: &str, value: Option<f64>, default: u32| match value {
+            None => Ok(default),
+            Some(hz) if hz.fract() == 0.0 && (1.0..=4e9).contains(&hz) => Ok(hz as u32),
+            Some(hz) => Err(format!(
+                "{key} = {hz} must be a whole number of Hz from 1 to 4000000000"
+            )),
+        };
+        let within =
+            |key: &str, value: Option<u32>, default, range: RangeInclusive<u32>, step: u32| match value {
+                None => Ok(default),
+                Some(value) if range.contains(&value) && value % step == 0 => Ok(value),
+                Some(value) => Err(format!(
+                    "{key} = {value} must be a multiple of {step} from {} to {}",
+                    range.start(),
+                    range.end()
+                )),
+            };
+        let gain = match &self.gain {
+            None => default.gain,
+            Some(GainSetting::Db(db)) => db.to_string().parse().map_err(|e: UnknownGain| e.to_string())?,
+            Some(GainSetting::Word(word)) => word.parse().map_err(|e: UnknownGain| e.to_string())?,
+        };
+        Ok(Tuning {
+            center_hz: match self.center_freq {
+                Some(Center::At(hz)) => hz,
+                _ => default.center_hz,
+            },
+            sample_rate_hz: whole("sample_rate", self.sample_rate, default.sample_rate_hz)?,
+            gain,
+            ppm: self.ppm.unwrap_or_default(),
+            digital_agc: self.digital_agc.unwrap_or_default(),
+            bias_tee: self.bias_tee.unwrap_or_default(),
+            usb_buffers: within("usb_buffers", self.usb_buffers, default.usb_buffers, 2..=64, 1)?,
+            usb_buffer_bytes: within(
+                "usb_buffer_bytes",
+                self.usb_buffer_bytes,
+                default.usb_buffer_bytes,
+                512..=1 << 18,
+                512,
+            )?,
+        })
+    }
+
+    /// Time at each center, if the receiver hops.
+    fn hop(&self) -> Option<Duration> {
+        let hops = self.center_freq == Some(Center::Hop);
+        hops.then(|| Duration::from_secs_f64(self.hop_seconds.unwrap_or(60.0)))
+    }
+
+    /// Keys that do not fit the source or each other, of the section that is number `i`.
+    fn problems(&self, i: usize) -> Vec<String> {
+        let name = self.name(i);
+        let mut problems = Vec::new();
+        let is_live = !matches!(self.source, Address::File(_));
+        let wrong: &[(&str, bool)] = if is_live {
+            &[
+                ("realtime", self.realtime),
+                ("sample_format", self.sample_format.is_some()),
+                ("start", self.start.is_some()),
+            ]
+        } else {
+            &[
+                ("gain", self.gain.is_some()),
+                ("ppm", self.ppm.is_some()),
+                ("digital_agc", self.digital_agc.is_some()),
+                ("bias_tee", self.bias_tee.is_some()),
+                ("serve_rtl_tcp", self.serve_rtl_tcp.is_some()),
+            ]
+        };
+        if self.hop_seconds.is_some_and(|s| !(0.1..=86_400.0).contains(&s)) {
+            problems.push("hop_seconds must be between 0.1 and 86400".into());
+        }
+        if self.hop_seconds.is_some() && self.hop().is_none() {
+            problems.push("hop_seconds is for center_freq = \"hop\"".into());
+        }
+        if !is_live && self.hop().is_some() {
+            problems.push("a recording cannot hop".into());
+        }
+        let of = if is_live { "a recording" } else { "a dongle" };
+        problems.extend(
+            wrong
+                .iter()
+                .filter(|(_, set)| *set)
+                .map(|(key, _)| format!("{key} is for {of}, which {} is not", self.source)),
+        );
+        problems.extend(topic_problem(&name));
+        problems
+    }
+}

@@ -1,0 +1,44 @@
+//! Configuration of a port as plain data.
+
+use crate::port::mbus_poll::Address;
+use crate::port::{DlmsOptions, P1Options};
+use crate::source::wire::{Line, WireAddress};
+use std::time::Duration;
+
+/// A port of the configuration; equal to another one if nothing of it has changed, keys included.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortConfig {
+    /// Name in topics, logs and on the page.
+    pub name: String,
+    /// Origin of the bytes.
+    pub address: WireAddress,
+    /// Line settings that are tried in turn; at least one.
+    pub lines: Vec<Line>,
+    /// Interval between telegrams, if known.
+    pub period: Option<Duration>,
+    /// Protocol of the meter, and what it needs.
+    pub protocol: PortProtocol,
+}
+
+/// Protocol of the meter on a port.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PortProtocol {
+    /// P1 telegrams, pushed.
+    P1(P1Options),
+    /// DLMS/COSEM messages, pushed.
+    Dlms(DlmsOptions),
+    /// Meters on a wired M-Bus, polled.
+    Mbus {
+        /// Interval between two rounds.
+        every: Duration,
+        /// Meters, in the order in which they are asked.
+        addresses: Vec<Address>,
+    },
+    /// A Kamstrup meter, polled.
+    Kmp {
+        /// Interval between two rounds.
+        every: Duration,
+        /// Numbers of the registers to read.
+        registers: Vec<u16>,
+    },
+}

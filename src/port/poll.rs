@@ -1,0 +1,56 @@
+//! Polling meters that must be asked, round after round.
+
+use crate::meter::WireReading;
+use crate::port::DecodeError;
+use crate::port::task::{Closed, Decoder, Task};
+use crate::source::wire::Wire;
+use crate::status::receiver::Condition;
+use jiff::Timestamp;
+use metertap_decode::report::Report;
+use tokio::time::{Instant, sleep};
+
+impl Task {
+    /// Polls until the connection is lost, or until so many rounds went unanswered that it must be opened anew.
+    pub(super) async fn poll(&mut self, mut wire: Wire) -> Closed {
+        loop {
+            let Decoder::Poll(poller) = &mut self.decoder else {
+                return Closed::EndOfRecording;
+            };
+            let answers = match poller.round(&mut wire).await {
+                Ok(answers) => answers,
+                Err(disconnected) => {
+                    return Closed::Disconnected(format!("{}: {disconnected}", self.address));
+                }
+            };
+            let (pause, is_lost) = (poller.pause(), poller.is_lost());
+            let complaint = self.take_answers(answers).await;
+            sleep(pause).await;
+            // A dead TCP connection does not report itself: after some rounds without an answer it is opened anew.
+            if let (true, Some(complaint)) = (is_lost, complaint) {
+                return Closed::Silent(complaint);
+            }
+        }
+    }
+
+    /// Publishes the answers of a round; returns the last error if there was none.
+    async fn take_answers(&mut self, answers: Vec<Result<Report, DecodeError>>) -> Option<String> {
+        let (mut readings, mut complaint) = (Vec::new(), None);
+        let now = Instant::now().into_std();
+        for answer in answers {
+            match answer {
+                Ok(report) => readings.push(WireReading::new(self.name.clone(), report, Timestamp::now())),
+                Err(error) => {
+                    self.errors.count(&self.name, &error, now);
+                    complaint = Some(error.text);
+                }
+            }
+        }
+        if readings.is_empty() {
+            self.last_telegram.set_counters(&self.errors.counters);
+            self.set_condition(Condition::Stalled, complaint.clone()).await;
+            return complaint;
+        }
+        self.publish(readings).await;
+        None
+    }
+}

@@ -1,0 +1,190 @@
+//! The search thread of a radio: blocks of samples in, events out.
+
+use crate::receiver::demod_pool::DemodPool;
+use crate::receiver::event::{End, ReceiverEvent};
+use crate::receiver::reading_builder::ReadingBuilder;
+use crate::receiver::ring::{Block, Reader};
+use crate::receiver::sample_clock::SampleClock;
+use crate::runtime::{Clock, Heartbeat};
+use crate::source::Info;
+use crate::source::rtl_tcp::server::Tap;
+use anyhow::{Result, anyhow, bail};
+use crossbeam_channel::{Receiver, Sender};
+use metertap_dsp::Packet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// State of the search thread.
+pub struct Search {
+    pub info: Info,
+    pub is_live: bool,
+    pub pool: DemodPool,
+    pub output: Output,
+    /// Clients of rtl_tcp, who get the samples as well.
+    pub tap: Option<Tap>,
+    /// Result of the thread that reads the source; disconnected if that thread panicked.
+    pub read: Receiver<Result<()>>,
+    pub heartbeat: Heartbeat,
+}
+
+/// Path of a packet from the demodulator to the events of the radio.
+pub struct Output {
+    pub sample_clock: SampleClock,
+    /// Time of samples while the sample clock has none.
+    pub clock: Clock,
+    pub builder: ReadingBuilder,
+    /// Readings so far, for the hopper.
+    pub readings: Arc<AtomicU64>,
+    pub events: EventSender,
+}
+
+impl Search {
+    /// Searches all blocks until the source has ended, then sends [`ReceiverEvent::End`].
+    pub fn run(mut self, blocks: Reader) {
+        let searched = self.search_all(&blocks);
+        // From now on the reading thread gets no buffer, and ends. It may still wait for its source, so an error of the
+        // search does not wait for it.
+        drop(blocks);
+        let result = match searched {
+            Err(error) => Err(error),
+            Ok(left) => match self.read.recv() {
+                Ok(result) => result.and_then(|()| self.check_whole(left)),
+                Err(_) => Err(anyhow!("{}: the thread that reads it panicked", self.info.name)),
+            },
+        };
+        self.output.events.end(End {
+            tally: self.pool.tally(),
+            refused: self.output.builder.refused(),
+            noise_dbfs: self.pool.noise_dbfs(),
+            result,
+        });
+    }
+
+    /// Searches all blocks, and returns how many bytes of an unfinished sample were left over.
+    fn search_all(&mut self, blocks: &Reader) -> Result<usize> {
+        let mut expected = None;
+        let mut bytes_read = 0;
+        loop {
+            self.heartbeat.idle();
+            let Some(block) = blocks.next() else {
+                break;
+            };
+            self.heartbeat.beat();
+            // Samples follow one another without a gap only from block to block of one connection; an empty block marks
+            // a gap within a connection, such as a change of frequency. No frame may be joined across a gap, and sample
+            // numbers do not measure time across it.
+            let follows = expected.is_none_or(|expected| expected == (block.number, block.opened));
+            if block.bytes.is_empty() || !follows {
+                self.begin_anew()?;
+            }
+            expected = Some((block.number + 1, block.opened));
+            bytes_read += block.bytes.len() as u64;
+            if !block.bytes.is_empty() {
+                self.search(&block)?;
+            }
+            blocks.give_back(block);
+            if !self.is_live {
+                self.output.events.send(ReceiverEvent::Progress(bytes_read));
+            }
+        }
+        self.flush()
+    }
+
+    fn search(&mut self, block: &Block) -> Result<()> {
+        if let Some(tap) = &mut self.tap {
+            tap.send(&block.bytes);
+        }
+        let position = self.pool.position();
+        let samples = (block.bytes.len() / self.info.format.sample_bytes()) as u64;
+        self.output.sample_clock.observe(position, samples, block.read_at);
+        if let Some(center_hz) = block.center_hz {
+            self.output.builder.set_center_hz(center_hz);
+        }
+        self.pool.at(block.center_hz, self.output.time_of(position));
+        self.pool
+            .push(&block.bytes, |packet| self.output.packet(packet))?;
+        Ok(())
+    }
+
+    /// Finishes all frames begun so far, and returns how many bytes of an unfinished sample were left over.
+    fn flush(&mut self) -> Result<usize> {
+        Ok(self.pool.flush(|packet| self.output.packet(packet))?)
+    }
+
+    /// Finishes what was begun before a gap in the samples.
+    fn begin_anew(&mut self) -> Result<()> {
+        self.flush()?;
+        self.output.sample_clock.reset();
+        if let Some(tap) = &mut self.tap {
+            tap.begin_anew();
+        }
+        Ok(())
+    }
+
+    /// Checks that a recording ends with a whole sample; `left` bytes of an unfinished one were left over.
+    fn check_whole(&self, left: usize) -> Result<()> {
+        if left > 0 && !self.is_live {
+            bail!(
+                "{}: ends within a sample: {left} of {} bytes of the last one are there; it is truncated, or not {}",
+                self.info.name,
+                self.info.format.sample_bytes(),
+                self.info.format
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Output {
+    fn packet(&mut self, packet: &Packet) {
+        let time = self.time_of(packet.start_sample);
+        if let Some(reading) = self.builder.build(packet, time) {
+            self.readings.fetch_add(1, Ordering::Relaxed);
+            self.events.send(ReceiverEvent::Reading(Box::new(reading)));
+        }
+    }
+
+    fn time_of(&self, sample: u64) -> jiff::Timestamp {
+        let time = self.sample_clock.time_of(sample);
+        time.unwrap_or_else(|| self.clock.timestamp())
+    }
+}
+
+/// Sender of the search thread, which sends [`ReceiverEvent::End`] even if that thread panics.
+pub struct EventSender {
+    events: Sender<ReceiverEvent>,
+    /// Name of the radio.
+    name: String,
+    has_ended: bool,
+}
+
+impl EventSender {
+    /// Wraps `events` of the radio `name`.
+    pub fn new(events: Sender<ReceiverEvent>, name: &str) -> Self {
+        EventSender {
+            events,
+            name: name.into(),
+            has_ended: false,
+        }
+    }
+
+    /// Sends `event`, and waits while the queue is full. Without a receiver the event is dropped: the radio is ending.
+    pub fn send(&self, event: ReceiverEvent) {
+        let _ = self.events.send(event);
+    }
+
+    /// Sends the last event.
+    fn end(&mut self, end: End) {
+        self.has_ended = true;
+        self.send(ReceiverEvent::End(end));
+    }
+}
+
+impl Drop for EventSender {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            let name = &self.name;
+            self.end(End::failed(anyhow!("{name}: the thread search:{name} panicked")));
+        }
+    }
+}
