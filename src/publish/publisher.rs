@@ -247,7 +247,7 @@ impl Shared {
             return;
         };
         let topic = format!("{prefix}/meters/{}/availability", topic_id(&change.id));
-        let payload = if change.speaks { "online" } else { "offline" };
+        let payload = if change.is_online { "online" } else { "offline" };
         self.mqtt
             .try_publish(Message::retained(topic, payload, DeliveryClass::Announcement));
     }

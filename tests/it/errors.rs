@@ -175,7 +175,7 @@ fn given_flags_then_init_writes_a_valid_file_and_overwrites_none() {
     assert!(
         String::from_utf8(output.stderr)
             .unwrap()
-            .contains("`sml` is no protocol")
+            .contains("invalid protocol `sml`: expected p1")
     );
 }
 
@@ -237,7 +237,7 @@ fn given_environment_variables_then_they_override_the_file() {
         ("METERTAP_MQTT__PORT", &port),
     ]);
     assert!(
-        printed.contains(&format!("127.0.0.1:{port} takes us")),
+        printed.contains(&format!("127.0.0.1:{port} accepts the connection")),
         "{printed}"
     );
     let printed = doctor(&[("METERTAP_MQTT__HOTS", "x")]);

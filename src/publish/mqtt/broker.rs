@@ -79,11 +79,11 @@ impl Login {
     pub fn resolve(&self) -> Result<Option<(String, Option<Secret>)>, String> {
         let password = SecretSource {
             key: "mqtt.password",
-            here: self.password.as_ref(),
+            inline: self.password.as_ref(),
             file: self.password_file.as_deref(),
             env: self.password_env.as_deref(),
         };
-        let password = password.find()?;
+        let password = password.resolve()?;
         Ok(self.username.clone().map(|user| (user, password)))
     }
 
