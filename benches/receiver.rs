@@ -1,4 +1,4 @@
-//! Samples per second of the receiver and of its two stages, on quiet and on busy bands.
+//! Throughput of the receiver and of its two stages, on quiet and on busy bands.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
@@ -17,7 +17,7 @@ const CONFIG: Config = Config {
 };
 const NOISE: f32 = 0.08;
 
-/// Half a second with a frame of `protocols` in turn every 20 ms (IDM: 60 ms).
+/// Renders half a second with a frame of `protocols` in turn every 20 ms (IDM: 60 ms).
 fn band(protocols: &[Protocol], snr_db: f64) -> Vec<Complex32> {
     let mut random = Random::new(1);
     let mut transmissions = Vec::new();
@@ -94,7 +94,7 @@ fn stages(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One burst with one frame in it: the lock alone.
+/// Measures the lock alone, on one burst with one frame in it.
 fn lock(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("lock");
     for protocol in Protocol::ALL {

@@ -1,15 +1,16 @@
-//! A strong packet, once decoded, is taken out of the samples, so that weak ones under it can be heard.
+//! Successive interference cancellation: subtracts a decoded strong packet from the samples, so that weak ones
+//! under it can be decoded.
 //!
 //! On-off keying splatters: a keyed edge has a spectrum that falls as 1/f, and 500 kHz away from a hard-keyed
 //! carrier there is still -34 dB of it in the matched filter of a chip. But the signal is simple: ON chips are
-//! a tone whose amplitude and phase the chip itself tells, and all edges look the same. So the mean shape of
-//! the edges is measured, tone times shape is subtracted, and the few samples of an edge, where the shape is
+//! a tone whose amplitude and phase are measured in the chip itself, and all edges look the same. The mean shape
+//! of the edges is measured, tone times shape is subtracted, and the few samples of an edge, where the shape is
 //! least certain, are blanked.
 
 use crate::baseband::phasor;
 use crate::{CHIP_RATE_HZ, Complex32};
 
-/// What the shape of an edge may reach before and after the boundary of its chips.
+/// Longest reach of an edge before and after the boundary of its chips.
 const EDGE_S: f64 = 5e-6;
 /// Shapes between this and its complement are an edge: blanked.
 const FLAT: f32 = 0.04;
@@ -27,7 +28,7 @@ pub(crate) struct Keyed {
     pub power: f32,
 }
 
-/// Takes carriers out; keeps its buffers.
+/// Subtracts keyed carriers. Reuses its buffers.
 pub(crate) struct Canceler {
     /// Samples from a boundary to the end of an edge.
     reach: usize,
@@ -50,7 +51,7 @@ impl Canceler {
         }
     }
 
-    /// Takes `keyed` out of `samples`, wherever in them it is ON.
+    /// Subtracts `keyed` from `samples` wherever it is ON.
     pub fn cancel(&mut self, samples: &mut [Complex32], keyed: Keyed) {
         let before = (keyed.start / keyed.chip).floor();
         let first = keyed.start - before * keyed.chip;
@@ -92,7 +93,7 @@ impl Canceler {
         }
     }
 
-    /// Tone and shape `n` samples after the boundary of two chips, one of them ON.
+    /// Returns tone and shape `n` samples after the boundary of two chips, one of them ON.
     fn edge(&self, before: Complex32, after: Complex32, n: isize) -> (Complex32, f32) {
         let at = (self.reach as isize + n) as usize;
         if is_on(after) {
@@ -102,7 +103,7 @@ impl Canceler {
         }
     }
 
-    /// The tone of each chip, from its middle.
+    /// Measures the tone of each chip in its middle.
     fn measure_chips(
         &mut self,
         samples: &[Complex32],
@@ -123,7 +124,7 @@ impl Canceler {
         }
     }
 
-    /// The mean shape of all edges, in units of the tone beside them.
+    /// Measures the mean shape of all edges, in units of the tone beside them.
     fn measure_edges(
         &mut self,
         samples: &[Complex32],
@@ -166,7 +167,7 @@ fn is_on(tone: Complex32) -> bool {
     tone != Complex32::default()
 }
 
-/// A carrier over a few dozen samples, for which `f32` is exact enough.
+/// Carrier over a few dozen samples, for which `f32` is precise enough.
 struct Oscillator {
     value: Complex32,
     step: Complex32,
@@ -195,7 +196,7 @@ mod tests {
 
     const RATE_HZ: f64 = 2_359_296.0;
 
-    /// Power of `samples` in the matched filter of a chip, `apart_hz` from the centre, per sample.
+    /// Power of `samples` in the matched filter of a chip, `apart_hz` from the center, per sample.
     fn power_at(samples: &[Complex32], apart_hz: f64) -> f32 {
         let filtered = samples.chunks_exact(72).enumerate().map(|(i, chip)| {
             let sum: Complex32 = chip

@@ -1,4 +1,4 @@
-//! Lock, as a whole: one burst becomes packets.
+//! Lock: demodulates and decodes the packets of one segment.
 
 use crate::bank::Bandwidth;
 use crate::baseband::Baseband;
@@ -14,8 +14,8 @@ use crate::{CHIP_RATE_HZ, Config, ConfigError, Protocol};
 /// Frames that follow one another may seem to overlap by this much.
 const OVERLAP_CHIPS: f64 = 8.0;
 
-/// The lock: turns one segment at a time into packets. It keeps no state from one segment to the next, so
-/// segments may be spread over several lockers on several threads.
+/// Demodulates one segment at a time. No state is kept from one segment to the next, so segments may be spread
+/// over several lockers on several threads.
 pub struct Locker {
     config: Config,
     baseband: Baseband,
@@ -47,7 +47,7 @@ impl Locker {
         })
     }
 
-    /// Puts every packet of `segment`, and what was counted on the way, into `outcome` in place of what it held.
+    /// Demodulates `segment` and replaces the contents of `outcome` with its packets and counters.
     pub fn run(&mut self, segment: &Segment, outcome: &mut Outcome) {
         outcome.clear();
         let detection = &segment.detection;
@@ -60,7 +60,7 @@ impl Locker {
         self.done.clear();
         for i in 0..self.candidates.len() {
             let candidate = self.candidates[i];
-            // A carrier has room for one frame at a time: what overlaps one that passed is none.
+            // A carrier has room for one frame at a time: skip candidates that overlap one that passed.
             let chips = candidate.protocol.chips() as f64;
             let end = candidate.start + (chips - OVERLAP_CHIPS) * self.baseband.chip();
             if self
@@ -89,7 +89,7 @@ impl Locker {
         }
     }
 
-    /// The best frame that any method finds.
+    /// Returns the frame with the least error probability that any method finds.
     fn lock(
         &mut self,
         candidate: &Candidate,

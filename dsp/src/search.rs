@@ -1,4 +1,4 @@
-//! Search, as a whole: samples become segments in which there may be frames.
+//! Search: finds the segments of the samples in which there may be frames.
 
 use crate::bank::{Bank, block_len};
 use crate::cancel::{Canceler, Keyed};
@@ -15,14 +15,14 @@ const HISTORY_BLOCKS: u64 = 52;
 const CANCEL_BLOCKS: u64 = 3 * DELAY;
 /// Blocks kept while nothing is found: the reach before a burst, and slack.
 const QUIET_BLOCKS: u64 = 8;
-/// The mean of the samples is the receiver's DC offset; it is followed with this weight per block.
+/// Weight per block with which the DC offset of the receiver, the mean of the samples, is tracked.
 const DC_WEIGHT: f32 = 1.0 / 64.0;
-/// Blocks that a weak frame under a strong one may begin before it: the longest frame has 26.
+/// Blocks before a strong frame in which a weak one under it may begin: the longest frame has 26.
 const UNDER_BLOCKS: u64 = 27;
-/// Bursts that may end at once; more are lost.
+/// Bursts that may end at once; more are dropped and counted.
 const MAX_ENDED: usize = 256;
 
-/// The search: watches every carrier, and keeps as much history as the longest frame needs.
+/// Watches every carrier, and keeps as much history as the longest frame needs.
 pub struct Searcher {
     config: Config,
     bank: Bank,
@@ -50,7 +50,7 @@ pub(crate) fn max_segment_len(sample_rate_hz: f64) -> usize {
 }
 
 impl Searcher {
-    /// Allocates all that is ever needed.
+    /// Allocates everything that is ever needed.
     ///
     /// # Errors
     /// [`ConfigError::SampleRate`] outside 1.0 to 3.2 MS/s.
@@ -64,7 +64,7 @@ impl Searcher {
             tracks: Tracks::new(bank.band_reach()),
             under: Tracks::new(bank.band_reach()),
             canceler: Canceler::new(rate, history),
-            // Twice what is needed, so that old samples are moved out of the way only now and then.
+            // Twice what is needed, so that old samples are moved only once per history.
             history: Vec::with_capacity(2 * history),
             origin: 0,
             blocks: 0,
@@ -78,12 +78,12 @@ impl Searcher {
         })
     }
 
-    /// The number of the next sample to be pushed, as packets count them.
+    /// Returns the number of the next sample to be pushed, as packets count them.
     pub fn position(&self) -> u64 {
         self.origin + self.history.len() as u64
     }
 
-    /// Blocks searched so far; a block is about 1.75 ms.
+    /// Returns the number of blocks searched so far; a block is about 1.75 ms.
     pub fn blocks(&self) -> u64 {
         self.blocks
     }
@@ -124,7 +124,8 @@ impl Searcher {
         self.dropped
     }
 
-    /// Takes a strong packet out of the history, if it is still there, and looks for what it hid.
+    /// Cancels a strong packet in the history, as far as it is still there, and hands the segments found in the
+    /// residual to `found`. Carriers that are still on the air there are followed on by [`Searcher::push`].
     pub fn search_residual(&mut self, packet: &Packet, found: impl FnMut(&Segment)) {
         let rate = self.config.sample_rate_hz;
         let block = self.bank.block_len() as u64;
@@ -150,7 +151,7 @@ impl Searcher {
             .cancel(&mut self.history[keyed_from..keyed_to], keyed);
         let (under, ended, dropped) = (&mut self.under, &mut self.ended, &mut self.dropped);
         let mut number = from_block;
-        self.bank.look_again(&self.history[from..searched], |peaks| {
+        self.bank.search_again(&self.history[from..searched], |peaks| {
             under.push(number, peaks, |burst| keep(ended, burst, dropped));
             number += 1;
         });
@@ -158,12 +159,12 @@ impl Searcher {
         self.hand_out(found);
     }
 
-    /// Noise power of the window, full scale = 0 dB.
+    /// Returns the noise power of the window in dBFS.
     pub fn noise_dbfs(&self) -> f32 {
         10.0 * self.window_noise.log10()
     }
 
-    /// Samples missing in the block that is being filled.
+    /// Returns the number of samples missing in the block that is being filled.
     fn missing(&self) -> usize {
         let searched = (self.blocks * self.bank.block_len() as u64 - self.origin) as usize;
         self.bank.block_len() - (self.history.len() - searched)
@@ -210,7 +211,7 @@ impl Searcher {
         }
         self.last_found = self.blocks;
         self.window_noise = self.bank.noise();
-        // The strongest first: what it explains need not be believed of the others.
+        // The strongest first: the weakest are dropped if there are too many.
         self.ended
             .sort_unstable_by(|a, b| b.strength.total_cmp(&a.strength));
         let (block, max_len) = (self.bank.block_len() as u64, self.max_segment_len as u64);

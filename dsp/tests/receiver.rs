@@ -1,4 +1,4 @@
-//! The receiver against the modulator: what is sent is heard, however it is cut into blocks.
+//! Receiver against modulator: what is sent is received, however the samples are cut.
 
 mod common;
 
@@ -19,32 +19,32 @@ fn receiver(sample_rate_hz: f64) -> Receiver {
 
 fn listen(sample_rate_hz: f64, samples: &[Complex32]) -> Vec<Packet> {
     let mut receiver = receiver(sample_rate_hz);
-    let mut heard = Vec::new();
-    receiver.push(samples, |packet| heard.push(*packet));
-    receiver.flush(|packet| heard.push(*packet));
-    heard
+    let mut received = Vec::new();
+    receiver.push(samples, |packet| received.push(*packet));
+    receiver.flush(|packet| received.push(*packet));
+    received
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn any_frame_at_any_rate_carrier_phase_and_clock_is_heard_once(
+    fn any_frame_at_any_rate_carrier_phase_and_clock_is_received_once(
         protocol in prop::sample::select(Protocol::ALL.to_vec()),
         rate in 1.0e6f64..3.2e6, carrier in -0.45f64..0.45, phase in -3.0f64..3.0, clock_ppm in -200.0f64..200.0,
         start_s in 0.004f64..0.02, seed: u64,
     ) {
         let mut random = Random::new(seed);
         let frame = random_frame(protocol, &mut random);
-        // 6 dB above what the protocol needs at this rate (DESIGN.md's table is for 2.36 MS/s).
+        // 6 dB above what the protocol needs at this rate (docs/receiver.md has the figures for 2.36 MS/s).
         let snr_db = -3.0 - 10.0 * (rate / 2_359_296.0).log10();
         let sent = Transmission { phase_rad: phase, clock_ppm, ..transmission(protocol, &frame, start_s, carrier * rate, snr_db) };
         let samples = quantized(&scene(rate, 0.09, vec![sent]), &mut random);
-        let heard = listen(rate, &samples);
-        prop_assert_eq!(heard.len(), 1);
-        prop_assert_eq!((heard[0].protocol, heard[0].bytes()), (protocol, &frame[..]));
-        let signal = heard[0].signal;
-        prop_assert!((heard[0].start_sample as f64 / rate - start_s).abs() < 5e-6, "start {}", heard[0].start_sample);
+        let received = listen(rate, &samples);
+        prop_assert_eq!(received.len(), 1);
+        prop_assert_eq!((received[0].protocol, received[0].bytes()), (protocol, &frame[..]));
+        let signal = received[0].signal;
+        prop_assert!((received[0].start_sample as f64 / rate - start_s).abs() < 5e-6, "start {}", received[0].start_sample);
         prop_assert!((signal.offset_hz - carrier * rate).abs() < 60.0, "carrier {}", signal.offset_hz);
         prop_assert!((f64::from(signal.snr_db) - snr_db).abs() < 2.0, "SNR {}", signal.snr_db);
     }
@@ -85,7 +85,7 @@ proptest! {
 }
 
 #[test]
-fn given_extremes_then_nothing_panics_and_nothing_is_heard() {
+fn given_extremes_then_nothing_panics_and_nothing_is_received() {
     for value in [0.0, 1.0, -4.0, 1e-30] {
         let samples = vec![Complex32::new(value, -value); 300_000];
         assert!(listen(2_359_296.0, &samples).is_empty(), "{value}");
@@ -112,7 +112,7 @@ fn given_a_rate_that_cannot_work_then_it_is_refused() {
 }
 
 #[test]
-fn given_two_meters_at_once_on_two_carriers_then_both_are_heard() {
+fn given_two_meters_at_once_on_two_carriers_then_both_are_received() {
     let mut random = Random::new(3);
     let frames = [0, 1].map(|_| random_frame(Protocol::Scm, &mut random));
     let sent = vec![
@@ -120,15 +120,15 @@ fn given_two_meters_at_once_on_two_carriers_then_both_are_heard() {
         transmission(Protocol::Scm, &frames[1], 0.012, 250e3, 0.0),
     ];
     let samples = quantized(&scene(2_359_296.0, 0.04, sent), &mut random);
-    let heard = listen(2_359_296.0, &samples);
+    let received = listen(2_359_296.0, &samples);
     for frame in &frames {
-        assert!(heard.iter().any(|packet| packet.bytes() == &frame[..]));
+        assert!(received.iter().any(|packet| packet.bytes() == &frame[..]));
     }
-    assert_eq!(heard.len(), 2);
+    assert_eq!(received.len(), 2);
 }
 
 #[test]
-fn given_frames_that_follow_one_another_then_all_are_heard() {
+fn given_frames_that_follow_one_another_then_all_are_received() {
     let mut random = Random::new(4);
     let frames: Vec<_> = (0..5).map(|_| random_frame(Protocol::Scm, &mut random)).collect();
     let all: Vec<u8> = frames.concat();
@@ -141,14 +141,17 @@ fn given_frames_that_follow_one_another_then_all_are_heard() {
         ..transmission(Protocol::Scm, &all[..12], 0.01, 123e3, 0.0)
     };
     let samples = quantized(&scene(2_359_296.0, 0.06, vec![sent]), &mut random);
-    let mut heard = listen(2_359_296.0, &samples);
-    heard.sort_by_key(|packet| packet.start_sample);
-    let heard: Vec<u8> = heard.iter().flat_map(|packet| packet.bytes().to_vec()).collect();
-    assert_eq!(heard, all);
+    let mut received = listen(2_359_296.0, &samples);
+    received.sort_by_key(|packet| packet.start_sample);
+    let received: Vec<u8> = received
+        .iter()
+        .flat_map(|packet| packet.bytes().to_vec())
+        .collect();
+    assert_eq!(received, all);
 }
 
 #[test]
-fn given_two_seconds_of_noise_then_nothing_is_heard() {
+fn given_two_seconds_of_noise_then_nothing_is_received() {
     let mut random = Random::new(5);
     let samples = quantized(&scene(2_359_296.0, 2.0, vec![]), &mut random);
     assert!(listen(2_359_296.0, &samples).is_empty());
@@ -167,13 +170,13 @@ fn given_a_transmitter_whose_phase_wanders_then_energies_still_find_it() {
         ..transmission(Protocol::Scm, &frame, 0.01, -77e3, -4.0)
     };
     let samples = quantized(&scene(2_359_296.0, 0.04, vec![sent]), &mut random);
-    let heard = listen(2_359_296.0, &samples);
-    assert_eq!(heard.len(), 1);
-    assert_eq!(heard[0].bytes(), &frame[..]);
+    let received = listen(2_359_296.0, &samples);
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0].bytes(), &frame[..]);
 }
 
 #[test]
-fn given_a_meter_30_db_below_its_neighbour_then_both_are_heard() {
+fn given_a_meter_30_db_below_its_neighbor_then_both_are_received() {
     let mut random = Random::new(7);
     let frames = [0, 1].map(|_| random_frame(Protocol::Scm, &mut random));
     // The weak one begins before, within and after the strong one.
@@ -183,8 +186,8 @@ fn given_a_meter_30_db_below_its_neighbour_then_both_are_heard() {
             transmission(Protocol::Scm, &frames[1], 0.012 + lag_s, 250e3, -8.0),
         ];
         let samples = quantized(&scene(2_359_296.0, 0.04, sent), &mut random);
-        let heard = listen(2_359_296.0, &samples);
-        let mut bytes: Vec<_> = heard.iter().map(|packet| packet.bytes().to_vec()).collect();
+        let received = listen(2_359_296.0, &samples);
+        let mut bytes: Vec<_> = received.iter().map(|packet| packet.bytes().to_vec()).collect();
         bytes.sort();
         let mut sent = frames.to_vec();
         sent.sort();

@@ -24,10 +24,11 @@ const STREET: &str = include_str!("../../testdata/street/street.toml");
 pub fn run(args: &Args) -> Result<ExitCode> {
     use crate::cli::demo_broker::Broker;
     use crate::cli::replay::Replay;
-    use crate::publish::mqtt::{MqttConfig, Retain};
+    use crate::publish::MqttConfig;
+    use crate::publish::profiles::Retain;
     use crate::runtime::Runtime;
     use crate::source::recording::Paced;
-    use crate::source::simulator::{Scenario, Synthetic};
+    use crate::source::simulator::{Scenario, Simulator};
 
     let runtime = Runtime::for_command()?;
     let stop = runtime.context.cancel.clone();
@@ -41,7 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut settings = MqttConfig::from_url(&format!("mqtt://{address}"))?;
     settings.retain = Retain::Always(true);
     let mut replay = Replay::demo(&runtime.context, settings)?;
-    replay.play(Box::new(Paced::new(Box::new(Synthetic::new(
+    replay.play(Box::new(Paced::new(Box::new(Simulator::new(
         &scenario,
         "a made-up street",
     )?))))?;

@@ -1,7 +1,7 @@
 //! `metertap devices`: which dongles are plugged in, and what keeps us from them.
 
 use crate::source::rtlsdr::{Library, Plugged, Rtlsdr};
-use crate::source::{Pick, Tuning};
+use crate::source::{DongleSelector, Tuning};
 use anyhow::Result;
 use std::path::Path;
 use std::process::ExitCode;
@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// Opens it for a moment, in a process of its own.
 fn look(plugged: Plugged) -> Row {
-    let opened = Rtlsdr::open(&Pick::Index(plugged.index), &Tuning::default());
+    let opened = Rtlsdr::open(&DongleSelector::Index(plugged.index), &Tuning::default());
     let (tuner, gains, problem) = match &opened {
         Ok(dongle) => {
             let opened = dongle.opened();

@@ -2,7 +2,8 @@
 
 use crate::cli::tuner::Tuner;
 use crate::config::{Config, RadioSource};
-use crate::publish::mqtt::{MqttConfig, check};
+use crate::publish::MqttConfig;
+use crate::publish::mqtt::check;
 use crate::receiver::Probe;
 use crate::runtime::{Cancel, Runtime};
 use crate::source::{Live, wire};
@@ -84,7 +85,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 }
                 for port in &config.ports {
                     let found = format!("{}: {}", port.name, port.address);
-                    match wire::try_open(&port.address) {
+                    match wire::try_open(&port.address, &runtime.context.io) {
                         Ok(()) => report.ok("wire", &found),
                         Err(error) => report.bad("wire", &format!("{found}: {error:#}"), ""),
                     }
@@ -102,8 +103,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .iter()
         .flat_map(|settings| settings.host.iter().map(move |host| (settings, host)));
     for (settings, host) in brokers {
-        let address = settings.shown(host);
-        match check(settings.clone(), host) {
+        let broker = settings.broker(None);
+        let address = broker.display(host);
+        match runtime.context.io.block_on(check(&broker, host)) {
             Ok(()) => report.ok("broker", &format!("{address} takes us")),
             Err(error) => report.bad(
                 "broker",
@@ -196,8 +198,8 @@ fn throughput(probe: &mut Probe, first: Option<(Instant, u64)>, rate: f64, repor
     };
     let measured = (probe.bytes - skipped) as f64 / 2.0 / since.elapsed().as_secs_f64();
     let share = 100.0 * measured / rate;
-    let lost = probe.source().lost();
-    let finding = format!("{measured:.0} a second, {share:.1} % of what they should be; {lost} pieces lost");
+    let lost = probe.source().lost_bytes();
+    let finding = format!("{measured:.0} a second, {share:.1} % of what they should be; {lost} bytes lost");
     if lost == 0 && (95.0..105.0).contains(&share) {
         report.ok("samples", &finding);
     } else {

@@ -41,7 +41,7 @@ struct Port {
     framing: Option<Framing>,
     /// How long an answer may let us wait, in milliseconds.
     #[arg(long, value_name = "MS")]
-    timeout: Option<u64>,
+    patience: Option<u64>,
     /// JSON lines instead of a table; the default where standard output is no terminal.
     #[arg(long)]
     json: bool,
@@ -94,13 +94,13 @@ pub fn mbus(args: &MbusArgs) -> Result<ExitCode> {
         Mbus::Scan(scan) => scan.port.talk(line, 350, async |talk, out| {
             let mut found = 0;
             if scan.numbers {
-                mbus_poll::scan_numbers(talk, |report| {
+                mbus_poll::scan_secondary(talk, |report| {
                     found += 1;
                     out.take(&report.id.clone(), &report);
                 })
                 .await?;
             } else {
-                mbus_poll::scan_places(talk, |address, answer| match answer {
+                mbus_poll::scan_primary(talk, |address, answer| match answer {
                     Ok(report) => {
                         found += 1;
                         out.take(&address.to_string(), &report);
@@ -160,7 +160,7 @@ impl Port {
                 }
                 let mut talk = Transaction {
                     wire: &mut wire,
-                    timeout: Duration::from_millis(self.timeout.unwrap_or(patience_ms)),
+                    timeout: Duration::from_millis(self.patience.unwrap_or(patience_ms)),
                 };
                 ask(&mut talk, &mut out).await
             })

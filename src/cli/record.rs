@@ -140,7 +140,7 @@ impl Recorder {
         let data = self.folder.join(format!("{stem}.sigmf-data"));
         write(&data, self.ring.make_contiguous())?;
         let meta = self.folder.join(format!("{stem}.sigmf-meta"));
-        let text = sigmf::describe(self.sample_rate_hz, self.center_hz, start);
+        let text = sigmf::metadata(self.sample_rate_hz, self.center_hz, start);
         write(&meta, text.as_bytes())?;
         println!("{} ({seconds:.1} s)", meta.display());
         self.ring.clear();

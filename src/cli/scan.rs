@@ -4,7 +4,7 @@ use crate::cli::number::hertz;
 use crate::cli::tuner::Tuner;
 use crate::receiver::Probe;
 use crate::runtime::Runtime;
-use crate::source::{CUSTOMARY_TENTHS, Gain, TuneCommand, find_best};
+use crate::source::{Gain, R820T_GAINS_TENTHS, TuneCommand, find_best};
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let mut source = live.open()?;
     let gain = match live.tuning.gain {
-        Gain::Auto => Some(find_best(source.as_mut(), &CUSTOMARY_TENTHS)?),
+        Gain::Auto => Some(find_best(source.as_mut(), &R820T_GAINS_TENTHS)?),
         _ => None,
     };
     let mut probe = Probe::new(source)?;
@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "█".repeat((place.packets as usize).min(40))
         );
         places.push(place);
-        probe = probe.forget()?;
+        probe = probe.restart()?;
         center_hz += args.step;
     }
     places.sort_by_key(|place| std::cmp::Reverse((place.meters, place.packets)));

@@ -1,7 +1,7 @@
 //! `metertap synth`: a scenario to a recording, with the truth beside it.
 
 use crate::source::Source;
-use crate::source::simulator::{Scenario, Synthetic};
+use crate::source::simulator::{Scenario, Simulator};
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{BufWriter, Write, stdout};
@@ -37,7 +37,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for meter in &mut scenario.meter {
         meter.snr_db += args.snr;
     }
-    let mut source = Synthetic::new(&scenario, &name)?;
+    let mut source = Simulator::new(&scenario, &name)?;
     if args.out == Path::new("-") {
         copy(&mut source, &mut stdout().lock()).context("standard output")?;
         return Ok(ExitCode::SUCCESS);
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn copy(source: &mut Synthetic, to: &mut impl Write) -> std::io::Result<()> {
+fn copy(source: &mut Simulator, to: &mut impl Write) -> std::io::Result<()> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         let n = source.read(&mut buffer)?;

@@ -8,8 +8,8 @@ use crate::config::{Config, Problem, Problems, Publish};
 use crate::meter::throttle::Rate;
 use crate::meter::{Meter, Meters};
 use crate::output::OutputConfig;
+use crate::publish::MqttConfig;
 use crate::publish::homeassistant::HomeAssistantConfig;
-use crate::publish::mqtt::MqttConfig;
 use crate::secret::warn_if_open;
 use crate::web::WebConfig;
 use anyhow::{Context, Result};
@@ -58,9 +58,10 @@ impl Config {
     /// # Errors
     /// Returns all mistakes with line and key.
     pub fn parse(text: &str, set: &[(String, String)]) -> Result<(Self, bool), Problems> {
-        let mut file = File::parse(text, std::env::vars())?;
+        let variables: Vec<(String, String)> = std::env::vars().collect();
+        let mut file = File::parse(text, &variables)?;
         for (key, value) in set {
-            file.set(key, value.clone());
+            file.set(key, value);
         }
         let mqtt = file.one::<MqttConfig>("mqtt");
         let homeassistant = file.one::<HomeAssistantConfig>("homeassistant");
@@ -160,7 +161,7 @@ fn check_publishing(
     };
     let missing = match mqtt {
         None => Some("[homeassistant] has no effect without [mqtt]".to_owned()),
-        Some(mqtt) if !mqtt.value.profile.is_house() => Some(
+        Some(mqtt) if !mqtt.value.profile.is_native() => Some(
             "[homeassistant] needs metertap's own topics: the profile of another program has its own discovery".to_owned(),
         ),
         Some(_) => None,

@@ -125,8 +125,8 @@ fn unnoticed(protocol: Protocol) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, seal};
-    use metertap_dsp::{Receiver, Trust};
+    use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips};
+    use metertap_dsp::{Receiver, Trust, fec};
 
     fn config(trust: Trust) -> Config {
         Config {
@@ -142,7 +142,7 @@ mod tests {
         frame.extend(&counter.to_be_bytes()[1..]);
         frame.extend(&id.to_be_bytes()[1..]);
         frame.extend([0, 0]);
-        seal(Protocol::Scm, &mut frame);
+        fec::encode(Protocol::Scm, &mut frame);
         let transmission = Transmission {
             chips: chips(Protocol::Scm, &frame, 0),
             start_s: 0.01,

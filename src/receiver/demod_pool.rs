@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 
-/// Segments copied for the workers at a time, 1.7 MB each at most (91 ms of samples): enough to keep two workers
+/// Segments copied for the workers at a time, 1.7 MB each at most: enough to keep two workers
 /// busy while the search goes on.
 const MAX_SEGMENTS: usize = 8;
 /// Worker threads of a receiver at most; more would not help, as a street of 34 packets per second needs less
@@ -146,7 +146,7 @@ struct LockJob {
     outcome: Outcome,
 }
 
-/// What comes back from a worker.
+/// Message of a worker.
 enum Finished {
     Job(LockJob),
     /// The last message of a worker that will never send another one.
@@ -159,8 +159,7 @@ impl Workers {
     where
         L: FnMut(&Segment, &mut Outcome) + Send + 'static,
     {
-        // Neither end ever waits for room: there are at most MAX_JOBS jobs, and each worker says its last word
-        // but once.
+        // Neither end ever waits for room: there are at most MAX_JOBS jobs, and each worker panics at most once.
         let (jobs, work) = bounded::<LockJob>(MAX_JOBS);
         let (to_search, finished) = bounded(MAX_JOBS + count);
         let mut workers = Workers {
@@ -188,10 +187,12 @@ impl Workers {
 
     /// Waits for a job to come back.
     ///
-    /// Does not wait for ever while a job is under way: the job is in a queue, or with a worker, which sends
-    /// either the job or, if it panics, its last message; and a message that is lost with all workers shows as
-    /// a closed channel. (A worker that is alive but never finishes cannot be: a lock has no loop that depends
-    /// on more than the length of its segment.)
+    /// Does not wait for ever while a job is under way: the job is in a queue or with a worker, which sends back
+    /// either the job or, if the lock panics, [`Finished::Panicked`]; and if all workers have ended, the channel is
+    /// closed. (A lock always ends: its loops are bounded by the length of the segment.)
+    ///
+    /// # Errors
+    /// [`WorkerPanicked`], ever after: the lost job would leave a hole in the order of outcomes.
     fn receive(&mut self) -> Result<(), WorkerPanicked> {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());

@@ -45,7 +45,7 @@ struct Stop {
 }
 
 impl Hopper {
-    /// Starts a survey at `now`. `readings` counts what the receiver hears; `dwell` is the time at each good center.
+    /// Starts a survey at `now`. `readings` is counted by the receiver; `dwell` is the time at each good center.
     pub fn new(dwell: Duration, readings: Arc<AtomicU64>, now: Instant) -> Self {
         Hopper {
             dwell,

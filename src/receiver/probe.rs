@@ -1,4 +1,4 @@
-//! A source and a receiver on the calling thread: for tools that look at samples themselves.
+//! A source and a receiver on the calling thread, for tools that look at samples themselves.
 
 use crate::receiver::rate_monitor::MAX_SILENCE;
 use crate::receiver::samples::Samples;
@@ -8,26 +8,26 @@ use metertap_dsp::{Config, Packet, Receiver, Tally, Trust};
 use std::io::ErrorKind;
 use std::time::Instant;
 
-/// Bytes read at a time.
-const CHUNK: usize = 1 << 16;
+/// Bytes read at a time: 14 ms of a dongle.
+const CHUNK_BYTES: usize = 1 << 16;
 
-/// What was seen.
+/// Reads a source and demodulates its samples.
 pub struct Probe {
     source: Box<dyn Source>,
     samples: Samples,
     receiver: Receiver,
     buffer: Vec<u8>,
-    /// How strong the samples were.
+    /// Histogram of the samples.
     pub levels: Levels,
     /// Bytes read.
     pub bytes: u64,
 }
 
 impl Probe {
-    /// Looks at `source`.
+    /// Creates a probe of `source`.
     ///
     /// # Errors
-    /// Where its rate cannot be used.
+    /// Returns an error if the sample rate of the source is not supported.
     pub fn new(source: Box<dyn Source>) -> Result<Self> {
         let config = Config {
             sample_rate_hz: source.info().sample_rate_hz,
@@ -38,39 +38,39 @@ impl Probe {
             samples: Samples::new(source.info().format),
             receiver: Receiver::new(config)?,
             source,
-            buffer: vec![0; CHUNK],
+            buffer: vec![0; CHUNK_BYTES],
             levels: Levels::default(),
             bytes: 0,
         })
     }
 
-    /// The source.
+    /// Returns the source, to tune it.
     pub fn source(&mut self) -> &mut dyn Source {
         self.source.as_mut()
     }
 
-    /// Counts so far.
+    /// Counters of the receiver.
     pub fn tally(&self) -> Tally {
         self.receiver.tally()
     }
 
-    /// Noise power of the window.
+    /// Noise power of the window, full scale = 0 dB.
     pub fn noise_dbfs(&self) -> f32 {
         self.receiver.noise_dbfs()
     }
 
-    /// Forgets what it has seen, but not the source.
+    /// Returns a new probe of the same source.
     ///
     /// # Errors
-    /// As [`Probe::new`].
-    pub fn forget(self) -> Result<Self> {
+    /// Returns an error as [`Probe::new`] does.
+    pub fn restart(self) -> Result<Self> {
         Self::new(self.source)
     }
 
-    /// Reads a piece; hands its bytes to `raw` and its packets to `out`. False at the end.
+    /// Reads one chunk, and passes its bytes to `raw` and its packets to `out`. Returns false at the end.
     ///
     /// # Errors
-    /// What the source says, or that it is silent.
+    /// Returns the error of the source, or one that says that it is silent.
     pub fn step(&mut self, raw: impl FnOnce(&[u8]), out: impl FnMut(&Packet)) -> Result<bool> {
         let begun = Instant::now();
         loop {

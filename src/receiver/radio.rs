@@ -10,12 +10,13 @@ use crate::receiver::sample_clock::SampleClock;
 use crate::receiver::samples::Samples;
 use crate::receiver::search::{EventSender, Output, Search};
 use crate::receiver::spectrum_tap::SpectrumTap;
-use crate::receiver::supervisor::Supervisor;
+use crate::receiver::supervisor::{Losses, Supervisor};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::priority::raise_priority;
 use crate::runtime::{Cancel, Component, Context, Running};
 use crate::source::rtl_tcp::server::Server;
 use crate::source::{Info, Live, Source};
+use crate::status::Revision;
 use crate::status::receiver::ReceiverState;
 use crate::status::spectrum::SpectrumBuffer;
 use anyhow::{Context as _, Result};
@@ -42,6 +43,8 @@ pub struct RadioOptions {
     pub trust: Trust,
     /// Context of the process; that of each radio is derived from it.
     pub context: Context,
+    /// Counter of changes, for the rows of the spectrum.
+    pub revision: Revision,
 }
 
 impl RadioOptions {
@@ -51,6 +54,7 @@ impl RadioOptions {
             filter: Arc::new(FrameFilter::new(Meters::default(), true, kinds)),
             trust,
             context: context.clone(),
+            revision: Revision::default(),
         }
     }
 }
@@ -79,7 +83,7 @@ struct Parts {
     context: Context,
     when_full: WhenFull,
     /// Counter of the ring.
-    dropped: Arc<AtomicU64>,
+    dropped_bytes: Arc<AtomicU64>,
     /// Counter of the search thread.
     readings: Arc<AtomicU64>,
     serve_rtl_tcp: Option<SocketAddr>,
@@ -98,7 +102,7 @@ impl Radio {
             info,
             context,
             when_full: WhenFull::Wait,
-            dropped: Arc::default(),
+            dropped_bytes: Arc::default(),
             readings: Arc::default(),
             serve_rtl_tcp: None,
         };
@@ -121,8 +125,10 @@ impl Radio {
     ) -> Result<Self> {
         let context = options.context.component(&format!("radio:{name}"));
         let readings = Arc::<AtomicU64>::default();
-        let dropped = Arc::<AtomicU64>::default();
-        let state = ReceiverState::new(name, dropped.clone());
+        let dropped_bytes = Arc::<AtomicU64>::default();
+        // All losses are counted by the supervisor, in one unit.
+        let state = ReceiverState::new(name, Arc::default(), context.clock.clone());
+        let losses = Losses::new(dropped_bytes.clone());
         let hopper = live
             .hop
             .map(|dwell| Hopper::new(dwell, readings.clone(), context.clock.now()));
@@ -131,7 +137,7 @@ impl Radio {
             info: live.info(name, context.clock.timestamp()),
             context: context.clone(),
             when_full: WhenFull::DropOldest,
-            dropped,
+            dropped_bytes,
             readings,
             serve_rtl_tcp,
         };
@@ -146,7 +152,7 @@ impl Radio {
                 heartbeat,
                 backoff: Backoff::new(live.longest_pause()),
                 publish: &|state| drop(events.send(ReceiverEvent::State(Box::new(state.clone())))),
-                lost_before: 0,
+                losses,
             }
             .run(|| live.open());
             Ok(())
@@ -163,7 +169,7 @@ impl Radio {
         let mut radio = Radio {
             events,
             info: parts.info.clone(),
-            spectrum: SpectrumBuffer::default(),
+            spectrum: SpectrumBuffer::new(options.revision.clone(), parts.context.clock.clone()),
             rtl_tcp: None,
             context: parts.context.clone(),
             running: Vec::new(),
@@ -204,7 +210,7 @@ impl Radio {
             self.running.push(server.running);
             tap = Some(server.tap);
         }
-        let (writer, blocks) = ring(parts.when_full, parts.dropped);
+        let (writer, blocks) = ring(parts.when_full, parts.dropped_bytes, context.clock.clone());
         let (result, result_of_reader) = bounded(1);
         let search_name = format!("search:{name}");
         let search = Search {
@@ -310,3 +316,6 @@ fn play(mut source: Box<dyn Source>, writer: &mut Writer, cancel: &Cancel) -> Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ pub struct ReadingBuilder {
 }
 
 impl ReadingBuilder {
-    /// Creates the builder of a receiver configured by `config`, which hears what `info` describes.
+    /// Creates the builder of a receiver configured by `config`, whose samples `info` describes.
     pub fn new(info: &Info, is_live: bool, filter: Arc<FrameFilter>, config: Config) -> Self {
         ReadingBuilder {
             receiver: info.name.as_str().into(),

@@ -1,64 +1,78 @@
-//! Blocks of bytes from a source's thread to the search, in buffers that are used again and again.
+//! Ring of blocks between the thread that reads a source and the search thread, in recycled buffers.
 //!
-//! A recording waits while the ring is full and loses nothing. A live source must not wait: it takes the oldest
-//! block out again, so that what is heard late is heard at all; the search sees from the numbers that one is
-//! missing.
+//! ```text
+//!             ┌──────── full ───────▶┐
+//!   Writer ───┤                      ├─── Reader
+//!             └◀─────── free ────────┘
+//! ```
+//!
+//! A recording waits while the ring is full and loses nothing. A live source must not wait, or USB transfers are lost
+//! without notice: it takes the oldest block back and overwrites it, and the search thread learns from the block numbers
+//! that one is missing.
+//!
+//! Invariant: there are as many buffers as places in either queue. Each buffer is in one of them, with the writer, or with
+//! the reader, so sending never waits for room.
 
+use crate::runtime::Clock;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes read at a time: 28 ms of a dongle.
+/// Size of a buffer: 28 ms of a dongle.
 pub const BLOCK_BYTES: usize = 1 << 17;
 /// Blocks in the ring of a dongle: 0.9 s.
 const LIVE_BLOCKS: usize = 32;
-/// And of a recording, which can wait.
+/// Blocks in the ring of a recording, which can wait.
 const RECORDED_BLOCKS: usize = 4;
 
-/// Bytes as they were read.
+/// Bytes of samples, as they were read.
 #[derive(Debug)]
 pub struct Block {
-    /// Counts from 0; a gap in the numbers is a gap in the samples.
+    /// Number of the block, from 0; a gap in the numbers is a gap in the samples.
     pub number: u64,
-    /// Connection that it came by: counts up whenever the source was opened anew.
+    /// Number of the connection to the source; there is a gap in the samples between two connections.
     pub opened: u64,
-    /// When its last byte was read.
+    /// Time at which the last byte was read.
     pub read_at: Timestamp,
-    /// Centre of the window while it was taken.
+    /// Center of the window, if known.
     pub center_hz: Option<f64>,
-    /// The bytes; none where the source was lost.
+    /// Samples, of which the first and the last may be incomplete; empty to mark a gap.
     pub bytes: Vec<u8>,
 }
 
-/// What to do when the ring is full.
+/// Behavior when the ring is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
-    /// Wait: recordings.
+    /// Waits, as a recording does.
     Wait,
-    /// Drop the oldest block: live sources.
+    /// Drops the oldest block, as a live source does.
     DropOldest,
 }
 
-/// The source's end.
+/// End of the thread that reads the source.
 pub struct Writer {
     full: Sender<Block>,
+    /// The reader's end of `full`, from which the oldest block is taken back.
     oldest: Receiver<Block>,
     free: Receiver<Vec<u8>>,
+    /// Buffer into which nothing was read, for the next time.
     kept: Option<Vec<u8>>,
     when_full: WhenFull,
     number: u64,
-    dropped: Arc<AtomicU64>,
+    clock: Clock,
+    dropped_bytes: Arc<AtomicU64>,
 }
 
-/// The search's end.
+/// End of the search thread.
 pub struct Reader {
     full: Receiver<Block>,
     free: Sender<Vec<u8>>,
 }
 
-/// Makes a ring; all its memory is allocated now. `dropped` counts blocks.
-pub fn ring(when_full: WhenFull, dropped: Arc<AtomicU64>) -> (Writer, Reader) {
+/// Creates a ring and allocates all its memory. `dropped_bytes` counts what is dropped when the ring is full. Blocks are
+/// stamped with the time of `clock`.
+pub fn ring(when_full: WhenFull, dropped_bytes: Arc<AtomicU64>, clock: Clock) -> (Writer, Reader) {
     let blocks = match when_full {
         WhenFull::Wait => RECORDED_BLOCKS,
         WhenFull::DropOldest => LIVE_BLOCKS,
@@ -66,7 +80,6 @@ pub fn ring(when_full: WhenFull, dropped: Arc<AtomicU64>) -> (Writer, Reader) {
     let (full_in, full_out) = bounded(blocks);
     let (free_in, free_out) = bounded(blocks);
     for _ in 0..blocks {
-        // There is room for all of them.
         let _ = free_in.try_send(vec![0; BLOCK_BYTES]);
     }
     let writer = Writer {
@@ -76,7 +89,8 @@ pub fn ring(when_full: WhenFull, dropped: Arc<AtomicU64>) -> (Writer, Reader) {
         kept: None,
         when_full,
         number: 0,
-        dropped,
+        clock,
+        dropped_bytes,
     };
     let reader = Reader {
         full: full_out,
@@ -86,7 +100,7 @@ pub fn ring(when_full: WhenFull, dropped: Arc<AtomicU64>) -> (Writer, Reader) {
 }
 
 impl Writer {
-    /// A buffer of [`BLOCK_BYTES`]; nothing if the search is gone.
+    /// Returns a buffer of [`BLOCK_BYTES`]; nothing if the search thread has ended.
     pub fn buffer(&mut self) -> Option<Vec<u8>> {
         if let Some(bytes) = self.kept.take() {
             return Some(bytes);
@@ -97,10 +111,11 @@ impl Writer {
             (Err(TryRecvError::Empty), WhenFull::Wait) => self.free.recv().ok()?,
             (Err(TryRecvError::Empty), WhenFull::DropOldest) => match self.oldest.try_recv() {
                 Ok(block) => {
-                    self.dropped.fetch_add(1, Ordering::Relaxed);
+                    let dropped = block.bytes.len() as u64;
+                    self.dropped_bytes.fetch_add(dropped, Ordering::Relaxed);
                     block.bytes
                 }
-                // The search holds the last one: it will be back in a moment.
+                // The search thread took the last full block just now, and will give a buffer back within a block's time.
                 Err(_) => self.free.recv().ok()?,
             },
         };
@@ -108,21 +123,20 @@ impl Writer {
         Some(bytes)
     }
 
-    /// Hands `bytes` over; false if the search is gone.
+    /// Hands `bytes` over to the search thread; returns false if that has ended.
     pub fn send(&mut self, bytes: Vec<u8>, opened: u64, center_hz: Option<f64>) -> bool {
         let block = Block {
             number: self.number,
             opened,
-            read_at: Timestamp::now(),
+            read_at: self.clock.timestamp(),
             center_hz,
             bytes,
         };
         self.number += 1;
-        // There are as many places as buffers, so this never waits.
         self.full.send(block).is_ok()
     }
 
-    /// Says that what follows, if anything, does not continue what was sent: an empty block.
+    /// Marks a gap with an empty block: the samples that follow do not continue those before.
     pub fn break_off(&mut self, opened: u64) {
         if let Some(mut bytes) = self.buffer() {
             bytes.clear();
@@ -130,19 +144,19 @@ impl Writer {
         }
     }
 
-    /// Keeps a buffer that nothing was read into for the next time.
+    /// Takes back a buffer into which nothing was read.
     pub fn keep(&mut self, bytes: Vec<u8>) {
         self.kept = Some(bytes);
     }
 }
 
 impl Reader {
-    /// The next block; nothing when the source is gone and all is read.
+    /// Waits for the next block; returns nothing when the source has ended and all blocks were read.
     pub fn next(&self) -> Option<Block> {
         self.full.recv().ok()
     }
 
-    /// Gives the buffer of a block back.
+    /// Returns the buffer of a block to the writer.
     pub fn give_back(&self, block: Block) {
         let _ = self.free.try_send(block.bytes);
     }
@@ -153,15 +167,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn given_a_search_that_sleeps_then_a_live_source_drops_the_oldest_and_the_numbers_tell() {
+    fn given_a_search_that_lags_then_a_live_source_drops_the_oldest_blocks_and_the_numbers_show_it() {
         let dropped = Arc::new(AtomicU64::new(0));
-        let (mut writer, reader) = ring(WhenFull::DropOldest, dropped.clone());
+        let (mut writer, reader) = ring(WhenFull::DropOldest, dropped.clone(), Clock::system());
         for i in 0..LIVE_BLOCKS + 5 {
             let mut bytes = writer.buffer().unwrap();
             bytes[0] = i as u8;
             assert!(writer.send(bytes, 0, None));
         }
-        assert_eq!(dropped.load(Ordering::Relaxed), 5);
+        assert_eq!(dropped.load(Ordering::Relaxed), 5 * BLOCK_BYTES as u64);
         let first = reader.next().unwrap();
         assert_eq!((first.number, first.bytes[0]), (5, 5));
     }
@@ -169,7 +183,7 @@ mod tests {
     #[test]
     fn given_a_recording_then_it_waits_and_nothing_is_lost() {
         let dropped = Arc::new(AtomicU64::new(0));
-        let (mut writer, reader) = ring(WhenFull::Wait, dropped.clone());
+        let (mut writer, reader) = ring(WhenFull::Wait, dropped.clone(), Clock::system());
         let source = std::thread::spawn(move || {
             for _ in 0..3 * RECORDED_BLOCKS {
                 let bytes = writer.buffer().unwrap();
@@ -190,8 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn given_a_search_that_is_gone_then_the_source_ends() {
-        let (mut writer, reader) = ring(WhenFull::Wait, Arc::default());
+    fn given_a_search_that_has_ended_then_the_source_ends() {
+        let (mut writer, reader) = ring(WhenFull::Wait, Arc::default(), Clock::system());
         drop(reader);
         let ends = (0..=RECORDED_BLOCKS).any(|_| match writer.buffer() {
             Some(bytes) => !writer.send(bytes, 0, None),

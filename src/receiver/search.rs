@@ -1,6 +1,6 @@
 //! The search thread of a radio: blocks of samples in, events out.
 
-use crate::receiver::demod_pool::{DemodPool, WorkerPanicked};
+use crate::receiver::demod_pool::DemodPool;
 use crate::receiver::event::{End, ReceiverEvent};
 use crate::receiver::reading_builder::ReadingBuilder;
 use crate::receiver::ring::{Block, Reader};
@@ -41,28 +41,27 @@ pub struct Output {
 impl Search {
     /// Searches all blocks until the source has ended, then sends [`ReceiverEvent::End`].
     pub fn run(mut self, blocks: Reader) {
-        let demodulated = self.demodulate(&blocks);
-        // From now on the reading thread gets no buffer, and ends.
+        let searched = self.search_all(&blocks);
+        // From now on the reading thread gets no buffer, and ends. It may still wait for its source, so an error of the
+        // search does not wait for it.
         drop(blocks);
-        let result = match demodulated {
-            // The reading thread may wait for its source for seconds: the error is reported before it has ended.
-            Err(error) => Err(error.into()),
+        let result = match searched {
+            Err(error) => Err(error),
             Ok(left) => match self.read.recv() {
                 Ok(result) => result.and_then(|()| self.check_whole(left)),
                 Err(_) => Err(anyhow!("{}: the thread that reads it panicked", self.info.name)),
             },
         };
-        let end = End {
+        self.output.events.end(End {
             tally: self.pool.tally(),
             refused: self.output.builder.refused(),
             noise_dbfs: self.pool.noise_dbfs(),
             result,
-        };
-        self.output.events.end(end);
+        });
     }
 
-    /// Demodulates all blocks; returns how many bytes of an unfinished sample were left over.
-    fn demodulate(&mut self, blocks: &Reader) -> Result<usize, WorkerPanicked> {
+    /// Searches all blocks, and returns how many bytes of an unfinished sample were left over.
+    fn search_all(&mut self, blocks: &Reader) -> Result<usize> {
         let mut expected = None;
         let mut bytes_read = 0;
         loop {
@@ -74,8 +73,8 @@ impl Search {
             // Samples follow one another without a gap only from block to block of one connection; an empty block marks
             // a gap within a connection, such as a change of frequency. No frame may be joined across a gap, and sample
             // numbers do not measure time across it.
-            let continues = expected.is_none_or(|expected| expected == (block.number, block.opened));
-            if block.bytes.is_empty() || !continues {
+            let follows = expected.is_none_or(|expected| expected == (block.number, block.opened));
+            if block.bytes.is_empty() || !follows {
                 self.begin_anew()?;
             }
             expected = Some((block.number + 1, block.opened));
@@ -88,10 +87,10 @@ impl Search {
                 self.output.events.send(ReceiverEvent::Progress(bytes_read));
             }
         }
-        self.pool.flush(|packet| self.output.packet(packet))
+        self.flush()
     }
 
-    fn search(&mut self, block: &Block) -> Result<(), WorkerPanicked> {
+    fn search(&mut self, block: &Block) -> Result<()> {
         if let Some(tap) = &mut self.tap {
             tap.send(&block.bytes);
         }
@@ -102,12 +101,19 @@ impl Search {
             self.output.builder.set_center_hz(center_hz);
         }
         self.pool.at(block.center_hz, self.output.time_of(position));
-        self.pool.push(&block.bytes, |packet| self.output.packet(packet))
+        self.pool
+            .push(&block.bytes, |packet| self.output.packet(packet))?;
+        Ok(())
+    }
+
+    /// Finishes all frames begun so far, and returns how many bytes of an unfinished sample were left over.
+    fn flush(&mut self) -> Result<usize> {
+        Ok(self.pool.flush(|packet| self.output.packet(packet))?)
     }
 
     /// Finishes what was begun before a gap in the samples.
-    fn begin_anew(&mut self) -> Result<(), WorkerPanicked> {
-        self.pool.flush(|packet| self.output.packet(packet))?;
+    fn begin_anew(&mut self) -> Result<()> {
+        self.flush()?;
         self.output.sample_clock.reset();
         if let Some(tap) = &mut self.tap {
             tap.begin_anew();

@@ -53,7 +53,7 @@ impl SpectrumTap {
 
     /// Takes samples, if somebody looks.
     pub fn look(&mut self, samples: &[Complex32], noise_dbfs: f32) {
-        if !self.view.is_looked_at() {
+        if !self.view.is_watched() {
             (self.samples, self.work) = (0, None);
             return;
         }
@@ -69,7 +69,7 @@ impl SpectrumTap {
         }
         self.samples = 0;
         let levels = std::mem::take(&mut work.levels);
-        self.view.show(SpectrumRow {
+        self.view.push(SpectrumRow {
             revision: 0,
             at: self.at,
             center_hz: self.center_hz,
@@ -93,12 +93,12 @@ mod tests {
         let mut scope = SpectrumTap::new(1000.0, view.clone());
         let samples = vec![Complex32::new(0.5, 0.0); 1000];
         scope.look(&samples, -40.0);
-        assert!(view.look(0).is_empty());
+        assert!(view.since(0).is_empty());
         scope.at(Some(912e6), Timestamp::UNIX_EPOCH);
         for part in samples.chunks(250) {
             scope.look(part, -40.0);
         }
-        let rows = view.look(0);
+        let rows = view.since(0);
         assert_eq!(rows.len(), 4);
         assert_eq!(
             (rows[0].center_hz, rows[0].dbfs.len(), rows[0].levels.len()),
@@ -106,17 +106,17 @@ mod tests {
         );
         // Half of full scale in I, nothing in Q: two parts of the scale.
         assert_eq!(rows[0].levels.iter().filter(|share| **share > 0.4).count(), 2);
-        assert_eq!(view.look(rows[2].revision).len(), 1);
+        assert_eq!(view.since(rows[2].revision).len(), 1);
     }
 
     #[test]
     fn given_hours_then_only_the_last_rows_are_kept() {
         let view = SpectrumBuffer::default();
         let mut scope = SpectrumTap::new(40.0, view.clone());
-        view.look(0);
+        view.since(0);
         for _ in 0..1000 {
             scope.look(&[Complex32::default(); 10], -40.0);
         }
-        assert_eq!(view.look(0).len(), crate::status::spectrum::KEPT);
+        assert_eq!(view.since(0).len(), crate::status::spectrum::MAX_ROWS);
     }
 }

@@ -16,6 +16,11 @@ use crate::source::{Source, TuneCommand};
 use crate::status::receiver::{Condition, ReceiverState};
 use anyhow::Result;
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Unit of the `dropped` counter, the default size of a USB transfer: 14 ms of a dongle.
+const CHUNK_BYTES: u64 = 1 << 16;
 
 /// Reader of a live source.
 pub struct Supervisor<'a> {
@@ -32,8 +37,33 @@ pub struct Supervisor<'a> {
     pub backoff: Backoff,
     /// Called with each change of the state.
     pub publish: &'a dyn Fn(&ReceiverState),
-    /// Chunks of samples lost by earlier connections.
-    pub lost_before: u64,
+    pub losses: Losses,
+}
+
+/// Counts lost samples, wherever they were lost, in chunks of the same size.
+pub struct Losses {
+    /// Bytes lost by earlier connections to the source.
+    before: u64,
+    /// Bytes dropped by the ring.
+    ring: Arc<AtomicU64>,
+}
+
+impl Losses {
+    /// Counts what the source loses, and `ring`.
+    pub fn new(ring: Arc<AtomicU64>) -> Self {
+        Losses { before: 0, ring }
+    }
+
+    /// Returns the number of chunks lost so far, rounded up; the current connection has lost `connection` bytes.
+    fn chunks(&self, connection: u64) -> u64 {
+        let bytes = self.before + connection + self.ring.load(Ordering::Relaxed);
+        bytes.div_ceil(CHUNK_BYTES)
+    }
+
+    /// Adds the bytes lost by a connection that has ended.
+    fn end_connection(&mut self, connection: u64) {
+        self.before += connection;
+    }
 }
 
 /// Reason why a connection to a source has ended.
@@ -84,7 +114,7 @@ impl Supervisor<'_> {
             Ok(()) => return false,
             Err(failure) => failure,
         };
-        self.lost_before += source.lost();
+        self.losses.end_connection(source.lost_bytes());
         self.writer.break_off(self.state.opened);
         self.backoff.ended_after(self.clock.now() - opened);
         // One event, one state: a stalled source stays `stalled` until it delivers again or cannot be opened.
@@ -107,7 +137,7 @@ impl Supervisor<'_> {
             self.heartbeat.beat();
             match self.step(source, &mut monitor)? {
                 Step::SearchEnded => break,
-                step => self.note(&step, source.lost()),
+                step => self.note(&step, source.lost_bytes()),
             }
         }
         Ok(())
@@ -156,18 +186,19 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Publishes what changed with a step; `lost` chunks were lost by this connection so far.
-    fn note(&mut self, step: &Step, lost: u64) {
+    /// Publishes what changed with a step; `lost_bytes` were lost by this connection so far.
+    fn note(&mut self, step: &Step, lost_bytes: u64) {
         if matches!(step, Step::Samples) && self.state.state != Condition::Up {
-            self.change(Condition::Up, None, lost);
-        } else if self.state.has_dropped(self.lost_before + lost) {
+            self.change(Condition::Up, None, lost_bytes);
+        } else if self.state.has_dropped(self.losses.chunks(lost_bytes)) {
             (self.publish)(&self.state);
         }
     }
 
     /// Changes to `condition`, and logs and publishes that if it differs from before.
-    fn change(&mut self, condition: Condition, reason: Option<String>, lost: u64) {
-        if self.state.change(condition, reason, self.lost_before + lost) {
+    fn change(&mut self, condition: Condition, reason: Option<String>, lost_bytes: u64) {
+        let dropped = self.losses.chunks(lost_bytes);
+        if self.state.change(condition, reason, dropped) {
             self.state.log();
             (self.publish)(&self.state);
         }
@@ -194,7 +225,7 @@ mod tests {
     use std::io;
     use std::time::Duration;
 
-    /// What a scripted source does; each read takes 100 ms of simulated time.
+    /// Behavior of a scripted source; each read takes 100 ms of simulated time.
     #[derive(Clone, Copy, PartialEq)]
     enum Act {
         /// Cannot be opened.
@@ -237,11 +268,11 @@ mod tests {
         let clock = Clock::simulated(Timestamp::UNIX_EPOCH);
         let watchdog = Watchdog::new(clock.clone());
         let cancel = Cancel::default();
-        let (mut writer, reader) = ring(WhenFull::DropOldest, Default::default());
+        let (mut writer, reader) = ring(WhenFull::DropOldest, Arc::default(), clock.clone());
         let acts = RefCell::new(VecDeque::from(acts.to_vec()));
         let published = RefCell::new(Vec::new());
         let open = || -> Result<Box<dyn Source>> {
-            // However long an attempt takes, the watchdog does not care.
+            // However long an attempt takes, the watchdog must not see it.
             clock.advance(Duration::from_secs(100));
             assert_eq!(watchdog.stuck(Duration::from_secs(45)), None);
             let act = acts.borrow_mut().pop_front();
@@ -267,7 +298,7 @@ mod tests {
             }))
         };
         Supervisor {
-            state: ReceiverState::new("roof", Default::default()),
+            state: ReceiverState::new("roof", Arc::default(), clock.clone()),
             hopper: None,
             writer: &mut writer,
             cancel: &cancel,
@@ -275,7 +306,7 @@ mod tests {
             heartbeat: watchdog.register("radio:roof"),
             backoff: Backoff::new(Duration::from_millis(1)),
             publish: &|state| published.borrow_mut().push((state.state, state.reason.clone())),
-            lost_before: 0,
+            losses: Losses::new(Arc::default()),
         }
         .run(open);
         drop(reader);
@@ -323,5 +354,16 @@ mod tests {
                 down("connection refused"),
             ]
         );
+    }
+
+    #[test]
+    fn given_bytes_lost_in_several_places_then_they_are_counted_in_one_unit() {
+        let ring = Arc::<AtomicU64>::default();
+        let mut losses = Losses::new(ring.clone());
+        assert_eq!(losses.chunks(0), 0);
+        assert_eq!(losses.chunks(1), 1, "a part of a chunk is a loss");
+        losses.end_connection(3 * CHUNK_BYTES);
+        ring.fetch_add(2 * CHUNK_BYTES, Ordering::Relaxed);
+        assert_eq!(losses.chunks(CHUNK_BYTES), 6);
     }
 }

@@ -1,48 +1,48 @@
-//! What follows `--source` and `source =`: the same words everywhere.
+//! Addresses of sources of samples, as in `--source` and `source =`.
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where samples come from.
+/// Address of a source of samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// `rtlsdr`, `rtlsdr:<serial>`, `rtlsdr:index=<n>`: a dongle.
-    Rtlsdr(Pick),
-    /// `rtl_tcp://host:port`: a server.
+    /// Dongle: `rtlsdr`, `rtlsdr:<serial>`, `rtlsdr:index=<n>`.
+    Rtlsdr(DongleSelector),
+    /// Server: `rtl_tcp://host:port`.
     RtlTcp {
-        /// Name or address.
+        /// Host name or IP address.
         host: String,
-        /// 1234 unless told otherwise.
+        /// TCP port, 1234 by default.
         port: u16,
     },
-    /// `file:<path>`, a path, or `-`: a recording.
+    /// Recording: `file:<path>`, a path, or `-` for standard input.
     File(PathBuf),
 }
 
-/// Which dongle.
+/// Selects one of the dongles that are plugged in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Pick {
-    /// The first one.
-    Only,
-    /// By its place, which changes when others are plugged in.
+pub enum DongleSelector {
+    /// First one found.
+    First,
+    /// Index, which changes when others are plugged in.
     Index(u32),
-    /// By its serial number.
+    /// Serial number.
     Serial(String),
 }
 
-/// What cannot be an address.
+/// Text that is not an [`Address`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AddressError {
-    /// `rtl_tcp://` without host, or with a port that is none.
-    #[error("`{0}` names no rtl_tcp server: use rtl_tcp://host:1234")]
+    /// `rtl_tcp://` without a host, or with an invalid port.
+    #[error("invalid address `{0}` of an rtl_tcp server: expected rtl_tcp://HOST or rtl_tcp://HOST:PORT")]
     RtlTcp(String),
-    /// `rtlsdr:index=` without a number.
-    #[error("`{0}` names no dongle: use rtlsdr, rtlsdr:SERIAL or rtlsdr:index=0")]
+    /// `rtlsdr:` without a serial number, or `rtlsdr:index=` without a number.
+    #[error("invalid dongle `{0}`: expected rtlsdr, rtlsdr:SERIAL or rtlsdr:index=0")]
     Rtlsdr(String),
-    /// Nothing at all.
-    #[error("a source is missing: use rtlsdr, rtl_tcp://host:1234 or a file")]
+    /// Empty text or path.
+    #[error("the source is empty: expected rtlsdr, rtl_tcp://HOST:1234 or a file")]
     Empty,
 }
 
@@ -54,14 +54,14 @@ impl FromStr for Address {
             return rtl_tcp(server.trim_end_matches('/')).ok_or_else(|| AddressError::RtlTcp(text.into()));
         }
         if text == "rtlsdr" {
-            return Ok(Address::Rtlsdr(Pick::Only));
+            return Ok(Address::Rtlsdr(DongleSelector::First));
         }
-        if let Some(which) = text.strip_prefix("rtlsdr:") {
-            let which = which.strip_prefix("serial=").unwrap_or(which);
-            return match which.strip_prefix("index=") {
-                Some(index) => index.parse().map(Pick::Index).ok(),
-                None if which.is_empty() => None,
-                None => Some(Pick::Serial(which.into())),
+        if let Some(selector) = text.strip_prefix("rtlsdr:") {
+            let serial = selector.strip_prefix("serial=").unwrap_or(selector);
+            return match serial.strip_prefix("index=") {
+                Some(index) => index.parse().map(DongleSelector::Index).ok(),
+                None if serial.is_empty() => None,
+                None => Some(DongleSelector::Serial(serial.into())),
             }
             .map(Address::Rtlsdr)
             .ok_or_else(|| AddressError::Rtlsdr(text.into()));
@@ -73,10 +73,10 @@ impl FromStr for Address {
     }
 }
 
-/// `host`, `host:port`, `[::1]:port`.
+/// Parses `host`, `host:port` and `[::1]:port`.
 fn rtl_tcp(server: &str) -> Option<Address> {
     let (host, port) = match server.rsplit_once(':') {
-        // A colon within brackets belongs to the address.
+        // A colon within brackets is part of an IPv6 address.
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
         _ => (server, 1234),
     };
@@ -90,9 +90,9 @@ fn rtl_tcp(server: &str) -> Option<Address> {
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Address::Rtlsdr(Pick::Only) => f.write_str("rtlsdr"),
-            Address::Rtlsdr(Pick::Serial(serial)) => write!(f, "rtlsdr:{serial}"),
-            Address::Rtlsdr(Pick::Index(index)) => write!(f, "rtlsdr:index={index}"),
+            Address::Rtlsdr(DongleSelector::First) => f.write_str("rtlsdr"),
+            Address::Rtlsdr(DongleSelector::Serial(serial)) => write!(f, "rtlsdr:{serial}"),
+            Address::Rtlsdr(DongleSelector::Index(index)) => write!(f, "rtlsdr:index={index}"),
             Address::RtlTcp { host, port } if host.contains(':') => write!(f, "rtl_tcp://[{host}]:{port}"),
             Address::RtlTcp { host, port } => write!(f, "rtl_tcp://{host}:{port}"),
             Address::File(path) => write!(f, "{}", path.display()),
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_read_and_written_alike() {
+    fn given_an_address_then_it_is_displayed_as_it_was_parsed() {
         for text in [
             "rtlsdr",
             "rtlsdr:00000042",
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_source_is_refused() {
+    fn given_text_that_is_not_an_address_then_it_is_refused() {
         for text in [
             "",
             "file:",

@@ -1,135 +1,58 @@
-//! The best gain, found by trying.
+//! Search for the best tuner gain.
 //!
-//! More gain lifts the noise of the antenna over that of the 8-bit converter (-50 dBFS); beyond that it only
-//! takes room from strong meters. So the best gain is the lowest one that puts the noise well above the
-//! converter's, with next to nothing clipped.
+//! More gain lifts the noise of the antenna above that of the 8-bit converter (-50 dBFS); beyond that it only takes
+//! headroom from strong meters. So the best gain is the lowest one that puts the noise well above the converter's, with
+//! next to nothing clipped.
 
-use crate::source::{Gain, Source, TuneCommand};
-use metertap_dsp::Complex32;
+use crate::source::iq::Source;
+use crate::source::levels::Levels;
+use crate::source::tuning::{Gain, TuneCommand};
 use metertap_dsp::iq::Format;
 use std::io::{ErrorKind, Result};
 use std::time::{Duration, Instant};
 
-/// 10 dB above the converter: its noise then costs 0.4 dB.
+/// Noise power that is enough: 10 dB above the converter's own noise, which then costs 0.4 dB.
 const NOISE_DBFS: f64 = -40.0;
-/// Share of samples at the end of the scale.
-const CLIPPED: f64 = 1e-3;
-/// What a tuner needs to settle, with what is on its way meanwhile.
+/// Share of clipped values that is too much.
+const MAX_CLIPPED: f64 = 1e-3;
+/// Time for the tuner to settle, and for samples under way to pass.
 const SETTLE: Duration = Duration::from_millis(120);
-/// What a gain is judged by.
-const LISTEN: Duration = Duration::from_millis(120);
-/// Gains tried at most.
-const TRIALS: usize = 12;
-/// Of an R820T, in tenths of a dB, for sources that do not tell theirs.
-pub const CUSTOMARY_TENTHS: [i32; 29] = [
+/// Time for which each gain is measured.
+const MEASURE: Duration = Duration::from_millis(120);
+/// A source that delivers nothing for this long is given up.
+const MAX_SILENCE: Duration = Duration::from_secs(2);
+/// Gains tried at most: the whole search takes 3 s.
+const MAX_TRIALS: usize = 12;
+/// Gains of an R820T in tenths of a dB, for sources that do not list theirs.
+pub const R820T_GAINS_TENTHS: [i32; 29] = [
     0, 9, 14, 27, 37, 77, 87, 125, 144, 157, 166, 197, 207, 229, 254, 280, 297, 328, 338, 364, 372, 386, 402,
     421, 434, 439, 445, 480, 496,
 ];
 
-/// How strong samples are.
-#[derive(Clone, Debug)]
-pub struct Levels {
-    /// How often each byte was seen, of those looked at.
-    bytes: [u64; 256],
-}
-
-impl Default for Levels {
-    fn default() -> Self {
-        Levels { bytes: [0; 256] }
-    }
-}
-
-impl Levels {
-    /// Looks at some of `bytes`, which are cu8.
-    pub fn add(&mut self, bytes: &[u8]) {
-        // A prime number of bytes apart, so that both I and Q come in turn.
-        for byte in bytes.iter().step_by(7) {
-            self.bytes[usize::from(*byte)] += 1;
-        }
-    }
-
-    /// Looks at some of `samples`, full scale ±1, as 8 bits would show them.
-    pub fn add_samples(&mut self, samples: &[Complex32]) {
-        for sample in samples.iter().step_by(7) {
-            for value in [sample.re, sample.im] {
-                self.bytes[usize::from((value * 127.5 + 127.5).round() as u8)] += 1;
-            }
-        }
-    }
-
-    /// Shares of the parts of the scale, from its lower end to its upper one.
-    pub fn shares(&self, parts: usize) -> Vec<f64> {
-        let sums = self.sums(parts).into_iter();
-        sums.map(|sum| sum as f64 / self.count()).collect()
-    }
-
-    /// How many samples are in each part of the scale.
-    fn sums(&self, parts: usize) -> Vec<u64> {
-        let parts = self.bytes.chunks(256 / parts.clamp(1, 256));
-        parts.map(|part| part.iter().sum()).collect()
-    }
-
-    /// Share of samples at either end of the scale.
-    pub fn clipped(&self) -> f64 {
-        (self.bytes[0] + self.bytes[255]) as f64 / self.count()
-    }
-
-    /// Power about the mean, full scale = 0 dB.
-    pub fn power_dbfs(&self) -> f64 {
-        let weighted = |f: &dyn Fn(f64) -> f64| -> f64 {
-            let sum: f64 = self
-                .bytes
-                .iter()
-                .zip(0u16..)
-                .map(|(n, byte)| *n as f64 * f(f64::from(byte)))
-                .sum();
-            sum / self.count()
-        };
-        let mean = weighted(&|byte| byte);
-        // Of I and of Q: twice the variance of one.
-        let power = 2.0 * weighted(&|byte| (byte - mean).powi(2)) / 127.5f64.powi(2);
-        10.0 * power.max(1e-9).log10()
-    }
-
-    /// A bar for each sixteenth of the scale.
-    pub fn bars(&self) -> String {
-        const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-        let sixteenths = self.sums(16);
-        let top = sixteenths.iter().copied().max().unwrap_or(1).max(1);
-        sixteenths
-            .iter()
-            .map(|n| BARS[(n * 8).div_ceil(top) as usize])
-            .collect()
-    }
-
-    fn count(&self) -> f64 {
-        self.bytes.iter().sum::<u64>().max(1) as f64
-    }
-}
-
-/// Tries gains, leaves `source` at the best one and returns it, in tenths of a dB.
+/// Tries some of `gains_tenths` in ascending order, leaves `source` at the best one and returns it, in tenths of a dB.
 ///
 /// # Errors
-/// What the source says; `Unsupported` where samples are not cu8.
+/// Returns the error of the source; `Unsupported` if its samples are not cu8 or there are no gains.
 pub fn find_best(source: &mut dyn Source, gains_tenths: &[i32]) -> Result<i32> {
     if source.info().format != Format::Cu8 {
         return Err(ErrorKind::Unsupported.into());
     }
-    let step = gains_tenths.len().div_ceil(TRIALS).max(1);
+    let step = gains_tenths.len().div_ceil(MAX_TRIALS).max(1);
     let mut best = None;
-    for &gain in gains_tenths.iter().step_by(step) {
-        source.tune(TuneCommand::Gain(Gain::Tenths(gain)))?;
-        let levels = listen(source)?;
+    for &tenths in gains_tenths.iter().step_by(step) {
+        source.tune(TuneCommand::Gain(Gain::Tenths(tenths)))?;
+        let levels = measure(source)?;
         tracing::debug!(
-            gain,
+            gain = tenths,
             power = levels.power_dbfs(),
             clipped = levels.clipped(),
-            "A gain was tried."
+            "Gain tried"
         );
-        if levels.clipped() > CLIPPED && best.is_some() {
+        // More gain only clips more. The first gain is better than none, whatever it clips.
+        if levels.clipped() > MAX_CLIPPED && best.is_some() {
             break;
         }
-        best = Some(gain);
+        best = Some(tenths);
         if levels.power_dbfs() > NOISE_DBFS {
             break;
         }
@@ -139,16 +62,26 @@ pub fn find_best(source: &mut dyn Source, gains_tenths: &[i32]) -> Result<i32> {
     Ok(best)
 }
 
-fn listen(source: &mut dyn Source) -> Result<Levels> {
+/// Skips the samples of [`SETTLE`] and counts those of [`MEASURE`]. Time is measured in samples: they arrive as they are
+/// taken, and tests need not wait.
+fn measure(source: &mut dyn Source) -> Result<Levels> {
+    let info = source.info();
+    let bytes_per_second = info.sample_rate_hz * info.format.sample_bytes() as f64;
+    let skip = (SETTLE.as_secs_f64() * bytes_per_second) as usize;
+    let end = skip + (MEASURE.as_secs_f64() * bytes_per_second) as usize;
     let mut buffer = vec![0; 1 << 16];
     let mut levels = Levels::default();
-    let begun = Instant::now();
-    while begun.elapsed() < SETTLE + LISTEN {
+    let mut position = 0;
+    let mut received = Instant::now();
+    while position < end {
         match source.read(&mut buffer) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(n) if begun.elapsed() > SETTLE => levels.add(&buffer[..n]),
-            Ok(_) => {}
-            Err(e) if e.kind() == ErrorKind::TimedOut && begun.elapsed() < Duration::from_secs(2) => {}
+            Ok(n) => {
+                levels.add(&buffer[skip.saturating_sub(position).min(n)..n]);
+                position += n;
+                received = Instant::now();
+            }
+            Err(e) if e.kind() == ErrorKind::TimedOut && received.elapsed() < MAX_SILENCE => {}
             Err(e) => return Err(e),
         }
     }
@@ -158,23 +91,23 @@ fn listen(source: &mut dyn Source) -> Result<Levels> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::iq::Info;
     use metertap_dsp::iq::Format;
     use metertap_dsp::synth::Random;
 
-    /// A tuner whose noise is at -60 dBFS without gain, before the converter.
+    /// A tuner whose noise is at -60 dBFS without gain.
     struct Tuner {
-        info: super::super::Info,
+        info: Info,
         tenths: i32,
         random: Random,
     }
 
     impl Source for Tuner {
-        fn info(&self) -> &super::super::Info {
+        fn info(&self) -> &Info {
             &self.info
         }
 
         fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-            std::thread::sleep(Duration::from_millis(5));
             let amplitude = 10f32.powf((f32::from(self.tenths as i16) / 10.0 - 60.0) / 20.0);
             for pair in buffer[..4096].chunks_exact_mut(2) {
                 let sample = self.random.gaussian() * amplitude * 127.5;
@@ -195,10 +128,10 @@ mod tests {
     #[test]
     fn the_best_gain_is_the_lowest_that_lifts_the_noise_off_the_converter() {
         let mut tuner = Tuner {
-            info: super::super::Info {
+            info: Info {
                 name: "a tuner".into(),
                 format: Format::Cu8,
-                sample_rate_hz: 2.4e6,
+                sample_rate_hz: 2.4e5,
                 center_hz: None,
                 start: jiff::Timestamp::UNIX_EPOCH,
                 bytes: None,
@@ -207,7 +140,7 @@ mod tests {
             tenths: 0,
             random: Random::new(1),
         };
-        let best = find_best(&mut tuner, &CUSTOMARY_TENTHS).unwrap();
+        let best = find_best(&mut tuner, &R820T_GAINS_TENTHS).unwrap();
         assert!((200..=260).contains(&best), "{best}");
         assert_eq!(tuner.tenths, best);
     }

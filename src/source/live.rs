@@ -1,98 +1,106 @@
-//! A live source and how it is opened, as often as it takes.
+//! Live sources: dongles and rtl_tcp servers, opened again as often as necessary.
 
+use crate::source::address::{Address, DongleSelector};
+use crate::source::gain::{R820T_GAINS_TENTHS, find_best};
+use crate::source::iq::{Info, Source};
 #[cfg(not(feature = "rtlsdr"))]
 use crate::source::no_rtlsdr::Rtlsdr;
 use crate::source::rtl_tcp::RtlTcp;
 #[cfg(feature = "rtlsdr")]
 use crate::source::rtlsdr::Rtlsdr;
-use crate::source::{Address, CUSTOMARY_TENTHS, Gain, Info, Pick, Source, Tuning, find_best};
+use crate::source::tuning::{Gain, Tuning};
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
 use std::time::Duration;
 
-/// A dongle or a server of one, and its settings.
+/// Relative difference between the requested and the actual sample rate that is tolerated. librtlsdr rounds to what its
+/// resampler can do, and a chip clock that is off by 1 000 ppm is followed.
+const RATE_TOLERANCE: f64 = 1e-3;
+
+/// A live source and its settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Live {
-    place: Place,
-    /// What it is told on opening.
+    device: Device,
+    /// Settings applied on opening.
     pub tuning: Tuning,
-    /// Hop between centres, staying this long at each.
+    /// Time at each center, if the source hops.
     pub hop: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Place {
-    Dongle(Pick),
+enum Device {
+    Dongle(DongleSelector),
     Server { host: String, port: u16 },
 }
 
 impl Live {
-    /// Nothing if `address` is a recording.
+    /// Creates a source that does not hop; nothing if `address` is a recording.
     pub fn new(address: &Address, tuning: Tuning) -> Option<Self> {
-        let place = match address {
-            Address::Rtlsdr(pick) => Place::Dongle(pick.clone()),
-            Address::RtlTcp { host, port } => Place::Server {
+        let device = match address {
+            Address::Rtlsdr(selector) => Device::Dongle(selector.clone()),
+            Address::RtlTcp { host, port } => Device::Server {
                 host: host.clone(),
                 port: *port,
             },
             Address::File(_) => return None,
         };
         Some(Live {
-            place,
+            device,
             tuning,
             hop: None,
         })
     }
 
-    /// The same, hopping or not.
+    /// Sets the time at each center; without one the source does not hop.
     pub fn hopping(self, hop: Option<Duration>) -> Self {
         Live { hop, ..self }
     }
 
-    /// Opens it; may take seconds.
+    /// Opens the source; may take seconds, or as long as the resolver of host names does.
     ///
     /// # Errors
-    /// Why it cannot be had.
+    /// Returns the reason if the device or server is absent, busy, forbidden or silent, or cannot do the sample rate.
     pub fn open(&self) -> Result<Box<dyn Source>> {
-        let mut gains_tenths = CUSTOMARY_TENTHS.to_vec();
-        let mut source: Box<dyn Source> = match &self.place {
-            Place::Dongle(pick) => {
-                let dongle = Rtlsdr::open(pick, &self.tuning)?;
-                if dongle.opened().sample_rate_hz != self.tuning.sample_rate_hz {
-                    // librtlsdr rounds to what the resampler can do; a chip clock of 1 000 ppm is followed.
-                    let (is, due) = (
-                        f64::from(dongle.opened().sample_rate_hz),
-                        f64::from(self.tuning.sample_rate_hz),
+        let mut gains_tenths = R820T_GAINS_TENTHS.to_vec();
+        let mut source: Box<dyn Source> = match &self.device {
+            Device::Dongle(selector) => {
+                let dongle = Rtlsdr::open(selector, &self.tuning)?;
+                let opened = dongle.opened();
+                let (actual, wanted) = (opened.sample_rate_hz, self.tuning.sample_rate_hz);
+                if (f64::from(actual) / f64::from(wanted) - 1.0).abs() > RATE_TOLERANCE {
+                    bail!(
+                        "the dongle samples at {actual} S/s, expected {wanted}: set sample_rate to {actual}"
                     );
-                    if (is / due - 1.0).abs() > 1e-3 {
-                        bail!("the dongle can do {is} S/s, not {due}");
-                    }
                 }
-                if self.tuning.bias_tee && !dongle.opened().bias_tee {
-                    tracing::warn!("This librtlsdr knows no bias tee: the antenna has no power.");
+                if self.tuning.bias_tee && !opened.bias_tee {
+                    tracing::warn!(
+                        device = opened.name,
+                        "This librtlsdr does not support bias tees; the antenna amplifier has no power"
+                    );
                 }
-                gains_tenths.clone_from(&dongle.opened().gains_tenths);
+                gains_tenths.clone_from(&opened.gains_tenths);
                 Box::new(dongle)
             }
-            Place::Server { host, port } => Box::new(RtlTcp::connect(host, *port, &self.tuning)?),
+            Device::Server { host, port } => Box::new(RtlTcp::connect(host, *port, &self.tuning)?),
         };
         if self.tuning.gain == Gain::Best {
-            let tenths = find_best(source.as_mut(), &gains_tenths).context("no best gain was found")?;
-            tracing::info!(gain = %Gain::Tenths(tenths), "The best gain.");
+            let tenths =
+                find_best(source.as_mut(), &gains_tenths).context("the best gain could not be found")?;
+            tracing::info!(device = source.info().name, gain = %Gain::Tenths(tenths), "Best gain found");
         }
         Ok(source)
     }
 
-    /// The longest pause between attempts: a look for a dongle is cheap, a network is not ours alone.
+    /// Longest pause between attempts to open the source: looking for a dongle costs little, a network is shared.
     pub fn longest_pause(&self) -> Duration {
-        match self.place {
-            Place::Dongle(_) => Duration::from_secs(2),
-            Place::Server { .. } => Duration::from_secs(30),
+        match self.device {
+            Device::Dongle(_) => Duration::from_secs(2),
+            Device::Server { .. } => Duration::from_secs(30),
         }
     }
 
-    /// What its bytes will be.
+    /// Describes the samples of radio `name` before the source is opened.
     pub fn info(&self, name: &str, start: Timestamp) -> Info {
         Info {
             name: name.into(),

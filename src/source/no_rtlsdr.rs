@@ -1,29 +1,28 @@
-//! In place of dongles, for a program built without them.
+//! Stand-in for dongles in a program built without them.
 
-use crate::source::{Info, Pick, Source, Tuning};
+use crate::source::address::DongleSelector;
+use crate::source::iq::{Info, Source};
+use crate::source::tuning::Tuning;
 use anyhow::{Result, bail};
 
-/// Never made.
+/// Never constructed.
 pub enum Rtlsdr {}
 
-/// Never made.
+/// Never constructed.
 pub struct Opened {
-    /// The rate.
+    pub name: String,
     pub sample_rate_hz: u32,
-    /// Whether the antenna has power.
     pub bias_tee: bool,
-    /// The tuner's gains.
     pub gains_tenths: Vec<i32>,
 }
 
 impl Rtlsdr {
     /// # Errors
-    /// Always.
-    pub fn open(_: &Pick, _: &Tuning) -> Result<Self> {
+    /// Always returns an error.
+    pub fn open(_: &DongleSelector, _: &Tuning) -> Result<Self> {
         bail!("this metertap was built without dongles (feature rtlsdr); rtl_tcp:// and recordings work")
     }
 
-    /// What was opened.
     pub fn opened(&self) -> &Opened {
         match *self {}
     }

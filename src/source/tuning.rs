@@ -1,32 +1,31 @@
-//! What a radio is told: where to listen, how wide, how loud.
+//! Settings of a tuner: where to listen, at which rate, with how much gain.
 
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
-/// Where ERT meters are best heard with one dongle: the middle of the 902–928 MHz band's customary channel
-/// (rtlamr's default).
+/// Default center, Hz: rtlamr's, in the middle of the busiest part of the 902–928 MHz band.
 pub const DEFAULT_CENTER_HZ: u32 = 912_600_155;
-/// 72 samples a chip, and exactly realisable by the RTL2832.
+/// Default sample rate: 72 samples a chip of 32.768 kHz, and a rate that the RTL2832 can do exactly.
 pub const DEFAULT_SAMPLE_RATE_HZ: u32 = 2_359_296;
 
-/// Settings of a tuner.
+/// Settings of a tuner, applied whenever it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tuning {
-    /// Centre of the window.
+    /// Center of the window.
     pub center_hz: u32,
-    /// Samples per second.
+    /// Samples a second.
     pub sample_rate_hz: u32,
     /// Tuner gain.
     pub gain: Gain,
-    /// How much faster the dongle's crystal is than it should be.
+    /// Frequency error of the dongle's crystal, parts per million; positive if it is too fast.
     pub ppm: i32,
-    /// The RTL2832's own gain control, after the tuner; customarily off.
+    /// Switches on the gain control of the RTL2832, which follows the tuner; usually off.
     pub digital_agc: bool,
-    /// Power for an antenna amplifier.
+    /// Supplies power to an antenna amplifier.
     pub bias_tee: bool,
     /// USB transfers queued at a dongle.
     pub usb_buffers: u32,
-    /// Bytes of each, a multiple of 512.
+    /// Bytes of each USB transfer, a multiple of 512.
     pub usb_buffer_bytes: u32,
 }
 
@@ -39,33 +38,36 @@ impl Default for Tuning {
             ppm: 0,
             digital_agc: false,
             bias_tee: false,
-            // 0.4 s of samples, 14 ms each: live enough, and half of what the kernel gives a dongle.
+            // 0.4 s of samples in transfers of 14 ms: little delay, and 2 MB of the 16 MB that usbfs grants by default.
             usb_buffers: 30,
             usb_buffer_bytes: 1 << 16,
         }
     }
 }
 
-/// Where to listen.
+/// Center of the window, fixed or changing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "CenterText")]
 pub enum Center {
-    /// Always here.
+    /// Fixed frequency, Hz.
     At(u32),
-    /// Wherever meters are heard, in turn.
+    /// Hops between the frequencies at which meters are received.
     Hop,
 }
 
+/// Center as written in TOML.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum CenterText {
     Hz(f64),
-    Word(String),
+    Text(String),
 }
 
-/// What is no centre.
+/// Text that is not a [`Center`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is no centre frequency: use a whole number of Hz, 912.6M or hop")]
+#[error(
+    "invalid center frequency `{0}`: expected a whole number of Hz from 1 MHz to 4 GHz, such as 912600155 or 912.6M, or hop"
+)]
 pub struct UnknownCenter(String);
 
 impl TryFrom<CenterText> for Center {
@@ -74,7 +76,7 @@ impl TryFrom<CenterText> for Center {
     fn try_from(text: CenterText) -> Result<Self, UnknownCenter> {
         match text {
             CenterText::Hz(hz) => hz.to_string().parse(),
-            CenterText::Word(word) => word.parse(),
+            CenterText::Text(text) => text.parse(),
         }
     }
 }
@@ -86,11 +88,11 @@ impl FromStr for Center {
         if text.eq_ignore_ascii_case("hop") {
             return Ok(Center::Hop);
         }
-        let (digits, factor) = match text.strip_suffix('M') {
-            Some(digits) => (digits, 1e6),
+        let (number, factor) = match text.strip_suffix('M') {
+            Some(number) => (number, 1e6),
             None => (text, 1.0),
         };
-        match digits.parse::<f64>() {
+        match number.parse::<f64>() {
             Ok(number) if (1e6..=4e9).contains(&(number * factor)) => {
                 Ok(Center::At((number * factor).round() as u32))
             }
@@ -103,29 +105,29 @@ impl FromStr for Center {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gain {
-    /// The tuner's own control.
+    /// Automatic gain control of the tuner.
     Auto,
-    /// Found by trying, whenever the source is opened.
+    /// Fixed gain, found by [`crate::source::find_best`] whenever the source is opened.
     Best,
-    /// Tenths of a dB; the tuner takes the nearest that it has.
+    /// Fixed gain in tenths of a dB; the tuner takes the nearest one it has.
     Tenths(i32),
 }
 
-/// What can be changed while it runs.
+/// Change of a setting while samples are read.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TuneCommand {
-    /// Centre of the window.
+    /// Center of the window, Hz.
     Center(u32),
     /// Tuner gain.
     Gain(Gain),
-    /// Frequency correction.
+    /// Frequency error of the crystal, parts per million.
     Ppm(i32),
 }
 
-/// A word that is no gain.
+/// Text that is not a [`Gain`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is no gain: use auto, best or a number of dB such as 40.2")]
+#[error("invalid gain `{0}`: expected auto, best or a number of dB from -10 to 60, such as 40.2")]
 pub struct UnknownGain(String);
 
 impl FromStr for Gain {
@@ -160,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn centres_are_read_as_people_write_them() {
+    fn centers_are_parsed_as_people_write_them() {
         assert_eq!("912600155".parse(), Ok(Center::At(912_600_155)));
         assert_eq!("912.6M".parse(), Ok(Center::At(912_600_000)));
         assert_eq!("hop".parse(), Ok(Center::Hop));
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn gains_are_read_as_people_write_them() {
+    fn gains_are_parsed_as_people_write_them() {
         assert_eq!("auto".parse(), Ok(Gain::Auto));
         assert_eq!("best".parse(), Ok(Gain::Best));
         assert_eq!("40.2".parse(), Ok(Gain::Tenths(402)));

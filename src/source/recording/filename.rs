@@ -1,4 +1,4 @@
-//! What a recording's name tells: `g001_912.6M_2400k.cu8` is 912.6 MHz at 2 400 000 S/s.
+//! Facts in the name of a recording: `g001_912.6M_2400k.cu8` is 912.6 MHz at 2 400 000 S/s.
 
 use metertap_dsp::iq::Format;
 
@@ -10,9 +10,9 @@ pub struct FilenameFacts {
     pub center_hz: Option<f64>,
 }
 
-/// Reads the name of a file. A number with `M` is a centre frequency and one with `k` a sample rate, as
-/// rtl_433 and its grabber write them; Hz, kHz, MHz, GHz, sps, ksps and Msps are understood as well.
-pub fn facts(file_name: &str) -> FilenameFacts {
+/// Parses the name of a file. A number with `M` is a center frequency and one with `k` a sample rate, as rtl_433 writes
+/// them; Hz, kHz, MHz, GHz, sps, ksps and Msps are understood as well. The extension is the format.
+pub fn parse(file_name: &str) -> FilenameFacts {
     let mut facts = FilenameFacts::default();
     let (stem, extension) = file_name.rsplit_once('.').unwrap_or((file_name, ""));
     facts.format = match extension.to_ascii_lowercase().as_str() {
@@ -22,11 +22,11 @@ pub fn facts(file_name: &str) -> FilenameFacts {
         "cf32" | "cfile" | "complex" => Some(Format::Cf32),
         _ => None,
     };
-    if let Some(gqrx) = gqrx(stem) {
-        return gqrx;
+    if let Some(facts) = parse_gqrx(stem) {
+        return facts;
     }
-    let is_part = |c: char| !(c.is_ascii_alphanumeric() || c == '.');
-    for token in stem.split(is_part) {
+    let is_separator = |c: char| !(c.is_ascii_alphanumeric() || c == '.');
+    for token in stem.split(is_separator) {
         let digits = token
             .find(|c: char| !(c.is_ascii_digit() || c == '.'))
             .unwrap_or(token.len());
@@ -48,8 +48,8 @@ pub fn facts(file_name: &str) -> FilenameFacts {
     facts
 }
 
-/// `gqrx_YYYYMMDD_HHMMSS_<Hz>_<S/s>_fc.raw`, complex floats.
-fn gqrx(stem: &str) -> Option<FilenameFacts> {
+/// Parses `gqrx_YYYYMMDD_HHMMSS_<Hz>_<S/s>_fc.raw`, which holds complex floats.
+fn parse_gqrx(stem: &str) -> Option<FilenameFacts> {
     let parts: Vec<&str> = stem.split('_').collect();
     match parts[..] {
         ["gqrx", _, _, hz, rate, "fc"] => Some(FilenameFacts {
@@ -65,43 +65,43 @@ fn gqrx(stem: &str) -> Option<FilenameFacts> {
 mod tests {
     use super::*;
 
-    fn rate_and_centre(name: &str) -> (Option<f64>, Option<f64>) {
-        let facts = facts(name);
+    fn rate_and_center(name: &str) -> (Option<f64>, Option<f64>) {
+        let facts = parse(name);
         (facts.sample_rate_hz, facts.center_hz)
     }
 
     #[test]
-    fn names_in_the_wild_are_understood() {
+    fn given_names_that_programs_write_then_rate_and_center_are_found() {
         assert_eq!(
-            rate_and_centre("g001_912.6M_2400k.cu8"),
+            rate_and_center("g001_912.6M_2400k.cu8"),
             (Some(2.4e6), Some(912.6e6))
         );
         assert_eq!(
-            rate_and_centre("ert_scm_2555.904k.cu8"),
+            rate_and_center("ert_scm_2555.904k.cu8"),
             (Some(2_555_904.0), None)
         );
         assert_eq!(
-            rate_and_centre("night-912600155Hz-2.4Msps.cs16"),
+            rate_and_center("night-912600155Hz-2.4Msps.cs16"),
             (Some(2.4e6), Some(912_600_155.0))
         );
         assert_eq!(
-            rate_and_centre("gqrx_20240131_120000_912600000_2400000_fc.raw"),
+            rate_and_center("gqrx_20240131_120000_912600000_2400000_fc.raw"),
             (Some(2.4e6), Some(912.6e6))
         );
-        assert_eq!(rate_and_centre("cellar.cu8"), (None, None));
-        assert_eq!(rate_and_centre("1.2.3M_k.cu8"), (None, None));
+        assert_eq!(rate_and_center("cellar.cu8"), (None, None));
+        assert_eq!(rate_and_center("1.2.3M_k.cu8"), (None, None));
     }
 
     #[test]
-    fn the_ending_is_the_format() {
+    fn given_an_extension_then_it_is_the_format() {
         for (name, format) in [
             ("a.cu8", Format::Cu8),
             ("a.CS8", Format::Cs8),
             ("a.b.cs16", Format::Cs16),
             ("a.cfile", Format::Cf32),
         ] {
-            assert_eq!(facts(name).format, Some(format), "{name}");
+            assert_eq!(parse(name).format, Some(format), "{name}");
         }
-        assert_eq!(facts("a.wav").format, None);
+        assert_eq!(parse("a.wav").format, None);
     }
 }

@@ -1,17 +1,19 @@
-//! A recording played at the pace at which it was made.
+//! Recordings played at the pace at which they were made.
 
-use crate::source::{Info, Source};
+use crate::source::iq::{Info, Source};
+use std::io;
 use std::time::{Duration, Instant};
 
-/// Waits until the samples handed out could have been heard.
+/// Hands out the samples of another source no earlier than a radio would have received them.
 pub struct Paced {
     inner: Box<dyn Source>,
     begun: Instant,
+    /// Bytes handed out.
     bytes: u64,
 }
 
 impl Paced {
-    /// From now on.
+    /// Plays `inner` from now on.
     pub fn new(inner: Box<dyn Source>) -> Self {
         Paced {
             inner,
@@ -26,7 +28,7 @@ impl Source for Paced {
         self.inner.info()
     }
 
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.bytes += n as u64;
         let info = self.inner.info();

@@ -1,4 +1,4 @@
-//! SigMF: `x.sigmf-meta` (JSON) beside `x.sigmf-data`.
+//! SigMF recordings (<https://sigmf.org>): `x.sigmf-meta`, which is JSON, beside `x.sigmf-data`.
 
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
@@ -6,9 +6,10 @@ use metertap_dsp::iq::Format;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// What the metadata says.
+/// Metadata of a recording.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Meta {
+    /// File that holds the samples.
     pub data: PathBuf,
     pub format: Format,
     pub sample_rate_hz: f64,
@@ -29,11 +30,11 @@ struct Global {
     datatype: String,
     #[serde(rename = "core:sample_rate")]
     sample_rate_hz: f64,
-    #[serde(rename = "core:num_channels", default = "one")]
+    #[serde(rename = "core:num_channels", default = "one_channel")]
     channels: u64,
 }
 
-fn one() -> u64 {
+fn one_channel() -> u64 {
     1
 }
 
@@ -45,9 +46,9 @@ struct Capture {
     start: Option<Timestamp>,
 }
 
-/// The metadata of cu8 samples, as text.
-pub fn describe(sample_rate_hz: f64, center_hz: f64, start: Timestamp) -> String {
-    let meta = serde_json::json!({
+/// Writes the metadata of a recording of cu8 samples.
+pub fn metadata(sample_rate_hz: f64, center_hz: f64, start: Timestamp) -> String {
+    let metadata = serde_json::json!({
         "global": {
             "core:datatype": "cu8",
             "core:sample_rate": sample_rate_hz,
@@ -61,40 +62,43 @@ pub fn describe(sample_rate_hz: f64, center_hz: f64, start: Timestamp) -> String
         }],
         "annotations": [],
     });
-    format!("{meta:#}\n")
+    format!("{metadata:#}\n")
 }
 
-/// Whether `path` is one of the two files of a SigMF recording.
+/// Returns true if `path` is one of the two files of a SigMF recording, or a SigMF archive.
 pub fn is_sigmf(path: &Path) -> bool {
     path.extension()
         .is_some_and(|e| e == "sigmf-meta" || e == "sigmf-data" || e == "sigmf")
 }
 
-/// Reads the metadata; `path` names either file.
+/// Reads the metadata; `path` is either file of the recording.
 ///
 /// # Errors
-/// Where a file is missing, is not JSON, or describes samples that cannot be read.
+/// Returns an error if the file is missing, is not JSON, or describes samples of an unsupported kind.
 pub fn read(path: &Path) -> Result<Meta> {
     if path.extension().is_some_and(|e| e == "sigmf") {
-        bail!("{}: a SigMF archive; unpack it first: tar xf {0}", path.display());
+        bail!(
+            "{}: is a SigMF archive: unpack it first with tar xf {0}",
+            path.display()
+        );
     }
     let meta = path.with_extension("sigmf-meta");
     let text = std::fs::read_to_string(&meta).with_context(|| format!("{}", meta.display()))?;
     let file: File = serde_json::from_str(&text)
-        .with_context(|| format!("{}: not the metadata of a recording", meta.display()))?;
+        .with_context(|| format!("{}: is not the metadata of a recording", meta.display()))?;
     let format = match file.global.datatype.as_str() {
         "cu8" => Format::Cu8,
         "ci8" => Format::Cs8,
         "ci16_le" => Format::Cs16,
         "cf32_le" => Format::Cf32,
         other => bail!(
-            "{}: core:datatype `{other}` is not read: use cu8, ci8, ci16_le or cf32_le",
+            "{}: unsupported core:datatype `{other}`: expected cu8, ci8, ci16_le or cf32_le",
             meta.display()
         ),
     };
     if file.global.channels != 1 {
         bail!(
-            "{}: {} channels; only one can be read",
+            "{}: expected one channel, found {}",
             meta.display(),
             file.global.channels
         );

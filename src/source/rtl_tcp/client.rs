@@ -1,23 +1,27 @@
-//! A client of rtl_tcp: 12 bytes of greeting, then cu8 without end; commands of five bytes the other way.
+//! Client of an rtl_tcp server.
 //!
-//! The protocol has no answers and no errors: a second client connects and hears nothing until the first one
-//! leaves, and a server without its dongle greets and falls silent. Silence is all that can be seen of either.
+//! The protocol has no errors: a second client is accepted and gets nothing until the first one leaves, and a server
+//! without its dongle greets and falls silent. Silence is the only symptom of either.
 
-use crate::source::{Gain, Info, Source, TuneCommand, Tuning};
-use anyhow::{Context, Result, bail};
+use crate::source::iq::{Info, Source};
+use crate::source::tuning::{Gain, TuneCommand, Tuning};
+use anyhow::{Context, Result, anyhow, bail};
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// For the connection, and for the greeting.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How often a reader looks up.
-const TICK: Duration = Duration::from_millis(250);
-/// The first samples may be old ones: a server keeps what it could not send before.
+/// Timeout of each attempt to connect, of the greeting, and of sending a command.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Timeout of a read, after which the caller may look at the time.
+const READ_TIMEOUT: Duration = Duration::from_millis(250);
+/// Samples discarded at first, in seconds: a server keeps old ones that it could not send.
 const STALE_S: f64 = 0.1;
+/// First bytes of the greeting; the tuner type and the number of its gains follow.
+const MAGIC: &[u8; 4] = b"RTL0";
 
+// Command numbers of rtl_tcp.c.
 const SET_FREQUENCY: u8 = 0x01;
 const SET_SAMPLE_RATE: u8 = 0x02;
 const SET_GAIN_MODE: u8 = 0x03;
@@ -26,49 +30,50 @@ const SET_PPM: u8 = 0x05;
 const SET_AGC: u8 = 0x08;
 const SET_BIAS_TEE: u8 = 0x0e;
 
-/// A connection.
+/// Connection to a server.
 pub struct RtlTcp {
     info: Info,
     gain: Gain,
     stream: TcpStream,
-    /// Bytes still to be thrown away.
+    /// Bytes still to be discarded; even, so that the first byte read is an I.
     stale: usize,
 }
 
 impl RtlTcp {
-    /// Connects and tunes.
+    /// Connects to a server and tunes it.
     ///
     /// # Errors
-    /// What kept it from: no such host, refused, silent, or no rtl_tcp.
+    /// Returns an error if the host is unknown, refuses the connection, sends nothing, or is not an rtl_tcp server.
     pub fn connect(host: &str, port: u16, tuning: &Tuning) -> Result<Self> {
         let name = format!("rtl_tcp://{host}:{port}");
         let mut stream = connect(host, port).with_context(|| name.clone())?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         let mut greeting = [0; 12];
         stream.read_exact(&mut greeting).map_err(|e| match e.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => anyhow::anyhow!(
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => anyhow!(
                 "{name}: connected, but silent for {} s: another program may be using it (rtl_tcp serves one at a time)",
-                PATIENCE.as_secs()
+                TIMEOUT.as_secs()
             ),
-            ErrorKind::UnexpectedEof => anyhow::anyhow!("{name}: hung up without a greeting"),
+            ErrorKind::UnexpectedEof => anyhow!("{name}: hung up without a greeting"),
             _ => anyhow::Error::from(e).context(name.clone()),
         })?;
-        if &greeting[..4] != b"RTL0" {
+        if !greeting.starts_with(MAGIC) {
             bail!(
-                "{name}: is no rtl_tcp server: it greets with {:?} instead of RTL0",
+                "{name}: not an rtl_tcp server: expected the greeting RTL0, found {:?}",
                 String::from_utf8_lossy(&greeting)
             );
         }
         stream
-            .write_all(&commands(tuning))
+            .write_all(&setup_commands(tuning))
             .with_context(|| name.clone())?;
-        stream.set_read_timeout(Some(TICK))?;
-        let rate = f64::from(tuning.sample_rate_hz);
+        stream.set_read_timeout(Some(READ_TIMEOUT))?;
+        let rate_hz = f64::from(tuning.sample_rate_hz);
         Ok(RtlTcp {
             info: Info {
                 name,
                 format: Format::Cu8,
-                sample_rate_hz: rate,
+                sample_rate_hz: rate_hz,
                 center_hz: Some(tuning.center_hz.into()),
                 start: Timestamp::now(),
                 bytes: None,
@@ -76,7 +81,7 @@ impl RtlTcp {
             },
             gain: tuning.gain,
             stream,
-            stale: 2 * (STALE_S * rate) as usize,
+            stale: 2 * (STALE_S * rate_hz) as usize,
         })
     }
 }
@@ -86,11 +91,28 @@ impl Source for RtlTcp {
         &self.info
     }
 
+    /// Fills the whole buffer if the server is fast enough. A network delivers in small pieces, and the ring behind this
+    /// source holds a number of buffers, not of bytes: nearly empty ones would make it overflow in a fraction of the time
+    /// that it is meant to bridge.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = self.read_fresh(buffer)?;
+        // A slow server must not keep the caller from its other duties.
+        let deadline = Instant::now() + READ_TIMEOUT;
+        while filled > 0 && filled < buffer.len() && Instant::now() < deadline {
+            match self.stream.read(&mut buffer[filled..]) {
+                Ok(n @ 1..) => filled += n,
+                // The next call reports the end.
+                Ok(0) | Err(_) => break,
+            }
+        }
+        Ok(filled)
+    }
+
     fn gain(&self) -> Option<Gain> {
         Some(self.gain)
     }
 
-    fn tune(&mut self, command: TuneCommand) -> std::io::Result<()> {
+    fn tune(&mut self, command: TuneCommand) -> io::Result<()> {
         let commands = match command {
             TuneCommand::Center(hz) => {
                 self.info.center_hz = Some(hz.into());
@@ -102,43 +124,46 @@ impl Source for RtlTcp {
             }
             TuneCommand::Ppm(ppm) => vec![(SET_PPM, ppm as u32)],
         };
-        self.stream.write_all(&bytes(&commands))
+        self.stream.write_all(&encode(&commands))
     }
+}
 
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+impl RtlTcp {
+    /// Reads once, and discards what is stale.
+    fn read_fresh(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let n = match self.stream.read(buffer) {
-                // The two names of one thing, by platform.
+                // A timeout has another name on each platform.
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
-                n => n?,
+                result => result?,
             };
-            if n <= self.stale && n > 0 {
+            if n > 0 && n <= self.stale {
                 self.stale -= n;
                 continue;
             }
-            // An even number of bytes goes: I stays I.
-            let stale = std::mem::take(&mut self.stale);
-            buffer.copy_within(stale.min(n)..n, 0);
-            return Ok(n - stale.min(n));
+            let stale = std::mem::take(&mut self.stale).min(n);
+            buffer.copy_within(stale..n, 0);
+            return Ok(n - stale);
         }
     }
 }
 
+/// Tries all addresses of `host`, and returns the error of the last one.
 fn connect(host: &str, port: u16) -> Result<TcpStream> {
-    let mut last = None;
+    let mut last_error = None;
     for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
+        match TcpStream::connect_timeout(&address, TIMEOUT) {
             Ok(stream) => return Ok(stream),
-            Err(e) => last = Some(e),
+            Err(e) => last_error = Some(e),
         }
     }
-    match last {
+    match last_error {
         Some(e) => Err(e.into()),
-        None => bail!("has no address"),
+        None => bail!("the host name has no address"),
     }
 }
 
-fn commands(tuning: &Tuning) -> Vec<u8> {
+fn setup_commands(tuning: &Tuning) -> Vec<u8> {
     let mut commands = vec![
         (SET_SAMPLE_RATE, tuning.sample_rate_hz),
         (SET_FREQUENCY, tuning.center_hz),
@@ -147,7 +172,7 @@ fn commands(tuning: &Tuning) -> Vec<u8> {
         (SET_BIAS_TEE, tuning.bias_tee.into()),
     ];
     commands.extend(gain_commands(tuning.gain));
-    bytes(&commands)
+    encode(&commands)
 }
 
 fn gain_commands(gain: Gain) -> Vec<(u8, u32)> {
@@ -157,12 +182,13 @@ fn gain_commands(gain: Gain) -> Vec<(u8, u32)> {
     }
 }
 
-fn bytes(commands: &[(u8, u32)]) -> Vec<u8> {
-    let five = commands.iter().map(|(command, value)| {
+/// Encodes each command as its number and a big-endian value.
+fn encode(commands: &[(u8, u32)]) -> Vec<u8> {
+    let frames = commands.iter().map(|(command, value)| {
         let [a, b, c, d] = value.to_be_bytes();
         [*command, a, b, c, d]
     });
-    five.flatten().collect()
+    frames.flatten().collect()
 }
 
 #[cfg(test)]
@@ -170,13 +196,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tuning_is_said_in_five_bytes_each() {
+    fn given_a_tuning_then_each_setting_is_a_command_of_five_bytes() {
         let tuning = Tuning {
             gain: Gain::Tenths(402),
             ppm: -3,
             ..Tuning::default()
         };
-        let commands = commands(&tuning);
+        let commands = setup_commands(&tuning);
         assert_eq!(
             commands[..5],
             [0x02, 0x00, 0x24, 0x00, 0x00],

@@ -105,9 +105,9 @@ async fn accept(listener: TcpListener, blocks: broadcast::Sender<Block>, cancel:
         tokio::select! {
             () = cancel.cancelled() => break,
             Some(ended) = clients.join_next() => {
-                if let Err(error) = ended {
+                if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
                     // A panic of a client is one of the server.
-                    std::panic::resume_unwind(error.into_panic());
+                    std::panic::resume_unwind(panic);
                 }
             }
             accepted = listener.accept() => match accepted {

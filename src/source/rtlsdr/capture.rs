@@ -1,15 +1,21 @@
-//! The capture process: holds one dongle and writes what it hears to standard output.
+//! The capture process: opens one dongle and writes its samples to standard output.
 //!
-//! librtlsdr can fail in ways that nothing within a process can mend: a read that never returns, a close that
-//! hangs. A process can be killed. So the dongle is opened here, and metertap starts this process anew
-//! whenever it falls silent.
+//! librtlsdr can fail in ways that nothing within a process can repair: a read that never returns, a close that hangs.
+//! A process can be killed. So the dongle is opened here, and metertap kills and replaces this process when it falls
+//! silent.
+//!
+//! ```text
+//!  librtlsdr ─▶ callback ─▶ queue ─▶ to_pipe ─▶ stdout      stdin ─▶ control ─▶ librtlsdr
+//! ```
 
+use crate::runtime::priority::raise_priority;
+use crate::source::address::DongleSelector;
 use crate::source::rtlsdr::library::{Dongle, Error, Library};
-use crate::source::rtlsdr::pipe::{Kind, write};
+use crate::source::rtlsdr::pipe::{FrameKind, write};
 use crate::source::rtlsdr::{Opened, Request};
-use crate::source::{Gain, Pick, TuneCommand, Tuning};
+use crate::source::tuning::{Gain, TuneCommand, Tuning};
 use anyhow::{Context, Result, bail};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::{BufRead, stdin, stdout};
 use std::sync::Arc;
@@ -17,104 +23,109 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Transfers waiting for the pipe: 0.9 s.
-const WAITING: usize = 64;
+/// USB transfers that wait for the pipe: 0.9 s. Beyond this they are dropped and counted.
+const MAX_WAITING: usize = 64;
+/// Exit code after the dongle was lost.
+const LOST: i32 = 3;
+/// Interval and number of attempts to end librtlsdr's read loop.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(20);
+const CANCEL_ATTEMPTS: u32 = 50;
 
-/// A transfer on its way to the pipe.
-struct Chunk {
-    bytes: Vec<u8>,
-    lost: u32,
+/// Item of the queue to the pipe.
+enum Outgoing {
+    /// A USB transfer, and the bytes of those lost before it.
+    Transfer { bytes: Vec<u8>, lost: u32 },
+    /// Reason for the end of the process.
+    Failed(String),
 }
 
-/// Runs until the dongle is lost, standard input ends, or the process is killed.
+/// Runs until the dongle is lost, standard input ends, or the process is killed. `request` is JSON.
 ///
 /// # Errors
-/// Why it is over; the parent has been told as well.
+/// Returns the reason if the dongle cannot be opened; it is written to standard output as well.
 pub fn run(request: &str) -> Result<()> {
-    let request: Request = serde_json::from_str(request).context("the request of the capture process")?;
-    let outcome = capture(&request);
-    if let Err(error) = &outcome {
-        // If the parent is gone nobody wants to know.
+    let request: Request = serde_json::from_str(request).context("invalid request to the capture process")?;
+    let result = capture(&request);
+    if let Err(error) = &result {
+        // A parent that is gone does not need the reason.
         let _ = write(
             &mut stdout().lock(),
-            Kind::Failed,
+            FrameKind::Failed,
             0,
             format!("{error:#}").as_bytes(),
         );
     }
-    outcome
+    result
 }
 
 fn capture(request: &Request) -> Result<()> {
-    // Ctrl-C and systemd's stop reach us as well; but the parent closes the dongle, by hanging up.
+    // Ctrl-C and systemd's stop reach this process as well, but the parent decides: it closes standard input.
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::default())?;
     }
     let library = Library::load()?;
-    let index = find(&library, &request.pick)?;
+    let index = find(&library, &request.selector)?;
     let dongle = library.open(index)?;
     let opened = tune(&library, index, &dongle, &request.tuning)?;
-    write(
-        &mut stdout().lock(),
-        Kind::Opened,
-        0,
-        &serde_json::to_vec(&opened)?,
-    )?;
+    let opened = serde_json::to_vec(&opened)?;
+    write(&mut stdout().lock(), FrameKind::Opened, 0, &opened)?;
 
     let tuning = &request.tuning;
-    let (full_in, full) = bounded::<Chunk>(WAITING);
-    let (free, free_out) = bounded::<Vec<u8>>(WAITING);
-    for _ in 0..WAITING {
+    // One place more than there are buffers, for the reason of a failure.
+    let (outgoing, queue) = bounded::<Outgoing>(MAX_WAITING + 1);
+    let (free, free_buffers) = bounded::<Vec<u8>>(MAX_WAITING);
+    for _ in 0..MAX_WAITING {
         let _ = free.try_send(Vec::with_capacity(tuning.usb_buffer_bytes as usize));
     }
-    let asked = AtomicBool::new(false);
+    let stop_requested = AtomicBool::new(false);
+    let (reading, read_has_ended) = bounded::<()>(0);
     let lost = AtomicU32::new(0);
-    let outcome = thread::scope(|scope| {
-        scope.spawn(|| to_pipe(&full, &free));
-        scope.spawn(|| control(&dongle, request.tuning.bias_tee, &asked));
-        crate::runtime::priority::raise_priority();
-        let outcome = dongle.read(tuning.usb_buffers, tuning.usb_buffer_bytes, |bytes| {
-            let Ok(mut buffer) = free_out.try_recv() else {
-                lost.fetch_add(1, Ordering::Relaxed);
+    let result = thread::scope(|scope| {
+        scope.spawn(|| to_pipe(&queue, &free));
+        scope.spawn(|| control(&dongle, tuning.bias_tee, &stop_requested, &read_has_ended));
+        raise_priority();
+        let result = dongle.read(tuning.usb_buffers, tuning.usb_buffer_bytes, |bytes| {
+            // librtlsdr's thread must not wait, or USB transfers are lost without notice.
+            let Ok(mut buffer) = free_buffers.try_recv() else {
+                lost.fetch_add(bytes.len() as u32, Ordering::Relaxed);
                 return;
             };
             buffer.clear();
             buffer.extend_from_slice(bytes);
             let lost = lost.swap(0, Ordering::Relaxed);
-            // There are as many places as buffers.
-            let _ = full_in.try_send(Chunk { bytes: buffer, lost });
+            // Never full: the queue has a place for each buffer.
+            let _ = outgoing.try_send(Outgoing::Transfer { bytes: buffer, lost });
         });
-        drop(full_in);
-        if !asked.load(Ordering::Relaxed) {
-            // Any return that nobody asked for is a loss, whatever the library says. The other threads wait on
-            // pipes, and closing a lost dongle may hang: the process ends here.
-            let reason = match outcome {
+        if !stop_requested.load(Ordering::Relaxed) {
+            // A return that was not requested means that the dongle is lost, whatever the library says. The control
+            // thread waits for input and closing a lost dongle may hang, so `to_pipe` ends the process.
+            let reason = match &result {
                 Ok(()) => "unplugged, or lost by librtlsdr".to_owned(),
                 Err(error) => format!("unplugged, or lost by librtlsdr ({error})"),
             };
-            thread::sleep(Duration::from_millis(50));
-            let _ = write(&mut stdout().lock(), Kind::Failed, 0, reason.as_bytes());
-            std::process::exit(3);
+            let _ = outgoing.try_send(Outgoing::Failed(reason));
         }
-        outcome
+        drop((outgoing, reading));
+        result
     });
-    outcome.map_err(Into::into)
+    result.map_err(Into::into)
 }
 
-/// The index of the dongle that is meant, now.
-fn find(library: &Library, pick: &Pick) -> Result<u32> {
+/// Returns the current index of the selected dongle.
+fn find(library: &Library, selector: &DongleSelector) -> Result<u32> {
     let plugged = library.plugged();
     if plugged.is_empty() {
         bail!("no dongle is plugged in");
     }
-    match pick {
-        Pick::Only => Ok(0),
-        Pick::Index(index) if (*index as usize) < plugged.len() => Ok(*index),
-        Pick::Index(index) => bail!(
-            "there is no dongle {index}: there are {}, counted from 0",
+    match selector {
+        DongleSelector::First => Ok(0),
+        DongleSelector::Index(index) if (*index as usize) < plugged.len() => Ok(*index),
+        DongleSelector::Index(index) => bail!(
+            "there is no dongle {index}: expected 0 to {}, as {} are plugged in",
+            plugged.len() - 1,
             plugged.len()
         ),
-        Pick::Serial(serial) => match plugged.iter().find(|dongle| dongle.serial == *serial) {
+        DongleSelector::Serial(serial) => match plugged.iter().find(|dongle| dongle.serial == *serial) {
             Some(dongle) => Ok(dongle.index),
             None => {
                 let others: Vec<_> = plugged.iter().map(|dongle| dongle.serial.as_str()).collect();
@@ -137,10 +148,13 @@ fn tune(library: &Library, index: u32, dongle: &Dongle, tuning: &Tuning) -> Resu
     };
     dongle.set_center(tuning.center_hz)?;
     let bias_tee = dongle.set_bias_tee(tuning.bias_tee)? && tuning.bias_tee;
-    let about = library.plugged().into_iter().find(|dongle| dongle.index == index);
+    let plugged = library.plugged().into_iter().find(|dongle| dongle.index == index);
+    let (name, serial) = plugged
+        .map(|dongle| (dongle.name, dongle.serial))
+        .unwrap_or_default();
     Ok(Opened {
-        name: about.as_ref().map(|about| about.name.clone()).unwrap_or_default(),
-        serial: about.map(|about| about.serial).unwrap_or_default(),
+        name,
+        serial,
         tuner: dongle.tuner().into(),
         gains_tenths: dongle.gains(),
         gain_tenths,
@@ -149,36 +163,54 @@ fn tune(library: &Library, index: u32, dongle: &Dongle, tuning: &Tuning) -> Resu
     })
 }
 
-fn to_pipe(full: &Receiver<Chunk>, free: &Sender<Vec<u8>>) {
+/// Writes the queue to standard output; ends the process if the dongle is lost or nobody reads.
+fn to_pipe(queue: &Receiver<Outgoing>, free: &Sender<Vec<u8>>) {
     let mut out = stdout().lock();
-    for chunk in full {
-        if write(&mut out, Kind::Samples, chunk.lost, &chunk.bytes).is_err() {
-            // The parent is gone, and a hanging library must not keep us.
-            std::process::exit(0);
+    for outgoing in queue {
+        match outgoing {
+            Outgoing::Transfer { bytes, lost } => {
+                if write(&mut out, FrameKind::Samples, lost, &bytes).is_err() {
+                    // The parent is gone, and a library that hangs must not keep this process alive.
+                    std::process::exit(0);
+                }
+                let _ = free.try_send(bytes);
+            }
+            Outgoing::Failed(reason) => {
+                let _ = write(&mut out, FrameKind::Failed, 0, reason.as_bytes());
+                std::process::exit(LOST);
+            }
         }
-        let _ = free.try_send(chunk.bytes);
     }
 }
 
-/// Follows the parent's wishes, a JSON line each, until it hangs up.
-fn control(dongle: &Dongle, bias_tee: bool, asked: &AtomicBool) {
+/// Obeys the commands of the parent until it closes standard input, then ends the read loop of the library.
+fn control(dongle: &Dongle, bias_tee: bool, stop_requested: &AtomicBool, read_has_ended: &Receiver<()>) {
     for line in stdin().lock().lines().map_while(Result::ok) {
-        match serde_json::from_str::<TuneCommand>(&line) {
-            Ok(TuneCommand::Center(hz)) => drop(dongle.set_center(hz)),
-            Ok(TuneCommand::Gain(Gain::Auto | Gain::Best)) => drop(dongle.set_auto_gain()),
-            Ok(TuneCommand::Gain(Gain::Tenths(tenths))) => drop(dongle.set_gain(tenths)),
-            Ok(TuneCommand::Ppm(ppm)) => drop(dongle.set_ppm(ppm)),
-            Err(error) => tracing::warn!(%error, "A wish was not understood."),
+        let result = match serde_json::from_str::<TuneCommand>(&line) {
+            Ok(TuneCommand::Center(hz)) => dongle.set_center(hz),
+            Ok(TuneCommand::Gain(Gain::Auto | Gain::Best)) => dongle.set_auto_gain(),
+            Ok(TuneCommand::Gain(Gain::Tenths(tenths))) => dongle.set_gain(tenths).map(drop),
+            Ok(TuneCommand::Ppm(ppm)) => dongle.set_ppm(ppm),
+            Err(error) => {
+                tracing::warn!(%error, line, "Malformed command to the capture process ignored");
+                continue;
+            }
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, line, "Command to the dongle failed");
         }
     }
-    asked.store(true, Ordering::Relaxed);
+    stop_requested.store(true, Ordering::Relaxed);
     if bias_tee {
         let _ = dongle.set_bias_tee(false);
     }
-    // A cancel before the read has begun is lost. Should the library hang, the parent kills us.
-    for _ in 0..50 {
+    // The library loses a cancellation that comes before its read loop has begun, so it is repeated.
+    for _ in 0..CANCEL_ATTEMPTS {
         dongle.cancel();
-        thread::sleep(Duration::from_millis(20));
+        if read_has_ended.recv_timeout(CANCEL_INTERVAL) == Err(RecvTimeoutError::Disconnected) {
+            return;
+        }
     }
+    // The library hangs.
     std::process::exit(0);
 }

@@ -1,17 +1,17 @@
-//! librtlsdr, loaded when a dongle is wanted: a machine without it runs everything else.
+//! Bindings to librtlsdr, which is loaded when a dongle is opened: everything else runs without it.
 //!
-//! The prototypes are those of `rtl-sdr.h`. This is the project's only foreign code, and its only `unsafe`.
+//! The prototypes are those of `rtl-sdr.h`. This is the only `unsafe` code of the project.
 #![allow(unsafe_code)]
 
 use libloading::Library as Shared;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
 
-/// Names of the library by age: Debian has the first, upstream since 2.0 the second.
+/// File names of the library: Debian has the first, upstream since 2.0 the second.
 const NAMES: [&str; 3] = ["librtlsdr.so.0", "librtlsdr.so.2", "librtlsdr.so"];
-/// Length that the library assumes of the strings it writes.
+/// Size of the string buffers that `rtlsdr_get_device_usb_strings` expects.
 const USB_STRING: usize = 256;
-/// More than any tuner has.
+/// Room for the gains of a tuner; none has more than 29.
 const MAX_GAINS: usize = 128;
 
 #[repr(C)]
@@ -25,7 +25,7 @@ type Get = unsafe extern "C" fn(Handle) -> c_int;
 type Set = unsafe extern "C" fn(Handle, c_int) -> c_int;
 type SetUnsigned = unsafe extern "C" fn(Handle, u32) -> c_int;
 
-/// Loads the functions named and keeps the library beside them.
+/// Declares the functions of the library, loaded by name, and keeps the library as long as they live.
 macro_rules! functions {
     ($($name:ident: $type:ty = $symbol:literal,)*) => {
         struct Functions {
@@ -35,7 +35,7 @@ macro_rules! functions {
         }
 
         impl Functions {
-            fn of(shared: Shared) -> Result<Self, libloading::Error> {
+            fn load(shared: Shared) -> Result<Self, libloading::Error> {
                 // SAFETY: the types are those of rtl-sdr.h, and the pointers live as long as `_shared`.
                 unsafe {
                     Ok(Functions {
@@ -64,17 +64,16 @@ functions! {
     get_tuner_gains: unsafe extern "C" fn(Handle, *mut c_int) -> c_int = "rtlsdr_get_tuner_gains",
     set_tuner_gain_mode: Set = "rtlsdr_set_tuner_gain_mode",
     set_tuner_gain: Set = "rtlsdr_set_tuner_gain",
-    get_tuner_gain: Get = "rtlsdr_get_tuner_gain",
     set_agc_mode: Set = "rtlsdr_set_agc_mode",
     reset_buffer: Get = "rtlsdr_reset_buffer",
     read_async: unsafe extern "C" fn(Handle, Callback, *mut c_void, u32, u32) -> c_int = "rtlsdr_read_async",
     cancel_async: Get = "rtlsdr_cancel_async",
 }
 
-/// What went wrong, in the library's numbers.
+/// Error of the library.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
-    /// The library is not there, or is another one.
+    /// The library is not installed, or lacks a function.
     #[error("librtlsdr cannot be loaded ({0}): install it (Debian: apt install librtlsdr0)")]
     Missing(String),
     /// LIBUSB_ERROR_ACCESS.
@@ -87,57 +86,57 @@ pub enum Error {
         "in use by another program, or by the kernel's DVB driver (modprobe -r dvb_usb_rtl28xxu; blacklist it for good)"
     )]
     Busy,
-    /// LIBUSB_ERROR_NO_DEVICE and the library's own "no such index".
-    #[error("not there any more")]
+    /// LIBUSB_ERROR_NO_DEVICE, and the library's own "no such index".
+    #[error("no longer plugged in")]
     Disconnected,
-    /// Anything else.
-    #[error("librtlsdr cannot {what}: error {code}")]
+    /// Any other error.
+    #[error("librtlsdr cannot {action}: error {code}")]
     Other {
-        /// What was asked of it.
-        what: &'static str,
-        /// What it returned.
+        /// Action that failed.
+        action: &'static str,
+        /// Value that the library returned.
         code: i32,
     },
 }
 
-fn check(what: &'static str, code: c_int) -> Result<(), Error> {
+fn check(action: &'static str, code: c_int) -> Result<(), Error> {
     match code {
         0.. => Ok(()),
         -3 => Err(Error::Permission),
         -6 => Err(Error::Busy),
         -4 => Err(Error::Disconnected),
-        _ => Err(Error::Other { what, code }),
+        _ => Err(Error::Other { action, code }),
     }
 }
 
 /// A dongle that is plugged in.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Plugged {
-    /// Its number, which changes with every plug.
+    /// Index, which changes when others are plugged in.
     pub index: u32,
-    /// The library's name for its kind.
+    /// Model, as the library names it.
     pub name: String,
-    /// What it says of itself; empty if it could not be asked, as when another program has it.
+    /// USB manufacturer string; this and the following are empty if another program has the dongle.
     pub manufacturer: String,
-    /// What it says of itself.
+    /// USB product string.
     pub product: String,
-    /// What it says of itself; cheap ones all say 00000001.
+    /// Serial number; cheap dongles all have 00000001.
     pub serial: String,
 }
 
-/// The library.
+/// The loaded library.
 pub struct Library(Functions);
 
 impl Library {
-    /// Finds and loads it.
+    /// Finds and loads the library.
     ///
     /// # Errors
-    /// [`Error::Missing`].
+    /// Returns [`Error::Missing`] with the reason of the first attempt.
     pub fn load() -> Result<Self, Error> {
         let mut first = None;
         for name in NAMES {
             // SAFETY: loading runs the library's initialisers; librtlsdr and libusb have harmless ones.
-            match unsafe { Shared::new(name) }.and_then(Functions::of) {
+            match unsafe { Shared::new(name) }.and_then(Functions::load) {
                 Ok(functions) => return Ok(Library(functions)),
                 Err(error) => first = first.or(Some(error.to_string())),
             }
@@ -145,9 +144,9 @@ impl Library {
         Err(Error::Missing(first.unwrap_or_default()))
     }
 
-    /// All dongles.
+    /// Dongles that are plugged in.
     pub fn plugged(&self) -> Vec<Plugged> {
-        // SAFETY: no arguments.
+        // SAFETY: the function has no arguments and no preconditions.
         let count = unsafe { (self.0.get_device_count)() };
         (0..count.min(64)).map(|index| self.about(index)).collect()
     }
@@ -155,7 +154,7 @@ impl Library {
     fn about(&self, index: u32) -> Plugged {
         let mut strings = [[0 as c_char; USB_STRING]; 3];
         let [manufacturer, product, serial] = &mut strings;
-        // SAFETY: three buffers of the length that rtl-sdr.h asks for.
+        // SAFETY: the buffers have the length that rtl-sdr.h requires.
         let code = unsafe {
             (self.0.get_device_usb_strings)(
                 index,
@@ -166,7 +165,7 @@ impl Library {
         };
         let [manufacturer, product, serial] =
             strings.map(|string| if code == 0 { text(&string) } else { String::new() });
-        // SAFETY: returns a string that lives as long as the library, or null.
+        // SAFETY: the function returns null or a string that lives as long as the library.
         let name = unsafe {
             let name = (self.0.get_device_name)(index);
             if name.is_null() {
@@ -187,18 +186,18 @@ impl Library {
     /// Opens dongle `index`.
     ///
     /// # Errors
-    /// What the library says.
+    /// Returns the error of the library.
     pub fn open(&self, index: u32) -> Result<Dongle<'_>, Error> {
         let mut handle = null_mut();
-        // SAFETY: a place for the handle.
+        // SAFETY: the handle is written to a valid place.
         let code = unsafe { (self.0.open)(&mut handle, index) };
         if code == -1 {
             return Err(Error::Disconnected);
         }
-        check("open it", code)?;
+        check("open the dongle", code)?;
         if handle.is_null() {
             return Err(Error::Other {
-                what: "open it",
+                action: "open the dongle",
                 code,
             });
         }
@@ -209,7 +208,7 @@ impl Library {
     }
 }
 
-/// Up to the first zero.
+/// Converts a string that ends with a zero or with the buffer.
 fn text(string: &[c_char]) -> String {
     let bytes: Vec<u8> = string.iter().take_while(|&&c| c != 0).map(|&c| c as u8).collect();
     String::from_utf8_lossy(&bytes).into_owned()
@@ -221,16 +220,16 @@ pub struct Dongle<'a> {
     handle: Handle,
 }
 
-// SAFETY: control calls from one thread while another is in read_async are librtlsdr's customary use (rtl_tcp
-// does so): control transfers and bulk transfers do not meet.
+// SAFETY: control calls from one thread while another is in read_async are the usual way to use librtlsdr (rtl_tcp does
+// so): libusb serializes control transfers, and bulk transfers do not share state with them.
 unsafe impl Send for Dongle<'_> {}
 unsafe impl Sync for Dongle<'_> {}
 
 impl Dongle<'_> {
-    /// Sets the rate; returns the one that the hardware can do.
+    /// Sets the sample rate and returns the one that the hardware can do.
     ///
     /// # Errors
-    /// Where the library refuses it.
+    /// Returns the error of the library.
     pub fn set_sample_rate(&self, hz: u32) -> Result<u32, Error> {
         // SAFETY: the handle is open.
         unsafe {
@@ -242,36 +241,43 @@ impl Dongle<'_> {
         }
     }
 
+    /// Sets the center frequency.
+    ///
     /// # Errors
-    /// Where the tuner cannot.
+    /// Returns the error of the library.
     pub fn set_center(&self, hz: u32) -> Result<(), Error> {
         // SAFETY: the handle is open.
         check("tune", unsafe { (self.library.set_center_freq)(self.handle, hz) })
     }
 
+    /// Sets the frequency correction, parts per million.
+    ///
     /// # Errors
-    /// Where the library refuses it. -2 means "as it was".
+    /// Returns the error of the library.
     pub fn set_ppm(&self, ppm: i32) -> Result<(), Error> {
         // SAFETY: the handle is open.
         match unsafe { (self.library.set_freq_correction)(self.handle, ppm) } {
+            // The value was already set.
             -2 => Ok(()),
             code => check("set the frequency correction", code),
         }
     }
 
+    /// Switches the gain control of the RTL2832.
+    ///
     /// # Errors
-    /// Where the library refuses it.
+    /// Returns the error of the library.
     pub fn set_digital_agc(&self, on: bool) -> Result<(), Error> {
         // SAFETY: the handle is open.
-        check("set its AGC", unsafe {
+        check("set the digital AGC", unsafe {
             (self.library.set_agc_mode)(self.handle, on.into())
         })
     }
 
-    /// The tuner's own control.
+    /// Switches the automatic gain control of the tuner on.
     ///
     /// # Errors
-    /// Where the library refuses it.
+    /// Returns the error of the library.
     pub fn set_auto_gain(&self) -> Result<(), Error> {
         // SAFETY: the handle is open.
         check("set the gain mode", unsafe {
@@ -282,7 +288,7 @@ impl Dongle<'_> {
     /// Sets the gain nearest to `tenths` of a dB and returns it.
     ///
     /// # Errors
-    /// Where the library refuses it.
+    /// Returns the error of the library.
     pub fn set_gain(&self, tenths: i32) -> Result<i32, Error> {
         let gains = self.gains();
         let nearest = gains.iter().copied().min_by_key(|gain| (gain - tenths).abs());
@@ -298,16 +304,10 @@ impl Dongle<'_> {
         Ok(gain)
     }
 
-    /// The gain now, in tenths of a dB.
-    pub fn gain(&self) -> i32 {
-        // SAFETY: the handle is open.
-        unsafe { (self.library.get_tuner_gain)(self.handle) }
-    }
-
-    /// All gains of the tuner, in tenths of a dB.
+    /// Gains of the tuner, in tenths of a dB.
     pub fn gains(&self) -> Vec<i32> {
         let mut gains = [0; MAX_GAINS];
-        // SAFETY: with null the library only counts.
+        // SAFETY: with null the function only counts.
         let count = unsafe { (self.library.get_tuner_gains)(self.handle, null_mut()) };
         if !(1..=MAX_GAINS as c_int).contains(&count) {
             return Vec::new();
@@ -317,7 +317,7 @@ impl Dongle<'_> {
         gains[..count.clamp(0, MAX_GAINS as c_int) as usize].to_vec()
     }
 
-    /// Name of the tuner.
+    /// Name of the tuner chip.
     pub fn tuner(&self) -> &'static str {
         // SAFETY: the handle is open.
         match unsafe { (self.library.get_tuner_type)(self.handle) } {
@@ -331,10 +331,10 @@ impl Dongle<'_> {
         }
     }
 
-    /// Power for an antenna amplifier; false where the library knows nothing of it.
+    /// Switches the power of an antenna amplifier; returns false if this build of the library cannot.
     ///
     /// # Errors
-    /// Where the library refuses it.
+    /// Returns the error of the library.
     pub fn set_bias_tee(&self, on: bool) -> Result<bool, Error> {
         let Some(set) = self.library.set_bias_tee else {
             return Ok(false);
@@ -344,12 +344,13 @@ impl Dongle<'_> {
         Ok(true)
     }
 
-    /// Reads until [`Dongle::cancel`] or until the dongle is lost, which the library does not always tell apart;
-    /// hands the bytes of each transfer to `take`. `buffers` of `bytes` each (0, 0: the library's own choice).
+    /// Reads until [`Dongle::cancel`] or until the dongle is lost, which the library does not always distinguish, and
+    /// passes the bytes of each USB transfer to `receive`. `buffers` transfers of `bytes` are queued (0, 0: the library's
+    /// own choice).
     ///
     /// # Errors
-    /// Where reading cannot begin, or ended with an error.
-    pub fn read(&self, buffers: u32, bytes: u32, mut take: impl FnMut(&[u8])) -> Result<(), Error> {
+    /// Returns the error of the library if reading cannot begin or ends with an error.
+    pub fn read(&self, buffers: u32, bytes: u32, mut receive: impl FnMut(&[u8])) -> Result<(), Error> {
         extern "C" fn callback(bytes: *mut u8, len: u32, context: *mut c_void) {
             if bytes.is_null() {
                 return;
@@ -357,21 +358,21 @@ impl Dongle<'_> {
             // SAFETY: `context` is the `&mut dyn FnMut` below, which outlives the call that passes it, and
             // only this thread calls; the library owns `len` bytes until we return.
             unsafe {
-                let take = &mut *context.cast::<&mut dyn FnMut(&[u8])>();
-                take(std::slice::from_raw_parts(bytes, len as usize));
+                let receive = &mut *context.cast::<&mut dyn FnMut(&[u8])>();
+                receive(std::slice::from_raw_parts(bytes, len as usize));
             }
         }
-        let mut take: &mut dyn FnMut(&[u8]) = &mut take;
-        let context: *mut &mut dyn FnMut(&[u8]) = &mut take;
+        let mut receive: &mut dyn FnMut(&[u8]) = &mut receive;
+        let context: *mut &mut dyn FnMut(&[u8]) = &mut receive;
         // SAFETY: the handle is open; see the callback.
         unsafe {
-            check("clear its buffers", (self.library.reset_buffer)(self.handle))?;
+            check("reset the buffers", (self.library.reset_buffer)(self.handle))?;
             let code = (self.library.read_async)(self.handle, callback, context.cast(), buffers, bytes);
             check("read", code)
         }
     }
 
-    /// Ends [`Dongle::read`] on another thread. Lost if that has not begun yet: say it again.
+    /// Ends [`Dongle::read`] on another thread. Has no effect if that has not begun yet, so it must be repeated.
     pub fn cancel(&self) {
         // SAFETY: the handle is open.
         unsafe { (self.library.cancel_async)(self.handle) };
@@ -380,7 +381,7 @@ impl Dongle<'_> {
 
 impl Drop for Dongle<'_> {
     fn drop(&mut self) {
-        // SAFETY: opened once, closed once.
+        // SAFETY: the handle was opened once and is closed once.
         unsafe { (self.library.close)(self.handle) };
     }
 }

@@ -1,28 +1,29 @@
-//! What follows `source =` of a wire.
+//! Addresses of wires, as in `source =` of a `[[wire]]`.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where the bytes of a wire come from.
+/// Address of a wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WireAddress {
-    /// `/dev/ttyUSB0`, better `/dev/serial/by-id/…`, which stays the same after a replug; or a recorded file.
+    /// Serial port: `/dev/ttyUSB0`, or better `/dev/serial/by-id/…`, which stays the same when the adapter is plugged in
+    /// again. A recording of a wire, if the path is a file.
     Path(PathBuf),
-    /// `tcp://host:port`: ser2net, a P1 bridge.
+    /// TCP server such as ser2net or a P1 bridge: `tcp://host:port`.
     Tcp {
-        /// Name or address.
+        /// Host name or IP address.
         host: String,
-        /// Its port.
+        /// TCP port.
         port: u16,
     },
-    /// `-`
+    /// Standard input: `-`.
     Stdin,
 }
 
-/// What cannot be an address.
+/// Text that is not a [`WireAddress`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no wire: use /dev/serial/by-id/…, tcp://host:port, a file, or - for standard input")]
+#[error("invalid wire `{0}`: expected /dev/serial/by-id/…, tcp://HOST:PORT, a file, or - for standard input")]
 pub struct WireAddressError(String);
 
 impl FromStr for WireAddress {
@@ -33,7 +34,7 @@ impl FromStr for WireAddress {
         if let Some(server) = text.strip_prefix("tcp://") {
             let (host, port) = server.trim_end_matches('/').rsplit_once(':').ok_or_else(wrong)?;
             let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-            // An IPv6 address needs its brackets: who knows which colon begins the port?
+            // Without brackets it is ambiguous which colon of an IPv6 address begins the port.
             if host.is_empty() || bare.is_none() && host.contains(':') {
                 return Err(wrong());
             }
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wires_are_read_and_written_alike() {
+    fn given_an_address_then_it_is_displayed_as_it_was_parsed() {
         for text in [
             "/dev/ttyUSB0",
             "tcp://p1-bridge.lan:2001",
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_wire_is_refused_by_name() {
+    fn given_text_that_is_not_an_address_then_the_error_quotes_it() {
         for text in [
             "",
             "tcp://",
@@ -90,8 +91,8 @@ mod tests {
             "tcp://::1:5",
             "http://host:80",
         ] {
-            let told = text.parse::<WireAddress>().unwrap_err().to_string();
-            assert!(told.contains(&format!("`{text}`")), "{told}");
+            let error = text.parse::<WireAddress>().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{text}`")), "{error}");
         }
     }
 }

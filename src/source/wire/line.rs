@@ -1,24 +1,24 @@
-//! How fast a line runs, and how it frames a character.
+//! Settings of a serial line: speed and framing of a character.
 
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
 use tokio_serial::{DataBits, Parity, StopBits};
 
-/// Data bits, parity, stop bits: `8N1`, `7E1`.
+/// Framing of a character: data bits, parity and stop bits, as in `8N1` or `7E1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Framing {
-    /// 7 or 8.
+    /// Data bits, 7 or 8.
     pub data: DataBits,
-    /// None, even, odd.
+    /// Parity.
     pub parity: Parity,
-    /// 1 or 2.
+    /// Stop bits, 1 or 2.
     pub stop: StopBits,
 }
 
-/// Text that is no framing.
+/// Text that is not a [`Framing`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no framing: write it as 8N1, 7E1, 8E1 or 8N2")]
+#[error("invalid framing `{0}`: expected data bits, parity and stop bits, such as 8N1, 7E1, 8E1 or 8N2")]
 pub struct UnknownFraming(String);
 
 impl FromStr for Framing {
@@ -63,17 +63,17 @@ impl fmt::Display for Framing {
     }
 }
 
-/// `115200 8N1`
+/// Speed and framing, as in `115200 8N1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Symbols a second.
+    /// Speed, symbols a second.
     pub baud: u32,
-    /// Of a character.
+    /// Framing of a character.
     pub framing: Framing,
 }
 
 impl Line {
-    /// Eight bits without parity.
+    /// Returns a line with 8 data bits, no parity and 1 stop bit.
     pub const fn plain(baud: u32) -> Self {
         let framing = Framing {
             data: DataBits::Eight,
@@ -83,7 +83,7 @@ impl Line {
         Line { baud, framing }
     }
 
-    /// The same with two stop bits.
+    /// Returns a line with 8 data bits, no parity and 2 stop bits.
     pub const fn two_stop_bits(baud: u32) -> Self {
         let framing = Framing {
             stop: StopBits::Two,
@@ -92,7 +92,7 @@ impl Line {
         Line { baud, framing }
     }
 
-    /// The same with even parity and `data` bits.
+    /// Returns a line with `data` bits, even parity and 1 stop bit.
     pub const fn even(baud: u32, data: DataBits) -> Self {
         let framing = Framing {
             data,
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn framings_are_read_and_written_alike() {
+    fn given_a_framing_then_it_is_displayed_as_it_was_parsed() {
         for text in ["8N1", "7E1", "8E1", "8N2", "7O1"] {
             assert_eq!(text.parse::<Framing>().unwrap().to_string(), text);
         }

@@ -1,4 +1,4 @@
-//! Wires: serial ports, TCP bridges, and what they once carried, in files.
+//! Wires: serial ports, TCP bridges, and recordings of either.
 
 mod address;
 mod line;

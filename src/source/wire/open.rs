@@ -1,4 +1,4 @@
-//! Opens a wire, and says what is to be done where it cannot be opened.
+//! Opening of wires, with errors that say what to do.
 
 use crate::source::wire::{Line, WireAddress};
 use anyhow::{Context, Result, anyhow};
@@ -8,29 +8,31 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio_serial::SerialPortBuilderExt;
 
-/// How long a host may take to answer.
-const CONNECT: Duration = Duration::from_secs(5);
+/// Time for a host to accept the connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes both ways.
+/// Bytes in both directions.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// An open wire.
 pub struct Wire {
-    /// Its bytes.
+    /// Bytes.
     pub stream: Box<dyn Stream>,
-    /// A recording ends for good; anything else is opened again.
+    /// True for a recording, which ends for good; any other wire is opened again.
     pub ends: bool,
-    /// Whether it has a speed.
+    /// True for a serial line, which has a speed and framing.
     pub has_line: bool,
 }
 
-/// Opens `address`; a serial port runs as `line` says.
+/// Opens `address`; the settings of a serial port are `line`.
 ///
 /// # Errors
-/// Why not, and what would help.
+/// Returns the reason and a remedy if the port or file is absent, busy or forbidden, or if the host does not accept the
+/// connection.
 pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
     let recording = |stream| Wire {
         stream,
@@ -44,9 +46,9 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
         }
         WireAddress::Tcp { host, port } => {
             let connect = TcpStream::connect((host.as_str(), *port));
-            let stream = tokio::time::timeout(CONNECT, connect)
+            let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect)
                 .await
-                .map_err(|_| anyhow!("does not answer for {} s", CONNECT.as_secs()))??;
+                .map_err(|_| anyhow!("does not answer for {} s", CONNECT_TIMEOUT.as_secs()))??;
             Ok(Wire {
                 stream: Box::new(stream),
                 ends: false,
@@ -54,14 +56,16 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
             })
         }
         WireAddress::Path(path) => {
-            let metadata = std::fs::metadata(path).map_err(|error| explain(path, error))?;
+            let metadata = tokio::fs::metadata(path)
+                .await
+                .map_err(|error| explain(path, error))?;
             if metadata.file_type().is_char_device() {
                 let stream = tokio_serial::new(path.to_string_lossy(), line.baud)
                     .data_bits(line.framing.data)
                     .parity(line.framing.parity)
                     .stop_bits(line.framing.stop)
                     .open_native_async()
-                    .map_err(|error| serial(path, error))?;
+                    .map_err(|error| explain_serial(path, error))?;
                 return Ok(Wire {
                     stream: Box::new(stream),
                     ends: false,
@@ -74,26 +78,23 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
     }
 }
 
-/// Whether it can be opened, and if not, what would help.
+/// Opens and closes `address`; blocks the calling thread.
 ///
 /// # Errors
-/// As [`open`].
-pub fn try_open(address: &WireAddress) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(open(address, Line::plain(115_200))).map(|_| ())
+/// Returns an error as [`open`] does.
+pub fn try_open(address: &WireAddress, io: &Handle) -> Result<()> {
+    io.block_on(open(address, Line::plain(115_200))).map(drop)
 }
 
-fn serial(path: &Path, error: tokio_serial::Error) -> anyhow::Error {
+fn explain_serial(path: &Path, error: tokio_serial::Error) -> anyhow::Error {
     match error.kind {
         tokio_serial::ErrorKind::Io(kind) if kind == ErrorKind::PermissionDenied => {
             explain(path, kind.into())
         }
-        // What serialport says when the lock is taken.
+        // The error of serialport for a port that is locked.
         tokio_serial::ErrorKind::NoDevice if path.exists() => {
             anyhow!(
-                "another program has it open (sudo fuser -v {} tells which)",
+                "another program has it open (sudo fuser -v {} shows which)",
                 path.display()
             )
         }
@@ -119,7 +120,7 @@ fn explain(path: &Path, error: std::io::Error) -> anyhow::Error {
     }
 }
 
-/// Name of the group that owns `path`, unless it is root's.
+/// Returns the name of the group that owns `path`, unless it is root's.
 fn group(path: &Path) -> Option<String> {
     let gid = std::fs::metadata(path).ok()?.gid();
     let groups = std::fs::read_to_string("/etc/group").context("no groups").ok()?;
@@ -133,22 +134,24 @@ fn group(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::{Clock, Runtime};
 
     #[test]
-    fn given_a_port_of_a_group_then_the_mend_names_it() {
+    fn given_a_port_of_a_group_then_the_remedy_names_it() {
         let tty = Path::new("/dev/tty");
         let Some(group) = group(tty) else {
             return eprintln!("skipped: /dev/tty belongs to root here");
         };
-        let told = explain(tty, ErrorKind::PermissionDenied.into()).to_string();
-        assert!(told.contains(&format!("usermod -aG {group} USER")), "{told}");
+        let error = explain(tty, ErrorKind::PermissionDenied.into()).to_string();
+        assert!(error.contains(&format!("usermod -aG {group} USER")), "{error}");
     }
 
     #[test]
-    fn given_a_port_that_is_not_there_then_that_is_said() {
-        let told = try_open(&WireAddress::Path("/dev/ttyUSB99".into()))
+    fn given_a_port_that_is_not_there_then_the_error_says_so() {
+        let runtime = Runtime::start(Clock::system()).unwrap();
+        let error = try_open(&WireAddress::Path("/dev/ttyUSB99".into()), &runtime.context.io)
             .unwrap_err()
             .to_string();
-        assert!(told.contains("is it plugged in?"), "{told}");
+        assert!(error.contains("is it plugged in?"), "{error}");
     }
 }
