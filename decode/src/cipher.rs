@@ -4,61 +4,64 @@
 //!  DB │ 08 │ system title (8) │ length (BER) │ security control │ counter (4) │ ciphertext │ tag (12)
 //! ```
 //!
-//! The nonce is system title and counter, the additional data are the security control byte and the
-//! authentication key. Without that key the tag cannot be checked; GCM then is AES-CTR from block 2 on.
+//! The nonce is system title and counter; the additional data are the security control byte and the authentication key.
+//! Without that key the tag cannot be verified, and the frame is decrypted as AES-CTR, which GCM is from block 2 on.
 
-use super::hex::octets;
+use crate::truncated::Truncated;
 use aes::Aes128;
 use aes_gcm::aead::consts::U12;
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use ctr::cipher::{KeyIvInit, StreamCipher};
+use data_encoding::HEXUPPER_PERMISSIVE;
 use std::fmt;
 use std::str::FromStr;
 
-/// The first byte.
+/// Tag of general-glo-ciphering, the first byte of a frame.
 pub const GENERAL_GLO: u8 = 0xDB;
-/// The same with a dedicated key.
+/// Tag of general-ded-ciphering, which uses a dedicated key.
 const GENERAL_DED: u8 = 0xDC;
-/// Bit of the security control byte: the tag is there.
+/// Bit of the security control byte: a tag follows the ciphertext.
 const AUTHENTICATED: u8 = 0x10;
-/// Bit of the security control byte: encrypted.
+/// Bit of the security control byte: the payload is encrypted.
 const ENCRYPTED: u8 = 0x20;
-/// Octets of a tag.
+/// Bytes of a tag.
 const TAG: usize = 12;
-/// Nothing longer is believed: a telegram has 2 KiB at most.
+/// Longest payload in bytes; a telegram has 2 KiB at most.
 pub const MAX_LEN: usize = 8192;
 
 type Gcm = aes_gcm::AesGcm<Aes128, U12, U12>;
 type Ctr = ctr::Ctr32BE<Aes128>;
 
-/// A key of 16 octets. It is never shown.
+/// AES key. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key([u8; 16]);
 
-/// Text that is no key. What was there instead is not repeated.
+/// Error for text that is not a key. The message does not repeat the text, which may be a mistyped key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a key has 32 hexadecimal digits; this has {digits} of them among {chars} characters")]
-pub struct NoKey {
+#[error("expected a key of 32 hexadecimal digits, found {digits} of them among {chars} characters")]
+pub struct KeyError {
     digits: usize,
     chars: usize,
 }
 
 impl FromStr for Key {
-    type Err = NoKey;
+    type Err = KeyError;
 
-    /// 32 hexadecimal digits; 34 where somebody put the security control byte, 30, in front.
-    fn from_str(text: &str) -> Result<Self, NoKey> {
+    /// Parses 32 hexadecimal digits, and 34 if they begin with a security control byte of 30, as grid operators print
+    /// authentication keys.
+    fn from_str(text: &str) -> Result<Self, KeyError> {
         let digits = text.trim();
         let hex = match digits.len() {
             34 => digits.strip_prefix("30").unwrap_or(digits),
             _ => digits,
         };
-        let wrong = NoKey {
+        let error = KeyError {
             digits: digits.chars().filter(char::is_ascii_hexdigit).count(),
             chars: digits.chars().count(),
         };
-        let key = octets(hex).and_then(|key| key.try_into().ok());
-        key.map(Key).ok_or(wrong)
+        let key = HEXUPPER_PERMISSIVE.decode(hex.as_bytes()).ok();
+        let key = key.and_then(|key| key.try_into().ok());
+        key.map(Key).ok_or(error)
     }
 }
 
@@ -69,65 +72,58 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// The authentication key that Luxembourg prints in its specification, for every meter.
+    /// Authentication key of every meter in Luxembourg, printed in the specification of its P1 port.
     const LUXEMBOURG: Key = Key([
         0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xAA, 0xBB, 0xCC, 0xDD, 0xEE, 0xFF,
     ]);
 }
 
-/// What is needed to read a meter.
+/// Keys of a meter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
-    /// The global unicast encryption key.
+    /// Global unicast encryption key.
     pub encryption: Key,
-    /// The authentication key; without it, and if it is not Luxembourg's, nothing tells a wrong key but the
-    /// plaintext.
+    /// Authentication key. Without it, and if it is not Luxembourg's, only the plaintext shows whether the encryption key
+    /// is right.
     pub authentication: Option<Key>,
 }
 
-/// A ciphered frame, taken apart.
+/// Ciphered frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ciphered {
-    /// Who sent it: three letters of the maker, and a number.
+    /// System title of the sender: three letters of the maker, and a number.
     pub system_title: [u8; 8],
-    /// What was done to it.
+    /// Security control byte.
     pub security_control: u8,
-    /// Counts frames; never goes back under one key.
+    /// Frame counter (invocation counter); under one key it never decreases.
     pub counter: u32,
-    /// Ciphertext, and the tag where there is one.
+    /// Ciphertext, and the tag if there is one.
     payload: Vec<u8>,
 }
 
-/// Why a frame cannot be read.
+/// Error for bytes that cannot be decrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CipherError {
-    /// Not all of it is there.
-    #[error("cut off: {has} of {needs} bytes")]
-    Cut {
-        /// Bytes there.
-        has: usize,
-        /// Bytes needed.
-        needs: usize,
-    },
-    /// The bytes are no header of a ciphered frame.
-    #[error("byte {0} is not as it is in a ciphered frame")]
+    /// The frame is incomplete.
+    #[error(transparent)]
+    Truncated(#[from] Truncated),
+    /// The byte at this position is not that of a ciphered frame.
+    #[error("byte {0} is not that of a ciphered frame")]
     NoFrame(usize),
-    /// The tag does not fit.
+    /// The tag does not match.
     #[error("the tag is wrong: a wrong key or authentication key, or the frame was changed on its way")]
     BadTag,
 }
 
 impl Ciphered {
-    /// Takes the frame at the start of `bytes`; returns its length as well.
+    /// Parses the frame at the beginning of `bytes` and returns it with its length.
     ///
     /// # Errors
-    /// Where it is none, or not all of it.
+    /// [`Truncated`](CipherError::Truncated) if more bytes may complete the frame, [`NoFrame`](CipherError::NoFrame) with the
+    /// position of the first byte that does not fit.
     pub fn parse(bytes: &[u8]) -> Result<(Self, usize), CipherError> {
-        let cut = |needs| CipherError::Cut {
-            has: bytes.len(),
-            needs,
-        };
-        let head = bytes.get(..11).ok_or(cut(11))?;
+        let cut = |needs| Truncated::new(bytes, needs);
+        let head = bytes.get(..11).ok_or_else(|| cut(11))?;
         if !matches!(head[0], GENERAL_GLO | GENERAL_DED) {
             return Err(CipherError::NoFrame(0));
         }
@@ -162,22 +158,23 @@ impl Ciphered {
         Ok((ciphered, at + len))
     }
 
-    /// Whether there is a tag.
+    /// Returns true if the frame has a tag.
     pub fn has_tag(&self) -> bool {
         self.security_control & AUTHENTICATED != 0
     }
 
-    /// What is said to be encrypted, with and without its last octets that may be a tag: some programs log frames
-    /// after they have decrypted them in place.
+    /// Returns the payload as sent, with and without the bytes of a tag. It is plaintext in logs of programs that decrypt
+    /// frames in place before they print them.
     pub fn as_logged(&self) -> [&[u8]; 2] {
         let without_tag = self.payload.len().saturating_sub(TAG);
         [&self.payload, &self.payload[..without_tag]]
     }
 
-    /// The plaintext.
+    /// Returns the plaintext.
     ///
     /// # Errors
-    /// [`CipherError::BadTag`] where there is an authentication key and a tag, and it does not fit.
+    /// [`CipherError::BadTag`] if there are an authentication key and a tag, and they do not match. A frame without a tag,
+    /// or keys without an authentication key, are decrypted unchecked: a wrong key then gives random bytes.
     pub fn decrypt(&self, keys: &Keys) -> Result<Vec<u8>, CipherError> {
         let (text, tag) = self
             .payload
@@ -215,10 +212,10 @@ impl Ciphered {
         text
     }
 
-    /// Makes a frame, with a tag if there is an authentication key: the other half of every test.
+    /// Returns a frame of `text`, with a tag if there is an authentication key. Encoder for tests and simulators.
     ///
     /// # Errors
-    /// [`CipherError::NoFrame`] where the text is too long.
+    /// [`CipherError::NoFrame`] if the text is longer than a frame can state.
     pub fn encrypt(
         system_title: [u8; 8],
         counter: u32,
@@ -257,9 +254,9 @@ impl Ciphered {
     }
 }
 
-/// What GCM encrypts with, without its tag.
+/// Encrypts or decrypts as GCM does, without its tag.
 fn keystream(system_title: [u8; 8], counter: u32, key: &Key, text: &mut [u8]) {
-    // GCM's own counter starts at 1, for the tag; the text begins at 2.
+    // GCM's block counter starts at 1 for the tag; the text begins with block 2.
     let mut block = [0; 16];
     block[..12].copy_from_slice(&nonce(system_title, counter));
     block[15] = 2;
@@ -277,4 +274,66 @@ fn additional(security_control: u8, key: &Key) -> [u8; 17] {
     let mut data = [security_control; 17];
     data[1..].copy_from_slice(&key.0);
     data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(text: &str) -> Key {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn given_a_key_then_it_is_never_printed() {
+        let keys = Keys {
+            encryption: key("000102030405060708090A0B0C0D0E0F"),
+            authentication: Some(key("30D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF")),
+        };
+        assert_eq!(
+            format!("{keys:?}"),
+            "Keys { encryption: Key(…), authentication: Some(Key(…)) }"
+        );
+        let error = "00112233secret".parse::<Key>().unwrap_err().to_string();
+        assert!(!error.contains("0011") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn given_a_wrong_key_then_the_tag_tells_if_it_can_be_verified() {
+        let (right, wrong) = (key(&"01".repeat(16)), key(&"02".repeat(16)));
+        let frame = Ciphered::encrypt(*b"ABC\0\0\0\0\x01", 7, b"text", &right, Some(&wrong)).unwrap();
+        let (frame, _) = Ciphered::parse(&frame).unwrap();
+        let decrypt = |encryption: &Key, authentication: Option<&Key>| {
+            frame.decrypt(&Keys {
+                encryption: encryption.clone(),
+                authentication: authentication.cloned(),
+            })
+        };
+        assert_eq!(decrypt(&right, Some(&wrong)), Ok(b"text".to_vec()));
+        assert_eq!(decrypt(&right, None), Ok(b"text".to_vec()));
+        assert_eq!(decrypt(&right, Some(&right)), Err(CipherError::BadTag));
+        assert_eq!(decrypt(&wrong, Some(&wrong)), Err(CipherError::BadTag));
+        assert_ne!(decrypt(&wrong, None), Ok(b"text".to_vec()));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encrypted_is_decrypted(
+            text in prop::collection::vec(any::<u8>(), 0..600), counter: u32, title: [u8; 8], key: [u8; 16], has_tag: bool,
+        ) {
+            let keys = Keys { encryption: Key(key), authentication: has_tag.then(|| Key([7; 16])) };
+            let bytes =
+                Ciphered::encrypt(title, counter, &text, &keys.encryption, keys.authentication.as_ref()).unwrap();
+            let (frame, len) = Ciphered::parse(&bytes).unwrap();
+            prop_assert_eq!((frame.system_title, frame.counter, len), (title, counter, bytes.len()));
+            prop_assert_eq!(frame.decrypt(&keys), Ok(text));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Ciphered::parse(&bytes);
+            let _ = Ciphered::parse(&[&[GENERAL_GLO, 8], &bytes[..]].concat());
+        }
+    }
 }

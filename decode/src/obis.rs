@@ -1,33 +1,33 @@
-//! OBIS codes, the names that meters give to what they measure (IEC 62056-61).
+//! OBIS codes, the standard identifiers of what a meter measures (IEC 62056-61).
 
 use std::fmt;
 use std::str::FromStr;
 
-/// `A-B:C.D.E`; a sixth group says which billing period and is dropped when it says "now" (255).
+/// OBIS code `A-B:C.D.E`, without the sixth group F, the billing period: only current values (F = 255) are parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Obis {
-    /// Medium: 0 abstract, 1 electricity, …
+    /// Medium: 0 abstract, 1 electricity, 7 gas, …
     pub a: u8,
-    /// Channel.
+    /// Channel, or M-Bus channel of a sub-meter.
     pub b: u8,
-    /// What is measured.
+    /// Physical quantity, such as 1 (active power, import) or 32 (voltage of phase L1).
     pub c: u8,
-    /// How.
+    /// Processing, such as 7 (instantaneous) or 8 (time integral).
     pub d: u8,
-    /// Tariff and the like.
+    /// Tariff or another classification.
     pub e: u8,
 }
 
-/// Text that is no OBIS code.
+/// Error for text that is not an OBIS code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no OBIS code")]
-pub struct NoObis(String);
+#[error("`{0}` is not an OBIS code: expected A-B:C.D.E, such as 1-0:1.8.0")]
+pub struct ObisError(String);
 
 impl FromStr for Obis {
-    type Err = NoObis;
+    type Err = ObisError;
 
-    /// `1-0:1.8.1`, `1-0:1.8.0*255` (Q3D), `1-0:31.7.0.255` (an example of DSMR 4.2).
-    fn from_str(text: &str) -> Result<Self, NoObis> {
+    /// Parses `1-0:1.8.1`, and the forms `1-0:1.8.0*255` (Q3D) and `1-0:31.7.0.255` (an example of DSMR 4.2).
+    fn from_str(text: &str) -> Result<Self, ObisError> {
         let parse = || {
             let (a, rest) = text.split_once('-')?;
             let (b, rest) = rest.split_once(':')?;
@@ -47,11 +47,11 @@ impl FromStr for Obis {
                 e: groups[2],
             })
         };
-        parse().ok_or_else(|| NoObis(text.into()))
+        parse().ok_or_else(|| ObisError(text.into()))
     }
 }
 
-/// Digits only: no sign, as `u8::from_str` would take.
+/// Parses decimal digits; unlike `u8::from_str`, accepts no sign.
 fn number(digits: &str) -> Option<u8> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().ok()).flatten()

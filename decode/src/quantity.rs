@@ -1,128 +1,104 @@
-//! Numbers with their printed precision, and their units.
+//! Numbers with the precision that the meter sent, and their units.
 
+use crate::unit::Unit;
+pub use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
-use std::borrow::Cow;
+use std::fmt::Display;
 
-/// A decimal number as it was printed, without needless zeros in front: `000123.450` is `123.450`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decimal(String);
+/// Longest number that is parsed, in characters. A [`Decimal`] holds 28 digits; meters pad with zeros in front.
+const MAX_CHARACTERS: usize = 40;
 
-impl Decimal {
-    /// Reads digits with at most one point, perhaps negative. Nothing else.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (sign, digits) = match text.strip_prefix('-') {
-            Some(digits) => ("-", digits),
-            None => ("", text),
-        };
-        let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
-        let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if !all_digits(whole) || !all_digits(part) || digits.len() > 40 {
-            return None;
-        }
-        let shown = digits.trim_start_matches('0');
-        let zero = if shown.is_empty() || shown.starts_with('.') {
-            "0"
-        } else {
-            ""
-        };
-        Some(Decimal(format!("{sign}{zero}{shown}")))
+/// Parses digits with at most one decimal point and an optional minus sign.
+///
+/// Zeros behind the point are kept, zeros in front are not: `000123.450` is 123.450. Returns `None` for any other
+/// notation (`+1`, `.5`, `1e3`), and for a number that a [`Decimal`] cannot hold exactly.
+pub fn parse_decimal(text: &str) -> Option<Decimal> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) || text.len() > MAX_CHARACTERS {
+        return None;
     }
+    Decimal::from_str_exact(text).ok()
 }
 
-impl Decimal {
-    /// As a floating-point number, for sums and comparisons.
-    pub fn to_f64(&self) -> f64 {
-        self.0.parse().unwrap_or(f64::NAN)
-    }
-
-    /// A thousandth of it: the point moves by three places, and no digit is lost.
-    pub fn thousandth(&self) -> Self {
-        let (sign, digits) = match self.0.strip_prefix('-') {
-            Some(digits) => ("-", digits),
-            None => ("", &*self.0),
-        };
-        let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
-        let whole = format!("{whole:0>4}");
-        let (thousands, rest) = whole.split_at(whole.len() - 3);
-        Decimal(format!("{sign}{thousands}.{rest}{part}"))
-    }
+/// Returns the decimal that a binary floating-point number prints as.
+///
+/// Rust prints the shortest digits that identify the number, so an `f32` register of 230.1 gives 230.1 rather than
+/// 230.10000610351562. Returns `None` for NaN, infinities and numbers that a [`Decimal`] cannot hold exactly.
+pub fn from_float(number: impl Display) -> Option<Decimal> {
+    parse_decimal(&number.to_string())
 }
 
-impl Decimal {
-    /// `number` times ten to the `exponent`: digits are neither lost nor made up behind the point.
-    pub fn scaled(number: i128, exponent: i8) -> Self {
-        let sign = if number < 0 { "-" } else { "" };
-        let digits = number.unsigned_abs().to_string();
-        if exponent >= 0 {
-            let zeros = if number == 0 {
-                0
-            } else {
-                usize::from(exponent.unsigned_abs())
-            };
-            return Decimal(format!("{sign}{digits}{}", "0".repeat(zeros)));
-        }
-        let part = usize::from(exponent.unsigned_abs());
-        let digits = format!("{digits:0>width$}", width = part + 1);
-        let (whole, part) = digits.split_at(digits.len() - part);
-        Decimal(format!("{sign}{whole}.{part}"))
-    }
+/// Returns `number` · 10^`exponent` with exactly its digits; `None` if a [`Decimal`] cannot hold it.
+pub fn scaled(number: i128, exponent: i32) -> Option<Decimal> {
+    shifted(Decimal::try_from_i128_with_scale(number, 0).ok()?, exponent)
 }
 
-impl Serialize for Decimal {
-    /// As a JSON number with all its digits.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::Error;
-        let raw = serde_json::value::RawValue::from_string(self.0.clone()).map_err(S::Error::custom)?;
-        raw.serialize(serializer)
+/// Moves the decimal point of `number` by `exponent` places to the right without adding or losing a digit; `None` if a
+/// [`Decimal`] cannot hold the result.
+pub fn shifted(mut number: Decimal, exponent: i32) -> Option<Decimal> {
+    let places = i64::from(number.scale()) - i64::from(exponent);
+    if let Ok(places) = u32::try_from(places) {
+        number.set_scale(places).ok()?;
+        return Some(number);
     }
+    number.set_scale(0).ok()?;
+    if number.is_zero() {
+        return Some(number);
+    }
+    let zeros = u32::try_from(places.unsigned_abs()).ok()?;
+    let power = Decimal::try_from_i128_with_scale(10i128.checked_pow(zeros)?, 0).ok()?;
+    number.checked_mul(power)
 }
 
-/// A number and its unit. Some meters count in Wh, W, var or dm3: those come in the thousandfold unit of the
-/// others, with all their digits.
+/// Serializes a [`Decimal`] as a JSON number with all its digits, trailing zeros included.
+///
+/// # Errors
+/// If the serializer fails.
+pub fn serialize_decimal<S: Serializer>(number: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+    use serde::ser::Error;
+    let raw = serde_json::value::RawValue::from_string(number.to_string()).map_err(S::Error::custom)?;
+    raw.serialize(serializer)
+}
+
+/// A number and its unit.
+///
+/// Readings report energy and power in kWh and kW, volume in m3, whichever of these the meter counts in:
+/// [`new`](Quantity::new) converts Wh, W, var, dm3 and the like without losing a digit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Quantity {
-    /// The number.
+    /// Value in [`unit`](Quantity::unit), with the digits that the meter sent.
+    #[serde(serialize_with = "serialize_decimal")]
     pub value: Decimal,
-    /// As the meter writes it, in the customary case.
-    pub unit: Cow<'static, str>,
+    /// Unit of the value.
+    pub unit: Unit,
 }
 
 impl Quantity {
-    /// `123456.789*kWh`; a number alone gets `unit`.
-    pub fn parse(text: &str, unit: &str) -> Option<Self> {
-        let (number, written) = text.split_once('*').unwrap_or((text, unit));
-        Some(Self::new(Decimal::parse(number.trim())?, written.trim()))
-    }
-
-    /// A number and its unit, which may become the thousandfold one.
-    pub fn new(value: Decimal, unit: &str) -> Self {
-        let unit = customary(unit);
-        let thousandfold = match &*unit {
-            "Wh" => "kWh",
-            "W" => "kW",
-            "varh" => "kvarh",
-            "var" => "kvar",
-            "VAh" => "kVAh",
-            "VA" => "kVA",
-            "dm3" => "m3",
-            "MJ" => "GJ",
-            _ => return Quantity { value, unit },
-        };
-        Quantity {
-            value: value.thousandth(),
-            unit: thousandfold.into(),
+    /// Returns a quantity in the unit in which readings report it.
+    pub fn new(value: Decimal, unit: Unit) -> Self {
+        let thousandfold = unit.thousandfold().zip(shifted(value, -3));
+        match thousandfold {
+            Some((unit, value)) => Quantity { value, unit },
+            None => Quantity { value, unit },
         }
     }
-}
 
-/// Makers do not agree on capital letters; the SI does.
-fn customary(unit: &str) -> Cow<'static, str> {
-    const UNITS: [&str; 19] = [
-        "kWh", "Wh", "kW", "W", "kvarh", "varh", "kvar", "var", "kVAh", "VAh", "kVA", "VA", "V", "A", "Hz",
-        "m3", "dm3", "GJ", "MJ",
-    ];
-    let known = UNITS.iter().find(|known| known.eq_ignore_ascii_case(unit));
-    known.map_or_else(|| unit.to_owned().into(), |known| (*known).into())
+    /// Parses a value of a P1 telegram, `123456.789*kWh`; a number alone gets `default_unit`.
+    pub fn from_p1(text: &str, default_unit: &Unit) -> Option<Self> {
+        let (number, unit) = match text.split_once('*') {
+            Some((number, unit)) => (number, Unit::from_p1(unit.trim())),
+            None => (text, default_unit.clone()),
+        };
+        Some(Self::new(parse_decimal(number.trim())?, unit))
+    }
+
+    /// Returns the value as the nearest floating-point number.
+    pub fn to_f64(&self) -> f64 {
+        // Decimal's own conversion divides, and may miss the nearest number by one place.
+        self.value.to_string().parse().unwrap_or(f64::NAN)
+    }
 }
 
 #[cfg(test)]
@@ -130,44 +106,113 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn json(number: Decimal) -> String {
+        let quantity = Quantity {
+            value: number,
+            unit: Unit::None,
+        };
+        let json = serde_json::to_string(&quantity).unwrap();
+        json.strip_prefix("{\"value\":")
+            .unwrap()
+            .strip_suffix(",\"unit\":\"\"}")
+            .unwrap()
+            .to_owned()
+    }
+
     #[test]
     fn numbers_keep_their_digits() {
-        for (text, json) in [
+        for (text, printed) in [
             ("000123.450", "123.450"),
             ("00.000", "0.000"),
             ("0", "0"),
             ("-1.5", "-1.5"),
             ("001", "1"),
+            ("7922816251426433759354395033.5", "7922816251426433759354395033.5"),
+            ("0000000000000000000000000000000000012.50", "12.50"),
         ] {
-            assert_eq!(
-                serde_json::to_string(&Decimal::parse(text).unwrap()).unwrap(),
-                json
-            );
+            assert_eq!(json(parse_decimal(text).unwrap()), printed);
         }
-        assert_eq!(Decimal::scaled(-5, -3).0, "-0.005");
-        assert_eq!(Decimal::scaled(12, 2).0, "1200");
-        assert_eq!(Decimal::scaled(0, 2).0, "0");
-        for wrong in ["", ".", "1.", ".5", "1e5", "+1", "1.2.3", "--1", "NaN"] {
-            assert_eq!(Decimal::parse(wrong), None, "{wrong}");
+        for wrong in ["", ".", "1.", ".5", "1e5", "+1", "1.2.3", "--1", "NaN", "1_000"] {
+            assert_eq!(parse_decimal(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn powers_of_ten_move_the_point() {
+        for (number, exponent, printed) in [
+            (-5, -3, "-0.005"),
+            (12, 2, "1200"),
+            (0, 2, "0"),
+            (0, -2, "0.00"),
+            (7, 27, "7000000000000000000000000000"),
+        ] {
+            assert_eq!(json(scaled(number, exponent).unwrap()), printed);
+        }
+        let number = parse_decimal("1.50").unwrap();
+        assert_eq!(json(shifted(number, 1).unwrap()), "15.0");
+        assert_eq!(json(shifted(number, 3).unwrap()), "1500");
+        assert_eq!(json(shifted(number, -2).unwrap()), "0.0150");
+    }
+
+    #[test]
+    fn given_a_number_of_more_than_28_digits_then_there_is_none_instead_of_a_rounded_one() {
+        assert_eq!(parse_decimal("79228162514264337593543950336"), None);
+        assert_eq!(parse_decimal("0.00000000000000000000000000001"), None);
+        assert_eq!(scaled(1, -29), None);
+        assert_eq!(scaled(1, 29), None);
+        assert_eq!(scaled(i128::MAX, 0), None);
+        assert_eq!(shifted(Decimal::ONE, i32::MIN), None);
+        assert_eq!(shifted(Decimal::ONE, i32::MAX), None);
+    }
+
+    #[test]
+    fn floats_have_the_shortest_digits_that_tell_them_apart() {
+        assert_eq!(json(from_float(230.1f32).unwrap()), "230.1");
+        assert_eq!(json(from_float(-0.05f64).unwrap()), "-0.05");
+        assert_eq!(json(from_float(1e10f32).unwrap()), "10000000000");
+        for none in [f32::NAN, f32::INFINITY, 1e38, 1e-40] {
+            assert_eq!(from_float(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn given_a_thousandfold_unit_that_has_no_room_then_the_unit_is_kept() {
+        let smallest = scaled(1, -28).unwrap();
+        let quantity = Quantity::new(smallest, Unit::Wh);
+        assert_eq!((quantity.value, quantity.unit), (smallest, Unit::Wh));
     }
 
     proptest! {
         #[test]
         fn a_number_is_the_number_that_was_printed(whole in 0u64..1_000_000, part in 0u32..1000, digits in 1usize..4) {
             let part = format!("{part:03}")[..digits].to_owned();
-            let decimal = Decimal::parse(&format!("{whole:09}.{part}")).unwrap();
-            prop_assert_eq!(&decimal.0, &format!("{whole}.{part}"));
+            let decimal = parse_decimal(&format!("{whole:09}.{part}")).unwrap();
+            prop_assert_eq!(json(decimal), format!("{whole}.{part}"));
             let thousandth = format!("{}.{:03}{part}", whole / 1000, whole % 1000);
-            prop_assert_eq!(decimal.thousandth().0, thousandth);
-            let places = i8::try_from(digits).unwrap();
+            prop_assert_eq!(json(shifted(decimal, -3).unwrap()), thousandth);
+            let places = i32::try_from(digits).unwrap();
             let all = i128::from(whole) * 10i128.pow(digits as u32) + part.parse::<i128>().unwrap();
-            prop_assert_eq!(Decimal::scaled(all, -places), decimal);
+            prop_assert_eq!(scaled(all, -places), Some(decimal));
         }
 
         #[test]
-        fn no_text_panics(any in ".{0,40}") {
-            let _ = (Decimal::parse(&any), Quantity::parse(&any, ""));
+        fn the_digits_of_an_f32_give_that_f32_back(bits in any::<u32>()) {
+            let number = f32::from_bits(bits);
+            if let Some(decimal) = from_float(number) {
+                prop_assert_eq!(json(decimal).parse::<f32>().unwrap(), number);
+            }
+        }
+
+        #[test]
+        fn a_shift_and_its_opposite_give_the_number_back(mantissa in any::<i64>(), scale in 0u32..10, by in -18i32..9) {
+            let number = Decimal::try_from_i128_with_scale(mantissa.into(), scale).unwrap();
+            let there = shifted(number, by).unwrap();
+            prop_assert_eq!(shifted(there, -by).unwrap(), number);
+        }
+
+        #[test]
+        fn no_text_panics(any in ".{0,50}") {
+            let _ = (parse_decimal(&any), Quantity::from_p1(&any, &Unit::None));
         }
     }
 }

@@ -1,47 +1,98 @@
-//! What one wired meter reports: its id, and what it measures, by name.
+//! Readings of wired meters: the meter's id and its values by name.
 
-use super::mbus;
-use super::quantity::Quantity;
-use super::stamp::Stamp;
+use crate::mbus;
+use crate::quantity::Quantity;
+use crate::time::MeterTime;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
 
-/// A value of any kind.
+/// Identification of a meter: the number that is printed on it, or what it sends instead.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct MeterId(String);
+
+impl MeterId {
+    /// Returns the id as it stands in topics and JSON.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns true if the meter has not sent its id.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<String> for MeterId {
+    fn from(id: String) -> Self {
+        MeterId(id)
+    }
+}
+
+impl From<&str> for MeterId {
+    fn from(id: &str) -> Self {
+        MeterId(id.into())
+    }
+}
+
+impl PartialEq<&str> for MeterId {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
+}
+
+impl Deref for MeterId {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MeterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Value of a field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Value {
-    /// A number and its unit.
+    /// Number with a unit.
     Quantity(Quantity),
-    /// With the time at which it was so.
+    /// Number with a unit, and the time at which it was reached.
     Demand {
-        /// When.
-        timestamp: Stamp,
-        /// What.
+        /// Time of the demand.
+        timestamp: MeterTime,
+        /// Average power of the demand period.
         #[serde(flatten)]
         quantity: Quantity,
     },
-    /// A whole number.
+    /// Whole number without a unit.
     Count(u64),
-    /// A time.
-    Stamp(Stamp),
-    /// Text.
+    /// Time of the meter's clock.
+    Time(MeterTime),
+    /// Text, or a number that a decimal cannot hold.
     Text(String),
-    /// Failures of the power.
+    /// Log of power failures, newest first.
     Failures(Vec<Failure>),
-    /// Peaks by month.
+    /// Highest demand of each of the last months.
     Peaks(Vec<Peak>),
-    /// Registers as they were at a time.
+    /// Registers as they were at one time, usually the end of a month.
     Registers {
-        /// When.
-        timestamp: Stamp,
-        /// In the order of the meter.
+        /// Time of the snapshot.
+        timestamp: MeterTime,
+        /// Registers in the order of the meter.
         registers: Vec<Quantity>,
     },
 }
 
 impl Value {
-    /// How much, where it is a quantity.
+    /// Returns the number and its unit, if the value is one.
     pub fn quantity(&self) -> Option<&Quantity> {
         match self {
             Value::Quantity(quantity) | Value::Demand { quantity, .. } => Some(quantity),
@@ -50,33 +101,33 @@ impl Value {
     }
 }
 
-/// A failure of the power.
+/// Entry of the log of power failures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// When it was over.
-    pub end: Stamp,
-    /// How long it was.
+    /// End of the failure.
+    pub end: MeterTime,
+    /// Duration in seconds.
     pub duration_s: u64,
 }
 
-/// The highest quarter of a month.
+/// Highest demand (average power of a quarter of an hour) of a month.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Peak {
-    /// When the month ended.
-    pub month_end: Stamp,
-    /// When it was.
-    pub occurred: Stamp,
-    /// How high.
+    /// End of the month.
+    pub month_end: MeterTime,
+    /// Time at which the demand was reached.
+    pub occurred: MeterTime,
+    /// Average power.
     #[serde(flatten)]
     pub quantity: Quantity,
 }
 
-/// Fields in the order of the telegram; of two with one name the last counts.
+/// Values by name, in the order of the telegram. Each name occurs once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(pub Vec<(Cow<'static, str>, Value)>);
 
 impl Fields {
-    /// The field of this name.
+    /// Returns the value of this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0
             .iter()
@@ -84,12 +135,12 @@ impl Fields {
             .map(|(_, value)| value)
     }
 
-    /// Whether there is none.
+    /// Returns true if there is no field.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Adds a field, or changes it.
+    /// Appends a field, or replaces the value of the field of this name.
     pub fn put(&mut self, name: impl Into<Cow<'static, str>>, value: Value) {
         let name = name.into();
         match self.0.iter_mut().find(|(other, _)| *other == name) {
@@ -109,36 +160,36 @@ impl Serialize for Fields {
     }
 }
 
-/// What sort of report it is: the last part of its topic.
+/// Type of a reading: the last part of its topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadingType {
-    /// The meter that sends a P1 telegram.
+    /// Meter that sends P1 telegrams.
     P1,
-    /// And those behind it, by what they measure.
+    /// Electricity meter behind a P1 meter.
     Electricity,
-    /// Gas.
+    /// Gas meter behind a P1 meter.
     Gas,
-    /// Heat.
+    /// Heat meter behind a P1 meter.
     Heat,
-    /// Cooling.
+    /// Cooling meter behind a P1 meter.
     Cooling,
-    /// Water.
+    /// Water meter behind a P1 meter.
     Water,
-    /// Warm water.
+    /// Warm water meter behind a P1 meter.
     WarmWater,
-    /// Any other.
+    /// Meter behind a P1 meter whose medium is unknown.
     Other,
-    /// A meter that pushes DLMS.
+    /// Meter that pushes DLMS messages.
     Dlms,
-    /// A meter on a wired M-Bus.
+    /// Meter on a wired M-Bus.
     Mbus,
-    /// A Kamstrup meter's optical eye.
+    /// Kamstrup meter that is read by KMP.
     Kmp,
 }
 
 impl ReadingType {
-    /// All of them.
+    /// Every type.
     pub const ALL: [ReadingType; 11] = [
         ReadingType::P1,
         ReadingType::Electricity,
@@ -153,12 +204,12 @@ impl ReadingType {
         ReadingType::Kmp,
     ];
 
-    /// Whether it speaks by itself, every few seconds.
+    /// Returns true if the meter sends by itself, every few seconds; false if it is polled.
     pub fn pushes(self) -> bool {
         !matches!(self, ReadingType::Mbus | ReadingType::Kmp)
     }
 
-    /// As it stands in topics.
+    /// Returns the name that stands in topics.
     pub fn topic_name(self) -> &'static str {
         match self {
             ReadingType::P1 => "p1",
@@ -176,27 +227,42 @@ impl ReadingType {
     }
 }
 
-/// What one meter says.
+/// Reading of one meter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// When, by the meter's clock; nothing where it has none or is wrong.
+    /// Time of the meter's clock; `None` if it has no clock, or sends a time that does not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub time: Option<Stamp>,
-    /// Of the meter; empty where it does not tell.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub id: String,
-    /// What it is.
+    pub time: Option<MeterTime>,
+    /// Identification of the meter; empty if it has not sent one.
+    #[serde(skip_serializing_if = "MeterId::is_empty")]
+    pub id: MeterId,
+    /// Type of the reading.
     #[serde(rename = "type")]
-    pub sort: ReadingType,
-    /// Where it is connected; nothing for the meter that sends the telegram.
+    pub reading_type: ReadingType,
+    /// M-Bus channel of a meter behind a P1 meter; `None` for the meter that sends the telegram.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<u8>,
-    /// What it measures.
+    /// Values by the names of [`fields`](crate::fields).
     pub reading: Fields,
-    /// Objects that the table does not know, by code.
+    /// Values of objects that no table knows, by OBIS code or position.
     #[serde(skip_serializing_if = "Fields::is_empty")]
     pub unknown: Fields,
-    /// What stood in the answer of an M-Bus meter; not published.
+    /// Answer of an M-Bus meter, record by record. For display; it is not published.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub message: Option<mbus::Message>,
+}
+
+impl Report {
+    /// Returns a report without any value.
+    pub fn new(reading_type: ReadingType, id: impl Into<MeterId>) -> Self {
+        Report {
+            time: None,
+            id: id.into(),
+            reading_type,
+            channel: None,
+            reading: Fields::default(),
+            unknown: Fields::default(),
+            message: None,
+        }
+    }
 }

@@ -3,10 +3,10 @@
 use crate::cli::report_table::table;
 use crate::port::{CrcPolicy, DecodeEvent, Dlms, DlmsOptions, Kmp, Listener, Mbus, P1, P1Options};
 use anyhow::{Context, Result, bail};
+use data_encoding::HEXUPPER_PERMISSIVE;
 use metertap_decode::cipher::{Key, Keys};
 use metertap_decode::dlms;
-use metertap_decode::hex::octets;
-use metertap_decode::stamp::Zone;
+use metertap_decode::time::Zone;
 use std::io::{Read, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -88,9 +88,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Origin::Dlms(input) => {
             let settings = DlmsOptions {
                 keys: input.keys(),
-                meter: dlms::Settings {
+                meter: dlms::ReportOptions {
                     zone: input.zone.clone(),
-                    ..dlms::Settings::default()
+                    ..dlms::ReportOptions::default()
                 },
             };
             let nothing = "there is no message in it: no HDLC or M-Bus frame, and none without a frame";
@@ -168,5 +168,6 @@ fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
         .flat_map(|line| line.split("//").next().unwrap_or_default().chars())
         .filter(|digit| !digit.is_ascii_whitespace())
         .collect();
-    octets(&digits).filter(|octets| !octets.is_empty())
+    let octets = HEXUPPER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
+    (!octets.is_empty()).then_some(octets)
 }

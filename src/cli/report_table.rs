@@ -8,19 +8,18 @@ pub fn table(to: &mut impl Write, report: &Report) -> std::io::Result<()> {
     let id = if report.id.is_empty() {
         "(no number)"
     } else {
-        &report.id
+        report.id.as_str()
     };
-    let time = report.time.as_ref().map_or("", |time| &time.0);
-    writeln!(to, "{id}  {}  {time}", report.sort.topic_name())?;
+    let time = report.time.as_ref().map_or_else(String::new, ToString::to_string);
+    writeln!(to, "{id}  {}  {time}", report.reading_type.topic_name())?;
     let fields = report.reading.0.iter().chain(&report.unknown.0);
     for (name, value) in fields {
         let shown = match value {
             Value::Quantity(quantity) => {
-                let number = serde_json::to_string(&quantity.value).unwrap_or_default();
-                format!("{number} {}", quantity.unit)
+                format!("{} {}", quantity.value, quantity.unit)
             }
             Value::Text(text) => text.clone(),
-            Value::Stamp(time) => time.0.clone(),
+            Value::Time(time) => time.to_string(),
             other => serde_json::to_string(other).unwrap_or_default(),
         };
         writeln!(to, "  {name:32} {}", shown.trim_end())?;

@@ -3,7 +3,7 @@
 use crate::meter::default_kinds;
 use crate::meter::filter::Filter;
 use clap::Args;
-use metertap_decode::ert::{Kind, UnknownKind};
+use metertap_decode::ert::{Kind, KindError};
 use std::str::FromStr;
 
 /// Which messages.
@@ -35,9 +35,9 @@ enum MsgType {
 }
 
 impl FromStr for MsgType {
-    type Err = UnknownKind;
+    type Err = KindError;
 
-    fn from_str(name: &str) -> Result<Self, UnknownKind> {
+    fn from_str(name: &str) -> Result<Self, KindError> {
         if name.eq_ignore_ascii_case("all") {
             return Ok(MsgType::All);
         }

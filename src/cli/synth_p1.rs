@@ -1,9 +1,9 @@
 //! `metertap synth-p1`: the lines of a telegram become the bytes that a meter sends.
 
 use anyhow::{Context, Result, anyhow};
+use data_encoding::HEXUPPER_PERMISSIVE;
 use metertap_decode::cipher::{Ciphered, Key};
 use metertap_decode::framing::p1::seal;
-use metertap_decode::hex::octets;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,7 +37,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let draft = std::fs::read_to_string(&args.draft).with_context(|| shown.to_string())?;
     let mut bytes = seal(&draft, !args.no_crc);
     if let (Some(key), Some(authentication), Some(counter)) = (&args.key, &args.auth_key, args.counter) {
-        let title = octets(&args.title).and_then(|title| title.try_into().ok());
+        let title = HEXUPPER_PERMISSIVE
+            .decode(args.title.as_bytes())
+            .ok()
+            .and_then(|title| title.try_into().ok());
         let title = title.ok_or_else(|| anyhow!("--title {}: must be 16 hex digits", args.title))?;
         bytes = Ciphered::encrypt(title, counter, &bytes, key, Some(authentication))
             .map_err(|_| anyhow!("{shown}: too long for one frame"))?;

@@ -1,6 +1,6 @@
 //! `[wire.dlms]`: description of a DLMS list that metertap does not know.
 
-use metertap_decode::dlms::{List, Scales, Settings, Shape};
+use metertap_decode::dlms::{ListEntry, ListMapping, ReportOptions, Scales, ValueType};
 use metertap_decode::obis::Obis;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ impl ListSection {
     ///
     /// # Errors
     /// Returns the first mistake.
-    pub fn settings(&self) -> Result<Settings, String> {
+    pub fn settings(&self) -> Result<ReportOptions, String> {
         let given = [self.energy, self.current, self.voltage, self.power_factor];
         if let Some(exponent) = given
             .iter()
@@ -52,44 +52,48 @@ impl ListSection {
                 .map_err(|error| format!("dlms.names: {error}"))?;
             Ok((code, name.clone()))
         });
-        let slots = self.list.iter().map(|value| slot(value).ok_or_else(|| format!(
+        let entries = self.list.iter().map(|value| entry(value).ok_or_else(|| format!(
             "dlms.list: invalid value `{value}`: expected u32 1-0:1.7.0, u16 1-0:32.7.0 -1, or text alone for a value to skip"
         )));
-        let slots: Vec<_> = slots.collect::<Result<_, String>>()?;
-        Ok(Settings {
-            lists: if slots.is_empty() {
+        let entries: Vec<_> = entries.collect::<Result<_, String>>()?;
+        Ok(ReportOptions {
+            lists: if entries.is_empty() {
                 Vec::new()
             } else {
-                vec![List::new(slots)]
+                vec![ListMapping::new(entries)]
             },
             scales: given.iter().any(Option::is_some).then_some(scales),
             names: names.collect::<Result<_, String>>()?,
-            ..Settings::default()
+            ..ReportOptions::default()
         })
     }
 }
 
 /// Parses the type of a value, its OBIS code if there is one, and its power of ten if there is one.
-fn slot(text: &str) -> Option<(Shape, [u8; 4], i8)> {
+fn entry(text: &str) -> Option<ListEntry> {
     let mut words = text.split_whitespace();
-    let shape = match words.next()? {
-        "text" => Shape::Text,
-        "clock" => Shape::Clock,
-        "number" => Shape::Number,
-        "u8" | "i8" => Shape::Byte,
-        "u16" | "i16" => Shape::Word,
-        "u32" | "i32" => Shape::Long,
+    let value_type = match words.next()? {
+        "text" => ValueType::Text,
+        "clock" => ValueType::DateTime,
+        "number" => ValueType::Integer,
+        "u8" | "i8" => ValueType::Bits8,
+        "u16" | "i16" => ValueType::Bits16,
+        "u32" | "i32" => ValueType::Bits32,
         _ => return None,
     };
-    let code = match words.next() {
-        None => [0; 4],
-        Some(code) => {
-            let code: Obis = code.parse().ok()?;
-            [code.a, code.c, code.d, code.e]
-        }
+    let obis = match words.next() {
+        None => None,
+        Some(code) => Some(Obis {
+            b: 0,
+            ..code.parse().ok()?
+        }),
     };
     let exponent = words.next().map_or(Some(0), |power| power.parse().ok())?;
-    (words.next().is_none() && (-9..=9).contains(&exponent)).then_some((shape, code, exponent))
+    (words.next().is_none() && (-9..=9).contains(&exponent)).then_some(ListEntry {
+        value_type,
+        obis,
+        exponent,
+    })
 }
 
 #[cfg(test)]
@@ -110,7 +114,7 @@ mod tests {
         .concat();
         let notification = metertap_decode::dlms::Notification::parse(&message).unwrap();
         let report = metertap_decode::dlms::report(&notification, None, &dialect.settings().unwrap());
-        assert_eq!(report.id, "M1");
+        assert_eq!(report.id.as_str(), "M1");
         assert_eq!(
             serde_json::to_string(&report.reading).unwrap(),
             r#"{"equipment_id":"M1","draw":{"value":0.500,"unit":"kW"},"voltage_l1":{"value":231.4,"unit":"V"}}"#
@@ -123,7 +127,7 @@ mod tests {
             ("list = [\"u64 1-0:1.7.0\"]", "invalid value `u64 1-0:1.7.0`"),
             ("list = [\"u32 1.7.0\"]", "invalid value `u32 1.7.0`"),
             ("voltage = -20", "invalid power of ten -20"),
-            ("names = { \"1.7.0\" = \"x\" }", "`1.7.0` is no OBIS code"),
+            ("names = { \"1.7.0\" = \"x\" }", "`1.7.0` is not an OBIS code"),
         ] {
             let dialect: ListSection = toml::from_str(text).unwrap();
             let error = dialect.settings().err().unwrap();

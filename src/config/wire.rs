@@ -8,7 +8,7 @@ use crate::secret::{Secret, SecretSource};
 use crate::source::wire::{Framing, Line, WireAddress};
 use metertap_decode::cipher::{Key, Keys};
 use metertap_decode::kamstrup;
-use metertap_decode::stamp::Zone;
+use metertap_decode::time::Zone;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;

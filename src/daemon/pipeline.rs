@@ -95,7 +95,7 @@ impl Pipeline {
 
     /// Passes a wired reading through the stages.
     pub fn wire(&mut self, reading: Box<WireReading>) -> Published {
-        let (id, sort) = (reading.report.id.clone(), reading.report.sort);
+        let (id, sort) = (reading.report.id.to_string(), reading.report.reading_type);
         let kind = sort.topic_name();
         let meter = self.meters.get(&id).cloned();
         if meter.as_ref().is_some_and(|meter| !meter.wants(kind)) {

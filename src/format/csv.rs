@@ -1,8 +1,8 @@
 //! rtlamr's CSV: time, offset, length, then columns that depend on the message. No field needs quoting.
 
 use crate::meter::Reading;
+use data_encoding::HEXUPPER;
 use metertap_decode::ert::Message;
-use metertap_decode::hex::Hex;
 use std::fmt::Write;
 
 pub fn line(reading: &Reading) -> String {
@@ -43,9 +43,9 @@ fn columns(message: &Message, to: &mut String) -> std::fmt::Result {
                 m.ert_serial_number,
                 m.consumption_interval_count,
                 m.module_programming_state,
-                Hex(&m.tamper_counters),
+                HEXUPPER.encode(&m.tamper_counters),
                 m.asynchronous_counters,
-                Hex(&m.power_outage_flags),
+                HEXUPPER.encode(&m.power_outage_flags),
                 m.last_consumption_count
             )?;
             tail(

@@ -3,7 +3,7 @@
 use crate::meter::{Meter, Reading, Signal};
 use jiff::Timestamp;
 use metertap_decode::ert::{Commodity, Message};
-use metertap_decode::quantity::{Decimal, Quantity};
+use metertap_decode::quantity::{Decimal, Quantity, serialize_decimal};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -45,7 +45,10 @@ fn is_unknown(commodity: &Commodity) -> bool {
 #[serde(rename_all = "lowercase")]
 enum Counter {
     Total(Quantity),
-    Count { value: Decimal },
+    Count {
+        #[serde(serialize_with = "serialize_decimal")]
+        value: Decimal,
+    },
 }
 
 #[derive(Serialize)]

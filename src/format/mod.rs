@@ -71,13 +71,12 @@ mod tests {
     use super::*;
     use crate::meter::Signal;
     use metertap_decode::ert::{Kind, Message};
-    use metertap_decode::hex::octets;
 
     fn hex(text: &str) -> Vec<u8> {
-        octets(text).unwrap()
+        data_encoding::HEXUPPER.decode(text.as_bytes()).unwrap()
     }
 
-    /// A reading of one of the documented frames (PROTOCOLS-rf.md section 11).
+    /// A reading of one of the example frames of docs/protocols/ert.md.
     fn reading(kind: Kind, frame: &str) -> Reading {
         Reading {
             time: "2026-11-21T04:12:30.5381459Z".parse().unwrap(),

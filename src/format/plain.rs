@@ -1,8 +1,8 @@
 //! rtlamr's default: a line to read along. Milliseconds, no zone.
 
 use crate::meter::Reading;
+use data_encoding::HEXUPPER;
 use metertap_decode::ert::Message;
-use metertap_decode::hex::Hex;
 use std::fmt;
 
 pub fn line(reading: &Reading) -> String {
@@ -41,9 +41,9 @@ impl fmt::Display for Fields<'_> {
                 m.ert_serial_number,
                 m.consumption_interval_count,
                 m.module_programming_state,
-                Hex(&m.tamper_counters),
+                HEXUPPER.encode(&m.tamper_counters),
                 m.asynchronous_counters,
-                Hex(&m.power_outage_flags),
+                HEXUPPER.encode(&m.power_outage_flags),
                 m.last_consumption_count,
                 List(&m.differential_consumption_intervals),
                 m.transmit_time_offset,

@@ -28,12 +28,12 @@ pub fn of(told: &ReadingEvent) -> Vec<Count> {
             let total = meter.total(&reading.message);
             let wraps_at = meter.digits.map(|digits| {
                 let all = meter.used(10i64.saturating_pow(digits.into()));
-                all.value.to_f64().abs()
+                all.to_f64().abs()
             });
             vec![Count {
                 wraps_at,
                 may_fall: reading.message.kind() == Kind::NetIdm,
-                ..count(meter.counter_name(), total.value.to_f64(), &total.unit)
+                ..count(meter.counter_name(), total.to_f64(), total.unit.as_str())
             }]
         }
         Origin::Wire(reading) => {
@@ -47,8 +47,8 @@ pub fn of(told: &ReadingEvent) -> Vec<Count> {
                     continue;
                 }
                 let name = whole.unwrap_or_else(|| name.to_owned());
-                let sum = sums.entry(name).or_insert((0.0, &quantity.unit));
-                sum.0 += quantity.value.to_f64();
+                let sum = sums.entry(name).or_insert((0.0, quantity.unit.as_str()));
+                sum.0 += quantity.to_f64();
             }
             let mut counts: Vec<Count> = sums
                 .into_iter()
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::meter::WireReading;
     use metertap_decode::p1::{Telegram, readings};
-    use metertap_decode::stamp::Zone;
+    use metertap_decode::time::Zone;
 
     #[test]
     fn given_tariffs_then_they_are_one_counter_and_what_is_imported_comes_first() {

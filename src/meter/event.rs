@@ -55,8 +55,8 @@ impl ReadingEvent {
     pub fn wire(mut reading: Box<WireReading>, meter: Option<Arc<Meter>>) -> Self {
         reading.name = meter.as_ref().and_then(|meter| meter.name.clone());
         ReadingEvent {
-            id: reading.report.id.clone(),
-            kind: reading.report.sort.topic_name(),
+            id: reading.report.id.to_string(),
+            kind: reading.report.reading_type.topic_name(),
             // Numbers and text cannot fail to be written.
             payload: serde_json::to_string(&reading).unwrap_or_default(),
             what: Origin::Wire(reading),
@@ -101,7 +101,7 @@ impl ReadingEvent {
 
     /// Whether its meter speaks by itself, every few seconds.
     pub fn pushes(&self) -> bool {
-        matches!(&self.what, Origin::Wire(reading) if reading.report.sort.pushes())
+        matches!(&self.what, Origin::Wire(reading) if reading.report.reading_type.pushes())
     }
 
     /// When we heard it.
@@ -157,15 +157,15 @@ impl ReadingEvent {
 
 /// With its unit, if it has one.
 fn quantity(quantity: Quantity) -> Value {
-    let mut object = json!({"value": quantity.value});
-    if !quantity.unit.is_empty() {
-        object["unit"] = json!(quantity.unit);
+    let mut object = json!(quantity);
+    if let (true, Some(object)) = (quantity.unit.is_none(), object.as_object_mut()) {
+        object.remove("unit");
     }
     object
 }
 
 fn commodity_of(reading: &WireReading) -> &str {
-    let sort = reading.report.sort;
+    let sort = reading.report.reading_type;
     match (sort, reading.report.reading.get("medium")) {
         (ReadingType::P1 | ReadingType::Dlms, _) => "electricity",
         (ReadingType::Kmp, _) => "heat",

@@ -1,7 +1,7 @@
 //! Which meters are ours, and what a frame of theirs is.
 
 use crate::meter::Meters;
-use metertap_decode::ert::{Kind, Message, Refused, likely_kind};
+use metertap_decode::ert::{ErtError, Kind, Message, likely_kind};
 use metertap_dsp::{Packet, Protocol};
 use std::sync::{PoisonError, RwLock};
 
@@ -37,7 +37,7 @@ impl FrameFilter {
     ///
     /// # Errors
     /// Why a frame is no message.
-    pub fn interpret(&self, packet: &Packet) -> Result<Option<Message>, Refused> {
+    pub fn interpret(&self, packet: &Packet) -> Result<Option<Message>, ErtError> {
         let Some(kind) = self.kind_of(packet) else {
             return Ok(None);
         };

@@ -76,12 +76,15 @@ impl Intervals {
 mod tests {
     use super::*;
     use metertap_decode::ert::{Kind, Message};
-    use metertap_decode::hex::octets;
 
     /// A documented IDM (PROTOCOLS-rf.md 11): intervals 0 to 46, newest 0; sent 29.75 s after the newest ended.
     fn message(count: u8) -> Idm {
         const IDM: &str = "555516A31C5CC6041700BC614EF6BC0102030405061234A1B2C3D4E5F6000EDEFC000040403020140C0704024140B060341C0F0804424130A0542C170C064341B0E0743C1F100844423120944C27140A4542B160B45C01DC61B0AB9A";
-        let Message::Idm(mut idm) = Message::parse(Kind::Idm, &octets(IDM).unwrap()).unwrap() else {
+        let Message::Idm(mut idm) = Message::parse(
+            Kind::Idm,
+            &data_encoding::HEXUPPER.decode(IDM.as_bytes()).unwrap(),
+        )
+        .unwrap() else {
             panic!("an IDM");
         };
         idm.consumption_interval_count = count;

@@ -3,7 +3,7 @@
 use crate::meter::plausibility::Limits;
 use crate::meter::throttle::Rate;
 use metertap_decode::ert::{Commodity, Kind, Message};
-use metertap_decode::quantity::{Decimal, Quantity};
+use metertap_decode::quantity::{Decimal, Quantity, scaled};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -109,8 +109,8 @@ impl Meter {
         let exponent = scale.exponent.min(offset.exponent);
         let sum = i128::from(counts) * scale.in_units_of(exponent) + offset.in_units_of(exponent);
         Quantity {
-            value: Decimal::scaled(sum, exponent),
-            unit: self.unit.clone().unwrap_or_default().into(),
+            value: scaled(sum, exponent.into()).unwrap_or(Decimal::MAX),
+            unit: self.unit.as_deref().unwrap_or_default().into(),
         }
     }
 
@@ -199,11 +199,16 @@ impl Meters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metertap_decode::hex::octets;
 
-    /// A documented SCM (PROTOCOLS-rf.md 11): 974582 counts.
+    /// An SCM with 974582 counts.
     fn message() -> Message {
-        Message::parse(Kind::Scm, &octets("F953005E0EDEF6BC614E1D50").unwrap()).unwrap()
+        Message::parse(
+            Kind::Scm,
+            &data_encoding::HEXUPPER
+                .decode(b"F953005E0EDEF6BC614E1D50")
+                .unwrap(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -220,7 +225,7 @@ mod tests {
                 offset: offset.and_then(Factor::new),
                 ..Meter::default()
             };
-            let json = serde_json::to_string(&meter.total(&message()).value).unwrap();
+            let json = meter.total(&message()).value.to_string();
             assert_eq!(json, value, "{scale:?} {offset:?}");
         }
         assert_eq!(Factor::new(f64::NAN), None);

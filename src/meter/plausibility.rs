@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use metertap_decode::ert::{Kind, Message};
 use metertap_decode::quantity::Quantity;
 use metertap_decode::report::{Fields, Value};
+use metertap_decode::unit::Unit;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
@@ -103,7 +104,7 @@ impl CounterSample {
         CounterSample {
             meter_type: None,
             counters: counters(fields)
-                .map(|(name, quantity)| (name.to_owned(), quantity.value.to_f64()))
+                .map(|(name, quantity)| (name.to_owned(), quantity.to_f64()))
                 .collect(),
             may_fall: false,
         }
@@ -120,7 +121,10 @@ pub fn counters(fields: &Fields) -> impl Iterator<Item = (&str, &Quantity)> {
 
 /// Energy and volume that were counted since the meter was made; not those of a billing period, and no balance.
 fn is_counter(name: &str, quantity: &Quantity) -> bool {
-    let has_unit = matches!(&*quantity.unit, "kWh" | "MWh" | "GJ" | "kvarh" | "m3");
+    let has_unit = matches!(
+        quantity.unit,
+        Unit::KWh | Unit::MWh | Unit::GJ | Unit::Kvarh | Unit::CubicMeter
+    );
     let is_other = [
         "_storage_",
         "_avg",

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
 use metertap_decode::report::Report;
-use metertap_decode::stamp::Stamp;
+use metertap_decode::time::MeterTime;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ pub struct Reading {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WireReading {
     /// By the meter's clock; by ours where it has none.
-    pub time: Stamp,
+    pub time: MeterTime,
     /// By our clock.
     pub received: Timestamp,
     /// Name of the port.
@@ -79,10 +79,10 @@ impl WireReading {
     pub fn now(port: Arc<str>, mut report: Report) -> Self {
         let received = Timestamp::now();
         if report.id.is_empty() {
-            report.id = port.to_string();
+            report.id = (&*port).into();
         }
         report.message = None;
-        let time = report.time.take().unwrap_or_else(|| Stamp::utc(received));
+        let time = report.time.take().unwrap_or(MeterTime::Utc(received));
         WireReading {
             time,
             received,

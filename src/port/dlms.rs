@@ -4,9 +4,9 @@ use crate::port::frame_counters::{DecryptError, FrameCounters};
 use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::cipher::{CipherError, Ciphered, Keys};
 use metertap_decode::dlms;
-use metertap_decode::dlms::{NOTIFICATION, NoNotification, Notification, report};
-use metertap_decode::framing::push::{Push, PushError};
-use metertap_decode::report::Report;
+use metertap_decode::dlms::{NOTIFICATION, Notification, NotificationError, report};
+use metertap_decode::framing::dlms::{DlmsFramer, PushError};
+use metertap_decode::report::{MeterId, Report};
 
 /// Options of a DLMS port.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,7 +14,7 @@ pub struct DlmsOptions {
     /// Keys of encrypted messages.
     pub keys: Option<Keys>,
     /// Description of the meter by its owner.
-    pub meter: dlms::Settings,
+    pub meter: dlms::ReportOptions,
 }
 
 /// Message that is refused.
@@ -28,7 +28,7 @@ pub enum DlmsError {
     DecryptError(#[from] DecryptError),
     /// A message that is not a data notification.
     #[error(transparent)]
-    NoNotification(#[from] NoNotification),
+    Notification(#[from] NotificationError),
     /// No value in it.
     #[error("a message without a value")]
     Empty,
@@ -36,7 +36,7 @@ pub enum DlmsError {
 
 /// Decoder of one port.
 pub struct Dlms {
-    push: Push,
+    push: DlmsFramer,
     reader: Reader,
 }
 
@@ -44,7 +44,7 @@ impl Dlms {
     /// Creates a decoder with the given options.
     pub fn new(options: DlmsOptions) -> Self {
         Dlms {
-            push: Push::new(),
+            push: DlmsFramer::new(),
             reader: Reader {
                 options,
                 frame_counters: FrameCounters::default(),
@@ -80,7 +80,7 @@ struct Reader {
     options: DlmsOptions,
     frame_counters: FrameCounters,
     /// Id of the meter once it was received; empty once it is no longer waited for, so that reports carry the name of the port.
-    id: Option<String>,
+    id: Option<MeterId>,
     waiting: Vec<(u64, Report)>,
 }
 
@@ -94,7 +94,7 @@ impl Reader {
             Ok(mut report) => {
                 if report.id.is_empty() {
                     match &self.id {
-                        Some(id) => report.id.clone_from(id),
+                        Some(id) => report.id = id.clone(),
                         None => {
                             self.waiting.push((at, report));
                             if self.waiting.len() == MAX_WAITING {
@@ -161,11 +161,11 @@ impl Reader {
 impl From<DlmsError> for DecodeError {
     fn from(error: DlmsError) -> Self {
         let kind = match error {
-            DlmsError::Push(error) if error.is_cut() => "cut",
-            DlmsError::Push(PushError::Asked(_)) => "asked",
+            DlmsError::Push(error) if error.is_truncated() => "cut",
+            DlmsError::Push(PushError::Polled(_)) => "asked",
             DlmsError::Push(_) => "wrong_check",
             DlmsError::DecryptError(error) => error.kind(),
-            DlmsError::NoNotification(_) => "no_notification",
+            DlmsError::Notification(_) => "no_notification",
             DlmsError::Empty => "empty",
         };
         DecodeError {

@@ -36,7 +36,7 @@ impl DecryptError {
     pub fn kind(self) -> &'static str {
         match self {
             DecryptError::NoKey(_) => "no_key",
-            DecryptError::Cipher(CipherError::Cut { .. }) => "cut",
+            DecryptError::Cipher(CipherError::Truncated(_)) => "cut",
             DecryptError::Cipher(CipherError::BadTag) => "bad_tag",
             DecryptError::Cipher(CipherError::NoFrame(_)) => "no_frame",
             DecryptError::WrongKey => "wrong_key",

@@ -1,8 +1,8 @@
 //! Answers of a Kamstrup meter, and a listener for recorded ones.
 
 use crate::port::{DecodeError, DecodeEvent, Listener};
-use metertap_decode::framing::kmp::{Frame, NoKmp};
-use metertap_decode::kamstrup::{Answer, NoAnswer, fields};
+use metertap_decode::framing::kmp::{Frame, FrameError};
+use metertap_decode::kamstrup::{Answer, AnswerError, fields};
 use metertap_decode::report::{Fields, ReadingType, Report, Value};
 
 /// Longest unfinished frame in bytes.
@@ -13,22 +13,17 @@ const MAX_BUFFER: usize = 4096;
 pub enum KmpError {
     /// Bytes that are not a frame.
     #[error(transparent)]
-    Frame(#[from] NoKmp),
+    Frame(#[from] FrameError),
     /// A frame that is not an answer.
     #[error(transparent)]
-    Answer(#[from] NoAnswer),
+    Answer(#[from] AnswerError),
 }
 
 /// Returns the report of the meter with serial number `id`.
 pub fn report(id: String, reading: Fields) -> Report {
     Report {
-        time: None,
-        id,
-        sort: ReadingType::Kmp,
-        channel: None,
         reading,
-        unknown: Fields::default(),
-        message: None,
+        ..Report::new(ReadingType::Kmp, id)
     }
 }
 
@@ -44,7 +39,7 @@ impl Kmp {
     fn search(&mut self, is_over: bool, emit: &mut dyn FnMut(DecodeEvent)) {
         let mut at = 0;
         while let Some((frame, len)) = Frame::find(&self.buffer[at..]) {
-            if matches!(frame, Err(NoKmp::Cut(_))) && !is_over && self.buffer.len() <= MAX_BUFFER {
+            if matches!(frame, Err(FrameError::Truncated(_))) && !is_over && self.buffer.len() <= MAX_BUFFER {
                 break;
             }
             let place = self.taken - (self.buffer.len() - at) as u64;
@@ -96,9 +91,9 @@ impl Listener for Kmp {
 impl From<KmpError> for DecodeError {
     fn from(error: KmpError) -> Self {
         let kind = match error {
-            KmpError::Frame(NoKmp::Cut(_)) => "cut",
+            KmpError::Frame(FrameError::Truncated(_)) => "cut",
             KmpError::Frame(_) => "wrong_check",
-            KmpError::Answer(NoAnswer::Nothing) => "no_register",
+            KmpError::Answer(AnswerError::NoRegister) => "no_register",
             KmpError::Answer(_) => "no_answer",
         };
         DecodeError {

@@ -3,9 +3,9 @@
 
 use crate::port::kmp::{KmpError, report};
 use crate::port::transaction::{Disconnected, Transaction};
-use metertap_decode::framing::kmp::{Frame, HEAT_METER, NoKmp, request};
+use metertap_decode::framing::kmp::{Frame, FrameError, HEAT_METER, request};
 use metertap_decode::kamstrup::{
-    Answer, GET_REGISTERS, GET_SERIAL, GET_TYPE, MAX_REGISTERS, NoAnswer, fields,
+    Answer, AnswerError, GET_REGISTERS, GET_SERIAL, GET_TYPE, MAX_REGISTERS, fields,
 };
 use metertap_decode::report::{Report, Value};
 
@@ -82,13 +82,13 @@ pub async fn read(
                 found.extend(answered);
             }
             // The meter has none of these, but may have those of the next request.
-            Err(PollError::Wrong(KmpError::Answer(NoAnswer::Nothing))) => {}
+            Err(PollError::Wrong(KmpError::Answer(AnswerError::NoRegister))) => {}
             Ok(_) => return Err(PollError::Other("no registers".into())),
             Err(error) => return Err(error),
         }
     }
     if found.is_empty() {
-        return Err(KmpError::from(NoAnswer::Nothing).into());
+        return Err(KmpError::from(AnswerError::NoRegister).into());
     }
     let mut reading = fields(&found);
     if let Some((kind, revision)) = &known.kind {
@@ -103,8 +103,7 @@ pub async fn read(
 
 async fn ask(transaction: &mut Transaction<'_>, command: u8, data: &[u8]) -> Result<Answer, PollError> {
     let request = request(command, data);
-    let is_whole =
-        |bytes: &[u8]| matches!(Frame::find(bytes), Some((found, _)) if !matches!(found, Err(NoKmp::Cut(_))));
+    let is_whole = |bytes: &[u8]| matches!(Frame::find(bytes), Some((found, _)) if !matches!(found, Err(FrameError::Truncated(_))));
     let mut last = PollError::Silent;
     for _ in 0..ATTEMPTS {
         let bytes = transaction.ask(&request, is_whole).await?;

@@ -1,8 +1,8 @@
 //! Answers of M-Bus meters: assembly of frames, and a listener for recorded ones.
 
 use crate::port::{DecodeError, DecodeEvent, Listener};
-use metertap_decode::framing::mbus::{Frame, NoMbus};
-use metertap_decode::mbus::{Message, NoMessage, report};
+use metertap_decode::framing::mbus::{Frame, FrameError};
+use metertap_decode::mbus::{Message, MessageError, report};
 use metertap_decode::report::Report;
 
 /// Longest frame in bytes, and as much before it.
@@ -15,10 +15,10 @@ const MAX_RECORDS: usize = 1024;
 pub enum MbusError {
     /// Bytes that are not a frame.
     #[error(transparent)]
-    Frame(#[from] NoMbus),
+    Frame(#[from] FrameError),
     /// A frame that is not an answer.
     #[error(transparent)]
-    Message(#[from] NoMessage),
+    Message(#[from] MessageError),
 }
 
 /// Assembles the frames of one answer.
@@ -32,7 +32,7 @@ impl Answers {
     ///
     /// # Errors
     /// Returns an error if the frame is not an answer; what was assembled is dropped.
-    pub fn take(&mut self, information: u8, data: &[u8]) -> Result<Option<Report>, NoMessage> {
+    pub fn take(&mut self, information: u8, data: &[u8]) -> Result<Option<Report>, MessageError> {
         let next = Message::parse(information, data).inspect_err(|_| self.pending = None)?;
         let whole = match self.pending.take() {
             Some(mut first) if first.number == next.number => {
@@ -86,18 +86,18 @@ impl Mbus {
                     at += len;
                     continue;
                 }
-                Err(NoMbus::Cut(_)) if !is_over && buffer.len() - at <= MAX_FRAME => break,
-                Err(cut @ NoMbus::Cut(_)) if !told_cut => {
+                Err(FrameError::Truncated(_)) if !is_over && buffer.len() - at <= MAX_FRAME => break,
+                Err(cut @ FrameError::Truncated(_)) if !told_cut => {
                     told_cut = true;
                     emit(DecodeEvent::error(place, MbusError::from(cut)));
                 }
-                Err(wrong @ NoMbus::WrongChecksum { len, .. }) => {
+                Err(wrong @ FrameError::WrongChecksum { len, .. }) => {
                     emit(DecodeEvent::error(place, MbusError::from(wrong)));
                     at += len;
                     continue;
                 }
                 // The stream begins with the start byte of a frame, so this was meant as one.
-                Err(wrong @ NoMbus::NoFrame { .. }) if buffer[at] == 0x68 && place == 0 => {
+                Err(wrong @ FrameError::NoFrame { .. }) if buffer[at] == 0x68 && place == 0 => {
                     emit(DecodeEvent::error(place, MbusError::from(wrong)));
                 }
                 Err(_) => {}
@@ -134,10 +134,10 @@ impl Listener for Mbus {
 impl From<MbusError> for DecodeError {
     fn from(error: MbusError) -> Self {
         let kind = match error {
-            MbusError::Frame(NoMbus::Cut(_)) => "cut",
+            MbusError::Frame(FrameError::Truncated(_)) => "cut",
             MbusError::Frame(_) => "wrong_check",
-            MbusError::Message(NoMessage::Error(_)) => "meter_error",
-            MbusError::Message(NoMessage::Encrypted(_)) => "no_key",
+            MbusError::Message(MessageError::Error(_)) => "meter_error",
+            MbusError::Message(MessageError::Encrypted(_)) => "no_key",
             MbusError::Message(_) => "no_answer",
         };
         DecodeError {

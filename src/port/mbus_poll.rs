@@ -2,9 +2,9 @@
 
 use crate::port::mbus::{Answers, MbusError};
 use crate::port::transaction::{Disconnected, Transaction};
-use metertap_decode::framing::mbus::{ACK, Frame, NoMbus, long, short};
-use metertap_decode::hex::{Hex, octets};
-use metertap_decode::mbus::NoMessage;
+use data_encoding::{HEXUPPER, HEXUPPER_PERMISSIVE};
+use metertap_decode::framing::mbus::{ACK, Frame, FrameError, long, short};
+use metertap_decode::mbus::MessageError;
 use metertap_decode::report::Report;
 use std::fmt;
 use std::str::FromStr;
@@ -53,7 +53,10 @@ impl FromStr for Address {
                 Err(wrong())
             };
         }
-        let digits = octets(text).and_then(|octets| <[u8; 4]>::try_from(octets).ok());
+        let digits = HEXUPPER_PERMISSIVE
+            .decode(text.as_bytes())
+            .ok()
+            .and_then(|octets| <[u8; 4]>::try_from(octets).ok());
         digits.map(Address::Secondary).ok_or_else(wrong)
     }
 }
@@ -62,7 +65,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Primary(place) => write!(f, "p{place}"),
-            Address::Secondary(digits) => write!(f, "{}", Hex(digits)),
+            Address::Secondary(digits) => f.write_str(&HEXUPPER.encode(digits)),
         }
     }
 }
@@ -95,7 +98,7 @@ impl PollError {
         match self {
             PollError::Disconnected(_) => "gone",
             PollError::Silent(_) => "silent",
-            PollError::Wrong(_, MbusError::Message(NoMessage::Error(_))) => "meter_error",
+            PollError::Wrong(_, MbusError::Message(MessageError::Error(_))) => "meter_error",
             PollError::Wrong(..) => "wrong_check",
             PollError::Other { .. } => "other_meter",
         }
@@ -168,7 +171,7 @@ fn check_sender(address: Address, report: Report) -> Result<Report, PollError> {
     match address {
         Address::Secondary(_) if !is_same(address.to_string()) => Err(PollError::Other {
             asked: address,
-            answered: report.id,
+            answered: report.id.to_string(),
         }),
         _ => Ok(report),
     }
@@ -214,7 +217,7 @@ async fn select(transaction: &mut Transaction<'_>, [d1, d2, d3, d4]: [u8; 4]) ->
 
 /// Returns true if the bytes are complete, whether or not they are a valid frame.
 fn is_frame(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && !matches!(Frame::parse(bytes), Err(NoMbus::Cut(_)))
+    !bytes.is_empty() && !matches!(Frame::parse(bytes), Err(FrameError::Truncated(_)))
 }
 
 /// Reads every primary address, and hands what answers to `found`.

@@ -3,10 +3,10 @@
 use crate::port::frame_counters::{DecryptError, FrameCounters};
 use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::cipher::{Ciphered, Keys};
-use metertap_decode::framing::glo::Glo;
+use metertap_decode::framing::general_glo::GeneralGloFramer;
 use metertap_decode::framing::p1::{Crc, Frame, Framer, frames};
-use metertap_decode::p1::{NoTelegram, Telegram, readings, text};
-use metertap_decode::stamp::Zone;
+use metertap_decode::p1::{Telegram, TelegramError, readings, text};
+use metertap_decode::time::Zone;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ pub enum P1Error {
     DecryptError(#[from] DecryptError),
     /// Bytes that are not a telegram.
     #[error(transparent)]
-    NoTelegram(#[from] NoTelegram),
+    Telegram(#[from] TelegramError),
     /// No object in it.
     #[error("a telegram without a value")]
     Empty,
@@ -74,7 +74,7 @@ pub enum P1Error {
 #[derive(Default)]
 pub struct P1 {
     plain: Framer,
-    ciphered: Glo,
+    ciphered: GeneralGloFramer,
     reader: Reader,
 }
 
@@ -211,7 +211,7 @@ impl From<P1Error> for DecodeError {
             P1Error::NoCrc => "no_crc",
             P1Error::BrokenOff => "cut",
             P1Error::DecryptError(error) => error.kind(),
-            P1Error::NoTelegram(_) | P1Error::Empty => "no_telegram",
+            P1Error::Telegram(_) | P1Error::Empty => "no_telegram",
             P1Error::Unread { .. } => "unread_line",
         };
         DecodeError {

@@ -146,7 +146,7 @@ impl Publisher {
 
     /// Stops the publisher and waits until everything is delivered, for `within` at most, and once the process is
     /// interrupted for [`HURRIED`](crate::publish::mqtt::HURRIED) at most. What is not delivered then stays in the spool
-    /// or is lost, as the result says; `None` if a connection hangs or has panicked.
+    /// or is lost. Returns the numbers of each; `None` if a connection hangs or has panicked.
     pub fn finish(self, within: Duration) -> Option<Outcome> {
         self.stop();
         let outcome = match self.backend {

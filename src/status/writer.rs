@@ -159,6 +159,8 @@ impl Status {
     pub fn set_receiver(&mut self, state: &ReceiverState) {
         Arc::make_mut(&mut self.working.receivers).insert(state.receiver.clone(), state.clone());
         self.has_changed = true;
+        // Rare, and health checks depend on it.
+        self.flush();
     }
 
     /// Adds the spectrum of a receiver.

@@ -196,7 +196,7 @@ fn meters(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
     family(encoder, "meter_snr_db", help, snr)?;
     let values: Vec<_> = ours.iter().map(|meter| (*meter, values(meter))).collect();
     let values = values.iter().flat_map(|(meter, values)| {
-        values.iter().map(|(quantity, (value, unit))| {
+        values.iter().map(move |(quantity, (value, unit))| {
             let [id, kind, name] = meter_labels(meter);
             let quantity = ("quantity", quantity.as_str().into());
             let unit = ("unit", unit.as_str().into());
@@ -235,16 +235,13 @@ fn values(meter: &MeterStatus) -> BTreeMap<String, (f64, String)> {
         Origin::Radio(reading) => {
             let config = meter.last.said();
             let total = config.total(&reading.message);
-            let value = (total.value.to_f64(), total.unit.into());
+            let value = (total.to_f64(), total.unit.to_string());
             BTreeMap::from([(config.counter_name().into(), value)])
         }
         Origin::Wire(reading) => {
             let value = |(name, value): &(Cow<'static, str>, Value)| {
                 let quantity = value.quantity()?;
-                Some((
-                    name.to_string(),
-                    (quantity.value.to_f64(), quantity.unit.to_string()),
-                ))
+                Some((name.to_string(), (quantity.to_f64(), quantity.unit.to_string())))
             };
             reading.report.reading.0.iter().filter_map(value).collect()
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Answer of the meter with secondary address `number` at the primary address `place`: 1234.5 kWh, 48.2 °C.
 fn answer(place: u8, number: &str) -> Vec<u8> {
-    let mut data = metertap_decode::hex::octets(number).unwrap();
+    let mut data = data_encoding::HEXUPPER.decode(number.as_bytes()).unwrap();
     data.reverse();
     // Maker MTP, version 1, heat, access number 7, status 0, no encryption.
     let maker = (u16::from(b'M' - 64) << 10 | u16::from(b'T' - 64) << 5 | u16::from(b'P' - 64)).to_le_bytes();

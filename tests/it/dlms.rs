@@ -226,7 +226,7 @@ fn given_any_cut_or_flipped_bit_then_a_checked_frame_gives_no_wrong_value() {
         .flat_map(|line| line.split("//").next().unwrap().chars())
         .filter(|digit| !digit.is_whitespace())
         .collect();
-    let whole = metertap_decode::hex::octets(&hex).unwrap();
+    let whole = data_encoding::HEXUPPER_PERMISSIVE.decode(hex.as_bytes()).unwrap();
     let reports = |bytes: &[u8]| {
         let (mut dlms, mut reports, mut troubles) = (Dlms::new(DlmsOptions::default()), Vec::new(), 0);
         let mut tell = |event: metertap::port::DecodeEvent| match event.result {
@@ -297,14 +297,14 @@ fn sealed(watts: u32, counter: u32, authentication: bool) -> Vec<u8> {
 
 #[test]
 fn given_any_framing_and_ciphering_then_a_port_detects_and_decrypts_it() {
-    use metertap_decode::framing::push::{block_segments, hdlc_segments, mbus_segments};
+    use metertap_decode::framing::dlms::{block_segments, hdlc_segments, mbus_segments};
     use std::io::Write;
     let pty = Pty::open();
     let daemon = Daemon::start(&format!(
         "[[wire]]\nname = \"grid\"\nsource = \"{}\"\nprotocol = \"dlms\"\nbaud = 2400\nkey = \"{KEY}\"\nauth_key = \"{AUTH_KEY}\"\n",
         pty.port.display()
     ));
-    daemon.wait_for_log("The port is open");
+    daemon.wait_for_log("Port opened");
     let mut meter = pty.meter();
     type Carrier = fn(&[u8]) -> Vec<u8>;
     let carriers: [Carrier; 4] = [
@@ -378,7 +378,7 @@ fn given_any_framing_and_ciphering_then_a_port_detects_and_decrypts_it() {
 #[test]
 fn given_a_meter_that_seldom_sends_its_id_then_earlier_lists_wait_for_it() {
     use metertap::port::{DecodeEvent, Dlms, DlmsOptions, Listener};
-    use metertap_decode::framing::push::hdlc_segments;
+    use metertap_decode::framing::dlms::hdlc_segments;
     // List 1: the power alone. List 2 begins with version, number and model.
     let one = [&[0x0F, 0, 0, 0, 0, 0, 2, 1, 6][..], &500u32.to_be_bytes()].concat();
     let mut two = vec![0x0F, 0, 0, 0, 0, 0, 2, 9, 9, 7];

@@ -3,7 +3,7 @@
 use crate::support::*;
 use metertap_decode::framing::p1::{Crc, Frame, frames};
 use metertap_decode::p1::{Telegram, readings, text};
-use metertap_decode::stamp::Zone;
+use metertap_decode::time::Zone;
 use serde_json::Value;
 
 /// Every telegram of `../shared/vectors/p1`: what was found in it, and what an independent reader found.
@@ -126,7 +126,7 @@ fn ours(expected: &Value) -> Value {
         return time(expected);
     }
     if let Some(events) = map.get("events").or(map.get("entries")) {
-        // 2^31 - 1 s is filler (PROTOCOLS-wired.md 1.5).
+        // 2^31 - 1 s is filler (docs/protocols/p1.md, power_failure_log).
         let is_real = |event: &&Value| event["duration_s"] != 2_147_483_647 && !is_no_day(&event["end"]);
         let real = events.as_array().unwrap().iter().filter(is_real);
         return real.map(ours).collect();

@@ -4,8 +4,8 @@
 //! what is known of each program by hand.
 
 use crate::support::*;
+use metertap_decode::framing::dlms::mbus_segments;
 use metertap_decode::framing::p1::seal;
-use metertap_decode::framing::push::mbus_segments;
 use std::path::Path;
 
 /// Everything that is published while `config` runs to its end: `topic payload`, then the topics that are retained.
@@ -250,7 +250,7 @@ fn given_invalid_profile_settings_then_each_is_rejected_with_the_reason() {
         &[
             (
                 "[mqtt]\nhost = \"x\"\nprofile = \"amr2mqt\"",
-                "is no profile: amr2mqtt, smartmeter-reader",
+                "expected amr2mqtt, smartmeter-reader",
             ),
             (
                 "[mqtt]\nhost = \"x\"\nprofile = { name = \"smartmeter-reader\", intervall = 3 }",

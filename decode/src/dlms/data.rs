@@ -1,74 +1,87 @@
-//! Values as DLMS writes them (A-XDR, IEC 62056-6-2): a tag, perhaps a length, and the value.
+//! Values of DLMS messages (A-XDR, IEC 62056-6-2): a tag, for some types a length, and the value.
 
 use crate::obis::Obis;
 
-/// Structures within structures; real ones have four.
+/// Deepest nesting of structures; known messages have four levels.
 const MAX_DEPTH: usize = 16;
-/// Values of one message; real ones have 300.
+/// Most values of one message; known messages have 300.
 const MAX_VALUES: usize = 4096;
 
-/// A value.
+/// Value of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
-    /// Nothing.
+    /// No value (null-data).
     Null,
-    /// Some of a kind.
+    /// Values of one type.
     Array(Vec<Data>),
-    /// Some of several kinds.
+    /// Values of several types.
     Structure(Vec<Data>),
-    /// Yes or no.
+    /// Truth value.
     Bool(bool),
-    /// Bits, the first one highest.
+    /// Bit string, first bit highest.
     Bits(Vec<u8>),
-    /// A whole number, and how it was written.
-    Whole(i128, Width),
-    /// A number in floating point.
-    Float(f64),
-    /// Octets; some are text, codes or times.
+    /// Integer, signed or unsigned, and its encoded width.
+    Integer(i128, Width),
+    /// Floating-point number of single precision.
+    Float32(f32),
+    /// Floating-point number of double precision.
+    Float64(f64),
+    /// Octet string: text, an OBIS code, a date-time or anything else.
     Octets(Vec<u8>),
-    /// Text.
+    /// Visible or UTF-8 string.
     Text(Vec<u8>),
-    /// One of some; a unit, as a rule.
+    /// Enumeration, usually of units.
     Enum(u8),
-    /// A date with time, as [`Octets`](Data::Octets) in a type of its own.
-    Clock(Vec<u8>),
-    /// Class, code and attribute without a tag, as Czech meters write them.
+    /// Date-time of twelve octets, in its own type.
+    DateTime(Vec<u8>),
+    /// Class id, OBIS code and attribute without a tag, as Czech meters send them.
     Descriptor(u16, Obis, u8),
 }
 
-/// How a whole number was written: tells lists without codes apart.
+/// Encoded width of an integer. Lists without codes are told apart by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
     /// 8 bits.
-    Byte,
+    Bits8,
     /// 16 bits.
-    Word,
+    Bits16,
     /// 32 bits.
-    Long,
+    Bits32,
     /// 64 bits.
-    Huge,
+    Bits64,
 }
 
-/// Bytes that are no value.
+impl Width {
+    fn bytes(self) -> usize {
+        match self {
+            Width::Bits8 => 1,
+            Width::Bits16 => 2,
+            Width::Bits32 => 4,
+            Width::Bits64 => 8,
+        }
+    }
+}
+
+/// Error for bytes that are not a value. Positions count from the beginning of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoData {
-    /// Not all of it is there.
+pub enum DataError {
+    /// The message ends within a value.
     #[error("the data end at byte {0}, within a value")]
-    Cut(usize),
-    /// There is no such type.
-    #[error("byte {at}: {tag:02X} is no type of a value")]
+    Truncated(usize),
+    /// No type has this tag.
+    #[error("byte {at}: {tag:02X} is not the tag of a type")]
     Tag {
-        /// Where.
+        /// Position of the tag.
         at: usize,
-        /// What stands there.
+        /// The tag.
         tag: u8,
     },
-    /// More than any meter sends.
-    #[error("byte {0}: too many values, or too deep")]
+    /// There are more than 4096 values, more than 16 levels, or a length that the message cannot hold.
+    #[error("byte {0}: too many values, or nested too deep")]
     TooMuch(usize),
 }
 
-/// Reads values.
+/// Decoder of values.
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -76,40 +89,40 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// From `at` on.
+    /// Returns a decoder of `bytes` that starts at position `at`.
     pub fn new(bytes: &'a [u8], at: usize) -> Self {
         Reader { bytes, at, values: 0 }
     }
 
-    /// Where it stands.
+    /// Returns the position behind what was read.
     pub fn at(&self) -> usize {
         self.at
     }
 
-    /// The next value.
+    /// Decodes the next value with everything in it.
     ///
     /// # Errors
-    /// Where there is none.
-    pub fn value(&mut self) -> Result<Data, NoData> {
+    /// Any [`DataError`]; the position is then undefined.
+    pub fn value(&mut self) -> Result<Data, DataError> {
         self.nested(0)
     }
 
-    /// The next `count` bytes.
+    /// Returns the next `count` bytes.
     ///
     /// # Errors
-    /// Where there are not so many.
-    pub fn take(&mut self, count: usize) -> Result<&'a [u8], NoData> {
+    /// [`DataError::Truncated`] if fewer are left.
+    pub fn take(&mut self, count: usize) -> Result<&'a [u8], DataError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let taken = rest.get(..count).ok_or(NoData::Cut(self.bytes.len()))?;
+        let taken = rest.get(..count).ok_or(DataError::Truncated(self.bytes.len()))?;
         self.at += count;
         Ok(taken)
     }
 
-    fn byte(&mut self) -> Result<u8, NoData> {
+    fn byte(&mut self) -> Result<u8, DataError> {
         Ok(self.take(1)?[0])
     }
 
-    fn length(&mut self) -> Result<usize, NoData> {
+    fn length(&mut self) -> Result<usize, DataError> {
         match self.byte()? {
             short @ 0..=0x7F => Ok(short.into()),
             0x81 => Ok(self.byte()?.into()),
@@ -117,49 +130,41 @@ impl<'a> Reader<'a> {
                 .take(2)?
                 .iter()
                 .fold(0, |len, byte| len << 8 | usize::from(*byte))),
-            _ => Err(NoData::TooMuch(self.at - 1)),
+            _ => Err(DataError::TooMuch(self.at - 1)),
         }
     }
 
-    fn list(&mut self, depth: usize) -> Result<Vec<Data>, NoData> {
+    fn list(&mut self, depth: usize) -> Result<Vec<Data>, DataError> {
         let at = self.at;
         let count = self.length()?;
-        // Each takes a byte at least.
+        // Every value takes at least a byte: a count beyond the rest of the message must not allocate.
         if depth >= MAX_DEPTH || count > self.bytes.len() - at.min(self.bytes.len()) {
-            return Err(NoData::TooMuch(at));
+            return Err(DataError::TooMuch(at));
         }
         (0..count).map(|_| self.nested(depth + 1)).collect()
     }
 
-    fn octets(&mut self) -> Result<Vec<u8>, NoData> {
+    fn octets(&mut self) -> Result<Vec<u8>, DataError> {
         let len = self.length()?;
         Ok(self.take(len)?.to_vec())
     }
 
-    fn whole(&mut self, width: Width, is_signed: bool) -> Result<Data, NoData> {
-        let len = match width {
-            Width::Byte => 1,
-            Width::Word => 2,
-            Width::Long => 4,
-            Width::Huge => 8,
-        };
-        let bytes = self.take(len)?;
-        let value = bytes.iter().fold(0, |value, byte| value << 8 | i128::from(*byte));
+    fn integer(&mut self, width: Width, is_signed: bool) -> Result<Data, DataError> {
+        let bytes = self.take(width.bytes())?;
+        let unsigned = bytes.iter().fold(0, |value, byte| value << 8 | i128::from(*byte));
         let is_negative = is_signed && bytes[0] & 0x80 != 0;
-        Ok(Data::Whole(
-            if is_negative {
-                value - (1 << (8 * len))
-            } else {
-                value
-            },
-            width,
-        ))
+        let value = if is_negative {
+            unsigned - (1 << (8 * bytes.len()))
+        } else {
+            unsigned
+        };
+        Ok(Data::Integer(value, width))
     }
 
-    fn nested(&mut self, depth: usize) -> Result<Data, NoData> {
+    fn nested(&mut self, depth: usize) -> Result<Data, DataError> {
         self.values += 1;
         if self.values > MAX_VALUES {
-            return Err(NoData::TooMuch(self.at));
+            return Err(DataError::TooMuch(self.at));
         }
         if let Some(descriptor) = self.descriptor() {
             return Ok(descriptor);
@@ -174,38 +179,39 @@ impl<'a> Reader<'a> {
                 let bits = self.length()?;
                 Data::Bits(self.take(bits.div_ceil(8))?.to_vec())
             }
-            5 => self.whole(Width::Long, true)?,
-            // Some firmware of Landis+Gyr's ZMF100 swaps the type and the length of a code.
+            5 => self.integer(Width::Bits32, true)?,
+            // Some firmware of Landis+Gyr's ZMF100 swaps tag and length of an OBIS code.
             6 if self.is_swapped_code() => {
                 self.at += 1;
                 Data::Octets(self.take(6)?.to_vec())
             }
-            6 => self.whole(Width::Long, false)?,
+            6 => self.integer(Width::Bits32, false)?,
             9 => Data::Octets(self.octets()?),
             10 | 12 => Data::Text(self.octets()?),
-            13 | 17 => self.whole(Width::Byte, false)?,
-            15 => self.whole(Width::Byte, true)?,
-            16 => self.whole(Width::Word, true)?,
-            18 => self.whole(Width::Word, false)?,
-            20 => self.whole(Width::Huge, true)?,
-            21 => self.whole(Width::Huge, false)?,
+            13 | 17 => self.integer(Width::Bits8, false)?,
+            15 => self.integer(Width::Bits8, true)?,
+            16 => self.integer(Width::Bits16, true)?,
+            18 => self.integer(Width::Bits16, false)?,
+            20 => self.integer(Width::Bits64, true)?,
+            21 => self.integer(Width::Bits64, false)?,
             22 => Data::Enum(self.byte()?),
             23 => {
-                let bytes = self.take(4)?.try_into().map_err(|_| NoData::Cut(at))?;
-                Data::Float(f32::from_be_bytes(bytes).into())
+                let bytes = self.take(4)?.try_into().map_err(|_| DataError::Truncated(at))?;
+                Data::Float32(f32::from_be_bytes(bytes))
             }
             24 => {
-                let bytes = self.take(8)?.try_into().map_err(|_| NoData::Cut(at))?;
-                Data::Float(f64::from_be_bytes(bytes))
+                let bytes = self.take(8)?.try_into().map_err(|_| DataError::Truncated(at))?;
+                Data::Float64(f64::from_be_bytes(bytes))
             }
-            25 => Data::Clock(self.take(12)?.to_vec()),
+            25 => Data::DateTime(self.take(12)?.to_vec()),
             26 => Data::Octets(self.take(5)?.to_vec()),
             27 => Data::Octets(self.take(4)?.to_vec()),
-            tag => return Err(NoData::Tag { at, tag }),
+            tag => return Err(DataError::Tag { at, tag }),
         })
     }
 
-    /// `00 03 │ 01 00 01 07 00 FF │ 02`: what begins with the tag of nothing, and cannot be that and a value.
+    /// Reads a descriptor without a tag, `00 03 │ 01 00 01 07 00 FF │ 02`. Its first byte is also the tag of null-data, so
+    /// class, code and attribute must all be plausible.
     fn descriptor(&mut self) -> Option<Data> {
         let [
             0,
@@ -225,7 +231,7 @@ impl<'a> Reader<'a> {
         Some(Data::Descriptor(class.into(), Obis { a, b, c, d, e }, attribute))
     }
 
-    /// `09`, and a code that ends with FF.
+    /// Returns true at `09` and an OBIS code, which ends with FF.
     fn is_swapped_code(&self) -> bool {
         matches!(
             self.bytes.get(self.at..self.at + 7),
@@ -235,7 +241,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Data {
-    /// The code that six octets are.
+    /// Returns the OBIS code that six octets are.
     pub fn obis(&self) -> Option<Obis> {
         match self {
             Data::Octets(octets) => match octets[..] {
@@ -246,7 +252,7 @@ impl Data {
         }
     }
 
-    /// The values within.
+    /// Returns the values of an array or structure.
     pub fn items(&self) -> Option<&[Data]> {
         match self {
             Data::Array(items) | Data::Structure(items) => Some(items),
@@ -258,11 +264,11 @@ impl Data {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hex::octets;
+    use data_encoding::HEXUPPER;
     use proptest::prelude::*;
 
-    fn read(hex: &str) -> Result<Data, NoData> {
-        Reader::new(&octets(hex).unwrap(), 0).value()
+    fn read(hex: &str) -> Result<Data, DataError> {
+        Reader::new(&HEXUPPER.decode(hex.as_bytes()).unwrap(), 0).value()
     }
 
     #[test]
@@ -271,20 +277,24 @@ mod tests {
             ("00", Data::Null),
             ("0301", Data::Bool(true)),
             ("040CABC0", Data::Bits(vec![0xAB, 0xC0])),
-            ("05FFFFFFFE", Data::Whole(-2, Width::Long)),
-            ("06FFFFFFFE", Data::Whole(4_294_967_294, Width::Long)),
-            ("0F80", Data::Whole(-128, Width::Byte)),
-            ("10FFFF", Data::Whole(-1, Width::Word)),
+            ("05FFFFFFFE", Data::Integer(-2, Width::Bits32)),
+            ("06FFFFFFFE", Data::Integer(4_294_967_294, Width::Bits32)),
+            ("0F80", Data::Integer(-128, Width::Bits8)),
+            ("10FFFF", Data::Integer(-1, Width::Bits16)),
             (
                 "15FFFFFFFFFFFFFFFF",
-                Data::Whole(18_446_744_073_709_551_615, Width::Huge),
+                Data::Integer(18_446_744_073_709_551_615, Width::Bits64),
             ),
             ("161E", Data::Enum(30)),
-            ("173FC00000", Data::Float(1.5)),
+            ("173FC00000", Data::Float32(1.5)),
+            ("183FF8000000000000", Data::Float64(1.5)),
             ("0A024142", Data::Text(b"AB".to_vec())),
             (
                 "0202110112FFFF",
-                Data::Structure(vec![Data::Whole(1, Width::Byte), Data::Whole(65535, Width::Word)]),
+                Data::Structure(vec![
+                    Data::Integer(1, Width::Bits8),
+                    Data::Integer(65535, Width::Bits16),
+                ]),
             ),
         ] {
             assert_eq!(read(hex), Ok(value), "{hex}");
@@ -292,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_seen_however_they_are_written() {
+    fn obis_codes_are_recognized_in_every_encoding() {
         let code: Obis = "1-0:31.7.0".parse().unwrap();
         assert_eq!(read("090601001F0700FF").unwrap().obis(), Some(code));
         assert_eq!(
@@ -304,11 +314,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_refused_with_its_place() {
-        assert_eq!(read("0204060000"), Err(NoData::Cut(5)));
-        assert_eq!(read("020108"), Err(NoData::Tag { at: 2, tag: 8 }));
-        assert_eq!(read(&"0201".repeat(40)), Err(NoData::TooMuch(33)));
-        assert_eq!(read("01FF00"), Err(NoData::TooMuch(1)));
+    fn malformed_values_are_refused_with_their_position() {
+        assert_eq!(read("0204060000"), Err(DataError::Truncated(5)));
+        assert_eq!(read("020108"), Err(DataError::Tag { at: 2, tag: 8 }));
+        assert_eq!(read(&"0201".repeat(40)), Err(DataError::TooMuch(33)));
+        assert_eq!(read("01FF00"), Err(DataError::TooMuch(1)));
     }
 
     proptest! {

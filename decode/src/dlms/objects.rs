@@ -1,31 +1,32 @@
-//! Which value belongs to which code, in all the orders that makers use (PROTOCOLS-wired.md 3.6).
+//! Pairs of OBIS codes and values, in every order that makers use (`docs/protocols/dlms.md`, section "Order of codes and
+//! values").
 
 use super::data::Data;
 use crate::obis::Obis;
 
-/// A value and its code.
+/// Value with its code.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object<'a> {
-    /// What it is.
+    /// Code of the value.
     pub obis: Obis,
-    /// The value.
+    /// Value as sent.
     pub value: &'a Data,
-    /// Power of ten and unit, where the meter tells them.
+    /// Power of ten and number of the unit, if the meter sends them.
     pub scale: Option<(i8, u8)>,
 }
 
-/// What a message holds.
+/// Values of a message, with and without codes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Objects<'a> {
     /// Values with codes.
     pub coded: Vec<Object<'a>>,
-    /// Values without, in their order.
+    /// Values without codes, in the order of the message.
     pub bare: Vec<&'a Data>,
 }
 
 impl<'a> Objects<'a> {
-    /// Finds them in `data`.
-    pub fn of(data: &'a Data) -> Self {
+    /// Finds the objects in the body of a notification.
+    pub fn from_data(data: &'a Data) -> Self {
         let mut objects = Objects::default();
         let items = data.items().unwrap_or(std::slice::from_ref(data));
         if !objects.described(items) {
@@ -34,15 +35,17 @@ impl<'a> Objects<'a> {
         objects
     }
 
-    /// A list of descriptions, `structure(class, code, attribute, index)`, and values in its order. The first
-    /// description is that of the list itself and has no value.
+    /// Takes `items` as a list of descriptions, `structure(class, code, attribute, index)`, followed by the values in the
+    /// same order; returns false if they are anything else.
     fn described(&mut self, items: &'a [Data]) -> bool {
         let Some((Data::Array(descriptions), values)) = items.split_first() else {
             return false;
         };
         let code = |description: &Data| match description {
             Data::Structure(parts) => match &parts[..] {
-                [Data::Whole(..), code, Data::Whole(attribute, _), _, ..] => Some((code.obis()?, *attribute)),
+                [Data::Integer(..), code, Data::Integer(attribute, _), _, ..] => {
+                    Some((code.obis()?, *attribute))
+                }
                 _ => None,
             },
             _ => None,
@@ -50,12 +53,13 @@ impl<'a> Objects<'a> {
         let Some(codes) = descriptions.iter().map(code).collect::<Option<Vec<_>>>() else {
             return false;
         };
+        // The list may describe itself first; that description has no value.
         let skip = codes.len().saturating_sub(values.len());
         if codes.is_empty() || skip > 1 {
             return false;
         }
         for ((obis, attribute), value) in codes.into_iter().skip(skip).zip(values) {
-            // The first attribute of anything is its own code.
+            // Attribute 1 of every class is its code (logical name), not a value.
             if attribute != 1 {
                 self.put(obis, value, None);
             }
@@ -63,6 +67,8 @@ impl<'a> Objects<'a> {
         true
     }
 
+    /// Takes each code with the value behind it and, if there is one, the scale behind that. Everything else is either
+    /// searched or a value without a code.
     fn walk(&mut self, items: &'a [Data]) {
         let mut rest = items;
         while let Some((item, after)) = rest.split_first() {
@@ -74,6 +80,7 @@ impl<'a> Objects<'a> {
                 (Some(obis), Some((value, behind)), _) => {
                     let scale = behind.first().and_then(scale);
                     self.put(obis, value, scale);
+                    // The value is not searched: octets in it may look like a code.
                     rest = if scale.is_some() { &behind[1..] } else { behind };
                     continue;
                 }
@@ -84,25 +91,21 @@ impl<'a> Objects<'a> {
         }
     }
 
-    fn put(&mut self, obis: Obis, value: &'a Data, told: Option<(i8, u8)>) {
-        // Czech meters wrap value and scale once more.
-        let (value, told) = match value.items() {
-            Some([inner, last]) if told.is_none() && scale(last).is_some() => (inner, scale(last)),
-            _ => (value, told),
+    fn put(&mut self, obis: Obis, value: &'a Data, sent_scale: Option<(i8, u8)>) {
+        // Czech meters wrap value and scale in a structure of their own.
+        let (value, scale) = match value.items() {
+            Some([inner, last]) if sent_scale.is_none() && scale(last).is_some() => (inner, scale(last)),
+            _ => (value, sent_scale),
         };
-        self.coded.push(Object {
-            obis,
-            value,
-            scale: told,
-        });
+        self.coded.push(Object { obis, value, scale });
     }
 }
 
-/// `structure(power of ten, unit)`.
+/// Returns power of ten and unit of `structure(power of ten, unit)`.
 fn scale(data: &Data) -> Option<(i8, u8)> {
     match data {
         Data::Structure(parts) => match parts[..] {
-            [Data::Whole(exponent, _), Data::Enum(unit)] => Some((exponent.try_into().ok()?, unit)),
+            [Data::Integer(exponent, _), Data::Enum(unit)] => Some((exponent.try_into().ok()?, unit)),
             _ => None,
         },
         _ => None,
@@ -113,10 +116,11 @@ fn scale(data: &Data) -> Option<(i8, u8)> {
 mod tests {
     use super::super::data::Reader;
     use super::*;
-    use crate::hex::octets;
+    use data_encoding::HEXUPPER;
 
     fn data(hex: &str) -> Data {
-        Reader::new(&octets(hex).unwrap(), 0).value().unwrap()
+        let bytes = HEXUPPER.decode(hex.replace(' ', "").as_bytes()).unwrap();
+        Reader::new(&bytes, 0).value().unwrap()
     }
 
     #[test]
@@ -141,29 +145,29 @@ mod tests {
             ),
             (
                 "descriptor",
-                "0202161601010202000301002007 00FF02120900".replace(' ', ""),
+                "0202161601010202000301002007 00FF02120900".to_owned(),
                 None,
             ),
             (
                 "wrapped",
-                "02020003010020070 0FF02020212090002020FFF1623".replace(' ', ""),
+                "02020003010020070 0FF02020212090002020FFF1623".to_owned(),
                 Some((-1, 35)),
             ),
         ] {
             let data = data(&hex);
-            let objects = Objects::of(&data);
+            let objects = Objects::from_data(&data);
             let [object] = &objects.coded[..] else {
                 panic!("{order}: {objects:?}");
             };
             assert_eq!((object.obis, object.scale), (code, scale), "{order}");
-            assert!(matches!(object.value, Data::Whole(2304, _)), "{order}");
+            assert!(matches!(object.value, Data::Integer(2304, _)), "{order}");
         }
     }
 
     #[test]
     fn values_without_codes_stay_in_their_order() {
         let data = data("02030A024142060000000112FFFF");
-        assert_eq!(Objects::of(&data).bare.len(), 3);
-        assert!(Objects::of(&data).coded.is_empty());
+        assert_eq!(Objects::from_data(&data).bare.len(), 3);
+        assert!(Objects::from_data(&data).coded.is_empty());
     }
 }

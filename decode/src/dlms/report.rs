@@ -1,122 +1,120 @@
-//! A notification as a report: names, units and times.
+//! Report of a notification: names, units and times of its values.
 
-use super::Notification;
-use super::clock::clock;
+use super::clock::date_time;
 use super::data::Data;
-use super::dialect::{List, Scales};
+use super::list_mapping::ListMapping;
+use super::notification::Notification;
 use super::objects::{Object, Objects};
+use super::scales::Scales;
 use super::unit::unit;
-use crate::fields::{Kind, field};
-use crate::hex::Hex;
+use crate::fields::{FieldKind, field};
 use crate::obis::Obis;
-use crate::quantity::{Decimal, Quantity};
-use crate::report::{Fields, ReadingType, Report, Value};
-use crate::stamp::Zone;
+use crate::quantity::{Quantity, from_float, scaled, shifted};
+use crate::report::{Fields, MeterId, ReadingType, Report, Value};
+use crate::time::Zone;
+use crate::unit::Unit;
+use data_encoding::HEXUPPER;
 use std::borrow::Cow;
 
-/// What is said of a meter.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
-    /// Where it stands.
+/// Properties of a meter that its messages do not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReportOptions {
+    /// Time zone of the meter.
     pub zone: Zone,
-    /// Lists without codes that a user describes.
-    pub lists: Vec<List>,
-    /// Powers of ten that a user tells.
+    /// Lists without codes that the user describes; they take precedence over the built-in ones.
+    pub lists: Vec<ListMapping>,
+    /// Powers of ten where the meter sends none; `None` to detect them.
     pub scales: Option<Scales>,
-    /// Names that a user gives to codes.
+    /// Names that the user gives to codes.
     pub names: Vec<(Obis, String)>,
 }
 
-/// What a notification says; `title`: who encrypted it.
-pub fn report(notification: &Notification, title: Option<[u8; 8]>, settings: &Settings) -> Report {
-    let objects = Objects::of(&notification.data);
+/// Returns the report of a notification. `system_title` is that of the frame in which it was encrypted.
+///
+/// The id is the equipment id or logical device name, else a number that stands alone, else the system title, else empty.
+pub fn report(notification: &Notification, system_title: Option<[u8; 8]>, options: &ReportOptions) -> Report {
+    let objects = Objects::from_data(&notification.data);
+    let scales = options
+        .scales
+        .unwrap_or_else(|| Scales::detect(list_version(&objects).as_deref(), highest_voltage(&objects)));
     let mut writer = Writer {
-        settings,
-        scales: settings
-            .scales
-            .unwrap_or_else(|| Scales::of(version(&objects).as_deref(), voltage(&objects))),
+        options,
+        scales,
         reading: Fields::default(),
         unknown: Fields::default(),
     };
     for object in &objects.coded {
-        writer.put(object);
+        writer.object(object);
     }
-    let mut last_text = None;
-    match List::of(&objects.bare, &settings.lists) {
-        Some(list) if objects.coded.is_empty() => {
-            for ((place, value), slot) in objects.bare.iter().enumerate().zip(list.slots()) {
-                match slot {
-                    Some((obis, exponent)) => writer.listed(obis, value, exponent),
-                    None => writer.keep(place.to_string(), value),
-                }
-            }
-        }
-        _ => {
-            for (place, value) in objects.bare.iter().enumerate() {
-                match text_of(value) {
-                    // Beside codes these are the list's version, the clock once more, and the meter's number.
-                    Some(text) if !objects.coded.is_empty() => last_text = Some(text),
-                    _ if objects.coded.is_empty() => writer.keep(place.to_string(), value),
-                    _ => {}
-                }
-            }
-        }
-    }
+    let lone_number = if objects.coded.is_empty() {
+        // Positions of a list mean something only if every value of the message stands without a code. A message with
+        // codes also has such values (list version, clock, number of the meter), but they are no list: types and number
+        // of a few leftovers match a built-in list too easily.
+        writer.list(&objects.bare);
+        None
+    } else {
+        lone_number(&objects.bare)
+    };
     let Writer { reading, unknown, .. } = writer;
     let time = match reading.get("timestamp") {
-        Some(Value::Stamp(time)) => Some(time.clone()),
-        _ => clock(&notification.clock, &settings.zone),
+        Some(Value::Time(time)) => Some(*time),
+        _ => date_time(&notification.date_time, &options.zone),
     };
-    let told = ["equipment_id", "logical_device_name"]
+    let named = ["equipment_id", "logical_device_name"]
         .iter()
         .find_map(|name| match reading.get(name) {
             Some(Value::Text(id)) if !id.is_empty() => Some(id.clone()),
             _ => None,
         });
-    let number =
-        last_text.filter(|text| text.bytes().any(|byte| byte.is_ascii_digit()) && !text.contains('_'));
+    let id = named
+        .or(lone_number)
+        .or(system_title.map(printed_title))
+        .map_or_else(MeterId::default, MeterId::from);
     Report {
         time,
-        id: told.or(number).or(title.map(title_of)).unwrap_or_default(),
-        sort: ReadingType::Dlms,
-        channel: None,
         reading,
         unknown,
-        message: None,
+        ..Report::new(ReadingType::Dlms, id)
     }
 }
 
-/// What the meter says of its list: a text that stands alone, or a coded one.
-fn version(objects: &Objects) -> Option<String> {
+/// Returns the list version: the value of its code, or the first value without a code.
+fn list_version(objects: &Objects) -> Option<String> {
     let coded = objects
         .coded
         .iter()
         .find(|object| (object.obis.a, object.obis.c, object.obis.d) == (1, 0, 2));
     let text = coded.map(|object| object.value).or(objects.bare.first().copied());
-    text.and_then(text_of)
+    text.and_then(readable_text)
 }
 
-/// The highest voltage without a power of ten, as it stands.
-fn voltage(objects: &Objects) -> i128 {
+/// Returns the highest voltage for which the meter sends no power of ten, as sent.
+fn highest_voltage(objects: &Objects) -> i128 {
     let voltages = objects.coded.iter().filter(|object| {
         object.scale.is_none() && object.obis.a == 1 && object.obis.c % 20 == 12 && object.obis.d == 7
     });
     let raw = voltages.map(|object| match object.value {
-        Data::Whole(number, _) => *number,
+        Data::Integer(number, _) => *number,
         _ => 0,
     });
     raw.max().unwrap_or_default()
 }
 
-/// `KFM` and the number as hex: what is printed on no meter, but is the same for ever.
-fn title_of(title: [u8; 8]) -> String {
-    let (maker, number) = title.split_at(3);
-    let maker = String::from_utf8_lossy(maker);
-    format!("{maker}{}", Hex(number))
+/// Returns the number of a meter among values that stand without a code beside values that have one: the last text, if it
+/// has a digit and is no list version (`KFM_001`).
+fn lone_number(bare: &[&Data]) -> Option<String> {
+    let text = bare.iter().rev().find_map(|value| readable_text(value))?;
+    (text.bytes().any(|byte| byte.is_ascii_digit()) && !text.contains('_')).then_some(text)
 }
 
-/// Readable octets, without what fills them up.
-fn text_of(data: &Data) -> Option<String> {
+/// Returns a system title as three letters and hexadecimal digits. It is printed on no meter, but never changes.
+fn printed_title(title: [u8; 8]) -> String {
+    let (maker, number) = title.split_at(3);
+    format!("{}{}", String::from_utf8_lossy(maker), HEXUPPER.encode(number))
+}
+
+/// Returns octets as text if all of them are printable, without the zeros and spaces that pad them.
+fn readable_text(data: &Data) -> Option<String> {
     let (Data::Octets(octets) | Data::Text(octets)) = data else {
         return None;
     };
@@ -128,117 +126,193 @@ fn text_of(data: &Data) -> Option<String> {
     is_text.then(|| String::from_utf8_lossy(&octets[..end]).trim_start().to_owned())
 }
 
+/// Fills a report.
 struct Writer<'a> {
-    settings: &'a Settings,
+    options: &'a ReportOptions,
     scales: Scales,
     reading: Fields,
     unknown: Fields,
 }
 
 impl Writer<'_> {
-    fn put(&mut self, object: &Object) {
-        let obis = object.obis;
+    /// Writes a value that has a code.
+    fn object(&mut self, object: &Object) {
         let (exponent, unit) = match object.scale {
             Some((exponent, number)) => (exponent, unit(number)),
-            None => self.scales.scale(obis).unwrap_or((0, "")),
+            None => {
+                let (exponent, unit) = self.scales.scale(object.obis).unwrap_or((0, Unit::None));
+                // Detected powers of ten are those of integer registers; a float is sent in full.
+                let is_float = matches!(object.value, Data::Float32(_) | Data::Float64(_));
+                (if is_float { 0 } else { exponent }, unit)
+            }
         };
-        self.value(obis, object.value, exponent, unit);
+        self.value(object.obis, object.value, exponent, unit);
     }
 
-    /// A value of a list, which tells the power of ten.
-    fn listed(&mut self, obis: Obis, value: &Data, exponent: i8) {
-        // Iskraemeco writes `ISK` in front of its number in one list and not in the other.
-        if let (Some("equipment_id"), Data::Octets(octets)) = (field(obis).map(|field| field.name), value) {
-            if let Some(number) = octets.strip_prefix(b"ISK") {
-                return self.value(obis, &Data::Octets(number.to_vec()), 0, "");
+    /// Writes the values of a message without codes: by their meaning if they are a known list, else by position.
+    fn list(&mut self, values: &[&Data]) {
+        let list = ListMapping::find(values, &self.options.lists);
+        for (position, value) in values.iter().enumerate() {
+            let entry = list.map(|list| list.entries()[position]);
+            match entry.and_then(|entry| entry.obis.map(|obis| (obis, entry.exponent))) {
+                Some((obis, exponent)) => self.listed(obis, value, exponent),
+                None => self.keep(position.to_string(), value),
             }
         }
-        let unit = Scales::default().scale(obis).map_or("", |(_, unit)| unit);
+    }
+
+    /// Writes a value whose code and power of ten come from a list.
+    fn listed(&mut self, obis: Obis, value: &Data, exponent: i8) {
+        // Iskraemeco writes `ISK` in front of the number of the meter in some lists only.
+        if let (Some("equipment_id"), Data::Octets(octets)) = (field(obis).map(|field| field.name), value) {
+            if let Some(number) = octets.strip_prefix(b"ISK") {
+                return self.value(obis, &Data::Octets(number.to_vec()), 0, Unit::None);
+            }
+        }
+        let unit = self.scales.scale(obis).map_or(Unit::None, |(_, unit)| unit);
         self.value(obis, value, exponent, unit);
     }
 
-    fn value(&mut self, obis: Obis, data: &Data, exponent: i8, unit: &'static str) {
-        // The clock may belong to any channel.
-        let looked_up = if (obis.a, obis.c, obis.d, obis.e) == (0, 1, 0, 0) {
-            Obis { b: 0, ..obis }
-        } else {
-            obis
+    fn value(&mut self, obis: Obis, data: &Data, exponent: i8, unit: Unit) {
+        // Clocks have channels, too.
+        let is_clock = (obis.a, obis.c, obis.d, obis.e) == (0, 1, 0, 0);
+        let known = field(if is_clock { Obis { b: 0, ..obis } } else { obis });
+        let given = self.options.names.iter().find(|(code, _)| *code == obis);
+        let name = match (given, &known) {
+            (Some((_, name)), _) => Some(Cow::Owned(name.clone())),
+            (None, Some(field)) => Some(Cow::Borrowed(field.name)),
+            (None, None) => None,
         };
-        let known = field(looked_up);
-        let given = self
-            .settings
-            .names
-            .iter()
-            .find(|(code, _)| *code == obis)
-            .map(|(_, name)| name.clone());
-        let name = given
-            .map(Cow::Owned)
-            .or(known.map(|field| Cow::Borrowed(field.name)));
-        let kind = known.map(|field| field.kind);
+        let kind = known.as_ref().map(|field| field.kind);
         let value = match (data, kind) {
-            (Data::Octets(octets) | Data::Clock(octets), Some(Kind::Stamp)) => {
-                clock(octets, &self.settings.zone).map(Value::Stamp)
+            (Data::Octets(octets) | Data::DateTime(octets), Some(FieldKind::Time)) => {
+                date_time(octets, &self.options.zone).map(Value::Time)
             }
-            (Data::Whole(number, _), Some(Kind::Text | Kind::Word)) => Some(Value::Text(number.to_string())),
-            (Data::Whole(number, _), Some(Kind::Count)) => u64::try_from(*number).ok().map(Value::Count),
+            (Data::Integer(number, _), Some(FieldKind::HexText | FieldKind::Text)) => {
+                Some(Value::Text(number.to_string()))
+            }
+            (Data::Integer(number, _), Some(FieldKind::Count)) => {
+                u64::try_from(*number).ok().map(Value::Count)
+            }
             (Data::Enum(number), _) => Some(Value::Count((*number).into())),
-            (Data::Bool(is_so), _) => Some(Value::Count((*is_so).into())),
-            (Data::Whole(number, _), _) => {
-                let unit = if unit.is_empty() {
-                    known.map_or("", |field| base(field.unit))
-                } else {
-                    unit
+            (Data::Bool(is_true), _) => Some(Value::Count((*is_true).into())),
+            (Data::Integer(number, _), _) => {
+                // DLMS meters count in Wh and W, the fields of P1 in kWh and kW.
+                let unit = match &known {
+                    Some(field) if unit.is_none() => field.unit.thousandth(),
+                    _ => unit,
                 };
-                Some(Value::Quantity(Quantity::new(
-                    Decimal::scaled(*number, exponent),
-                    unit,
-                )))
+                Some(match scaled(*number, exponent.into()) {
+                    Some(number) => Value::Quantity(Quantity::new(number, unit)),
+                    None => Value::Text(format!("{number}e{exponent}")),
+                })
             }
-            (Data::Float(number), _) => {
-                let decimal = Decimal::parse(&format!("{number}"));
-                decimal.map(|decimal| Value::Quantity(Quantity::new(decimal, unit)))
-            }
-            _ => text_of(data).map(Value::Text),
+            (Data::Float32(number), _) if number.is_finite() => Some(float(*number, exponent, unit)),
+            (Data::Float64(number), _) if number.is_finite() => Some(float(*number, exponent, unit)),
+            _ => readable_text(data).map(Value::Text),
         };
         match (name, value) {
-            // Of several numbers of a meter the first one counts.
+            // A meter may send several numbers; the first one is its id.
             (Some(name), Some(value)) if name == "equipment_id" && self.reading.get(&name).is_some() => {
                 self.unknown.put(obis.to_string(), value);
             }
             (Some(name), Some(value)) => self.reading.put(name, value),
-            // Nothing, or an empty text: there is none.
+            // Null and the empty string mean that the meter has no value for this code.
             (Some(_), None) if matches!(data, Data::Null) || *data == Data::Octets(Vec::new()) => {}
             (None, Some(value)) => self.unknown.put(obis.to_string(), value),
-            _ => self.keep(obis.to_string(), data),
+            (_, None) => self.keep(obis.to_string(), data),
         }
     }
 
-    /// As it stands.
+    /// Writes a value as sent under `unknown`.
     fn keep(&mut self, name: String, data: &Data) {
         let value = match data {
-            Data::Whole(number, _) => Value::Quantity(Quantity::new(Decimal::scaled(*number, 0), "")),
-            Data::Octets(octets) | Data::Text(octets) | Data::Bits(octets) | Data::Clock(octets) => {
-                let hex = Hex(octets).to_string();
-                Value::Text(text_of(data).unwrap_or(hex))
+            Data::Integer(number, _) => match scaled(*number, 0) {
+                Some(number) => Value::Quantity(Quantity::new(number, Unit::None)),
+                None => Value::Text(number.to_string()),
+            },
+            Data::Octets(octets) | Data::Text(octets) | Data::Bits(octets) | Data::DateTime(octets) => {
+                Value::Text(readable_text(data).unwrap_or_else(|| HEXUPPER.encode(octets)))
             }
             Data::Enum(number) => Value::Count((*number).into()),
-            Data::Bool(is_so) => Value::Count((*is_so).into()),
-            Data::Float(number) => Value::Text(number.to_string()),
+            Data::Bool(is_true) => Value::Count((*is_true).into()),
+            Data::Float32(number) => Value::Text(number.to_string()),
+            Data::Float64(number) => Value::Text(number.to_string()),
             Data::Null | Data::Array(_) | Data::Structure(_) | Data::Descriptor(..) => return,
         };
         self.unknown.put(name, value);
     }
 }
 
-/// The table's unit is the thousandfold of what meters count in.
-fn base(unit: &'static str) -> &'static str {
-    match unit {
-        "kWh" => "Wh",
-        "kW" => "W",
-        "kvarh" => "varh",
-        "kvar" => "var",
-        "kVAh" => "VAh",
-        "kVA" => "VA",
-        other => other,
+/// Returns a floating-point number with the digits that it prints as, scaled.
+fn float(number: impl std::fmt::Display + Copy, exponent: i8, unit: Unit) -> Value {
+    match from_float(number).and_then(|number| shifted(number, exponent.into())) {
+        Some(number) => Value::Quantity(Quantity::new(number, unit)),
+        None => Value::Text(format!("{number}e{exponent}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use data_encoding::HEXUPPER_PERMISSIVE;
+    use proptest::prelude::*;
+
+    /// The fields of a notification with this body, as JSON.
+    fn fields(body: &str) -> String {
+        let message = HEXUPPER_PERMISSIVE
+            .decode(format!("0F0000000000{}", body.replace(' ', "")).as_bytes())
+            .unwrap();
+        let notification = Notification::parse(&message).unwrap();
+        let report = report(&notification, None, &ReportOptions::default());
+        serde_json::to_string(&(report.reading, report.unknown)).unwrap()
+    }
+
+    #[test]
+    fn floats_have_the_digits_of_their_precision_and_are_scaled() {
+        // Voltage 230.1 as a float of single precision, in V, without and with a scaler of 10^-1.
+        let code = "0906 0100200700FF";
+        for (body, printed) in [
+            (
+                format!("0203 {code} 174366199A 0202 0F00 1623"),
+                r#"[{"voltage_l1":{"value":230.1,"unit":"V"}},{}]"#,
+            ),
+            (
+                format!("0203 {code} 174366199A 0202 0FFF 1623"),
+                r#"[{"voltage_l1":{"value":23.01,"unit":"V"}},{}]"#,
+            ),
+            (
+                format!("0202 {code} 174366199A"),
+                r#"[{"voltage_l1":{"value":230.1,"unit":"V"}},{}]"#,
+            ),
+            (format!("0202 {code} 177FC00000"), r#"[{},{"1-0:32.7.0":"NaN"}]"#),
+        ] {
+            assert_eq!(fields(&body), printed, "{body}");
+        }
+        // Power factor 0.5 of double precision, for which integers would be thousandths.
+        let factor = fields("0202 0906 01000D0700FF 183FE0000000000000");
+        assert_eq!(factor, r#"[{"power_factor":{"value":0.5,"unit":""}},{}]"#);
+    }
+
+    #[test]
+    fn a_year_is_no_ampere() {
+        let years = fields("0203 0906 0000600605FF 110C 0202 0F00 1601");
+        assert_eq!(years, r#"[{},{"0-0:96.6.5":{"value":12,"unit":"a"}}]"#);
+    }
+
+    #[test]
+    fn given_a_power_of_ten_that_no_decimal_holds_then_the_number_is_text() {
+        let huge = fields("0203 0906 0100010800FF 0600000005 0202 0F7F 161E");
+        assert_eq!(huge, r#"[{"energy_import_total":"5e127"},{}]"#);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..500)) {
+            let _ = Notification::parse(&bytes);
+            if let Ok(notification) = Notification::parse(&[&[0x0F, 0, 0, 0, 0, 0], &bytes[..]].concat()) {
+                let _ = report(&notification, None, &ReportOptions::default());
+            }
+        }
     }
 }

@@ -9,7 +9,8 @@
 //!
 //! The newest interval comes first; each is 5 minutes. `time` is what has passed since its end, in 1/16 s.
 
-use super::{Refused, bits};
+use super::bits;
+use super::error::ErtError;
 use metertap_dsp::{Protocol, fec};
 use serde::{Serialize, Serializer};
 
@@ -20,75 +21,74 @@ pub const INTERVALS: usize = 47;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Idm {
-    /// 0x555516A3.
+    /// Training and sync word, 0x555516A3.
     pub preamble: u32,
-    /// 0x1C.
+    /// Packet type, 0x1C.
     #[serde(rename = "PacketTypeID")]
     pub packet_type_id: u8,
-    /// 0x5C = 92.
+    /// Length of the packet, 0x5C = 92 bytes.
     pub packet_length: u8,
-    /// Of the length: 0xC6.
+    /// Hamming code of the length, 0xC6.
     pub hamming_code: u8,
-    /// Version of the module's program.
+    /// Version of the module's firmware.
     pub application_version: u8,
     /// ERT type, 4 bits.
     #[serde(rename = "ERTType")]
     pub ert_type: u8,
-    /// The meter.
+    /// Id of the meter.
     #[serde(rename = "ERTSerialNumber")]
     pub ert_serial_number: u32,
-    /// One more every 5 minutes, modulo 256.
+    /// Counter of intervals of 5 minutes, modulo 256.
     pub consumption_interval_count: u8,
-    /// State of the module.
+    /// Programming state of the module.
     pub module_programming_state: u8,
-    /// Six counters of tampering.
+    /// Six tamper counters.
     #[serde(serialize_with = "base64")]
     pub tamper_counters: [u8; 6],
-    /// Counters that depend on the meter.
+    /// Counters whose meaning depends on the meter.
     pub asynchronous_counters: u16,
-    /// One bit an interval.
+    /// Power outages, one bit for each interval.
     #[serde(serialize_with = "base64")]
     pub power_outage_flags: [u8; 6],
-    /// The counter at the end of the newest interval.
+    /// Counter at the end of the newest interval.
     pub last_consumption_count: u32,
     /// Consumption per interval, newest first; 9 bits each.
     #[serde(serialize_with = "list")]
     pub differential_consumption_intervals: [u16; INTERVALS],
-    /// Since the newest interval ended, 1/16 s.
+    /// Time since the newest interval ended, in 1/16 s.
     pub transmit_time_offset: u16,
-    /// Check of the serial number as sent.
+    /// Check (CRC) of the serial number as sent.
     #[serde(rename = "SerialNumberCRC")]
     pub serial_number_crc: u16,
-    /// Check of the packet as sent.
+    /// Check (CRC) of the packet as sent.
     #[serde(rename = "PacketCRC")]
     pub packet_crc: u16,
 }
 
-/// Bytes as padded base64, as Go's JSON writes them.
+/// Serializes bytes as padded base64, as Go's JSON does.
 fn base64<S: Serializer>(bytes: &[u8; 6], to: S) -> Result<S::Ok, S::Error> {
-    use base64::Engine;
-    to.serialize_str(&base64::engine::general_purpose::STANDARD.encode(bytes))
+    to.serialize_str(&data_encoding::BASE64.encode(bytes))
 }
 
-/// Arrays longer than serde's 32.
+/// Serializes an array of more than 32 elements, which serde does not do by itself.
 pub(super) fn list<S: Serializer>(values: &[u16], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(values)
 }
 
 impl Idm {
-    /// Reads a frame of 92 bytes.
+    /// Decodes a frame of 92 bytes.
     ///
     /// # Errors
-    /// [`Refused`] for another length or meter id 0.
-    pub fn parse(frame: &[u8]) -> Result<Self, Refused> {
+    /// [`ErtError`] for another length or meter id 0.
+    pub fn parse(frame: &[u8]) -> Result<Self, ErtError> {
         if frame.len() != Protocol::Idm.bytes() {
-            return Err(Refused::Length(frame.len()));
+            return Err(ErtError::Length(frame.len()));
         }
         let field = |byte: usize, bytes: usize| bits::get(frame, byte * 8, bytes * 8);
         let six = |byte: usize| std::array::from_fn(|i| frame[byte + i]);
         let ert_serial_number = field(9, 4);
         if ert_serial_number == 0 {
-            return Err(Refused::IdZero);
+            return Err(ErtError::IdZero);
         }
         Ok(Idm {
             preamble: field(0, 4),
@@ -113,7 +113,7 @@ impl Idm {
         })
     }
 
-    /// The frame, with fixed bytes and fresh checks.
+    /// Returns the frame, with its constant bytes and checks.
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = vec![0; Protocol::Idm.bytes()];
         frame[7] = self.application_version;
@@ -138,14 +138,14 @@ impl Idm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hex::octets;
+    use data_encoding::HEXUPPER;
     use proptest::prelude::*;
 
-    /// PROTOCOLS-rf.md section 11.
+    /// IDM of meter 12 345 678, made by this project's encoder.
     const FRAME: &str = "555516A31C5CC6041700BC614EF6BC0102030405061234A1B2C3D4E5F6000EDEFC000040403020140C0704024140B060341C0F0804424130A0542C170C064341B0E0743C1F100844423120944C27140A4542B160B45C01DC61B0AB9A";
 
     fn hex(text: &str) -> Vec<u8> {
-        octets(text).unwrap()
+        HEXUPPER.decode(text.as_bytes()).unwrap()
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
     fn given_serial_zero_then_it_is_refused() {
         let mut frame = hex(FRAME);
         frame[9..13].fill(0);
-        assert_eq!(Idm::parse(&frame), Err(Refused::IdZero));
+        assert_eq!(Idm::parse(&frame), Err(ErtError::IdZero));
     }
 
     proptest! {

@@ -5,8 +5,10 @@
 //!  ├────────────────────┼ state ┼ unknown ─┼ consumption ┼ generation ┼ ?? ─┼ net ┼ 27 × 14 bits, 6 ─┤ 86 as IDM
 //! ```
 
+use super::bits;
+use super::error::ErtError;
 use super::idm::list;
-use super::{Kind, Refused, bits};
+use super::kind::Kind;
 use metertap_dsp::{Protocol, fec};
 use serde::Serialize;
 
@@ -17,59 +19,59 @@ pub const INTERVALS: usize = 27;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct NetIdm {
-    /// 0x555516A3.
+    /// Training and sync word, 0x555516A3.
     pub preamble: u32,
-    /// 0x1C.
+    /// Packet type, 0x1C.
     #[serde(rename = "ProtocolID")]
     pub protocol_id: u8,
-    /// 0x5C = 92.
+    /// Length of the packet, 0x5C = 92 bytes.
     pub packet_length: u8,
-    /// Of the length: 0xC6.
+    /// Hamming code of the length, 0xC6.
     pub hamming_code: u8,
-    /// Version of the module's program.
+    /// Version of the module's firmware.
     pub application_version: u8,
     /// ERT type, 4 bits.
     #[serde(rename = "ERTType")]
     pub ert_type: u8,
-    /// The meter.
+    /// Id of the meter.
     #[serde(rename = "ERTSerialNumber")]
     pub ert_serial_number: u32,
-    /// One more every interval, modulo 256.
+    /// Counter of intervals, modulo 256.
     pub consumption_interval_count: u8,
-    /// State of the module.
+    /// Programming state of the module.
     pub programming_state: u8,
-    /// Fed in, 24 bits.
+    /// Energy fed into the grid, 24 bits.
     pub last_generation: u32,
-    /// Taken, 24 bits.
+    /// Energy taken from the grid, 24 bits.
     pub last_consumption: u32,
-    /// Taken less fed in; two's complement.
+    /// Energy taken less energy fed in, in two's complement.
     pub last_consumption_net: u32,
     /// Consumption per interval, newest first; 14 bits each.
     #[serde(serialize_with = "list")]
     pub differential_consumption_intervals: [u16; INTERVALS],
-    /// Since the newest interval ended, 1/16 s.
+    /// Time since the newest interval ended, in 1/16 s.
     pub transmit_time_offset: u16,
-    /// Check of the serial number as sent.
+    /// Check (CRC) of the serial number as sent.
     #[serde(rename = "SerialNumberCRC")]
     pub serial_number_crc: u16,
-    /// Check of the packet as sent.
+    /// Check (CRC) of the packet as sent.
     #[serde(rename = "PacketCRC")]
     pub packet_crc: u16,
 }
 
 impl NetIdm {
-    /// Reads a frame of 92 bytes.
+    /// Decodes a frame of 92 bytes.
     ///
     /// # Errors
-    /// [`Refused`] for another length or meter id 0.
-    pub fn parse(frame: &[u8]) -> Result<Self, Refused> {
+    /// [`ErtError`] for another length or meter id 0.
+    pub fn parse(frame: &[u8]) -> Result<Self, ErtError> {
         if frame.len() != Protocol::Idm.bytes() {
-            return Err(Refused::Length(frame.len()));
+            return Err(ErtError::Length(frame.len()));
         }
         let field = |byte: usize, bytes: usize| bits::get(frame, byte * 8, bytes * 8);
         let ert_serial_number = field(9, 4);
         if ert_serial_number == 0 {
-            return Err(Refused::IdZero);
+            return Err(ErtError::IdZero);
         }
         Ok(NetIdm {
             preamble: field(0, 4),
@@ -93,7 +95,7 @@ impl NetIdm {
         })
     }
 
-    /// The frame, with fixed bytes and fresh checks; what is unknown is zero.
+    /// Returns the frame, with its constant bytes and checks; unknown bytes are zero.
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = vec![0; Protocol::Idm.bytes()];
         frame[7] = self.application_version;
@@ -113,8 +115,8 @@ impl NetIdm {
     }
 }
 
-/// Whether a frame of the IDM family is an IDM or a NetIDM. Nothing in it tells for certain: type 8 is
-/// usually a net meter and 7 a plain one; of another type a frame is a NetIDM if it adds up as one.
+/// Returns the likely type of a frame that may be an IDM or a NetIDM. Nothing in the frame tells for certain: ERT type 8 is
+/// usually a net meter and 7 a plain one; a frame of another type is taken for a NetIDM if its sum is right.
 pub fn likely_kind(frame: &[u8]) -> Kind {
     let Ok(net) = NetIdm::parse(frame) else {
         return Kind::Idm;
@@ -132,13 +134,14 @@ pub fn likely_kind(frame: &[u8]) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hex::octets;
+    use data_encoding::HEXUPPER;
+    use proptest::prelude::*;
 
-    /// PROTOCOLS-rf.md section 11.
+    /// NetIDM of meter 12 345 679, made by this project's encoder.
     const FRAME: &str = "555516A31C5CC6041800BC614F1EB80001020304050607080900006F0000DE0000000000014D0FA03E90FA83EB0FB03ED0FB83EF0FC03F10FC83F30FD03F50FD83F70FE03F90FE83FB0FF03FD0FF83FF100040110080086171916884";
 
     fn frame() -> Vec<u8> {
-        octets(FRAME).unwrap()
+        HEXUPPER.decode(FRAME.as_bytes()).unwrap()
     }
 
     #[test]
@@ -164,6 +167,28 @@ mod tests {
         // The unknown bytes are part of the check.
         let packet_crc = message.packet_crc;
         assert_eq!(NetIdm { packet_crc, ..back }, message);
+    }
+
+    proptest! {
+        #[test]
+        fn every_field_that_is_encoded_is_read_back(
+            ert_type in 0u8..16, ert_serial_number in 1u32.., consumption in 0u32..1 << 24, generation in 0u32..1 << 24,
+            net: u32, intervals in prop::array::uniform27(0u16..1 << 14), transmit_time_offset: u16,
+        ) {
+            let message = NetIdm {
+                ert_type,
+                ert_serial_number,
+                last_consumption: consumption,
+                last_generation: generation,
+                last_consumption_net: net,
+                differential_consumption_intervals: intervals,
+                transmit_time_offset,
+                ..NetIdm::parse(&frame()).unwrap()
+            };
+            let back = NetIdm::parse(&message.encode()).unwrap();
+            let NetIdm { serial_number_crc, packet_crc, .. } = back;
+            prop_assert_eq!(&back, &NetIdm { serial_number_crc, packet_crc, ..message });
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //!  ├─ id ──┼ unkn1 ┼ nouse ┼ backflow ┼ consumption ┼ unkn3 ┼ leak ┼ leaknow ┤
 //! ```
 
-use super::{Refused, bits};
+use super::bits;
+use super::error::ErtError;
 use metertap_dsp::{Protocol, fec};
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct R900 {
-    /// Serial number of the transmitter.
+    /// Id of the transmitter.
     #[serde(rename = "ID")]
     pub id: u32,
     /// Unknown; depends on the model.
@@ -22,7 +23,7 @@ pub struct R900 {
     pub no_use: u8,
     /// Backflow in the last 35 days: 0 none, 1 low, 2 high.
     pub back_flow: u8,
-    /// The counter, 24 bits.
+    /// Counter, 24 bits.
     pub consumption: u32,
     /// Unknown, 2 bits.
     pub unkn3: u8,
@@ -30,24 +31,24 @@ pub struct R900 {
     pub leak: u8,
     /// Leak in the last 24 hours: 0 none, 1 intermittent, 2 continuous.
     pub leak_now: u8,
-    /// The five parity symbols, 25 bits.
+    /// Five parity symbols of five bits as sent.
     #[serde(skip)]
     pub parity: u32,
 }
 
 impl R900 {
-    /// Reads a frame of 14 bytes (105 bits).
+    /// Decodes a frame of 14 bytes (105 bits).
     ///
     /// # Errors
-    /// [`Refused`] for another length or meter id 0 (the all-zero word is a code word).
-    pub fn parse(frame: &[u8]) -> Result<Self, Refused> {
+    /// [`ErtError`] for another length or meter id 0 (the all-zero word is a code word).
+    pub fn parse(frame: &[u8]) -> Result<Self, ErtError> {
         if frame.len() != Protocol::R900.bytes() {
-            return Err(Refused::Length(frame.len()));
+            return Err(ErtError::Length(frame.len()));
         }
         let field = |from, len| bits::get(frame, from, len);
         let id = field(0, 32);
         if id == 0 {
-            return Err(Refused::IdZero);
+            return Err(ErtError::IdZero);
         }
         Ok(R900 {
             id,
@@ -62,7 +63,7 @@ impl R900 {
         })
     }
 
-    /// The frame with fresh parity.
+    /// Returns the frame with its parity.
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = vec![0; Protocol::R900.bytes()];
         bits::put(&mut frame, 0, 32, self.id);
@@ -78,7 +79,7 @@ impl R900 {
     }
 }
 
-/// A 24-bit counter of six decimal digits; `None` if one is above 9.
+/// Decodes a 24-bit counter of six decimal digits; `None` if one of them is above 9.
 pub fn bcd(counter: u32) -> Option<u32> {
     (0..6).rev().try_fold(0, |value, i| {
         let digit = counter >> (4 * i) & 0xF;
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// 21 symbols, PROTOCOLS-rf.md section 11.
+    /// The word of `docs/protocols/r900.md`, section "Reed–Solomon code": 21 symbols.
     fn frame() -> Vec<u8> {
         let symbols = [
             9, 6, 11, 0, 5, 20, 21, 3, 16, 21, 29, 13, 22, 11, 0, 26, 23, 20, 21, 26, 29,
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn given_the_all_zero_word_then_it_is_refused() {
-        assert_eq!(R900::parse(&[0; 14]), Err(Refused::IdZero));
+        assert_eq!(R900::parse(&[0; 14]), Err(ErtError::IdZero));
     }
 
     #[test]

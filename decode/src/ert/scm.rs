@@ -6,17 +6,18 @@
 //!                           25..24  tamper      tamper   24 bits      23..0
 //! ```
 
-use super::{Refused, bits};
+use super::bits;
+use super::error::ErtError;
 use metertap_dsp::{Protocol, fec};
 use serde::Serialize;
 
 /// Fields of an SCM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Scm {
-    /// 26 bits.
+    /// Id of the meter, 26 bits.
     #[serde(rename = "ID")]
     pub id: u32,
-    /// What is measured, see [`super::Commodity::of_ert_type`]; 4 bits.
+    /// ERT type, 4 bits; see [`Commodity::from_ert_type`](super::Commodity::from_ert_type).
     #[serde(rename = "Type")]
     pub ert_type: u8,
     /// Physical tamper, 2 bits.
@@ -25,27 +26,27 @@ pub struct Scm {
     /// Encoder tamper, 2 bits.
     #[serde(rename = "TamperEnc")]
     pub tamper_enc: u8,
-    /// The counter, 24 bits.
+    /// Counter, 24 bits.
     #[serde(rename = "Consumption")]
     pub consumption: u32,
-    /// The check as sent.
+    /// Check (BCH) as sent.
     #[serde(rename = "ChecksumVal")]
     pub checksum: u16,
 }
 
 impl Scm {
-    /// Reads a frame of 12 bytes.
+    /// Decodes a frame of 12 bytes.
     ///
     /// # Errors
-    /// [`Refused`] for another length or meter id 0.
-    pub fn parse(frame: &[u8]) -> Result<Self, Refused> {
+    /// [`ErtError`] for another length or meter id 0.
+    pub fn parse(frame: &[u8]) -> Result<Self, ErtError> {
         if frame.len() != Protocol::Scm.bytes() {
-            return Err(Refused::Length(frame.len()));
+            return Err(ErtError::Length(frame.len()));
         }
         let field = |from, len| bits::get(frame, from, len);
         let id = field(21, 2) << 24 | field(56, 24);
         if id == 0 {
-            return Err(Refused::IdZero);
+            return Err(ErtError::IdZero);
         }
         Ok(Scm {
             id,
@@ -57,7 +58,7 @@ impl Scm {
         })
     }
 
-    /// The frame, with sync and a fresh check.
+    /// Returns the frame, with its sync word and check.
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = vec![0; Protocol::Scm.bytes()];
         bits::put(&mut frame, 21, 2, self.id >> 24);
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Worked out by hand in UX.md: preamble 1f2a60, id bits 0, tamper 1, type 13, 48213, 12345678.
+    /// Worked out by hand: sync word 1F2A60, id bits 0, tamper 1, type 13, 48 213 counts, id 12 345 678.
     const WATER: [u8; 12] = [
         0xF9, 0x53, 0x00, 0x74, 0x00, 0xBC, 0x55, 0xBC, 0x61, 0x4E, 0x8E, 0x66,
     ];
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn given_all_id_bits_then_both_parts_of_the_id_count() {
-        // PROTOCOLS-rf.md section 11.
+        // An example of `docs/protocols/ert.md`, section "SCM".
         let frame = [
             0xF9, 0x53, 0x06, 0x33, 0xFF, 0xFF, 0xFF, 0xAB, 0xCD, 0xEF, 0x75, 0xBE,
         ];
@@ -112,8 +113,8 @@ mod tests {
     fn given_id_zero_or_a_cut_frame_then_it_is_refused() {
         let mut frame = WATER;
         frame[7..10].fill(0);
-        assert_eq!(Scm::parse(&frame), Err(Refused::IdZero));
-        assert_eq!(Scm::parse(&WATER[..11]), Err(Refused::Length(11)));
+        assert_eq!(Scm::parse(&frame), Err(ErtError::IdZero));
+        assert_eq!(Scm::parse(&WATER[..11]), Err(ErtError::Length(11)));
     }
 
     proptest! {

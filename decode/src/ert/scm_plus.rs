@@ -5,49 +5,50 @@
 //!  ├─ 16 A3 ───┼ 1E ┼ type ┼ endpoint id ┼ consumption ┼ tamper ┼ CRC ──┤
 //! ```
 
-use super::{Refused, bits};
+use super::bits;
+use super::error::ErtError;
 use metertap_dsp::{Protocol, fec};
 use serde::Serialize;
 
 /// Fields of an SCM+.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ScmPlus {
-    /// 0x16A3.
+    /// Sync word, 0x16A3.
     #[serde(rename = "FrameSync")]
     pub frame_sync: u16,
-    /// 0x1E.
+    /// Protocol id, 0x1E.
     #[serde(rename = "ProtocolID")]
     pub protocol_id: u8,
-    /// The low nibble is the ERT type.
+    /// Type of the endpoint; its low nibble is the ERT type.
     #[serde(rename = "EndpointType")]
     pub endpoint_type: u8,
-    /// The meter.
+    /// Id of the meter.
     #[serde(rename = "EndpointID")]
     pub endpoint_id: u32,
-    /// The counter.
+    /// Counter.
     #[serde(rename = "Consumption")]
     pub consumption: u32,
     /// Tamper flags.
     #[serde(rename = "Tamper")]
     pub tamper: u16,
-    /// The check as sent.
+    /// Check (CRC) as sent.
     #[serde(rename = "PacketCRC")]
     pub packet_crc: u16,
 }
 
 impl ScmPlus {
-    /// Reads a frame of 16 bytes.
+    /// Decodes a frame of 16 bytes.
     ///
     /// # Errors
-    /// [`Refused`] for another length or meter id 0.
-    pub fn parse(frame: &[u8]) -> Result<Self, Refused> {
+    /// [`ErtError`] for another length or meter id 0.
+    pub fn parse(frame: &[u8]) -> Result<Self, ErtError> {
         if frame.len() != Protocol::ScmPlus.bytes() {
-            return Err(Refused::Length(frame.len()));
+            return Err(ErtError::Length(frame.len()));
         }
         let field = |byte: usize, bytes: usize| bits::get(frame, byte * 8, bytes * 8);
         let endpoint_id = field(4, 4);
         if endpoint_id == 0 {
-            return Err(Refused::IdZero);
+            return Err(ErtError::IdZero);
         }
         Ok(ScmPlus {
             frame_sync: field(0, 2) as u16,
@@ -60,7 +61,7 @@ impl ScmPlus {
         })
     }
 
-    /// The frame, with sync, protocol id and a fresh check.
+    /// Returns the frame, with its sync word, protocol id and check.
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = vec![0, 0, 0, self.endpoint_type];
         frame.extend(self.endpoint_id.to_be_bytes());
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// PROTOCOLS-rf.md section 11.
+    /// The example of `docs/protocols/ert.md`, section "SCM+".
     const GAS: [u8; 16] = [
         0x16, 0xA3, 0x1E, 0x9C, 0x05, 0x39, 0x7F, 0xB1, 0x00, 0x07, 0x53, 0x42, 0x08, 0x08, 0x56, 0xB4,
     ];
@@ -102,7 +103,7 @@ mod tests {
     fn given_id_zero_then_it_is_refused() {
         let mut frame = GAS;
         frame[4..8].fill(0);
-        assert_eq!(ScmPlus::parse(&frame), Err(Refused::IdZero));
+        assert_eq!(ScmPlus::parse(&frame), Err(ErtError::IdZero));
     }
 
     proptest! {

@@ -1,81 +1,85 @@
-//! HDLC frames of type 3, as meters push them (IEC 62056-46): found by their length, since nothing is stuffed.
+//! HDLC frames of format type 3, in which meters push DLMS messages (IEC 62056-46).
 //!
 //! ```text
-//!  7E │ A, segmented?, length (11 bits) │ dst 1–4 │ src 1–4 │ control │ HCS (2) │ information │ FCS (2) │ 7E
+//!  7E │ A, segmentation bit, length (11 bits) │ dst 1–4 │ src 1–4 │ control │ HCS (2) │ information │ FCS (2) │ 7E
 //! ```
 //!
-//! HCS and FCS are CRC-16/X-25, low byte first; a frame without information has no HCS.
+//! Frames are not stuffed, so they are found by their length. HCS and FCS are CRC-16/X-25, low byte first; a frame without
+//! information has no HCS.
 
-use super::Cut;
+use crate::truncated::Truncated;
+
+static X25: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_IBM_SDLC);
 
 const FLAG: u8 = 0x7E;
-/// An address byte with this bit ends the address.
+/// Bit of the last byte of an address.
 const LAST: u8 = 1;
 
-/// A frame whose checks are right.
+/// Frame whose checks match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// Who it is for and who sent it.
+    /// Destination and source address.
     pub addresses: &'a [u8],
-    /// More of the same message follows.
+    /// True if more segments of the message follow.
     pub is_segmented: bool,
-    /// What it carries.
+    /// Payload.
     pub information: &'a [u8],
 }
 
-/// Bytes that are no frame.
+/// Error for bytes that are not an HDLC frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoHdlc {
-    /// Not all of it is there.
+pub enum FrameError {
+    /// The frame is incomplete.
     #[error(transparent)]
-    Cut(#[from] Cut),
-    /// It does not begin or end as a frame does.
-    #[error("is no HDLC frame")]
+    Truncated(#[from] Truncated),
+    /// The bytes do not begin or end like a frame.
+    #[error("not an HDLC frame")]
     NoFrame,
-    /// It has begun and ended as a frame does, but was changed on its way.
+    /// The bytes begin and end like a frame, but a check does not match.
     #[error("the {which} of an HDLC frame is {stated:04X}, but should be {computed:04X}")]
     WrongCheck {
-        /// HCS or FCS.
+        /// Name of the check, HCS or FCS.
         which: &'static str,
-        /// As sent.
+        /// Check as sent.
         stated: u16,
-        /// As computed.
+        /// Check as computed.
         computed: u16,
-        /// Of the frame.
+        /// Length of the frame without its closing flag.
         len: usize,
     },
 }
 
 impl<'a> Frame<'a> {
-    /// Takes the frame at the start of `bytes`; returns its length, too. The closing flag is not part of it, since
-    /// it may open the next one.
+    /// Parses the frame at the beginning of `bytes` and returns it with its length. The length does not include the closing
+    /// flag, which may open the next frame.
     ///
     /// # Errors
-    /// Where it is none, not all of it, or changed.
-    pub fn parse(bytes: &'a [u8]) -> Result<(Self, usize), NoHdlc> {
-        let needs = |len| Cut::needs(bytes, len);
+    /// [`Truncated`](FrameError::Truncated) if more bytes may complete the frame, [`NoFrame`](FrameError::NoFrame) if there is
+    /// none, [`WrongCheck`](FrameError::WrongCheck) if a check does not match.
+    pub fn parse(bytes: &'a [u8]) -> Result<(Self, usize), FrameError> {
+        let needs = |len| Truncated::new(bytes, len);
         let head = bytes.get(..3).ok_or(needs(3))?;
         if head[0] != FLAG || head[1] & 0xF0 != 0xA0 {
-            return Err(NoHdlc::NoFrame);
+            return Err(FrameError::NoFrame);
         }
         let len = usize::from(head[1] & 7) << 8 | usize::from(head[2]);
         // Format, two addresses, control and FCS.
         if len < 7 {
-            return Err(NoHdlc::NoFrame);
+            return Err(FrameError::NoFrame);
         }
         let end = 1 + len;
         let frame = bytes.get(1..end).ok_or(needs(end + 1))?;
         if *bytes.get(end).ok_or(needs(end + 1))? != FLAG {
-            return Err(NoHdlc::NoFrame);
+            return Err(FrameError::NoFrame);
         }
         let body = check("FCS", frame, end)?;
-        let first = 2 + address(&body[2..]).ok_or(NoHdlc::NoFrame)?;
-        let second = first + address(&body[first..]).ok_or(NoHdlc::NoFrame)?;
+        let first = 2 + address(&body[2..]).ok_or(FrameError::NoFrame)?;
+        let second = first + address(&body[first..]).ok_or(FrameError::NoFrame)?;
         let information = match body.len().checked_sub(second + 1) {
-            None => return Err(NoHdlc::NoFrame),
+            None => return Err(FrameError::NoFrame),
             Some(0) => &body[..0],
             Some(_) => {
-                let head = body.get(..second + 3).ok_or(NoHdlc::NoFrame)?;
+                let head = body.get(..second + 3).ok_or(FrameError::NoFrame)?;
                 check("HCS", head, end)?;
                 &body[second + 3..]
             }
@@ -89,20 +93,20 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Bytes of the address at the start.
+/// Returns the length of the address at the beginning of `bytes`.
 fn address(bytes: &[u8]) -> Option<usize> {
     let last = bytes.iter().take(4).position(|byte| byte & LAST != 0)?;
     Some(last + 1)
 }
 
-/// What stands before the last two bytes, if those are its CRC.
-fn check<'a>(which: &'static str, bytes: &'a [u8], len: usize) -> Result<&'a [u8], NoHdlc> {
-    let (body, check) = bytes.split_last_chunk().ok_or(NoHdlc::NoFrame)?;
-    let (stated, computed) = (u16::from_le_bytes(*check), crc(body));
+/// Returns `bytes` without the check at their end if it matches.
+fn check<'a>(which: &'static str, bytes: &'a [u8], len: usize) -> Result<&'a [u8], FrameError> {
+    let (body, check) = bytes.split_last_chunk().ok_or(FrameError::NoFrame)?;
+    let (stated, computed) = (u16::from_le_bytes(*check), X25.checksum(body));
     if stated == computed {
         return Ok(body);
     }
-    Err(NoHdlc::WrongCheck {
+    Err(FrameError::WrongCheck {
         which,
         stated,
         computed,
@@ -110,29 +114,18 @@ fn check<'a>(which: &'static str, bytes: &'a [u8], len: usize) -> Result<&'a [u8
     })
 }
 
-/// CRC-16/X-25: polynomial 0x1021 reflected, all ones before and after.
-pub fn crc(bytes: &[u8]) -> u16 {
-    !bytes.iter().fold(0xFFFF, |mut crc, byte| {
-        crc ^= u16::from(*byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0x8408 } else { crc >> 1 };
-        }
-        crc
-    })
-}
-
-/// Frames of at most `most` bytes of information each that carry `message`: the other half of every test.
-pub fn segments(message: &[u8], most: usize) -> Vec<u8> {
+/// Returns frames that carry `message` in segments of at most `max_len` bytes. Encoder for tests and simulators.
+pub fn segments(message: &[u8], max_len: usize) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut parts = message.chunks(most.clamp(1, 2000)).peekable();
+    let mut parts = message.chunks(max_len.clamp(1, 2000)).peekable();
     while let Some(part) = parts.next() {
         let more = if parts.peek().is_some() { 8 } else { 0 };
         // Format, addresses 0x41 and 0x0883, control, two checks.
         let len = 2 + 1 + 2 + 1 + 2 + part.len() + 2;
         let mut frame = vec![0xA0 | more | (len >> 8) as u8, len as u8, 0x41, 0x08, 0x83, 0x13];
-        frame.extend(crc(&frame).to_le_bytes());
+        frame.extend(X25.checksum(&frame).to_le_bytes());
         frame.extend(part);
-        frame.extend(crc(&frame).to_le_bytes());
+        frame.extend(X25.checksum(&frame).to_le_bytes());
         out.push(FLAG);
         out.extend(frame);
         out.push(FLAG);
@@ -146,8 +139,8 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_check_value_of_crc_16_x_25() {
-        assert_eq!(crc(b"123456789"), 0x906E);
+    fn the_check_is_crc_16_x_25() {
+        assert_eq!(X25.checksum(b"123456789"), 0x906E);
     }
 
     #[test]
@@ -157,7 +150,7 @@ mod tests {
         bytes[12] ^= 4;
         assert!(matches!(
             Frame::parse(&bytes),
-            Err(NoHdlc::WrongCheck { which: "FCS", .. })
+            Err(FrameError::WrongCheck { which: "FCS", .. })
         ));
     }
 

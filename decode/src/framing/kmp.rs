@@ -1,87 +1,92 @@
-//! Frames of the Kamstrup Meter Protocol (Kamstrup 5512-348, the data link layer).
+//! Frames of the Kamstrup Meter Protocol (Kamstrup 5512-447, sections 3.1 and 3.2).
 //!
 //! ```text
 //!  80 (request) or 40 (answer) │ destination │ CID │ data │ CRC (2) │ 0D
 //! ```
 //!
-//! Between the first and the last byte, 06, 0D, 1B, 40 and 80 are written as 1B and their complement.
+//! Between the first and the last byte, 06, 0D, 1B, 40 and 80 are stuffed: sent as 1B and their complement. The CRC is
+//! CRC-16/XMODEM, high byte first, over everything between start byte and CRC before stuffing.
 
-use super::Cut;
+use crate::truncated::Truncated;
+
+static XMODEM: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_XMODEM);
 
 const REQUEST: u8 = 0x80;
 const ANSWER: u8 = 0x40;
 const STOP: u8 = 0x0D;
 const ESCAPE: u8 = 0x1B;
-/// Bytes that may not stand within a frame.
+/// Bytes that are stuffed.
 const RESERVED: [u8; 5] = [0x06, STOP, ESCAPE, ANSWER, REQUEST];
-/// Nothing longer is believed: eight registers have 100 octets.
+/// Longest frame in bytes; an answer with eight registers has 100.
 const MAX_FRAME: usize = 1024;
-/// The heat meter itself.
+/// Destination address of the heat meter itself, as opposed to its modules.
 pub const HEAT_METER: u8 = 0x3F;
 
-/// An answer whose check is right.
+/// Answer whose CRC matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Who answers.
+    /// Address of the part that answers.
     pub destination: u8,
-    /// What was asked.
+    /// Command (CID) that is answered.
     pub command: u8,
-    /// The answer.
+    /// Data of the answer.
     pub data: Vec<u8>,
 }
 
-/// Bytes that are no answer.
+/// Error for bytes that are not an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoKmp {
-    /// Not all of it is there.
+pub enum FrameError {
+    /// The frame is incomplete.
     #[error(transparent)]
-    Cut(#[from] Cut),
-    /// An escape before a byte that needs none.
-    #[error("byte {0}: an escape of nothing")]
+    Truncated(#[from] Truncated),
+    /// The byte behind an escape is none of those that are stuffed.
+    #[error("byte {0}: an escape of a byte that needs none")]
     Escape(usize),
-    /// Not even a check.
+    /// The frame has no room for address, command and CRC.
     #[error("a frame of {0} bytes is too short")]
     Short(usize),
-    /// It was changed on its way.
+    /// The CRC does not match.
     #[error("the CRC is {stated:04X}, but should be {computed:04X}")]
     WrongCrc {
-        /// As sent.
+        /// CRC as sent.
         stated: u16,
-        /// As computed.
+        /// CRC as computed.
         computed: u16,
     },
 }
 
 impl Frame {
-    /// Finds the first answer in `bytes`, behind whatever stands before it: heads echo what we have asked. Returns
-    /// where it ends, too; nothing where none has begun.
+    /// Finds the first answer in `bytes` behind noise and the echo of the request, and returns it with the position behind
+    /// it. Returns `None` if no answer has begun.
     ///
     /// # Errors
-    /// Where it is not whole, or changed; with the place where it ends.
-    pub fn find(bytes: &[u8]) -> Option<(Result<Self, NoKmp>, usize)> {
+    /// [`Truncated`](FrameError::Truncated) if the stop byte is missing, else any other [`FrameError`]; the position is behind
+    /// the malformed answer.
+    pub fn find(bytes: &[u8]) -> Option<(Result<Self, FrameError>, usize)> {
         let start = bytes.iter().position(|byte| *byte == ANSWER)?;
         let rest = &bytes[start + 1..];
         let Some(stop) = rest.iter().take(MAX_FRAME).position(|byte| *byte == STOP) else {
-            let cut = Cut {
-                has: bytes.len() - start,
-                needs: bytes.len() - start + 1,
-            };
-            return Some((Err(cut.into()), bytes.len().min(start + 1 + MAX_FRAME)));
+            // The length is unknown; at least the stop byte is missing.
+            let truncated = Truncated::new(&bytes[start..], bytes.len() - start + 1);
+            return Some((Err(truncated.into()), bytes.len().min(start + 1 + MAX_FRAME)));
         };
         let frame = unstuff(&rest[..stop], start + 1).and_then(|body| Self::checked(&body));
         Some((frame, start + 1 + stop + 1))
     }
 
-    fn checked(body: &[u8]) -> Result<Self, NoKmp> {
+    fn checked(body: &[u8]) -> Result<Self, FrameError> {
         let Some((&[destination, command, ref data @ ..], check)) = body
             .split_last_chunk()
             .and_then(|(body, check)| Some((body, check)).filter(|(body, _)| body.len() >= 2))
         else {
-            return Err(NoKmp::Short(body.len()));
+            return Err(FrameError::Short(body.len()));
         };
-        let (stated, computed) = (u16::from_be_bytes(*check), crc(&body[..body.len() - 2]));
+        let (stated, computed) = (
+            u16::from_be_bytes(*check),
+            XMODEM.checksum(&body[..body.len() - 2]),
+        );
         if stated != computed {
-            return Err(NoKmp::WrongCrc { stated, computed });
+            return Err(FrameError::WrongCrc { stated, computed });
         }
         Ok(Frame {
             destination,
@@ -91,15 +96,16 @@ impl Frame {
     }
 }
 
-fn unstuff(bytes: &[u8], at: usize) -> Result<Vec<u8>, NoKmp> {
+/// Removes the stuffing of bytes that begin at position `at`.
+fn unstuff(bytes: &[u8], at: usize) -> Result<Vec<u8>, FrameError> {
     let mut plain = Vec::with_capacity(bytes.len());
     let mut rest = bytes.iter().enumerate();
     while let Some((i, byte)) = rest.next() {
         match byte {
             &ESCAPE => {
-                let (_, escaped) = rest.next().ok_or(NoKmp::Escape(at + i))?;
+                let (_, escaped) = rest.next().ok_or(FrameError::Escape(at + i))?;
                 if !RESERVED.contains(&!escaped) {
-                    return Err(NoKmp::Escape(at + i));
+                    return Err(FrameError::Escape(at + i));
                 }
                 plain.push(!escaped);
             }
@@ -112,7 +118,7 @@ fn unstuff(bytes: &[u8], at: usize) -> Result<Vec<u8>, NoKmp> {
 fn frame(start: u8, destination: u8, command: u8, data: &[u8]) -> Vec<u8> {
     let mut body = vec![destination, command];
     body.extend(data);
-    body.extend(crc(&body).to_be_bytes());
+    body.extend(XMODEM.checksum(&body).to_be_bytes());
     let mut frame = vec![start];
     for byte in body {
         if RESERVED.contains(&byte) {
@@ -125,44 +131,27 @@ fn frame(start: u8, destination: u8, command: u8, data: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What is sent to the meter.
+/// Returns a request to the meter.
 pub fn request(command: u8, data: &[u8]) -> Vec<u8> {
     frame(REQUEST, HEAT_METER, command, data)
 }
 
-/// What the meter sends: the other half of every test.
+/// Returns an answer of the meter. Encoder for tests and simulators.
 pub fn answer(command: u8, data: &[u8]) -> Vec<u8> {
     frame(ANSWER, HEAT_METER, command, data)
-}
-
-/// CRC-16/XMODEM: polynomial 0x1021, nothing before and after.
-pub fn crc(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |mut crc, byte| {
-        crc ^= u16::from(*byte) << 8;
-        for _ in 0..8 {
-            crc = if crc & 0x8000 != 0 {
-                crc << 1 ^ 0x1021
-            } else {
-                crc << 1
-            };
-        }
-        crc
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hex::octets;
+    use data_encoding::HEXUPPER;
     use proptest::prelude::*;
 
     #[test]
     fn the_documented_request_is_made() {
-        assert_eq!(crc(b"123456789"), 0x31C3);
-        assert_eq!(
-            request(0x10, &[1, 0, 0x3C]),
-            octets("803F1001003CB25F0D").unwrap()
-        );
+        assert_eq!(XMODEM.checksum(b"123456789"), 0x31C3);
+        let frame = request(0x10, &[1, 0, 0x3C]);
+        assert_eq!(HEXUPPER.encode(&frame), "803F1001003CB25F0D");
     }
 
     #[test]
@@ -173,15 +162,15 @@ mod tests {
     }
 
     #[test]
-    fn given_a_false_escape_or_a_wrong_crc_then_that_is_told() {
-        let find = |hex| Frame::find(&octets(hex).unwrap()).unwrap().0;
-        assert_eq!(find("401B120D"), Err(NoKmp::Escape(1)));
+    fn given_a_false_escape_or_a_wrong_crc_then_the_answer_is_refused() {
+        let find = |hex: &str| Frame::find(&HEXUPPER.decode(hex.as_bytes()).unwrap()).unwrap().0;
+        assert_eq!(find("401B120D"), Err(FrameError::Escape(1)));
         assert!(matches!(
             find("403F10FFFF0D"),
-            Err(NoKmp::WrongCrc { stated: 0xFFFF, .. })
+            Err(FrameError::WrongCrc { stated: 0xFFFF, .. })
         ));
-        assert_eq!(find("40FFFF0D"), Err(NoKmp::Short(2)));
-        assert!(matches!(find("403F10"), Err(NoKmp::Cut(_))));
+        assert_eq!(find("40FFFF0D"), Err(FrameError::Short(2)));
+        assert!(matches!(find("403F10"), Err(FrameError::Truncated(_))));
     }
 
     proptest! {

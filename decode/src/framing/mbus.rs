@@ -6,82 +6,83 @@
 //!  E5
 //! ```
 
-use super::Cut;
+use crate::truncated::Truncated;
 
 const LONG: u8 = 0x68;
 const SHORT: u8 = 0x10;
 const END: u8 = 0x16;
-/// The answer "understood".
+/// Acknowledgment, a frame of one byte.
 pub const ACK: u8 = 0xE5;
 
-/// A frame whose checksum is right.
+/// Frame whose checksum matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// With data.
+    /// Frame with data; a control frame if these are empty.
     Long {
-        /// What is asked or answered.
+        /// C field: function.
         control: u8,
-        /// Of the slave.
+        /// A field: primary address of the slave.
         address: u8,
-        /// What the data are.
+        /// CI field: kind of the data.
         information: u8,
-        /// The data.
+        /// Data.
         data: &'a [u8],
     },
-    /// Without.
+    /// Frame without data.
     Short {
-        /// What is asked.
+        /// C field: function.
         control: u8,
-        /// Of the slave.
+        /// A field: primary address of the slave.
         address: u8,
     },
-    /// Understood.
+    /// Acknowledgment.
     Ack,
 }
 
-/// Bytes that are no frame.
+/// Error for bytes that are not an M-Bus frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoMbus {
-    /// Not all of it is there.
+pub enum FrameError {
+    /// The frame is incomplete.
     #[error(transparent)]
-    Cut(#[from] Cut),
-    /// It does not begin or end as a frame does.
-    #[error("is no M-Bus frame: byte {at} is {byte:02X}")]
+    Truncated(#[from] Truncated),
+    /// The bytes do not begin or end like a frame.
+    #[error("not an M-Bus frame: byte {at} is {byte:02X}")]
     NoFrame {
-        /// Where it is not as it should be.
+        /// Position of the first byte that does not fit.
         at: usize,
-        /// What stands there.
+        /// Value of that byte.
         byte: u8,
     },
-    /// It was changed on its way.
+    /// The checksum does not match.
     #[error("the checksum of an M-Bus frame is {stated:02X}, but should be {computed:02X}")]
     WrongChecksum {
-        /// As sent.
+        /// Checksum as sent.
         stated: u8,
-        /// As computed.
+        /// Checksum as computed.
         computed: u8,
-        /// Of the frame.
+        /// Length of the frame.
         len: usize,
     },
 }
 
 impl<'a> Frame<'a> {
-    /// Takes the frame at the start of `bytes`; returns its length, too.
+    /// Parses the frame at the beginning of `bytes` and returns it with its length.
     ///
     /// # Errors
-    /// Where it is none, not all of it, or changed.
-    pub fn parse(bytes: &'a [u8]) -> Result<(Self, usize), NoMbus> {
+    /// [`Truncated`](FrameError::Truncated) if more bytes may complete the frame, [`NoFrame`](FrameError::NoFrame) if there is
+    /// none, [`WrongChecksum`](FrameError::WrongChecksum) if the checksum does not match.
+    pub fn parse(bytes: &'a [u8]) -> Result<(Self, usize), FrameError> {
         match bytes.first() {
-            None => Err(Cut::needs(bytes, 1).into()),
+            None => Err(Truncated::new(bytes, 1).into()),
             Some(&ACK) => Ok((Frame::Ack, 1)),
             Some(&SHORT) => Self::short(bytes),
             Some(&LONG) => Self::long(bytes),
-            Some(&byte) => Err(NoMbus::NoFrame { at: 0, byte }),
+            Some(&byte) => Err(FrameError::NoFrame { at: 0, byte }),
         }
     }
 
-    fn short(bytes: &'a [u8]) -> Result<(Self, usize), NoMbus> {
-        let frame = bytes.get(..5).ok_or(Cut::needs(bytes, 5))?;
+    fn short(bytes: &'a [u8]) -> Result<(Self, usize), FrameError> {
+        let frame = bytes.get(..5).ok_or(Truncated::new(bytes, 5))?;
         expect(frame, 4, END)?;
         check(&frame[1..3], frame[3], 5)?;
         let short = Frame::Short {
@@ -91,19 +92,19 @@ impl<'a> Frame<'a> {
         Ok((short, 5))
     }
 
-    fn long(bytes: &'a [u8]) -> Result<(Self, usize), NoMbus> {
-        let head = bytes.get(..4).ok_or(Cut::needs(bytes, 4))?;
+    fn long(bytes: &'a [u8]) -> Result<(Self, usize), FrameError> {
+        let head = bytes.get(..4).ok_or(Truncated::new(bytes, 4))?;
         expect(head, 2, head[1])?;
         expect(head, 3, LONG)?;
         let stated = usize::from(head[1]);
-        let body = |len: usize| -> Result<(Self, usize), NoMbus> {
+        let body = |len: usize| -> Result<(Self, usize), FrameError> {
             let total = len + 6;
-            let frame = bytes.get(..total).ok_or(Cut::needs(bytes, total))?;
+            let frame = bytes.get(..total).ok_or(Truncated::new(bytes, total))?;
             expect(frame, total - 1, END)?;
             let body = &frame[4..total - 2];
             check(body, frame[total - 2], total)?;
             let [control, address, information, data @ ..] = body else {
-                return Err(NoMbus::NoFrame { at: 1, byte: head[1] });
+                return Err(FrameError::NoFrame { at: 1, byte: head[1] });
             };
             let long = Frame::Long {
                 control: *control,
@@ -113,50 +114,53 @@ impl<'a> Frame<'a> {
             };
             Ok((long, total))
         };
-        // Sagemcom's T210-D sends 257 modulo 256; the checksum tells.
+        // Sagemcom's T210-D sends lengths of 256 and more modulo 256. Where the stated length leads to no frame, the longer
+        // one is tried; stop byte and checksum must both match, so noise is not taken for such a frame.
         match body(stated) {
-            Err(NoMbus::Cut(cut)) if stated > 2 => Err(cut.into()),
-            Err(wrong) if stated < 3 || matches!(wrong, NoMbus::NoFrame { .. }) => match body(stated + 256) {
-                Ok(found) => Ok(found),
-                Err(NoMbus::Cut(cut)) if stated < 3 => Err(cut.into()),
-                Err(_) => Err(wrong),
-            },
+            Err(FrameError::Truncated(cut)) if stated > 2 => Err(cut.into()),
+            Err(wrong) if stated < 3 || matches!(wrong, FrameError::NoFrame { .. }) => {
+                match body(stated + 256) {
+                    Ok(found) => Ok(found),
+                    Err(FrameError::Truncated(cut)) if stated < 3 => Err(cut.into()),
+                    Err(_) => Err(wrong),
+                }
+            }
             other => other,
         }
     }
 }
 
-fn expect(bytes: &[u8], at: usize, byte: u8) -> Result<(), NoMbus> {
+fn expect(bytes: &[u8], at: usize, byte: u8) -> Result<(), FrameError> {
     match bytes.get(at) {
         Some(is) if *is == byte => Ok(()),
-        Some(is) => Err(NoMbus::NoFrame { at, byte: *is }),
-        None => Err(Cut::needs(bytes, at + 1).into()),
+        Some(is) => Err(FrameError::NoFrame { at, byte: *is }),
+        None => Err(Truncated::new(bytes, at + 1).into()),
     }
 }
 
-fn check(body: &[u8], stated: u8, len: usize) -> Result<(), NoMbus> {
+fn check(body: &[u8], stated: u8, len: usize) -> Result<(), FrameError> {
     let computed = checksum(body);
     if stated == computed {
         return Ok(());
     }
-    Err(NoMbus::WrongChecksum {
+    Err(FrameError::WrongChecksum {
         stated,
         computed,
         len,
     })
 }
 
-/// The sum of all bytes.
+/// Returns the sum of all bytes modulo 256.
 pub fn checksum(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |sum, byte| sum.wrapping_add(*byte))
 }
 
-/// A frame without data.
+/// Returns a frame without data.
 pub fn short(control: u8, address: u8) -> [u8; 5] {
     [SHORT, control, address, control.wrapping_add(address), END]
 }
 
-/// A frame with data, at most 252 octets of it.
+/// Returns a frame with data, of which there may be 252 bytes.
 pub fn long(control: u8, address: u8, information: u8, data: &[u8]) -> Vec<u8> {
     let body: Vec<u8> = [control, address, information]
         .into_iter()
@@ -186,13 +190,16 @@ mod tests {
     }
 
     #[test]
-    fn given_a_wrong_checksum_or_end_then_that_is_told() {
+    fn given_a_wrong_checksum_or_end_then_the_frame_is_refused() {
         let mut frame = long(8, 1, 0x72, b"data");
         frame[8] ^= 1;
-        assert!(matches!(Frame::parse(&frame), Err(NoMbus::WrongChecksum { .. })));
+        assert!(matches!(
+            Frame::parse(&frame),
+            Err(FrameError::WrongChecksum { .. })
+        ));
         let mut frame = short(0x40, 1);
         frame[4] = 0;
-        assert_eq!(Frame::parse(&frame), Err(NoMbus::NoFrame { at: 4, byte: 0 }));
+        assert_eq!(Frame::parse(&frame), Err(FrameError::NoFrame { at: 4, byte: 0 }));
     }
 
     proptest! {
@@ -201,6 +208,8 @@ mod tests {
             let frame = long(control, address, 0x72, &data);
             let read = Frame::parse(&frame);
             prop_assert_eq!(read, Ok((Frame::Long { control, address, information: 0x72, data: &data }, frame.len())));
+            let frame = short(control, address);
+            prop_assert_eq!(Frame::parse(&frame), Ok((Frame::Short { control, address }, 5)));
         }
 
         #[test]

@@ -1,25 +1,21 @@
-//! Bytes → Frame: where frames begin and end, and whether their check passes.
+//! Framing: finds frames in a byte stream that may begin anywhere, break off anywhere and carry noise, and verifies their
+//! checks.
+//!
+//! | protocol | module | check |
+//! | --- | --- | --- |
+//! | P1/DSMR telegrams | [`p1`] | CRC-16/ARC |
+//! | ciphered telegrams and messages | [`general_glo`] | tag of AES-GCM |
+//! | DLMS messages, over HDLC, M-Bus, block transfer or bare | [`dlms`] | that of the carrier |
+//! | HDLC | [`hdlc`] | CRC-16/X-25 |
+//! | M-Bus, wired | [`mbus`] | sum |
+//! | KMP | [`kmp`] | CRC-16/XMODEM |
+//!
+//! The framers of [`p1`], [`general_glo`] and [`dlms`] collect bytes; their buffers are bounded. The others are functions
+//! on a slice that begins with a frame.
 
-pub mod glo;
+pub mod dlms;
+pub mod general_glo;
 pub mod hdlc;
 pub mod kmp;
 pub mod mbus;
 pub mod p1;
-pub mod push;
-
-/// Bytes that break off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cut off: {has} of {needs} bytes")]
-pub struct Cut {
-    /// Bytes there.
-    pub has: usize,
-    /// Bytes needed.
-    pub needs: usize,
-}
-
-impl Cut {
-    fn needs(bytes: &[u8], needs: usize) -> Self {
-        let has = bytes.len();
-        Cut { has, needs }
-    }
-}

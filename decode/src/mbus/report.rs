@@ -1,13 +1,17 @@
-//! An answer as a report: what counts now first, earlier values and tariffs by longer names.
+//! Report of an M-Bus answer: current totals under short names, earlier values and tariffs under longer ones.
 
-use super::record::{Function, Record};
-use super::{Message, Value as Raw};
-use crate::quantity::{Decimal, Quantity};
-use crate::report::{Fields, ReadingType, Report, Value};
+use super::types::{Function, Message, Record, Value as RecordValue};
+use crate::quantity::{Decimal, Quantity, shifted};
+use crate::report::{ReadingType, Report, Value};
+use crate::unit::Unit;
 
-/// What a meter says, in one or several frames.
+/// Most records of one name; further ones are left out.
+const MAX_SAME_NAME: usize = 64;
+
+/// Returns the report of a message, whose records may have come in several frames.
 pub fn report(message: &Message) -> Report {
-    let mut reading = Fields::default();
+    let mut report = Report::new(ReadingType::Mbus, message.number.as_str());
+    let reading = &mut report.reading;
     if !message.manufacturer.is_empty() {
         reading.put("manufacturer", Value::Text(message.manufacturer.clone()));
     }
@@ -16,40 +20,32 @@ pub fn report(message: &Message) -> Report {
         let Some(value) = &record.value else {
             continue;
         };
-        if matches!(record.quantity.as_str(), "reserved" | "manufacturer_specific") {
+        if matches!(record.quantity, "reserved" | "manufacturer_specific") {
             continue;
         }
         let value = match value {
-            Raw::Number(number) => Value::Quantity(quantity(number, &record.unit)),
-            Raw::Text(text) => Value::Text(text.clone()),
+            RecordValue::Number(number) => Value::Quantity(quantity(*number, &record.unit)),
+            RecordValue::Time(time) => Value::Time(*time),
+            RecordValue::Text(text) => Value::Text(text.clone()),
         };
         let name = name(record);
-        // Meters repeat themselves with units that differ; the first one is the one on the display.
-        let free = (1..).map(|n| {
-            if n == 1 {
-                name.clone()
-            } else {
-                format!("{name}_{n}")
-            }
-        });
-        if let Some(name) = free.take(64).find(|name| reading.get(name).is_none()) {
+        // Some meters send the same quantity in several units. The first one, which is on the display, gets the plain
+        // name.
+        let candidates = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}_{n}")));
+        let free = candidates
+            .take(MAX_SAME_NAME)
+            .find(|name| reading.get(name).is_none());
+        if let Some(name) = free {
             reading.put(name, value);
         }
     }
-    Report {
-        time: None,
-        id: message.number.clone(),
-        sort: ReadingType::Mbus,
-        channel: None,
-        reading,
-        unknown: Fields::default(),
-        message: Some(message.clone()),
-    }
+    report.message = Some(message.clone());
+    report
 }
 
-/// `energy`, `energy_t1`, `power_max`, `volume_storage_1`.
+/// Returns the name of a record: `energy`, `energy_t1`, `power_max`, `volume_storage_1`.
 fn name(record: &Record) -> String {
-    let mut name = record.quantity.clone();
+    let mut name = record.quantity.to_owned();
     if record.subunit > 0 {
         name += &format!("_unit_{}", record.subunit);
     }
@@ -68,10 +64,61 @@ fn name(record: &Record) -> String {
     name
 }
 
-/// In the units of the other wires.
-fn quantity(number: &Decimal, unit: &str) -> Quantity {
-    match unit {
-        "J" => Quantity::new(number.thousandth().thousandth().thousandth(), "GJ"),
-        _ => Quantity::new(number.clone(), unit),
+/// Returns a number in the unit in which all wired meters are reported.
+fn quantity(number: Decimal, unit: &Unit) -> Quantity {
+    match (unit, shifted(number, -9)) {
+        (Unit::J, Some(value)) => Quantity {
+            value,
+            unit: Unit::GJ,
+        },
+        _ => Quantity::new(number, unit.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(quantity: &'static str, number: i64, unit: Unit) -> Record {
+        Record::current(quantity, Some(RecordValue::Number(number.into())), unit)
+    }
+
+    #[test]
+    fn values_are_named_by_tariff_function_and_storage_and_repeated_ones_numbered() {
+        let records = vec![
+            record("energy", 1_500_000, Unit::Wh),
+            record("energy", 5_400_000_000, Unit::J),
+            Record {
+                tariff: 1,
+                ..record("energy", 7, Unit::Wh)
+            },
+            Record {
+                function: Function::Maximum,
+                storage: 2,
+                ..record("power", 7000, Unit::W)
+            },
+            record("battery_time", 12, Unit::Year),
+            record("reserved", 1, Unit::None),
+        ];
+        let message = Message {
+            number: "12345678".into(),
+            manufacturer: "ABC".into(),
+            version: 1,
+            medium: "heat",
+            access_number: 0,
+            status: 0,
+            records,
+            more_follows: false,
+        };
+        let report = report(&message);
+        assert_eq!(report.id.as_str(), "12345678");
+        assert_eq!(
+            serde_json::to_string(&report.reading).unwrap(),
+            concat!(
+                r#"{"manufacturer":"ABC","medium":"heat","energy":{"value":1500.000,"unit":"kWh"},"#,
+                r#""energy_2":{"value":5.400000000,"unit":"GJ"},"energy_t1":{"value":0.007,"unit":"kWh"},"#,
+                r#""power_max_storage_2":{"value":7.000,"unit":"kW"},"battery_time":{"value":12,"unit":"a"}}"#
+            )
+        );
     }
 }

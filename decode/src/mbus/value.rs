@@ -1,18 +1,22 @@
-//! Numbers and times as M-Bus meters write them, lowest octet first.
+//! Data of M-Bus records: numbers and times, lowest byte first (EN 13757-3, annex A and B).
 
-use super::record::Value;
+use super::types::Value;
 use super::vif::Meaning;
-use crate::quantity::Decimal;
+use crate::quantity::{self, Decimal};
+use crate::time::MeterTime;
+use jiff::civil::{Date, Time};
 
-/// A number in the unit of its meaning.
-pub fn scaled(number: i128, meaning: Meaning) -> Value {
-    Value::Number(Decimal::scaled(
-        number * i128::from(meaning.factor),
-        meaning.exponent,
-    ))
+/// Returns a number in the unit of its meaning.
+pub fn scaled(number: i128, meaning: &Meaning) -> Value {
+    let number = number * i128::from(meaning.factor);
+    match quantity::scaled(number, meaning.exponent) {
+        Some(number) => Value::Number(number),
+        // Corrections can add up to powers of ten that no decimal holds.
+        None => Value::Text(format!("{number}e{}", meaning.exponent)),
+    }
 }
 
-/// Lowest octet first.
+/// Decodes a two's complement number of at most eight bytes.
 pub fn signed(bytes: &[u8]) -> i128 {
     let unsigned = bytes
         .iter()
@@ -26,8 +30,8 @@ pub fn signed(bytes: &[u8]) -> i128 {
     }
 }
 
-/// Decimal digits, lowest octet first; F in front says "negative". Nothing where another digit is none: meters say
-/// so that they know no value.
+/// Decodes decimal digits (type A), of which F in the highest place is a minus sign. Returns `None` for any other digit
+/// above 9: meters send these for a value that they do not know.
 pub fn bcd(bytes: &[u8]) -> Option<i128> {
     let digits = bytes.iter().rev().flat_map(|byte| [byte >> 4, byte & 0x0F]);
     let (mut number, mut sign) = (0, 1);
@@ -41,35 +45,55 @@ pub fn bcd(bytes: &[u8]) -> Option<i128> {
     Some(sign * number)
 }
 
-pub fn float(bytes: &[u8], meaning: Meaning) -> Option<Value> {
+/// Decodes a number of single precision (type H), in the unit of its meaning; `None` for NaN and infinities.
+pub fn float(bytes: &[u8], meaning: &Meaning) -> Option<Value> {
     let number = f32::from_le_bytes(bytes.try_into().ok()?);
-    let number = f64::from(number) * f64::from(meaning.factor) * 10f64.powi(meaning.exponent.into());
-    // As many digits as a float has; no number where there is none.
-    Decimal::parse(&format!("{number:.6}")).map(Value::Number)
+    if !number.is_finite() {
+        return None;
+    }
+    let scaled = quantity::from_float(number)
+        .and_then(|number| number.checked_mul(Decimal::from(meaning.factor)))
+        .and_then(|number| quantity::shifted(number, meaning.exponent));
+    Some(match scaled {
+        Some(number) => Value::Number(number),
+        None if meaning.factor == 1 => Value::Text(format!("{number}e{}", meaning.exponent)),
+        None => Value::Text(format!("{number}*{}e{}", meaning.factor, meaning.exponent)),
+    })
 }
 
-/// Types F (32 bits), G (16), I (48) and J (24) of EN 13757-3, annex A. Nothing where there is no such time.
-pub fn time(bytes: &[u8]) -> Option<String> {
-    let day = |low: u8, high: u8| {
+/// Decodes Latin-1 text, which is sent last letter first.
+pub fn reversed_text(bytes: &[u8]) -> String {
+    bytes.iter().rev().map(|letter| char::from(*letter)).collect()
+}
+
+/// Decodes times of types F (4 bytes), G (2), I (6) and J (3). Returns `None` for a time that does not exist or that the
+/// meter marks as invalid.
+pub fn time(bytes: &[u8]) -> Option<MeterTime> {
+    let date = |low: u8, high: u8| {
         let year = i16::from(low >> 5) | i16::from(high >> 4) << 3;
-        // Years of one century: 81 and later belong to the last one.
+        // Two digits: 81 to 99 are years of the twentieth century.
         let year = if year > 80 { 1900 + year } else { 2000 + year };
-        jiff::civil::Date::new(year, (high & 0x0F) as i8, (low & 0x1F) as i8).ok()
+        Date::new(year, (high & 0x0F) as i8, (low & 0x1F) as i8).ok()
     };
     let clock = |second: u8, minute: u8, hour: u8| {
-        jiff::civil::Time::new(hour as i8, minute as i8, second as i8, 0).ok()
+        Time::new(
+            (hour & 0x1F) as i8,
+            (minute & 0x3F) as i8,
+            (second & 0x3F) as i8,
+            0,
+        )
+        .ok()
+    };
+    // Bit 7 of the minute: the time is invalid.
+    let date_time = |second, minute: u8, hour, low, high| {
+        let time = clock(second, minute, hour).filter(|_| minute & 0x80 == 0)?;
+        Some(MeterTime::DateTime(date(low, high)?.to_datetime(time)))
     };
     match *bytes {
-        [low, high] => Some(day(low, high)?.to_string()),
-        [second, minute, hour] => Some(clock(second & 0x3F, minute & 0x3F, hour & 0x1F)?.to_string()),
-        [minute, hour, low, high] if minute & 0x80 == 0 => {
-            let time = clock(0, minute & 0x3F, hour & 0x1F)?;
-            Some(day(low, high)?.to_datetime(time).to_string())
-        }
-        [second, minute, hour, low, high, _] if minute & 0x80 == 0 => {
-            let time = clock(second & 0x3F, minute & 0x3F, hour & 0x1F)?;
-            Some(day(low, high)?.to_datetime(time).to_string())
-        }
+        [low, high] => date(low, high).map(MeterTime::Date),
+        [second, minute, hour] => clock(second, minute, hour).map(MeterTime::Time),
+        [minute, hour, low, high] => date_time(0, minute, hour, low, high),
+        [second, minute, hour, low, high, _] => date_time(second, minute, hour, low, high),
         _ => None,
     }
 }

@@ -1,8 +1,12 @@
-//! P1 telegrams: text becomes objects, objects become reports.
+//! P1/DSMR telegrams: lines become objects, objects become reports.
+//!
+//! Telegrams are found in a byte stream by [`framing::p1`](crate::framing::p1). The layout is described in
+//! `docs/protocols/p1.md`; it follows DSMR 5.0.2 P1 and its Belgian, Luxembourgish, Swedish, Hungarian and Austrian
+//! relatives.
 
+mod hex_text;
 mod reading;
 mod telegram;
-mod text;
 
 pub use reading::readings;
-pub use telegram::{NoTelegram, Object, Telegram, text};
+pub use telegram::{Object, Telegram, TelegramError, text};

@@ -1,69 +1,78 @@
-//! The lines of a telegram: an OBIS code and its groups in brackets.
+//! Data lines of a telegram: an OBIS code and its groups in brackets.
 //!
-//! An unknown code is data, and a line that cannot be read is kept aside: neither costs the others.
+//! An unknown code is data like any other, and a malformed line is kept aside: neither costs the other lines.
 
 use crate::obis::Obis;
 use std::borrow::Cow;
 
-/// Objects of one telegram; the longest real ones have 60.
+/// Most objects and malformed lines in one telegram; the longest known telegrams have 60.
 const MAX_OBJECTS: usize = 256;
 
-/// A code and what stands in its brackets.
+/// Data line: a code and the contents of its brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object<'a> {
-    /// What it is.
+    /// Code of the object.
     pub obis: Obis,
-    /// Its groups, as they stand there.
+    /// Contents of the brackets, as sent.
     pub groups: Vec<&'a str>,
 }
 
-/// A telegram, still as text.
+/// Telegram, taken apart into objects whose values are still text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Telegram<'a> {
-    /// What follows the `/`.
+    /// First line without its `/`: maker, baud rate and model.
     pub identification: &'a str,
-    /// In the order of the telegram.
+    /// Objects in the order of the telegram.
     pub objects: Vec<Object<'a>>,
-    /// Lines that are no objects, with their numbers: the identification is line 1.
+    /// Malformed lines with their numbers; the identification is line 1.
     pub unread: Vec<(usize, &'a str)>,
 }
 
-/// Bytes that are no telegram.
+/// Error for text that is not a telegram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoTelegram {
+pub enum TelegramError {
     /// The first byte is not `/`.
-    #[error("a telegram begins with /")]
-    NoBeginning,
-    /// More lines than any meter sends.
+    #[error("expected / at the beginning of a telegram")]
+    Start,
+    /// There are more than 256 lines; no meter sends so many.
     #[error("more than {MAX_OBJECTS} objects")]
     TooLong,
+    /// Not a single line is an object.
+    #[error("a telegram without a single object")]
+    Empty,
 }
 
 impl<'a> Telegram<'a> {
-    /// Reads a telegram from `/` to `!`.
+    /// Parses a telegram from `/` to `!`.
     ///
     /// # Errors
-    /// Where it is none at all.
-    pub fn parse(text: &'a str) -> Result<Self, NoTelegram> {
+    /// [`TelegramError::Start`] if the text does not begin with `/`, [`TooLong`](TelegramError::TooLong) beyond 256 lines,
+    /// [`Empty`](TelegramError::Empty) if no line is an object. A malformed line is no error; it is kept in
+    /// [`unread`](Telegram::unread).
+    pub fn parse(text: &'a str) -> Result<Self, TelegramError> {
         // A line ends with CR LF, LF or, behind some bridges, CR.
         let end = if text.contains('\n') { '\n' } else { '\r' };
         let mut lines = text.split(end).map(str::trim).zip(1..);
         let identification = lines.next().and_then(|(line, _)| line.strip_prefix('/'));
         let mut telegram = Telegram {
-            identification: identification.ok_or(NoTelegram::NoBeginning)?,
+            identification: identification.ok_or(TelegramError::Start)?,
             ..Telegram::default()
         };
         let lines = lines.filter(|(line, _)| !line.is_empty());
         for (line, number) in lines.take_while(|(line, _)| !line.starts_with('!')) {
             if telegram.objects.len() + telegram.unread.len() >= MAX_OBJECTS {
-                return Err(NoTelegram::TooLong);
+                return Err(TelegramError::TooLong);
             }
             telegram.line(number, line);
+        }
+        if telegram.objects.is_empty() {
+            return Err(TelegramError::Empty);
         }
         Ok(telegram)
     }
 
-    /// Three letters of the manufacturer, in capitals: a small one only tells of a fast line.
+    /// Returns the three letters of the manufacturer in upper case; meters use a lower-case one to announce a faster baud
+    /// rate.
     pub fn manufacturer(&self) -> Option<String> {
         let letters = self.identification.get(..3)?;
         letters
@@ -72,9 +81,9 @@ impl<'a> Telegram<'a> {
             .then(|| letters.to_ascii_uppercase())
     }
 
-    /// Whether it tells a version from DSMR 4 on, or Belgium's: those have a CRC.
+    /// Returns true if the telegram states a version that has a CRC: DSMR 4 or later, or a Belgian one.
     pub fn version_has_crc(&self) -> bool {
-        let tells = |object: &Object| match (object.obis.a, object.obis.c, object.obis.d, object.obis.e) {
+        let has_crc = |object: &Object| match (object.obis.a, object.obis.c, object.obis.d, object.obis.e) {
             (1, 0, 2, 8) => object
                 .groups
                 .first()
@@ -82,7 +91,7 @@ impl<'a> Telegram<'a> {
             (0, 96, 1, 4) => true,
             _ => false,
         };
-        self.objects.iter().any(tells)
+        self.objects.iter().any(has_crc)
     }
 
     fn line(&mut self, number: usize, line: &'a str) {
@@ -91,7 +100,7 @@ impl<'a> Telegram<'a> {
             return self.unread.push((number, line));
         };
         if code.is_empty() {
-            // DSMR 2.2 and 3 write the gas reading on a line of its own.
+            // DSMR 2.2 and 3 send the value of the gas meter on a line without a code.
             return match self.objects.last_mut() {
                 Some(object) => object.groups.extend(groups),
                 None => self.unread.push((number, line)),
@@ -104,7 +113,8 @@ impl<'a> Telegram<'a> {
     }
 }
 
-/// The text of a telegram. It should be ASCII; some meters put Latin-1 into messages.
+/// Returns the text of a telegram. It should be ASCII; other bytes, which some meters send in messages, are read as
+/// Latin-1.
 pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.is_ascii() => text.into(),
@@ -116,7 +126,7 @@ pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// `(a)(b)` as `a`, `b`; nothing where a bracket is missing.
+/// Splits `(a)(b)` into `a` and `b`; `None` if a bracket is missing.
 fn groups(mut text: &str) -> Option<Vec<&str>> {
     let mut groups = Vec::new();
     while !text.is_empty() {
@@ -133,7 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn given_gas_on_a_line_of_its_own_then_it_belongs_to_the_line_before() {
+    fn given_a_value_on_a_line_of_its_own_then_it_belongs_to_the_line_before() {
         let text =
             "/KMP5 made-up\r\n\r\n0-1:24.3.0(120517020000)(08)(60)(1)(0-1:24.2.1)(m3)\r\n(00124.477)\r\n!";
         let telegram = Telegram::parse(text).unwrap();
@@ -143,17 +153,25 @@ mod tests {
     }
 
     #[test]
-    fn given_a_line_that_cannot_be_read_then_the_others_are() {
+    fn given_a_malformed_line_then_the_others_are_read() {
         let text = "/ISk5x\r\n\r\n1-0:72:32.0(00000)\r\n1-0:1.7.0(01.193*kW)\r\n1-0:2.7.0(\r\n!";
         let telegram = Telegram::parse(text).unwrap();
         assert_eq!(telegram.objects.len(), 1);
         assert_eq!(telegram.unread, [(3, "1-0:72:32.0(00000)"), (5, "1-0:2.7.0(")]);
     }
 
+    #[test]
+    fn given_no_object_then_it_is_no_telegram() {
+        assert_eq!(Telegram::parse("/a\n!\r\n"), Err(TelegramError::Empty));
+        assert_eq!(Telegram::parse("ISk5\n"), Err(TelegramError::Start));
+        let long = format!("/a\n{}!", "1-0:1.7.0(1)\n".repeat(257));
+        assert_eq!(Telegram::parse(&long), Err(TelegramError::TooLong));
+    }
+
     proptest! {
         #[test]
         fn what_is_printed_is_read(
-            objects in prop::collection::vec((any::<[u8; 5]>(), prop::collection::vec("[0-9a-zA-Z.*:-]{0,12}", 1..5)), 0..20)
+            objects in prop::collection::vec((any::<[u8; 5]>(), prop::collection::vec("[0-9a-zA-Z.*:-]{0,12}", 1..5)), 1..20)
         ) {
             let mut text = String::from("/ABC5x\r\n\r\n");
             for ([a, b, c, d, e], groups) in &objects {

@@ -47,7 +47,7 @@ struct Device {
 }
 
 impl Announcer {
-    /// Creates an announcer of readings that are published as `mqtt` says; `None` if discovery is off.
+    /// Creates an announcer for the topics of the `[mqtt]` section; `None` if discovery is off.
     pub fn new(settings: HomeAssistantConfig, mqtt: &MqttConfig) -> Option<Self> {
         (settings.discovery != Discovery::Off).then(|| Announcer {
             settings,

@@ -145,7 +145,10 @@ pub fn of_field(
     }
     let class = match field {
         Field::Quantity(quantity) | Field::Demand { quantity, .. } => {
-            return Some((of_unit(name, &quantity.unit, reading_type, medium)?, ".value"));
+            return Some((
+                of_unit(name, quantity.unit.as_str(), reading_type, medium)?,
+                ".value",
+            ));
         }
         Field::Count(_) if name.starts_with("power_failures") || name.starts_with("voltage_s") => Class {
             unit: None,

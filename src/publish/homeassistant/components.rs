@@ -44,7 +44,7 @@ pub fn of_radio(event: &ReadingEvent, reading: &Reading) -> Components {
 /// Adds the sensors of a wired meter's reading that `components` does not have. Telegrams of one meter differ in their
 /// fields, so sensors accumulate.
 pub fn add_wire(components: &mut Components, event: &ReadingEvent, reading: &WireReading) {
-    let (id, reading_type) = (&reading.report.id, reading.report.sort);
+    let (id, reading_type) = (&reading.report.id, reading.report.reading_type);
     let rate = event
         .meter
         .as_ref()

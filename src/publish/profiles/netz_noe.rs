@@ -77,7 +77,7 @@ impl Profile for NetzNoe {
         let Origin::Wire(reading) = &event.what else {
             return Vec::new();
         };
-        if reading.report.sort != Type::Dlms {
+        if reading.report.reading_type != Type::Dlms {
             return Vec::new();
         }
         let mut object = Map::new();
@@ -86,7 +86,7 @@ impl Profile for NetzNoe {
                 continue;
             };
             // Rounded to three decimal places, as by the program replaced.
-            let value = (quantity.value.to_f64() * factor * 1000.0).round() / 1000.0;
+            let value = (quantity.to_f64() * factor * 1000.0).round() / 1000.0;
             object.insert(key.into(), crate::format::p1::plain(value));
         }
         if object.is_empty() {

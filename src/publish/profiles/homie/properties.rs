@@ -149,7 +149,7 @@ pub fn properties(event: &ReadingEvent) -> Vec<Property> {
         }
         Origin::Wire(reading) => {
             let fields = &reading.report.reading;
-            let rows: &[Row] = match reading.report.sort {
+            let rows: &[Row] = match reading.report.reading_type {
                 Type::P1 | Type::Dlms => &ELECTRICITY,
                 Type::Kmp => &HEAT,
                 _ => {
@@ -171,13 +171,13 @@ fn total(quantity: &Quantity) -> Property {
         id: "total",
         name: "Total",
         datatype: "float",
-        unit: quantity.unit.replace("m3", "m³"),
-        value: float_text(quantity.value.to_f64()),
+        unit: quantity.unit.as_str().replace("m3", "m³"),
+        value: float_text(quantity.to_f64()),
     }
 }
 
 fn from_row(row: &Row, quantity: &Quantity) -> Property {
-    let value = quantity.value.to_f64() * row.factor;
+    let value = quantity.to_f64() * row.factor;
     let is_whole = row.datatype == "integer";
     Property {
         node: row.node,
@@ -185,7 +185,7 @@ fn from_row(row: &Row, quantity: &Quantity) -> Property {
         name: row.name,
         datatype: row.datatype,
         unit: match row.unit {
-            "" => quantity.unit.replace("m3", "m³"),
+            "" => quantity.unit.as_str().replace("m3", "m³"),
             unit => unit.into(),
         },
         value: if is_whole {
@@ -206,6 +206,7 @@ mod tests {
     use super::*;
     use crate::meter::WireReading;
     use metertap_decode::report::{Fields, Report, Value as Field};
+    use metertap_decode::unit::Unit;
 
     #[test]
     fn given_a_heat_meter_then_it_has_the_nodes_of_the_asyncio_reader_and_its_own_units() {
@@ -221,17 +222,12 @@ mod tests {
             ("operating_hours", "20511", "h"),
             ("mass", "1", "t"),
         ] {
-            let quantity = Quantity::parse(&format!("{value}*{unit}"), "").unwrap();
+            let quantity = Quantity::from_p1(&format!("{value}*{unit}"), &Unit::None).unwrap();
             reading.put(name, Field::Quantity(quantity));
         }
         let report = Report {
-            time: None,
-            id: "65432109".into(),
-            sort: Type::Kmp,
-            channel: None,
             reading,
-            unknown: Fields::default(),
-            message: None,
+            ..Report::new(Type::Kmp, "65432109")
         };
         let event = ReadingEvent::wire(Box::new(WireReading::now("heat".into(), report)), None);
         let lines: Vec<String> = properties(&event)

@@ -1,39 +1,46 @@
-//! Finds telegrams in a stream that may begin anywhere, break off anywhere and carry noise.
+//! P1/DSMR telegrams (DSMR 5.0.2 P1, 6.2).
+//!
+//! ```text
+//!  /ISk5\2MT382-1000 CR LF CR LF  1-0:1.8.1(123456.789*kWh) CR LF …  !EF2F CR LF
+//!  └ identification               └ data lines                       └ CRC-16/ARC of `/` to `!`
+//! ```
 
-/// Longest telegram believed: a text message may have 2 048 hex digits, the rest less than that.
+/// Longest telegram, in bytes: a text message may have 2048 hexadecimal digits, everything else is shorter than that.
 const MAX_TELEGRAM: usize = 8192;
-/// Bytes looked at for the end of the CRC: four digits, perhaps a NUL, CR.
+/// Most bytes between `!` and the end of its line: four digits of the CRC, and NUL and CR of some bridges.
 const MAX_TAIL: usize = 7;
 
-/// What the CRC of a telegram says.
+static ARC: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_ARC);
+
+/// Result of the check of a telegram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crc {
-    /// There is none, as before DSMR 4.
+    /// The telegram has no CRC, as before DSMR 4.
     Absent,
-    /// It is right.
+    /// The CRC matches.
     Right,
-    /// It is wrong.
+    /// The CRC does not match.
     Wrong {
-        /// As sent.
+        /// CRC as sent.
         stated: u16,
-        /// As computed.
+        /// CRC as computed.
         computed: u16,
     },
 }
 
-/// A telegram, whole, from `/` to `!`.
+/// Telegram from `/` to `!`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Where its `/` stands in the stream.
+    /// Position of `/` in the stream.
     pub at: u64,
-    /// Its bytes.
+    /// Bytes from `/` to `!`.
     pub bytes: Vec<u8>,
-    /// What its CRC says.
+    /// Result of the check.
     pub crc: Crc,
 }
 
 impl Frame {
-    /// The telegram with the end of its lines, and its CRC if it had a right one, as the meter sent it.
+    /// Returns the telegram as the meter sent it: with CR LF at the end of each line, and with its CRC if that matched.
     pub fn whole(&self) -> Vec<u8> {
         let mut bytes: Vec<u8> = match self.bytes.contains(&b'\r') {
             true => self.bytes.clone(),
@@ -48,26 +55,27 @@ impl Frame {
     }
 }
 
-/// Collects bytes; bounded, whatever comes.
+/// Finds telegrams in a stream. Holds at most one unfinished telegram of at most 8192 bytes.
 #[derive(Debug, Default)]
 pub struct Framer {
+    /// Bytes of an unfinished telegram, beginning with `/`; empty between telegrams.
     buffer: Vec<u8>,
     /// Bytes taken so far.
     taken: u64,
-    /// Bytes thrown away that belonged to no telegram, or to one that broke off.
+    /// Bytes discarded: noise, and telegrams that broke off.
     pub skipped: u64,
 }
 
 impl Framer {
-    /// Takes `bytes` and hands whole telegrams to `found`.
+    /// Takes `bytes` and passes every telegram that they complete to `found`.
     pub fn push(&mut self, bytes: &[u8], mut found: impl FnMut(Frame)) {
         for &byte in bytes {
             self.take(byte, &mut found);
         }
     }
 
-    /// A pause on the line, or the end of a file: a telegram that has its `!` is taken as it is, another one
-    /// has broken off. Returns where that one began, if it did begin as a telegram does.
+    /// Ends the unfinished telegram at a pause on the line or the end of a file. If it has its `!`, it is passed to `found`;
+    /// else it has broken off, and the position of its `/` is returned if an identification follows it.
     pub fn pause(&mut self, mut found: impl FnMut(Frame)) -> Option<u64> {
         if let Some(end) = self.end() {
             self.finish(end, &mut found);
@@ -79,12 +87,12 @@ impl Framer {
         broken
     }
 
-    /// Where the telegram in the buffer began.
+    /// Returns the position of the first byte in the buffer.
     fn begun_at(&self) -> u64 {
         self.taken - self.buffer.len() as u64
     }
 
-    /// Whether bytes of an unfinished telegram are held.
+    /// Returns true within a telegram.
     pub fn is_within(&self) -> bool {
         !self.buffer.is_empty()
     }
@@ -92,7 +100,7 @@ impl Framer {
     fn take(&mut self, byte: u8, found: &mut impl FnMut(Frame)) {
         if byte == b'/' {
             if let Some(end) = self.end() {
-                // The next telegram begins where the line end should be.
+                // The line end behind the CRC was lost; this telegram ends where the next one begins.
                 self.finish(end, found);
             } else if self.begins_a_line() {
                 self.skipped += self.buffer.len() as u64;
@@ -111,7 +119,7 @@ impl Framer {
                 self.finish(end, found);
             }
         } else if self.restarts() {
-            // `/` and an identification in the middle of a line: what was before it broke off.
+            // An identification in the middle of a line: the telegram before it broke off within that line.
             let from = self.buffer.len() - 5;
             self.skipped += from as u64;
             self.buffer.drain(..from);
@@ -121,8 +129,9 @@ impl Framer {
         }
     }
 
-    /// Place of the `!` that ends the telegram: the first byte of a line.
+    /// Returns the index of the `!` that ends the telegram: the first byte of a line.
     fn end(&self) -> Option<usize> {
+        // Only the tail is searched: the telegram is finished at most MAX_TAIL bytes behind its `!`.
         let tail = self.buffer.len().saturating_sub(MAX_TAIL + 2);
         let near = self.buffer[tail..]
             .windows(2)
@@ -134,7 +143,7 @@ impl Framer {
         matches!(self.buffer.last(), Some(b'\n' | b'\r'))
     }
 
-    /// Whether the last five bytes are `/`, three letters and a digit, and not the first five.
+    /// Returns true if an identification stands at the end of the buffer, but not at its beginning.
     fn restarts(&self) -> bool {
         let Some((before, last)) = self.buffer.split_last_chunk::<5>() else {
             return false;
@@ -146,17 +155,17 @@ impl Framer {
         let at = self.begun_at();
         let mut bytes = std::mem::take(&mut self.buffer);
         let tail = bytes.split_off(end + 1);
-        let crc = judge(&bytes, &tail);
+        let crc = check(&bytes, &tail);
         found(Frame { at, bytes, crc });
     }
 }
 
-/// `/`, three letters and a digit.
+/// Returns true for the first bytes of an identification: `/`, three letters of the maker, digit of the baud rate.
 fn is_beginning([slash, letters @ .., baud]: &[u8; 5]) -> bool {
     *slash == b'/' && letters.iter().all(u8::is_ascii_alphabetic) && baud.is_ascii_digit()
 }
 
-/// All telegrams in `bytes`, which begin and end somewhere.
+/// Returns all telegrams in `bytes`, whole and unfinished ones that have their `!`.
 pub fn frames(bytes: &[u8]) -> Vec<Frame> {
     let (mut framer, mut frames) = (Framer::default(), Vec::new());
     framer.push(bytes, |frame| frames.push(frame));
@@ -164,7 +173,8 @@ pub fn frames(bytes: &[u8]) -> Vec<Frame> {
     frames
 }
 
-/// The telegram that says `lines`, which lack only the `!` and the CRC: the other half of every test.
+/// Returns a telegram of `lines`, which end with LF or CR LF, completed by `!` and on request by a CRC. Encoder for tests
+/// and simulators.
 pub fn seal(lines: &str, with_crc: bool) -> Vec<u8> {
     let mut bytes: Vec<u8> = lines
         .lines()
@@ -179,8 +189,8 @@ pub fn seal(lines: &str, with_crc: bool) -> Vec<u8> {
     bytes
 }
 
-/// Compares the CRC behind `!` with that of the telegram.
-fn judge(telegram: &[u8], tail: &[u8]) -> Crc {
+/// Compares the CRC in `tail`, the bytes behind `!`, with that of the telegram.
+fn check(telegram: &[u8], tail: &[u8]) -> Crc {
     let digits: String = tail
         .iter()
         .take(4)
@@ -190,14 +200,15 @@ fn judge(telegram: &[u8], tail: &[u8]) -> Crc {
     let Ok(stated) = u16::from_str_radix(&digits, 16) else {
         return Crc::Absent;
     };
-    let computed = crc(telegram.iter().copied());
+    let computed = ARC.checksum(telegram);
+    // Some bridges strip CR; the meter computed its CRC with it.
     if stated == computed || (!telegram.contains(&b'\r') && stated == crc(with_cr(telegram))) {
         return Crc::Right;
     }
     Crc::Wrong { stated, computed }
 }
 
-/// Some bridges strip CR; the meter computed with it.
+/// Returns the bytes of a telegram without CR, with CR in front of each LF.
 fn with_cr(telegram: &[u8]) -> impl Iterator<Item = u8> {
     telegram.iter().flat_map(|&byte| {
         let cr = (byte == b'\n').then_some(b'\r');
@@ -205,15 +216,11 @@ fn with_cr(telegram: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
-/// CRC-16/ARC: polynomial 0x8005 reflected, no initial value, no final one (DSMR 5.0.2 P1, 6.2).
+/// Returns the CRC-16/ARC of a telegram from `/` to `!`.
 pub fn crc(bytes: impl Iterator<Item = u8>) -> u16 {
-    bytes.fold(0, |mut crc, byte| {
-        crc ^= u16::from(byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xA001 } else { crc >> 1 };
-        }
-        crc
-    })
+    let mut digest = ARC.digest();
+    bytes.for_each(|byte| digest.update(&[byte]));
+    digest.finalize()
 }
 
 #[cfg(test)]
@@ -235,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_check_value_of_crc_16_arc() {
+    fn the_crc_is_crc_16_arc() {
         assert_eq!(crc(b"123456789".iter().copied()), 0xBB3D);
     }
 

@@ -1,0 +1,110 @@
+//! Messages of every type.
+
+use super::{Commodity, ErtError, Idm, Kind, NetIdm, R900, Scm, ScmPlus, bcd};
+use metertap_dsp::Packet;
+use serde::Serialize;
+
+/// Message of a meter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Message {
+    /// See [`Scm`].
+    Scm(Scm),
+    /// See [`ScmPlus`].
+    ScmPlus(ScmPlus),
+    /// See [`Idm`].
+    Idm(Idm),
+    /// See [`NetIdm`].
+    NetIdm(NetIdm),
+    /// See [`R900`].
+    R900(R900),
+    /// See [`R900`]; its consumption is decimal.
+    R900Bcd(R900),
+}
+
+impl Message {
+    /// Decodes a frame as a message of this type. The frame is one whose check matches, as
+    /// [`metertap_dsp::Packet::bytes`] returns it; the check is not repeated.
+    ///
+    /// # Errors
+    /// [`ErtError::Length`] for a frame of another type, [`IdZero`](ErtError::IdZero) for meter id 0,
+    /// [`NotBcd`](ErtError::NotBcd) for an R900BCD whose counter is not decimal.
+    pub fn parse(kind: Kind, frame: &[u8]) -> Result<Self, ErtError> {
+        Ok(match kind {
+            Kind::Scm => Message::Scm(Scm::parse(frame)?),
+            Kind::ScmPlus => Message::ScmPlus(ScmPlus::parse(frame)?),
+            Kind::Idm => Message::Idm(Idm::parse(frame)?),
+            Kind::NetIdm => Message::NetIdm(NetIdm::parse(frame)?),
+            Kind::R900 => Message::R900(R900::parse(frame)?),
+            Kind::R900Bcd => {
+                let mut message = R900::parse(frame)?;
+                message.consumption = bcd(message.consumption).ok_or(ErtError::NotBcd)?;
+                Message::R900Bcd(message)
+            }
+        })
+    }
+
+    /// Returns the type of the message.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Message::Scm(_) => Kind::Scm,
+            Message::ScmPlus(_) => Kind::ScmPlus,
+            Message::Idm(_) => Kind::Idm,
+            Message::NetIdm(_) => Kind::NetIdm,
+            Message::R900(_) => Kind::R900,
+            Message::R900Bcd(_) => Kind::R900Bcd,
+        }
+    }
+
+    /// Returns the id of the meter, as printed on it.
+    pub fn id(&self) -> u32 {
+        match self {
+            Message::Scm(m) => m.id,
+            Message::ScmPlus(m) => m.endpoint_id,
+            Message::Idm(m) => m.ert_serial_number,
+            Message::NetIdm(m) => m.ert_serial_number,
+            Message::R900(m) | Message::R900Bcd(m) => m.id,
+        }
+    }
+
+    /// Returns what rtlamr compares with `-filtertype`: the type of an SCM, the whole type byte of an SCM+, the low nibble of
+    /// an IDM's, the first unknown byte of an R900.
+    pub fn meter_type(&self) -> u8 {
+        match self {
+            Message::Scm(m) => m.ert_type,
+            Message::ScmPlus(m) => m.endpoint_type,
+            Message::Idm(m) => m.ert_type,
+            Message::NetIdm(m) => m.ert_type,
+            Message::R900(m) | Message::R900Bcd(m) => m.unkn1,
+        }
+    }
+
+    /// Returns the counter in the meter's own unit. That of a NetIDM is net consumption, negative if the meter fed in more.
+    pub fn consumption(&self) -> i64 {
+        match self {
+            Message::Scm(m) => m.consumption.into(),
+            Message::ScmPlus(m) => m.consumption.into(),
+            Message::Idm(m) => m.last_consumption_count.into(),
+            Message::NetIdm(m) => i64::from(m.last_consumption_net as i32),
+            Message::R900(m) | Message::R900Bcd(m) => m.consumption.into(),
+        }
+    }
+
+    /// Returns what the meter measures as far as its type tells; see [`Commodity::from_ert_type`].
+    pub fn commodity(&self) -> Commodity {
+        match self {
+            Message::R900(_) | Message::R900Bcd(_) => Commodity::Water,
+            _ => Commodity::from_ert_type(self.meter_type() & 0x0F),
+        }
+    }
+}
+
+/// Returns the meter id in a packet of any protocol; `None` if the packet is not a message.
+pub fn id_of(packet: &Packet) -> Option<u32> {
+    let kind = Kind::ALL
+        .into_iter()
+        .find(|kind| kind.protocol() == packet.protocol)?;
+    Message::parse(kind, packet.bytes())
+        .ok()
+        .map(|message| message.id())
+}

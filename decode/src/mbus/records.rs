@@ -1,0 +1,301 @@
+//! Decoder of records: for each value its quantity, unit, tariff and storage (EN 13757-3, 6).
+//!
+//! ```text
+//!  DIF │ DIFE … │ VIF │ VIFE … │ data
+//!
+//!  DIF    7: extension follows   6: storage, lowest bit   5–4: function   3–0: format of the data
+//!  DIFE   7: extension follows   6: subunit               5–4: tariff     3–0: storage
+//! ```
+
+use super::types::{Function, MAX_EXTENSIONS, MAX_RECORDS, Record, RecordError, Value};
+use super::value::{bcd, float, reversed_text, scaled, signed, time};
+use super::vif::{self, Encoding, Meaning};
+use crate::unit::Unit;
+use data_encoding::HEXUPPER;
+
+/// Extension bit of DIF, DIFE, VIF and VIFE.
+const EXTENSION: u8 = 0x80;
+/// VIF of a unit in plain text.
+const PLAIN_TEXT: u8 = 0x7C;
+/// VIF and VIFE after which everything is specific to the manufacturer.
+const MANUFACTURER: u8 = 0x7F;
+
+/// Decodes records to the end of the data and appends them to `found`; returns true if more records follow in another
+/// frame.
+///
+/// # Errors
+/// The first malformed record, after all records before it have been appended.
+pub fn records(bytes: &[u8], found: &mut Vec<Record>) -> Result<bool, RecordError> {
+    let mut reader = Reader { bytes, at: 0 };
+    while reader.at < bytes.len() {
+        if found.len() >= MAX_RECORDS {
+            return Err(RecordError::TooMany(reader.at));
+        }
+        match reader.byte()? {
+            // Idle filler.
+            0x2F => {}
+            // Data of the manufacturer up to the end; 1F: more records follow in the next frame.
+            dif @ (0x0F | 0x1F) => {
+                let rest = &bytes[reader.at..];
+                if !rest.is_empty() {
+                    let value = Value::Text(HEXUPPER.encode(rest));
+                    found.push(Record {
+                        function: Function::ManufacturerSpecific,
+                        ..Record::current("manufacturer_specific", Some(value), Unit::None)
+                    });
+                }
+                return Ok(dif == 0x1F);
+            }
+            dif => {
+                let record = reader.record(dif)?;
+                found.push(record);
+            }
+        }
+    }
+    Ok(false)
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn byte(&mut self) -> Result<u8, RecordError> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], RecordError> {
+        let taken = self.bytes[self.at..]
+            .get(..count)
+            .ok_or(RecordError::Truncated(self.bytes.len()))?;
+        self.at += count;
+        Ok(taken)
+    }
+
+    /// Reads the extensions that follow the field `first`.
+    fn extensions(&mut self, first: u8) -> Result<Vec<u8>, RecordError> {
+        let mut extensions = Vec::new();
+        let mut last = first;
+        while last & EXTENSION != 0 {
+            if extensions.len() == MAX_EXTENSIONS {
+                return Err(RecordError::Extensions(self.at));
+            }
+            last = self.byte()?;
+            extensions.push(last);
+        }
+        Ok(extensions)
+    }
+
+    fn record(&mut self, dif: u8) -> Result<Record, RecordError> {
+        let mut storage = u64::from(dif >> 6 & 1);
+        let (mut tariff, mut subunit) = (0, 0);
+        // Lowest bits first. Ten extensions fill 41 bits of storage, 20 of tariff and 10 of subunit.
+        for (i, dife) in self.extensions(dif)?.into_iter().enumerate() {
+            storage |= u64::from(dife & 0x0F) << (1 + 4 * i);
+            tariff |= u32::from(dife >> 4 & 3) << (2 * i);
+            subunit |= u32::from(dife >> 6 & 1) << i;
+        }
+        let (meaning, modifiers) = self.meaning()?;
+        let value = self.value(dif & 0x0F, &meaning)?;
+        Ok(Record {
+            function: match dif >> 4 & 3 {
+                0 => Function::Instantaneous,
+                1 => Function::Maximum,
+                2 => Function::Minimum,
+                _ => Function::Error,
+            },
+            storage,
+            tariff,
+            subunit,
+            modifiers: modifiers.iter().map(|vife| format!("{vife:02X}")).collect(),
+            ..Record::current(meaning.quantity, value, meaning.unit)
+        })
+    }
+
+    /// Reads the value information: what it means, and the extensions that are not understood.
+    fn meaning(&mut self) -> Result<(Meaning, Vec<u8>), RecordError> {
+        let vif = self.byte()?;
+        // A unit in plain text stands between VIF and VIFE, last letter first.
+        let plain_text = match vif & !EXTENSION {
+            PLAIN_TEXT => {
+                let len = self.byte()?;
+                Some(reversed_text(self.take(len.into())?))
+            }
+            _ => None,
+        };
+        let mut extensions = self.extensions(vif)?.into_iter();
+        let mut meaning = match vif {
+            // Tables of their own for the byte behind FB and FD, which always have an extension bit.
+            0xFB => vif::extended_fb(extensions.next().unwrap_or_default() & !EXTENSION),
+            0xFD => vif::extended_fd(extensions.next().unwrap_or_default() & !EXTENSION),
+            _ => vif::primary(vif & !EXTENSION),
+        };
+        if let Some(text) = plain_text {
+            meaning.unit = Unit::from(&*text);
+        }
+        let is_foreign = vif & !EXTENSION == MANUFACTURER;
+        let mut modifiers = Vec::new();
+        while let Some(vife) = extensions.next() {
+            match vife & !EXTENSION {
+                _ if is_foreign => modifiers.push(vife),
+                MANUFACTURER => {
+                    modifiers.push(vife);
+                    modifiers.extend(extensions.by_ref());
+                }
+                correction @ 0x70..=0x77 => meaning.exponent += i32::from(correction & 7) - 6,
+                0x7D => meaning.exponent += 3,
+                _ => modifiers.push(vife),
+            }
+        }
+        Ok((meaning, modifiers))
+    }
+
+    /// Reads the data of a record, whose format is the low nibble of its DIF; `None` if there are none or they are invalid.
+    fn value(&mut self, format: u8, meaning: &Meaning) -> Result<Option<Value>, RecordError> {
+        let len = match format {
+            // No data; selection for readout.
+            0 | 8 => return Ok(None),
+            1..=4 => usize::from(format),
+            5 => 4,
+            6 => 6,
+            7 => 8,
+            9..=0xB => usize::from(format - 8),
+            0xC => 4,
+            0xE => 6,
+            _ => return self.variable(meaning),
+        };
+        let bytes = self.take(len)?;
+        if meaning.encoding == Encoding::Time {
+            return Ok(time(bytes).map(Value::Time));
+        }
+        let number = match format {
+            5 => return Ok(float(bytes, meaning)),
+            9..=0xE => bcd(bytes),
+            _ => Some(signed(bytes)),
+        };
+        Ok(number.map(|number| scaled(number, meaning)))
+    }
+
+    /// Reads variable data: a byte (LVAR) that states both format and length, and the data.
+    fn variable(&mut self, meaning: &Meaning) -> Result<Option<Value>, RecordError> {
+        let at = self.at;
+        let length = self.byte()?;
+        Ok(match length {
+            0..=0xBF => {
+                let text = reversed_text(self.take(length.into())?);
+                Some(Value::Text(text.trim_matches(['\0', ' ']).to_owned()))
+            }
+            // Positive and negative BCD numbers.
+            0xC0..=0xC9 => bcd(self.take((length - 0xC0).into())?).map(|number| scaled(number, meaning)),
+            0xD0..=0xD9 => bcd(self.take((length - 0xD0).into())?).map(|number| scaled(-number, meaning)),
+            // Binary numbers.
+            0xE0..=0xF6 => {
+                let len = match length {
+                    0xE0..=0xEF => length - 0xE0,
+                    0xF0..=0xF4 => 4 * (length - 0xEC),
+                    0xF5 => 48,
+                    _ => 64,
+                };
+                let bytes = self.take(len.into())?;
+                match bytes.len() {
+                    0..=8 => Some(scaled(signed(bytes), meaning)),
+                    _ => {
+                        let highest_first: Vec<u8> = bytes.iter().rev().copied().collect();
+                        Some(Value::Text(HEXUPPER.encode(&highest_first)))
+                    }
+                }
+            }
+            _ => return Err(RecordError::Length { at, length }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use data_encoding::HEXUPPER_PERMISSIVE;
+    use proptest::prelude::*;
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        HEXUPPER_PERMISSIVE
+            .decode(hex.replace(' ', "").as_bytes())
+            .unwrap()
+    }
+
+    fn read(hex: &str) -> Result<Vec<Record>, RecordError> {
+        let mut found = Vec::new();
+        records(&bytes(hex), &mut found).map(|_| found)
+    }
+
+    /// Quantity, value as JSON, and unit of the first record.
+    fn decoded(hex: &str) -> (&'static str, String, String) {
+        let record = read(hex).unwrap().remove(0);
+        let value = record
+            .value
+            .map_or_else(String::new, |value| serde_json::to_string(&value).unwrap());
+        (record.quantity, value, record.unit.to_string())
+    }
+
+    #[test]
+    fn every_format_of_data_is_read() {
+        for (text, quantity, value, unit) in [
+            ("04 06 9B0F0000", "energy", "3995000", "Wh"),
+            ("0C 13 78563412", "volume", "12345.678", "m3"),
+            ("0A 5A 4805", "flow_temperature", "54.8", "°C"),
+            ("02 5E F6FF", "return_temperature", "-1.0", "°C"),
+            ("0A 5A 48F5", "flow_temperature", "-54.8", "°C"),
+            ("05 2B 0000C03F", "power", "1.5", "W"),
+            ("05 FD48 9A196643", "voltage", "23.01", "V"),
+            ("02 6C 5F1C", "date", "\"2010-12-31\"", ""),
+            ("04 6D 1A2F6511", "datetime", "\"2011-01-05T15:26:00\"", ""),
+            ("0D FD0B 06 353332445652", "parameter_set", "\"RVD235\"", ""),
+            ("0D 78 C3 123456", "fabrication_number", "563412", ""),
+            ("02 26 0100", "operating_time", "3600", "s"),
+            ("02 FD48 0109", "voltage", "230.5", "V"),
+            ("84 00 FB 01 01000000", "energy", "1000000", "Wh"),
+            ("04 86 7D 01000000", "energy", "1000000", "Wh"),
+            ("02 7C 03 726C77 0500", "user_defined", "5", "wlr"),
+            ("01 FD6F 0C", "battery_time", "12", "a"),
+            ("01 FD29 0C", "storage_interval", "12", "a"),
+            ("01 FF01 0C", "manufacturer_specific", "12", ""),
+        ] {
+            assert_eq!(decoded(text), (quantity, value.into(), unit.into()), "{text}");
+        }
+        assert_eq!(decoded("0C 13 EEEEEEEE").1, "", "no value");
+        assert_eq!(decoded("05 2B 0000C07F").1, "", "no number");
+        let tiny = format!("04 86 {} 70 01000000", "F0".repeat(9));
+        assert_eq!(decoded(&tiny).1, "\"1e-57\"", "beyond the range of a decimal");
+    }
+
+    #[test]
+    fn storage_tariff_and_subunit_are_assembled_from_all_extensions() {
+        let record = read("D4 53 10 06 00000000").unwrap_err();
+        assert_eq!(record, RecordError::Truncated(8));
+        let record = read("C4 93 41 06 00000000").unwrap().remove(0);
+        assert_eq!(
+            (record.storage, record.tariff, record.subunit),
+            (1 | 3 << 1 | 1 << 5, 1, 2)
+        );
+        assert_eq!(read("14 06 00000000").unwrap()[0].function, Function::Maximum);
+    }
+
+    #[test]
+    fn malformed_records_are_refused_after_those_before_them() {
+        let mut found = Vec::new();
+        assert_eq!(
+            records(&bytes("0413153100000B"), &mut found),
+            Err(RecordError::Truncated(7))
+        );
+        assert_eq!(found.len(), 1);
+        let many = format!("84{}0437180200", "84".repeat(11));
+        assert!(matches!(read(&many), Err(RecordError::Extensions(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = records(&bytes, &mut Vec::new());
+        }
+    }
+}
