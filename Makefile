@@ -8,7 +8,7 @@ CARGO ?= cargo
 
 ## The main job, live, with no dongle and no broker.
 demo: toolchain
-	@[ -d target/demo ] || echo "Building the demo: @CRATES@ crates, which takes @CPU@ once; 20 s of a made-up street follow."
+	@[ -d "$${CARGO_TARGET_DIR:-target}/demo" ] || echo "Building the demo: @CRATES@ crates, which takes @CPU@ once; 20 s of a made-up street follow."
 	$(CARGO) run --profile demo --no-default-features --features demo -- demo
 
 ## Everything, against a real broker. Debian keeps some of what it talks to out of an ordinary user's PATH.
@@ -35,7 +35,7 @@ sensitivity:
 
 ## The pictures of the page in docs/.
 screenshots: packages
-	$(CARGO) test --features demo --test page -- --ignored pictures
+	$(CARGO) test --features demo --test it -- --ignored page::pictures
 
 testdata:
 	scripts/testdata.sh

@@ -1,8 +1,11 @@
-//! Samples per second of the receiver and of its two stages, on quiet and on busy bands.
+//! Throughput of the receiver and of its two stages, on quiet and on busy bands.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
-use metertap_dsp::{Complex32, Config, Kind, Locker, Protocol, Receiver, Searcher, Stretch, Trust, iq};
+use metertap_dsp::{
+    Bandwidth, Complex32, Config, Detection, Locker, Outcome, Protocol, Receiver, Searcher, Segment, Trust,
+    iq,
+};
 use std::hint::black_box;
 
 const RATE_HZ: f64 = 2_359_296.0;
@@ -10,11 +13,11 @@ const RATE_HZ: f64 = 2_359_296.0;
 const CONFIG: Config = Config {
     sample_rate_hz: RATE_HZ,
     trust: Trust::Normal,
-    leads: false,
+    tentative: true,
 };
 const NOISE: f32 = 0.08;
 
-/// Half a second with a frame of `protocols` in turn every 20 ms (IDM: 60 ms).
+/// Renders half a second with a frame of `protocols` in turn every 20 ms (IDM: 60 ms).
 fn band(protocols: &[Protocol], snr_db: f64) -> Vec<Complex32> {
     let mut random = Random::new(1);
     let mut transmissions = Vec::new();
@@ -66,8 +69,8 @@ fn stages(criterion: &mut Criterion) {
         bench.iter(|| {
             let mut left = black_box(&quiet[..]);
             while !left.is_empty() {
-                search.push(&mut left, |stretch| {
-                    black_box(stretch);
+                search.push(&mut left, |segment| {
+                    black_box(segment);
                 });
             }
         });
@@ -91,7 +94,7 @@ fn stages(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One burst with one frame in it: the lock alone.
+/// Measures the lock alone, on one burst with one frame in it.
 fn lock(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("lock");
     for protocol in Protocol::ALL {
@@ -115,22 +118,24 @@ fn lock(criterion: &mut Criterion) {
             };
             let mut samples = scene.render(&mut random);
             samples.iter_mut().for_each(|sample| *sample *= NOISE);
-            let mut locker = Locker::new(CONFIG, samples.len());
+            let mut locker = Locker::new(CONFIG).expect("a rate that works");
+            let mut outcome = Outcome::new();
             group.throughput(Throughput::Elements(samples.len() as u64));
             group.bench_function(format!("{protocol:?}, {snr_db} dB"), |bench| {
-                let stretch = Stretch {
+                let segment = Segment {
                     samples: &samples,
-                    first_sample: 0,
-                    frequency: 123e3 / RATE_HZ,
-                    kind: Kind::Line,
-                    noise: NOISE * NOISE,
-                    window_noise: NOISE * NOISE,
+                    detection: Detection {
+                        first_sample: 0,
+                        frequency: 123e3 / RATE_HZ,
+                        bandwidth: Bandwidth::Narrow,
+                        noise: NOISE * NOISE,
+                        window_noise: NOISE * NOISE,
+                    },
                 };
                 bench.iter(|| {
-                    locker.run(black_box(&stretch), |packet| {
-                        black_box(packet);
-                    })
-                });
+                    locker.run(black_box(&segment), &mut outcome);
+                    black_box(outcome.packets());
+                })
             });
         }
     }

@@ -30,6 +30,7 @@ in_root "$root" sh -c "rm -rf '$PWD'; mkdir -p '$PWD' /msrv-target /root/.cargo/
 git ls-files -z | tar --null -c -T - | as_root tar -x --no-same-owner -C "$root$PWD"
 as_root mount --bind "$crates" "$root/root/.cargo/registry"
 trap 'as_root umount "$root/root/.cargo/registry"' EXIT
+trap 'exit 130' INT TERM
 echo "── rustc $msrv: Debian 13's"
 in_root "$root" env CARGO_TARGET_DIR=/msrv-target CARGO_NET_OFFLINE=true CARGO_INCREMENTAL=0 \
   CARGO_PROFILE_DEV_DEBUG=0 sh -c "cd '$PWD' && cargo $check --quiet"

@@ -10,5 +10,5 @@ PATH=$PWD/target/tools/bin:$PATH
 cargo cyclonedx --format json --no-build-deps --override-filename metertap.cdx
 mkdir -p target/sbom
 mv metertap.cdx.json target/sbom/
-rm -f dsp/metertap.cdx.json tests/fake-librtlsdr/metertap.cdx.json
+rm -f dsp/metertap.cdx.json tests/fake-librtlsdr/metertap.cdx.json tests/needs/metertap.cdx.json
 echo "target/sbom/metertap.cdx.json: $(grep -c '"purl"' target/sbom/metertap.cdx.json) packages"

@@ -23,7 +23,7 @@ if [ "$(id -u)" != 0 ]; then
   fi
 fi
 echo "The tests need these packages:$missing"
-case $missing in *chromium*) echo "With what they depend on that is some 130 packages, 200 MB to download, 800 MB on disk." ;; esac
+case $missing in *chromium*) echo "With what they depend on that is about 180 packages: 250 MB to download, 750 MB on disk." ;; esac
 services=
 for service in mosquitto nats-server; do
   case "$missing " in *" $service "*) services="$services $service" ;; esac

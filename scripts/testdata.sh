@@ -16,7 +16,7 @@ for draft in testdata/p1/*.draft; do
     # Read with the eyes before it is committed: this is what must come out.
     "$metertap" decode p1 "${draft%.draft}.txt" >"${draft%.draft}.jsonl"
 done
-# The keys stand in tests/wire.rs as well: made up, like all here.
+# The keys stand in tests/it/wire.rs as well: made up, like all here.
 for name in luxembourg austria; do
     "$metertap" synth-p1 "testdata/p1/$name.draft" --out "testdata/p1/$name.bin" --counter 1 \
         --key 000102030405060708090A0B0C0D0E0F --auth-key 00112233445566778899AABBCCDDEEFF

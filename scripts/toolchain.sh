@@ -27,17 +27,25 @@ for part in "$@"; do
     *) echo "unknown part of Rust: $part" >&2; exit 2 ;;
   esac
   $command --version >/dev/null 2>&1 && continue
-  # rustup's cargo takes rustup's parts, Debian's cargo Debian's.
+  # Debian's cargo takes Debian's packages, rustup's cargo rustup's components.
   case $(command -v cargo) in
-    /usr/bin/*) remedy="apt-get install -y -qq --no-install-recommends $package" ;;
+    /usr/bin/*) remedy="apt-get install -y --no-install-recommends $package" ;;
     *) remedy="rustup component add $part" ;;
   esac
-  case $remedy in apt-get*) [ "$(id -u)" = 0 ] || remedy="sudo $remedy" ;; esac
-  if [ "${CI:-}" = true ]; then
-    echo "installing $part: $remedy"
-    $remedy >/dev/null
-  else
+  case $(id -u):$remedy in
+    0:* | *:rustup*) ;;
+    *) remedy="sudo $remedy" ;;
+  esac
+  if [ "${CI:-}" != true ]; then
     echo "missing: \`$command\`. To get it: $remedy" >&2
     exit 1
   fi
+  echo "installing $part: $remedy"
+  case $remedy in
+    *apt-get*)
+      ${remedy%%apt-get*}apt-get update -qq
+      ${remedy%%apt-get*}env DEBIAN_FRONTEND=noninteractive apt-get${remedy#*apt-get} >/dev/null
+      ;;
+    *) $remedy ;;
+  esac
 done

@@ -1,4 +1,4 @@
-//! How deep the receiver hears: `make sensitivity` prints these tables from the project's own modulator.
+//! Sensitivity of the receiver: `make sensitivity` prints these tables, made with the project's own modulator.
 //!
 //! ```text
 //! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|noise] [packets=250] [minutes=10] [tsv=FILE]
@@ -49,17 +49,15 @@ fn main() {
         wrong(packets * 24);
     }
     if wanted("noise") {
-        println!(
-            "noise, {minutes} minutes: {} packets heard",
-            trial::noise(60.0 * minutes)
-        );
+        let [packets, tentative] = trial::noise(60.0 * minutes);
+        println!("noise, {minutes} minutes: {packets} packets, {tentative} tentative ones");
     }
 }
 
-/// Decode rate against SNR, and the 50 % and 90 % points.
+/// Prints the SNR at which 50 % and 90 % are decoded; writes the whole curves to `tsv`.
 fn reach(packets: usize, tsv: Option<&str>) {
     println!("Reach: all protocols on, carriers anywhere in ±1 MHz, {packets} packets a point\n");
-    println!("           50 % at (target)      90 % at (target)      wrong / heard");
+    println!("           50 % at (target)      90 % at (target)      wrong / received");
     let mut table = String::new();
     for (protocol, half, most) in TARGETS {
         let points: Vec<f64> = (0..=16).map(|i| half - 2.0 + f64::from(i) * 0.25).collect();
@@ -74,7 +72,7 @@ fn reach(packets: usize, tsv: Option<&str>) {
             crossing(&points, &curve, 0.5),
             crossing(&points, &curve, 0.9),
             sum.wrong,
-            sum.heard
+            sum.received
         );
         let _ = writeln!(table, "# {protocol:?}: snr_db decoded");
         for (&snr, point) in points.iter().zip(&curve) {
@@ -91,7 +89,7 @@ fn reach(packets: usize, tsv: Option<&str>) {
     println!();
 }
 
-/// What theory allows a frame of `bits`, as one more block of the table.
+/// Adds the limits that theory sets for a frame of `bits` to `table`.
 fn limits(name: &str, bits: u32, table: &mut String) {
     let _ = writeln!(
         table,
@@ -111,7 +109,7 @@ fn limits(name: &str, bits: u32, table: &mut String) {
     table.push_str("\n\n");
 }
 
-/// What less friendly channels cost, in dB at the 50 % and 90 % points.
+/// Prints the loss by impaired channels, in dB at the 50 % and 90 % points.
 fn channels(packets: usize) {
     let real = Keying {
         short_s: 3.5e-6,
@@ -223,6 +221,7 @@ fn channels(packets: usize) {
     println!();
 }
 
+/// Prints how often both of two frames that overlap in time are decoded.
 fn pairs(packets: usize) {
     println!("Collisions: two SCM that overlap in time, {packets} pairs; share of which both are decoded\n");
     for (name, snr_db, weaker_db, apart_hz) in [
@@ -242,7 +241,7 @@ fn pairs(packets: usize) {
     println!();
 }
 
-/// Words published that were not sent, near the threshold, where they are likeliest.
+/// Counts packets that were not sent, near the threshold, where they are likeliest.
 fn wrong(packets: usize) {
     println!(
         "Wrong words among packets near threshold (between the 50 % point - 0.5 dB and the 90 % point)\n"
@@ -264,16 +263,16 @@ fn wrong(packets: usize) {
             .for_each(|point| sum.add(point));
         }
         println!(
-            "{trust:?}: sent {}, heard {}, wrong {}",
-            sum.sent, sum.heard, sum.wrong
+            "{trust:?}: sent {}, received {}, wrong {}",
+            sum.sent, sum.received, sum.wrong
         );
     }
     println!();
 }
 
-/// The SNR at which the curve crosses `share`.
+/// Returns the SNR at which the curve crosses `share`.
 fn interpolate(points: &[f64], curve: &[Outcome], share: f64) -> f64 {
-    // Noise of the counts makes the curve uneven: the last crossing is the honest one.
+    // The counts are noisy and the curve uneven: take the last crossing, the least favorable one.
     let below = (0..curve.len()).rev().find(|&i| curve[i].share() < share);
     match below {
         Some(i) if i + 1 < curve.len() => {
@@ -289,7 +288,7 @@ fn crossing(points: &[f64], curve: &[Outcome], share: f64) -> String {
     format!("{:6.2} dB", interpolate(points, curve, share))
 }
 
-/// Every item on one of the machine's cores, results in order.
+/// Runs `work` for every item on all processors; results are in the order of the items.
 fn parallel<T: Sync, R: Send + Clone + Default>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);

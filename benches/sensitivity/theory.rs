@@ -1,4 +1,4 @@
-//! What can be decoded at best, in noise alone, with chips matched and time known (DESIGN.md's limits).
+//! Theoretical limits: the share of frames decoded at best in noise alone, with matched chips and known timing.
 //!
 //! With E = energy of an ON chip over noise density = SNR · window / chip rate, a Manchester bit is wrong with
 //! probability `Q(√E)` where the phase is known and `exp(-E/2) / 2` where it is not (Proakis, Digital
@@ -11,21 +11,23 @@ use metertap_dsp::CHIP_RATE_HZ;
 
 const CHIP_SAMPLES: f64 = WINDOW_HZ / CHIP_RATE_HZ;
 
-/// Bit error rates at an SNR in dB.
+/// Returns the bit error rate at an SNR in dB with the carrier phase known.
 pub fn coherent(snr_db: f64) -> f64 {
     q((power(snr_db) * CHIP_SAMPLES).sqrt())
 }
 
+/// Returns the bit error rate with matched filters but unknown phase.
 pub fn phase_unknown(snr_db: f64) -> f64 {
     (-power(snr_db) * CHIP_SAMPLES / 2.0).exp() / 2.0
 }
 
+/// Returns the bit error rate of a receiver that squares the magnitude of the whole window.
 pub fn squaring(snr_db: f64) -> f64 {
     let s = power(snr_db);
     q((CHIP_SAMPLES * s * s / (2.0 * (1.0 + s))).sqrt())
 }
 
-/// Share of frames of `bits` with at most `corrected` wrong ones.
+/// Returns the share of frames of `bits` with at most `corrected` wrong ones.
 pub fn frames(bit_error: f64, bits: u32, corrected: u32) -> f64 {
     (0..=corrected)
         .map(|k| {
@@ -39,7 +41,7 @@ fn power(db: f64) -> f64 {
     10f64.powf(db / 10.0)
 }
 
-/// The tail of the normal distribution, by Craig's integral (1991): `1/π ∫ exp(-x² / 2 sin²θ) dθ` over 0..π/2.
+/// Returns the tail of the normal distribution, by Craig's integral (1991): `1/π ∫ exp(-x² / 2 sin²θ) dθ` over 0..π/2.
 fn q(x: f64) -> f64 {
     const STEPS: u32 = 200;
     let step = std::f64::consts::FRAC_PI_2 / f64::from(STEPS);

@@ -1,21 +1,24 @@
-//! One point of a curve: so many packets sent over such a channel, so many heard.
+//! One point of a curve: packets sent over a channel, and packets received.
+//!
+//! They are received as by the program: the same composition, with tentative packets on. Those are not counted as
+//! received, since a frame sent once is further evidence for none of them.
 
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
 use metertap_dsp::{CHIP_RATE_HZ, Complex32, Config, Packet, Protocol, Receiver, Trust, iq};
 
-/// The rate at which SNR is counted: noise in a window of this width.
+/// Width of the window whose noise counts in an SNR.
 pub const WINDOW_HZ: f64 = 2_359_296.0;
 /// Carriers lie within this share of the window, ±1 MHz of 2.359 MHz.
 const SPREAD: f64 = 0.424;
-/// Frames a recording.
+/// Frames per recording.
 const BATCH: usize = 20;
 
-/// What lies between a meter and the receiver.
+/// Impairments between a meter and the receiver.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Channel {
-    /// Other than [`WINDOW_HZ`]; 0 = that.
+    /// Samples per second; 0 = [`WINDOW_HZ`].
     pub sample_rate_hz: f64,
-    /// Chip clocks are uniformly off by up to this.
+    /// Greatest error of a chip clock; errors are uniformly distributed.
     pub clock_ppm: f64,
     pub dc_lsb: f32,
     pub keying: Keying,
@@ -23,28 +26,28 @@ pub struct Channel {
     pub back_to_back: bool,
 }
 
-/// What came of it.
+/// Counts of one or more points.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outcome {
     pub sent: usize,
-    pub heard: usize,
-    /// Published with bytes that were not sent.
+    pub received: usize,
+    /// Packets with bytes that were not sent.
     pub wrong: usize,
 }
 
 impl Outcome {
     pub fn share(&self) -> f64 {
-        self.heard as f64 / self.sent.max(1) as f64
+        self.received as f64 / self.sent.max(1) as f64
     }
 
     pub fn add(&mut self, other: Outcome) {
         self.sent += other.sent;
-        self.heard += other.heard;
+        self.received += other.received;
         self.wrong += other.wrong;
     }
 }
 
-/// A frame to send: when, where and how strong against the noise of the window.
+/// Frame to send.
 pub struct Sent {
     pub protocol: Protocol,
     pub frame: Vec<u8>,
@@ -53,7 +56,7 @@ pub struct Sent {
     pub snr_db: f64,
 }
 
-/// `packets` frames of `protocol` at `snr_db`, one after another on random carriers.
+/// Sends `packets` frames of `protocol` at `snr_db`, one after another on random carriers.
 pub fn alone(protocol: Protocol, snr_db: f64, packets: usize, channel: Channel, trust: Trust) -> Outcome {
     let mut random = Random::new((snr_db * 16.0) as i64 as u64 ^ protocol as u64);
     let mut outcome = Outcome::default();
@@ -81,47 +84,51 @@ pub fn alone(protocol: Protocol, snr_db: f64, packets: usize, channel: Channel, 
     outcome
 }
 
-/// Pairs of SCM at `snr_db` and `weaker_db` below, `apart_hz` apart, overlapping in time. A pair counts as
-/// heard if both are.
+/// Sends pairs of SCM at `snr_db` and `weaker_db` below, `apart_hz` apart, overlapping in time. A pair counts as
+/// received if both frames are.
 pub fn pairs(snr_db: f64, weaker_db: f64, apart_hz: f64, packets: usize) -> Outcome {
     let mut random = Random::new((weaker_db + apart_hz) as u64);
     let mut outcome = Outcome::default();
     for _ in 0..packets {
         let length = length_s(Protocol::Scm);
         let room = (SPREAD * WINDOW_HZ * 2.0 - apart_hz) / 2.0;
-        let centre = random.uniform(-room, room);
+        let center = random.uniform(-room, room);
         let sent = [-0.5, 0.5].map(|side| Sent {
             protocol: Protocol::Scm,
             frame: random_frame(Protocol::Scm, &mut random),
             start_s: 0.02 + random.uniform(0.0, 0.95) * length,
-            offset_hz: centre + side * apart_hz,
+            offset_hz: center + side * apart_hz,
             snr_db: if side < 0.0 { snr_db } else { snr_db - weaker_db },
         });
         let both = run(&sent, Channel::default(), Trust::Normal, &mut random);
         outcome.add(Outcome {
             sent: 1,
-            heard: usize::from(both.heard == 2),
+            received: usize::from(both.received == 2),
             wrong: both.wrong,
         });
     }
     outcome
 }
 
-/// Packets heard in `seconds` of noise.
-pub fn noise(seconds: f64) -> usize {
+/// Counts the packets received in `seconds` of noise, and the tentative ones.
+pub fn noise(seconds: f64) -> [usize; 2] {
     let mut random = Random::new(99);
-    let mut receiver = receiver(WINDOW_HZ, Trust::Normal);
+    let config = config(WINDOW_HZ, Trust::Normal);
+    let mut receiver = Receiver::new(config).expect("a rate that works");
     let mut bytes = Vec::new();
     let mut samples = Vec::new();
-    let mut heard = 0;
+    let mut counts = [0; 2];
+    let mut count = |packet: &Packet| {
+        counts[usize::from(config.is_tentative(packet.signal.error_probability))] += 1;
+    };
     for _ in 0..seconds.ceil() as usize {
         samples.clear();
         samples.extend((0..WINDOW_HZ as usize).map(|_| random.gaussian() * 0.08));
-        quantise(&mut samples, &mut bytes);
-        receiver.push(&samples, |_| heard += 1);
+        quantize(&mut samples, &mut bytes);
+        receiver.push(&samples, &mut count);
     }
-    receiver.flush(|_| heard += 1);
-    heard
+    receiver.flush(&mut count);
+    counts
 }
 
 fn length_s(protocol: Protocol) -> f64 {
@@ -136,16 +143,16 @@ fn rate_of(channel: Channel) -> f64 {
     }
 }
 
-fn receiver(sample_rate_hz: f64, trust: Trust) -> Receiver {
-    let config = Config {
+/// The configuration of the program.
+fn config(sample_rate_hz: f64, trust: Trust) -> Config {
+    Config {
         sample_rate_hz,
         trust,
-        leads: false,
-    };
-    Receiver::new(config).expect("a rate that works")
+        tentative: true,
+    }
 }
 
-/// Renders, quantises to 8 bits, receives.
+/// Renders `sent`, quantizes it to eight bits and receives it.
 fn run(sent: &[Sent], channel: Channel, trust: Trust, random: &mut Random) -> Outcome {
     let rate = rate_of(channel);
     let transmissions: Vec<Transmission> = sent
@@ -175,17 +182,19 @@ fn run(sent: &[Sent], channel: Channel, trust: Trust, random: &mut Random) -> Ou
     samples
         .iter_mut()
         .for_each(|sample| *sample = *sample * scale + dc);
-    quantise(&mut samples, &mut Vec::new());
+    quantize(&mut samples, &mut Vec::new());
 
-    let mut receiver = receiver(rate, trust);
+    let config = config(rate, trust);
+    let mut receiver = Receiver::new(config).expect("a rate that works");
     let mut packets: Vec<Packet> = Vec::new();
     receiver.push(&samples, |packet| packets.push(*packet));
     receiver.flush(|packet| packets.push(*packet));
+    packets.retain(|packet| !config.is_tentative(packet.signal.error_probability));
     let is_sent =
         |packet: &Packet, sent: &Sent| packet.protocol == sent.protocol && packet.bytes() == sent.frame;
     Outcome {
         sent: sent.len(),
-        heard: sent
+        received: sent
             .iter()
             .filter(|sent| packets.iter().any(|packet| is_sent(packet, sent)))
             .count(),
@@ -196,7 +205,7 @@ fn run(sent: &[Sent], channel: Channel, trust: Trust, random: &mut Random) -> Ou
     }
 }
 
-fn quantise(samples: &mut Vec<Complex32>, bytes: &mut Vec<u8>) {
+fn quantize(samples: &mut Vec<Complex32>, bytes: &mut Vec<u8>) {
     bytes.clear();
     iq::Format::Cu8.encode(samples, bytes);
     samples.clear();

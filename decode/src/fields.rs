@@ -254,7 +254,7 @@ mod tests {
     /// `METERTAP_WRITE_DOCS=1 cargo test` writes the document again.
     #[test]
     fn the_document_shows_this_table() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/fields.md");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/fields.md");
         let mut text = String::from(
             "# Fields of wired meters\n\nMade from `decode/src/fields.rs`. `x`: any channel. Device class: Home Assistant's.\n\n\
              | OBIS | field | unit | kind | device class |\n| --- | --- | --- | --- | --- |\n",

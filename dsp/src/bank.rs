@@ -1,9 +1,9 @@
-//! Search, first half: every carrier of the window at once, by one Fourier transform a block.
+//! Filter bank: detects every carrier of the window at once with one Fourier transform per block.
 //!
 //! On-off keying with as many ON as OFF chips keeps half of its amplitude in a steady carrier, whatever the
 //! data. Over a block of about 1.75 ms (57 chips) that carrier stands in one bin with
 //! `57/4 · Es/N0` times the noise of the bin, Es/N0 = energy of an ON chip over noise density: 15 dB above
-//! it at an SNR of -13.4 dB, where half of all SCM could be decoded at best. Two blocks and two neighbouring
+//! it at an SNR of -13.4 dB, where half of all SCM could be decoded at best. Two blocks and two neighboring
 //! bins are added, so that neither the block grid nor the bin grid matters. A transmitter whose phase wanders
 //! has no such line, but its energy is still there: a second statistic adds all bins of a chip-wide band.
 
@@ -12,7 +12,7 @@ use crate::{CHIP_RATE_HZ, Complex32};
 use rustfft::{Fft, FftPlanner};
 use std::sync::Arc;
 
-/// Bins summed to one step of the band statistic.
+/// Bins added up to one step of the wide-band statistic.
 const STEP: usize = 16;
 /// Sum of two bins over two blocks, each of mean 1 in noise, that makes a line. The sum has a Gamma(4)
 /// distribution: P(> 22) = 6e-7, about one bin a second at 2.4 MS/s.
@@ -22,20 +22,20 @@ const BAND_THRESHOLD: f32 = 7.5;
 /// Peaks kept per block, the strongest.
 pub(crate) const MAX_PEAKS: usize = 48;
 
-/// What stands out: a steady carrier, or only energy.
+/// Shape of the spectrum of what was detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A carrier that keeps its phase over a block.
-    Line,
-    /// Energy within a chip-wide band.
-    Band,
+pub enum Bandwidth {
+    /// Steady carrier that keeps its phase over a block.
+    Narrow,
+    /// Energy spread over a chip-wide band, without a carrier.
+    Wide,
 }
 
-/// Something above the noise in the block just seen or the one before.
+/// Detection in the newest block or the one before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Peak {
-    pub kind: Kind,
-    /// Bin, with fraction; 0 = centre of the window, negative below it.
+    pub bandwidth: Bandwidth,
+    /// Bin, with fraction; 0 = center of the window, negative below it.
     pub bin: f32,
     /// Power over the floor: of the line, or a quarter of what the whole band has above it, which is half
     /// of the line that a coherent carrier of this power would have.
@@ -52,9 +52,9 @@ pub(crate) struct Bank {
     now: Vec<f32>,
     before: Vec<f32>,
     sum: Vec<f32>,
-    /// `now`, while old blocks are looked at.
+    /// `now`, while old blocks are searched again.
     set_aside: Vec<f32>,
-    /// Mean noise power of each bin; empty of meaning until the first block.
+    /// Mean noise power of each bin; undefined until the first block.
     floor: Vec<f32>,
     steps: Vec<f32>,
     peaks: Vec<Peak>,
@@ -107,7 +107,7 @@ impl Bank {
         *median / len as f32
     }
 
-    /// Takes the next block (of [`Bank::block_len`] samples) and returns what stands out, strongest first.
+    /// Takes the next block (of [`Bank::block_len`] samples) and returns the peaks in it, strongest first.
     pub fn push(&mut self, block: &[Complex32]) -> &[Peak] {
         self.transform(block);
         if !self.started || has_jumped(&self.now, &self.floor) {
@@ -119,8 +119,8 @@ impl Bank {
         &self.peaks
     }
 
-    /// Looks at old blocks once more; the floors stay as they are. Hands the peaks of each to `seen`.
-    pub fn look_again(&mut self, samples: &[Complex32], mut seen: impl FnMut(&[Peak])) {
+    /// Searches old blocks again without changing the floors. Hands the peaks of each to `seen`.
+    pub fn search_again(&mut self, samples: &[Complex32], mut seen: impl FnMut(&[Peak])) {
         std::mem::swap(&mut self.now, &mut self.set_aside);
         self.now.fill(1.0);
         for block in samples.chunks_exact(self.block_len()) {
@@ -145,7 +145,7 @@ impl Bank {
         }
     }
 
-    /// What stands out in this block and the one before.
+    /// Finds the peaks of this block and the one before.
     fn find(&mut self) {
         for ((sum, now), before) in self.sum.iter_mut().zip(&self.now).zip(&self.before) {
             *sum = now + before;
@@ -176,7 +176,7 @@ impl Bank {
                 if is_top {
                     let (a, b) = (self.sum[k].sqrt(), self.sum[k + 1].sqrt());
                     let peak = Peak {
-                        kind: Kind::Line,
+                        bandwidth: Bandwidth::Narrow,
                         bin: signed_bin(k, len) + b / (a + b),
                         strength: here,
                         noise: self.floor[k] / len as f32,
@@ -193,7 +193,7 @@ impl Bank {
         for (step, bins) in self.steps.iter_mut().zip(self.sum.chunks_exact(STEP)) {
             *step = bins.iter().sum();
         }
-        // The band goes round: its first steps stand once more at the end.
+        // Frequencies wrap around: repeat the first steps at the end.
         self.steps.copy_within(..wide, n);
         let mean = (2 * wide * STEP) as f32;
         let threshold = mean + BAND_THRESHOLD * mean.sqrt();
@@ -204,7 +204,7 @@ impl Bank {
                 continue;
             }
             let here = here - mean;
-            // The centre of gravity of what exceeds the floor.
+            // Center of gravity of the power above the floor.
             let (mut weight, mut moment) = (0.0, 0.0);
             for k in 0..wide * STEP {
                 let over = (self.sum[(i * STEP + k) % len] - 2.0).max(0.0);
@@ -212,7 +212,7 @@ impl Bank {
                 moment += over * k as f32;
             }
             let peak = Peak {
-                kind: Kind::Band,
+                bandwidth: Bandwidth::Wide,
                 bin: signed_bin(i * STEP, len) + moment / weight.max(1.0),
                 strength: here / 4.0,
                 noise: self.floor[(i * STEP + wide * STEP / 2) % len] / len as f32,
@@ -236,9 +236,9 @@ impl Bank {
                 // A run of equal Manchester bits is a square wave: its n-th harmonic has (2/πn)² of the
                 // line's power, n · 16 384 Hz away.
                 let sideband = (2.0 * self.sideband_bins / (std::f32::consts::PI * apart)).powi(2);
-                match peak.kind {
-                    Kind::Line => peak.strength < strong.strength * sideband,
-                    Kind::Band => {
+                match peak.bandwidth {
+                    Bandwidth::Narrow => peak.strength < strong.strength * sideband,
+                    Bandwidth::Wide => {
                         apart < 3.0 * self.sideband_bins || peak.strength < 2.0 * strong.strength * sideband
                     }
                 }
@@ -252,9 +252,9 @@ impl Bank {
     }
 }
 
-/// Whether two neighbours anywhere in `bins` make a line.
+/// Returns true if two neighbors anywhere in `bins` make a line.
 fn any_line(bins: &[f32]) -> bool {
-    // Branchless, so that the compiler makes vectors of it.
+    // Branchless, so that the compiler can vectorize it.
     bins.iter()
         .zip(&bins[1..])
         .fold(false, |any, (a, b)| any | (a + b >= LINE_THRESHOLD))
@@ -262,7 +262,7 @@ fn any_line(bins: &[f32]) -> bool {
 
 /// Samples in a block: the power of two nearest to 1.75 ms, so that every frame (5.9 ms and more) fills at
 /// least two blocks.
-fn block_len(sample_rate_hz: f64) -> usize {
+pub(crate) fn block_len(sample_rate_hz: f64) -> usize {
     1 << (sample_rate_hz * 1.75e-3).log2().round().max(6.0) as u32
 }
 
@@ -375,7 +375,7 @@ mod tests {
             }
             found = bank.push(&block).to_vec();
         }
-        assert_eq!(found[0].kind, Kind::Line);
+        assert_eq!(found[0].bandwidth, Bandwidth::Narrow);
         assert!((found[0].bin + 137.3).abs() < 0.3, "{found:?}");
     }
 

@@ -79,7 +79,7 @@ impl Baseband {
         a + (b - a) * (t - i as f64) as f32
     }
 
-    /// The matched filter of `count` chips of `chip` cells each, the first at `start` (cells), into `out`.
+    /// Computes the matched filter of `count` chips of `chip` cells each, the first at `start` (cells), into `out`.
     pub fn chips(&self, start: f64, chip: f64, out: &mut [Complex32]) {
         let mut before = self.sum_at(start);
         for (i, value) in out.iter_mut().enumerate() {
@@ -89,7 +89,7 @@ impl Baseband {
         }
     }
 
-    /// The energy of a chip beginning at each cell, times `scale`, into `out` (cleared first).
+    /// Computes the energy of a chip beginning at each cell, times `scale`, into `out` (cleared first).
     pub fn chip_energies(&self, scale: f32, out: &mut Vec<f32>) {
         out.clear();
         let whole = self.chip as usize;
@@ -122,7 +122,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// The slow way: mix every sample with its own phasor, add up whole samples and parts of samples.
+        /// Reference: mix every sample with its own phasor, add up whole samples and parts of samples.
         #[test]
         fn chips_are_the_integrals_of_the_shifted_samples(
             rate in 1.0e6f64..3.2e6, frequency in -0.5f64..0.5, start in 0.0f64..200.0, ppm in -1000.0f64..1000.0, seed in any::<u32>(),

@@ -1,14 +1,14 @@
-//! What a receiver is told: the sample rate, and how much doubt is too much.
+//! Configuration of a receiver: sample rate, and which error probability is accepted.
 
 use std::str::FromStr;
 
-/// The greatest doubt of a lead: wrong about once in four times.
-const LEAD: f32 = 0.3;
+/// Greatest error probability of a tentative packet; about one in four of them is wrong.
+const MAX_TENTATIVE: f32 = 0.3;
 
-/// How much doubt is too much.
+/// Error probability up to which a frame is believed on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Trust {
-    /// No corrections; a clean check of a clearly heard frame.
+    /// No corrections: a clean check of a clearly received frame.
     Strict,
     /// Up to three corrections where they are some thousand times likelier than any other explanation.
     #[default]
@@ -18,15 +18,15 @@ pub enum Trust {
 }
 
 impl Trust {
-    /// The greatest doubt accepted.
-    pub fn limit(self) -> f32 {
+    /// Returns the greatest error probability accepted.
+    pub fn max_error_probability(self) -> f32 {
         match self {
             Trust::Strict | Trust::Normal => 7e-4,
             Trust::Eager => 3e-2,
         }
     }
 
-    /// Corrections allowed in a frame.
+    /// Returns how many corrections are allowed in a frame.
     pub fn max_flips(self) -> usize {
         match self {
             Trust::Strict => 0,
@@ -35,7 +35,7 @@ impl Trust {
     }
 }
 
-/// A word that is no [`Trust`].
+/// Name that is not one of [`Trust`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is no degree of trust: use strict, normal or eager")]
 pub struct UnknownTrust(String);
@@ -53,16 +53,16 @@ impl FromStr for Trust {
     }
 }
 
-/// What a receiver needs to know.
+/// Configuration of a receiver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
     /// Samples per second, 1.0 to 3.2 million.
     pub sample_rate_hz: f64,
-    /// What to believe.
+    /// Frames to believe.
     pub trust: Trust,
-    /// Hand out leads as well: frames that cannot stand alone (see [`Config::is_lead`]), for a caller who
-    /// knows the meters.
-    pub leads: bool,
+    /// Hand out tentative packets too: frames that need further evidence (see [`Config::is_tentative`]), for a
+    /// caller who remembers earlier readings. No effect with [`Trust::Strict`].
+    pub tentative: bool,
 }
 
 impl Config {
@@ -76,26 +76,26 @@ impl Config {
         }
     }
 
-    /// Whether a packet with this `doubt` is but a lead, to be believed only where something else speaks
-    /// for it.
-    pub fn is_lead(&self, doubt: f32) -> bool {
-        doubt > self.trust.limit()
+    /// Returns true if a packet with this error probability is tentative: to be believed only on further
+    /// evidence, such as a repetition or an earlier reading of the same meter.
+    pub fn is_tentative(&self, error_probability: f32) -> bool {
+        error_probability > self.trust.max_error_probability()
     }
 
-    /// The greatest doubt handed out. Strict hears no leads: what it needs are clean frames, not more words.
-    pub(crate) fn max_doubt(&self) -> f32 {
-        if self.leads && self.trust != Trust::Strict {
-            LEAD
+    /// Returns the greatest error probability handed out.
+    pub(crate) fn max_error_probability(&self) -> f32 {
+        if self.tentative && self.trust != Trust::Strict {
+            MAX_TENTATIVE
         } else {
-            self.trust.limit()
+            self.trust.max_error_probability()
         }
     }
 }
 
-/// A configuration that cannot work.
+/// Invalid configuration.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ConfigError {
-    /// The rate does not suit the protocols.
+    /// Sample rate in samples per second, outside 1.0 to 3.2 million.
     #[error(
         "a sample rate of {0} S/s cannot be used: ERT needs 1 000 000 to 3 200 000 (2 359 296 is customary)"
     )]

@@ -1,4 +1,4 @@
-//! Lock: one candidate becomes soft chips, with chip clock and carrier phase estimated from the whole frame.
+//! Demodulation of one candidate to soft chips; chip clock and carrier phase are estimated over the whole frame.
 //!
 //! The sum of the two chips of a Manchester bit is the carrier plus noise, whatever the bit; their difference
 //! is the bit. Noise in the sum and in the difference is independent, so the sums of all bits give a phase
@@ -14,7 +14,7 @@ use crate::sync::Candidate;
 use crate::{Complex32, Protocol};
 use std::f64::consts::TAU;
 
-/// Chips in a segment of the phase reference, half of them ON.
+/// Chips per step of the phase reference, half of them ON.
 const SEGMENT: usize = 16;
 /// Coarse clock errors tried, in ppm.
 const CLOCKS_PPM: [f64; 7] = [0.0, -300.0, 300.0, -600.0, 600.0, -900.0, 900.0];
@@ -22,41 +22,41 @@ const CLOCKS_PPM: [f64; 7] = [0.0, -300.0, 300.0, -600.0, 600.0, -900.0, 900.0];
 /// of all SCM could be decoded at best, it is 22.
 const FRAME_SIGNIFICANCE: f32 = 7.0;
 
-/// What soft decisions rest on.
+/// Assumption about the carrier on which soft decisions rest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Method {
-    /// A carrier that keeps its phase.
+    /// Carrier that keeps its phase.
     Steady,
     /// The same once more, with the phase from those chips that were found ON: half the noise.
     Refined,
-    /// A carrier whose phase walks.
+    /// Carrier whose phase wanders.
     Wandering,
-    /// Only the energy of each chip.
+    /// No carrier phase: the energy of each chip.
     Energy,
 }
 
-/// The chips that the phase is taken from.
+/// Chips from which the phase is estimated.
 #[derive(Clone, Copy)]
 enum Reference {
-    /// All, whose sum is the carrier's.
+    /// All chips; their sum is the carrier.
     All,
-    /// Those that the pass before found to be ON.
+    /// Chips that the previous pass decided to be ON.
     On,
 }
 
-/// Where the chips of a frame lie, in cells.
+/// Position of the chips of a frame, in cells.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Timing {
     pub start: f64,
     pub chip: f64,
 }
 
-/// What was measured on the way.
+/// By-products of demodulation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Measured {
     /// Power of the matched filter in an ON chip.
     pub signal: f32,
-    /// Carrier against the burst's, in cycles per chip.
+    /// Carrier offset from that of the burst, in cycles per chip.
     pub frequency: f64,
 }
 
@@ -80,7 +80,7 @@ impl Demod {
         }
     }
 
-    /// Finds the chips of a candidate; `None` where the frame is not all there or hardly above the noise.
+    /// Finds the chips of a candidate; `None` if the frame is cut off or not above the noise.
     /// `noise` is the mean energy of a chip without signal.
     pub fn time(&mut self, baseband: &Baseband, candidate: &Candidate, noise: f32) -> Option<Timing> {
         let protocol = candidate.protocol;
@@ -125,7 +125,7 @@ impl Demod {
         Some(turned(clock, shift))
     }
 
-    /// The soft chips of a frame.
+    /// Returns the soft chips of a frame.
     pub fn soft(
         &mut self,
         baseband: &Baseband,
@@ -149,7 +149,7 @@ impl Demod {
         baseband.chips(start, chip, &mut self.chips);
     }
 
-    /// Energy where the preamble is ON less energy where it is OFF.
+    /// Returns the energy where the preamble is ON less energy where it is OFF.
     fn preamble_score(&mut self, baseband: &Baseband, protocol: Protocol, start: f64) -> f32 {
         let preamble = protocol.preamble();
         let chip = baseband.chip();
@@ -163,7 +163,7 @@ impl Demod {
         .sum()
     }
 
-    /// How well ON and OFF chips stand apart at `timing`, whatever the data.
+    /// Returns the contrast between ON and OFF chips at `timing`, whatever the data.
     fn contrast(&mut self, baseband: &Baseband, protocol: Protocol, timing: Timing) -> f32 {
         self.read(baseband, timing.start, timing.chip);
         let manchester = match protocol {
@@ -213,7 +213,7 @@ impl Demod {
             carrier,
             &mut self.phases,
         );
-        // Turn every chip into phase, reading the phase between the centres of segments.
+        // Turn every chip into phase, reading the phase between the centers of segments.
         for (chips, &[phase, step]) in self.chips.chunks_mut(SEGMENT).zip(&self.phases) {
             let middle = chips.len() as f64 / 2.0;
             for (i, chip) in chips.iter_mut().enumerate() {
@@ -258,7 +258,7 @@ impl Demod {
     }
 }
 
-/// The two strongest of four chips less the two weakest.
+/// Returns the energy of the two strongest of four chips less that of the two weakest.
 fn word_contrast(word: &[Complex32]) -> f32 {
     let mut e = [0.0; 4];
     for (e, y) in e.iter_mut().zip(word) {
@@ -280,7 +280,7 @@ fn ln_bessel_i0(x: f32) -> f32 {
     }
 }
 
-/// The candidate with the greatest value, `first` included.
+/// Returns the candidate with the greatest value, `first` included.
 fn best(first: f64, others: impl Iterator<Item = f64>, mut value: impl FnMut(f64) -> f32) -> f64 {
     let mut best = (first, value(first));
     for other in others {

@@ -1,15 +1,15 @@
-//! The noise floor of each bin: a tracked median, so that a spur of the receiver raises its own floor and falls
-//! silent, while bursts, which fill a bin less than half of the time, do not move it.
+//! Noise floor of each bin: a tracked median. A spur of the receiver raises its own floor and is no longer
+//! detected, while bursts, which fill a bin less than half of the time, do not move it.
 
 /// Change of a bin's floor per block, towards the median. Its jitter is then 0.4 dB.
 const FLOOR_STEP: f32 = 0.012;
 
-/// Upwards, the noise has jumped if it exceeds its floor by this: a smaller rise is soon followed, and may be the
+/// Factor over the floor from which a rise counts as a jump. A smaller rise is soon tracked, and may be the
 /// splatter of a very strong packet.
 const JUMP: f32 = 1000.0;
 
-/// Whether the noise is not what it was: the gain was changed, or samples follow silence. (In noise, one bin in
-/// 16 falls short of a sixteenth of its mean.)
+/// Returns true if the noise has changed at once: the gain was changed, or samples follow silence. (In noise, one
+/// bin in 16 falls short of a sixteenth of its mean.)
 pub(crate) fn has_jumped(power: &[f32], floor: &[f32]) -> bool {
     let (mut above, mut below) = (0u32, 0u32);
     for (power, floor) in power.iter().zip(floor) {
@@ -20,8 +20,7 @@ pub(crate) fn has_jumped(power: &[f32], floor: &[f32]) -> bool {
     above > bins / 2 || below > bins / 4 * 3
 }
 
-/// Before anything is known: the floor of a bin is that of its neighbourhood, whose median bursts do not
-/// move. (The median of exponentially distributed power is ln 2 times its mean.)
+/// Initializes the floor of each bin with that of its neighborhood, whose median is not moved by bursts. (The median of exponentially distributed power is ln 2 times its mean.)
 pub(crate) fn first_floor(power: &[f32], floor: &mut [f32], scratch: &mut [f32]) {
     let width = (power.len() / 16).max(1);
     for (power, floor) in power.chunks(width).zip(floor.chunks_mut(width)) {

@@ -1,4 +1,4 @@
-//! Soft chips become the bytes of a frame, checked and where needed corrected.
+//! Decoding of soft chips to the bytes of a frame, checked and, where needed, corrected.
 
 use crate::Protocol;
 use crate::fec::correct::{Code, Correction, Flip, correct};
@@ -29,18 +29,18 @@ const REED_SOLOMON: Code = Code {
     distance: 6,
     even: false,
 };
-/// The share of candidates' places at which a frame really begins: a frame in 0.3 s of data bits. Only its
-/// order of magnitude matters.
+/// Prior probability that a frame begins at a given candidate: one frame in 0.3 s of data bits. Only the order
+/// of magnitude matters.
 const PRIOR: f64 = 1e-4;
 /// Alternatives weighed for each R900 symbol.
 const ALTERNATIVES: usize = 6;
 
-/// A frame that passed its check.
+/// Frame that passed its check.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Checked {
     pub bytes: [u8; 92],
     pub corrected: u8,
-    pub doubt: f32,
+    pub error_probability: f32,
 }
 
 /// Turns soft chips into frames; holds the columns of the checks.
@@ -55,9 +55,9 @@ pub(crate) struct Framer {
 struct Layout<'a> {
     /// Known bytes at the front.
     known: &'a [u8],
-    /// How many bits at the front are known (the last known byte may be partly so).
+    /// Number of known bits at the front (the last known byte may be known in part).
     known_bits: usize,
-    /// What a flip of each bit after those adds to the syndrome.
+    /// Syndrome of a flip of each bit after those.
     columns: &'a [u32],
     syndrome: fn(&[u8]) -> u32,
     code: Code,
@@ -85,7 +85,7 @@ impl Framer {
         }
     }
 
-    /// The likeliest frame with at most `max_flips` corrections, if its check can be made to pass.
+    /// Returns the likeliest frame with at most `max_flips` corrections, if its check can be made to pass.
     pub fn decode(&mut self, protocol: Protocol, soft: &[f32], max_flips: usize) -> Option<Checked> {
         let layout = match protocol {
             Protocol::Scm => Layout {
@@ -183,7 +183,7 @@ fn checked(bytes: [u8; 92], found: &Correction) -> Checked {
     Checked {
         bytes,
         corrected: found.flips().len() as u8,
-        doubt: found.doubt,
+        error_probability: found.error_probability,
     }
 }
 
@@ -191,28 +191,28 @@ fn set_bit(bytes: &mut [u8], bit: usize, value: bool) {
     bytes[bit / 8] |= u8::from(value) << (7 - bit % 8);
 }
 
-/// How much likelier the soft chips are if they are a frame than if they are something else, as logarithms.
+/// Log-likelihood ratios of the soft chips: a frame against something else.
 ///
 /// Every unit (a Manchester bit or an R900 digit) is clean with the probability of its chips, or spoilt (by
-/// another transmitter, a click) with probability [`SPOILT`], and then says nothing.
+/// another transmitter, a click) with probability [`SPOILT`] and then carries no information.
 #[derive(Clone, Copy, Debug, Default)]
 struct Evidence {
-    /// Against the inside of some other frame, whose bits may be anything: from the known bits.
+    /// Against the middle of some other frame, whose bits may be anything; from the known bits.
     known: f64,
-    /// Against keying in no order, or none: from every unit.
+    /// Against random keying or none; from every unit.
     eye: f64,
 }
 
-/// Share of units that something else may spoil.
+/// Probability that a unit is spoilt.
 const SPOILT: f32 = 0.01;
 
 impl Evidence {
-    /// From Manchester bits, of which the first `bits` are those of `known`.
+    /// Evaluates Manchester bits, of which the first `bits` are those of `known`.
     fn of_bits(soft: &[f32], known: &[u8], bits: usize) -> Self {
         let mut evidence = Evidence::default();
         for (i, pair) in soft.chunks_exact(2).enumerate() {
             let [one, zero] = [odds(pair[0]), odds(pair[1])];
-            // Of four ways to key two chips.
+            // There are four ways to key two chips.
             let scale = 4.0 / ((1.0 + one) * (1.0 + zero));
             let either = mixed(scale * (one + zero) / 2.0);
             if i < bits {
@@ -241,7 +241,7 @@ impl Evidence {
         self
     }
 
-    /// How much likelier than a frame it is that there is none.
+    /// Returns the odds that there is no frame.
     fn no_frame(self) -> f64 {
         ((-self.known).exp() + (-self.eye).exp()) / PRIOR
     }
@@ -270,7 +270,7 @@ pub(crate) const R900_DIGITS: [[bool; 4]; 6] = {
     ]
 };
 
-/// The likeliest symbol of eight chips (two digits, 6a + b ≤ 31); its best alternatives join `flips`.
+/// Returns the likeliest symbol of eight chips (two digits, 6a + b ≤ 31); its best alternatives join `flips`.
 fn r900_symbol(index: usize, chips: &[f32], flips: &mut Vec<Flip>) -> u8 {
     let likelihood = |chips: &[f32]| {
         R900_DIGITS.map(|digit| -> f32 {
@@ -302,7 +302,7 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
 
-    /// log2 of how many words of weight 4 there are for each code word among them.
+    /// Returns log2 of the number of words of weight 4 per code word among them.
     fn bits_at_weight_4(code: &crc::Crc16, len: usize) -> f64 {
         let mut pairs = HashMap::<u16, f64>::new();
         for i in 0..len {

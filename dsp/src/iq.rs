@@ -4,10 +4,10 @@ use crate::Complex32;
 use std::fmt;
 use std::str::FromStr;
 
-/// How a sample is stored; all interleaved I, Q and little-endian.
+/// Storage format of a sample; all are interleaved I, Q and little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Unsigned bytes around 127.5: what an RTL2832U sends.
+    /// Unsigned bytes around 127.5: the format of an RTL2832U.
     Cu8,
     /// Signed bytes.
     Cs8,
@@ -17,13 +17,13 @@ pub enum Format {
     Cf32,
 }
 
-/// The name of a format that is not known.
+/// Unknown name of a format.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a sample format: use cu8, cs8, cs16 or cf32")]
 pub struct UnknownFormat(String);
 
 impl Format {
-    /// Bytes of one complex sample.
+    /// Returns the bytes per complex sample.
     pub fn sample_bytes(self) -> usize {
         match self {
             Format::Cu8 | Format::Cs8 => 2,

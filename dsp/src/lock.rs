@@ -1,34 +1,21 @@
-//! Lock, as a whole: one burst becomes packets.
+//! Lock: demodulates and decodes the packets of one segment.
 
-use crate::bank::Kind;
+use crate::bank::Bandwidth;
 use crate::baseband::Baseband;
 use crate::demod::{Demod, Measured, Method, Timing};
+use crate::executor::Outcome;
 use crate::frame::{Checked, Framer};
 use crate::packet::{Packet, Signal};
+use crate::search::max_segment_len;
+use crate::segment::{Detection, Segment};
 use crate::sync::{Candidate, Sync};
-use crate::{CHIP_RATE_HZ, Complex32, Config, Protocol};
+use crate::{CHIP_RATE_HZ, Config, ConfigError, Protocol};
 
 /// Frames that follow one another may seem to overlap by this much.
 const OVERLAP_CHIPS: f64 = 8.0;
 
-/// A stretch of samples and the carrier to look at.
-#[derive(Clone, Copy, Debug)]
-pub struct Stretch<'a> {
-    /// The samples.
-    pub samples: &'a [Complex32],
-    /// Number of the first sample.
-    pub first_sample: u64,
-    /// Carrier in cycles a sample.
-    pub frequency: f64,
-    /// What made it stand out.
-    pub kind: Kind,
-    /// Noise power per sample at this carrier.
-    pub noise: f32,
-    /// Mean noise power per sample of the whole window.
-    pub window_noise: f32,
-}
-
-/// The lock: needs nothing of the search but stretches, and may run on another thread.
+/// Demodulates one segment at a time. No state is kept from one segment to the next, so segments may be spread
+/// over several lockers on several threads.
 pub struct Locker {
     config: Config,
     baseband: Baseband,
@@ -37,16 +24,19 @@ pub struct Locker {
     framer: Framer,
     candidates: Vec<Candidate>,
     done: Vec<(f64, f64)>,
-    preambles: u64,
-    doubtful: u64,
 }
 
 impl Locker {
-    /// `capacity`: samples of the longest stretch, [`crate::Searcher::longest`].
-    pub fn new(config: Config, capacity: usize) -> Self {
+    /// Allocates room for the longest segment.
+    ///
+    /// # Errors
+    /// [`ConfigError::SampleRate`] outside 1.0 to 3.2 MS/s.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.check()?;
+        let capacity = max_segment_len(config.sample_rate_hz);
         let baseband = Baseband::new(config.sample_rate_hz, capacity);
         let cells = capacity / baseband.decimation() + 1;
-        Locker {
+        Ok(Locker {
             config,
             baseband,
             sync: Sync::new(cells),
@@ -54,23 +44,23 @@ impl Locker {
             framer: Framer::new(),
             candidates: Vec::with_capacity(32),
             done: Vec::with_capacity(32),
-            preambles: 0,
-            doubtful: 0,
-        }
+        })
     }
 
-    /// Hands every packet of `stretch` to `out`.
-    pub fn run(&mut self, stretch: &Stretch, mut out: impl FnMut(&Packet)) {
-        self.baseband.fill(stretch.samples, stretch.frequency);
+    /// Demodulates `segment` and replaces the contents of `outcome` with its packets and counters.
+    pub fn run(&mut self, segment: &Segment, outcome: &mut Outcome) {
+        outcome.clear();
+        let detection = &segment.detection;
+        self.baseband.fill(segment.samples, detection.frequency);
         let chip_samples = self.config.sample_rate_hz / CHIP_RATE_HZ;
-        let noise = stretch.noise * chip_samples as f32;
+        let noise = detection.noise * chip_samples as f32;
         self.candidates.clear();
         self.candidates
             .extend_from_slice(self.sync.search(&self.baseband, noise));
         self.done.clear();
         for i in 0..self.candidates.len() {
             let candidate = self.candidates[i];
-            // A carrier has room for one frame at a time: what overlaps one that passed is none.
+            // A carrier has room for one frame at a time: skip candidates that overlap one that passed.
             let chips = candidate.protocol.chips() as f64;
             let end = candidate.start + (chips - OVERLAP_CHIPS) * self.baseband.chip();
             if self
@@ -80,39 +70,36 @@ impl Locker {
             {
                 continue;
             }
-            self.preambles += 1;
-            let Some((timing, measured, frame)) = self.lock(&candidate, noise, stretch.kind) else {
+            outcome.preambles += 1;
+            let Some((timing, measured, frame)) = self.lock(&candidate, noise, detection.bandwidth) else {
                 continue;
             };
-            if self.config.is_lead(frame.doubt) {
-                self.doubtful += 1;
+            if self.config.is_tentative(frame.error_probability) {
+                outcome.low_confidence += 1;
             } else {
                 let end = timing.start + (chips - OVERLAP_CHIPS) * timing.chip;
                 self.done.push((timing.start, end));
             }
-            if frame.doubt > self.config.max_doubt() {
+            if frame.error_probability > self.config.max_error_probability() {
                 continue;
             }
-            out(&self.packet(stretch, candidate.protocol, timing, measured, &frame));
+            outcome
+                .packets
+                .push(self.packet(detection, candidate.protocol, timing, measured, &frame));
         }
     }
 
-    /// Preambles tried so far.
-    pub fn preambles(&self) -> u64 {
-        self.preambles
-    }
-
-    /// Frames so far that could not be believed.
-    pub fn doubtful(&self) -> u64 {
-        self.doubtful
-    }
-
-    /// The best frame that any method finds.
-    fn lock(&mut self, candidate: &Candidate, noise: f32, kind: Kind) -> Option<(Timing, Measured, Checked)> {
+    /// Returns the frame with the least error probability that any method finds.
+    fn lock(
+        &mut self,
+        candidate: &Candidate,
+        noise: f32,
+        bandwidth: Bandwidth,
+    ) -> Option<(Timing, Measured, Checked)> {
         let timing = self.demod.time(&self.baseband, candidate, noise)?;
-        let methods: &[Method] = match kind {
-            Kind::Line => &[Method::Steady, Method::Refined, Method::Wandering, Method::Energy],
-            Kind::Band => &[Method::Energy],
+        let methods: &[Method] = match bandwidth {
+            Bandwidth::Narrow => &[Method::Steady, Method::Refined, Method::Wandering, Method::Energy],
+            Bandwidth::Wide => &[Method::Energy],
         };
         let mut best: Option<(Timing, Measured, Checked)> = None;
         for &method in methods {
@@ -123,10 +110,10 @@ impl Locker {
                 .framer
                 .decode(candidate.protocol, soft, self.config.trust.max_flips());
             if let Some(frame) = frame {
-                if best.is_none_or(|(_, _, other)| frame.doubt < other.doubt) {
+                if best.is_none_or(|(_, _, other)| frame.error_probability < other.error_probability) {
                     best = Some((timing, measured, frame));
                 }
-                if !self.config.is_lead(frame.doubt) {
+                if !self.config.is_tentative(frame.error_probability) {
                     break;
                 }
             }
@@ -136,7 +123,7 @@ impl Locker {
 
     fn packet(
         &self,
-        stretch: &Stretch,
+        detection: &Detection,
         protocol: Protocol,
         timing: Timing,
         measured: Measured,
@@ -148,15 +135,16 @@ impl Locker {
         let power = measured.signal / (chip_samples as f32).powi(2);
         Packet {
             protocol,
-            start_sample: stretch.first_sample + (timing.start * cell).max(0.0).round() as u64,
+            start_sample: detection.first_sample + (timing.start * cell).max(0.0).round() as u64,
             len_samples: (protocol.chips() as f64 * timing.chip * cell).round() as u64,
             signal: Signal {
-                offset_hz: stretch.frequency * self.config.sample_rate_hz + measured.frequency * CHIP_RATE_HZ,
-                snr_db: 10.0 * (power / stretch.window_noise).log10(),
+                offset_hz: detection.frequency * self.config.sample_rate_hz
+                    + measured.frequency * CHIP_RATE_HZ,
+                snr_db: 10.0 * (power / detection.window_noise).log10(),
                 level_dbfs: 10.0 * power.log10(),
                 clock_ppm: ((timing.chip / self.baseband.chip() - 1.0) * 1e6) as f32,
                 corrected: frame.corrected,
-                doubt: frame.doubt,
+                error_probability: frame.error_probability,
             },
             bytes: frame.bytes,
         }

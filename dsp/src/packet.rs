@@ -1,40 +1,40 @@
-//! A packet: the bytes of a frame whose check has passed, and how well they were heard.
+//! Packet: the bytes of a frame that passed its check, and the quality of its reception.
 
 use crate::Protocol;
 
-/// How well a packet was heard.
+/// Quality of reception of a packet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Signal {
-    /// Carrier relative to the centre of the window.
+    /// Carrier relative to the center of the window.
     pub offset_hz: f64,
-    /// Power of the ON carrier over all noise in the window (its whole sample rate).
+    /// Power of the ON carrier over all noise in the window (the whole sample rate).
     pub snr_db: f32,
     /// Power of the ON carrier; 0 = a full-scale complex tone.
     pub level_dbfs: f32,
-    /// Chip clock of the transmitter against ours.
+    /// Chip clock of the transmitter relative to that of the samples; positive = slow.
     pub clock_ppm: f32,
-    /// Bits (R900: five-bit symbols) that were corrected.
+    /// Number of bits (R900: five-bit symbols) that were corrected.
     pub corrected: u8,
-    /// Estimated probability that the bytes are not what was sent (see `fec::correct`).
-    pub doubt: f32,
+    /// Estimated probability that the bytes are not what was sent (see [`crate::fec::correct`]).
+    pub error_probability: f32,
 }
 
-/// The bytes of one frame.
+/// Bytes of one frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Packet {
-    /// Which frame family.
+    /// Frame family.
     pub protocol: Protocol,
     /// Sample (counted from the first ever pushed) at which the frame begins.
     pub start_sample: u64,
     /// Length of the frame on the air, in samples.
     pub len_samples: u64,
-    /// How it was heard.
+    /// Quality of reception.
     pub signal: Signal,
     pub(crate) bytes: [u8; 92],
 }
 
 impl Packet {
-    /// The frame from its first sync bit: 12 bytes (SCM), 16 (SCM+), 92 (IDM) or 14 (R900: 16 data and
+    /// Returns the frame from its first sync bit: 12 bytes (SCM), 16 (SCM+), 92 (IDM) or 14 (R900: 16 data and
     /// 5 parity symbols of five bits).
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.protocol.bytes()]

@@ -1,25 +1,25 @@
-//! The carrier's phase over a frame, smoothed forwards and backwards.
+//! Carrier phase over a frame, smoothed forwards and backwards.
 //!
 //! State: phase and phase step per segment; a Kalman filter takes the segments in order, then the
 //! Rauch–Tung–Striebel recursion goes back, so that every segment is judged by those before and after it.
 
 use crate::Complex32;
 
-/// How a carrier may behave, as variances per segment.
+/// Model of a carrier: variances per segment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Carrier {
-    /// Of the phase itself, rad².
+    /// Variance of the phase itself, rad².
     pub phase: f64,
-    /// Of the phase step, rad². A drift of 20 kHz/s is 0.03 rad per segment of 16 chips.
+    /// Variance of the phase step, rad². A drift of 20 kHz/s is 0.03 rad per segment of 16 chips.
     pub step: f64,
 }
 
-/// A carrier that holds its phase, as real meters do: segments within about ±25 bits are averaged.
+/// Carrier that keeps its phase, as those of real meters do: segments within about ±25 bits are averaged.
 pub(crate) const STEADY: Carrier = Carrier {
     phase: 1e-5,
     step: 3e-4,
 };
-/// One whose phase walks.
+/// Carrier whose phase wanders.
 pub(crate) const WANDERING: Carrier = Carrier {
     phase: 0.08,
     step: 3e-3,
@@ -27,7 +27,7 @@ pub(crate) const WANDERING: Carrier = Carrier {
 
 type Matrix = [[f64; 2]; 2];
 
-/// What is known of a segment before its successors are seen.
+/// Estimate for a segment from it and its predecessors.
 #[derive(Clone, Copy, Default)]
 struct Step {
     predicted: [f64; 2],
@@ -48,7 +48,7 @@ impl Smoother {
         }
     }
 
-    /// Phase (rad) and phase step (rad per segment) of each of `segments` into `out`. `variance` is that of
+    /// Estimates phase (rad) and phase step (rad per segment) of each of `segments` into `out`. `variance` is that of
     /// the phase of one segment; `step` a first guess of the phase step.
     pub fn run(
         &mut self,

@@ -1,11 +1,11 @@
-//! What the four frame families look like on the air, before any field has a meaning.
+//! Physical layer of the four frame families: preambles and lengths, no fields.
 //!
 //! All are on-off keying at 32 768 chips/s. A Manchester bit is two chips: 1 = on, off; 0 = off, on.
 
-/// Chips per second of every protocol here.
+/// Chips per second of every protocol.
 pub const CHIP_RATE_HZ: f64 = 32_768.0;
 
-/// A frame family: what the air can tell apart. IDM and NetIDM share a frame, as do R900 and R900BCD.
+/// Frame family, as told apart by its preamble. IDM and NetIDM share a frame, as do R900 and R900BCD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// Standard consumption message: 96 Manchester bits.
@@ -23,14 +23,14 @@ pub enum Protocol {
 pub(crate) struct Preamble {
     /// The bits, right-aligned, first on the air = most significant.
     pub bits: u32,
-    /// How many.
+    /// Number of bits.
     pub len: usize,
-    /// How many bits of the frame come before them.
+    /// Bits of the frame before them.
     pub offset: usize,
 }
 
 impl Preamble {
-    /// Bit `i` in the order of transmission.
+    /// Returns bit `i` in the order of transmission.
     pub fn bit(self, i: usize) -> bool {
         self.bits >> (self.len - 1 - i) & 1 == 1
     }
@@ -43,7 +43,7 @@ impl Protocol {
     /// The longest frame, in chips: IDM.
     pub const MAX_CHIPS: usize = 736 * 2;
 
-    /// What to search for. For SCM+ and IDM this includes the fixed byte after the 16-bit sync word
+    /// Returns the bits to search for. For SCM+ and IDM this includes the fixed byte after the 16-bit sync word
     /// (0x1E protocol id, 0x1C packet type), which lengthens it from 16 to 24 bits.
     pub(crate) fn preamble(self) -> Preamble {
         let (bits, len, offset) = match self {
@@ -55,7 +55,7 @@ impl Protocol {
         Preamble { bits, len, offset }
     }
 
-    /// Length of the whole frame on the air, in chips.
+    /// Returns the length of the whole frame on the air, in chips.
     pub fn chips(self) -> usize {
         match self {
             Protocol::Scm => 96 * 2,
@@ -65,7 +65,7 @@ impl Protocol {
         }
     }
 
-    /// Bytes of the frame as a [`crate::Packet`] carries it. R900: 21 five-bit symbols, left-aligned.
+    /// Returns the number of bytes of the frame as a [`crate::Packet`] carries it. R900: 21 five-bit symbols, left-aligned.
     pub fn bytes(self) -> usize {
         match self {
             Protocol::Scm => 12,

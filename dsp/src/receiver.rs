@@ -1,164 +1,52 @@
-//! The composition: samples in, packets out.
+//! The receiver on one thread: samples in, packets out.
 
-use crate::lock::{Locker, Stretch};
+use crate::executor::Inline;
+use crate::lock::Locker;
 use crate::packet::Packet;
-use crate::search::Searcher;
+use crate::scheduler::{Scheduler, Tally};
 use crate::{Complex32, Config, ConfigError};
 
-/// Above this SNR a packet is taken out of the samples and what it covered is looked at again: its keying
-/// reaches the noise 500 kHz away, and 60 kHz away it stands 18 dB above it.
-const STRONG_DB: f32 = 15.0;
-/// Strong packets waiting to be taken out; more in one block's time are left in.
-const MAX_STRONG: usize = 16;
-/// Packets remembered to drop a second sight of the same frame (an image, a sideband, a cut burst).
-const REMEMBERED: usize = 64;
-
-/// What happened so far, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Samples taken.
-    pub samples: u64,
-    /// Bursts found by the search.
-    pub bursts: u64,
-    /// Preambles found in them.
-    pub preambles: u64,
-    /// Frames whose check could be made to pass, but not believably: leads and worse.
-    pub doubtful: u64,
-    /// Frames seen a second time at the same moment.
-    pub duplicates: u64,
-    /// Strong packets taken out to look under them.
-    pub peeled: u64,
-    /// Packets handed out, leads not counted.
-    pub packets: u64,
-}
-
-/// Hears every protocol on every carrier of the window.
+/// Receives every protocol on every carrier of the window, on the calling thread.
 pub struct Receiver {
-    search: Searcher,
-    back: Back,
-}
-
-/// What comes after the search.
-struct Back {
-    lock: Locker,
-    sieve: Sieve,
+    scheduler: Scheduler<Inline>,
 }
 
 impl Receiver {
-    /// Allocates all that is ever needed.
+    /// Allocates everything that is ever needed.
     ///
     /// # Errors
     /// [`ConfigError::SampleRate`] outside 1.0 to 3.2 MS/s.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
-        let search = Searcher::new(config)?;
-        let back = Back {
-            lock: Locker::new(config, search.longest()),
-            sieve: Sieve::new(config),
-        };
-        Ok(Receiver { search, back })
+        let inline = Inline::new(Locker::new(config)?);
+        Ok(Receiver {
+            scheduler: Scheduler::new(config, inline)?,
+        })
     }
 
-    /// Takes the next samples (any number) and hands packets to `out` as they are found, up to 75 ms after
-    /// the end of their frame.
-    pub fn push(&mut self, mut samples: &[Complex32], mut out: impl FnMut(&Packet)) {
-        self.back.sieve.tally.samples += samples.len() as u64;
-        while !samples.is_empty() {
-            self.search
-                .push(&mut samples, |stretch| self.back.hear(stretch, &mut out));
-            self.look_under(&mut out);
+    /// Takes the next samples (any number) and hands packets to `out`, confident ones up to 85 ms after the
+    /// end of their frame, tentative ones up to 0.2 s after it.
+    pub fn push(&mut self, samples: &[Complex32], out: impl FnMut(&Packet)) {
+        match self.scheduler.push(samples, out) {
+            Ok(()) => {}
+            Err(never) => match never {},
         }
     }
 
-    /// Finds what is left at the end of a recording. Samples may follow, but as after a gap.
-    pub fn flush(&mut self, mut out: impl FnMut(&Packet)) {
-        self.search.flush(|stretch| self.back.hear(stretch, &mut out));
-        self.look_under(&mut out);
+    /// Hands out what is left at the end of a recording. Samples may follow, but as after a gap.
+    pub fn flush(&mut self, out: impl FnMut(&Packet)) {
+        match self.scheduler.flush(out) {
+            Ok(()) => {}
+            Err(never) => match never {},
+        }
     }
 
-    /// Counts so far.
+    /// Counters so far.
     pub fn tally(&self) -> Tally {
-        Tally {
-            preambles: self.back.lock.preambles(),
-            doubtful: self.back.lock.doubtful(),
-            ..self.back.sieve.tally
-        }
+        self.scheduler.tally()
     }
 
-    /// Noise power of the window, full scale = 0 dB.
+    /// Noise power of the window in dBFS, full scale = 0 dB.
     pub fn noise_dbfs(&self) -> f32 {
-        self.search.noise_dbfs()
+        self.scheduler.noise_dbfs()
     }
-
-    fn look_under(&mut self, out: &mut impl FnMut(&Packet)) {
-        while let Some(strong) = self.back.sieve.next_strong() {
-            self.search
-                .look_under(&strong, |stretch| self.back.hear(stretch, out));
-        }
-    }
-}
-
-impl Back {
-    fn hear(&mut self, stretch: &Stretch, out: &mut impl FnMut(&Packet)) {
-        self.sieve.tally.bursts += 1;
-        self.lock
-            .run(stretch, |packet| self.sieve.pass(packet, &mut *out));
-    }
-}
-
-/// Passes each frame once, and notes those under which others may be hidden.
-pub struct Sieve {
-    config: Config,
-    /// Counts; those of the lock are the lock's.
-    pub tally: Tally,
-    strong: Vec<Packet>,
-    remembered: Vec<Packet>,
-    oldest: usize,
-}
-
-impl Sieve {
-    /// For packets of a receiver so configured.
-    pub fn new(config: Config) -> Self {
-        Sieve {
-            config,
-            tally: Tally::default(),
-            strong: Vec::with_capacity(MAX_STRONG),
-            remembered: Vec::with_capacity(REMEMBERED),
-            oldest: 0,
-        }
-    }
-
-    /// Hands `packet` to `out`, unless it was seen before.
-    pub fn pass(&mut self, packet: &Packet, mut out: impl FnMut(&Packet)) {
-        if self.remembered.iter().any(|other| same(other, packet)) {
-            self.tally.duplicates += 1;
-            return;
-        }
-        if self.remembered.len() < REMEMBERED {
-            self.remembered.push(*packet);
-        } else {
-            self.remembered[self.oldest] = *packet;
-            self.oldest = (self.oldest + 1) % REMEMBERED;
-        }
-        if !self.config.is_lead(packet.signal.doubt) {
-            self.tally.packets += 1;
-            if packet.signal.snr_db > STRONG_DB && self.strong.len() < MAX_STRONG {
-                self.strong.push(*packet);
-            }
-        }
-        out(packet);
-    }
-
-    /// A packet to be taken out of the samples ([`Searcher::look_under`]).
-    pub fn next_strong(&mut self) -> Option<Packet> {
-        let strong = self.strong.pop();
-        self.tally.peeled += u64::from(strong.is_some());
-        strong
-    }
-}
-
-/// The same frame at the same moment.
-fn same(a: &Packet, b: &Packet) -> bool {
-    a.protocol == b.protocol
-        && a.start_sample.abs_diff(b.start_sample) < a.len_samples.min(b.len_samples) / 2
-        && a.bytes() == b.bytes()
 }

@@ -1,27 +1,33 @@
-//! Search, as a whole: samples become stretches in which there may be frames.
+//! Search: finds the segments of the samples in which there may be frames.
 
-use crate::bank::Bank;
-use crate::lock::Stretch;
+use crate::bank::{Bank, block_len};
+use crate::cancel::{Canceler, Keyed};
 use crate::packet::Packet;
-use crate::peel::{Keyed, Peeler};
+use crate::scheduler::DELAY;
+use crate::segment::{Detection, Segment};
 use crate::track::{Burst, Tracks};
 use crate::{CHIP_RATE_HZ, Complex32, Config, ConfigError, Protocol};
 
 /// Blocks of history: the longest burst, the reach before and after it, and slack.
 const HISTORY_BLOCKS: u64 = 52;
-/// The mean of the samples is the receiver's DC offset; it is followed with this weight per block.
+/// Blocks for which all history is kept after a segment was found: its packet may yet be canceled, and then
+/// again one found in the residual.
+const CANCEL_BLOCKS: u64 = 3 * DELAY;
+/// Blocks kept while nothing is found: the reach before a burst, and slack.
+const QUIET_BLOCKS: u64 = 8;
+/// Weight per block with which the DC offset of the receiver, the mean of the samples, is tracked.
 const DC_WEIGHT: f32 = 1.0 / 64.0;
-/// Blocks that a weak frame under a strong one may begin before it: the longest frame has 26.
+/// Blocks before a strong frame in which a weak one under it may begin: the longest frame has 26.
 const UNDER_BLOCKS: u64 = 27;
-/// Bursts that may end at once; more are lost.
+/// Bursts that may end at once; more are dropped and counted.
 const MAX_ENDED: usize = 256;
 
-/// The search: watches every carrier, and keeps as much history as the longest frame needs.
+/// Watches every carrier, and keeps as much history as the longest frame needs.
 pub struct Searcher {
     config: Config,
     bank: Bank,
     tracks: Tracks,
-    peeler: Peeler,
+    canceler: Canceler,
     /// Carriers under a strong packet.
     under: Tracks,
     /// Samples less their mean; the first is number `origin`.
@@ -32,10 +38,19 @@ pub struct Searcher {
     dc: Option<Complex32>,
     window_noise: f32,
     ended: Vec<Burst>,
+    /// Blocks searched when a segment was last found.
+    last_found: u64,
+    dropped: u64,
+    max_segment_len: usize,
+}
+
+/// Samples of the longest segment.
+pub(crate) fn max_segment_len(sample_rate_hz: f64) -> usize {
+    HISTORY_BLOCKS as usize * block_len(sample_rate_hz)
 }
 
 impl Searcher {
-    /// Allocates all that is ever needed.
+    /// Allocates everything that is ever needed.
     ///
     /// # Errors
     /// [`ConfigError::SampleRate`] outside 1.0 to 3.2 MS/s.
@@ -43,69 +58,75 @@ impl Searcher {
         config.check()?;
         let rate = config.sample_rate_hz;
         let bank = Bank::new(rate);
-        let history = HISTORY_BLOCKS as usize * bank.block_len();
+        let history = max_segment_len(rate);
         Ok(Searcher {
             config,
             tracks: Tracks::new(bank.band_reach()),
             under: Tracks::new(bank.band_reach()),
-            peeler: Peeler::new(rate, history),
-            // Twice what is needed, so that old samples are moved out of the way only now and then.
+            canceler: Canceler::new(rate, history),
+            // Twice what is needed, so that old samples are moved only once per history.
             history: Vec::with_capacity(2 * history),
             origin: 0,
             blocks: 0,
             dc: None,
             window_noise: 1e-12,
             ended: Vec::with_capacity(MAX_ENDED),
+            last_found: 0,
+            dropped: 0,
+            max_segment_len: history,
             bank,
         })
     }
 
-    /// Samples of the longest stretch.
-    pub fn longest(&self) -> usize {
-        HISTORY_BLOCKS as usize * self.bank.block_len()
-    }
-
-    /// The number of the next sample to be pushed, as packets count them.
+    /// Returns the number of the next sample to be pushed, as packets count them.
     pub fn position(&self) -> u64 {
         self.origin + self.history.len() as u64
     }
 
-    /// Blocks searched so far; a block is about 1.75 ms.
+    /// Returns the number of blocks searched so far; a block is about 1.75 ms.
     pub fn blocks(&self) -> u64 {
         self.blocks
     }
 
-    /// Takes samples off the front of `samples` until a block is full, searches it and hands the stretches that
-    /// have ended in it to `found`, the strongest first.
-    pub fn push(&mut self, samples: &mut &[Complex32], found: impl FnMut(&Stretch)) {
-        if self.history.len() == self.history.capacity() {
+    /// Takes samples off the front of `samples` until a block is full, searches it and hands the segments that
+    /// have ended in it to `found`, the strongest first. Returns whether the block was filled.
+    pub fn push(&mut self, samples: &mut &[Complex32], found: impl FnMut(&Segment)) -> bool {
+        if self.history.len() == 2 * self.max_segment_len {
             self.forget();
         }
         let missing = self.missing();
         let (head, rest) = samples.split_at(missing.min(samples.len()));
         self.history.extend_from_slice(head);
         *samples = rest;
-        if head.len() == missing {
+        let is_complete = head.len() == missing;
+        if is_complete {
             self.search_block();
             self.hand_out(found);
         }
+        is_complete
     }
 
-    /// Ends every stretch. Samples may follow, but as after a gap.
-    pub fn flush(&mut self, mut found: impl FnMut(&Stretch)) {
+    /// Ends every segment. Samples may follow, but as after a gap.
+    pub fn flush(&mut self, mut found: impl FnMut(&Segment)) {
         // The last block is filled up with silence, so that its samples are searched as well.
         let fill = [self.dc.unwrap_or_default(); 64];
         while self.missing() < self.bank.block_len() {
             let mut part = &fill[..self.missing().min(fill.len())];
             self.push(&mut part, &mut found);
         }
-        let ended = &mut self.ended;
-        self.tracks.flush(|burst| keep(ended, burst));
+        let (ended, dropped) = (&mut self.ended, &mut self.dropped);
+        self.tracks.flush(|burst| keep(ended, burst, dropped));
         self.hand_out(found);
     }
 
-    /// Takes a strong packet out of the history, if it is still there, and looks for what it hid.
-    pub fn look_under(&mut self, packet: &Packet, found: impl FnMut(&Stretch)) {
+    /// Segments lost because more bursts than [`MAX_ENDED`] ended at once.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Cancels a strong packet in the history, as far as it is still there, and hands the segments found in the
+    /// residual to `found`. Carriers that are still on the air there are followed on by [`Searcher::push`].
+    pub fn search_residual(&mut self, packet: &Packet, found: impl FnMut(&Segment)) {
         let rate = self.config.sample_rate_hz;
         let block = self.bank.block_len() as u64;
         let first_block = packet.start_sample / block;
@@ -126,37 +147,41 @@ impl Searcher {
             chip: rate / CHIP_RATE_HZ * (1.0 + f64::from(packet.signal.clock_ppm) * 1e-6),
             power: 10f32.powf(packet.signal.level_dbfs / 10.0),
         };
-        self.peeler.peel(&mut self.history[keyed_from..keyed_to], keyed);
-        let (under, ended) = (&mut self.under, &mut self.ended);
+        self.canceler
+            .cancel(&mut self.history[keyed_from..keyed_to], keyed);
+        let (under, ended, dropped) = (&mut self.under, &mut self.ended, &mut self.dropped);
         let mut number = from_block;
-        self.bank.look_again(&self.history[from..searched], |peaks| {
-            under.push(number, peaks, |burst| keep(ended, burst));
+        self.bank.search_again(&self.history[from..searched], |peaks| {
+            under.push(number, peaks, |burst| keep(ended, burst, dropped));
             number += 1;
         });
         self.tracks.adopt(under);
         self.hand_out(found);
     }
 
-    /// Noise power of the window, full scale = 0 dB.
+    /// Returns the noise power of the window in dBFS.
     pub fn noise_dbfs(&self) -> f32 {
         10.0 * self.window_noise.log10()
     }
 
-    /// Samples missing in the block that is being filled.
+    /// Returns the number of samples missing in the block that is being filled.
     fn missing(&self) -> usize {
         let searched = (self.blocks * self.bank.block_len() as u64 - self.origin) as usize;
         self.bank.block_len() - (self.history.len() - searched)
     }
 
-    /// Drops history that no open burst needs.
+    /// Drops history that is no longer needed: while a burst is open or a segment may be under way, a packet
+    /// may come of it that has to be canceled, and with it weak frames that began long before; in quiet times
+    /// nearly everything, so that there is little to move.
     fn forget(&mut self) {
         let block = self.bank.block_len() as u64;
-        let keep_from = self
-            .tracks
-            .oldest()
-            .unwrap_or(self.blocks)
-            .min(self.blocks.saturating_sub(3))
-            .max(self.blocks.saturating_sub(HISTORY_BLOCKS - 1));
+        let is_quiet = self.tracks.is_empty() && self.blocks > self.last_found + CANCEL_BLOCKS;
+        let kept = if is_quiet {
+            QUIET_BLOCKS
+        } else {
+            HISTORY_BLOCKS - 1
+        };
+        let keep_from = self.blocks.saturating_sub(kept);
         let drop = (keep_from * block).saturating_sub(self.origin) as usize;
         self.history.drain(..drop);
         self.origin += drop as u64;
@@ -174,41 +199,50 @@ impl Searcher {
             *sample -= dc;
         }
         let peaks = self.bank.push(block);
-        let ended = &mut self.ended;
-        self.tracks.push(self.blocks, peaks, |burst| keep(ended, burst));
+        let (ended, dropped) = (&mut self.ended, &mut self.dropped);
+        self.tracks
+            .push(self.blocks, peaks, |burst| keep(ended, burst, dropped));
         self.blocks += 1;
     }
 
-    fn hand_out(&mut self, mut found: impl FnMut(&Stretch)) {
+    fn hand_out(&mut self, mut found: impl FnMut(&Segment)) {
         if self.ended.is_empty() {
             return;
         }
+        self.last_found = self.blocks;
         self.window_noise = self.bank.noise();
-        // The strongest first: what it explains need not be believed of the others.
+        // The strongest first: the weakest are dropped if there are too many.
         self.ended
             .sort_unstable_by(|a, b| b.strength.total_cmp(&a.strength));
-        let block = self.bank.block_len() as u64;
+        let (block, max_len) = (self.bank.block_len() as u64, self.max_segment_len as u64);
         for burst in self.ended.drain(..) {
-            let from = (burst.first * block).max(self.origin);
             let to = ((burst.last + 2) * block).min(self.origin + self.history.len() as u64);
+            // A residual may lengthen an open burst beyond what a locker has room for.
+            let from = (burst.first * block)
+                .max(to.saturating_sub(max_len))
+                .max(self.origin);
             if to <= from {
                 continue;
             }
-            found(&Stretch {
+            found(&Segment {
                 samples: &self.history[(from - self.origin) as usize..(to - self.origin) as usize],
-                first_sample: from,
-                frequency: f64::from(burst.bin) / block as f64,
-                kind: burst.kind,
-                noise: burst.noise,
-                window_noise: self.window_noise,
+                detection: Detection {
+                    first_sample: from,
+                    frequency: f64::from(burst.bin) / block as f64,
+                    bandwidth: burst.bandwidth,
+                    noise: burst.noise,
+                    window_noise: self.window_noise,
+                },
             });
         }
     }
 }
 
-fn keep(ended: &mut Vec<Burst>, burst: Burst) {
+fn keep(ended: &mut Vec<Burst>, burst: Burst, dropped: &mut u64) {
     if ended.len() < MAX_ENDED {
         ended.push(burst);
+    } else {
+        *dropped += 1;
     }
 }
 

@@ -1,4 +1,4 @@
-//! The power spectrum of a window, for people to look at.
+//! Power spectrum of a window, for display.
 
 use crate::Complex32;
 use rustfft::{Fft, FftPlanner};
@@ -8,22 +8,21 @@ use std::sync::Arc;
 /// few milliseconds stands out and single peaks of the noise do not.
 const AVERAGED: usize = 8;
 
-/// Adds up the spectra of samples; of each bin the strongest moment is kept, as a burst is much shorter than a row of a
-/// waterfall.
+/// Peak-hold spectrum: keeps the greatest power of each bin, as a burst is much shorter than a row of a waterfall.
 pub struct Spectrum {
     fft: Arc<dyn Fft<f32>>,
-    /// Of Hann, with a mean square of 1.
+    /// Hann window with a mean square of 1.
     window: Vec<f32>,
     samples: Vec<Complex32>,
     scratch: Vec<Complex32>,
-    /// Sum of the transforms under way, and how many there are.
+    /// Sum of the transforms of the average under way, and their number.
     sum: Vec<f32>,
     summed: usize,
     strongest: Vec<f32>,
 }
 
 impl Spectrum {
-    /// With so many `bins`, at least 2.
+    /// Allocates a spectrum of `bins` bins, at least 2.
     pub fn new(bins: usize) -> Self {
         let bins = bins.max(2);
         let fft = FftPlanner::new().plan_fft_forward(bins);
@@ -79,7 +78,7 @@ impl Spectrum {
         self.summed = 0;
     }
 
-    /// Power of each bin since the last time, full scale = 0 dB, from the lowest frequency to the highest; a steady
+    /// Returns the power of each bin since the last call in dBFS, from the lowest frequency to the highest; a steady
     /// carrier of full scale has 0 dB less what the window spreads (1.8 dB), noise its power over the number of bins.
     pub fn take_dbfs(&mut self) -> Vec<f32> {
         if self.summed > 0 {
@@ -88,7 +87,7 @@ impl Spectrum {
         let bins = self.strongest.len();
         let scale = 1.0 / (bins * bins) as f32;
         let db = |power: &f32| 10.0 * (power * scale).max(1e-15).log10();
-        // The transform begins at the centre of the window.
+        // The transform begins at the center of the window.
         let (upper, lower) = self.strongest.split_at(bins.div_ceil(2));
         let row = lower.iter().chain(upper).map(db).collect();
         self.strongest.fill(0.0);
@@ -128,7 +127,7 @@ mod tests {
             tone(0.25, 0.1, 1024),
             vec![Complex32::default(); 64_000],
         ] {
-            // In pieces that do not fit.
+            // In pieces that do not divide the transform.
             part.chunks(77).for_each(|piece| spectrum.add(piece));
         }
         assert!(spectrum.take_dbfs()[48] > -25.0);

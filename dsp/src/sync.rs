@@ -1,4 +1,4 @@
-//! Preambles in one carrier: where may a frame begin?
+//! Preamble search in one carrier: finds the places where a frame may begin.
 //!
 //! With `e(t)` the energy of a chip beginning at `t` in units of the noise, `d(t) = e(t) - e(t + chip)` is
 //! positive for a 1 and negative for a 0. The sum of `±d` over the known bits of a preamble has mean 0 and
@@ -12,16 +12,17 @@ use crate::baseband::Baseband;
 const SIGNIFICANCE: f32 = 5.0;
 /// Share of the magnitude of all its bits that must have the right sign (random bits: 0 ± 0.3).
 const AGREEMENT: f32 = 0.5;
-/// A preamble with one of 24 bits wrong has 0.92 of the score of the right one.
+/// Share of the score of the better of two preambles below which the other one is dropped: one with one of 24
+/// bits wrong has 0.92.
 const TWIN: f32 = 0.95;
 /// Candidates kept per burst, the best.
-const MAX_CANDIDATES: usize = 24;
+pub(crate) const MAX_CANDIDATES: usize = 24;
 
-/// A place where a preamble was found.
+/// Preamble that was found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Candidate {
     pub protocol: Protocol,
-    /// Where the *frame* begins, in cells; may lie before what is held.
+    /// Start of the *frame*, in cells; may lie before the samples held.
     pub start: f64,
     /// Standard deviations above noise.
     pub score: f32,
@@ -45,7 +46,7 @@ impl Sync {
         }
     }
 
-    /// All candidates, best first. `noise` is the mean energy of a chip without signal.
+    /// Returns all candidates, best first. `noise` is the mean energy of a chip without signal.
     pub fn search(&mut self, baseband: &Baseband, noise: f32) -> &[Candidate] {
         self.candidates.clear();
         baseband.chip_energies(1.0 / noise, &mut self.energy);
@@ -112,7 +113,7 @@ impl Sync {
         }
     }
 
-    /// Inserts by score.
+    /// Inserts in order of score.
     fn keep(&mut self, candidate: Candidate, chip: f64) {
         let bit_of = |c: &Candidate| c.start + 2.0 * chip * c.protocol.preamble().offset as f64;
         // SCM+ and IDM differ in one bit of their preambles. Where that bit is clear one of them goes.
@@ -168,7 +169,7 @@ mod tests {
         baseband
     }
 
-    /// The sum over a preamble at one place, chip by chip, from the matched filter itself.
+    /// Returns the sum over a preamble at one place, chip by chip, from the matched filter itself.
     fn naive_score(baseband: &Baseband, protocol: Protocol, start: f64) -> f32 {
         let preamble = protocol.preamble();
         let mut pair = [Complex32::default(); 2];

@@ -1,26 +1,26 @@
-//! The other half of every test: frames become chips, chips become IQ.
+//! Modulator, for tests and simulations: frames to chips, chips to IQ samples.
 //!
-//! A [`Scene`] is a stretch of time with noise of power 1 per complex sample; a [`Transmission`] in it has its
+//! A [`Scene`] is an interval of time with noise of power 1 per complex sample; a [`Transmission`] in it has its
 //! power in dB over that noise, which is the SNR that the receiver reports: ON carrier over all noise in the
 //! window.
 
-use crate::fec::{crc, reed_solomon};
+use crate::fec::{encode, r900_symbol, reed_solomon};
 use crate::frame::R900_DIGITS;
 use crate::{CHIP_RATE_HZ, Complex32, Protocol};
 use std::f64::consts::TAU;
 
-/// A stream of reproducible random numbers (SplitMix64, Steele et al. 2014): the same seed gives the same
-/// recording on every machine and in every year, which no library promises.
+/// Reproducible random numbers (SplitMix64, Steele et al. 2014): the same seed gives the same recording on every
+/// machine and with every version.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// Starts from `seed`.
+    /// Starts the sequence of `seed`.
     pub fn new(seed: u64) -> Self {
         Random(seed)
     }
 
-    /// 64 random bits.
+    /// Returns 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -29,28 +29,28 @@ impl Random {
         z ^ z >> 31
     }
 
-    /// Uniform in `from..to`.
+    /// Returns a number uniformly distributed in `from..to`.
     pub fn uniform(&mut self, from: f64, to: f64) -> f64 {
         from + (to - from) * (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Complex Gaussian of mean power 1 (Box–Muller).
+    /// Returns a complex Gaussian number of mean power 1 (Box–Muller).
     pub fn gaussian(&mut self) -> Complex32 {
         let radius = (-(1.0 - self.uniform(0.0, 1.0) as f32).ln()).sqrt();
         Complex32::from_polar(radius, self.uniform(0.0, TAU) as f32)
     }
 }
 
-/// How the carrier is keyed.
+/// Imperfections of keying and carrier; all zero by default.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Keying {
-    /// How much shorter than its chips an ON pulse is, at its end.
+    /// Time by which an ON pulse ends early, in seconds.
     pub short_s: f64,
-    /// Length of the rising and of the falling edge.
+    /// Length of the rising and of the falling edge, in seconds.
     pub edge_s: f64,
-    /// Change of the carrier's frequency.
+    /// Drift of the carrier frequency.
     pub drift_hz_per_s: f64,
-    /// Random walk of the phase: standard deviation after one second is this, in rad.
+    /// Standard deviation of the phase in rad after one second of its random walk.
     pub wander_rad_per_sqrt_s: f64,
 }
 
@@ -59,9 +59,9 @@ pub struct Keying {
 pub struct Transmission {
     /// ON and OFF, from the first chip.
     pub chips: Vec<bool>,
-    /// When the first chip begins.
+    /// Start of the first chip.
     pub start_s: f64,
-    /// Carrier relative to the centre of the window.
+    /// Carrier relative to the center of the window.
     pub offset_hz: f64,
     /// Phase of the carrier at the start.
     pub phase_rad: f64,
@@ -69,12 +69,12 @@ pub struct Transmission {
     pub snr_db: f64,
     /// Chip clock: positive is fast.
     pub clock_ppm: f64,
-    /// Everything about keying.
+    /// Imperfections of keying and carrier.
     pub keying: Keying,
 }
 
 impl Transmission {
-    /// When the last chip ends.
+    /// Returns the end of the last chip.
     pub fn end_s(&self) -> f64 {
         self.start_s + self.chips.len() as f64 * self.chip_s()
     }
@@ -84,7 +84,7 @@ impl Transmission {
     }
 }
 
-/// The chips of a frame, as [`crate::Packet::bytes`] would return it, behind `training` bits 0101….
+/// Returns the chips of a frame, given as [`crate::Packet::bytes`] would return it, behind `training` bits 0101….
 pub fn chips(protocol: Protocol, bytes: &[u8], training: usize) -> Vec<bool> {
     let mut chips = Vec::with_capacity(protocol.chips() + 2 * training);
     let mut manchester = |bit: bool| chips.extend([bit, !bit]);
@@ -105,56 +105,11 @@ pub fn chips(protocol: Protocol, bytes: &[u8], training: usize) -> Vec<bool> {
     chips
 }
 
-/// A frame whose fields are random and whose fixed bytes and checks are right.
+/// Returns a frame with random fields and correct fixed bytes and checks.
 pub fn random_frame(protocol: Protocol, random: &mut Random) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..protocol.bytes()).map(|_| random.bits() as u8).collect();
-    seal(protocol, &mut bytes);
+    encode(protocol, &mut bytes);
     bytes
-}
-
-/// Sets the fixed bits of a frame and computes its checks over all others.
-pub fn seal(protocol: Protocol, bytes: &mut [u8]) {
-    let mut put = |at: usize, check: u16| bytes[at..at + 2].copy_from_slice(&check.to_be_bytes());
-    match protocol {
-        Protocol::Scm => {
-            put(0, 0xF953);
-            bytes[2] &= 0x07;
-            let check = crc::SCM.check(&bytes[2..10]);
-            bytes[10..].copy_from_slice(&check.to_be_bytes());
-        }
-        Protocol::ScmPlus => {
-            put(0, 0x16A3);
-            bytes[2] = 0x1E;
-            let check = crc::GENIBUS.check(&bytes[2..14]);
-            bytes[14..].copy_from_slice(&check.to_be_bytes());
-        }
-        Protocol::Idm => {
-            bytes[..7].copy_from_slice(&[0x55, 0x55, 0x16, 0xA3, 0x1C, 0x5C, 0xC6]);
-            let serial = crc::GENIBUS.check(&bytes[9..13]);
-            bytes[88..90].copy_from_slice(&serial.to_be_bytes());
-            let check = crc::GENIBUS.check(&bytes[4..90]);
-            bytes[90..].copy_from_slice(&check.to_be_bytes());
-        }
-        Protocol::R900 => {
-            let data = std::array::from_fn(|i| r900_symbol(bytes, i));
-            let parity = reed_solomon::parity(&data);
-            bytes[10..].fill(0);
-            for (i, symbol) in parity.iter().enumerate() {
-                for bit in 0..5 {
-                    let at = (reed_solomon::DATA + i) * 5 + bit;
-                    bytes[at / 8] |= (symbol >> (4 - bit) & 1) << (7 - at % 8);
-                }
-            }
-        }
-    }
-}
-
-/// Five-bit symbol `index` of an R900 frame.
-fn r900_symbol(bytes: &[u8], index: usize) -> u8 {
-    (0..5).fold(0, |value, i| {
-        let at = index * 5 + i;
-        value << 1 | bytes[at / 8] >> (7 - at % 8) & 1
-    })
 }
 
 /// Noise of power 1 and transmissions in it.
@@ -162,16 +117,16 @@ fn r900_symbol(bytes: &[u8], index: usize) -> u8 {
 pub struct Scene {
     /// Samples per second.
     pub sample_rate_hz: f64,
-    /// How many samples.
+    /// Number of samples.
     pub samples: usize,
     /// Noise amplitude: 1 by rule, 0 for a clean test signal.
     pub noise: f32,
-    /// What is on the air.
+    /// Transmissions on the air.
     pub transmissions: Vec<Transmission>,
 }
 
 impl Scene {
-    /// The samples, in units of the noise.
+    /// Renders the samples, in units of the noise.
     pub fn render(&self, random: &mut Random) -> Vec<Complex32> {
         let mut out: Vec<Complex32> = (0..self.samples)
             .map(|_| random.gaussian() * self.noise)
@@ -208,8 +163,8 @@ impl Scene {
     }
 }
 
-/// The mean of the keyed amplitude over the sample that begins `since` the start: the keyed square wave
-/// integrated over the sample and the edges.
+/// Returns the mean of the keyed amplitude over the sample that begins `since` seconds after the start: the
+/// keyed square wave integrated over the sample and the edges.
 fn envelope(t: &Transmission, since: f64, sample_s: f64) -> f64 {
     let width = sample_s.max(t.keying.edge_s);
     let (from, to) = (since - width / 2.0, since + width / 2.0);

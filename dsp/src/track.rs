@@ -1,32 +1,33 @@
-//! Search, second half: peaks of consecutive blocks on one carrier become a burst.
+//! Carrier tracks: joins the peaks of consecutive blocks on one carrier to a burst.
 
-use crate::bank::{Kind, MAX_PEAKS, Peak};
+use crate::bank::{Bandwidth, MAX_PEAKS, Peak};
 
-/// A peak speaks of its block and the one before; a frame may begin late in the one before that.
+/// Blocks before a first peak in which its frame may begin: a peak covers its block and the one before, and the
+/// frame may begin late in the one before that.
 const LEAD: u64 = 2;
 /// Blocks without a peak that end a burst.
 const SILENCE: u64 = 2;
-/// A burst is cut after this many blocks (70 ms at 1.75 ms): a steady interferer must not wait for ever.
+/// Blocks after which a burst is cut (70 ms): a steady interferer must not be collected for ever.
 const LONGEST: u64 = 40;
-/// The shortest frame fills three blocks: what is at least this strong at its best would have been seen
-/// `SHORTEST` times. Less is a sideband of a run of equal bits, or a click.
+/// Strength from which a frame would have been seen in at least `SHORTEST` blocks, as the shortest one fills
+/// three. A shorter burst is a sideband of a run of equal bits, or a click.
 const CLEAR: f32 = 100.0;
 const SHORTEST: u64 = 3;
-/// How far a line may move from block to block, in bins (570 Hz): 20 kHz/s of drift is a tenth of that.
+/// Distance by which a line may move from block to block, in bins (570 Hz): 20 kHz/s of drift is a tenth of that.
 const LINE_REACH: f32 = 2.5;
 
-/// A stretch of time on one carrier in which there may be frames.
+/// Interval of time on one carrier in which there may be frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Burst {
-    pub kind: Kind,
-    /// Carrier in bins from the centre of the window, mean over the burst.
+    pub bandwidth: Bandwidth,
+    /// Carrier in bins from the center of the window, mean over the burst.
     pub bin: f32,
     /// First and last block in which a frame could begin or end; `last` is inclusive.
     pub first: u64,
     pub last: u64,
     /// Noise power per sample at this carrier.
     pub noise: f32,
-    /// The strongest peak.
+    /// Strength of the strongest peak.
     pub strength: f32,
 }
 
@@ -37,7 +38,7 @@ impl Burst {
     }
 }
 
-/// Carriers followed at once.
+/// Carriers tracked at a time.
 const MAX_TRACKS: usize = 2 * MAX_PEAKS;
 
 #[derive(Clone, Copy)]
@@ -50,7 +51,7 @@ struct Track {
     moment: f32,
 }
 
-/// All carriers being followed; bounded.
+/// All carriers being tracked; bounded.
 pub(crate) struct Tracks {
     open: Vec<Track>,
     /// Half the width of a band, in bins.
@@ -65,9 +66,9 @@ impl Tracks {
         }
     }
 
-    /// The oldest block that an open track still needs.
-    pub fn oldest(&self) -> Option<u64> {
-        self.open.iter().map(|track| track.burst.first).min()
+    /// Returns true if no carrier is being tracked.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// Takes the peaks of `block` (the newest) and hands the bursts that have ended to `ended`.
@@ -104,10 +105,10 @@ impl Tracks {
         }
     }
 
-    /// Continues here what is still open in `other`, which has looked at the same blocks.
+    /// Takes over the tracks still open in `other`, which has seen the same blocks.
     pub fn adopt(&mut self, other: &mut Tracks) {
         for track in other.open.drain(..) {
-            match self.near(track.burst.kind, track.bin) {
+            match self.near(track.burst.bandwidth, track.bin) {
                 Some(i) => self.open[i].burst.first = self.open[i].burst.first.min(track.burst.first),
                 None if self.open.len() < MAX_TRACKS => self.open.push(track),
                 None => {}
@@ -115,22 +116,22 @@ impl Tracks {
         }
     }
 
-    /// The open track that a peak at `bin` belongs to.
-    fn near(&self, kind: Kind, bin: f32) -> Option<usize> {
+    /// Returns the index of the open track to which a peak at `bin` belongs.
+    fn near(&self, bandwidth: Bandwidth, bin: f32) -> Option<usize> {
         self.open.iter().position(|track| {
             let apart = (track.bin - bin).abs();
-            match (track.burst.kind, kind) {
-                (Kind::Line, Kind::Line) => apart < LINE_REACH,
+            match (track.burst.bandwidth, bandwidth) {
+                (Bandwidth::Narrow, Bandwidth::Narrow) => apart < LINE_REACH,
                 _ => apart < self.band_reach,
             }
         })
     }
 
     fn take(&mut self, block: u64, peak: &Peak) {
-        match self.near(peak.kind, peak.bin) {
-            Some(i) if self.open[i].burst.kind == peak.kind => self.open[i].extend(block, peak),
-            // Energy around a known line is that line's; a line within a known band is followed beside it.
-            Some(_) if peak.kind == Kind::Band => {}
+        match self.near(peak.bandwidth, peak.bin) {
+            Some(i) if self.open[i].burst.bandwidth == peak.bandwidth => self.open[i].extend(block, peak),
+            // Energy around a known line belongs to that line; a line within a known band is tracked beside it.
+            Some(_) if peak.bandwidth == Bandwidth::Wide => {}
             _ if self.open.len() < MAX_TRACKS => self.open.push(Track::new(block, peak)),
             _ => {}
         }
@@ -140,7 +141,7 @@ impl Tracks {
 impl Track {
     fn new(block: u64, peak: &Peak) -> Self {
         let burst = Burst {
-            kind: peak.kind,
+            bandwidth: peak.bandwidth,
             bin: peak.bin,
             first: block.saturating_sub(LEAD),
             last: block,

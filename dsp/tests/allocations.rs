@@ -1,4 +1,4 @@
-//! Once it is set up, the receiver asks for no memory, on a quiet band and on a busy one.
+//! Once constructed, the receiver allocates nothing, on a quiet band or on a busy one.
 
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
 use metertap_dsp::{Config, Protocol, Receiver, Trust};
@@ -34,11 +34,11 @@ fn given_a_receiver_that_has_begun_then_it_allocates_no_more() {
     let mut receiver = Receiver::new(Config {
         sample_rate_hz: rate,
         trust: Trust::Normal,
-        leads: true,
+        tentative: true,
     })
     .unwrap();
     let mut packets = 0;
-    // The first block plans nothing any more, but the first packet may touch lazily made tables.
+    // Warm-up: the first packet may fill tables that the standard library makes lazily.
     let (begin, rest) = samples.split_at(60_000);
     receiver.push(begin, |_| packets += 1);
     let before = packets;

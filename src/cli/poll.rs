@@ -94,13 +94,13 @@ pub fn mbus(args: &MbusArgs) -> Result<ExitCode> {
         Mbus::Scan(scan) => scan.port.talk(line, 350, async |talk, out| {
             let mut found = 0;
             if scan.numbers {
-                mbus_poll::scan_numbers(talk, |report| {
+                mbus_poll::scan_secondary(talk, |report| {
                     found += 1;
                     out.take(&report.id.clone(), &report);
                 })
                 .await?;
             } else {
-                mbus_poll::scan_places(talk, |address, answer| match answer {
+                mbus_poll::scan_primary(talk, |address, answer| match answer {
                     Ok(report) => {
                         found += 1;
                         out.take(&address.to_string(), &report);

@@ -65,8 +65,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let mut piece = Vec::new();
         let goes_on = probe.step(|bytes| piece.extend_from_slice(bytes), |_| ())?;
         recorder.push(&piece)?;
-        let failed = probe.tally().doubtful > doubtful;
-        doubtful = probe.tally().doubtful;
+        let failed = probe.tally().low_confidence > doubtful;
+        doubtful = probe.tally().low_confidence;
         if args.hard_cases && failed {
             recorder.case();
         }

@@ -237,11 +237,12 @@ fn report(info: &Info, end: &End) {
     tracing::debug!(
         name = %info.name,
         seconds = tally.samples as f64 / info.sample_rate_hz,
-        bursts = tally.bursts,
+        bursts = tally.segments,
+        dropped_segments = tally.dropped_segments,
         preambles = tally.preambles,
         packets = tally.packets,
         duplicates = tally.duplicates,
-        doubtful = tally.doubtful,
+        doubtful = tally.low_confidence,
         refused = end.refused,
         noise_dbfs = end.noise_dbfs,
         "End of recording."

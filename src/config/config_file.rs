@@ -1,4 +1,4 @@
-//! `--config` and `--set`: the same for all who need a configuration.
+//! Arguments `--config` and `--set`, shared by all commands that need a configuration.
 
 use super::{Config, Problems};
 use anyhow::Result;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct ConfigFile {
-    /// The configuration.
+    /// Configuration file.
     #[arg(
         short,
         long,
@@ -15,7 +15,7 @@ pub struct ConfigFile {
         env = "METERTAP_CONFIG"
     )]
     pub config: PathBuf,
-    /// Set a key of the file, such as `mqtt.host=broker.lan`; goes before the environment, which goes before the file.
+    /// Override a key, such as `mqtt.host=broker.lan`; takes precedence over the environment and the file.
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
 }
@@ -29,24 +29,24 @@ impl ConfigFile {
         }
     }
 
-    /// Reads and checks it.
+    /// Reads and checks the file.
     ///
     /// # Errors
-    /// Everything that is wrong, with file, line and key.
+    /// Returns all mistakes with file, line and key.
     pub fn read(&self) -> Result<Config> {
         Config::read_with(&self.config, &self.set)
     }
 
-    /// Checks what may become its text.
+    /// Checks a text as if it were that of the file.
     ///
     /// # Errors
-    /// Everything that would be wrong, with line and key.
+    /// Returns all mistakes with line and key.
     pub fn check(&self, text: &str) -> Result<Config, Problems> {
         Config::parse(text, &self.set).map(|(config, _)| config)
     }
 }
 
-/// `mqtt.host=broker.lan`
+/// Parses `mqtt.host=broker.lan`.
 fn setting(text: &str) -> Result<(String, String), String> {
     let (key, value) = text
         .split_once('=')

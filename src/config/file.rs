@@ -1,4 +1,4 @@
-//! The TOML file: sections one by one, so that every mistake is told at once, each with its line and key.
+//! The TOML file, read section by section so that all mistakes are reported at once, each with its line and key.
 
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use std::collections::BTreeMap;
@@ -7,10 +7,10 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Variables of the environment that stand for keys: `METERTAP_MQTT__PASSWORD` for `password` in `[mqtt]`.
+/// Prefix of environment variables that override keys: `METERTAP_MQTT__PASSWORD` is `password` in `[mqtt]`.
 const VARIABLE: &str = "METERTAP_";
-/// Keys that are no text, in variables as well.
-const NO_TEXT: [&str; 8] = [
+/// Keys whose values in variables are numbers or booleans, not text.
+const NOT_TEXT: [&str; 8] = [
     "port",
     "retain",
     "spool_mb",
@@ -20,21 +20,21 @@ const NO_TEXT: [&str; 8] = [
     "unknown_meters",
     "rate",
 ];
-/// Keys of the first level that variables may stand for: `METERTAP_PUBLISH`.
+/// Keys of the first level that variables may override: `METERTAP_PUBLISH`.
 const FIRST_LEVEL: [&str; 3] = ["publish", "trust", "rate"];
-/// Mistakes of one section that are told.
+/// Mistakes of one section that are reported; each costs another attempt at reading it.
 const MAX_MISTAKES: usize = 32;
 
-/// Something wrong.
+/// Mistake in the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// Where, if anywhere.
+    /// Line number, if known.
     pub line: Option<usize>,
-    /// What, and how it may be mended.
+    /// Description, with the remedy.
     pub text: String,
 }
 
-/// Everything that is wrong.
+/// All mistakes in the file.
 #[derive(Debug, thiserror::Error)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -54,17 +54,17 @@ impl fmt::Display for Problems {
     }
 }
 
-/// A section as it was read, and where its keys stand.
+/// Section of the file, with the lines of its keys.
 #[derive(Debug)]
 pub struct Section<T> {
-    /// What it says.
+    /// Value of the section.
     pub value: T,
     line: usize,
     keys: BTreeMap<String, usize>,
 }
 
 impl<T> Section<T> {
-    /// A problem of this section, at the key with which its text begins.
+    /// Returns a mistake of this section, at the line of the first key that `text` mentions.
     pub fn problem(&self, text: String) -> Problem {
         let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
         let line = words.filter_map(|word| self.keys.get(word)).next();
@@ -75,20 +75,20 @@ impl<T> Section<T> {
     }
 }
 
-/// A file being read.
+/// File that is being read; sections are removed as they are.
 pub struct File<'a> {
     text: &'a str,
     table: DeTable<'a>,
-    /// What was wrong so far.
+    /// Mistakes so far.
     pub problems: Vec<Problem>,
 }
 
 impl<'a> File<'a> {
-    /// Parses `text`, and lets variables of the environment have their say.
+    /// Parses `text` and applies overrides from environment variables.
     ///
     /// # Errors
-    /// What is no TOML.
-    pub fn parse(text: &'a str, variables: impl Iterator<Item = (String, String)>) -> Result<Self, Problems> {
+    /// Returns the syntax errors of TOML.
+    pub fn parse(text: &'a str, variables: &'a [(String, String)]) -> Result<Self, Problems> {
         let (table, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
             let problem = |error: &toml::de::Error| Problem {
@@ -103,13 +103,13 @@ impl<'a> File<'a> {
             problems: Vec::new(),
         };
         for (name, value) in variables {
-            file.hear(&name, value);
+            file.apply_variable(name, value);
         }
         Ok(file)
     }
 
-    /// A variable, if it stands for a key.
-    fn hear(&mut self, name: &str, value: String) {
+    /// Applies a variable, if it overrides a key.
+    fn apply_variable(&mut self, name: &str, value: &'a str) {
         let Some(rest) = name.strip_prefix(VARIABLE).map(str::to_lowercase) else {
             return;
         };
@@ -120,22 +120,22 @@ impl<'a> File<'a> {
         }
     }
 
-    /// A key such as `mqtt.host`, from the command line.
-    pub fn set(&mut self, key: &str, value: String) {
+    /// Sets a key such as `mqtt.host`, as the command line asks.
+    pub fn set(&mut self, key: &str, value: &'a str) {
         match key.split_once('.') {
             Some((section, key)) => self.put(Some(section), key, value),
             None => self.put(None, key, value),
         }
     }
 
-    fn put(&mut self, section: Option<&str>, key: &str, value: String) {
+    fn put(&mut self, section: Option<&str>, key: &str, value: &'a str) {
         let value = match (
-            NO_TEXT.contains(&key),
+            NOT_TEXT.contains(&key),
             value.parse::<bool>(),
             value.parse::<u32>(),
         ) {
-            (true, Ok(is_so), _) => DeValue::Boolean(is_so),
-            (true, _, Ok(number)) => match DeValue::parse(number_text(number)) {
+            (true, Ok(flag), _) => DeValue::Boolean(flag),
+            (true, _, Ok(_)) => match DeValue::parse(value) {
                 Ok(value) => value.into_inner(),
                 Err(_) => return,
             },
@@ -159,13 +159,13 @@ impl<'a> File<'a> {
         }
     }
 
-    /// A section that is there once, or a key.
+    /// Reads a section that occurs once, or a key of the first level.
     pub fn one<T: DeserializeOwned>(&mut self, name: &str) -> Option<Section<T>> {
         let value = self.table.remove(name)?;
         self.read(name, value)
     }
 
-    /// A section that may be there several times.
+    /// Reads a section that may occur several times.
     pub fn many<T: DeserializeOwned>(&mut self, name: &str) -> Vec<Section<T>> {
         let Some(value) = self.table.remove(name) else {
             return Vec::new();
@@ -178,7 +178,7 @@ impl<'a> File<'a> {
                 .filter_map(|(i, value)| self.read(&format!("[[{name}]] {}", i + 1), value))
                 .collect(),
             _ => {
-                self.tell(
+                self.report(
                     Some(line),
                     format!("write [[{name}]], with two brackets: there may be several"),
                 );
@@ -187,7 +187,7 @@ impl<'a> File<'a> {
         }
     }
 
-    /// Reads a value; what is wrong is told, left out, and the rest is tried again.
+    /// Reads a value. A wrong key is reported and removed, and the rest read again, until nothing more is wrong.
     fn read<T: DeserializeOwned>(
         &mut self,
         name: &str,
@@ -201,11 +201,11 @@ impl<'a> File<'a> {
                 .collect(),
             _ => BTreeMap::new(),
         };
-        let mut is_well = true;
+        let mut is_clean = true;
         for _ in 0..MAX_MISTAKES {
             let error = match T::deserialize(value.clone().into_deserializer()) {
-                Ok(value) if is_well => return Some(Section { value, line, keys }),
-                // What was left out is missing now.
+                Ok(value) if is_clean => return Some(Section { value, line, keys }),
+                // Readable only without the wrong keys that were removed.
                 Ok(_) => return None,
                 Err(error) => error,
             };
@@ -213,14 +213,14 @@ impl<'a> File<'a> {
             match wrong {
                 Some(key) => {
                     let at = keys.get(&key).copied().filter(|_| error.span() != Some(0..0));
-                    self.tell(at, format!("{name}: {key}: {}", mended(error.message())));
+                    self.report(at, format!("{name}: {key}: {}", with_suggestion(error.message())));
                     if let DeValue::Table(table) = value.get_mut() {
                         table.remove(key.as_str());
                     }
                 }
                 None => {
-                    // A key that was left out for its own mistake is not missing.
-                    if is_well || !error.message().starts_with("missing field") {
+                    // A required key that was removed for its own mistake is not reported as missing.
+                    if is_clean || !error.message().starts_with("missing field") {
                         let is_variable = error.span() == Some(0..0);
                         let of = if is_variable {
                             format!("a variable {VARIABLE}… or --set for {name}")
@@ -228,17 +228,17 @@ impl<'a> File<'a> {
                             name.into()
                         };
                         let line = Some(line).filter(|_| !is_variable);
-                        self.tell(line, format!("{of}: {}", mended(error.message())));
+                        self.report(line, format!("{of}: {}", with_suggestion(error.message())));
                     }
                     return None;
                 }
             }
-            is_well = false;
+            is_clean = false;
         }
         None
     }
 
-    /// Sections that nobody has asked for.
+    /// Reports sections and keys that are left over.
     pub fn rest(&mut self, known: &[&str]) {
         let left: Vec<(String, usize)> = self
             .table
@@ -247,24 +247,16 @@ impl<'a> File<'a> {
             .collect();
         for (key, line) in left {
             let near = near(&key, known).map_or_else(String::new, |near| format!(": did you mean `{near}`?"));
-            self.tell(
-                Some(line),
-                format!("{key}: there is no such section or key{near}"),
-            );
+            self.report(Some(line), format!("{key}: unknown section or key{near}"));
         }
     }
 
-    fn tell(&mut self, line: Option<usize>, text: String) {
+    fn report(&mut self, line: Option<usize>, text: String) {
         self.problems.push(Problem { line, text });
     }
 }
 
-/// Digits that live as long as the program: there are a handful of variables.
-fn number_text(number: u32) -> &'static str {
-    Box::leak(number.to_string().into_boxed_str())
-}
-
-/// The key whose name or value stands there.
+/// Returns the key whose name or value contains `span`.
 fn key_at(value: &DeValue, span: &Range<usize>) -> Option<String> {
     let DeValue::Table(table) = value else {
         return None;
@@ -276,8 +268,8 @@ fn key_at(value: &DeValue, span: &Range<usize>) -> Option<String> {
         .map(|(key, _)| key.get_ref().to_string())
 }
 
-/// `unknown field` with the field that was probably meant, instead of a list of all.
-fn mended(message: &str) -> String {
+/// Replaces the list of all fields, in serde's message on an unknown one, by the field that was probably meant.
+fn with_suggestion(message: &str) -> String {
     let Some((unknown, list)) = message
         .strip_prefix("unknown field `")
         .and_then(|rest| rest.split_once('`'))
@@ -291,11 +283,11 @@ fn mended(message: &str) -> String {
     }
 }
 
-/// The word that is most like another, if it is like it at all.
+/// Returns the known word most similar to `word`, if it is similar enough to be a misspelling.
 fn near<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
-    let likeness = |other: &str| strsim::damerau_levenshtein(word, other);
-    let best = known.iter().min_by_key(|other| likeness(other))?;
-    (likeness(best) <= 1 + word.len() / 4).then_some(*best)
+    let distance = |other: &str| strsim::damerau_levenshtein(word, other);
+    let best = known.iter().min_by_key(|other| distance(other))?;
+    (distance(best) <= 1 + word.len() / 4).then_some(*best)
 }
 
 fn line_of(text: &str, at: usize) -> usize {

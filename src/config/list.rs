@@ -1,26 +1,26 @@
-//! `[wire.dlms]`: what a meter leaves out that no table knows yet.
+//! `[wire.dlms]`: description of a DLMS list that metertap does not know.
 
 use metertap_decode::dlms::{List, Scales, Settings, Shape};
 use metertap_decode::obis::Obis;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// A meter as its owner describes it.
+/// Section as it stands in the file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListSection {
-    /// Values in their order, where they have no codes: `u32 1-0:1.7.0`, `u16 1-0:32.7.0 -1` (the power of ten), `text`.
+    /// Values of a list without codes, in their order: `u32 1-0:1.7.0`, `u16 1-0:32.7.0 -1` (the power of ten), or `text` for one to skip. Default: none.
     #[serde(default)]
     list: Vec<String>,
-    /// Power of ten of energies that tell none; likewise those below.
+    /// Power of ten of energies whose message has none. Default: by manufacturer.
     energy: Option<i8>,
-    /// Of currents.
+    /// Power of ten of currents. Default: by manufacturer.
     current: Option<i8>,
-    /// Of voltages.
+    /// Power of ten of voltages. Default: by manufacturer.
     voltage: Option<i8>,
-    /// Of power factors.
+    /// Power of ten of power factors. Default: by manufacturer.
     power_factor: Option<i8>,
-    /// Names for codes.
+    /// Names for OBIS codes. Default: those of docs/fields.md.
     #[serde(default)]
     names: BTreeMap<String, String>,
 }
@@ -29,17 +29,15 @@ impl ListSection {
     /// Converts the description for the decoder.
     ///
     /// # Errors
-    /// Which key is wrong, and why.
+    /// Returns the first mistake.
     pub fn settings(&self) -> Result<Settings, String> {
-        let told = [self.energy, self.current, self.voltage, self.power_factor];
-        if let Some(exponent) = told
+        let given = [self.energy, self.current, self.voltage, self.power_factor];
+        if let Some(exponent) = given
             .iter()
             .flatten()
             .find(|exponent| !(-9..=9).contains(*exponent))
         {
-            return Err(format!(
-                "dlms: {exponent} is no power of ten that a meter uses (-9 to 9)"
-            ));
+            return Err(format!("dlms: invalid power of ten {exponent}: expected -9 to 9"));
         }
         let default = Scales::default();
         let scales = Scales {
@@ -55,7 +53,7 @@ impl ListSection {
             Ok((code, name.clone()))
         });
         let slots = self.list.iter().map(|value| slot(value).ok_or_else(|| format!(
-            "dlms.list: `{value}` is no value: write u32 1-0:1.7.0, u16 1-0:32.7.0 -1, or text alone for one that does not matter"
+            "dlms.list: invalid value `{value}`: expected u32 1-0:1.7.0, u16 1-0:32.7.0 -1, or text alone for a value to skip"
         )));
         let slots: Vec<_> = slots.collect::<Result<_, String>>()?;
         Ok(Settings {
@@ -64,14 +62,14 @@ impl ListSection {
             } else {
                 vec![List::new(slots)]
             },
-            scales: told.iter().any(Option::is_some).then_some(scales),
+            scales: given.iter().any(Option::is_some).then_some(scales),
             names: names.collect::<Result<_, String>>()?,
             ..Settings::default()
         })
     }
 }
 
-/// A kind of value, perhaps a code, perhaps a power of ten.
+/// Parses the type of a value, its OBIS code if there is one, and its power of ten if there is one.
 fn slot(text: &str) -> Option<(Shape, [u8; 4], i8)> {
     let mut words = text.split_whitespace();
     let shape = match words.next()? {
@@ -120,16 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_description_is_refused_by_name() {
+    fn given_an_invalid_description_then_the_error_names_it() {
         for (text, says) in [
-            ("list = [\"u64 1-0:1.7.0\"]", "`u64 1-0:1.7.0` is no value"),
-            ("list = [\"u32 1.7.0\"]", "`u32 1.7.0` is no value"),
-            ("voltage = -20", "-20 is no power of ten"),
+            ("list = [\"u64 1-0:1.7.0\"]", "invalid value `u64 1-0:1.7.0`"),
+            ("list = [\"u32 1.7.0\"]", "invalid value `u32 1.7.0`"),
+            ("voltage = -20", "invalid power of ten -20"),
             ("names = { \"1.7.0\" = \"x\" }", "`1.7.0` is no OBIS code"),
         ] {
             let dialect: ListSection = toml::from_str(text).unwrap();
-            let told = dialect.settings().err().unwrap();
-            assert!(told.contains(says), "{told}");
+            let error = dialect.settings().err().unwrap();
+            assert!(error.contains(says), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `[[meter]]`: one of our meters, of the radio or of a wire.
+//! `[[meter]]`: a meter of this home, by radio or by wire.
 
 use crate::meter::throttle::Rate;
 use crate::meter::{Factor, Meter};
@@ -7,7 +7,7 @@ use metertap_decode::report::ReadingType;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Units of a counter, by what it measures; Home Assistant knows them all.
+/// Units of a counter by commodity; Home Assistant accepts all of them.
 const UNITS: [(Commodity, &[&str]); 3] = [
     (Commodity::Electric, &["Wh", "kWh", "MWh", "MJ", "GJ"]),
     (
@@ -17,45 +17,44 @@ const UNITS: [(Commodity, &[&str]); 3] = [
     (Commodity::Water, &["L", "m³", "gal", "ft³", "CCF", "MCF"]),
 ];
 
-/// One of our meters.
+/// Section as it stands in the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeterSection {
-    /// As printed on it: a number, or text.
+    /// Id as printed on the meter: a number, or text.
     id: Id,
-    /// Which of its readings are wanted, and what its frames are where the air leaves it open: `idm` or `netidm`,
-    /// `r900` or `r900bcd`.
+    /// Types of readings that are published, one or a list; for radio meters also how an ambiguous frame is read: `idm` or `netidm`, `r900` or `r900bcd`. Default: all.
     #[serde(default, alias = "type")]
     protocol: Option<Several>,
-    /// What people call it.
+    /// Name for people. Default: the id.
     name: Option<String>,
-    /// `electric`, `gas`, `water`, where its type says nothing or something else.
+    /// `electric`, `gas` or `water`. Default: from the type in its messages.
     #[serde(default, deserialize_with = "crate::config::parsed")]
     commodity: Option<Commodity>,
-    /// Of its counter, after scaling: kWh, m³, gal and so on.
+    /// Unit of the counter after scaling, such as `kWh`, `m³` or `gal`. Default: none, counts.
     unit: Option<String>,
-    /// One count is so much of that.
+    /// Value of one count in that unit. Default: 1.
     scale: Option<f64>,
-    /// Added after scaling, for a meter that was exchanged.
+    /// Added after scaling, so that a replaced meter continues the old one. Default: 0.
     offset: Option<f64>,
-    /// Of its counter, which begins again at 0 behind the last.
+    /// Digits of the counter, after which it starts again at 0; 1 to 12. Default: unknown.
     digits: Option<u8>,
-    /// How much it can count in an hour at most, in its unit.
+    /// Highest plausible use per hour, in its unit. Default: by commodity.
     max_rate: Option<f64>,
-    /// How often its readings are passed on: `"every"`, `"change"`, or seconds.
+    /// Publishing rate: `"every"` reading, on `"change"`, or once in this many seconds. Default: the `rate` of the first level.
     rate: Option<Rate>,
-    /// Seconds without a word until it is offline; learned if nothing is said.
+    /// Seconds without a reading after which the meter is offline. Default: learned from its intervals.
     expire: Option<f64>,
-    /// Of an IDM: each five minutes as a reading of its own.
+    /// IDM only: publish each five-minute interval as a reading of its own. Default: false.
     #[serde(default)]
     intervals: bool,
-    /// For Home Assistant, where unit and commodity do not tell: `energy`, `gas`, `water`, `volume`.
+    /// Device class in Home Assistant: `energy`, `gas`, `water` or `volume`. Default: from unit and commodity.
     device_class: Option<String>,
-    /// For Home Assistant: where it is.
+    /// Suggested area in Home Assistant. Default: none.
     area: Option<String>,
 }
 
-/// One word or several.
+/// One word or a list of words.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "a word in quotes, or several in brackets")]
 enum Several {
@@ -74,7 +73,7 @@ enum Id {
 }
 
 impl MeterSection {
-    /// The id as it stands in topics.
+    /// Returns the id as it stands in topics.
     pub fn id(&self) -> String {
         match &self.id {
             Id::Number(number) => number.to_string(),
@@ -82,10 +81,10 @@ impl MeterSection {
         }
     }
 
-    /// The meter that the section describes, being number `i`.
+    /// Converts the section, which is number `i` of the file.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// Returns all mistakes in it.
     pub fn meter(&self, i: usize) -> Result<Meter, Vec<String>> {
         let mut problems = Vec::new();
         if self.id().is_empty() {
@@ -118,7 +117,7 @@ impl MeterSection {
                     .commodity
                     .map_or_else(String::new, |commodity| format!(" of {commodity}"));
                 problems.push(format!(
-                    "unit = \"{unit}\" is no unit{of}: use {}",
+                    "invalid unit = \"{unit}\"{of}: expected {}",
                     known.join(", ")
                 ));
             }

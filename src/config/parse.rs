@@ -58,9 +58,10 @@ impl Config {
     /// # Errors
     /// Returns all mistakes with line and key.
     pub fn parse(text: &str, set: &[(String, String)]) -> Result<(Self, bool), Problems> {
-        let mut file = File::parse(text, std::env::vars())?;
+        let variables: Vec<(String, String)> = std::env::vars().collect();
+        let mut file = File::parse(text, &variables)?;
         for (key, value) in set {
-            file.set(key, value.clone());
+            file.set(key, value);
         }
         let mqtt = file.one::<MqttConfig>("mqtt");
         let homeassistant = file.one::<HomeAssistantConfig>("homeassistant");

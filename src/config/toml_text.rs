@@ -1,6 +1,6 @@
-//! TOML text, as it is written to a file.
+//! Text in the syntax of TOML.
 
-/// Text as TOML writes it.
+/// Quotes a text.
 pub fn quoted(text: &str) -> String {
     toml::Value::String(text.into()).to_string()
 }

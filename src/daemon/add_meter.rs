@@ -1,4 +1,4 @@
-//! Writes a section for a meter that somebody calls his, and has the configuration read again.
+//! Adding a meter to the configuration file on request of the page, and reloading it.
 
 use crate::config::ConfigFile;
 use crate::config::toml_text::quoted;
@@ -8,16 +8,16 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-/// Adds to the configuration's file.
+/// Appends sections to the configuration file.
 pub struct ConfigAppender {
     file: ConfigFile,
     reload: ReloadRequests,
-    /// One at a time.
+    /// Serializes requests: each checks the file as the previous one has left it.
     turn: Mutex<()>,
 }
 
 impl ConfigAppender {
-    /// For the file that is in use.
+    /// Appends to the file in use, and requests a reload by `reload`.
     pub fn new(file: ConfigFile, reload: ReloadRequests) -> Self {
         ConfigAppender {
             file,
@@ -45,7 +45,7 @@ impl AddMeter for ConfigAppender {
             )));
         }
         let section = section(meter);
-        // Behind all that is there, so that not a letter of it changes.
+        // Appended, so that not a byte of what the user wrote changes.
         let gap = if text.is_empty() || text.ends_with('\n') {
             "\n"
         } else {
@@ -57,11 +57,11 @@ impl AddMeter for ConfigAppender {
             .map_err(|problems| Refusal::Wrong(problems.to_string()))?;
         if meter.write {
             let mut file = OpenOptions::new().append(true).open(path).map_err(failed)?;
-            // In one piece, in place: the file keeps its owner, and may be mounted by itself.
+            // One write, in place: the file keeps its owner and mode, and may be a mount of its own.
             file.write_all(format!("{gap}{section}").as_bytes())
                 .and_then(|()| file.sync_all())
                 .map_err(failed)?;
-            tracing::info!(meter = meter.id, config = %path.display(), "A meter was added to the configuration.");
+            tracing::info!(meter = meter.id, config = %path.display(), "Meter added to the configuration");
             self.reload.request();
         }
         Ok(AddedMeter {
@@ -73,9 +73,9 @@ impl AddMeter for ConfigAppender {
     }
 }
 
-/// A section of the file.
+/// Returns the section for a meter.
 fn section(meter: &AddMeterRequest) -> String {
-    // A number stands as one, if it reads the same.
+    // A number is written without quotes if it reads back as the same text.
     let id = match meter.id.parse::<u32>() {
         Ok(number) if number.to_string() == meter.id => meter.id.clone(),
         _ => quoted(&meter.id),
@@ -86,14 +86,14 @@ fn section(meter: &AddMeterRequest) -> String {
         ("commodity", &meter.commodity),
         ("unit", &meter.unit),
     ];
-    let said = words.iter().filter_map(|(key, word)| {
+    let given = words.iter().filter_map(|(key, word)| {
         let word = word.as_deref().map(str::trim).filter(|word| !word.is_empty())?;
         Some(format!("{key} = {}\n", quoted(word)))
     });
     let scale = meter
         .scale
         .map(|scale| format!("scale = {}\n", toml::Value::Float(scale)));
-    format!("[[meter]]\nid = {id}\n") + &said.chain(scale).collect::<String>()
+    format!("[[meter]]\nid = {id}\n") + &given.chain(scale).collect::<String>()
 }
 
 #[cfg(test)]
@@ -103,7 +103,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn given_what_was_said_then_it_stands_there_and_nothing_else() {
+    fn given_some_properties_then_the_section_has_these_and_no_others() {
         let meter = AddMeterRequest {
             id: "12345678".into(),
             name: Some("Water \"garden\"".into()),
@@ -125,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_meter_is_called_the_file_says_it(id in "\\PC{1,20}", name in any::<String>()) {
+        fn any_name_is_read_back_from_the_file(id in "\\PC{1,20}", name in any::<String>()) {
             let meter = AddMeterRequest {
                 id: id.clone(),
                 name: Some(name.clone()),
@@ -134,8 +134,8 @@ mod tests {
             let text = format!("[[radio]]\nsource = \"rtlsdr\"\n\n{}", section(&meter));
             if let Ok((config, _)) = Config::parse(&text, &[]) {
                 let meter = config.meters.get(id.trim()).unwrap();
-                let said = name.trim();
-                prop_assert_eq!(meter.name.as_deref(), Some(said).filter(|said| !said.is_empty()));
+                let expected = name.trim();
+                prop_assert_eq!(meter.name.as_deref(), Some(expected).filter(|name| !name.is_empty()));
             } else {
                 prop_assert!(id.trim().is_empty(), "{}", text);
             }

@@ -1,63 +1,64 @@
-//! What systemd is told: that we are there, that nothing is stuck, that we go. Where it did not start us, nobody is told.
+//! Notifications to systemd: readiness, watchdog, end. Without systemd they go nowhere.
 
 use crate::runtime::Watchdog;
 use sd_notify::NotifyState;
 use std::time::{Duration, Instant};
 
-/// A thread that is at work for so long without a sign of life is stuck; to open a dongle may take a third of it.
+/// A thread at work without a heartbeat for this long is stuck. To open a dongle may take a third of it.
 const LONGEST: Duration = Duration::from_secs(45);
+/// Interval of watchdog notifications at most, whatever systemd asks for.
+const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Speaks to systemd.
+/// Connection to systemd.
 pub struct Systemd {
     watchdog: Watchdog,
-    /// How often it wants to hear that all is well.
+    /// Half the time after which systemd would restart the process; none if it does not watch it.
     period: Option<Duration>,
-    told: Instant,
-    /// Who is stuck, as was said already.
+    notified: Instant,
+    /// Thread that was stuck at the last notification, as logged.
     stuck: Option<String>,
 }
 
 impl Systemd {
-    /// All is at work.
+    /// Reports that all components have been started.
     pub fn ready(watchdog: Watchdog) -> Self {
-        tell(NotifyState::Ready);
+        notify(NotifyState::Ready);
         Systemd {
             watchdog,
-            // Twice as often as it must hear of us.
             period: sd_notify::watchdog_enabled().map(|longest| longest / 2),
-            told: Instant::now(),
+            notified: Instant::now(),
             stuck: None,
         }
     }
 
-    /// To be called often: says that all is well, if it is and if that is due.
+    /// Feeds systemd's watchdog if that is due and no thread is stuck. To be called at least every second.
     pub fn tick(&mut self) {
         let Some(period) = self.period else {
             return;
         };
-        if self.told.elapsed() < period.min(Duration::from_secs(10)) {
+        if self.notified.elapsed() < period.min(INTERVAL) {
             return;
         }
-        self.told = Instant::now();
+        self.notified = Instant::now();
         let stuck = self.watchdog.stuck(LONGEST);
         match &stuck {
-            None => tell(NotifyState::Watchdog),
+            None => notify(NotifyState::Watchdog),
             Some(thread) if self.stuck != stuck => {
-                tracing::error!(thread, "A thread is stuck: systemd will start metertap again.");
+                tracing::error!(thread, "Thread is stuck; systemd will restart metertap");
             }
             Some(_) => {}
         }
         self.stuck = stuck;
     }
 
-    /// We go.
+    /// Reports that the process is about to end.
     pub fn stopping(self) {
-        tell(NotifyState::Stopping);
+        notify(NotifyState::Stopping);
     }
 }
 
-fn tell(state: NotifyState) {
+fn notify(state: NotifyState) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::debug!(%error, "systemd does not listen.");
+        tracing::debug!(%error, "systemd not notified");
     }
 }

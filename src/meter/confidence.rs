@@ -55,7 +55,7 @@ impl ConfidenceFilter {
 
     /// Whether to believe that `packet`, heard at `time`, says `message`.
     pub fn believes(&mut self, packet: &Packet, message: &Message, time: Timestamp) -> bool {
-        let believed = !self.config.is_lead(packet.signal.doubt)
+        let believed = !self.config.is_tentative(packet.signal.error_probability)
             || self.is_known(packet, message)
             || self.is_repeated(packet, time);
         if believed {
@@ -73,7 +73,7 @@ impl ConfidenceFilter {
         (0..1 << COUNTER_BITS).contains(&moved)
             && !self
                 .config
-                .is_lead(packet.signal.doubt * unnoticed(packet.protocol))
+                .is_tentative(packet.signal.error_probability * unnoticed(packet.protocol))
     }
 
     fn is_repeated(&mut self, packet: &Packet, time: Timestamp) -> bool {
@@ -125,14 +125,14 @@ fn unnoticed(protocol: Protocol) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, seal};
-    use metertap_dsp::{Receiver, Trust};
+    use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips};
+    use metertap_dsp::{Receiver, Trust, fec};
 
     fn config(trust: Trust) -> Config {
         Config {
             sample_rate_hz: 1e6,
             trust,
-            leads: true,
+            tentative: true,
         }
     }
 
@@ -142,7 +142,7 @@ mod tests {
         frame.extend(&counter.to_be_bytes()[1..]);
         frame.extend(&id.to_be_bytes()[1..]);
         frame.extend([0, 0]);
-        seal(Protocol::Scm, &mut frame);
+        fec::encode(Protocol::Scm, &mut frame);
         let transmission = Transmission {
             chips: chips(Protocol::Scm, &frame, 0),
             start_s: 0.01,
@@ -163,7 +163,7 @@ mod tests {
         receiver.push(&scene.render(&mut Random::new(1)), |p| packet = Some(*p));
         receiver.flush(|p| packet = Some(*p));
         let mut packet: Packet = packet.expect("heard");
-        packet.signal.doubt = doubt;
+        packet.signal.error_probability = doubt;
         let message = Message::parse(Kind::Scm, packet.bytes()).unwrap();
         assert_eq!((message.id(), message.consumption()), (id, counter.into()));
         (packet, message)

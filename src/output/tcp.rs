@@ -57,8 +57,9 @@ impl Server {
                         _ = stopped => {}
                     }
                 });
-                // What is on its way to clients gets a moment.
-                runtime.block_on(tokio::time::sleep(Duration::from_millis(50)));
+                // Lets the tasks of the clients write what they have received. The timer must be made inside of the
+                // runtime: outside of it there is no reactor, and making it panics.
+                runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
             })
             .context("cannot start a thread")?;
         Ok(Server {

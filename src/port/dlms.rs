@@ -1,4 +1,4 @@
-//! A port on which a meter pushes DLMS: bytes become reports.
+//! Listener for DLMS/COSEM messages that a meter pushes.
 
 use crate::port::frame_counters::{DecryptError, FrameCounters};
 use crate::port::{DecodeError, DecodeEvent, Listener};
@@ -8,46 +8,46 @@ use metertap_decode::dlms::{NOTIFICATION, NoNotification, Notification, report};
 use metertap_decode::framing::push::{Push, PushError};
 use metertap_decode::report::Report;
 
-/// What is said of a port.
+/// Options of a DLMS port.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DlmsOptions {
-    /// Where messages are encrypted.
+    /// Keys of encrypted messages.
     pub keys: Option<Keys>,
-    /// What is said of the meter.
+    /// Description of the meter by its owner.
     pub meter: dlms::Settings,
 }
 
-/// Why a message is not believed.
+/// Message that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DlmsError {
-    /// There is none.
+    /// Bytes that are not a message.
     #[error(transparent)]
     Push(#[from] PushError),
-    /// It cannot be decrypted.
+    /// Decryption failed.
     #[error(transparent)]
     DecryptError(#[from] DecryptError),
-    /// It is no notification.
+    /// A message that is not a data notification.
     #[error(transparent)]
     NoNotification(#[from] NoNotification),
-    /// It has no value.
+    /// No value in it.
     #[error("a message without a value")]
     Empty,
 }
 
-/// Hears one port.
+/// Decoder of one port.
 pub struct Dlms {
     push: Push,
     reader: Reader,
 }
 
 impl Dlms {
-    /// For a port of which `settings` are known.
-    pub fn new(settings: DlmsOptions) -> Self {
+    /// Creates a decoder with the given options.
+    pub fn new(options: DlmsOptions) -> Self {
         Dlms {
             push: Push::new(),
             reader: Reader {
-                settings,
-                senders: FrameCounters::default(),
+                options,
+                frame_counters: FrameCounters::default(),
                 id: None,
                 waiting: Vec::new(),
             },
@@ -58,34 +58,34 @@ impl Dlms {
 impl Listener for Dlms {
     fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent)) {
         let Dlms { push, reader } = self;
-        push.push(bytes, |at, message| reader.said(at, message, emit));
+        push.push(bytes, |at, message| reader.message(at, message, emit));
     }
 
     fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         let Dlms { push, reader } = self;
-        push.pause(|at, message| reader.said(at, message, emit));
+        push.pause(|at, message| reader.message(at, message, emit));
     }
 
     fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         self.pause(emit);
-        self.reader.give_up(emit);
-        self.reader.senders = FrameCounters::default();
+        self.reader.stop_waiting(emit);
+        self.reader.frame_counters = FrameCounters::default();
     }
 }
 
-/// Messages that do not emit who sends them wait for one that does; Norwegian meters emit it in every fourth.
-const PATIENCE: usize = 8;
+/// Messages without the meter's id that wait for one with it. Norwegian meters send it in every fourth message.
+const MAX_WAITING: usize = 8;
 
 struct Reader {
-    settings: DlmsOptions,
-    senders: FrameCounters,
-    /// Of the meter, once it has told it, or empty, once we have given up.
+    options: DlmsOptions,
+    frame_counters: FrameCounters,
+    /// Id of the meter once it was received; empty once it is no longer waited for, so that reports carry the name of the port.
     id: Option<String>,
     waiting: Vec<(u64, Report)>,
 }
 
 impl Reader {
-    fn said(&mut self, at: u64, message: Result<Vec<u8>, PushError>, emit: &mut dyn FnMut(DecodeEvent)) {
+    fn message(&mut self, at: u64, message: Result<Vec<u8>, PushError>, emit: &mut dyn FnMut(DecodeEvent)) {
         match message
             .map_err(DlmsError::from)
             .and_then(|message| self.read(&message))
@@ -97,8 +97,8 @@ impl Reader {
                         Some(id) => report.id.clone_from(id),
                         None => {
                             self.waiting.push((at, report));
-                            if self.waiting.len() == PATIENCE {
-                                self.give_up(emit);
+                            if self.waiting.len() == MAX_WAITING {
+                                self.stop_waiting(emit);
                             }
                             return;
                         }
@@ -112,8 +112,8 @@ impl Reader {
         }
     }
 
-    /// Nobody will emit any more.
-    fn give_up(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+    /// Stops waiting for an id, and emits what waits for it.
+    fn stop_waiting(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         self.id.get_or_insert_default();
         self.release(emit);
     }
@@ -137,20 +137,20 @@ impl Reader {
                     .as_logged()
                     .into_iter()
                     .find_map(|text| Notification::parse(text).ok());
-                match (logged, &self.settings.keys) {
-                    // Who has given a key wants nothing that it does not open.
+                match (logged, &self.options.keys) {
+                    // With a key configured, only what it decrypts is accepted.
                     (Some(notification), None) => (notification, title),
                     (_, keys) => {
-                        let text = self.senders.open(&frame, keys.as_ref())?;
-                        // Without a tag only the plaintext tells whether the key is right.
+                        let text = self.frame_counters.decrypt(&frame, keys.as_ref())?;
+                        // Without an authentication tag, only the plaintext shows whether the key is right.
                         let notification = Notification::parse(&text).map_err(|_| DecryptError::WrongKey)?;
-                        self.senders.believe(&frame);
+                        self.frame_counters.accept(&frame);
                         (notification, title)
                     }
                 }
             }
         };
-        let report = report(&notification, title, &self.settings.meter);
+        let report = report(&notification, title, &self.options.meter);
         if report.reading.is_empty() && report.unknown.is_empty() {
             return Err(DlmsError::Empty);
         }
@@ -164,7 +164,7 @@ impl From<DlmsError> for DecodeError {
             DlmsError::Push(error) if error.is_cut() => "cut",
             DlmsError::Push(PushError::Asked(_)) => "asked",
             DlmsError::Push(_) => "wrong_check",
-            DlmsError::DecryptError(sealed) => sealed.kind(),
+            DlmsError::DecryptError(error) => error.kind(),
             DlmsError::NoNotification(_) => "no_notification",
             DlmsError::Empty => "empty",
         };

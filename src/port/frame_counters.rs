@@ -1,38 +1,38 @@
-//! Who encrypts on a port, and what is known of them.
+//! Frame counters per system title: encrypted frames are decrypted once, and repeats refused.
 
 use metertap_decode::cipher::{CipherError, Ciphered, Keys};
 use std::collections::HashMap;
 
-/// Meters on one port; more are not remembered.
+/// System titles on one port; the counters of further ones are not remembered.
 const MAX_TITLES: usize = 16;
 
-/// Why a ciphered frame is not read.
+/// Encrypted frame that cannot be decrypted or is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecryptError {
-    /// There is no key.
-    #[error("is encrypted (frame counter {0}), and there is no key")]
+    /// No key is configured.
+    #[error("encrypted (frame counter {0}), and no key is configured")]
     NoKey(u32),
-    /// It cannot be decrypted, or not all of it is there.
+    /// Decryption failed, or the frame is incomplete.
     #[error(transparent)]
     Cipher(#[from] CipherError),
-    /// The plaintext is none.
-    #[error("decrypts to nothing that can be read: is the key right?")]
+    /// Plaintext that makes no sense.
+    #[error("decrypts to nothing that makes sense: is the key right?")]
     WrongKey,
-    /// It was heard before.
-    #[error("frame counter {counter} after {last}: a repeated frame")]
+    /// Repeated frame.
+    #[error("repeated frame: frame counter {counter} after {last}")]
     Repeated {
-        /// Of this frame.
+        /// Frame counter of this frame.
         counter: u32,
-        /// Of the last one.
+        /// Frame counter of the last accepted one.
         last: u32,
     },
-    /// There was one before.
-    #[error("there is no tag, though this meter has sent tags before")]
+    /// Missing authentication tag, where the meter has sent tags before.
+    #[error("no authentication tag, although this meter has sent tags before")]
     NoTag,
 }
 
 impl DecryptError {
-    /// One word for the counter.
+    /// Name of the counter that the error increments.
     pub fn kind(self) -> &'static str {
         match self {
             DecryptError::NoKey(_) => "no_key",
@@ -45,23 +45,23 @@ impl DecryptError {
         }
     }
 
-    /// Whether it is certainly a frame, and no other begins within it.
+    /// Returns true if the bytes certainly are a frame, so that no other one begins within them.
     pub fn is_whole(self) -> bool {
         matches!(self, DecryptError::NoKey(_) | DecryptError::Repeated { .. })
     }
 }
 
-/// By system title: the last frame counter, and whether there was a tag. Forgotten when a port is opened again: a
-/// meter that has lost its counter was silent for a while.
+/// Last frame counter of each system title, and whether the frame had a tag. Forgotten when a port is opened again: a meter
+/// that was replaced or has lost its counter was silent for a while.
 #[derive(Debug, Default)]
 pub struct FrameCounters(HashMap<[u8; 8], (u32, bool)>);
 
 impl FrameCounters {
-    /// The plaintext of a frame.
+    /// Decrypts a frame.
     ///
     /// # Errors
-    /// Why it is not read.
-    pub fn open(&self, frame: &Ciphered, keys: Option<&Keys>) -> Result<Vec<u8>, DecryptError> {
+    /// Returns an error if there is no key, if the frame counter does not grow, or if decryption fails.
+    pub fn decrypt(&self, frame: &Ciphered, keys: Option<&Keys>) -> Result<Vec<u8>, DecryptError> {
         let keys = keys.ok_or(DecryptError::NoKey(frame.counter))?;
         match self.0.get(&frame.system_title) {
             Some(&(last, _)) if frame.counter <= last => Err(DecryptError::Repeated {
@@ -73,8 +73,8 @@ impl FrameCounters {
         }
     }
 
-    /// It was read: only such a frame may forbid what comes after.
-    pub fn believe(&mut self, frame: &Ciphered) {
+    /// Records the counter of a frame whose plaintext made sense; only such a frame may cause others to be refused.
+    pub fn accept(&mut self, frame: &Ciphered) {
         if self.0.len() < MAX_TITLES || self.0.contains_key(&frame.system_title) {
             self.0
                 .insert(frame.system_title, (frame.counter, frame.has_tag()));

@@ -1,25 +1,25 @@
-//! Answers of a Kamstrup meter: frames become reports.
+//! Answers of a Kamstrup meter, and a listener for recorded ones.
 
 use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::framing::kmp::{Frame, NoKmp};
 use metertap_decode::kamstrup::{Answer, NoAnswer, fields};
 use metertap_decode::report::{Fields, ReadingType, Report, Value};
 
-/// Nothing longer is waited for.
+/// Longest unfinished frame in bytes.
 const MAX_BUFFER: usize = 4096;
 
-/// Why an answer is not believed.
+/// Answer that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KmpError {
-    /// In its frame.
+    /// Bytes that are not a frame.
     #[error(transparent)]
     Frame(#[from] NoKmp),
-    /// In what it says.
+    /// A frame that is not an answer.
     #[error(transparent)]
     Answer(#[from] NoAnswer),
 }
 
-/// A report of the meter `id`.
+/// Returns the report of the meter with serial number `id`.
 pub fn report(id: String, reading: Fields) -> Report {
     Report {
         time: None,
@@ -32,7 +32,7 @@ pub fn report(id: String, reading: Fields) -> Report {
     }
 }
 
-/// Hears answers that somebody else asked for, or that stand in a file.
+/// Decoder of recorded answers, or of those to another master.
 #[derive(Default)]
 pub struct Kmp {
     buffer: Vec<u8>,
@@ -48,11 +48,11 @@ impl Kmp {
                 break;
             }
             let place = self.taken - (self.buffer.len() - at) as u64;
-            let said = match frame.map_err(KmpError::from).and_then(|frame| self.read(&frame)) {
+            let event = match frame.map_err(KmpError::from).and_then(|frame| self.read(&frame)) {
                 Ok(report) => DecodeEvent::report(place, report),
                 Err(error) => DecodeEvent::error(place, error),
             };
-            emit(said);
+            emit(event);
             at += len;
         }
         self.buffer.drain(..at);

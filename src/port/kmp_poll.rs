@@ -1,4 +1,5 @@
-//! Asks a Kamstrup meter through its optical eye: seldom, since every answer costs its battery.
+//! Polling of a Kamstrup meter through its optical eye. Every answer drains the battery, so nothing is asked twice that never
+//! changes.
 
 use crate::port::kmp::{KmpError, report};
 use crate::port::transaction::{Disconnected, Transaction};
@@ -8,28 +9,28 @@ use metertap_decode::kamstrup::{
 };
 use metertap_decode::report::{Report, Value};
 
-/// How often the same is asked.
+/// Attempts of one request.
 const ATTEMPTS: usize = 3;
 
-/// Why the meter was not read.
+/// Failed reading of the meter.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
-    /// The line is gone.
+    /// The connection was lost.
     #[error(transparent)]
     Disconnected(#[from] Disconnected),
-    /// Nothing came.
+    /// No answer came.
     #[error("no answer: is the head on the meter's eye, and the meter awake (press a button)?")]
     Silent,
-    /// What came is no answer.
+    /// The answer could not be decoded.
     #[error(transparent)]
     Wrong(#[from] KmpError),
-    /// It answers another question.
+    /// The answer is to another request.
     #[error("an answer to something else: {0}")]
     Other(String),
 }
 
 impl PollError {
-    /// One word for the counter.
+    /// Name of the counter that the error increments.
     pub fn kind(&self) -> &'static str {
         match self {
             PollError::Disconnected(_) => "gone",
@@ -47,10 +48,10 @@ pub struct KnownMeter {
     kind: Option<(String, String)>,
 }
 
-/// Reads `registers` of the meter.
+/// Reads `registers` of the meter; registers that it does not have are left out.
 ///
 /// # Errors
-/// Why not.
+/// Returns an error if the connection is lost, if the meter does not answer, or if it has none of the registers.
 pub async fn read(
     transaction: &mut Transaction<'_>,
     registers: &[u16],
@@ -80,7 +81,7 @@ pub async fn read(
                 }
                 found.extend(answered);
             }
-            // None of these; the others may be there.
+            // The meter has none of these, but may have those of the next request.
             Err(PollError::Wrong(KmpError::Answer(NoAnswer::Nothing))) => {}
             Ok(_) => return Err(PollError::Other("no registers".into())),
             Err(error) => return Err(error),

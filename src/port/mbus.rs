@@ -1,37 +1,37 @@
-//! Answers of M-Bus meters: frames become reports.
+//! Answers of M-Bus meters: assembly of frames, and a listener for recorded ones.
 
 use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::framing::mbus::{Frame, NoMbus};
 use metertap_decode::mbus::{Message, NoMessage, report};
 use metertap_decode::report::Report;
 
-/// Nothing longer is believed.
+/// Longest frame in bytes, and as much before it.
 const MAX_FRAME: usize = 261 + 256;
-/// Records of one meter, over all its frames.
+/// Records of one answer over all its frames; further ones are dropped.
 const MAX_RECORDS: usize = 1024;
 
-/// Why an answer is not believed.
+/// Answer that is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MbusError {
-    /// In its frame.
+    /// Bytes that are not a frame.
     #[error(transparent)]
     Frame(#[from] NoMbus),
-    /// In what it says.
+    /// A frame that is not an answer.
     #[error(transparent)]
     Message(#[from] NoMessage),
 }
 
-/// Puts the frames of one answer together.
+/// Assembles the frames of one answer.
 #[derive(Debug, Default)]
 pub struct Answers {
     pending: Option<Message>,
 }
 
 impl Answers {
-    /// Takes a frame; a report once the answer is whole.
+    /// Adds a frame; returns the report once the answer is complete.
     ///
     /// # Errors
-    /// Where the frame is no answer.
+    /// Returns an error if the frame is not an answer; what was assembled is dropped.
     pub fn take(&mut self, information: u8, data: &[u8]) -> Result<Option<Report>, NoMessage> {
         let next = Message::parse(information, data).inspect_err(|_| self.pending = None)?;
         let whole = match self.pending.take() {
@@ -50,13 +50,13 @@ impl Answers {
         Ok(Some(report(&whole)))
     }
 
-    /// What came of an answer that will not be finished.
-    pub fn rest(&mut self) -> Option<Report> {
+    /// Returns the report of an answer whose last frames did not come.
+    pub fn take_unfinished(&mut self) -> Option<Report> {
         self.pending.take().map(|message| report(&message))
     }
 }
 
-/// Hears answers that somebody else asked for, or that stand in a file.
+/// Decoder of recorded answers, or of those to another master.
 #[derive(Default)]
 pub struct Mbus {
     buffer: Vec<u8>,
@@ -96,7 +96,7 @@ impl Mbus {
                     at += len;
                     continue;
                 }
-                // It looked like the beginning of a frame.
+                // The stream begins with the start byte of a frame, so this was meant as one.
                 Err(wrong @ NoMbus::NoFrame { .. }) if buffer[at] == 0x68 && place == 0 => {
                     emit(DecodeEvent::error(place, MbusError::from(wrong)));
                 }
@@ -125,7 +125,7 @@ impl Listener for Mbus {
 
     fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         self.pause(emit);
-        if let Some(report) = self.answers.rest() {
+        if let Some(report) = self.answers.take_unfinished() {
             emit(DecodeEvent::report(self.taken, report));
         }
     }

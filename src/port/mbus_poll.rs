@@ -1,4 +1,4 @@
-//! Asks meters on an M-Bus (EN 13757-2: SND_NKE, select, REQ_UD2), and finds out which there are.
+//! Polling and scanning of meters on a wired M-Bus (EN 13757-2: SND_NKE, selection, REQ_UD2).
 
 use crate::port::mbus::{Answers, MbusError};
 use crate::port::transaction::{Disconnected, Transaction};
@@ -9,41 +9,42 @@ use metertap_decode::report::Report;
 use std::fmt;
 use std::str::FromStr;
 
-/// "Begin anew."
+/// Control field SND_NKE: initialization of the meter.
 const SND_NKE: u8 = 0x40;
-/// "Your data", and the bit that says whether the last answer has come.
+/// Control field REQ_UD2: request for data.
 const REQ_UD2: u8 = 0x5B;
+/// Frame count bit: toggled after each answer that was received, so a repeated request gets the same answer again.
 const FCB: u8 = 0x20;
-/// "Take this."
+/// Control field SND_UD: data to the meter.
 const SND_UD: u8 = 0x53;
-/// CI: the meter with this number and no other.
+/// Control information: selection by secondary address.
 const SELECT: u8 = 0x52;
-/// Who was selected.
+/// Primary address of the selected meter.
 const SELECTED: u8 = 0xFD;
-/// How often the same is asked.
+/// Attempts of one request.
 const ATTEMPTS: usize = 3;
-/// Frames of one answer.
+/// Frames of one answer at most.
 const MAX_FRAMES: usize = 16;
 
-/// Which meter.
+/// Address of a meter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// `p5`: where it is on the bus, 1 to 250 (0: a new one).
+    /// Primary address such as `p5`, 1 to 250; 0 is that of an unconfigured meter.
     Primary(u8),
-    /// `12345678`: its number; F for any digit.
+    /// Secondary address such as `12345678`, the number printed on the meter; F stands for any digit.
     Secondary([u8; 4]),
 }
 
-/// Text that is no address.
+/// Text that is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no M-Bus address: write p5 for place 5 on the bus, or the eight digits on the meter")]
-pub struct NoAddress(String);
+#[error("invalid M-Bus address `{0}`: expected p5 for primary address 5, or the eight digits on the meter")]
+pub struct AddressError(String);
 
 impl FromStr for Address {
-    type Err = NoAddress;
+    type Err = AddressError;
 
-    fn from_str(text: &str) -> Result<Self, NoAddress> {
-        let wrong = || NoAddress(text.into());
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let wrong = || AddressError(text.into());
         if let Some(place) = text.strip_prefix('p') {
             let place = place.parse().map_err(|_| wrong())?;
             return if place <= 250 {
@@ -66,30 +67,30 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why a meter was not read.
+/// Failed reading of a meter.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
-    /// The line is gone.
+    /// The connection was lost.
     #[error(transparent)]
     Disconnected(#[from] Disconnected),
-    /// Nothing came.
+    /// No answer came.
     #[error("{0} does not answer")]
     Silent(Address),
-    /// What came is no answer.
+    /// The answer could not be decoded.
     #[error("{0}: {1}")]
     Wrong(Address, MbusError),
     /// Another meter answered.
-    #[error("{asked} was asked, and {answered} answered")]
+    #[error("expected an answer of {asked}, found one of {answered}")]
     Other {
-        /// Who should have.
+        /// Address of the request.
         asked: Address,
-        /// Who did.
+        /// Address of the answer.
         answered: String,
     },
 }
 
 impl PollError {
-    /// One word for the counter.
+    /// Name of the counter that the error increments.
     pub fn kind(&self) -> &'static str {
         match self {
             PollError::Disconnected(_) => "gone",
@@ -101,14 +102,14 @@ impl PollError {
     }
 }
 
-/// Reads the meter at `address`.
+/// Reads the meter at `address`, all frames of its answer.
 ///
 /// # Errors
-/// Why not.
+/// Returns an error if the connection is lost, or if the meter does not answer, answers something else, or reports one.
 pub async fn read(transaction: &mut Transaction<'_>, address: Address) -> Result<Report, PollError> {
     let place = match address {
         Address::Primary(place) => {
-            // Some meters do not confirm this, but answer all the same.
+            // Some meters do not acknowledge this, but answer requests all the same.
             transaction.ask(&short(SND_NKE, place), is_frame).await?;
             place
         }
@@ -146,17 +147,17 @@ pub async fn read(transaction: &mut Transaction<'_>, address: Address) -> Result
         match answers.take(information, data) {
             Err(error) => return Err(PollError::Wrong(address, error.into())),
             Ok(None) => fcb ^= FCB,
-            Ok(Some(report)) => return is_whom(address, report),
+            Ok(Some(report)) => return check_sender(address, report),
         }
     }
     answers
-        .rest()
+        .take_unfinished()
         .ok_or(PollError::Silent(address))
-        .and_then(|report| is_whom(address, report))
+        .and_then(|report| check_sender(address, report))
 }
 
-/// Whether the report comes from the meter that was asked.
-fn is_whom(address: Address, report: Report) -> Result<Report, PollError> {
+/// Checks that the report comes from the meter that was asked.
+fn check_sender(address: Address, report: Report) -> Result<Report, PollError> {
     let is_same = |wanted: String| {
         let pairs = wanted.chars().zip(report.id.chars());
         report.id.len() == wanted.len()
@@ -173,7 +174,7 @@ fn is_whom(address: Address, report: Report) -> Result<Report, PollError> {
     }
 }
 
-/// Asks the same again until a frame comes that is whole: the meter then repeats its last answer.
+/// Sends a request until a whole frame comes. The frame count bit stays the same, so the meter repeats its last answer.
 async fn request(
     transaction: &mut Transaction<'_>,
     control: u8,
@@ -183,10 +184,8 @@ async fn request(
     let mut last = PollError::Silent(address);
     for _ in 0..ATTEMPTS {
         let bytes = transaction.ask(&short(control, place), is_frame).await?;
-        // An adapter may echo the question.
-        let bytes = bytes.strip_prefix(&short(control, place)).unwrap_or(&bytes);
-        match Frame::parse(bytes) {
-            Ok(_) => return Ok(bytes.to_vec()),
+        match Frame::parse(&bytes) {
+            Ok(_) => return Ok(bytes),
             Err(_) if bytes.is_empty() => {}
             Err(wrong) => last = PollError::Wrong(address, wrong.into()),
         }
@@ -194,13 +193,14 @@ async fn request(
     Err(last)
 }
 
-/// Makes the meter with these digits the selected one; true if one or several say that they are.
+/// Selects the meters whose number matches; returns true if one or several acknowledge.
 async fn select(transaction: &mut Transaction<'_>, [d1, d2, d3, d4]: [u8; 4]) -> Result<bool, Disconnected> {
     transaction.ask(&short(SND_NKE, SELECTED), is_frame).await?;
-    let anybody = [d4, d3, d2, d1, 0xFF, 0xFF, 0xFF, 0xFF];
+    // Number in reversed byte order, then any manufacturer, version and medium.
+    let pattern = [d4, d3, d2, d1, 0xFF, 0xFF, 0xFF, 0xFF];
     for _ in 0..ATTEMPTS {
         let answer = transaction
-            .ask(&long(SND_UD, SELECTED, SELECT, &anybody), is_frame)
+            .ask(&long(SND_UD, SELECTED, SELECT, &pattern), is_frame)
             .await?;
         if answer.contains(&ACK) {
             return Ok(true);
@@ -212,16 +212,16 @@ async fn select(transaction: &mut Transaction<'_>, [d1, d2, d3, d4]: [u8; 4]) ->
     Ok(false)
 }
 
-/// Nothing is to be waited for any more.
+/// Returns true if the bytes are complete, whether or not they are a valid frame.
 fn is_frame(bytes: &[u8]) -> bool {
     !bytes.is_empty() && !matches!(Frame::parse(bytes), Err(NoMbus::Cut(_)))
 }
 
-/// Looks at every place on the bus and tells who answers there.
+/// Reads every primary address, and hands what answers to `found`.
 ///
 /// # Errors
-/// Where the line is gone.
-pub async fn scan_places(
+/// Returns [`Disconnected`] if the connection is lost.
+pub async fn scan_primary(
     transaction: &mut Transaction<'_>,
     mut found: impl FnMut(Address, Result<Report, PollError>),
 ) -> Result<(), Disconnected> {
@@ -241,11 +241,12 @@ pub async fn scan_places(
     Ok(())
 }
 
-/// Looks for numbers, digit by digit: as long as several answer to the same digits, more of them are told.
+/// Searches the secondary addresses, digit by digit: while several meters answer to the same leading digits, one more digit
+/// is given (EN 13757-3, wildcard search).
 ///
 /// # Errors
-/// Where the line is gone.
-pub async fn scan_numbers(
+/// Returns [`Disconnected`] if the connection is lost.
+pub async fn scan_secondary(
     transaction: &mut Transaction<'_>,
     mut found: impl FnMut(Report),
 ) -> Result<(), Disconnected> {
@@ -260,7 +261,7 @@ pub async fn scan_numbers(
         match read(transaction, Address::Secondary(octets)).await {
             Err(PollError::Disconnected(gone)) => return Err(gone),
             Ok(report) => found(report),
-            // Several at once are nothing that can be read.
+            // Several meters answered at once, and their bytes collided.
             Err(_) if known.len() < 8 => {
                 masks.extend((0..=9).rev().map(|digit| [&known[..], &[digit]].concat()));
             }

@@ -1,4 +1,4 @@
-//! A P1 port: bytes become reports. Plain and encrypted telegrams are told apart by themselves.
+//! Listener for P1 telegrams, plain or encrypted: which of the two is detected.
 
 use crate::port::frame_counters::{DecryptError, FrameCounters};
 use crate::port::{DecodeError, DecodeEvent, Listener};
@@ -10,64 +10,67 @@ use metertap_decode::stamp::Zone;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// What is asked of the CRC of a telegram.
+/// Requirement on the CRC of a telegram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum CrcPolicy {
-    /// It must be there where the version has one, or where the meter has sent one before, and be right.
+    /// Present if the version has one or the meter has sent one before, and right.
     #[default]
     Required,
-    /// It must be right where it is there.
+    /// Right if present.
     WhenPresent,
-    /// It may be wrong.
+    /// Not checked.
     Ignore,
 }
 
-/// What is said of a port.
+/// Options of a P1 port.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct P1Options {
-    /// What is asked of the CRC.
+    /// Requirement on the CRC.
     pub crc: CrcPolicy,
-    /// Where telegrams are encrypted.
+    /// Keys of encrypted telegrams.
     pub keys: Option<Keys>,
-    /// Where the meter stands.
+    /// Time zone of the meter's clock.
     pub zone: Zone,
 }
 
-/// Why a telegram, or a line of one, is not believed.
+/// Telegram, or line of one, that is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum P1Error {
-    /// It was changed on its way.
-    #[error("the CRC is {stated:04X}, but should be {computed:04X}")]
+    /// CRC mismatch.
+    #[error("wrong CRC: expected {computed:04X}, found {stated:04X}")]
     WrongCrc {
-        /// As sent.
+        /// CRC of the telegram.
         stated: u16,
-        /// As computed.
+        /// CRC of its bytes.
         computed: u16,
     },
-    /// There should be one.
-    #[error("there is no CRC, though this version has one")]
+    /// Missing CRC.
+    #[error("no CRC, although telegrams of this version have one")]
     NoCrc,
-    /// There is no end.
-    #[error("the telegram breaks off: no line begins with !")]
+    /// Missing end.
+    #[error("truncated telegram: no line begins with !")]
     BrokenOff,
-    /// It cannot be decrypted.
+    /// Decryption failed.
     #[error(transparent)]
     DecryptError(#[from] DecryptError),
-    /// It has no lines that a telegram has.
+    /// Bytes that are not a telegram.
     #[error(transparent)]
     NoTelegram(#[from] NoTelegram),
-    /// One line of it; the others count.
-    #[error("line {line} of the telegram is not understood: {text}")]
+    /// No object in it.
+    #[error("a telegram without a value")]
+    Empty,
+    /// A line that is not understood; the others are used.
+    #[error("line {line} of the telegram is not an object: {text}")]
     Unread {
-        /// The identification is line 1.
+        /// Line number; the identification is line 1.
         line: usize,
-        /// As it stands.
+        /// Text of the line.
         text: String,
     },
 }
 
-/// Hears one port.
+/// Decoder of one port.
 #[derive(Default)]
 pub struct P1 {
     plain: Framer,
@@ -76,11 +79,11 @@ pub struct P1 {
 }
 
 impl P1 {
-    /// For a port of which `settings` are known.
-    pub fn new(settings: P1Options) -> Self {
+    /// Creates a decoder with the given options.
+    pub fn new(options: P1Options) -> Self {
         P1 {
             reader: Reader {
-                settings,
+                options,
                 ..Reader::default()
             },
             ..P1::default()
@@ -115,24 +118,24 @@ impl Listener for P1 {
 
     fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         self.pause(emit);
-        self.reader.senders = FrameCounters::default();
+        self.reader.frame_counters = FrameCounters::default();
     }
 }
 
-/// Judges and reads telegrams.
+/// Checks telegrams and converts them to reports.
 #[derive(Default)]
 struct Reader {
-    settings: P1Options,
-    /// A right CRC was seen: this meter sends them.
+    options: P1Options,
+    /// A telegram with a right CRC was received, so this meter sends them.
     has_crc: bool,
-    senders: FrameCounters,
+    frame_counters: FrameCounters,
 }
 
 impl Reader {
-    /// Tells what a telegram says; true if it is believed.
+    /// Emits the reports of a telegram; returns false if it is refused.
     fn telegram(&mut self, frame: &Frame, emit: &mut dyn FnMut(DecodeEvent)) -> bool {
         let text = text(&frame.bytes);
-        let telegram = match self.judge(frame, &text) {
+        let telegram = match self.check(frame, &text) {
             Ok(telegram) => telegram,
             Err(error) => {
                 emit(DecodeEvent::error(frame.at, error));
@@ -147,19 +150,23 @@ impl Reader {
             emit(DecodeEvent::error(frame.at, error));
         }
         let mut whole = Some(Arc::from(frame.whole()));
-        for report in readings(&telegram, &self.settings.zone) {
-            let said = DecodeEvent::report(frame.at, report);
+        for report in readings(&telegram, &self.options.zone) {
+            let event = DecodeEvent::report(frame.at, report);
             emit(DecodeEvent {
                 telegram: whole.take(),
-                ..said
+                ..event
             });
         }
         true
     }
 
-    fn judge<'a>(&mut self, frame: &Frame, text: &'a str) -> Result<Telegram<'a>, P1Error> {
+    fn check<'a>(&mut self, frame: &Frame, text: &'a str) -> Result<Telegram<'a>, P1Error> {
         let telegram = Telegram::parse(text)?;
-        match (frame.crc, self.settings.crc) {
+        // In ciphertext `/`, line ends and `!` come by chance: such bytes are no telegram of a meter called by chance.
+        if telegram.objects.is_empty() {
+            return Err(P1Error::Empty);
+        }
+        match (frame.crc, self.options.crc) {
             (Crc::Right, _) => self.has_crc = true,
             (_, CrcPolicy::Ignore) | (Crc::Absent, CrcPolicy::WhenPresent) => {}
             (Crc::Wrong { stated, computed }, _) => return Err(P1Error::WrongCrc { stated, computed }),
@@ -171,13 +178,14 @@ impl Reader {
         Ok(telegram)
     }
 
-    /// Tells what a ciphered frame says; false if it is perhaps none.
+    /// Emits the reports of an encrypted frame. Returns false if it may be no frame at all, so that the framer looks for another
+    /// one within it.
     fn ciphered(&mut self, at: u64, frame: &Ciphered, emit: &mut dyn FnMut(DecodeEvent)) -> bool {
-        let text = match self.senders.open(frame, self.settings.keys.as_ref()) {
+        let text = match self.frame_counters.decrypt(frame, self.options.keys.as_ref()) {
             Ok(text) => text,
-            Err(sealed) => {
-                emit(DecodeEvent::error(at, P1Error::from(sealed)));
-                return sealed.is_whole();
+            Err(error) => {
+                emit(DecodeEvent::error(at, P1Error::from(error)));
+                return error.is_whole();
             }
         };
         let found = frames(&text);
@@ -185,14 +193,14 @@ impl Reader {
             emit(DecodeEvent::error(at, P1Error::from(DecryptError::WrongKey)));
             return false;
         }
-        let mut believed = false;
+        let mut is_accepted = false;
         for telegram in found {
-            believed |= self.telegram(&Frame { at, ..telegram }, emit);
+            is_accepted |= self.telegram(&Frame { at, ..telegram }, emit);
         }
-        if believed {
-            self.senders.believe(frame);
+        if is_accepted {
+            self.frame_counters.accept(frame);
         }
-        believed
+        is_accepted
     }
 }
 
@@ -202,8 +210,8 @@ impl From<P1Error> for DecodeError {
             P1Error::WrongCrc { .. } => "wrong_crc",
             P1Error::NoCrc => "no_crc",
             P1Error::BrokenOff => "cut",
-            P1Error::DecryptError(sealed) => sealed.kind(),
-            P1Error::NoTelegram(_) => "no_telegram",
+            P1Error::DecryptError(error) => error.kind(),
+            P1Error::NoTelegram(_) | P1Error::Empty => "no_telegram",
             P1Error::Unread { .. } => "unread_line",
         };
         DecodeError {

@@ -32,7 +32,7 @@ impl Probe {
         let config = Config {
             sample_rate_hz: source.info().sample_rate_hz,
             trust: Trust::Normal,
-            leads: false,
+            tentative: false,
         };
         Ok(Probe {
             samples: Samples::new(source.info().format),

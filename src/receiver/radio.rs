@@ -1,7 +1,7 @@
 //! A radio as a component: starts its threads, hands out its events, and stops.
 
 use crate::meter::{FrameFilter, Meters};
-use crate::receiver::demod_pool::Hearing;
+use crate::receiver::demod_pool::DemodPool;
 use crate::receiver::event::ReceiverEvent;
 use crate::receiver::hop::Hopper;
 use crate::receiver::reading_builder::ReadingBuilder;
@@ -194,10 +194,10 @@ impl Radio {
         let config = Config {
             sample_rate_hz: info.sample_rate_hz,
             trust: options.trust,
-            leads: true,
+            tentative: true,
         };
         let spectrum_tap = SpectrumTap::new(info.sample_rate_hz, self.spectrum.clone());
-        let pool = Hearing::start(&name, Samples::new(info.format), config, spectrum_tap)
+        let pool = DemodPool::start(&context, &name, Samples::new(info.format), config, spectrum_tap)
             .with_context(|| name.clone())?;
         let mut tap = None;
         if let Some(address) = parts.serve_rtl_tcp {

@@ -60,7 +60,7 @@ impl ReadingBuilder {
             tracing::debug!(
                 receiver = %self.receiver,
                 id = message.id(),
-                doubt = packet.signal.doubt,
+                error_probability = packet.signal.error_probability,
                 "Frame dropped: too little evidence that it is genuine"
             );
             return None;

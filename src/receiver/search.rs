@@ -1,6 +1,6 @@
 //! The search thread of a radio: blocks of samples in, events out.
 
-use crate::receiver::demod_pool::Hearing;
+use crate::receiver::demod_pool::DemodPool;
 use crate::receiver::event::{End, ReceiverEvent};
 use crate::receiver::reading_builder::ReadingBuilder;
 use crate::receiver::ring::{Block, Reader};
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Search {
     pub info: Info,
     pub is_live: bool,
-    pub pool: Hearing,
+    pub pool: DemodPool,
     pub output: Output,
     /// Clients of rtl_tcp, who get the samples as well.
     pub tap: Option<Tap>,
@@ -100,14 +100,16 @@ impl Search {
         if let Some(center_hz) = block.center_hz {
             self.output.builder.set_center_hz(center_hz);
         }
-        self.pool.at(block.center_hz, self.output.time_of(position));
-        self.pool.push(&block.bytes, |packet| self.output.packet(packet));
+        self.pool
+            .set_position(block.center_hz, self.output.time_of(position));
+        self.pool
+            .push(&block.bytes, |packet| self.output.packet(packet))?;
         Ok(())
     }
 
     /// Finishes all frames begun so far, and returns how many bytes of an unfinished sample were left over.
     fn flush(&mut self) -> Result<usize> {
-        Ok(self.pool.flush(|packet| self.output.packet(packet)))
+        Ok(self.pool.flush(|packet| self.output.packet(packet))?)
     }
 
     /// Finishes what was begun before a gap in the samples.

@@ -10,7 +10,7 @@
 //! The newest interval comes first; each is 5 minutes. `time` is what has passed since its end, in 1/16 s.
 
 use super::{Refused, bits};
-use metertap_dsp::{Protocol, synth};
+use metertap_dsp::{Protocol, fec};
 use serde::{Serialize, Serializer};
 
 /// Intervals in a message.
@@ -130,7 +130,7 @@ impl Idm {
             bits::put(&mut frame, 33 * 8 + i * 9, 9, interval.into());
         }
         bits::put(&mut frame, 86 * 8, 16, self.transmit_time_offset.into());
-        synth::seal(Protocol::Idm, &mut frame);
+        fec::encode(Protocol::Idm, &mut frame);
         frame
     }
 }
@@ -183,7 +183,7 @@ mod tests {
         fn what_is_encoded_is_read_back(mut frame in prop::collection::vec(any::<u8>(), 92)) {
             frame[8] = 0x10 | frame[8] & 0x0F;
             frame[85] &= 0xFE;
-            synth::seal(Protocol::Idm, &mut frame);
+            fec::encode(Protocol::Idm, &mut frame);
             if let Ok(message) = Idm::parse(&frame) {
                 prop_assert_eq!(message.encode(), frame);
             }

@@ -7,7 +7,7 @@
 
 use super::idm::list;
 use super::{Kind, Refused, bits};
-use metertap_dsp::{Protocol, synth};
+use metertap_dsp::{Protocol, fec};
 use serde::Serialize;
 
 /// Intervals in a message.
@@ -108,7 +108,7 @@ impl NetIdm {
             bits::put(&mut frame, 38 * 8 + i * 14, 14, interval.into());
         }
         bits::put(&mut frame, 86 * 8, 16, self.transmit_time_offset.into());
-        synth::seal(Protocol::Idm, &mut frame);
+        fec::encode(Protocol::Idm, &mut frame);
         frame
     }
 }

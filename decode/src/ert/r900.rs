@@ -6,7 +6,7 @@
 //! ```
 
 use super::{Refused, bits};
-use metertap_dsp::{Protocol, synth};
+use metertap_dsp::{Protocol, fec};
 use serde::Serialize;
 
 /// Fields of an R900.
@@ -73,7 +73,7 @@ impl R900 {
         bits::put(&mut frame, 72, 2, self.unkn3.into());
         bits::put(&mut frame, 74, 4, self.leak.into());
         bits::put(&mut frame, 78, 2, self.leak_now.into());
-        synth::seal(Protocol::R900, &mut frame);
+        fec::encode(Protocol::R900, &mut frame);
         frame
     }
 }
@@ -129,7 +129,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_encoded_is_read_back(mut frame in prop::collection::vec(any::<u8>(), 14)) {
-            synth::seal(Protocol::R900, &mut frame);
+            fec::encode(Protocol::R900, &mut frame);
             if let Ok(message) = R900::parse(&frame) {
                 prop_assert_eq!(message.encode(), frame);
             }

@@ -7,7 +7,7 @@
 //! ```
 
 use super::{Refused, bits};
-use metertap_dsp::{Protocol, synth};
+use metertap_dsp::{Protocol, fec};
 use serde::Serialize;
 
 /// Fields of an SCM.
@@ -66,7 +66,7 @@ impl Scm {
         bits::put(&mut frame, 30, 2, self.tamper_enc.into());
         bits::put(&mut frame, 32, 24, self.consumption);
         bits::put(&mut frame, 56, 24, self.id);
-        synth::seal(Protocol::Scm, &mut frame);
+        fec::encode(Protocol::Scm, &mut frame);
         frame
     }
 }

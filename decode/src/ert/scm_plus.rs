@@ -6,7 +6,7 @@
 //! ```
 
 use super::{Refused, bits};
-use metertap_dsp::{Protocol, synth};
+use metertap_dsp::{Protocol, fec};
 use serde::Serialize;
 
 /// Fields of an SCM+.
@@ -67,7 +67,7 @@ impl ScmPlus {
         frame.extend(self.consumption.to_be_bytes());
         frame.extend(self.tamper.to_be_bytes());
         frame.extend([0, 0]);
-        synth::seal(Protocol::ScmPlus, &mut frame);
+        fec::encode(Protocol::ScmPlus, &mut frame);
         frame
     }
 }

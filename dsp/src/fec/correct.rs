@@ -1,4 +1,4 @@
-//! One soft-decision corrector for every code here, and the estimate of how far to believe it.
+//! Soft-decision correction for every code here, with an estimate of the probability of error.
 //!
 //! A demodulator gives, for every decision, the log-likelihood it would cost to decide otherwise. The check
 //! gives a syndrome. Among the error patterns that explain the syndrome the cheapest is the likeliest, and
@@ -14,20 +14,20 @@
 //! the check). So, by Bayes,
 //!
 //! ```text
-//! doubt = rest / (P(e) + rest)
-//! rest  = P(others that explain it) + 2^-c · min(P(at least d decisions differ from e), P(not looked at))
+//! error probability = rest / (P(e) + rest)
+//! rest = P(others that explain it) + 2^-c · min(P(at least d decisions differ from e), P(not looked at))
 //! ```
 //!
 //! (A generator with the factor x + 1 allows only even differences: then both probabilities are those of
 //! patterns of the same parity as e.)
 //!
-//! And there may be no frame at all: the inside of another frame, or any keyed signal, may look like a
-//! preamble, and its bits pass the check as random words do. So `no_frame`, how much likelier that is than a
-//! frame before the check is looked at, joins the rest, times 2^-c.
+//! There may be no frame at all: the middle of another frame, or any keyed signal, may look like a preamble, and
+//! its bits pass the check as random words do. `no_frame`, the odds of that against a frame before the check is
+//! looked at, is therefore added to the rest, times 2^-c.
 //!
 //! The same formula covers a clean check (no flips: P(e) is the probability that nothing was wrong), a
 //! corrected one, and noise, whose decisions are all coin tosses: P(e) of 75 coin tosses is 2^-75, and the
-//! doubt is 1. That the estimate holds is measured by `make sensitivity`, which counts wrong words.
+//! error probability is 1. That the estimate holds is measured by `make sensitivity`, which counts wrong words.
 
 /// The greatest number of decisions changed in one frame.
 pub const MAX_FLIPS: usize = 3;
@@ -39,13 +39,13 @@ const TRIPLES_AMONG: usize = 28;
 /// One way to decide otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Flip {
-    /// Which decision: two flips of one group exclude each other.
+    /// Number of the decision; two flips of one group exclude each other.
     pub group: u16,
-    /// What is XORed into the decision (1 for a bit).
+    /// Value XORed into the decision (1 for a bit).
     pub change: u8,
-    /// How much less likely this is, in nats; never negative.
+    /// Log-likelihood lost by this flip, in nats; never negative.
     pub cost: f32,
-    /// What it adds to the syndrome.
+    /// Value XORed into the syndrome.
     pub syndrome: u32,
 }
 
@@ -55,17 +55,17 @@ pub struct Correction {
     flips: [Flip; MAX_FLIPS],
     len: usize,
     /// Estimated probability that this is not the word that was sent.
-    pub doubt: f32,
+    pub error_probability: f32,
 }
 
 impl Correction {
-    /// What to change; empty when the check was clean.
+    /// Returns the decisions to change; empty if the check was clean.
     pub fn flips(&self) -> &[Flip] {
         &self.flips[..self.len]
     }
 }
 
-/// What is known of a code.
+/// Properties of a code.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Code {
     /// A fraction 2^-bits of the patterns that the code could take for its own explains a syndrome.
@@ -78,8 +78,8 @@ pub struct Code {
 
 /// Distances are at most this.
 const MAX_DISTANCE: usize = 6;
-/// Where even the likeliest word has less than this probability (in nats), nothing can come of it: more than
-/// a dozen errors are to be expected, and at most three can be found.
+/// Log-probability (nats) of the likeliest word below which there is no point in searching: more than a dozen
+/// errors are to be expected, and at most three can be found.
 const HOPELESS: f32 = -16.0;
 
 /// Finds the likeliest pattern of at most `max_flips` (≤ [`MAX_FLIPS`]) flips that explains `syndrome`.
@@ -120,11 +120,11 @@ pub fn correct(
         flips: best.flips,
         len: best.len,
         // Where even the best explanation underflows nothing can be believed.
-        doubt: if p + rest > 0.0 { rest / (p + rest) } else { 1.0 } as f32,
+        error_probability: if p + rest > 0.0 { rest / (p + rest) } else { 1.0 } as f32,
     })
 }
 
-/// The probability that the word that was sent differs from ours, `chosen`, as a code word does: in at least
+/// Returns the probability that the word that was sent differs from ours, `chosen`, as a code word does: in at least
 /// the distance, and evenly where that is so. `flips` is sorted by group.
 fn far_from(flips: &[Flip], chosen: &[Flip], code: Code) -> f64 {
     let distance = code.distance.min(MAX_DISTANCE);
@@ -150,7 +150,7 @@ fn far_from(flips: &[Flip], chosen: &[Flip], code: Code) -> f64 {
     }
 }
 
-/// Log-probability that every decision is right, and the mean of (-1)^(number of wrong ones). Consecutive
+/// Returns the log-probability that every decision is right, and the mean of (-1)^(number of wrong ones). Consecutive
 /// flips of one group are one decision.
 fn nothing_wrong(flips: &[Flip]) -> (f32, f64) {
     let (mut ln, mut parity) = (0.0, 1.0);
@@ -162,7 +162,8 @@ fn nothing_wrong(flips: &[Flip]) -> (f32, f64) {
     (ln as f32, parity)
 }
 
-/// Singles among all, pairs and triples among the least reliable. Returns the probability of all patterns looked at, of even and of odd number, in units of that of no flips at all.
+/// Tries singles among all, pairs and triples among the least reliable alternatives. Returns the probability of all
+/// patterns tried, of even and of odd number, in units of that of no flips at all.
 fn search(syndrome: u32, max_flips: usize, flips: &[Flip], best: &mut Best) -> [f64; 2] {
     let mut looked_at = [1.0, 0.0];
     if max_flips == 0 {
@@ -219,7 +220,7 @@ fn search(syndrome: u32, max_flips: usize, flips: &[Flip], best: &mut Best) -> [
     looked_at
 }
 
-/// The cheapest of `flips`, in order of cost, into `cheapest`.
+/// Collects the cheapest of `flips`, in order of cost, into `cheapest`.
 fn least_reliable<'a>(flips: &[Flip], cheapest: &'a mut [Flip; PAIRS_AMONG]) -> &'a [Flip] {
     let mut len = 0;
     for &flip in flips {
@@ -237,7 +238,7 @@ fn least_reliable<'a>(flips: &[Flip], cheapest: &'a mut [Flip; PAIRS_AMONG]) -> 
     &cheapest[..len]
 }
 
-/// How likely a flip is against none.
+/// Returns the odds of a flip against none.
 fn weight(flip: &Flip) -> f32 {
     (-flip.cost).exp()
 }
@@ -287,7 +288,7 @@ mod tests {
         even: false,
     };
 
-    /// 21 known bits, all heard right, and a frame at one of 10 000 places.
+    /// 21 known bits, all received right, and a frame at one of 10 000 places.
     const NO_FRAME: f64 = 5e-3;
 
     /// 80 bits of SCM under `crc::SCM`, all equally reliable but those listed.
@@ -306,10 +307,10 @@ mod tests {
     }
 
     #[test]
-    fn given_a_clean_check_of_sure_bits_then_there_is_next_to_no_doubt() {
+    fn given_a_clean_check_of_sure_bits_then_an_error_is_next_to_impossible() {
         let found = correct(0, BCH, NO_FRAME, 2, &scm_flips(20.0, &[])).unwrap();
         assert!(found.flips().is_empty());
-        assert!(found.doubt < 1e-6, "{}", found.doubt);
+        assert!(found.error_probability < 1e-6, "{}", found.error_probability);
     }
 
     #[test]
@@ -333,7 +334,7 @@ mod tests {
             let mut groups: Vec<usize> = found.flips().iter().map(|f| f.group.into()).collect();
             groups.sort_unstable();
             prop_assert_eq!(groups, wrong.iter().map(|w| w.0).collect::<Vec<_>>());
-            prop_assert!(found.doubt < 0.01);
+            prop_assert!(found.error_probability < 0.01);
         }
 
         #[test]

@@ -1,4 +1,4 @@
-//! The two 16-bit cyclic checks of ERT.
+//! 16-bit cyclic checks of ERT: the BCH code of SCM and the CRC of SCM+ and IDM.
 
 /// A CRC-16, most significant bit first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +27,18 @@ pub const GENIBUS: Crc16 = Crc16 {
 };
 
 impl Crc16 {
-    /// The check to append to `bytes`.
+    /// Returns the check to append to `bytes`.
     pub fn check(self, bytes: &[u8]) -> u16 {
         self.run(self.init, bytes) ^ self.xor_out
     }
 
-    /// Zero if and only if `bytes`, which end with their check, are a code word. Linear in errors: a
+    /// Returns zero if and only if `bytes`, which end with their check, are a code word. Linear in errors: a
     /// flipped bit adds (XOR) its [`Crc16::column`].
     pub fn syndrome(self, bytes: &[u8]) -> u16 {
         self.run(self.init, bytes) ^ self.residue()
     }
 
-    /// What one flipped bit adds to the syndrome; `from_end` = 0 is the last bit of the check.
+    /// Returns what one flipped bit adds to the syndrome; `from_end` = 0 is the last bit of the check.
     /// This is x^(16 + from_end) modulo the generator, since the register multiplies by x^16.
     pub fn column(self, from_end: usize) -> u16 {
         (0..from_end).fold(self.poly, |register, _| self.step(register))
@@ -55,7 +55,7 @@ impl Crc16 {
         })
     }
 
-    /// Multiply by x.
+    /// Multiplies by x.
     fn step(self, register: u16) -> u16 {
         let reduced = if register & 0x8000 != 0 { self.poly } else { 0 };
         register << 1 ^ reduced

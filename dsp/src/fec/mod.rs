@@ -1,6 +1,11 @@
-//! Checks, and what may be concluded when they fail: two 16-bit cyclic codes, a Reed–Solomon code,
-//! and one soft-decision corrector for all of them.
+//! Error detection and correction: two 16-bit cyclic codes, a Reed–Solomon code, and one soft-decision corrector
+//! for all of them.
 
 pub mod correct;
 pub mod crc;
+mod encode;
 pub mod reed_solomon;
+
+pub use encode::encode;
+#[cfg(feature = "synth")]
+pub(crate) use encode::r900_symbol;

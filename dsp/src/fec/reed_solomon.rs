@@ -1,4 +1,4 @@
-//! R900's code: Reed–Solomon over GF(32), 16 data and 5 parity symbols of five bits.
+//! Code of R900: Reed–Solomon over GF(32), 16 data and 5 parity symbols of five bits.
 //!
 //! Field: x^5 + x^2 + 1, α = 2. The word has 31 places: data 0..16, ten zeros, parity 26..31. Its roots are
 //! α^29 … α^33, so any two wrong symbols can be corrected.
@@ -27,7 +27,7 @@ const EXP: [u8; 31] = {
     exp
 };
 
-/// The exponent of a non-zero element.
+/// Exponent of a non-zero element.
 const LOG: [u8; 32] = {
     let mut log = [0; 32];
     let mut i = 0;
@@ -38,7 +38,7 @@ const LOG: [u8; 32] = {
     log
 };
 
-/// `a` times α^`exponent`.
+/// Returns `a` times α^`exponent`.
 fn scale(a: u8, exponent: usize) -> u8 {
     match a & 0x1F {
         0 => 0,
@@ -46,7 +46,7 @@ fn scale(a: u8, exponent: usize) -> u8 {
     }
 }
 
-/// What the value `error` at symbol `index` (of the 21 sent) adds to the syndrome.
+/// Returns what the value `error` at symbol `index` (of the 21 sent) adds to the syndrome.
 pub fn column(index: usize, error: u8) -> u32 {
     let place = if index < DATA { index } else { index + 10 };
     (0..PARITY).fold(0, |s, r| {
@@ -54,7 +54,7 @@ pub fn column(index: usize, error: u8) -> u32 {
     })
 }
 
-/// The five syndromes in one number of 25 bits; zero for a code word.
+/// Returns the five syndromes in one number of 25 bits; zero for a code word.
 pub fn syndrome(symbols: &[u8; SYMBOLS]) -> u32 {
     symbols
         .iter()
@@ -62,7 +62,7 @@ pub fn syndrome(symbols: &[u8; SYMBOLS]) -> u32 {
         .fold(0, |s, (i, &symbol)| s ^ column(i, symbol))
 }
 
-/// The parity symbols of 16 data symbols.
+/// Returns the parity symbols of 16 data symbols.
 pub fn parity(data: &[u8; DATA]) -> [u8; PARITY] {
     // x^5 + 28 x^4 + 19 x^3 + 19 x^2 + 28 x + 1 = the product of (x - α^29) … (x - α^33).
     const GENERATOR: [u8; PARITY] = [28, 19, 19, 28, 1];
@@ -111,8 +111,8 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_word_is_a_code_word() {
-        // PROTOCOLS-rf.md section 11: id 1234567890, consumption 8051500.
+    fn a_known_word_is_a_code_word() {
+        // R900 of id 1234567890 with consumption 8051500.
         let data = [9, 6, 11, 0, 5, 20, 21, 3, 16, 21, 29, 13, 22, 11, 0, 26];
         assert_eq!(parity(&data), [23, 20, 21, 26, 29]);
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use metertap_dsp::iq::Format;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Timeout of each attempt to connect, of the greeting, and of sending a command.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -91,21 +91,21 @@ impl Source for RtlTcp {
         &self.info
     }
 
+    /// Fills the whole buffer if the server is fast enough. A network delivers in small pieces, and the ring that follows
+    /// holds a number of buffers, not of bytes: nearly empty ones would make it overflow in a fraction of the time that
+    /// it is made for.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let n = match self.stream.read(buffer) {
-                // A timeout has another name on each platform.
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
-                result => result?,
-            };
-            if n > 0 && n <= self.stale {
-                self.stale -= n;
-                continue;
+        let mut filled = self.read_fresh(buffer)?;
+        // A slow server must not keep the caller waiting.
+        let deadline = Instant::now() + READ_TIMEOUT;
+        while filled > 0 && filled < buffer.len() && Instant::now() < deadline {
+            match self.stream.read(&mut buffer[filled..]) {
+                Ok(n @ 1..) => filled += n,
+                // The next call reports the end.
+                Ok(0) | Err(_) => break,
             }
-            let stale = std::mem::take(&mut self.stale).min(n);
-            buffer.copy_within(stale..n, 0);
-            return Ok(n - stale);
         }
+        Ok(filled)
     }
 
     fn gain(&self) -> Option<Gain> {
@@ -125,6 +125,26 @@ impl Source for RtlTcp {
             TuneCommand::Ppm(ppm) => vec![(SET_PPM, ppm as u32)],
         };
         self.stream.write_all(&encode(&commands))
+    }
+}
+
+impl RtlTcp {
+    /// Reads once, and discards stale bytes.
+    fn read_fresh(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let n = match self.stream.read(buffer) {
+                // A timeout has another name on each platform.
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::TimedOut.into()),
+                result => result?,
+            };
+            if n > 0 && n <= self.stale {
+                self.stale -= n;
+                continue;
+            }
+            let stale = std::mem::take(&mut self.stale).min(n);
+            buffer.copy_within(stale..n, 0);
+            return Ok(n - stale);
+        }
     }
 }
 

@@ -14,7 +14,7 @@
 //! | `full_gain` | tenths of a dB at which the recording is as loud as it is; at other gains it is scaled | any |
 //! | `open` | what `rtlsdr_open` returns | 0 |
 //! | `lost` | what `rtlsdr_read_async` returns after an unplug | 0 |
-//! | `log` | file to which every setter is appended | – |
+//! | `log` | file to which every setter and every search for devices is appended | – |
 #![allow(non_snake_case, clippy::missing_safety_doc)]
 
 use std::ffi::{c_char, c_int, c_void};
@@ -73,7 +73,9 @@ fn forever() -> ! {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn rtlsdr_get_device_count() -> u32 {
-    serials().len() as u32
+    let count = serials().len() as u32;
+    log("devices", count);
+    count
 }
 
 #[unsafe(no_mangle)]

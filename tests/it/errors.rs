@@ -1,0 +1,272 @@
+//! Wrong input: one clear line on standard error and a failing exit code.
+
+use crate::support::*;
+
+/// Runs a command that must fail, and returns its one line on standard error.
+fn complaint(args: &[&str]) -> String {
+    let output = run(args);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{args:?} succeeded");
+    let lines: Vec<&str> = said.lines().filter(|line| !line.contains("(--")).collect();
+    assert_eq!(lines.len(), 1, "{args:?}: {said}");
+    lines[0].to_owned()
+}
+
+/// Makes a file; it is deleted with the folder.
+fn file(name: &str, content: &[u8]) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    std::fs::write(&path, content).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (dir, path)
+}
+
+fn samples(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 37 % 251) as u8).collect()
+}
+
+#[test]
+fn given_a_file_that_is_no_recording_then_the_reason_is_given() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(complaint(&["replay", dir.path().to_str().unwrap()]).contains("is a directory"));
+    assert!(complaint(&["replay", "no/such/file.cu8"]).contains("no/such/file.cu8: No such file"));
+    let (_dir, path) = file("empty.cu8", b"");
+    assert!(complaint(&["replay", &path]).ends_with("empty.cu8: is empty"));
+    let (_dir, path) = file("readme.cu8", b"Dear reader,\nthis is not a recording.\n");
+    assert!(complaint(&["replay", &path]).contains("looks like text"));
+}
+
+#[test]
+fn given_a_truncated_recording_then_the_incomplete_sample_is_reported() {
+    let (_dir, path) = file("odd_2400k.cu8", &samples(50_001));
+    assert!(complaint(&["replay", &path]).contains("ends within a sample: 1 of 2 bytes"));
+    let (_dir, path) = file("odd_2400k.cf32", &samples(50_003));
+    assert!(complaint(&["replay", &path]).contains("ends within a sample: 3 of 8 bytes"));
+}
+
+#[test]
+fn given_an_impossible_sample_rate_then_the_possible_ones_are_given() {
+    let (_dir, path) = file("a.cu8", &samples(50_000));
+    for rate in ["0", "250000", "10M"] {
+        assert!(
+            complaint(&["replay", &path, "--sample-rate", rate]).contains("1 000 000 to 3 200 000"),
+            "{rate}"
+        );
+    }
+    let (_dir, path) = file("a_0k.cu8", &samples(50_000));
+    assert!(complaint(&["replay", &path]).contains("sample rate of 0 S/s"));
+}
+
+#[test]
+fn given_broken_sigmf_metadata_then_file_and_key_are_named() {
+    let (dir, data) = file("a.sigmf-data", &samples(50_000));
+    assert!(complaint(&["replay", &data]).contains("a.sigmf-meta: No such file"));
+    let meta = dir.path().join("a.sigmf-meta");
+    for (text, says) in [
+        ("{", "not the metadata"),
+        (r#"{"global":{"core:datatype":"cu8"}}"#, "core:sample_rate"),
+        (
+            r#"{"global":{"core:datatype":"ru8","core:sample_rate":2e6}}"#,
+            "unsupported core:datatype `ru8`",
+        ),
+        (
+            r#"{"global":{"core:datatype":"cu8","core:sample_rate":0}}"#,
+            "sample rate of 0",
+        ),
+    ] {
+        std::fs::write(&meta, text).unwrap();
+        let said = complaint(&["replay", &data]);
+        assert!(said.contains(says), "{text}: {said}");
+    }
+}
+
+#[test]
+fn given_an_invalid_broker_url_then_nothing_is_replayed() {
+    assert!(complaint(&["replay", STREET, "--mqtt", "broker"]).contains("mqtt://host:1883"));
+    assert!(complaint(&["replay", STREET, "--mqtt", "http://broker"]).contains("use mqtt://"));
+}
+
+#[test]
+fn given_an_invalid_configuration_then_line_and_key_are_named() {
+    let (_dir, path) = file("metertap.toml", b"[mqtt]\nhots = \"x\"\n");
+    let output = run(&["run", "--config", &path]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(
+        said.contains("metertap.toml") && said.contains("line 2") && said.contains("hots"),
+        "{said}"
+    );
+    let (_dir, path) = file("metertap.toml", b"[mqtt]\nhost = \"x\"\nreadings = \"a/#\"\n");
+    let said = complaint(&["run", "--config", &path]);
+    assert!(
+        said.contains("mqtt.readings") && said.contains("no [[radio]]"),
+        "{said}"
+    );
+    assert!(complaint(&["run", "--config", "no/such.toml"]).contains("no/such.toml: No such file"));
+}
+
+#[test]
+fn given_many_mistakes_then_check_reports_all_with_their_lines() {
+    let text = "trust = \"norml\"\n\n[mqtt]\nhots = \"x\"\nport = \"1883\"\n\n[homeassistat]\n\n\
+                [[radio]]\nsource = \"rtlsdr\"\ngian = 20\n\n[[wire]]\nsource = \"tcp://host\"\nprotocol = \"p1\"\n\
+                key = 12345\n\n[[radio]]\nsource = \"rtlsdr\"\nhop_seconds = 3\n";
+    let (_dir, path) = file("metertap.toml", text.as_bytes());
+    let output = run(&["check", "--config", &path]);
+    assert_eq!(output.status.code(), Some(78));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = said.lines().skip(1).map(str::trim).collect();
+    for (line, says) in lines.iter().zip([
+        "line 1    trust: `norml` is no degree of trust",
+        "line 4    mqtt: hots: unknown field `hots`: did you mean `host`?",
+        "line 5    mqtt: port: invalid type",
+        "line 7    homeassistat: unknown section or key: did you mean `homeassistant`?",
+        "line 11   [[radio]] 1: gian: unknown field `gian`: did you mean `gain`?",
+        "line 14   [[wire]] 1: source: invalid wire `tcp://host`",
+        "line 16   [[wire]] 1: key: must be text in quotes",
+        "line 20   [[radio]] 1: hop_seconds is for center_freq",
+        "8 wrong; nothing was started.",
+    ]) {
+        assert!(line.starts_with(says), "{says}: {said}");
+    }
+    assert!(!said.contains("12345"), "no secret: {said}");
+    let (_dir, path) = file("metertap.toml", b"[mqtt]\nhost = x\n[[radio]]\nsource =\n");
+    let said = String::from_utf8(run(&["check", "--config", &path]).stdout).unwrap();
+    assert!(said.contains("line 2") && said.contains("line 4"), "{said}");
+}
+
+#[test]
+fn given_flags_then_init_writes_a_valid_file_and_overwrites_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("metertap.toml").to_str().unwrap().to_owned();
+    let flags = [
+        "init",
+        "--out",
+        &path,
+        "--mqtt",
+        "mqtt://pi:se%22cret@broker.lan:1884",
+        "--homeassistant",
+        "--radio",
+        "rtlsdr:00000042",
+        "--wire",
+        "p1=/dev/ttyUSB0",
+        "--wire",
+        "mbus=tcp://gateway:10001",
+        "--wire",
+        "kmp=/dev/ttyUSB1",
+    ];
+    stdout_of(&flags);
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let said = String::from_utf8(stdout_of(&["check", "--config", &path])).unwrap();
+    assert!(said.contains("1 radio, 3 wires, 0 meters: all is well"), "{said}");
+    assert!(complaint(&flags).contains("is there already"));
+    let other = dir.path().join("other.toml").to_str().unwrap().to_owned();
+    assert!(complaint(&["init", "--out", &other]).contains("nothing would be heard"));
+    let output = run(&["init", "--out", &other, "--wire", "sml=/dev/ttyUSB0"]);
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("`sml` is no protocol")
+    );
+}
+
+#[test]
+fn given_flags_environment_and_file_then_they_take_precedence_in_this_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("metertap.toml");
+    std::fs::write(&file, "publish = \"neither\"\n[[radio]]\nsource = \"rtlsdr\"\n").unwrap();
+    let check = |variable: Option<&str>, flags: &[&str]| {
+        let mut command = metertap();
+        command.args(["check", "--config"]).arg(&file).args(flags);
+        if let Some(value) = variable {
+            command.env("METERTAP_PUBLISH", value);
+        }
+        let output = command.output().unwrap();
+        (
+            output.status.success(),
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr),
+        )
+    };
+    let (ok, said) = check(None, &[]);
+    assert!(!ok && said.contains("neither"), "{said}");
+    assert!(check(Some("all"), &[]).0, "the environment goes before the file");
+    let (ok, said) = check(Some("all"), &["--set", "publish=every"]);
+    assert!(
+        !ok && said.contains("every"),
+        "a flag goes before the environment: {said}"
+    );
+    assert!(
+        check(
+            Some("never"),
+            &["--set", "publish=all", "--set", "mqtt.host=broker.lan"]
+        )
+        .0
+    );
+    let (ok, said) = check(Some("all"), &["--set", "publish"]);
+    assert!(!ok && said.contains("KEY=VALUE"), "{said}");
+}
+
+#[test]
+fn given_environment_variables_then_they_override_the_file() {
+    let (_dir, path) = file(
+        "metertap.toml",
+        b"[mqtt]\nhost = \"x\"\nport = 1\n[[wire]]\nsource = \"-\"\nprotocol = \"p1\"\n",
+    );
+    let broker = Broker::start();
+    let doctor = |variables: &[(&str, &str)]| {
+        let mut program = metertap();
+        program.args(["doctor", "--config", &path]);
+        for (name, value) in variables {
+            program.env(name, value);
+        }
+        let output = program.output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let port = broker.port.to_string();
+    let said = doctor(&[
+        ("METERTAP_MQTT__HOST", "127.0.0.1"),
+        ("METERTAP_MQTT__PORT", &port),
+    ]);
+    assert!(said.contains(&format!("127.0.0.1:{port} takes us")), "{said}");
+    let said = doctor(&[("METERTAP_MQTT__HOTS", "x")]);
+    assert!(
+        said.contains("a variable METERTAP_… or --set for mqtt: unknown field `hots`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn given_an_invalid_scenario_then_the_mistake_is_named() {
+    let (_dir, path) = file(
+        "a.toml",
+        b"seconds = 0.1\n[[meter]]\ntype = \"scm\"\nid = 1\nat = 0.0\nconsumption = 16777216\n",
+    );
+    assert!(
+        complaint(&["synth", &path, "--out", "-"]).contains("meter 1: consumption 16777216 does not fit")
+    );
+    let (_dir, path) = file(
+        "a.toml",
+        b"seconds = 0.1\n[[meter]]\ntype = \"sml\"\nid = 1\nat = 0.0\n",
+    );
+    assert!(complaint(&["synth", &path, "--out", "-"]).contains("`sml` is not a message type"));
+    let (_dir, path) = file(
+        "a.toml",
+        b"seconds = 0.1\n[[meter]]\ntype = \"scm\"\nid = 0\nat = 0.0\n",
+    );
+    assert!(complaint(&["synth", &path, "--out", "-"]).contains("meter id 0"));
+}
+
+#[test]
+fn given_a_recording_without_meters_then_replay_succeeds_and_says_so() {
+    let (_dir, path) = file("noise_2400k.cu8", &samples(500_000));
+    let output = run(&["replay", &path]);
+    assert!(output.status.success() && output.stdout.is_empty());
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("no meter heard")
+    );
+}

@@ -1,0 +1,399 @@
+//! Home Assistant's MQTT discovery over a real mosquitto, checked against a schema written from its documentation.
+
+use crate::support::*;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Units of each device class (developers.home-assistant.io, "Sensor entity", as of 2024.11).
+const UNITS: &[(&str, &[&str])] = &[
+    (
+        "energy",
+        &[
+            "J", "kJ", "MJ", "GJ", "mWh", "Wh", "kWh", "MWh", "GWh", "TWh", "cal", "kcal", "Mcal", "Gcal",
+        ],
+    ),
+    ("power", &["mW", "W", "kW", "MW", "GW", "TW"]),
+    ("gas", &["m³", "ft³", "CCF"]),
+    ("water", &["L", "gal", "m³", "ft³", "CCF"]),
+    ("volume", &["L", "mL", "gal", "fl. oz.", "m³", "ft³", "CCF"]),
+    (
+        "volume_flow_rate",
+        &["m³/h", "ft³/min", "L/min", "gal/min", "mL/s", "L/h"],
+    ),
+    ("voltage", &["V", "mV", "µV"]),
+    ("current", &["A", "mA"]),
+    ("frequency", &["Hz", "kHz", "MHz", "GHz"]),
+    ("temperature", &["°C", "°F", "K"]),
+    ("pressure", &["bar", "mbar", "Pa", "kPa"]),
+    ("duration", &["d", "h", "min", "s", "ms"]),
+    ("power_factor", &["%", ""]),
+    ("signal_strength", &["dB", "dBm"]),
+    ("timestamp", &[""]),
+];
+
+/// Checks a device message key by key.
+fn check(topic: &str, payload: &Value) {
+    let keys: Vec<&str> = payload.as_object().unwrap().keys().map(String::as_str).collect();
+    for key in &keys {
+        assert!(
+            [
+                "device",
+                "origin",
+                "components",
+                "availability",
+                "availability_mode",
+                "state_topic",
+                "qos"
+            ]
+            .contains(key),
+            "{topic}: {key}"
+        );
+    }
+    assert!(
+        payload["device"]["identifiers"]
+            .as_array()
+            .is_some_and(|ids| !ids.is_empty()),
+        "{topic}"
+    );
+    assert!(
+        payload["device"]["name"].is_string() && payload["origin"]["name"] == "metertap",
+        "{topic}"
+    );
+    for (key, component) in payload["components"].as_object().unwrap() {
+        let place = format!("{topic}: {key}: {component}");
+        assert_eq!(component["unique_id"], key.as_str(), "{place}");
+        if component["platform"] == "binary_sensor" {
+            // https://www.home-assistant.io/integrations/binary_sensor.mqtt
+            assert_eq!(component["device_class"], "connectivity", "{place}");
+            assert!(component["state_topic"].is_string(), "{place}");
+            continue;
+        }
+        assert_eq!(component["platform"], "sensor", "{place}");
+        assert!(
+            component["value_template"]
+                .as_str()
+                .unwrap()
+                .starts_with("{{ value_json."),
+            "{place}"
+        );
+        let unit = component["unit_of_measurement"].as_str().unwrap_or_default();
+        let state = component["state_class"].as_str();
+        assert!(matches!(state, None | Some("total" | "measurement")), "{place}");
+        if let Some(class) = component["device_class"].as_str() {
+            let units = UNITS.iter().find(|(name, _)| *name == class);
+            let (_, units) = units.unwrap_or_else(|| panic!("{place}: no such class"));
+            assert!(units.contains(&unit), "{place}: no such unit");
+            // Long-term statistics depend on it: a counter must not be a measurement, nor the other way round.
+            let is_counter = ["energy", "gas", "water", "volume"].contains(&class);
+            assert_eq!(
+                is_counter,
+                state == Some("total") && class != "duration",
+                "{place}"
+            );
+        }
+        for key in component.as_object().unwrap().keys() {
+            let known = [
+                "platform",
+                "device_class",
+                "state_class",
+                "unit_of_measurement",
+                "entity_category",
+                "unique_id",
+                "name",
+                "value_template",
+                "expire_after",
+            ];
+            assert!(known.contains(&key.as_str()), "{place}: {key}");
+        }
+    }
+}
+
+/// Evaluates a template such as `{{ value_json.reading.gas.value }}` on a payload.
+fn rendered<'a>(template: &str, payload: &'a Value) -> &'a Value {
+    let path = template
+        .trim_matches(['{', '}', ' '])
+        .strip_prefix("value_json.")
+        .unwrap();
+    path.split('.').fold(payload, |value, key| &value[key])
+}
+
+fn config(broker: &Broker, more: &str) -> String {
+    let root = root().display();
+    format!(
+        "[mqtt]\nhost = \"127.0.0.1\"\nport = {}\nretain = true\n[homeassistant]\n\
+         [[radio]]\nsource = \"{root}/{STREET}\"\n\
+         [[wire]]\nprotocol = \"p1\"\nsource = \"{root}/testdata/p1/belgium.txt\"\n\
+         [[wire]]\nprotocol = \"p1\"\nsource = \"{root}/testdata/p1/four-sub-meters.txt\"\n{more}",
+        broker.port
+    )
+}
+
+const METERS: &str = "[[meter]]\nid = 12345678\nname = \"Water\"\nunit = \"gal\"\nscale = 0.1\narea = \"Cellar\"\n\
+                      [[meter]]\nid = \"MTPBE0001\"\nname = \"House\"\n";
+
+fn start(config: &str) -> Daemon {
+    let daemon = Daemon::start(config);
+    daemon.expect_log(NO_TIME);
+    daemon
+}
+
+/// All retained JSON messages under a topic.
+fn retained(broker: &Broker, topic: &str) -> BTreeMap<String, Value> {
+    let messages = broker.retained(topic).into_iter();
+    messages
+        .filter_map(|(topic, payload)| Some((topic, serde_json::from_str(&payload).ok()?)))
+        .collect()
+}
+
+#[test]
+fn given_configured_meters_then_each_is_announced_and_its_templates_match_the_payload() {
+    let broker = Broker::start();
+    let mut daemon = start(&config(&broker, METERS));
+    daemon.wait_for_success();
+    let announced = retained(&broker, "homeassistant/device/+/config");
+    let is_meter = |topic: &&str| !topic.contains("metertap_daemon_");
+    let topics: Vec<&str> = announced.keys().map(String::as_str).filter(is_meter).collect();
+    assert_eq!(
+        topics,
+        [
+            "homeassistant/device/metertap_12345678_scm/config",
+            "homeassistant/device/metertap_MTPBE0001_p1/config",
+            "homeassistant/device/metertap_MTPBE0002_gas/config",
+            "homeassistant/device/metertap_MTPBE0003_water/config",
+            "homeassistant/device/metertap_MTPFU0001_p1/config",
+            "homeassistant/device/metertap_MTPFU0002_water/config",
+            "homeassistant/device/metertap_MTPFU0003_warm_water/config",
+            "homeassistant/device/metertap_MTPFU0004_heat/config",
+            "homeassistant/device/metertap_MTPFU0005_gas/config",
+        ],
+        "and no neighbour: {}",
+        daemon.log()
+    );
+    let readings = retained(&broker, "readings/+/+");
+    let mut compared = 0;
+    for (topic, payload) in &announced {
+        check(topic, payload);
+        if topic.contains("metertap_daemon_") {
+            let names = payload["components"]
+                .as_object()
+                .unwrap()
+                .values()
+                .map(|one| &one["name"]);
+            let mut names: Vec<&str> = names.filter_map(Value::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names, ["Connected", "wire0", "wire1"], "{payload}");
+            continue;
+        }
+        let state = &readings[payload["state_topic"].as_str().unwrap()];
+        for component in payload["components"].as_object().unwrap().values() {
+            let found = rendered(component["value_template"].as_str().unwrap(), state);
+            assert!(
+                found.is_number() || found.is_string(),
+                "{topic}: {component} in {state}"
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared > 30, "{compared}");
+    let water = &announced["homeassistant/device/metertap_12345678_scm/config"];
+    assert_eq!(water["device"]["name"], "Water");
+    assert_eq!(water["device"]["suggested_area"], "Cellar");
+    assert_eq!(
+        water["components"]["metertap_12345678_total"].to_string(),
+        r#"{"platform":"sensor","device_class":"water","state_class":"total","unit_of_measurement":"gal","unique_id":"metertap_12345678_total","name":null,"value_template":"{{ value_json.reading.total.value }}"}"#
+    );
+    let reading = &readings["readings/12345678/scm"];
+    let keys: Vec<&str> = reading.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        [
+            "Time",
+            "Offset",
+            "Length",
+            "Type",
+            "Message",
+            "id",
+            "name",
+            "commodity",
+            "reading",
+            "signal"
+        ],
+        "rtlamr's keys, and ours beside them"
+    );
+    let counts = reading["Message"]["Consumption"].as_f64().unwrap();
+    let total = &reading["reading"]["total"];
+    assert!((total["value"].as_f64().unwrap() - counts / 10.0).abs() < 1e-9 && total["unit"] == "gal");
+    assert_eq!(readings["readings/MTPBE0001/p1"]["name"], "House");
+    let power = &announced["homeassistant/device/metertap_MTPBE0001_p1/config"]["components"]["metertap_MTPBE0001_power_export"];
+    assert_eq!(
+        (&power["expire_after"], &power["name"]),
+        (&300.into(), &"Power export".into())
+    );
+}
+
+#[test]
+fn given_discovery_by_sensor_then_each_is_a_message_and_device_messages_are_removed() {
+    let broker = Broker::start();
+    let mut daemon = start(&config(&broker, METERS));
+    daemon.wait_for_success();
+    let by_device = retained(&broker, "homeassistant/device/+/config");
+    let wanted: usize = by_device
+        .values()
+        .map(|one| one["components"].as_object().unwrap().len())
+        .sum();
+    let one_by_one =
+        config(&broker, METERS).replace("[homeassistant]", "[homeassistant]\ndiscovery = \"sensor\"");
+    let bridge = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let waiting = format!(
+        "[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",
+        bridge.local_addr().unwrap()
+    );
+    let daemon = start(&(one_by_one + &waiting));
+    let sensors = || retained(&broker, "homeassistant/+/+/+/config");
+    // One more: the port that waits.
+    wait_for("all sensors", || sensors().len() == wanted + 1);
+    wait_for("the devices to be gone", || {
+        retained(&broker, "homeassistant/device/+/config").is_empty()
+    });
+    let sensors = sensors();
+    let total = &sensors["homeassistant/sensor/metertap_12345678_scm/metertap_12345678_total/config"];
+    for key in [
+        "device",
+        "origin",
+        "availability",
+        "state_topic",
+        "unique_id",
+        "value_template",
+        "device_class",
+    ] {
+        assert!(!total[key].is_null(), "{key}: {total}");
+    }
+    assert!(
+        total["platform"].is_null() && total["components"].is_null(),
+        "{total}"
+    );
+    let connected = sensors
+        .keys()
+        .find(|topic| topic.starts_with("homeassistant/binary_sensor/"))
+        .unwrap();
+    assert_eq!(
+        sensors[connected]["device_class"],
+        "connectivity",
+        "{}",
+        daemon.log()
+    );
+}
+
+#[test]
+fn given_unknown_meters_wanted_then_they_are_announced_and_a_class_may_be_chosen() {
+    let broker = Broker::start();
+    let neighbours = config(
+        &broker,
+        "[[meter]]\nid = 12345678\nunit = \"gal\"\ndevice_class = \"volume\"\n",
+    )
+    .replace("[homeassistant]", "[homeassistant]\nunknown_meters = true");
+    let mut daemon = start(&("publish = \"all\"\n".to_owned() + &neighbours));
+    daemon.wait_for_success();
+    let announced = retained(&broker, "homeassistant/device/+/config");
+    announced
+        .iter()
+        .for_each(|(topic, payload)| check(topic, payload));
+    let radio = announced
+        .keys()
+        .filter(|topic| topic.ends_with("_scm/config"))
+        .count();
+    assert!(radio > 3, "{announced:?}");
+    let water = &announced["homeassistant/device/metertap_12345678_scm/config"]["components"]["metertap_12345678_total"];
+    assert_eq!(water["device_class"], "volume");
+}
+
+#[test]
+fn given_a_meter_no_longer_configured_then_only_its_announcement_is_removed() {
+    let broker = Broker::start();
+    let old = r#"{"device":{"identifiers":["metertap_999"],"name":"Old","serial_number":"999"},"origin":{"name":"metertap"},"availability":[{"topic":"readings/metertap/status"}],"state_topic":"readings/999/scm","components":{}}"#;
+    let (ours, theirs) = (
+        "homeassistant/device/metertap_999_scm/config",
+        "homeassistant/device/zigbee/config",
+    );
+    let other = old.replace("readings/metertap/status", "attic/metertap/status");
+    broker.publish(ours, old, &["-r"]);
+    broker.publish(theirs, r#"{"origin":{"name":"Zigbee2MQTT"}}"#, &["-r"]);
+    broker.publish("homeassistant/device/metertap_998_scm/config", &other, &["-r"]);
+    let bridge = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = start(&config(
+        &broker,
+        &format!(
+            "{METERS}[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",
+            bridge.local_addr().unwrap()
+        ),
+    ));
+    daemon.wait_for_log("A meter has left the configuration");
+    wait_for("the removal", || {
+        !retained(&broker, "homeassistant/device/+/config").contains_key(ours)
+    });
+    let left = retained(&broker, "homeassistant/device/+/config");
+    assert!(left.contains_key(theirs) && left.contains_key("homeassistant/device/metertap_998_scm/config"));
+}
+
+#[test]
+fn given_home_assistant_restarts_then_everything_is_announced_again() {
+    let broker = Broker::start();
+    let bridge = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = start(&config(
+        &broker,
+        &format!(
+            "{METERS}[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",
+            bridge.local_addr().unwrap()
+        ),
+    ));
+    wait_for("the announcements", || {
+        retained(&broker, "homeassistant/device/+/config").len() == 10
+    });
+    // Somebody wipes the broker clean, and Home Assistant starts.
+    for topic in retained(&broker, "homeassistant/device/+/config").keys() {
+        broker.publish(topic, "", &["-r"]);
+    }
+    assert!(retained(&broker, "homeassistant/device/+/config").is_empty());
+    broker.publish("homeassistant/status", "online", &[]);
+    wait_for("the announcements again", || {
+        retained(&broker, "homeassistant/device/+/config").len() == 10
+    });
+    daemon.wait_for_log("Home Assistant has started");
+}
+
+#[test]
+fn given_an_invalid_section_then_the_mistake_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("metertap.toml");
+    for (section, says) in [
+        (
+            "[[meter]]\nid = 1\ncommodity = \"water\"\nunit = \"kWh\"",
+            "invalid unit = \"kWh\" of water: expected CCF",
+        ),
+        (
+            "[[meter]]\nid = 1\ncommodity = \"watter\"",
+            "`watter` is no commodity",
+        ),
+        (
+            "[[meter]]\nid = 1\n[[meter]]\nid = \"1\"",
+            "[[meter]] 2: id 1 is there twice",
+        ),
+        (
+            "[[meter]]\nid = 1\nscale = 0",
+            "scale = 0 makes every reading the same",
+        ),
+        ("[homeassistant]", "[homeassistant] says nothing without [mqtt]"),
+        (
+            "[mqtt]\nhost = \"x\"\n[homeassistant]\nprefix = \"a/#\"",
+            "homeassistant.prefix = \"a/#\"",
+        ),
+    ] {
+        std::fs::write(&file, format!("{section}\n[[radio]]\nsource = \"rtlsdr\"\n")).unwrap();
+        let output = metertap().args(["run", "--config"]).arg(&file).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && told.contains(says),
+            "{section}: {told}"
+        );
+    }
+}

@@ -1,0 +1,39 @@
+//! Integration tests: the real binary, run against real peers (brokers, ptys, browsers, a fake librtlsdr).
+//!
+//! One binary for all of them, so that the program is linked once.
+
+mod support;
+
+mod architecture;
+mod asking;
+mod brokers;
+#[cfg(feature = "demo")]
+mod demo;
+mod dlms;
+mod docs;
+mod errors;
+mod homeassistant;
+#[cfg(feature = "rtlsdr")]
+mod live;
+mod mbus;
+mod mqtt;
+mod outages;
+mod outputs;
+mod p1;
+mod packaging;
+#[cfg(feature = "rtlsdr")]
+mod page;
+mod policies;
+mod profiles;
+mod prose;
+mod reference;
+mod reload;
+mod replay;
+mod rtl_tcp;
+mod spool;
+#[cfg(feature = "rtlsdr")]
+mod terminal;
+#[cfg(feature = "rtlsdr")]
+mod tools;
+mod web;
+mod wire;

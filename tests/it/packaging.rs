@@ -1,0 +1,200 @@
+//! Integration with systemd, containers, Home Assistant's Supervisor and shells.
+
+use crate::support::*;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+/// A configuration that never ends: nothing answers on its wire.
+fn silent(web: &str) -> String {
+    let quiet = free_port();
+    format!("{web}\n[[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{quiet}\"\n")
+}
+
+#[test]
+fn given_systemd_then_it_is_notified_of_start_watchdog_and_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    systemd.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let heard = || {
+        let mut buffer = [0; 256];
+        let n = systemd.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..n]).trim().to_owned()
+    };
+    let mut daemon = Daemon::start_with(&silent(""), |command| {
+        command
+            .env("NOTIFY_SOCKET", &path)
+            .env("WATCHDOG_USEC", "1000000")
+    });
+    daemon.expect_log("onnection refused");
+    assert_eq!(heard(), "READY=1");
+    assert_eq!(heard(), "WATCHDOG=1");
+    assert_eq!(heard(), "WATCHDOG=1");
+    daemon.stop();
+    let mut last = heard();
+    while last == "WATCHDOG=1" {
+        last = heard();
+    }
+    assert_eq!(last, "STOPPING=1");
+}
+
+#[cfg(feature = "web")]
+#[test]
+fn given_a_daemon_then_health_reports_whether_it_runs_and_what_is_wrong() {
+    let port = free_port();
+    let dir = tempfile::tempdir().unwrap();
+    let config = silent(&format!("[web]\nlisten = \"0.0.0.0:{port}\""));
+    let file = dir.path().join("metertap.toml");
+    std::fs::write(&file, &config).unwrap();
+    let health = || {
+        let output = metertap().arg("health").arg("-c").arg(&file).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        (output.status.success(), said)
+    };
+    let (is_well, said) = health();
+    assert!(!is_well && said.contains("/healthz"), "{said}");
+    let daemon = Daemon::start(&config);
+    daemon.expect_log("The page is open to everybody");
+    daemon.wait_for_log("onnection refused");
+    let (is_well, said) = health();
+    assert!(!is_well && said.contains("hall: "), "{said}");
+    drop(daemon);
+    // And one that is well: a recording that is over.
+    let well = format!(
+        "[web]\nlisten = \"127.0.0.1:{port}\"\n[[radio]]\nsource = \"{}\"\nrealtime = true\n",
+        long_street(dir.path()).display()
+    );
+    std::fs::write(&file, &well).unwrap();
+    let daemon = Daemon::start(&well);
+    daemon.expect_log(NO_TIME);
+    wait_for("health", || health().0);
+    // Without a page nobody can be asked.
+    std::fs::write(&file, silent("")).unwrap();
+    assert!(health().1.contains("there is no [web]"));
+}
+
+/// Makes a recording of the street that lasts 20 s.
+fn long_street(dir: &std::path::Path) -> std::path::PathBuf {
+    let scenario = std::fs::read_to_string(root().join("testdata/street/street.toml")).unwrap();
+    let (toml, recording) = (dir.join("long.toml"), dir.join("long_912.600155M_2359.296k.cu8"));
+    std::fs::write(&toml, scenario.replace("seconds = 0.42", "seconds = 20")).unwrap();
+    stdout_of(&[
+        "synth",
+        toml.to_str().unwrap(),
+        "--out",
+        recording.to_str().unwrap(),
+    ]);
+    recording
+}
+
+#[test]
+fn every_shell_has_completions_and_every_command_a_manual_page() {
+    for (shell, says) in [
+        ("bash", "_metertap"),
+        ("zsh", "#compdef metertap"),
+        ("fish", "complete -c metertap"),
+    ] {
+        let output = metertap().args(["completions", shell]).output().unwrap();
+        assert!(
+            String::from_utf8(output.stdout).unwrap().contains(says),
+            "{shell}"
+        );
+    }
+    let dir = tempfile::tempdir().unwrap();
+    stdout_of(&["manual", dir.path().to_str().unwrap()]);
+    for page in ["metertap", "metertap-run", "metertap-mbus-scan"] {
+        let text = std::fs::read_to_string(dir.path().join(format!("{page}.1"))).unwrap();
+        assert!(text.contains(".TH "), "{page}");
+    }
+    let of = |name: &str| dir.path().join(name).exists();
+    assert!(
+        !of("metertap-capture-rtlsdr.1") && !of("metertap-addon.1"),
+        "not for people"
+    );
+}
+
+#[cfg(feature = "web")]
+#[test]
+fn given_add_on_options_then_they_become_the_configuration_with_the_supervisors_broker() {
+    let broker = Broker::start();
+    let supervisor = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = format!("http://{}", supervisor.local_addr().unwrap());
+    let said = format!(
+        "{{\"result\":\"ok\",\"data\":{{\"host\":\"127.0.0.1\",\"port\":{},\"ssl\":false,\"username\":\"addons\",\"password\":\"secret\",\"protocol\":\"3.1.1\"}}}}",
+        broker.port
+    );
+    let asked = std::thread::spawn(move || {
+        let (mut line, _) = supervisor.accept().unwrap();
+        let mut request = [0; 2048];
+        let n = line.read(&mut request).unwrap();
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{said}",
+            said.len()
+        );
+        line.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8_lossy(&request[..n]).to_ascii_lowercase()
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let (options, config, port) = (
+        dir.path().join("options.json"),
+        dir.path().join("metertap.toml"),
+        free_port(),
+    );
+    let text = serde_json::json!({
+        "publish": "listed",
+        "radio": [{ "name": "roof", "source": root().join(STREET), "gain": null }],
+        "wire": [],
+        "meter": [{ "id": "12345678", "name": "Water", "unit": "gal", "scale": 0.1, "commodity": "" }],
+    });
+    std::fs::write(&options, text.to_string()).unwrap();
+    let subscriber = broker.subscribe("readings/12345678/scm", 1, &[]);
+    let announced = broker.subscribe("homeassistant/device/+/config", 1, &[]);
+    let _addon = metertap()
+        .arg("addon")
+        .arg("--options")
+        .arg(&options)
+        .arg("--config")
+        .arg(&config)
+        .args(["--supervisor", &at, "--port", &port.to_string()])
+        .env("SUPERVISOR_TOKEN", "for us")
+        .expect_log(NO_TIME)
+        .start();
+    let (_, reading) = subscriber.messages().remove(0);
+    assert!(
+        reading.contains("\"total\":{\"value\":4821.3,\"unit\":\"gal\"}"),
+        "{reading}"
+    );
+    assert_eq!(announced.messages().len(), 1);
+    let asked = asked.join().unwrap();
+    assert!(
+        asked.starts_with("get /services/mqtt ") && asked.contains("authorization: bearer for us"),
+        "{asked}"
+    );
+    let mode = std::fs::metadata(&config).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it holds the broker's password");
+    let written = std::fs::read_to_string(&config).unwrap();
+    assert!(
+        written.contains("password = \"secret\"") && written.contains("proxies = [\"172.30.32.2\"]"),
+        "{written}"
+    );
+}
+
+#[cfg(feature = "web")]
+#[test]
+fn given_trusted_proxies_then_no_other_client_gets_an_answer() {
+    let port = free_port();
+    let config = silent(&format!(
+        "[web]\nlisten = \"127.0.0.1:{port}\"\nproxies = [\"172.30.32.2\"]"
+    ));
+    let daemon = Daemon::start(&config);
+    daemon.expect_log("onnection refused");
+    wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let mut line = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let _ = line.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut answer = Vec::new();
+    let _ = line.read_to_end(&mut answer);
+    assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
+}

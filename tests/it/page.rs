@@ -1,0 +1,354 @@
+//! The page in a real browser, served by the real program with a simulated dongle and a meter on a wire.
+
+use crate::support::*;
+use metertap::meter::consumption::Row;
+use metertap::store::history::HistoryStore;
+use metertap_decode::framing::p1::seal;
+use serde_json::Value;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+/// A meter that sends a telegram every half second to whoever connects; 4 kW. Returns its port.
+fn meter() -> u16 {
+    let bridge = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = bridge.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut count = 4_426_049;
+        for line in bridge.incoming() {
+            let mut line = line.unwrap();
+            loop {
+                count += 1;
+                let text = format!(
+                    "/MTP5page\n\n0-0:96.1.1(4D545035303030)\n1-0:1.8.0({:06}.{:03}*kWh)\n1-0:1.7.0(04.000*kW)\n",
+                    count / 1000,
+                    count % 1000
+                );
+                if line.write_all(&seal(&text, true)).is_err() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        }
+    });
+    port
+}
+
+fn config(port: u16, meter: u16, more: &str) -> String {
+    format!(
+        "# The attic's.\npublish = \"listed\"\n[web]\nlisten = \"127.0.0.1:{port}\"\n{more}\n\
+         [[radio]]\nname = \"roof\"\nsource = \"rtlsdr\"\ngain = 32.8\n\
+         [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{meter}\"\n\
+         [[meter]]\nid = 12345678\nname = \"<img src=x> Water\"\nunit = \"gal\"\nscale = 0.1\n\
+         [[meter]]\nid = \"MTP5000\"\nname = \"House\"\n"
+    )
+}
+
+fn start(dongles: &Dongles, config: &str) -> Daemon {
+    Daemon::start_with(config, |command| dongles.plug_into(command))
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value}"))
+}
+
+#[test]
+fn given_a_browser_then_the_page_shows_every_part_and_survives_a_restart() {
+    let (port, dongles) = (free_port(), Dongles::plugged("00000042"));
+    let config = config(port, meter(), "");
+    let mut daemon = start(&dongles, &config);
+    let browser = Browser::start(1200, 1000);
+    wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    browser.open(&format!("http://127.0.0.1:{port}/"));
+
+    // Cards have names, which are text, and their values change as they come.
+    browser.wait(
+        "a card of a meter of the radio",
+        "document.querySelector('[data-meter=\"12345678 scm\"] .value')",
+    );
+    let name = browser.run("return document.querySelector('[data-meter=\"12345678 scm\"] h3').textContent");
+    assert_eq!(name, "<img src=x> Water");
+    let value = "document.querySelector('[data-meter=\"MTP5000 p1\"] .value')?.textContent";
+    browser.wait("a card of a meter on a wire", value);
+    let before = browser.run(&format!("return {value}"));
+    browser.wait("a newer value", &format!("{value} !== {before}"));
+    let rate = "document.querySelector('[data-meter=\"MTP5000 p1\"] .rate')?.textContent";
+    browser.wait("what is used now", &format!("{rate}?.startsWith('now 4 kW')"));
+
+    // The table has the neighbours' meters, and is sorted and filtered.
+    let ids = "[...document.querySelectorAll('#meters tbody tr')].map((row) => row.children[1].textContent)";
+    browser.wait("the street", &format!("{ids}.length > 15"));
+    browser.click("[data-sort=id]");
+    let is_sorted = format!(
+        "(() => {{ const ids = {ids}.map(Number).filter(Number.isFinite); return ids.length > 15 && ids.every((id, i) => i === 0 || ids[i - 1] <= id); }})()"
+    );
+    browser.wait("ids that rise", &is_sorted);
+    browser.click("[data-sort=id]");
+    browser.wait("ids that fall", &is_sorted.replace("<=", ">="));
+    browser.write("#filter", "1758");
+    browser.wait(
+        "those that fit",
+        &format!("{ids}.length === 1 && {ids}[0] === '17580293'"),
+    );
+
+    // The waterfall moves, and packets are marked in it.
+    let sum = |canvas: &str| {
+        format!(
+            "(() => {{ const c = document.querySelector('[data-receiver=roof] {canvas}'); if (!c) return 0; \
+             const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; \
+             let sum = 0; for (let i = 0; i < d.length; i++) sum = (sum * 31 + d[i]) % 1000003; return sum; }})()"
+        )
+    };
+    for canvas in [".waterfall", ".spectrum", ".levels"] {
+        browser.wait(canvas, &format!("{} > 0", sum(canvas)));
+        let before = number(&browser.run(&format!("return {}", sum(canvas))));
+        browser.wait("pixels that change", &format!("{} !== {before}", sum(canvas)));
+    }
+    browser.wait("marks", &format!("{} > 0", sum(".marked")));
+    let figures = browser.run("return document.querySelector('[data-receiver=roof] .figures').textContent");
+    for word in ["noise -", "clipped ", "gain 32.8 dB", "lost 0"] {
+        assert!(figures.as_str().unwrap().contains(word), "{figures}");
+    }
+
+    // The port: its state, its telegram as it came and as it was understood.
+    let raw = browser.run("return document.querySelector('[data-port=hall] pre').textContent");
+    assert!(raw.as_str().unwrap().starts_with("/MTP5page\n"), "{raw}");
+    let port_text = browser.run("return document.querySelector('[data-port=hall]').textContent");
+    for word in ["up since", "reports", "energy_import_total", "power_import"] {
+        assert!(port_text.as_str().unwrap().contains(word), "{port_text}");
+    }
+    // Ids are hidden from eyes that are not ours.
+    browser.click("#mask");
+    browser.wait("hidden ids", &format!("{ids}[0] === '…93'"));
+    let all = browser
+        .run("return document.body.innerText + document.querySelector('[data-port=hall] pre').textContent");
+    for id in ["17580293", "MTP5000", "4D545035303030"] {
+        assert!(!all.as_str().unwrap().contains(id), "{id} is to be seen");
+    }
+    browser.click("#mask");
+    let log = browser.run("return document.querySelector('#events').textContent");
+    assert!(
+        log.as_str().unwrap().contains("Generic RTL2832U OEM 00000042"),
+        "{log}"
+    );
+
+    // Another process: the page finds it by itself, and forgets what the old one said.
+    assert_eq!(browser.errors(), Vec::<String>::new());
+    daemon.stop();
+    browser.wait(
+        "the loss",
+        "document.querySelector('#connection').className === 'bad'",
+    );
+    let mut daemon = start(&dongles, &config);
+    browser.wait(
+        "the page again",
+        "document.querySelector('#connection').textContent === 'live'",
+    );
+    let times = "Number([...document.querySelectorAll('#meters tbody tr')].find((row) => row.children[1].textContent === '17580293')?.children[6].textContent)";
+    browser.wait("counts that begin anew", &format!("{times} > 0 && {times} < 30"));
+    // It has told that nobody answered, and nothing else.
+    for complaint in browser.errors() {
+        assert!(complaint.contains("ERR_CONNECTION"), "{complaint}");
+    }
+
+    // At the width of a telephone nothing is cut off.
+    browser.emulate_phone(360, 740);
+    for part in ["now", "heard", "radio", "wire", "log"] {
+        browser.run(&format!("document.getElementById('{part}').scrollIntoView()"));
+        let wide = "document.documentElement.scrollWidth <= 360";
+        browser.wait("a page that fits", wide);
+    }
+    for request in browser.requests() {
+        let is_ours = [
+            format!("http://127.0.0.1:{port}/"),
+            format!("ws://127.0.0.1:{port}/"),
+            "data:,".into(),
+        ]
+        .iter()
+        .any(|ours| request.starts_with(ours.as_str()));
+        assert!(is_ours, "{request}");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn given_a_meter_that_is_added_then_it_is_in_the_file_and_on_a_card() {
+    let (port, dongles) = (free_port(), Dongles::plugged("00000042"));
+    let config = config(port, meter(), "token = \"correct horse\"");
+    let daemon = start(&dongles, &config);
+    let browser = Browser::start(1200, 1000);
+    wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    browser.open(&format!("http://127.0.0.1:{port}/"));
+    // A token is asked for, once.
+    browser.wait("the question", "!document.querySelector('#login').hidden");
+    browser.write("#token", "correct horse");
+    browser.click("#login button");
+    browser.wait(
+        "the page",
+        "document.querySelector('#connection').textContent === 'live'",
+    );
+
+    browser.write("#filter", "58418772");
+    browser.wait(
+        "the meter",
+        "document.querySelectorAll('#meters tbody tr').length === 1",
+    );
+    browser.click("#meters button.claim");
+    browser.write("#claim-name", "Grid \"import\"");
+    browser.write("#claim-unit", "furlong");
+    browser.click("#claim-show");
+    browser.wait(
+        "what is wrong",
+        "document.querySelector('#claim-error').textContent.includes('invalid unit = \"furlong\"')",
+    );
+    browser.write("#claim-unit", "kWh");
+    browser.write("#claim-scale", "0.01");
+    browser.click("#claim-show");
+    browser.wait(
+        "what will be written",
+        "!document.querySelector('#claim-section').hidden",
+    );
+    let section = browser.run("return document.querySelector('#claim-section').textContent");
+    let section = section.as_str().unwrap();
+    assert_eq!(
+        section,
+        "[[meter]]\nid = 58418772\nname = 'Grid \"import\"'\nprotocol = \"scm\"\nunit = \"kWh\"\nscale = 0.01\n"
+    );
+    assert_eq!(daemon.config(), config, "it was asked for, and not yet written");
+    browser.click("#claim-write");
+    browser.wait(
+        "its card",
+        "document.querySelector('[data-meter=\"58418772 scm\"] .value')?.textContent === '71.2 kWh'",
+    );
+    assert_eq!(
+        daemon.config(),
+        format!("{config}\n{section}"),
+        "comments and all"
+    );
+    let (is_well, said) = checked(&daemon.config());
+    assert!(is_well, "{said}");
+}
+
+#[test]
+fn given_no_free_websocket_then_the_page_polls() {
+    let port = free_port();
+    let _daemon = Daemon::start(&format!(
+        "[web]\nlisten = \"127.0.0.1:{port}\"\n\
+         [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{}\"\n",
+        meter()
+    ));
+    wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let open: Vec<_> = (0..16)
+        .map(|_| {
+            let url = format!("ws://127.0.0.1:{port}/api/socket");
+            tungstenite::client(url, TcpStream::connect(("127.0.0.1", port)).unwrap()).unwrap()
+        })
+        .collect();
+    let browser = Browser::start(800, 600);
+    browser.open(&format!("http://127.0.0.1:{port}/"));
+    let value = "document.querySelector('[data-meter=\"MTP5000 p1\"] .value')?.textContent";
+    browser.wait("the meter", value);
+    let before = browser.run(&format!("return {value}"));
+    browser.wait("a newer value", &format!("{value} !== {before}"));
+    let state = "document.querySelector('#connection').textContent";
+    assert_eq!(browser.run(&format!("return {state}")), "live, by asking");
+    drop(open);
+    browser.wait("the socket", &format!("{state} === 'live'"));
+}
+
+/// A day's curve: little at night, more in the morning, most in the evening.
+fn hours_of(day: i32, now: i64, most: f64) -> [f64; 24] {
+    std::array::from_fn(|hour| {
+        let shape = [
+            1, 1, 1, 1, 1, 2, 5, 7, 4, 3, 3, 4, 5, 4, 3, 3, 4, 7, 9, 10, 8, 5, 3, 2,
+        ][hour];
+        let begins = i64::from(day) * 86_400 + hour as i64 * 3600;
+        let wobble = f64::from((day * 7 + hour as i32 * 3) % 5) / 20.0 + 0.9;
+        if begins < now {
+            most * f64::from(shape) / 10.0 * wobble
+        } else {
+            f64::NAN
+        }
+    })
+}
+
+/// The pictures in docs/: `make screenshots`.
+#[test]
+#[ignore = "writes docs/*.png"]
+fn pictures_for_the_documentation() {
+    let docs = root().join("docs");
+    let dir = tempfile::tempdir().unwrap();
+    // A street in which not all speak at once.
+    let street = std::fs::read_to_string(root().join("testdata/street/street.toml")).unwrap();
+    let mut calm = String::new();
+    for line in street.lines() {
+        match line.split_once(" = ") {
+            Some(("seconds", _)) => calm += "seconds = 45\n",
+            Some(("every", every)) => {
+                let every: f64 = every.split('#').next().unwrap().trim().parse().unwrap();
+                calm += &format!("every = {}\n", every * 3.7);
+            }
+            _ => calm += &format!("{line}\n"),
+        }
+    }
+    let (scenario, recording) = (
+        dir.path().join("calm.toml"),
+        dir.path().join("roof_912.600155M_2359.296k.cu8"),
+    );
+    std::fs::write(&scenario, calm).unwrap();
+    stdout_of(&[
+        "synth",
+        scenario.to_str().unwrap(),
+        "-o",
+        recording.to_str().unwrap(),
+    ]);
+
+    let now = jiff::Timestamp::now();
+    let archive = HistoryStore::open(&dir.path().join("history")).unwrap();
+    for (id, kind, field, unit, value, most) in [
+        ("12345678", "scm", "total", "gal", 4821.2, 21.0),
+        ("33445566", "idm", "total", "kWh", 12_045.5, 2.4),
+        ("MTP5000", "p1", "energy_import_total", "kWh", 4426.0, 3.9),
+    ] {
+        let today = (now.as_second() / 86_400) as i32;
+        let row = |day| Row {
+            key: (id.into(), kind.into(), field.into()),
+            unit: unit.into(),
+            day,
+            hours: hours_of(day, now.as_second(), most),
+            last: (now, value),
+        };
+        archive
+            .keep(&(today - 3..=today).map(row).collect::<Vec<_>>())
+            .unwrap();
+    }
+    drop(archive);
+
+    let port = free_port();
+    let daemon = Daemon::start(&format!(
+        "publish = \"listed\"\n[web]\nlisten = \"127.0.0.1:{port}\"\nhistory = \"{}\"\n\
+         [[output]]\nkind = \"file\"\npath = \"{}\"\n\
+         [[radio]]\nname = \"roof\"\nsource = \"{}\"\nrealtime = true\n\
+         [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{}\"\n\
+         [[meter]]\nid = 12345678\nname = \"Water\"\nunit = \"gal\"\nscale = 0.1\n\
+         [[meter]]\nid = 33445566\nname = \"Grid import\"\nprotocol = \"idm\"\nunit = \"kWh\"\nscale = 0.01\n\
+         [[meter]]\nid = \"MTP5000\"\nname = \"House\"\n",
+        dir.path().join("history").display(),
+        dir.path().join("readings.jsonl").display(),
+        recording.display(),
+        meter()
+    ));
+    let browser = Browser::start(1200, 1650);
+    wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    browser.open(&format!("http://127.0.0.1:{port}/"));
+    std::thread::sleep(Duration::from_secs(32));
+    assert_eq!(browser.errors(), Vec::<String>::new(), "{}", daemon.log());
+    browser.picture(&docs.join("page.png"));
+    browser.dark();
+    browser.emulate_phone(360, 740);
+    std::thread::sleep(Duration::from_secs(1));
+    browser.picture(&docs.join("page-phone.png"));
+    browser.run("document.getElementById('radio').scrollIntoView()");
+    std::thread::sleep(Duration::from_secs(1));
+    browser.picture(&docs.join("page-phone-radio.png"));
+}

@@ -1,0 +1,37 @@
+//! The program under test and its real peers.
+//!
+//! Everything that starts `metertap` goes through [`program`], which captures standard error and fails the test on
+//! a panic or an unexpected warning.
+
+mod broker;
+mod browser;
+mod counting_meter;
+mod daemon;
+#[cfg(feature = "rtlsdr")]
+mod dongles;
+mod listener;
+mod nats;
+mod port;
+mod program;
+mod proxy;
+mod pty;
+mod stderr;
+mod testdata;
+mod wait;
+
+pub use broker::{Broker, Subscriber};
+pub use browser::Browser;
+pub use counting_meter::{CountingMeter, counters, number, without_repeats};
+pub use daemon::Daemon;
+#[cfg(feature = "rtlsdr")]
+pub use dongles::Dongles;
+pub use listener::{Listener, message, street};
+pub use nats::Nats;
+pub use port::free_port;
+pub use program::{Running, assert_each_is_rejected, checked, metertap, program_path, run, stdout_of};
+pub use proxy::{pass_on, pass_on_one_way, swallow};
+pub use pty::{Pty, scripted};
+pub use stderr::StderrCheck;
+pub use test_needs::needs;
+pub use testdata::{NO_TIME, STREET, json_lines, root, shared, street_truth, without_origin, write_private};
+pub use wait::{RealTime, signal, tool, wait_for, wait_long_for};

@@ -1,0 +1,55 @@
+//! Files the tests read.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// Recording of a street full of meters, made by `metertap synth`.
+pub const STREET: &str = "testdata/street/street_912.600155M_2359.296k.cu8";
+
+/// Warning about a recording without a time, as [`STREET`] is.
+pub const NO_TIME: &str = "taking its age for the time of recording";
+
+/// Folder of the repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Lines of the street's truth file: every message that was sent.
+pub fn street_truth() -> Vec<Value> {
+    json_lines(&std::fs::read(root().join(format!("{STREET}.truth.jsonl"))).unwrap())
+}
+
+/// Parses one JSON document a line.
+pub fn json_lines(bytes: &[u8]) -> Vec<Value> {
+    std::str::from_utf8(bytes)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect()
+}
+
+/// Path below `../shared`, which lies beside the repository. Tests that use it are marked `#[needs(shared)]` and
+/// are ignored where it is absent.
+pub fn shared(path: &str) -> PathBuf {
+    let full = root().join("../shared").join(path);
+    assert!(full.exists(), "{} is missing", full.display());
+    full
+}
+
+/// Writes a file that only its owner may read: one with a secret that others may read is warned about.
+pub fn write_private(path: &Path, text: &str) {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+/// A published reading without the keys that do not come from the telegram.
+pub fn without_origin(reading: &Value) -> Value {
+    let mut reading = reading.clone();
+    let map = reading.as_object_mut().unwrap();
+    map.remove("received");
+    map.remove("port");
+    reading
+}

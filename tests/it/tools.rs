@@ -1,0 +1,239 @@
+//! The tools around a dongle, through the real program.
+
+use crate::support::*;
+
+/// Runs `args` on `dongles`: success, standard output, standard error.
+fn tool(dongles: &Dongles, args: &[&str]) -> (bool, String, String) {
+    let mut program = metertap();
+    program.args(args);
+    dongles.plug_into(program.command());
+    let output = program.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn given_a_healthy_dongle_and_a_broker_then_the_doctor_finds_all_well() {
+    let broker = Broker::start();
+    let (ok, text, _) = tool(
+        &Dongles::plugged("00000042"),
+        &["doctor", "--seconds", "2", "--mqtt", &broker.url()],
+    );
+    assert!(ok, "{text}");
+    for line in [
+        "ok   receiver",
+        "ok   samples",
+        "ok   level",
+        "ok   meters",
+        "ok   broker",
+        "All is well.",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[test]
+fn given_what_is_wrong_then_the_doctor_says_what_is_to_be_done() {
+    let mut dongles = Dongles::plugged("00000042");
+    let port = free_port();
+    let broker = format!("mqtt://127.0.0.1:{port}");
+    dongles.set("full_gain", "0");
+    let (ok, text, _) = tool(
+        &dongles,
+        &["doctor", "--seconds", "1", "--gain", "40", "--mqtt", &broker],
+    );
+    assert!(
+        !ok && text.contains("BAD  level") && text.contains("lower the gain"),
+        "{text}"
+    );
+    assert!(text.contains("BAD  broker") && text.contains("refused"), "{text}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("metertap.toml");
+    let text = format!(
+        "[[radio]]\nsource = \"rtlsdr\"\nserve_rtl_tcp = \"{}\"\n",
+        taken.local_addr().unwrap()
+    );
+    std::fs::write(&config, text).unwrap();
+    let (ok, text, _) = tool(
+        &dongles,
+        &["doctor", "--seconds", "1", "--config", config.to_str().unwrap()],
+    );
+    assert!(!ok && text.contains("BAD  port"), "{text}");
+    dongles.set("mode", "stall");
+    let (ok, text, _) = tool(&dongles, &["doctor", "--seconds", "1"]);
+    assert!(!ok && text.contains("no samples for 3 s"), "{text}");
+    dongles.set("open", "-3");
+    let (ok, text, _) = tool(&dongles, &["doctor", "--seconds", "1"]);
+    assert!(!ok && text.contains("permission denied"), "{text}");
+}
+
+#[test]
+fn given_the_number_on_the_dial_then_the_meter_is_found() {
+    let dongles = Dongles::plugged("1");
+    // 48180892 says 990674; the dial lacks a digit.
+    let (ok, text, told) = tool(
+        &dongles,
+        &[
+            "find",
+            "--reading",
+            "99067",
+            "--commodity",
+            "gas",
+            "--seconds",
+            "10",
+        ],
+    );
+    assert!(
+        ok && text.contains("Your meter is 48180892") && text.contains("1 digits more"),
+        "{text}{told}"
+    );
+    let (ok, _, told) = tool(
+        &dongles,
+        &[
+            "find",
+            "--reading",
+            "77",
+            "--commodity",
+            "electric",
+            "--seconds",
+            "2",
+        ],
+    );
+    assert!(!ok && told.contains("none of"), "{told}");
+    let (ok, text, _) = tool(&dongles, &["find", "--reading", "660", "--file", STREET]);
+    assert!(ok && text.contains("23456789"), "{text}");
+}
+
+#[test]
+fn given_a_recording_made_of_the_air_then_replay_finds_the_same_street_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().to_str().unwrap();
+    let (ok, text, _) = tool(
+        &Dongles::plugged("1"),
+        &["record", "--out", folder, "--seconds", "1.2"],
+    );
+    assert!(ok, "{text}");
+    let meta = text.split(" (").next().unwrap();
+    let output = run(&["replay", meta]);
+    let heard: std::collections::BTreeSet<_> = json_lines(&output.stdout)
+        .iter()
+        .map(|line| line["Message"].to_string())
+        .collect();
+    assert_eq!(heard.len(), street_truth().len());
+    assert!(
+        String::from_utf8(output.stderr).unwrap().is_empty(),
+        "everything is in the metadata"
+    );
+}
+
+#[test]
+fn given_frames_that_fail_their_check_then_the_moments_around_them_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let weak = dir.path().join("weak_2359.296k.cu8");
+    // So far away that next to nothing can be decoded, but much is tried.
+    let made = run(&[
+        "synth",
+        "testdata/street/street.toml",
+        "--snr",
+        "-15",
+        "--out",
+        weak.to_str().unwrap(),
+    ]);
+    assert!(made.status.success());
+    let mut dongles = Dongles::plugged("1");
+    dongles.set("file", weak.to_str().unwrap());
+    let folder = dir.path().join("cases");
+    let args = [
+        "record",
+        "--hard-cases",
+        "--around",
+        "0.3",
+        "--seconds",
+        "6",
+        "--max-files",
+        "1",
+        "--out",
+    ];
+    let (ok, text, told) = tool(&dongles, &[&args[..], &[folder.to_str().unwrap()]].concat());
+    assert!(ok && text.contains(".sigmf-meta"), "{text}{told}");
+    let saved: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
+    assert_eq!(saved.len(), 2, "one case, two files");
+}
+
+#[test]
+fn given_meters_at_one_place_of_the_band_then_a_scan_proposes_it() {
+    let mut dongles = Dongles::plugged("1");
+    dongles.set("only_center", "913000000");
+    let args = [
+        "scan", "--from", "909M", "--to", "915M", "--step", "2M", "--dwell", "0.8", "--gain", "30",
+    ];
+    let (ok, text, told) = tool(&dongles, &args);
+    assert!(
+        ok && text.contains("Most meters are around 913.000 MHz"),
+        "{text}{told}"
+    );
+    assert!(
+        text.contains("center_freq = 913000000") && !text.contains("hop"),
+        "{text}"
+    );
+    dongles.set("only_center", "433920000");
+    let (ok, text, _) = tool(&dongles, &args);
+    assert!(!ok && text.contains("No meter was heard anywhere"), "{text}");
+}
+
+#[test]
+fn given_the_best_gain_is_wanted_then_it_is_found_by_trying() {
+    let mut dongles = Dongles::plugged("1");
+    // Without gain 30 dB below what the street was rendered for, so that the converter's noise covers it.
+    dongles.set("full_gain", "300");
+    let (ok, text, told) = tool(
+        &dongles,
+        &["listen", "--gain", "best", "--seconds", "5", "--format", "csv"],
+    );
+    assert!(ok && !text.is_empty(), "{told}");
+    let log = dongles.log();
+    let gain: i32 = log
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("gain="))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((100..300).contains(&gain), "{log}");
+}
+
+#[test]
+fn given_a_dongle_that_hops_then_it_settles_where_the_meters_are() {
+    let mut dongles = Dongles::plugged("1");
+    dongles.set("only_center", "905000000");
+    let args = [
+        "listen",
+        "--center-freq",
+        "hop",
+        "--hop-seconds",
+        "1.5",
+        "--seconds",
+        "14",
+        "--format",
+        "csv",
+        "-v",
+    ];
+    let (ok, text, told) = tool(&dongles, &args);
+    assert!(
+        ok && text.lines().count() > 60,
+        "{} lines; {told}",
+        text.lines().count()
+    );
+    let log = dongles.log();
+    let centers: Vec<_> = log
+        .lines()
+        .filter_map(|line| line.strip_prefix("center="))
+        .collect();
+    assert!(
+        centers.len() >= 13 && centers.contains(&"927000000"),
+        "a survey: {centers:?}"
+    );
+    assert_eq!(centers.last(), Some(&"905000000"), "{centers:?}");
+    assert!(told.contains("Hopping"), "{told}");
+}

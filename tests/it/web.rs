@@ -1,0 +1,479 @@
+//! The HTTP API: its answers, access control, and bad requests.
+
+use crate::support::*;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// Sends a request and returns status, head and body of the answer.
+fn exchange(port: u16, request: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.unwrap_or(0), head.to_ascii_lowercase(), body.to_owned())
+}
+
+fn get(port: u16, path: &str, more: &str) -> (u16, String) {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{more}\r\n");
+    let (status, _, body) = exchange(port, &request);
+    (status, body)
+}
+
+fn json(port: u16, path: &str) -> Value {
+    let (status, body) = get(port, path, "");
+    assert_eq!(status, 200, "{path}: {body}");
+    serde_json::from_str(&body).unwrap_or_else(|e| panic!("{path}: {e}: {body}"))
+}
+
+/// A daemon that has received the street and a telegram.
+fn daemon(port: u16, web: &str) -> Daemon {
+    let root = root().display();
+    let quiet = free_port();
+    let daemon = Daemon::start(&format!(
+        "publish = \"all\"\n[web]\nlisten = \"127.0.0.1:{port}\"\n{web}\n\
+         [[radio]]\nsource = \"{root}/{STREET}\"\n\
+         [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"{root}/testdata/p1/dsmr50.txt\"\n\
+         [[wire]]\nname = \"gone\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{quiet}\"\n\
+         [[meter]]\nid = 12345678\nname = \"<b>Water</b>\"\nunit = \"gal\"\nscale = 0.1\n"
+    ));
+    daemon.expect_log(NO_TIME);
+    daemon.expect_log("onnection refused");
+    wait_for("the street", || daemon.log().contains("Receiver ended"));
+    wait_for("the telegram", || daemon.log().contains("End of the recording"));
+    daemon
+}
+
+/// Asserts that a value matches a schema of the API description.
+fn assert_matches(description: &Value, schema: &Value, value: &Value, place: &str) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.rsplit('/').next().unwrap();
+        let schema = &description["components"]["schemas"][name];
+        assert!(schema.is_object(), "{place}: no schema {name}");
+        return assert_matches(description, schema, value, place);
+    }
+    match schema["type"].as_str() {
+        Some("object") => {
+            let object = value.as_object().unwrap_or_else(|| panic!("{place}: {value}"));
+            for key in schema["required"].as_array().into_iter().flatten() {
+                assert!(
+                    object.contains_key(key.as_str().unwrap()),
+                    "{place}: {key} is missing: {value}"
+                );
+            }
+            let Some(properties) = schema["properties"].as_object() else {
+                return;
+            };
+            for (key, value) in object {
+                let schema = properties
+                    .get(key)
+                    .unwrap_or_else(|| panic!("{place}: {key} is not described"));
+                assert_matches(description, schema, value, &format!("{place}.{key}"));
+            }
+        }
+        Some("array") => {
+            let items = value.as_array().unwrap_or_else(|| panic!("{place}: {value}"));
+            for item in items {
+                assert_matches(description, &schema["items"], item, place);
+            }
+        }
+        Some("string") => assert!(value.is_string(), "{place}: {value}"),
+        Some("integer") => assert!(value.is_i64() || value.is_u64(), "{place}: {value}"),
+        Some("number") => assert!(value.is_number(), "{place}: {value}"),
+        Some("boolean") => assert!(value.is_boolean(), "{place}: {value}"),
+        other => panic!("{place}: {other:?}"),
+    }
+}
+
+#[test]
+fn every_path_answers_as_its_description_says() {
+    let port = free_port();
+    let _daemon = daemon(port, "");
+    let description = json(port, "/api/openapi.json");
+    let paths = description["paths"].as_object().unwrap();
+    assert_eq!(paths.len(), 9);
+    for (path, methods) in paths {
+        let may_change = path == "/api/meters";
+        assert_eq!(
+            methods.as_object().unwrap().contains_key("post"),
+            may_change,
+            "{path}"
+        );
+        if path == "/api/socket" {
+            continue;
+        }
+        let (status, body) = get(port, &path.replace("{id}", "12345678"), "");
+        let answer = &methods["get"]["responses"][status.to_string()];
+        assert!(answer.is_object(), "{path}: {status} is not described");
+        let schema = &answer["content"]["application/json"]["schema"];
+        assert_matches(&description, schema, &serde_json::from_str(&body).unwrap(), path);
+    }
+    // And those that fail.
+    for (path, status) in [
+        ("/api/meters/none", 404),
+        ("/api/readings?since=x", 400),
+        ("/api/live?since=-1", 400),
+        ("/api/meters/12345678/history?by=years", 400),
+        ("/api/meters/none/history", 404),
+        ("/api/socket", 400),
+        ("/api/nothing", 404),
+    ] {
+        assert_eq!(get(port, path, "").0, status, "{path}");
+    }
+    // All at once, then what is new.
+    let all = json(port, "/api/live?air=true");
+    let next = all["next"].as_u64().unwrap();
+    assert!(all["meters"].as_array().unwrap().len() > 15 && !all["events"].as_array().unwrap().is_empty());
+    assert!(all["telegrams"]["hall"]["bytes"].is_string());
+    let rest = json(port, &format!("/api/live?since={next}"));
+    assert_eq!(rest["meters"], Value::Array(vec![]));
+    let history = json(port, "/api/meters/MTP50001/history?by=days");
+    assert_eq!(history["types"]["p1"]["energy_import_total"]["unit"], "kWh");
+}
+
+/// Requests a meter to be added; returns status and body.
+fn claim(port: u16, body: &str, more: &str) -> (u16, String) {
+    let (status, _, answer) = exchange(
+        port,
+        &format!(
+            "POST /api/meters HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n{more}\r\n{body}",
+            body.len()
+        ),
+    );
+    (status, answer)
+}
+
+#[test]
+fn given_a_request_to_add_a_meter_then_only_a_valid_one_of_our_own_site_is_written() {
+    let port = free_port();
+    let daemon = daemon(port, "");
+    let before = daemon.config();
+    let long = format!("{{\"id\": \"{}\"}}", "1".repeat(5000));
+    for (body, more, status, says) in [
+        (
+            "{\"id\": \"17580293\", \"write\": true}",
+            "Origin: http://evil.example.com\r\n",
+            403,
+            "another site",
+        ),
+        ("{\"id\": \"12345678\", \"write\": true}", "", 409, "already"),
+        (
+            "{\"id\": \"17580293\", \"protocol\": \"morse\", \"write\": true}",
+            "",
+            400,
+            "protocol = \\\"morse\\\": use scm",
+        ),
+        (
+            "{\"id\": \"17580293\", \"nmae\": \"x\", \"write\": true}",
+            "",
+            422,
+            "unknown field `nmae`",
+        ),
+        ("{\"id\": ", "", 400, "EOF"),
+        (&long, "", 413, ""),
+        ("{\"id\": \"17580293\"}", "", 200, "\"written\":false"),
+    ] {
+        let (got, answer) = claim(port, body, more);
+        assert!(got == status && answer.contains(says), "{body}: {got} {answer}");
+        assert_eq!(daemon.config(), before, "{body}");
+    }
+    let own = format!("Origin: http://127.0.0.1:{port}\r\n");
+    let (status, answer) = claim(
+        port,
+        "{\"id\": \"17580293\", \"name\": \"Ours\", \"write\": true}",
+        &own,
+    );
+    assert!(
+        status == 200 && answer.contains("\"ends_publishing_all\":false"),
+        "{answer}"
+    );
+    assert_eq!(
+        daemon.config(),
+        format!("{before}\n[[meter]]\nid = 17580293\nname = \"Ours\"\n")
+    );
+    daemon.wait_for_log("Configuration reloaded");
+    // Ten at once are enough.
+    let last = (0..5).map(|_| claim(port, "{\"id\": \"1\"}", "").0);
+    assert!(last.collect::<Vec<_>>().ends_with(&[429]));
+}
+
+#[test]
+fn given_a_foreign_host_or_wrong_password_then_access_is_denied() {
+    let port = free_port();
+    let open = daemon(port, "hosts = [\"meters.example.org\"]");
+    for (host, status) in [
+        ("evil.example.com", 403),
+        ("meters.example.org", 200),
+        ("pi.local", 200),
+    ] {
+        let request = format!("GET /api/status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        assert_eq!(exchange(port, &request).0, status, "{host}");
+    }
+    drop(open);
+    let port = free_port();
+    let _daemon = daemon(port, "user = \"me\"\npassword = \"battery staple\"");
+    let (status, head, _) = exchange(
+        port,
+        "GET /api/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    );
+    assert!(
+        status == 401 && head.contains("www-authenticate: basic"),
+        "{head}"
+    );
+    for (shown, status) in [("bWU6YmF0dGVyeSBzdGFwbGU=", 200), ("bWU6YmF0dGVyeQ==", 401)] {
+        let more = format!("Authorization: Basic {shown}\r\n");
+        assert_eq!(get(port, "/api/status", &more).0, status);
+    }
+    for (web, says) in [
+        ("user = \"me\"", "user is there, but no password"),
+        ("password = \"battery staple\"", "password is there, but no user"),
+        (
+            "user = \"me\"\npassword = \"short\"",
+            "web.password must have at least 8 characters",
+        ),
+    ] {
+        let (ok, said) = checked(&format!("[web]\n{web}\n[[radio]]\nsource = \"rtlsdr\"\n"));
+        assert!(!ok && said.contains(says), "{said}");
+    }
+}
+
+#[test]
+fn given_a_websocket_then_it_pushes_news_and_other_sites_get_none() {
+    use tungstenite::client::IntoClientRequest;
+    let port = free_port();
+    let _daemon = daemon(port, "token = \"correct horse\"");
+    let knock = |token: &str, origin: &str| {
+        let url = format!("ws://127.0.0.1:{port}/api/socket?air=true");
+        let mut request = url.into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert(
+            "sec-websocket-protocol",
+            format!("metertap, bearer.{token}").parse().unwrap(),
+        );
+        headers.insert("origin", origin.parse().unwrap());
+        tungstenite::client(request, TcpStream::connect(("127.0.0.1", port)).unwrap()).ok()
+    };
+    let (ours, token) = (format!("http://127.0.0.1:{port}"), "Y29ycmVjdCBob3JzZQ");
+    assert!(knock("d3Jvbmc", &ours).is_none());
+    assert!(knock(token, "http://evil.example.com").is_none());
+    let (mut socket, answer) = knock(token, &ours).unwrap();
+    assert_eq!(answer.headers()["sec-websocket-protocol"], "metertap");
+    let first: Value = serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap();
+    let description = json(port, "/api/openapi.json");
+    assert_matches(
+        &description,
+        &description["components"]["schemas"]["News"],
+        &first,
+        "socket",
+    );
+    assert!(first["meters"].as_array().unwrap().len() > 15);
+    // It goes on, with what is new.
+    let second: Value = serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap();
+    assert!(second["next"].as_u64() >= first["next"].as_u64());
+    assert!(second["meters"].as_array().unwrap().len() < 3, "{second}");
+    // Who says more than a page has to say is let go.
+    socket
+        .send(tungstenite::Message::binary(vec![0; 100_000]))
+        .unwrap();
+    wait_for("the end", || socket.read().is_err());
+    // And there is room for sixteen.
+    let open: Vec<_> = (0..17).map(|_| knock(token, &ours)).collect();
+    assert_eq!(open.iter().flatten().count(), 16);
+}
+
+#[test]
+fn given_a_history_then_consumption_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut meter = CountingMeter::new();
+    let port = free_port();
+    let history = dir.path().join("history").display().to_string();
+    let config = meter.config("").replace(
+        "[mqtt]\n",
+        &format!("[web]\nlisten = \"127.0.0.1:{port}\"\nhistory = \"{history}\"\n"),
+    );
+    let used = || {
+        let told = json(port, "/api/meters/M1/history?by=days");
+        let points = told["types"]["p1"]["energy_import_total"]["points"].clone();
+        let points = points.as_array().unwrap_or_else(|| panic!("{told}")).iter();
+        points.map(|point| point[1].as_f64().unwrap()).sum::<f64>()
+    };
+    let mut daemon = Daemon::start(&config);
+    meter.send(1);
+    daemon.wait_for_lines(1);
+    // Time is counted in seconds: the next reading must come in a later one.
+    let second = jiff::Timestamp::now().as_second();
+    wait_for("a later second", || jiff::Timestamp::now().as_second() > second);
+    meter.send(4);
+    daemon.wait_for_lines(5);
+    assert_eq!(used(), 4.0);
+    daemon.stop();
+    let mut daemon = Daemon::start(&config);
+    meter.accept();
+    meter.send(5);
+    daemon.wait_for_lines(5);
+    // What was counted while nobody listened belongs to the time between.
+    assert_eq!(used(), 9.0);
+    daemon.stop();
+    let text = "web.history: ";
+    std::fs::write(dir.path().join("history"), "not a history").unwrap();
+    let failed = Daemon::start(&config);
+    failed.wait_for_log(text);
+}
+
+#[test]
+fn given_a_street_then_meters_and_readings_are_listed_ours_first() {
+    let port = free_port();
+    let _daemon = daemon(port, "");
+    let meters = json(port, "/api/meters");
+    let meters = meters["meters"].as_array().unwrap();
+    let mine: Vec<bool> = meters
+        .iter()
+        .map(|meter| meter["mine"].as_bool().unwrap())
+        .collect();
+    assert!(
+        mine.is_sorted_by(|a, b| a >= b) && mine[0] && meters.len() > 15,
+        "{mine:?}"
+    );
+    let water = meters.iter().find(|meter| meter["id"] == "12345678").unwrap();
+    assert_eq!(
+        (&water["name"], &water["commodity"]),
+        (&"<b>Water</b>".into(), &"water".into())
+    );
+    assert_eq!(water["last"]["reading"]["total"]["value"], 4821.3);
+    assert!(water["snr_db"].as_f64().unwrap() > 3.0 && water["frequency_hz"].as_i64().unwrap() > 902_000_000);
+    let one = json(port, "/api/meters/12345678");
+    assert_eq!(
+        one["readings"].as_array().unwrap().len() as u64,
+        water["times"].as_u64().unwrap()
+    );
+    // Page by page, nothing twice.
+    let first = json(port, "/api/readings");
+    let next = first["next"].as_u64().unwrap();
+    assert_eq!(first["readings"].as_array().unwrap().len() as u64, next);
+    let rest = json(port, &format!("/api/readings?since={next}"));
+    assert_eq!(
+        (&rest["readings"], &rest["next"]),
+        (&Value::Array(vec![]), &next.into())
+    );
+    let telegram = json(port, "/api/reading");
+    assert_eq!(
+        (&telegram["totalT1Use"], &telegram["calculatedUsage"]),
+        (&4426.049.into(), &244.into())
+    );
+    let status = json(port, "/api/status");
+    assert_eq!(status["receivers"]["gone"]["state"], "down", "{status}");
+}
+
+#[test]
+fn given_a_token_then_the_api_requires_it_and_health_names_no_meter() {
+    let port = free_port();
+    let _daemon = daemon(port, "token = \"correct horse\"");
+    for path in ["/api/meters", "/metrics", "/api/status", "/api/readings"] {
+        assert_eq!(get(port, path, "").0, 401, "{path}");
+        assert_eq!(
+            get(port, path, "Authorization: Bearer wrong horse!\r\n").0,
+            401,
+            "{path}"
+        );
+        assert_eq!(
+            get(port, path, "Authorization: Bearer correct horse\r\n").0,
+            200,
+            "{path}"
+        );
+    }
+    let (status, body) = get(port, "/healthz", "");
+    assert!(
+        status == 503 && body.contains("gone: ") && !body.contains("12345678"),
+        "{body}"
+    );
+    let (ok, said) = checked("[web]\ntoken = \"short\"\n[[radio]]\nsource = \"rtlsdr\"\n");
+    assert!(
+        !ok && said.contains("web.token must have at least 8 characters"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_page_is_small_complete_and_requests_no_other_host() {
+    let port = free_port();
+    let _daemon = daemon(port, "token = \"correct horse\"");
+    let mut size = 0;
+    for (path, content_type) in [
+        ("/", "text/html"),
+        ("/app.js", "text/javascript"),
+        ("/air.js", "text/javascript"),
+        ("/cards.js", "text/javascript"),
+        ("/claim.js", "text/javascript"),
+        ("/connection.js", "text/javascript"),
+        ("/log.js", "text/javascript"),
+        ("/table.js", "text/javascript"),
+        ("/wires.js", "text/javascript"),
+        ("/words.js", "text/javascript"),
+        ("/style.css", "text/css"),
+    ] {
+        let (status, head, body) = exchange(
+            port,
+            &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+        );
+        assert!(status == 200 && head.contains(content_type), "{path}: {head}");
+        assert!(head.contains("content-security-policy"), "{head}");
+        let foreign = body.replace("http://www.w3.org/2000/svg", "");
+        assert!(
+            !foreign.contains("http://") && !foreign.contains("https://"),
+            "{path} names another host"
+        );
+        assert!(
+            !body.contains("12345678") && !body.contains("innerHTML"),
+            "{path}"
+        );
+        size += body.len();
+    }
+    assert!(size < 300 << 10, "{size}");
+    let (_, page) = get(port, "/", "");
+    assert!(
+        !page.contains("<style") && !page.contains("style=") && !page.contains("onclick"),
+        "nothing inline"
+    );
+}
+
+#[test]
+fn given_bad_requests_then_they_are_rejected_and_others_are_served() {
+    let port = free_port();
+    let _daemon = daemon(port, "");
+    let (_, head, _) = exchange(
+        port,
+        "GET /api/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    );
+    for header in [
+        "content-security-policy: default-src 'self'",
+        "x-content-type-options: nosniff",
+        "cache-control: no-store",
+    ] {
+        assert!(head.contains(header), "{header}: {head}");
+    }
+    let long = "a".repeat(100_000);
+    assert!(matches!(
+        get(port, &format!("/{long}"), "").0,
+        0 | 400 | 414 | 431
+    ));
+    assert!(matches!(
+        get(port, "/", &format!("X: {long}\r\n")).0,
+        0 | 400 | 431
+    ));
+    assert_eq!(exchange(port, "nonsense\r\n\r\n").0, 400);
+    // A connection that sends nothing is closed after ten seconds.
+    let silent: Vec<TcpStream> = (0..64)
+        .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
+        .collect();
+    assert_eq!(
+        get(port, "/api/status", "").0,
+        200,
+        "after those who say nothing were let go"
+    );
+    drop(silent);
+}

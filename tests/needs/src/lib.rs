@@ -1,0 +1,61 @@
+//! `#[needs(…)]`: marks a test `#[ignore = "needs …"]` where the machine lacks what it needs, so that the test is
+//! counted as ignored in the summary instead of passing without having compared anything.
+//!
+//! | argument | needs |
+//! | --- | --- |
+//! | `shared` | `../shared`: vectors and recordings that are not part of the repository |
+//! | `network_namespace` | permission to make a network namespace with packet filters (`unshare -rn`, iptables) |
+//!
+//! libtest cannot ignore a test at run time, so the decision is made when the tests are compiled. If it was made
+//! before `../shared` was there, `touch tests/it/main.rs` has it made again; the other way round cargo notices.
+
+use proc_macro::TokenStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A file of `../shared`, tracked by cargo.
+const SHARED: &str = "../shared/vectors/README.md";
+const NETWORK: &str = "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up && iptables -L -n";
+
+#[proc_macro_attribute]
+pub fn needs(what: TokenStream, test: TokenStream) -> TokenStream {
+    if !test.to_string().contains("[test]") {
+        return parse("compile_error!(\"#[needs(…)] must stand above #[test]\");");
+    }
+    let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let (is_there, addition, name) = match what.to_string().as_str() {
+        "shared" => {
+            let file = Path::new(&root).join(SHARED);
+            let track = format!("const _: &[u8] = include_bytes!({file:?});");
+            (file.exists(), track, "the vectors and recordings of ../shared")
+        }
+        "network_namespace" => (
+            may_filter_packets(),
+            String::new(),
+            "a network namespace of its own (unshare -rn, iptables)",
+        ),
+        other => return parse(&format!("compile_error!(\"unknown need: {other}\");")),
+    };
+    let mut tokens = if is_there {
+        parse(&addition)
+    } else {
+        parse(&format!(
+            "#[ignore = \"needs {name}: absent when the tests were built\"]"
+        ))
+    };
+    tokens.extend(test);
+    tokens
+}
+
+fn parse(code: &str) -> TokenStream {
+    code.parse().expect("tokens")
+}
+
+fn may_filter_packets() -> bool {
+    Command::new("unshare")
+        .args(["-rn", "sh", "-c", NETWORK])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
