@@ -1,4 +1,4 @@
-//! What a telegram of a wire costs, from bytes to reports.
+//! Cost of a P1 telegram, from bytes to reports.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use metertap::port::{Listener, P1, P1Options};

@@ -1,45 +1,59 @@
-//! In place of the page, in a program that was built without it.
+//! Stand-in for the page in a program that was built without the feature `web`.
 
+use crate::runtime::{Component, Context};
+use crate::status::Status;
 use crate::status::add_meter::AddMeter;
-use crate::status::board::StatusBoard;
 use anyhow::{Result, bail};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 const MISSING: &str = "web: this program was built without its page (feature `web`)";
 
-/// The `[web]` section, which says nothing here.
+/// The `[web]` section, which is always a mistake here.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub struct WebConfig(toml::Table);
 
 impl WebConfig {
-    /// That there is no page.
+    /// Returns the reason why there is no page.
     pub fn problem(&self) -> Option<String> {
         Some(MISSING.into())
     }
 
-    /// Nowhere.
+    /// Unspecified address.
     pub fn listen(&self) -> SocketAddr {
         SocketAddr::from(([0, 0, 0, 0], 0))
     }
 
-    /// Nothing is kept of it.
+    /// Returns false: nothing of the section is read.
     pub fn holds_secret(&self) -> bool {
         false
     }
 }
 
-/// There is none.
+/// Page that is never started.
 pub struct Web;
 
 impl Web {
-    /// Never starts.
+    /// Fails.
     ///
     /// # Errors
-    /// Always.
-    pub fn start(_: &WebConfig, _: StatusBoard, _: Arc<dyn AddMeter>) -> Result<Self> {
+    /// Always returns the reason why there is no page.
+    pub fn start(_: &WebConfig, _: &mut Status, _: Arc<dyn AddMeter>, _: &Context) -> Result<Self> {
         bail!(MISSING)
+    }
+}
+
+impl Component for Web {
+    fn name(&self) -> &str {
+        "web"
+    }
+
+    fn stop(&self) {}
+
+    fn join(self: Box<Self>, _: Duration) -> bool {
+        true
     }
 }

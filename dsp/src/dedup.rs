@@ -18,7 +18,7 @@ pub(crate) const HOLD_BLOCKS: u64 = 58;
 /// with half a chip rate between them, neither could be decoded beside the other.
 const SAME_CARRIER_HZ: f64 = CHIP_RATE_HZ / 4.0;
 
-/// What became of a packet.
+/// Fate of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// First confident copy: passed on.
@@ -117,13 +117,13 @@ impl Deduplicator {
     }
 }
 
-/// Whether both are the same bytes at the same moment.
+/// Returns true if both are the same bytes at the same moment.
 fn is_same_frame(a: &Packet, b: &Packet) -> bool {
     is_same_moment(a, b) && a.bytes() == b.bytes()
 }
 
-/// Whether `tentative` is another copy of the confident `packet`, or what was made of it before its bits were
-/// clear: the same bytes, or the same carrier, which has room for one frame at a time.
+/// Returns true if `tentative` is another copy of the confident `packet`, or was decoded from it before its bits
+/// were clear: the same bytes, or the same carrier, which has room for one frame at a time.
 fn explains(packet: &Packet, tentative: &Packet) -> bool {
     is_same_moment(packet, tentative)
         && (packet.bytes() == tentative.bytes()

@@ -1,4 +1,4 @@
-//! Where locks run: on the calling thread ([`Inline`]) or on threads of the program (its own [`LockExecutor`]).
+//! Execution of locks: on the calling thread ([`Inline`]) or on threads of the program (its own [`LockExecutor`]).
 
 use crate::lock::Locker;
 use crate::packet::Packet;
@@ -8,7 +8,7 @@ use crate::sync::MAX_CANDIDATES;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
-/// What a [`Locker`] found in one segment. Its buffer is reused from job to job.
+/// Result of a [`Locker`] for one segment. The buffer is reused from job to job.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Number of the job, as given to [`LockExecutor::submit`].

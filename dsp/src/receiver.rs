@@ -23,8 +23,8 @@ impl Receiver {
         })
     }
 
-    /// Takes the next samples (any number) and hands packets to `out`, confident ones up to 85 ms after the
-    /// end of their frame, tentative ones up to 0.2 s after it.
+    /// Takes the next samples (any number) and hands packets to `out`, confident ones up to about 85 ms after the
+    /// end of their frame, tentative ones up to about 0.2 s after it.
     pub fn push(&mut self, samples: &[Complex32], out: impl FnMut(&Packet)) {
         match self.scheduler.push(samples, out) {
             Ok(()) => {}

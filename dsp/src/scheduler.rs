@@ -105,8 +105,8 @@ impl<E: LockExecutor> Scheduler<E> {
         })
     }
 
-    /// Takes the next samples (any number) and hands packets to `out`, confident ones up to 85 ms after the
-    /// end of their frame, tentative ones up to 0.2 s after it.
+    /// Takes the next samples (any number) and hands packets to `out`, confident ones up to about 85 ms after the
+    /// end of their frame, tentative ones up to about 0.2 s after it.
     ///
     /// # Errors
     /// Those of the executor, ever after.

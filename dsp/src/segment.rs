@@ -20,7 +20,7 @@ pub struct Detection {
 
 /// Samples in which one carrier may hold frames: the input of [`crate::Locker::run`].
 ///
-/// At most 91 ms long at any sample rate.
+/// At most 52 blocks of the search long (one block: about 1.75 ms).
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
     /// The samples, with the receiver's DC offset removed.

@@ -24,7 +24,8 @@ const STREET: &str = include_str!("../../testdata/street/street.toml");
 pub fn run(args: &Args) -> Result<ExitCode> {
     use crate::cli::demo_broker::Broker;
     use crate::cli::replay::Replay;
-    use crate::publish::mqtt::{MqttConfig, Retain};
+    use crate::publish::MqttConfig;
+    use crate::publish::profiles::Retain;
     use crate::runtime::Runtime;
     use crate::source::recording::Paced;
     use crate::source::simulator::{Scenario, Simulator};

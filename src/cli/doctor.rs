@@ -2,7 +2,8 @@
 
 use crate::cli::tuner::Tuner;
 use crate::config::{Config, RadioSource};
-use crate::publish::mqtt::{MqttConfig, check};
+use crate::publish::MqttConfig;
+use crate::publish::mqtt::check;
 use crate::receiver::Probe;
 use crate::runtime::{Cancel, Runtime};
 use crate::source::{Live, wire};
@@ -102,8 +103,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .iter()
         .flat_map(|settings| settings.host.iter().map(move |host| (settings, host)));
     for (settings, host) in brokers {
-        let address = settings.shown(host);
-        match check(settings.clone(), host) {
+        let broker = settings.broker(None);
+        let address = broker.display(host);
+        match runtime.context.io.block_on(check(&broker, host)) {
             Ok(()) => report.ok("broker", &format!("{address} takes us")),
             Err(error) => report.bad(
                 "broker",

@@ -1,7 +1,7 @@
 //! `metertap init`: a commented configuration, from a few questions or from flags.
 
 use crate::config::toml_text::quoted;
-use crate::publish::mqtt::MqttConfig;
+use crate::publish::MqttConfig;
 use crate::source::Address;
 use crate::source::wire::WireAddress;
 use anyhow::{Context, Result, bail};

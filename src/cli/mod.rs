@@ -150,7 +150,7 @@ fn log_to_stderr(verbose: u8, quiet: bool) -> LogBuffer {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let journal = LogBuffer::default();
+    let buffer = LogBuffer::default();
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
@@ -158,7 +158,7 @@ fn log_to_stderr(verbose: u8, quiet: bool) -> LogBuffer {
     tracing_subscriber::registry()
         .with(filter)
         .with(lines)
-        .with(journal.clone())
+        .with(buffer.clone())
         .init();
-    journal
+    buffer
 }

@@ -41,7 +41,7 @@ struct Port {
     framing: Option<Framing>,
     /// How long an answer may let us wait, in milliseconds.
     #[arg(long, value_name = "MS")]
-    timeout: Option<u64>,
+    patience: Option<u64>,
     /// JSON lines instead of a table; the default where standard output is no terminal.
     #[arg(long)]
     json: bool,
@@ -160,7 +160,7 @@ impl Port {
                 }
                 let mut talk = Transaction {
                     wire: &mut wire,
-                    timeout: Duration::from_millis(self.timeout.unwrap_or(patience_ms)),
+                    timeout: Duration::from_millis(self.patience.unwrap_or(patience_ms)),
                 };
                 ask(&mut talk, &mut out).await
             })

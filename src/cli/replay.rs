@@ -7,7 +7,9 @@ use crate::format::{Format as LineFormat, line};
 use crate::meter::Reading;
 #[cfg(feature = "demo")]
 use crate::meter::filter::Filter;
-use crate::publish::mqtt::{BirthAndWill, Message, Mqtt, MqttConfig};
+use crate::publish::MqttConfig;
+use crate::publish::message::{BirthAndWill, Message};
+use crate::publish::mqtt::{Mqtt, MqttOptions};
 use crate::receiver::{End, Radio, RadioOptions, ReceiverEvent};
 #[cfg(feature = "demo")]
 use crate::runtime::Context;
@@ -79,10 +81,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
         recordings.push(Box::new(Recording::open(file, &wish)?));
     }
     let mut replay = Replay {
-        orders: RadioOptions::for_all(args.wanted.kinds(), args.trust, &runtime.context),
+        orders: RadioOptions::for_all(
+            args.wanted.kinds(),
+            args.trust,
+            &runtime.context.component("replay"),
+        ),
         show: Show::new(args.format, args.signal, "metertap replay", args.wanted.filter())?,
         signal: args.signal,
-        mqtt: mqtt.map(Broker::start).transpose()?,
+        mqtt: mqtt
+            .map(|settings| Broker::start(&runtime.context, settings))
+            .transpose()?,
     };
     for recording in recordings {
         let recording = if args.realtime {
@@ -113,11 +121,12 @@ impl Replay {
     /// Where the terminal or the network cannot be had.
     #[cfg(feature = "demo")]
     pub fn demo(context: &Context, mqtt: MqttConfig) -> Result<Self> {
+        let radio = context.component("replay");
         Ok(Replay {
-            orders: RadioOptions::for_all(crate::meter::default_kinds(), Trust::Normal, context),
+            orders: RadioOptions::for_all(crate::meter::default_kinds(), Trust::Normal, &radio),
             show: Show::new(None, true, "metertap demo: a made-up street", Filter::default())?,
             signal: false,
-            mqtt: Some(Broker::start(mqtt)?),
+            mqtt: Some(Broker::start(context, mqtt)?),
         })
     }
 
@@ -195,7 +204,10 @@ impl Replay {
         let (stop, done) = (self.orders.context.cancel, self.show.done());
         self.show.finish()?;
         if let Some(broker) = self.mqtt {
-            let outcome = broker.mqtt.finish(PATIENCE, || stop.is_cancelled() && !done);
+            // The broker hurries if the process is interrupted, not if `--single` has ended the recording.
+            let Some(outcome) = broker.mqtt.join(PATIENCE) else {
+                bail!("the connection to the broker did not end");
+            };
             tracing::info!(delivered = outcome.delivered, "Done with the broker.");
             if outcome.undelivered > 0 {
                 bail!("{} readings were not taken by the broker", outcome.undelivered);
@@ -217,17 +229,18 @@ struct Broker {
 }
 
 impl Broker {
-    fn start(settings: MqttConfig) -> Result<Self> {
-        let presence = BirthAndWill::usual(&settings.status_topic());
+    fn start(context: &Context, settings: MqttConfig) -> Result<Self> {
+        let options = MqttOptions {
+            task: "mqtt".into(),
+            birth_and_will: BirthAndWill::online_offline(&settings.status_topic()),
+            subscriber: None,
+            marks_resent: true,
+            metrics: Arc::new(SinkMetrics::new("mqtt".into())),
+        };
         Ok(Broker {
             prefix: settings.readings.clone(),
-            retain: settings.retain.keeps(false),
-            mqtt: Mqtt::start(
-                settings,
-                presence,
-                None,
-                Arc::new(SinkMetrics::new("mqtt".into())),
-            )?,
+            retain: settings.retain.flag(false),
+            mqtt: Mqtt::start(&context.component("mqtt"), settings.broker(None), options)?,
         })
     }
 }

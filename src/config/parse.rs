@@ -8,8 +8,8 @@ use crate::config::{Config, Problem, Problems, Publish};
 use crate::meter::throttle::Rate;
 use crate::meter::{Meter, Meters};
 use crate::output::OutputConfig;
+use crate::publish::MqttConfig;
 use crate::publish::homeassistant::HomeAssistantConfig;
-use crate::publish::mqtt::MqttConfig;
 use crate::secret::warn_if_open;
 use crate::web::WebConfig;
 use anyhow::{Context, Result};
@@ -161,7 +161,7 @@ fn check_publishing(
     };
     let missing = match mqtt {
         None => Some("[homeassistant] has no effect without [mqtt]".to_owned()),
-        Some(mqtt) if !mqtt.value.profile.is_house() => Some(
+        Some(mqtt) if !mqtt.value.profile.is_native() => Some(
             "[homeassistant] needs metertap's own topics: the profile of another program has its own discovery".to_owned(),
         ),
         Some(_) => None,

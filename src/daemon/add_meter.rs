@@ -3,7 +3,7 @@
 use crate::config::ConfigFile;
 use crate::config::toml_text::quoted;
 use crate::runtime::signals::ReloadRequests;
-use crate::status::add_meter::{AddMeter, AddMeterRequest, AddedMeter, Refusal};
+use crate::status::add_meter::{AddMeter, AddMeterError, AddMeterRequest, AddedMeter};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -28,17 +28,17 @@ impl ConfigAppender {
 }
 
 impl AddMeter for ConfigAppender {
-    fn adopt(&self, meter: &AddMeterRequest) -> Result<AddedMeter, Refusal> {
+    fn add(&self, meter: &AddMeterRequest) -> Result<AddedMeter, AddMeterError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let path = &self.file.config;
-        let failed = |error: std::io::Error| Refusal::Failed(format!("{}: {error}", path.display()));
+        let failed = |error: std::io::Error| AddMeterError::Failed(format!("{}: {error}", path.display()));
         let text = std::fs::read_to_string(path).map_err(failed)?;
         let before = self
             .file
             .check(&text)
-            .map_err(|problems| Refusal::Failed(format!("{}: {problems}", path.display())))?;
+            .map_err(|problems| AddMeterError::Failed(format!("{}: {problems}", path.display())))?;
         if before.meters.contains(&meter.id) {
-            return Err(Refusal::Known(format!(
+            return Err(AddMeterError::AlreadyConfigured(format!(
                 "meter {} is in {} already",
                 meter.id,
                 path.display()
@@ -54,7 +54,7 @@ impl AddMeter for ConfigAppender {
         let after = self
             .file
             .check(&format!("{text}{gap}{section}"))
-            .map_err(|problems| Refusal::Wrong(problems.to_string()))?;
+            .map_err(|problems| AddMeterError::Invalid(problems.to_string()))?;
         if meter.write {
             let mut file = OpenOptions::new().append(true).open(path).map_err(failed)?;
             // One write, in place: the file keeps its owner and mode, and may be a mount of its own.

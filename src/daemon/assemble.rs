@@ -22,21 +22,15 @@ impl Daemon {
     /// thread cannot be created. Nothing of it is left running then.
     pub(super) fn start_radio(&mut self, config: &RadioConfig) -> Result<()> {
         let radio = build_radio(config, self).with_context(|| format!("radio {}", config.name))?;
-        let mut status = self.status.look();
-        status
-            .views
-            .insert(radio.info.name.clone(), radio.spectrum.clone());
-        drop(status);
+        self.status.add_spectrum(&radio.info.name, radio.spectrum.clone());
         self.events.add_radio(radio);
         Ok(())
     }
 
     /// Starts a port; it opens its device by itself, as often as it takes.
     pub(super) fn start_port(&mut self, config: &PortConfig) {
-        let last_telegram = LastTelegram::default();
-        let mut status = self.status.look();
-        status.tails.insert(config.name.clone(), last_telegram.clone());
-        drop(status);
+        let last_telegram = LastTelegram::new(self.status.revision().clone(), self.context.clock.clone());
+        self.status.add_telegram(&config.name, last_telegram.clone());
         let (port, events) = Port::start(config.clone(), last_telegram, &self.context);
         self.events.add_port(port, events);
     }
@@ -88,7 +82,7 @@ impl Daemon {
     }
 
     fn restart_sink(&mut self, component: &str) -> Result<()> {
-        let result = self.sinks.restart(component, &self.status);
+        let result = self.sinks.restart(component, &mut self.status);
         if component == "mqtt" {
             self.introduce_publisher();
         }
@@ -100,9 +94,9 @@ impl Daemon {
         let pause = self.restarts.schedule(component);
         tracing::error!(component, reason, pause = ?pause, "Component failed; restarting");
         if let Some(("radio" | "wire", name)) = component.split_once(':') {
-            let mut state = ReceiverState::new(name, std::sync::Arc::default());
+            let mut state = ReceiverState::new(name, std::sync::Arc::default(), self.context.clock.clone());
             state.change(Condition::Down, Some(reason.to_owned()), 0);
-            self.status.state(&state);
+            self.status.set_receiver(&state);
             self.sinks.publish_state(&state);
         }
     }
@@ -115,8 +109,8 @@ impl Daemon {
 
     /// Publishes the states of all receivers and meters to a publisher that was started anew.
     pub(super) fn introduce_publisher(&mut self) {
-        let states: Vec<_> = self.status.look().receivers.values().cloned().collect();
-        states.iter().for_each(|state| self.sinks.publish_state(state));
+        let states = self.status.receivers().values();
+        states.for_each(|state| self.sinks.publish_state(state));
         for change in self.pipeline.availability() {
             self.sinks.publish_availability(&change);
         }

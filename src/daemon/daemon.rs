@@ -13,7 +13,7 @@ use crate::meter::{FrameFilter, Reading, default_kinds};
 use crate::receiver::RadioOptions;
 use crate::runtime::signals::{self, ReloadRequests};
 use crate::runtime::{Clock, Context, Failure, Runtime};
-use crate::status::board::StatusBoard;
+use crate::status::Status;
 use crate::status::log_buffer::LogBuffer;
 use anyhow::Result;
 use std::process::ExitCode;
@@ -50,7 +50,7 @@ pub(super) struct Daemon {
     pub(super) events: EventStream,
     pub(super) pipeline: Pipeline,
     pub(super) sinks: Sinks,
-    pub(super) status: StatusBoard,
+    pub(super) status: Status,
     pub(super) restarts: Restarts,
     /// A receiver has ended with an error, and nothing starts it again.
     has_failed: bool,
@@ -70,13 +70,13 @@ impl Daemon {
             filter: Arc::new(filter),
             trust: config.trust(),
             context: context.clone(),
+            revision: log.revision().clone(),
         };
-        let status = StatusBoard::default();
-        status.look().journal = log;
+        let mut status = Status::new(log, context.clock.clone());
         let appender = Arc::new(ConfigAppender::new(file.clone(), reload.clone()));
         let mut daemon = Daemon {
             events: EventStream::for_daemon(&context, runtime.failures.clone(), &reload),
-            sinks: Sinks::start(&config, &status, appender, &context)?,
+            sinks: Sinks::start(&config, &mut status, appender, &context)?,
             pipeline: Pipeline::new(config.meters.clone(), config.rate, context.clock.clone()),
             restarts: Restarts::new(context.clock.clone()),
             context,
@@ -109,7 +109,7 @@ impl Daemon {
                 self.publish(&events, change);
             }
             Event::State(state) => {
-                self.status.state(&state);
+                self.status.set_receiver(&state);
                 self.sinks.publish_state(&state);
             }
             Event::End(info, end) => self.radio_ended(&info.name, &end),
@@ -125,7 +125,8 @@ impl Daemon {
             self.publish(&events, change);
         } else {
             // A neighbour's meter: only the page shows it, so that one's own can be found there.
-            self.status.told(&Arc::new(ReadingEvent::radio(reading, None)));
+            self.status
+                .add_reading(&Arc::new(ReadingEvent::radio(reading, None)));
         }
     }
 
@@ -138,7 +139,8 @@ impl Daemon {
             self.sinks.publish_availability(&change);
         }
         self.sinks.tick();
-        self.status.refused(self.pipeline.refused());
+        self.status.set_refused(self.pipeline.refused());
+        self.status.tick();
         for component in self.restarts.take_due() {
             self.restart(&component);
         }
@@ -149,7 +151,7 @@ impl Daemon {
             self.sinks.publish_availability(&change);
         }
         for event in events {
-            self.status.told(event);
+            self.status.add_reading(event);
             self.sinks.publish(event);
         }
     }
@@ -188,7 +190,7 @@ impl Daemon {
         if refused > 0 {
             tracing::info!(refused, "Implausible readings were not published");
         }
-        self.sinks.finish(&self.context.cancel);
+        self.sinks.finish(&mut self.status, &self.context.cancel);
         if self.has_failed {
             return ExitCode::FAILURE;
         }

@@ -73,14 +73,14 @@ impl Daemon {
             self.restarts.forget(component);
         }
         for name in &changes.removed {
-            self.status.forget(name);
+            self.status.remove_receiver(name);
         }
         self.radio_options
             .filter
             .change(new.meters.clone(), new.decodes_all());
         self.radio_options.trust = new.trust();
         self.pipeline.change(new.meters.clone(), new.rate);
-        let failed = self.sinks.change(&new, &self.status);
+        let failed = self.sinks.change(&new, &mut self.status);
         self.config = new;
         if failed.is_publisher_new {
             self.introduce_publisher();

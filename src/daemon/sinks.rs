@@ -4,13 +4,13 @@ use crate::config::Config;
 use crate::meter::Meters;
 use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
-use crate::output::{OutputConfig, RunningOutput};
+use crate::output::{self, Output, OutputConfig};
 use crate::publish::homeassistant::HomeAssistantConfig;
-use crate::publish::mqtt::{self, MqttConfig};
 use crate::publish::publisher::Publisher;
-use crate::runtime::{Cancel, Context};
+use crate::publish::{MqttConfig, mqtt};
+use crate::runtime::{Cancel, Clock, Component, Context};
+use crate::status::Status;
 use crate::status::add_meter::AddMeter;
-use crate::status::board::StatusBoard;
 use crate::status::receiver::ReceiverState;
 use crate::web::{Web, WebConfig};
 use anyhow::{Error, Result};
@@ -25,7 +25,7 @@ const HURRIED: Duration = mqtt::HURRIED;
 /// Running sinks.
 pub struct Sinks {
     publisher: Option<Publisher>,
-    outputs: Vec<(OutputConfig, RunningOutput)>,
+    outputs: Vec<(OutputConfig, Box<dyn Output>)>,
     web: Option<Web>,
     add_meter: Arc<dyn AddMeter>,
     wanted: Wanted,
@@ -81,7 +81,7 @@ impl Sinks {
     /// Returns the error of the first one that cannot be started: a file, address or thread is not to be had.
     pub fn start(
         config: &Config,
-        status: &StatusBoard,
+        status: &mut Status,
         add_meter: Arc<dyn AddMeter>,
         context: &Context,
     ) -> Result<Self> {
@@ -107,6 +107,7 @@ impl Sinks {
             let wanted = &self.wanted;
             let homeassistant = wanted.homeassistant.as_ref();
             self.publisher = Some(Publisher::start(
+                &self.context.component("mqtt"),
                 mqtt,
                 homeassistant,
                 &wanted.meters,
@@ -118,30 +119,33 @@ impl Sinks {
 
     fn start_output(&mut self, i: usize) -> Result<()> {
         let config = self.wanted.outputs[i].clone();
-        let output = config.start(i)?;
+        let name = config.name(i);
+        let context = self.context.component(&format!("output:{name}"));
+        let output = output::start(&config, name, &context)?;
         self.outputs.push((config, output));
         Ok(())
     }
 
-    fn start_web(&mut self, status: &StatusBoard) -> Result<()> {
+    fn start_web(&mut self, status: &mut Status) -> Result<()> {
         if let Some(web) = &self.wanted.web {
-            self.web = Some(Web::start(web, status.clone(), self.add_meter.clone())?);
+            let context = self.context.component("web");
+            self.web = Some(Web::start(web, status, self.add_meter.clone(), &context)?);
         }
         Ok(())
     }
 
     /// Shows the metrics of the sinks in the status.
-    fn show(&self, status: &StatusBoard) {
-        let outputs = self.outputs.iter().map(|(_, output)| output.counts.clone());
-        let publisher = self.publisher.iter().map(|publisher| publisher.counts().clone());
-        let mut status = status.look();
-        status.sinks = publisher.chain(outputs).collect();
-        status.is_shown = self.web.is_some();
+    fn show(&self, status: &mut Status) {
+        let outputs = self.outputs.iter().map(|(_, output)| output.metrics().clone());
+        let publisher = self.publisher.iter().map(|publisher| publisher.metrics().clone());
+        status.set_sinks(publisher.chain(outputs));
+        status.set_enabled(self.wanted.web.is_some());
+        status.flush();
     }
 
     /// Changes to another configuration. A sink whose part is the same goes on undisturbed; one that cannot be started costs
     /// none of the others.
-    pub fn change(&mut self, config: &Config, status: &StatusBoard) -> Changed {
+    pub fn change(&mut self, config: &Config, status: &mut Status) -> Changed {
         let old = std::mem::replace(&mut self.wanted, Wanted::new(config));
         let mut changed = Changed::default();
         if self.wanted.has_other_publisher(&old) {
@@ -155,7 +159,7 @@ impl Sinks {
             .into_iter()
             .partition(|(config, _)| self.wanted.outputs.contains(config));
         // Files and addresses of those that go must be free for those that come.
-        finish_all(stopped, HURRIED);
+        finish_all(stopped, HURRIED, &self.context.clock);
         self.outputs = kept;
         for i in 0..self.wanted.outputs.len() {
             let config = &self.wanted.outputs[i];
@@ -167,7 +171,7 @@ impl Sinks {
             }
         }
         if old.web != self.wanted.web {
-            self.web = None;
+            self.stop_web(status);
             if let Err(error) = self.start_web(status) {
                 changed.errors.push(("web".into(), error));
             }
@@ -185,7 +189,7 @@ impl Sinks {
     ///
     /// # Errors
     /// As [`Sinks::start`].
-    pub fn restart(&mut self, component: &str, status: &StatusBoard) -> Result<()> {
+    pub fn restart(&mut self, component: &str, status: &mut Status) -> Result<()> {
         let result = match component.split_once(':') {
             Some(("output", name)) => {
                 let at = (0..self.wanted.outputs.len()).find(|i| self.wanted.outputs[*i].name(*i) == name);
@@ -194,7 +198,7 @@ impl Sinks {
                     .into_iter()
                     .partition(|(running, _)| Some(running) == config.as_ref());
                 self.outputs = kept;
-                finish_all(failed, HURRIED);
+                finish_all(failed, HURRIED, &self.context.clock);
                 at.map_or(Ok(()), |i| self.start_output(i))
             }
             None if component == "mqtt" => {
@@ -202,7 +206,7 @@ impl Sinks {
                 self.start_publisher()
             }
             _ => {
-                self.web = None;
+                self.stop_web(status);
                 self.start_web(status)
             }
         };
@@ -212,37 +216,42 @@ impl Sinks {
 
     fn stop_publisher(&mut self) {
         if let Some(publisher) = self.publisher.take() {
-            let outcome = publisher.finish(HURRIED, || false);
-            tracing::info!(
-                delivered = outcome.delivered,
-                undelivered = outcome.undelivered,
-                kept = outcome.kept,
-                "Publisher stopped"
-            );
+            publisher.finish(HURRIED);
+        }
+    }
+
+    fn stop_web(&mut self, status: &mut Status) {
+        if let Some(web) = self.web.take() {
+            // The last readings belong to the history.
+            status.flush();
+            web.stop();
+            if !Box::new(web).join(HURRIED) {
+                tracing::error!(component = "web", "Component does not end; it is left behind");
+            }
         }
     }
 
     /// Hands a reading to all sinks; returns at once.
     pub fn publish(&mut self, event: &Arc<ReadingEvent>) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.tell(event);
+            publisher.publish(event);
         }
         for (_, output) in &mut self.outputs {
-            output.outlet.tell(event);
+            output.publish(event);
         }
     }
 
     /// Publishes the state of a receiver or port.
     pub fn publish_state(&mut self, state: &ReceiverState) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.tell_state(state);
+            publisher.publish_state(state);
         }
     }
 
     /// Publishes that a meter is available, or no longer.
     pub fn publish_availability(&mut self, change: &AvailabilityChange) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.tell_change(change);
+            publisher.publish_availability(change);
         }
     }
 
@@ -254,32 +263,26 @@ impl Sinks {
     }
 
     /// Delivers what is left, in a hurry once `cancel` is cancelled.
-    pub fn finish(self, cancel: &Cancel) {
+    pub fn finish(mut self, status: &mut Status, cancel: &Cancel) {
         let timeout = if cancel.is_cancelled() {
             HURRIED
         } else {
             FINISH_TIMEOUT
         };
-        let outputs = self.outputs;
-        let metrics: Vec<_> = outputs.iter().map(|(_, output)| output.counts.clone()).collect();
-        let others = self
-            .context
-            .thread("finish", move || finish_all(outputs, timeout));
-        if let Some(publisher) = self.publisher {
-            let lost = publisher.counts().standing().lost;
-            let outcome = publisher.finish(FINISH_TIMEOUT, || cancel.is_cancelled());
-            tracing::info!(
-                delivered = outcome.delivered,
-                undelivered = outcome.undelivered,
-                kept = outcome.kept,
-                lost,
-                "Publisher stopped"
-            );
+        let deadline = self.context.clock.now() + timeout;
+        let outputs = std::mem::take(&mut self.outputs);
+        let metrics: Vec<_> = outputs
+            .iter()
+            .map(|(_, output)| output.metrics().clone())
+            .collect();
+        // They finish while the publisher does.
+        outputs.iter().for_each(|(_, output)| output.stop());
+        if let Some(publisher) = self.publisher.take() {
+            publisher.finish(FINISH_TIMEOUT);
         }
-        if let Ok(others) = others {
-            others.join(timeout + HURRIED);
-        }
-        for status in metrics.iter().map(|metrics| metrics.standing()) {
+        let left = deadline.saturating_duration_since(self.context.clock.now());
+        finish_all(outputs, left, &self.context.clock);
+        for status in metrics.iter().map(|metrics| metrics.status()) {
             tracing::info!(
                 output = status.name,
                 delivered = status.delivered,
@@ -287,14 +290,18 @@ impl Sinks {
                 "Output stopped"
             );
         }
+        self.stop_web(status);
     }
 }
 
-/// Finishes outputs side by side: none waits for another.
-fn finish_all(outputs: Vec<(OutputConfig, RunningOutput)>, timeout: Duration) {
-    std::thread::scope(|scope| {
-        for (_, output) in outputs {
-            scope.spawn(move || output.outlet.finish(timeout));
+/// Finishes outputs side by side, within `timeout` for all of them.
+fn finish_all(outputs: Vec<(OutputConfig, Box<dyn Output>)>, timeout: Duration, clock: &Clock) {
+    let deadline = clock.now() + timeout;
+    outputs.iter().for_each(|(_, output)| output.stop());
+    for (_, output) in outputs {
+        let name = output.name().to_owned();
+        if !output.join(deadline.saturating_duration_since(clock.now())) {
+            tracing::error!(component = name, "Component does not end; it is left behind");
         }
-    });
+    }
 }

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Length of the short steps.
 pub const STEP_S: i64 = 300;
@@ -44,9 +45,10 @@ pub struct Count {
 /// What was used, counter by counter.
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
-    series: BTreeMap<Key, Series>,
-    /// Days that have changed since they were last fetched.
-    changed: BTreeSet<(Key, i32)>,
+    /// Copied on write: a clone is shared with readers.
+    series: BTreeMap<Key, Arc<Series>>,
+    /// Number of the newest change of a day.
+    changes: u64,
 }
 
 /// One counter.
@@ -58,6 +60,8 @@ pub struct Series {
     steps: BTreeMap<i64, f64>,
     /// By number of the day since 1970.
     days: BTreeMap<i32, Day>,
+    /// Number of the newest change of each day that has changed.
+    changed: BTreeMap<i32, u64>,
 }
 
 /// What is to be kept of a day of a counter.
@@ -81,7 +85,7 @@ impl Usage {
         if !self.series.contains_key(&count.key) && self.series.len() >= MAX_SERIES {
             return;
         }
-        let series = self.series.entry(count.key.clone()).or_default();
+        let series = Arc::make_mut(self.series.entry(count.key.clone()).or_default());
         if series.unit != count.unit {
             // Another unit, another counter.
             *series = Series {
@@ -89,8 +93,12 @@ impl Usage {
                 ..Series::default()
             };
         }
-        for day in series.count(at, count) {
-            self.changed.insert((count.key.clone(), day));
+        let changed = series.count(at, count);
+        if !changed.is_empty() {
+            self.changes += 1;
+            series
+                .changed
+                .extend(changed.into_iter().map(|day| (day, self.changes)));
         }
     }
 
@@ -99,7 +107,7 @@ impl Usage {
         if self.series.len() >= MAX_SERIES && !self.series.contains_key(&row.key) {
             return;
         }
-        let series = self.series.entry(row.key).or_default();
+        let series = Arc::make_mut(self.series.entry(row.key).or_default());
         series.unit = row.unit;
         if series.last.is_none_or(|(at, _)| at < row.last.0) {
             series.last = Some(row.last);
@@ -110,38 +118,39 @@ impl Usage {
 
     /// One counter.
     pub fn get(&self, key: &Key) -> Option<&Series> {
-        self.series.get(key)
+        self.series.get(key).map(Arc::as_ref)
     }
 
     /// The counters of a meter and type, by name of the field.
     pub fn of<'a>(&'a self, id: &'a str, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Series)> {
-        let is_its = move |(key, _): &(&'a Key, &'a Series)| key.0 == id && key.1 == kind;
+        let is_its = move |(key, _): &(&'a Key, &'a Arc<Series>)| key.0 == id && key.1 == kind;
         self.series
             .iter()
             .filter(is_its)
-            .map(|(key, series)| (key.2.as_str(), series))
+            .map(|(key, series)| (key.2.as_str(), series.as_ref()))
     }
 
-    /// Days that have changed since this was last asked.
-    pub fn take_changed(&mut self) -> Vec<Row> {
-        let changed = std::mem::take(&mut self.changed);
-        let row = |(key, day): (Key, i32)| {
-            let series = self.series.get(&key)?;
-            Some(Row {
-                unit: series.unit.clone(),
-                day,
-                hours: *series.days.get(&day)?,
-                last: series.last?,
-                key,
-            })
+    /// Number of changes of days so far.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Returns the days that have changed after change number `since`.
+    pub fn changed_since(&self, since: u64) -> Vec<Row> {
+        let rows = |(key, series): (&Key, &Arc<Series>)| {
+            let days = series.changed.iter().filter(|(_, change)| **change > since);
+            let row = |(day, _): (&i32, &u64)| {
+                Some(Row {
+                    key: key.clone(),
+                    unit: series.unit.clone(),
+                    day: *day,
+                    hours: *series.days.get(day)?,
+                    last: series.last?,
+                })
+            };
+            days.filter_map(row).collect::<Vec<_>>()
         };
-        changed.into_iter().filter_map(row).collect()
-    }
-
-    /// Rows that could not be kept are fetched again.
-    pub fn put_back(&mut self, rows: &[Row]) {
-        let days = rows.iter().map(|row| (row.key.clone(), row.day));
-        self.changed.extend(days);
+        self.series.iter().flat_map(rows).collect()
     }
 }
 
@@ -224,6 +233,7 @@ impl Series {
     fn forget_days(&mut self) {
         if let Some(newest) = self.days.keys().next_back().copied() {
             self.days = self.days.split_off(&(newest - DAYS + 1));
+            self.changed = self.changed.split_off(&(newest - DAYS + 1));
         }
     }
 }
@@ -367,10 +377,10 @@ mod tests {
 
     #[test]
     fn given_rows_of_an_earlier_run_then_it_goes_on_from_there() {
-        let mut usage = heard(&[(0, 10.0), (3600, 11.0)]);
-        let rows = usage.take_changed();
+        let usage = heard(&[(0, 10.0), (3600, 11.0)]);
+        let rows = usage.changed_since(0);
         assert_eq!(rows.len(), 1);
-        assert!(usage.take_changed().is_empty());
+        assert!(usage.changed_since(usage.changes()).is_empty());
         let mut next = Usage::default();
         rows.into_iter().for_each(|row| next.restore(row));
         assert_eq!(series(&next).rates(), [(0, 1.0)]);

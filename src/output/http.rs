@@ -1,63 +1,91 @@
-//! HTTP posts: the object of a reading, as JSON or as a form, at once or every so often for each meter.
+//! Output by HTTP: posts the object of each reading as JSON or as a form, at once or at an interval for each meter.
 
 use crate::meter::event::ReadingEvent;
 use crate::output::queue::{Inbox, Queue};
 use crate::output::{Format, Output, OutputConfig, Payload};
+use crate::runtime::{Backoff, Clock, Component, Context};
 use crate::status::sink::SinkMetrics;
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use url::form_urlencoded::Serializer;
 
-/// A server that does not answer for so long is not there.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two tries; doubled every time.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Time for a server to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Attempts per post.
 const TRIES: u8 = 5;
-/// Meters whose last post is remembered.
+/// Limit of meters whose last post is remembered; posts of further ones are not throttled.
 const MAX_METERS: usize = 10_000;
 
-/// Posts at work.
-pub struct HttpOutput {
+/// Running output by HTTP.
+pub(super) struct HttpOutput {
+    name: String,
     payload: Payload,
     interval: Duration,
+    /// Time of the last post by meter and type.
     posted: HashMap<(String, &'static str), Instant>,
+    clock: Clock,
+    metrics: Arc<SinkMetrics>,
     queue: Queue<String>,
 }
 
-/// Starts a thread.
-pub(crate) fn start(settings: &OutputConfig, counts: Arc<SinkMetrics>) -> Result<HttpOutput> {
-    let postman = Worker {
-        agent: ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .max_redirects(0)
-            .user_agent(concat!("metertap/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .into(),
-        url: settings.url.as_ref().context("url is missing")?.to_string(),
-        format: settings.format.unwrap_or_default(),
-        fields: settings.fields.clone(),
-        headers: settings.headers.clone(),
-        tries: settings.tries.unwrap_or(TRIES),
-    };
-    let queue = Queue::start(counts, move |inbox| postman.run(&inbox)).context("cannot start a thread")?;
-    Ok(HttpOutput {
-        payload: settings.payload,
-        interval: Duration::from_secs(settings.interval.unwrap_or_default().into()),
-        posted: HashMap::new(),
-        queue,
-    })
+impl HttpOutput {
+    /// Starts a thread; the server is first contacted with the first reading.
+    ///
+    /// # Errors
+    /// Returns an error if the URL is missing or the thread cannot be created.
+    pub fn start(config: &OutputConfig, metrics: Arc<SinkMetrics>, context: &Context) -> Result<Self> {
+        let worker = Worker {
+            agent: ureq::Agent::config_builder()
+                .timeout_global(Some(TIMEOUT))
+                .max_redirects(0)
+                .user_agent(concat!("metertap/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .into(),
+            url: config.url.as_ref().context("url is missing")?.to_string(),
+            format: config.format.unwrap_or_default(),
+            fields: config.fields.clone(),
+            headers: config.headers.clone(),
+            tries: config.tries.unwrap_or(TRIES),
+        };
+        let queue = Queue::start(context, metrics.clone(), move |inbox| worker.run(&inbox))
+            .context("cannot start a thread")?;
+        Ok(HttpOutput {
+            name: context.name().to_owned(),
+            payload: config.payload,
+            interval: Duration::from_secs(config.interval.unwrap_or_default().into()),
+            posted: HashMap::new(),
+            clock: context.clock.clone(),
+            metrics,
+            queue,
+        })
+    }
+}
+
+impl Component for HttpOutput {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn stop(&self) {
+        self.queue.close();
+    }
+
+    fn join(self: Box<Self>, within: Duration) -> bool {
+        self.queue.join(within)
+    }
 }
 
 impl Output for HttpOutput {
-    fn tell(&mut self, told: &Arc<ReadingEvent>) {
-        let Some(object) = self.payload.of(told) else {
+    fn publish(&mut self, event: &Arc<ReadingEvent>) {
+        let Some(object) = self.payload.line(event) else {
             return;
         };
-        let (key, now) = ((told.id.clone(), told.kind), Instant::now());
+        let (key, now) = ((event.id.clone(), event.kind), self.clock.now());
         let is_due = |posted: &Instant| now.duration_since(*posted) >= self.interval;
         if !self.posted.get(&key).is_none_or(is_due) {
             return;
@@ -68,12 +96,12 @@ impl Output for HttpOutput {
         self.queue.put(object.into_owned());
     }
 
-    fn finish(self: Box<Self>, patience: Duration) {
-        self.queue.finish(patience);
+    fn metrics(&self) -> &Arc<SinkMetrics> {
+        &self.metrics
     }
 }
 
-/// Carries posts.
+/// Thread that posts.
 struct Worker {
     agent: ureq::Agent,
     url: String,
@@ -83,44 +111,42 @@ struct Worker {
     tries: u8,
 }
 
+/// Reason why a post has failed.
+struct PostError {
+    reason: String,
+    /// Another attempt may succeed; the server did not refuse the post for what it is.
+    is_temporary: bool,
+}
+
 impl Worker {
     fn run(&self, inbox: &Inbox<String>) {
-        loop {
-            match inbox.next(Duration::from_secs(1)) {
-                Ok(object) => self.deliver(inbox, &object),
-                Err(true) => return,
-                Err(false) => {}
+        while let Some(object) = inbox.next() {
+            if self.deliver(inbox, &object) {
+                inbox.metrics.set_trouble(None);
+                inbox.metrics.delivered();
+            } else {
+                inbox.metrics.lost(1);
             }
         }
     }
 
-    fn deliver(&self, inbox: &Inbox<String>, object: &str) {
+    /// Posts an object, several times if need be; returns false if it is given up.
+    fn deliver(&self, inbox: &Inbox<String>, object: &str) -> bool {
         let body = body(object, self.format, self.fields.as_deref());
-        let mut pause = PAUSE;
-        for i in 1..=self.tries {
-            match self.post(&body) {
-                Ok(()) => {
-                    inbox.counts.trouble(None);
-                    inbox.counts.delivered();
-                    return;
-                }
-                Err((reason, may_help)) => {
-                    inbox.counts.trouble(Some(reason));
-                    if !may_help {
-                        break;
-                    }
-                }
-            }
-            if i < self.tries {
-                std::thread::sleep(pause);
-                pause = (2 * pause).min(LONGEST_PAUSE);
+        let mut backoff = Backoff::new(LONGEST_PAUSE);
+        for attempt in 1..=self.tries {
+            let Err(error) = self.post(&body) else {
+                return true;
+            };
+            inbox.metrics.set_trouble(Some(error.reason));
+            if !error.is_temporary || attempt == self.tries || !inbox.pause(backoff.next_pause()) {
+                break;
             }
         }
-        inbox.counts.lost(1);
+        false
     }
 
-    /// Why not, and whether trying again may help.
-    fn post(&self, body: &str) -> Result<(), (String, bool)> {
+    fn post(&self, body: &str) -> Result<(), PostError> {
         let content_type = match self.format {
             Format::Json => "application/json",
             Format::Form => "application/x-www-form-urlencoded",
@@ -131,16 +157,19 @@ impl Worker {
         }
         match request.send(body) {
             Ok(_) => Ok(()),
-            Err(ureq::Error::StatusCode(code)) => {
-                let may_help = code >= 500 || matches!(code, 408 | 425 | 429);
-                Err((format!("it answers {code}"), may_help))
-            }
-            Err(error) => Err((error.to_string(), true)),
+            Err(ureq::Error::StatusCode(code)) => Err(PostError {
+                reason: format!("the server answers {code}"),
+                is_temporary: code >= 500 || matches!(code, 408 | 425 | 429),
+            }),
+            Err(error) => Err(PostError {
+                reason: error.to_string(),
+                is_temporary: true,
+            }),
         }
     }
 }
 
-/// The object, or a form of its fields.
+/// Returns the object, or a form of its fields.
 fn body(object: &str, format: Format, fields: Option<&[String]>) -> String {
     if format == Format::Json && fields.is_none() {
         return object.into();
@@ -165,13 +194,13 @@ fn body(object: &str, format: Format, fields: Option<&[String]>) -> String {
     }
 }
 
-/// `{"gas": {"ts": …}}` as `gas_ts`.
-fn flatten(prefix: &str, object: &Map<String, Value>, to: &mut Vec<(String, Value)>) {
+/// Flattens nested objects: `{"gas": {"ts": …}}` becomes `gas_ts`.
+fn flatten(prefix: &str, object: &Map<String, Value>, flat: &mut Vec<(String, Value)>) {
     for (key, value) in object {
         let name = format!("{prefix}{key}");
         match value {
-            Value::Object(inner) => flatten(&format!("{name}_"), inner, to),
-            value => to.push((name, value.clone())),
+            Value::Object(inner) => flatten(&format!("{name}_"), inner, flat),
+            value => flat.push((name, value.clone())),
         }
     }
 }

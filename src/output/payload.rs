@@ -1,30 +1,30 @@
-//! What an output says of a reading.
+//! Contents of what an output sends for a reading.
 
 use crate::format::smartmeter2mqtt::telegram_object;
 use crate::meter::event::ReadingEvent;
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// Whose objects.
+/// Format of the object of a reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Payload {
-    /// Ours: one a reading.
+    /// metertap's own: one per reading.
     #[default]
     Metertap,
-    /// rtlamr's line.
+    /// rtlamr's JSON line: one per reading of a radio meter.
     Rtlamr,
-    /// smartmeter2mqtt's: one a P1 telegram.
+    /// smartmeter2mqtt's: one per P1 telegram.
     Smartmeter2mqtt,
 }
 
 impl Payload {
-    /// The object of a reading, as one line; nothing where it has none.
-    pub fn of(self, told: &ReadingEvent) -> Option<Cow<'_, str>> {
+    /// Returns the object of a reading on one line, if the format has one for it.
+    pub fn line(self, event: &ReadingEvent) -> Option<Cow<'_, str>> {
         match self {
-            Payload::Metertap => Some(told.payload.as_str().into()),
-            Payload::Rtlamr => told.rtlamr().map(Cow::Owned),
-            Payload::Smartmeter2mqtt => telegram_object(told.telegram()?).map(Cow::Owned),
+            Payload::Metertap => Some(event.payload.as_str().into()),
+            Payload::Rtlamr => event.rtlamr().map(Cow::Owned),
+            Payload::Smartmeter2mqtt => telegram_object(event.telegram()?).map(Cow::Owned),
         }
     }
 }

@@ -1,125 +1,176 @@
-//! A bounded queue to a thread: who puts in never waits, and where it is full the oldest is let go and counted.
+//! Bounded queue to a thread: adding never waits; when the queue is full the oldest item is dropped and counted.
 
+use crate::runtime::{Cancel, Context, Running};
 use crate::status::sink::SinkMetrics;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// Readings that may wait.
-const ROOM: usize = 1024;
+/// Limit of waiting readings: a minute of a busy street.
+const CAPACITY: usize = 1024;
+/// Time for a thread to notice that it was given up.
+const ABANDON_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The end of those who put in.
+/// Sending end of the queue, and the thread behind it.
 pub struct Queue<T> {
-    to: Option<Sender<T>>,
-    from: Receiver<T>,
-    counts: Arc<SinkMetrics>,
-    thread: JoinHandle<()>,
+    /// Empty once the queue is closed.
+    sender: Mutex<Option<Sender<T>>>,
+    /// The worker's channel, to drop the oldest item from.
+    receiver: Receiver<T>,
+    metrics: Arc<SinkMetrics>,
+    abandon: Cancel,
+    thread: Running,
 }
 
-/// The end of the thread that takes out.
+/// Receiving end of the queue, for its thread.
 pub struct Inbox<T> {
-    from: Receiver<T>,
-    /// What has become of them.
-    pub counts: Arc<SinkMetrics>,
+    receiver: Receiver<T>,
+    /// Metrics of the output.
+    pub metrics: Arc<SinkMetrics>,
+    /// Cancelled when the time for what is left has run out.
+    abandon: Cancel,
 }
 
 impl<T: Send + 'static> Queue<T> {
-    /// Starts a thread that takes out.
+    /// Starts `run` on a supervised thread. It is not cancelled with the process, but ends when the queue is closed: the
+    /// last readings come after the cancellation.
     ///
     /// # Errors
-    /// Where none can be had.
+    /// Returns the system's error if the thread cannot be created.
     pub fn start(
-        counts: Arc<SinkMetrics>,
+        context: &Context,
+        metrics: Arc<SinkMetrics>,
         run: impl FnOnce(Inbox<T>) + Send + 'static,
-    ) -> std::io::Result<Self> {
-        let (to, from) = bounded(ROOM);
+    ) -> io::Result<Self> {
+        let (sender, receiver) = bounded(CAPACITY);
+        let abandon = Cancel::default();
         let inbox = Inbox {
-            from: from.clone(),
-            counts: counts.clone(),
+            receiver: receiver.clone(),
+            metrics: metrics.clone(),
+            abandon: abandon.clone(),
         };
-        let thread = std::thread::Builder::new()
-            .name(format!("out:{}", counts.name()))
-            .spawn(move || run(inbox))?;
+        let thread = context.thread(context.name(), move || run(inbox))?;
         Ok(Queue {
-            to: Some(to),
-            from,
-            counts,
+            sender: Mutex::new(Some(sender)),
+            receiver,
+            metrics,
+            abandon,
             thread,
         })
     }
 
-    /// Puts in.
+    /// Adds an item; drops the oldest one if there is no room. After the end of the thread items are counted as lost.
     pub fn put(&self, mut item: T) {
-        let Some(to) = &self.to else {
+        let sender = self.sender();
+        let Some(sender) = &*sender else {
             return;
         };
         let mut lost = 0;
-        while let Err(TrySendError::Full(back)) = to.try_send(item) {
+        while let Err(TrySendError::Full(back)) = sender.try_send(item) {
             item = back;
-            lost += u64::from(self.from.try_recv().is_ok());
+            lost += u64::from(self.receiver.try_recv().is_ok());
         }
-        self.counts.lost(lost);
-        self.counts.waiting(self.from.len());
+        self.metrics.lost(lost);
+        self.metrics.waiting(self.receiver.len());
     }
 
-    /// Waits until all is taken, or time is up.
-    pub fn finish(mut self, patience: Duration) {
-        self.to = None;
-        wait_for(&self.thread, patience);
-        self.counts.lost(self.from.len() as u64);
+    /// Closes the queue: its thread ends after the items that are in it.
+    pub fn close(&self) {
+        *self.sender() = None;
     }
-}
 
-/// Waits until a thread has ended, or time is up.
-pub fn wait_for(thread: &JoinHandle<()>, patience: Duration) {
-    let deadline = Instant::now() + patience;
-    while !thread.is_finished() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(5));
+    /// Closes the queue and waits until all items are taken, for `within` at most; the rest is lost then. Returns false if
+    /// the thread does not end.
+    pub fn join(self, within: Duration) -> bool {
+        self.close();
+        let mut has_ended = self.thread.join(within);
+        if !has_ended {
+            self.abandon.cancel();
+            has_ended = self.thread.join(ABANDON_TIMEOUT);
+        }
+        self.metrics.lost(self.receiver.try_iter().count() as u64);
+        self.metrics.waiting(0);
+        has_ended
+    }
+
+    fn sender(&self) -> MutexGuard<'_, Option<Sender<T>>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T> Inbox<T> {
-    /// The next one; nothing for a while: `Err(false)`; nothing any more: `Err(true)`.
-    pub fn next(&self, wait: Duration) -> Result<T, bool> {
-        let next = self.from.recv_timeout(wait);
-        self.counts.waiting(self.from.len());
-        next.map_err(|error| error == RecvTimeoutError::Disconnected)
+    /// Waits for the next item; returns nothing once the queue is closed and empty, or abandoned.
+    pub fn next(&self) -> Option<T> {
+        if self.abandon.is_cancelled() {
+            return None;
+        }
+        let next = self.receiver.recv().ok();
+        self.metrics.waiting(self.receiver.len());
+        next
+    }
+
+    /// Sleeps between two attempts to deliver an item. Returns false if there is no time for another one.
+    pub fn pause(&self, pause: Duration) -> bool {
+        self.abandon.sleep(pause)
+    }
+
+    /// Counts this and all further items as lost until the queue is closed.
+    pub fn discard_all(&self) {
+        while self.next().is_some() {
+            self.metrics.lost(1);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use crate::runtime::{Clock, Runtime};
+
+    const LONG: Duration = Duration::from_secs(20);
 
     #[test]
-    fn given_an_output_that_hangs_then_putting_in_never_waits_and_the_oldest_are_let_go() {
-        let counts = Arc::new(SinkMetrics::new("stuck".into()));
-        let free = Arc::<AtomicBool>::default();
-        let (taken, told) = bounded(2 * ROOM);
-        let is_free = free.clone();
-        let queue = Queue::start(counts.clone(), move |inbox| {
-            while !is_free.load(Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            while let Ok(item) = inbox.next(Duration::from_secs(1)) {
-                inbox.counts.delivered();
+    fn given_an_output_that_hangs_then_adding_never_waits_and_the_oldest_are_dropped() {
+        let runtime = Runtime::start(Clock::system()).unwrap();
+        let metrics = Arc::new(SinkMetrics::new("stuck".into()));
+        let (free, is_free) = bounded::<()>(0);
+        let (taken, items) = bounded(2 * CAPACITY);
+        let queue = Queue::start(&runtime.context, metrics.clone(), move |inbox| {
+            let _ = is_free.recv();
+            while let Some(item) = inbox.next() {
+                inbox.metrics.delivered();
                 let _ = taken.send(item);
             }
         })
         .unwrap();
-        for i in 0..ROOM + 10 {
+        for i in 0..CAPACITY + 10 {
             queue.put(i);
         }
-        assert_eq!(
-            (counts.standing().lost, counts.standing().waiting),
-            (10, ROOM as u64)
-        );
-        free.store(true, Ordering::Relaxed);
-        queue.finish(Duration::from_secs(20));
-        let taken: Vec<usize> = told.try_iter().collect();
-        assert_eq!(taken, (10..ROOM + 10).collect::<Vec<_>>());
-        assert_eq!(counts.standing().delivered, ROOM as u64);
+        let status = metrics.status();
+        assert_eq!((status.lost, status.waiting), (10, CAPACITY as u64));
+        drop(free);
+        assert!(queue.join(LONG));
+        let items: Vec<usize> = items.try_iter().collect();
+        assert_eq!(items, (10..CAPACITY + 10).collect::<Vec<_>>());
+        assert_eq!(metrics.status().delivered, CAPACITY as u64);
+    }
+
+    #[test]
+    fn given_an_output_that_keeps_failing_when_time_is_up_then_it_ends_and_the_rest_is_lost() {
+        let runtime = Runtime::start(Clock::system()).unwrap();
+        let metrics = Arc::new(SinkMetrics::new("failing".into()));
+        let queue = Queue::start(&runtime.context, metrics.clone(), move |inbox| {
+            while inbox.next().is_some() {
+                while inbox.pause(Duration::from_secs(3600)) {}
+                inbox.metrics.lost(1);
+            }
+        })
+        .unwrap();
+        for i in 0..5 {
+            queue.put(i);
+        }
+        queue.join(Duration::ZERO);
+        assert_eq!(metrics.status().lost, 5);
     }
 }

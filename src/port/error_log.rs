@@ -20,7 +20,7 @@ pub struct ErrorLog {
 impl ErrorLog {
     /// Counts an error of `port` at `now`; logs it, and returns true, if it is new or was last logged long ago.
     pub fn count(&mut self, port: &str, error: &DecodeError, now: Instant) -> bool {
-        let count = self.counters.troubles.entry(error.kind).or_default();
+        let count = self.counters.errors.entry(error.kind).or_default();
         *count += 1;
         match self.logged.get(error.kind) {
             Some((logged, _)) if now.saturating_duration_since(*logged) < REPEAT => return false,
@@ -57,6 +57,6 @@ mod tests {
         let logged =
             (0..25).filter(|minute| log.count("hall", &error, begun + Duration::from_secs(60 * minute)));
         assert_eq!(logged.collect::<Vec<_>>(), [0, 10, 20]);
-        assert_eq!(log.counters.troubles["wrong_crc"], 25);
+        assert_eq!(log.counters.errors["wrong_crc"], 25);
     }
 }

@@ -74,10 +74,15 @@ impl PortEvents {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::Clock;
     use std::sync::Arc;
 
     fn state() -> PortEvent {
-        PortEvent::State(Box::new(ReceiverState::new("hall", Arc::default())))
+        PortEvent::State(Box::new(ReceiverState::new(
+            "hall",
+            Arc::default(),
+            Clock::system(),
+        )))
     }
 
     #[tokio::test]

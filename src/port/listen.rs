@@ -100,7 +100,7 @@ impl Task {
         }
         self.is_understood |= is_understood || !readings.is_empty();
         if readings.is_empty() {
-            self.last_telegram.count(&self.errors.counters);
+            self.last_telegram.set_counters(&self.errors.counters);
             if complaint.is_some() && self.state.state != Condition::Up {
                 self.set_condition(Condition::Stalled, complaint).await;
             }

@@ -45,7 +45,7 @@ impl Task {
             }
         }
         if readings.is_empty() {
-            self.last_telegram.count(&self.errors.counters);
+            self.last_telegram.set_counters(&self.errors.counters);
             self.set_condition(Condition::Stalled, complaint.clone()).await;
             return complaint;
         }

@@ -8,7 +8,7 @@ use crate::port::tap::Tapped;
 use crate::port::{
     Dlms, EventSender, Listener, P1, Poller, PortConfig, PortEvent, PortEvents, PortProtocol, port_events,
 };
-use crate::runtime::{Backoff, Component, Context, Running};
+use crate::runtime::{Backoff, Clock, Component, Context, Running};
 use crate::source::wire::{Line, Wire, WireAddress, open};
 use crate::status::last_telegram::LastTelegram;
 use crate::status::receiver::{Condition, ReceiverState};
@@ -34,7 +34,7 @@ impl Port {
         let name = format!("wire:{}", config.name);
         let context = context.component(&name);
         let (sender, events) = port_events();
-        let task = Task::new(config, last_telegram, sender);
+        let task = Task::new(config, last_telegram, sender, context.clock.clone());
         let cancel = context.cancel.clone();
         let task = context.task(&name, async move {
             tokio::select! {
@@ -114,9 +114,9 @@ pub(super) enum Closed {
 }
 
 impl Task {
-    fn new(config: PortConfig, last_telegram: LastTelegram, events: EventSender) -> Self {
+    fn new(config: PortConfig, last_telegram: LastTelegram, events: EventSender, clock: Clock) -> Self {
         Task {
-            state: ReceiverState::new(&config.name, Arc::default()),
+            state: ReceiverState::new(&config.name, Arc::default(), clock),
             name: config.name.into(),
             address: config.address,
             decoder: Decoder::new(config.protocol),
@@ -176,8 +176,8 @@ impl Task {
     /// Publishes readings; the port is up.
     pub(super) async fn publish(&mut self, readings: Vec<WireReading>) {
         self.errors.counters.reports += readings.len() as u64;
-        self.last_telegram.cut();
-        self.last_telegram.count(&self.errors.counters);
+        self.last_telegram.commit();
+        self.last_telegram.set_counters(&self.errors.counters);
         self.set_condition(Condition::Up, None).await;
         for reading in readings {
             self.events.send(PortEvent::Reading(Box::new(reading))).await;

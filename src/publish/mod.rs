@@ -1,6 +1,19 @@
-//! Publishing over MQTT: delivery, discovery for Home Assistant, and the profiles of the programs replaced.
+//! Publishing over MQTT. Imports point down this list:
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | `publisher` | one broker with its profile and Home Assistant, as the daemon sees it |
+//! | `config` | the `[mqtt]` section |
+//! | `homeassistant` | discovery messages |
+//! | `profiles` | topics and payloads: metertap's own, and those of the programs that it replaces |
+//! | `mqtt` | delivery: queues, spool, connection |
+//! | `message` | a message before it is sent |
 
+pub mod config;
 pub mod homeassistant;
+pub mod message;
 pub mod mqtt;
 pub mod profiles;
 pub mod publisher;
+
+pub use config::MqttConfig;

@@ -1,180 +1,259 @@
-//! MQTT as a whole: readings in the words of a profile, states, and what Home Assistant is told.
+//! One broker, as the daemon sees it: readings in the form of a profile, states, and discovery for Home Assistant.
 
 use crate::meter::Meters;
 use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
-use crate::publish::homeassistant::{Announcement, Announcer};
-use crate::publish::mqtt::{DeliveryClass, Message, Mqtt, MqttConfig, Outcome, topic_id};
-use crate::publish::profiles::Profile;
+use crate::publish::config::MqttConfig;
+use crate::publish::homeassistant::{Announcement, Announcer, HomeAssistantConfig};
+use crate::publish::message::{DeliveryClass, Message, topic_id};
+use crate::publish::mqtt::{Mqtt, MqttOptions, Outcome, Subscriber};
 use crate::publish::profiles::homie::Homie;
-use crate::publish::{homeassistant, profiles};
+use crate::publish::profiles::{Connections, Profile};
+use crate::runtime::{Clock, Component, Context};
 use crate::status::receiver::ReceiverState;
 use crate::status::sink::SinkMetrics;
 use anyhow::Result;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-/// A broker, and how we speak to it.
+/// Name of the publisher among the sinks, and of its task.
+const NAME: &str = "mqtt";
+
+/// Publisher of one `[mqtt]` section. Its methods never wait: a message that finds the inbox full is lost and counted, or
+/// published again later if it is an announcement.
 pub struct Publisher {
-    voice: Voice,
-    /// Where Home Assistant is told.
-    announcer: Option<Announcer>,
-    /// First part of our topics; nothing where a profile has no place for states.
-    states: Option<String>,
-    counts: Arc<SinkMetrics>,
+    name: String,
+    clock: Clock,
+    backend: Backend,
+    metrics: Arc<SinkMetrics>,
 }
 
-enum Voice {
-    One(Mqtt, Box<dyn Profile>),
+enum Backend {
+    /// One connection for all meters.
+    One(Box<Shared>),
     /// A connection for each meter.
-    Homie(Box<Homie>),
+    PerMeter(Box<Homie>),
+}
+
+struct Shared {
+    mqtt: Mqtt,
+    /// The lock is for [`Component::stop`], which flushes the profile and has no exclusive access.
+    profile: Mutex<Box<dyn Profile>>,
+    announcer: Option<Announcer>,
+    /// First levels of the topics of states; `None` if the profile has no place for them.
+    states_prefix: Option<String>,
 }
 
 impl Publisher {
-    /// Connects. `home` are our meters, `all` whether others are published as well.
+    /// Starts to connect, and tries until there is a connection. `meters` are those of the configuration;
+    /// `publishes_all`: readings of other meters are published as well.
     ///
     /// # Errors
-    /// Where the spool cannot be opened, or no thread be had.
+    /// Returns an error if the spool cannot be opened or its thread cannot be started.
     pub fn start(
+        context: &Context,
         settings: &MqttConfig,
-        told: Option<&homeassistant::HomeAssistantConfig>,
-        home: &Meters,
-        all: bool,
+        homeassistant: Option<&HomeAssistantConfig>,
+        meters: &Meters,
+        publishes_all: bool,
     ) -> Result<Self> {
-        let counts = Arc::new(SinkMetrics::new("mqtt".into()));
-        let Some(profile) = settings.profile.profile(settings) else {
-            let profiles::ProfileConfig::Homie(homie) = &settings.profile else {
-                anyhow::bail!("this profile cannot be spoken");
-            };
-            return Ok(Publisher {
-                voice: Voice::Homie(Box::new(Homie::new(homie.clone(), settings, counts.clone()))),
-                announcer: None,
-                states: None,
-                counts,
-            });
-        };
-        let mut settings = settings.clone();
-        settings.client_id = settings.client_id.or_else(|| profile.client_id());
-        let is_house = settings.profile.is_house();
-        let mut announcer = told
-            .filter(|_| is_house)
-            .and_then(|told| Announcer::new(told.clone(), &settings));
-        let watch = announcer.as_ref().map(|announcer| announcer.watch(home, all));
-        let states = is_house.then(|| format!("{}/metertap", settings.readings));
-        let mqtt = Mqtt::start(settings, profile.presence(), watch, counts.clone())?;
-        for message in profile.beginning() {
-            mqtt.try_publish(message);
-        }
-        if let Some(own) = announcer.as_mut().map(Announcer::daemon) {
-            for announcement in own {
-                mqtt.try_publish(message_of(announcement));
+        let metrics = Arc::new(SinkMetrics::new(NAME.into()));
+        let backend = match settings.profile.connections(settings.native()) {
+            Connections::PerMeter(homie) => {
+                let broker = settings.broker(None);
+                Backend::PerMeter(Box::new(Homie::new(
+                    context,
+                    homie.clone(),
+                    broker,
+                    metrics.clone(),
+                )))
             }
-        }
+            Connections::One(profile) => {
+                let is_native = settings.profile.is_native();
+                let announcer = homeassistant
+                    .filter(|_| is_native)
+                    .and_then(|config| Announcer::new(config.clone(), settings));
+                let cleanup = announcer
+                    .as_ref()
+                    .map(|announcer| announcer.cleanup(meters, publishes_all));
+                let options = MqttOptions {
+                    task: NAME.into(),
+                    birth_and_will: profile.birth_and_will(),
+                    subscriber: cleanup.map(|cleanup| Box::new(cleanup) as Box<dyn Subscriber>),
+                    marks_resent: is_native,
+                    metrics: metrics.clone(),
+                };
+                let mut shared = Shared {
+                    mqtt: Mqtt::start(context, settings.broker(profile.client_id()), options)?,
+                    profile: Mutex::new(profile),
+                    announcer,
+                    states_prefix: is_native.then(|| format!("{}/metertap", settings.readings)),
+                };
+                shared.begin();
+                Backend::One(Box::new(shared))
+            }
+        };
         Ok(Publisher {
-            voice: Voice::One(mqtt, profile),
-            announcer,
-            states,
-            counts,
+            name: context.name().to_owned(),
+            clock: context.clock.clone(),
+            backend,
+            metrics,
         })
     }
 
-    /// What has become of its readings.
-    pub fn counts(&self) -> &Arc<SinkMetrics> {
-        &self.counts
+    /// Counters and condition of the connection, or of all connections together.
+    pub fn metrics(&self) -> &Arc<SinkMetrics> {
+        &self.metrics
     }
 
-    /// Publishes a reading.
-    pub fn tell(&mut self, told: &ReadingEvent) {
-        self.announce(told);
-        match &mut self.voice {
-            Voice::One(mqtt, profile) => {
-                for message in profile.say(told) {
-                    put(mqtt, message, &self.counts);
-                }
+    /// Publishes a reading, and announces its meter if that is news.
+    pub fn publish(&mut self, event: &ReadingEvent) {
+        match &mut self.backend {
+            Backend::One(shared) => {
+                shared.announce(event);
+                let messages = shared.profile().messages(event, self.clock.timestamp());
+                shared.send(messages, &self.metrics);
             }
-            Voice::Homie(homie) => {
-                if let Err(error) = homie.tell(told) {
-                    tracing::error!(
-                        error = format!("{error:#}"),
-                        "A device of Homie cannot be announced."
-                    );
+            Backend::PerMeter(homie) => {
+                if let Err(error) = homie.publish(event) {
+                    tracing::error!(error = format!("{error:#}"), "Homie device failed to start");
                 }
             }
         }
     }
 
-    /// What is due, whether anything was heard or not.
+    /// Publishes what is due by time; to be called several times a second.
     pub fn tick(&mut self) {
-        if let Voice::One(mqtt, profile) = &mut self.voice {
-            for message in profile.due(Instant::now()) {
-                put(mqtt, message, &self.counts);
+        if let Backend::One(shared) = &mut self.backend {
+            let messages = shared.profile().due(self.clock.now());
+            shared.send(messages, &self.metrics);
+        }
+    }
+
+    /// Publishes the state of a receiver or port, retained, and announces the receiver if that is news.
+    pub fn publish_state(&mut self, state: &ReceiverState) {
+        if let Backend::One(shared) = &mut self.backend {
+            shared.publish_state(state);
+        }
+    }
+
+    /// Publishes whether a meter is online, retained.
+    pub fn publish_availability(&mut self, change: &AvailabilityChange) {
+        if let Backend::One(shared) = &mut self.backend {
+            shared.publish_availability(change);
+        }
+    }
+
+    /// Stops the publisher and waits until everything is delivered, for `within` at most, and once the process is
+    /// interrupted for [`HURRIED`](crate::publish::mqtt::HURRIED) at most. What is not delivered then stays in the spool
+    /// or is lost, as the result says; `None` if a connection hangs or has panicked.
+    pub fn finish(self, within: Duration) -> Option<Outcome> {
+        self.stop();
+        let outcome = match self.backend {
+            Backend::One(shared) => shared.mqtt.join(within),
+            Backend::PerMeter(homie) => homie.join(within),
+        };
+        if let Some(outcome) = outcome {
+            tracing::info!(
+                delivered = outcome.delivered,
+                undelivered = outcome.undelivered,
+                kept = outcome.kept,
+                lost = self.metrics.status().lost,
+                "Publisher stopped"
+            );
+        } else {
+            tracing::error!("Publisher did not stop in time; it is abandoned");
+        }
+        outcome
+    }
+}
+
+impl Component for Publisher {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn stop(&self) {
+        match &self.backend {
+            Backend::One(shared) => {
+                let mut profile = shared.profile.lock().unwrap_or_else(PoisonError::into_inner);
+                let messages = profile.flush();
+                shared.send(messages, &self.metrics);
+                shared.mqtt.stop();
+            }
+            Backend::PerMeter(homie) => homie.stop(),
+        }
+    }
+
+    fn join(self: Box<Self>, within: Duration) -> bool {
+        self.finish(within).is_some()
+    }
+}
+
+impl Shared {
+    /// Publishes what precedes all readings.
+    fn begin(&mut self) {
+        let messages = self.profile().initial_messages();
+        let daemon = self.announcer.as_mut().map(Announcer::announce_daemon);
+        let announcements = daemon.into_iter().flatten().map(announcement_message);
+        for message in messages.into_iter().chain(announcements) {
+            self.mqtt.try_publish(message);
+        }
+    }
+
+    fn profile(&mut self) -> &mut dyn Profile {
+        let profile = self.profile.get_mut().unwrap_or_else(PoisonError::into_inner);
+        profile.as_mut()
+    }
+
+    fn send(&self, messages: Vec<Message>, metrics: &SinkMetrics) {
+        for message in messages {
+            if !self.mqtt.try_publish(message) {
+                metrics.lost(1);
             }
         }
     }
 
-    /// A receiver or port has changed its state: retained, so that who comes late knows.
-    pub fn tell_state(&mut self, state: &ReceiverState) {
-        if let (Voice::One(mqtt, _), Some(states)) = (&self.voice, &self.states) {
-            let payload = serde_json::to_string(state).unwrap_or_default();
-            let topic = format!("{states}/{}/state", state.receiver);
-            mqtt.try_publish(Message::retained(topic, payload, DeliveryClass::State));
-            let own = self
-                .announcer
-                .as_mut()
-                .map(|announcer| announcer.receiver(&state.receiver));
-            for announcement in own.into_iter().flatten() {
-                mqtt.try_publish(message_of(announcement));
-            }
-        }
-    }
-
-    /// A meter is there, or has fallen silent: retained.
-    pub fn tell_change(&mut self, change: &AvailabilityChange) {
-        if let (Voice::One(mqtt, _), Some(states)) = (&self.voice, &self.states) {
-            let topic = format!("{states}/meters/{}/availability", topic_id(&change.id));
-            let payload = if change.speaks { "online" } else { "offline" };
-            mqtt.try_publish(Message::retained(topic, payload, DeliveryClass::Announcement));
-        }
-    }
-
-    fn announce(&mut self, told: &ReadingEvent) {
-        let (Voice::One(mqtt, _), Some(announcer)) = (&self.voice, &mut self.announcer) else {
+    fn announce(&mut self, event: &ReadingEvent) {
+        let Some(announcer) = &mut self.announcer else {
             return;
         };
-        for announcement in announcer.tell(told) {
+        for announcement in announcer.announce_meter(event) {
             let device = announcement.device.clone();
-            if !mqtt.try_publish(message_of(announcement)) {
-                // The next reading tries again.
+            if !self.mqtt.try_publish(announcement_message(announcement)) {
+                // The next reading announces it again.
                 announcer.forget(&device);
             }
         }
     }
 
-    /// Delivers what is left and says goodbye, within `patience`, or in a hurry once `hurry` is true.
-    pub fn finish(self, patience: Duration, hurry: impl Fn() -> bool) -> Outcome {
-        match self.voice {
-            Voice::One(mqtt, mut profile) => {
-                for message in profile.end() {
-                    put(&mqtt, message, &self.counts);
-                }
-                mqtt.finish(patience, hurry)
-            }
-            Voice::Homie(homie) => homie.finish(if hurry() {
-                crate::publish::mqtt::HURRIED
-            } else {
-                patience
-            }),
+    fn publish_state(&mut self, state: &ReceiverState) {
+        let Some(prefix) = &self.states_prefix else {
+            return;
+        };
+        let payload = serde_json::to_string(state).unwrap_or_default();
+        let topic = format!("{prefix}/{}/state", state.receiver);
+        self.mqtt
+            .try_publish(Message::retained(topic, payload, DeliveryClass::State));
+        let announcer = self.announcer.as_mut();
+        let announcements = announcer.map(|announcer| announcer.announce_receiver(&state.receiver));
+        for announcement in announcements.into_iter().flatten() {
+            self.mqtt.try_publish(announcement_message(announcement));
         }
     }
-}
 
-fn put(mqtt: &Mqtt, message: Message, counts: &SinkMetrics) {
-    if !mqtt.try_publish(message) {
-        counts.lost(1);
+    fn publish_availability(&self, change: &AvailabilityChange) {
+        let Some(prefix) = &self.states_prefix else {
+            return;
+        };
+        let topic = format!("{prefix}/meters/{}/availability", topic_id(&change.id));
+        let payload = if change.speaks { "online" } else { "offline" };
+        self.mqtt
+            .try_publish(Message::retained(topic, payload, DeliveryClass::Announcement));
     }
 }
 
-fn message_of(announcement: Announcement) -> Message {
+fn announcement_message(announcement: Announcement) -> Message {
     Message::retained(
         announcement.topic,
         announcement.payload,

@@ -28,7 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::Duration;
 
-/// Segments copied for the workers at a time, 1.7 MB each at most (91 ms of samples): enough to keep two workers
+/// Segments copied for the workers at a time, 1.7 MB each at most: enough to keep two workers
 /// busy while the search goes on.
 const MAX_SEGMENTS: usize = 8;
 /// Worker threads of a receiver at most; more would not help, as a street of 34 packets per second needs less
@@ -86,7 +86,7 @@ impl DemodPool {
 
     /// Sets center frequency and time of the samples to come, for the spectrum.
     pub fn set_position(&mut self, center_hz: Option<f64>, time: Timestamp) {
-        self.spectrum_tap.at(center_hz, time);
+        self.spectrum_tap.set_position(center_hz, time);
     }
 
     /// Takes bytes and hands packets to `out`.
@@ -95,7 +95,7 @@ impl DemodPool {
     /// Returns [`WorkerPanicked`] from the first panic of a worker on.
     pub fn push(&mut self, bytes: &[u8], out: impl FnMut(&Packet)) -> Result<(), WorkerPanicked> {
         let samples = self.samples.decode(bytes);
-        self.spectrum_tap.look(samples, self.scheduler.noise_dbfs());
+        self.spectrum_tap.add(samples, self.scheduler.noise_dbfs());
         self.scheduler.push(samples, out)
     }
 

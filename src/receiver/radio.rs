@@ -16,6 +16,7 @@ use crate::runtime::priority::raise_priority;
 use crate::runtime::{Cancel, Component, Context, Running};
 use crate::source::rtl_tcp::server::Server;
 use crate::source::{Info, Live, Source};
+use crate::status::Revision;
 use crate::status::receiver::ReceiverState;
 use crate::status::spectrum::SpectrumBuffer;
 use anyhow::{Context as _, Result};
@@ -42,6 +43,8 @@ pub struct RadioOptions {
     pub trust: Trust,
     /// Context of the process; that of each radio is derived from it.
     pub context: Context,
+    /// Counter of changes, for the rows of the spectrum.
+    pub revision: Revision,
 }
 
 impl RadioOptions {
@@ -51,6 +54,7 @@ impl RadioOptions {
             filter: Arc::new(FrameFilter::new(Meters::default(), true, kinds)),
             trust,
             context: context.clone(),
+            revision: Revision::default(),
         }
     }
 }
@@ -123,7 +127,7 @@ impl Radio {
         let readings = Arc::<AtomicU64>::default();
         let dropped_bytes = Arc::<AtomicU64>::default();
         // All losses are counted by the supervisor, in one unit.
-        let state = ReceiverState::new(name, Arc::default());
+        let state = ReceiverState::new(name, Arc::default(), context.clock.clone());
         let losses = Losses::new(dropped_bytes.clone());
         let hopper = live
             .hop
@@ -165,7 +169,7 @@ impl Radio {
         let mut radio = Radio {
             events,
             info: parts.info.clone(),
-            spectrum: SpectrumBuffer::default(),
+            spectrum: SpectrumBuffer::new(options.revision.clone(), parts.context.clock.clone()),
             rtl_tcp: None,
             context: parts.context.clone(),
             running: Vec::new(),

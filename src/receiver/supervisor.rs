@@ -298,7 +298,7 @@ mod tests {
             }))
         };
         Supervisor {
-            state: ReceiverState::new("roof", Arc::default()),
+            state: ReceiverState::new("roof", Arc::default(), clock.clone()),
             hopper: None,
             writer: &mut writer,
             cancel: &cancel,

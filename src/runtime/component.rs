@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{self, Poll};
 use std::time::Duration;
+use tokio::task::JoinError;
 
 /// Failures that wait for the daemon; a component fails once and is then restarted, so there are never many. Beyond
 /// this limit they are counted and logged, and the restart of the component is triggered by the failures before.
@@ -88,16 +89,6 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Starts the runtime of a command that runs in the foreground: SIGINT and SIGTERM cancel it.
-    ///
-    /// # Errors
-    /// Returns the system's error if threads or signal handlers cannot be had.
-    pub fn for_command() -> anyhow::Result<Self> {
-        let runtime = Self::start(Clock::system())?;
-        super::signals::handle(&runtime.context, None)?;
-        Ok(runtime)
-    }
-
     /// Starts the I/O runtime, one thread called `io`.
     ///
     /// # Errors
@@ -253,6 +244,16 @@ impl Running {
     /// Returns true if the thread or task has ended.
     pub fn has_ended(&self) -> bool {
         self.join(Duration::ZERO)
+    }
+}
+
+/// Returns the result of a task that another one waits for, nothing if it was aborted. A panic goes on in the task that
+/// waits, which is thereby the one that is supervised.
+pub fn propagate_panic<T>(result: Result<T, JoinError>) -> Option<T> {
+    match result.map_err(JoinError::try_into_panic) {
+        Ok(value) => Some(value),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => None,
     }
 }
 

@@ -12,5 +12,5 @@ pub mod signals;
 pub use backoff::Backoff;
 pub use cancel::Cancel;
 pub use clock::Clock;
-pub use component::{Component, Context, Failure, Running, Runtime};
+pub use component::{Component, Context, Failure, Running, Runtime, propagate_panic};
 pub use heartbeat::{Heartbeat, Watchdog};

@@ -1,6 +1,7 @@
 //! Signals of the process: SIGINT and SIGTERM cancel it, a second one ends it at once, SIGHUP asks for a reload.
 
-use crate::runtime::component::Context;
+use crate::runtime::clock::Clock;
+use crate::runtime::component::{Context, Runtime};
 use anyhow::{Context as _, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -65,4 +66,16 @@ pub fn handle(context: &Context, reload: Option<ReloadRequests>) -> Result<()> {
     };
     context.thread("signals", wait).context("cannot handle signals")?;
     Ok(())
+}
+
+impl Runtime {
+    /// Starts the runtime of a command that runs in the foreground: SIGINT and SIGTERM cancel it.
+    ///
+    /// # Errors
+    /// Returns the system's error if threads or signal handlers cannot be had.
+    pub fn for_command() -> Result<Self> {
+        let runtime = Self::start(Clock::system())?;
+        handle(&runtime.context, None)?;
+        Ok(runtime)
+    }
 }

@@ -1,57 +1,57 @@
-//! "This is mine": a meter that becomes a section of the configuration.
+//! Request to add a meter to the configuration, between the page that makes it and the daemon that fulfills it.
 
 use serde::{Deserialize, Serialize};
 
-/// A meter that somebody calls his; what is not said is left to what it sends.
+/// Meter to add; omitted fields are taken from its messages.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AddMeterRequest {
-    /// As it is heard.
+    /// Id as received.
     pub id: String,
-    /// Which of its types is wanted.
+    /// Type that is wanted of those that it sends.
     pub protocol: Option<String>,
-    /// What it shall be called.
+    /// Name.
     pub name: Option<String>,
-    /// What it measures.
+    /// Commodity.
     pub commodity: Option<String>,
     /// Unit of its counter.
     pub unit: Option<String>,
-    /// One count is so much of that.
+    /// Size of one count in that unit.
     pub scale: Option<f64>,
-    /// Whether it is to be written; without, what would be is only shown.
+    /// Writes the section; otherwise it is only shown.
     #[serde(default)]
     pub write: bool,
 }
 
-/// What was written, or would be.
+/// Section that was written, or would be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AddedMeter {
-    /// The section, as it stands in the file.
+    /// Text of the section.
     pub section: String,
-    /// The file.
+    /// Path of the configuration file.
     pub file: String,
-    /// Whether it stands there now.
+    /// The section is in the file now.
     pub written: bool,
-    /// From now on the neighbours' meters are not published any more.
+    /// With this meter in the configuration, those of neighbors are no longer published.
     pub ends_publishing_all: bool,
 }
 
-/// Why not.
+/// Reason why a meter cannot be added.
 #[derive(Debug)]
-pub enum Refusal {
-    /// Something about it is wrong.
-    Wrong(String),
-    /// It is there already.
-    Known(String),
-    /// The file cannot be written.
+pub enum AddMeterError {
+    /// The configuration would be wrong.
+    Invalid(String),
+    /// The meter is configured.
+    AlreadyConfigured(String),
+    /// The file cannot be read or written, or is wrong already.
     Failed(String),
 }
 
-/// Who can do it.
+/// Writer of the configuration file.
 pub trait AddMeter: Send + Sync {
-    /// Writes a section for a meter, or shows what it would be.
+    /// Appends a section for a meter, or only returns it.
     ///
     /// # Errors
-    /// Why not; the file is as it was then.
-    fn adopt(&self, meter: &AddMeterRequest) -> Result<AddedMeter, Refusal>;
+    /// Returns the reason why the meter cannot be added; the file is unchanged then.
+    fn add(&self, meter: &AddMeterRequest) -> Result<AddedMeter, AddMeterError>;
 }

@@ -1,74 +1,112 @@
-//! The last telegram of a port as it came, and its counters as they are, for people to look at.
+//! Last telegram of a port, byte for byte, and its counters; written by the port's task, read by the page.
 
+use crate::runtime::Clock;
 use crate::status::port::PortCounters;
-use crate::status::revision;
+use crate::status::revision::Revision;
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Bytes kept; of a longer telegram its end.
-const KEPT: usize = 8 << 10;
+/// Limit of bytes kept, to bound memory; of a longer telegram the end is kept.
+const MAX_BYTES: usize = 8 << 10;
 
-/// What came from a port up to its last report.
+/// Bytes that came from a port up to its last report.
 #[derive(Clone, Debug)]
 pub struct Telegram {
-    /// Number of the change that it is.
+    /// Number of the change.
     pub revision: u64,
-    /// When it was understood.
+    /// Time at which it was decoded.
     pub at: Timestamp,
-    /// As it came, perhaps encrypted, with what stood before it.
+    /// Bytes as received: possibly encrypted, and with what preceded them.
     pub bytes: Arc<[u8]>,
 }
 
-/// The end of what came from a port; copies are the same.
+/// Buffer of a port's incoming bytes; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct LastTelegram(Arc<Mutex<Kept>>);
+pub struct LastTelegram {
+    state: Arc<Mutex<State>>,
+    revision: Revision,
+    clock: Clock,
+}
 
 #[derive(Debug, Default)]
-struct Kept {
-    coming: VecDeque<u8>,
+struct State {
+    incoming: VecDeque<u8>,
     last: Option<Telegram>,
-    counts: PortCounters,
+    counters: PortCounters,
 }
 
 impl LastTelegram {
-    /// The last telegram, if there was one.
+    /// Creates an empty buffer whose changes are counted by `revision`.
+    pub fn new(revision: Revision, clock: Clock) -> Self {
+        LastTelegram {
+            state: Arc::default(),
+            revision,
+            clock,
+        }
+    }
+
+    /// Returns the last telegram, if there was one.
     pub fn last(&self) -> Option<Telegram> {
-        self.kept().last.clone()
+        self.state().last.clone()
     }
 
-    /// What was understood and what was not, so far.
-    pub fn counts(&self) -> PortCounters {
-        self.kept().counts.clone()
+    /// Returns the counters of the port.
+    pub fn counters(&self) -> PortCounters {
+        self.state().counters.clone()
     }
 
-    /// So much is it now.
-    pub fn count(&self, counts: &PortCounters) {
-        self.kept().counts.clone_from(counts);
+    /// Replaces the counters of the port.
+    pub fn set_counters(&self, counters: &PortCounters) {
+        self.state().counters.clone_from(counters);
     }
 
+    /// Appends bytes that were received.
     pub fn add(&self, bytes: &[u8]) {
-        let coming = &mut self.kept().coming;
-        coming.extend(bytes);
-        let surplus = coming.len().saturating_sub(KEPT);
-        coming.drain(..surplus);
+        let incoming = &mut self.state().incoming;
+        incoming.extend(bytes);
+        let surplus = incoming.len().saturating_sub(MAX_BYTES);
+        incoming.drain(..surplus);
     }
 
-    /// What has come so far was understood.
-    pub fn cut(&self) {
-        let mut kept = self.kept();
-        if kept.coming.is_empty() {
+    /// Makes the bytes received so far the last telegram: they were decoded.
+    pub fn commit(&self) {
+        let mut state = self.state();
+        if state.incoming.is_empty() {
             return;
         }
-        let bytes: Vec<u8> = kept.coming.drain(..).collect();
-        kept.last = Some(Telegram {
-            revision: revision::next(),
-            at: Timestamp::now(),
+        let bytes: Vec<u8> = state.incoming.drain(..).collect();
+        state.last = Some(Telegram {
+            revision: self.revision.next(),
+            at: self.clock.timestamp(),
             bytes: bytes.into(),
         });
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_bytes_then_those_up_to_a_report_are_the_last_telegram_and_of_many_the_end_is_kept() {
+        let telegram = LastTelegram::default();
+        telegram.add(b"/a");
+        telegram.add(b"!\r\n");
+        assert!(telegram.last().is_none());
+        telegram.commit();
+        assert_eq!(&*telegram.last().unwrap().bytes, b"/a!\r\n");
+        // Two reports of one telegram: the second brings no bytes.
+        telegram.commit();
+        assert_eq!(&*telegram.last().unwrap().bytes, b"/a!\r\n");
+        telegram.add(&[b'x'; MAX_BYTES]);
+        telegram.add(b"yz");
+        telegram.commit();
+        let bytes = telegram.last().unwrap().bytes;
+        assert!(bytes.len() == MAX_BYTES && bytes.ends_with(b"xyz"));
     }
 }

@@ -1,6 +1,6 @@
-//! The last events of the log, for people who look at the page.
+//! Last events of the log, for the page.
 
-use crate::status::revision;
+use crate::status::revision::Revision;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -11,38 +11,46 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// Events kept.
-const KEPT: usize = 300;
-/// Bytes of one.
-const LONGEST: usize = 1000;
+/// Events kept; the oldest are dropped.
+const MAX_EVENTS: usize = 300;
+/// Limit of the text of one event, in bytes; the rest is cut off.
+const MAX_TEXT: usize = 1000;
 
-/// One event.
+/// One event of the log.
 #[derive(Clone, Debug, Serialize)]
-pub struct Entry {
-    /// Number of the change that it is.
+pub struct LogEvent {
+    /// Number of the change.
     #[serde(skip)]
     pub revision: u64,
-    /// When.
+    /// Time of the event.
     pub time: Timestamp,
     /// `info`, `warn` or `error`.
     pub level: &'static str,
-    /// As it stands in the log.
+    /// Message and fields, as in the log.
     pub text: String,
 }
 
-/// Listens to the log; copies hold the same.
+/// Layer of the log that keeps its last events; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct LogBuffer(Arc<Mutex<VecDeque<Entry>>>);
+pub struct LogBuffer {
+    events: Arc<Mutex<VecDeque<LogEvent>>>,
+    revision: Revision,
+}
 
 impl LogBuffer {
-    /// Events newer than number `since`, oldest first.
-    pub fn since(&self, since: u64) -> Vec<Entry> {
-        let is_new = |entry: &&Entry| entry.revision > since;
-        self.entries().iter().filter(is_new).cloned().collect()
+    /// Counter that numbers the events.
+    pub fn revision(&self) -> &Revision {
+        &self.revision
     }
 
-    fn entries(&self) -> MutexGuard<'_, VecDeque<Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the events after change number `since`, oldest first.
+    pub fn since(&self, since: u64) -> Vec<LogEvent> {
+        let is_new = |event: &&LogEvent| event.revision > since;
+        self.events().iter().filter(is_new).cloned().collect()
+    }
+
+    fn events(&self) -> MutexGuard<'_, VecDeque<LogEvent>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -54,19 +62,19 @@ impl<S: Subscriber> Layer<S> for LogBuffer {
             Level::INFO => "info",
             _ => return,
         };
-        let mut words = Words::default();
-        event.record(&mut words);
-        let mut text = words.message + &words.fields;
-        let end = (0..=LONGEST.min(text.len()))
+        let mut line = Line::default();
+        event.record(&mut line);
+        let mut text = line.message + &line.fields;
+        let end = (0..=MAX_TEXT.min(text.len()))
             .rev()
             .find(|end| text.is_char_boundary(*end));
         text.truncate(end.unwrap_or(0));
-        let mut entries = self.entries();
-        if entries.len() == KEPT {
-            entries.pop_front();
+        let mut events = self.events();
+        if events.len() == MAX_EVENTS {
+            events.pop_front();
         }
-        entries.push_back(Entry {
-            revision: revision::next(),
+        events.push_back(LogEvent {
+            revision: self.revision.next(),
             time: Timestamp::now(),
             level,
             text,
@@ -74,16 +82,16 @@ impl<S: Subscriber> Layer<S> for LogBuffer {
     }
 }
 
-/// The message, and ` name=value` of each field.
+/// Message, and ` name=value` for each field.
 #[derive(Default)]
-struct Words {
+struct Line {
     message: String,
     fields: String,
 }
 
-impl Visit for Words {
+impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        // Text cannot fail to be written.
+        // Writing to a string cannot fail.
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),
@@ -97,24 +105,24 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt;
 
     #[test]
-    fn given_a_busy_log_then_the_last_events_are_kept_each_told_once() {
-        let journal = LogBuffer::default();
-        let subscriber = tracing_subscriber::registry().with(journal.clone());
+    fn given_a_busy_log_then_the_last_events_are_kept() {
+        let log = LogBuffer::default();
+        let subscriber = tracing_subscriber::registry().with(log.clone());
         tracing::subscriber::with_default(subscriber, || {
             for number in 0..400 {
-                tracing::warn!(number, name = "ä\n", "A meter has fallen silent.");
+                tracing::warn!(number, name = "ä\n", "Meter expired");
             }
-            tracing::debug!("Not for people.");
+            tracing::debug!("Debug events are left out");
             tracing::info!("{}", "ö".repeat(2000));
         });
-        let entries = journal.since(0);
-        assert_eq!(entries.len(), KEPT);
-        let warned = &entries[KEPT - 2];
+        let events = log.since(0);
+        assert_eq!(events.len(), MAX_EVENTS);
+        let warned = &events[MAX_EVENTS - 2];
         assert_eq!(
             (warned.level, warned.text.as_str()),
-            ("warn", "A meter has fallen silent. number=399 name=\"ä\\n\"")
+            ("warn", "Meter expired number=399 name=\"ä\\n\"")
         );
-        assert_eq!(entries[KEPT - 1].text, "ö".repeat(LONGEST / 2));
-        assert!(journal.since(entries[KEPT - 1].revision).is_empty());
+        assert_eq!(events[MAX_EVENTS - 1].text, "ö".repeat(MAX_TEXT / 2));
+        assert!(log.since(events[MAX_EVENTS - 1].revision).is_empty());
     }
 }

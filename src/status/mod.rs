@@ -1,11 +1,24 @@
 //! Status of receivers, ports, meters and sinks, as the page, the metrics and MQTT show it.
+//!
+//! ```text
+//!   pipeline (main thread) ──▶ Status ──publishes──▶ Arc<Snapshot> ◀── StatusReader (page, metrics, history)
+//!   receiver threads ────────▶ SpectrumBuffer ─────────▲
+//!   port tasks ──────────────▶ LastTelegram ───────────┤ handles in the snapshot, each with a lock of its own
+//!   every thread ────────────▶ LogBuffer, SinkMetrics ─┘
+//! ```
 
 pub mod add_meter;
-pub mod board;
 pub mod last_telegram;
 pub mod log_buffer;
+pub mod meter_map;
 pub mod port;
 pub mod receiver;
 pub mod revision;
 pub mod sink;
+pub mod snapshot;
 pub mod spectrum;
+mod writer;
+
+pub use revision::Revision;
+pub use snapshot::{MeterStatus, Snapshot, StatusReader};
+pub use writer::Status;

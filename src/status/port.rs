@@ -3,11 +3,12 @@
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What a port has heard so far.
+/// Reports and errors of a port since its start.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct PortCounters {
-    /// Reports.
+    /// Reports decoded.
     pub reports: u64,
-    /// Troubles by kind.
-    pub troubles: BTreeMap<&'static str, u64>,
+    /// Errors by kind.
+    #[serde(rename = "troubles")]
+    pub errors: BTreeMap<&'static str, u64>,
 }

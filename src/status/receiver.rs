@@ -1,5 +1,6 @@
 //! State of a receiver or port, as published and shown.
 
+use crate::runtime::Clock;
 use crate::status::port::PortCounters;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -7,73 +8,78 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Losses are told this often at most.
-const LOSSES: Duration = Duration::from_secs(60);
+/// Shortest time between two reports of losses.
+const LOSS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How a live source is.
+/// Condition of a receiver or port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
-    /// Being opened.
+    /// It is being opened for the first time.
     Starting,
-    /// Delivering samples.
+    /// It delivers.
     Up,
-    /// Open, but delivers nothing of use.
+    /// It is open, but delivers nothing usable.
     Stalled,
-    /// Not there; tried again and again.
+    /// It cannot be opened, or was closed; it is opened again and again.
     Down,
 }
 
-/// Its condition, and why.
+/// State of a receiver or port.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReceiverState {
-    /// Name of the receiver.
+    /// Name of the receiver or port.
     pub receiver: String,
-    /// How it is.
+    /// Its condition.
     pub state: Condition,
-    /// Why it is not up.
+    /// Reason why it is not up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Since when.
+    /// Time of the last change of `state` or `reason`.
     pub since: Timestamp,
-    /// What was opened.
+    /// Device that was opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// How much its tuner amplifies.
+    /// Tuner gain in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gain: Option<String>,
-    /// Pieces of samples lost so far, because we or the bus were too slow.
+    /// Number of chunks of samples lost so far because the machine or the bus was too slow.
     pub dropped: u64,
-    /// How often it was opened.
+    /// Number of times it was opened.
     pub opened: u64,
-    /// What a wire has said.
+    /// Counters of a port.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub wire: Option<PortCounters>,
+    /// Chunks dropped between its threads, which are part of `dropped`.
     #[serde(skip)]
     blocks_dropped: Arc<AtomicU64>,
     #[serde(skip)]
-    losses_told: Option<Instant>,
+    losses_logged: Option<Instant>,
+    #[serde(skip)]
+    clock: Clock,
 }
 
 impl ReceiverState {
-    /// Before anything has happened. `dropped` counts what the ring drops.
-    pub fn new(receiver: &str, dropped: Arc<AtomicU64>) -> Self {
+    /// Creates the state of a receiver that is starting. `dropped` counts what is dropped between its threads.
+    pub fn new(receiver: &str, dropped: Arc<AtomicU64>, clock: Clock) -> Self {
         ReceiverState {
             receiver: receiver.into(),
             state: Condition::Starting,
             reason: None,
-            since: Timestamp::now(),
+            since: clock.timestamp(),
             device: None,
             gain: None,
             dropped: 0,
             opened: 0,
             wire: None,
             blocks_dropped: dropped,
-            losses_told: None,
+            losses_logged: None,
+            clock,
         }
     }
 
-    /// Changes to `condition`; true if that is news.
+    /// Changes to `condition`; returns true if that or the reason is another one than before. `lost` is the number of
+    /// chunks that the source has lost.
     pub fn change(&mut self, condition: Condition, reason: Option<String>, lost: u64) -> bool {
         self.dropped = lost + self.blocks_dropped.load(Ordering::Relaxed);
         if self.state == condition && self.reason == reason {
@@ -81,23 +87,31 @@ impl ReceiverState {
         }
         self.state = condition;
         self.reason = reason;
-        self.since = Timestamp::now();
+        self.since = self.clock.timestamp();
         true
     }
 
-    /// Whether more was lost since this was last said, at most once in [`LOSSES`].
+    /// Updates the number of lost chunks. Logs further losses and returns true, at most once per [`LOSS_INTERVAL`].
     pub fn has_dropped(&mut self, lost: u64) -> bool {
         let dropped = lost + self.blocks_dropped.load(Ordering::Relaxed);
-        if dropped == self.dropped || self.losses_told.is_some_and(|told| told.elapsed() < LOSSES) {
+        let now = self.clock.now();
+        let is_logged = self
+            .losses_logged
+            .is_some_and(|logged| now.saturating_duration_since(logged) < LOSS_INTERVAL);
+        if dropped == self.dropped || is_logged {
             return false;
         }
-        tracing::warn!(receiver = %self.receiver, lost = dropped - self.dropped, "Samples were lost: the machine or the bus is too slow.");
-        self.losses_told = Some(Instant::now());
+        tracing::warn!(
+            receiver = %self.receiver,
+            lost = dropped - self.dropped,
+            "Samples lost: the machine or the bus is too slow"
+        );
+        self.losses_logged = Some(now);
         self.dropped = dropped;
         true
     }
 
-    /// Each change is logged once.
+    /// Logs the state.
     pub fn log(&self) {
         let (receiver, state) = (&self.receiver, self.state);
         match (state, &self.reason) {

@@ -1,10 +1,10 @@
-//! Counters and condition of a sink.
+//! Metrics and condition of a sink.
 
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What has become of an output's readings; read by others at any time.
+/// Metrics of an output or of the MQTT publisher; it writes them, others read them.
 #[derive(Debug)]
 pub struct SinkMetrics {
     name: String,
@@ -15,26 +15,26 @@ pub struct SinkMetrics {
     trouble: Mutex<Option<String>>,
 }
 
-/// The same, at one moment.
+/// Values of [`SinkMetrics`] at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SinkStatus {
-    /// What the output is called.
+    /// Name of the output, or `mqtt`.
     pub name: String,
-    /// Readings that it has taken.
+    /// Number of messages delivered.
     pub delivered: u64,
-    /// Readings that it will never get.
+    /// Number of messages lost for good.
     pub lost: u64,
-    /// Readings that wait for it.
+    /// Number of messages that wait for delivery.
     pub waiting: u64,
-    /// Others that are connected.
+    /// Number of connected clients.
     pub clients: u64,
-    /// What is wrong with it at the moment.
+    /// Reason why nothing is delivered at present, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
 
 impl SinkMetrics {
-    /// Of an output.
+    /// Creates the metrics of an output.
     pub fn new(name: String) -> Self {
         SinkMetrics {
             name,
@@ -51,69 +51,66 @@ impl SinkMetrics {
         &self.name
     }
 
-    /// As they are.
-    pub fn standing(&self) -> SinkStatus {
+    /// Returns the present values.
+    pub fn status(&self) -> SinkStatus {
         SinkStatus {
             name: self.name.clone(),
             delivered: self.delivered.load(Ordering::Relaxed),
             lost: self.lost.load(Ordering::Relaxed),
             waiting: self.waiting.load(Ordering::Relaxed),
             clients: self.clients.load(Ordering::Relaxed),
-            trouble: self
-                .trouble
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            trouble: self.current_trouble().clone(),
         }
     }
 
-    /// A reading has arrived.
+    /// Counts a message that was delivered.
     pub fn delivered(&self) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Readings never will; told the first time.
+    /// Counts messages that are lost for good. The first loss is logged.
     pub fn lost(&self, count: u64) {
         if count > 0 && self.lost.fetch_add(count, Ordering::Relaxed) == 0 {
             tracing::warn!(
                 output = self.name,
-                "An output cannot keep up, or is away: readings for it are being lost."
+                "Output too slow or unreachable; readings are lost"
             );
         }
     }
 
-    /// How many wait.
+    /// Sets the number of messages that wait for delivery.
     pub fn waiting(&self, count: usize) {
         self.waiting.store(count as u64, Ordering::Relaxed);
     }
 
-    /// One more connected, or one less.
-    pub fn client(&self, has_come: bool) {
-        match has_come {
-            true => self.clients.fetch_add(1, Ordering::Relaxed),
-            false => self.clients.fetch_sub(1, Ordering::Relaxed),
-        };
+    /// Counts a client that has connected.
+    pub fn client_connected(&self) {
+        self.clients.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The same, where somebody else tells of it.
-    pub fn trouble_untold(&self, trouble: Option<String>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    /// Counts a client that has disconnected.
+    pub fn client_disconnected(&self) {
+        self.clients.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// What is wrong, or that nothing is any more; told when it changes from well to ill and back.
-    pub fn trouble(&self, trouble: Option<String>) {
-        let mut now = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&*now, &trouble) {
-            (None, Some(reason)) => {
-                tracing::warn!(
-                    output = self.name,
-                    reason,
-                    "An output is in trouble. Trying again until it is not."
-                );
-            }
-            (Some(_), None) => tracing::info!(output = self.name, "An output works again."),
+    /// Sets the reason why nothing is delivered; nothing if there is none. The first failure after a success, and the first
+    /// success after failures, are logged.
+    pub fn set_trouble(&self, trouble: Option<String>) {
+        let mut current = self.current_trouble();
+        match (&*current, &trouble) {
+            (None, Some(error)) => tracing::warn!(output = self.name, error, "Output failed; retrying"),
+            (Some(_), None) => tracing::info!(output = self.name, "Output works again"),
             _ => {}
         }
-        *now = trouble;
+        *current = trouble;
+    }
+
+    /// Sets the reason as [`SinkMetrics::set_trouble`] does, without logging it: the caller has done so.
+    pub fn set_trouble_unlogged(&self, trouble: Option<String>) {
+        *self.current_trouble() = trouble;
+    }
+
+    fn current_trouble(&self) -> MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,80 +1,98 @@
-//! What a receiver sees, for people: rows of a waterfall and how strong its samples are. Made only while somebody looks.
+//! Spectrum of a receiver for the page and the terminal: rows of a waterfall, computed only while somebody watches.
 
-use crate::status::revision;
+use crate::runtime::Clock;
+use crate::status::revision::Revision;
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Rows kept: half a minute.
-pub const KEPT: usize = 120;
-/// Who has looked so long ago looks no longer.
-const ATTENTION: Duration = Duration::from_secs(5);
+pub const MAX_ROWS: usize = 120;
+/// A viewer that has not polled for this long is considered gone.
+const VIEWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A row of the waterfall.
 #[derive(Clone, Debug)]
 pub struct SpectrumRow {
-    /// Number of the change that it is.
+    /// Number of the change.
     pub revision: u64,
-    /// When its last samples were heard.
+    /// Time of its last samples.
     pub at: Timestamp,
-    /// Centre of the window, if known.
+    /// Center of the window in hertz, if known.
     pub center_hz: Option<f64>,
-    /// Width of the window.
+    /// Width of the window in hertz.
     pub span_hz: f64,
-    /// Strongest power of each bin, from the lowest frequency up; full scale is 0 dB.
+    /// Peak power of each bin, from the lowest frequency up; full scale is 0 dB.
     pub dbfs: Arc<[f32]>,
-    /// Share of samples in each part of the scale.
+    /// Histogram of the samples over the scale of the converter; the sum is 1.
     pub levels: Arc<[f64]>,
-    /// Share of samples at either end of the scale.
+    /// Share of samples at either end of the scale, 0 to 1.
     pub clipped: f64,
-    /// Power of the samples.
+    /// Mean power of the samples.
     pub power_dbfs: f64,
-    /// Of the noise, as the search knows it.
+    /// Noise power, as estimated by the search.
     pub noise_dbfs: f32,
 }
 
-/// What a receiver sees; copies see the same.
+/// Rows of a receiver; clones share them. The search thread writes, viewers read.
 #[derive(Clone, Debug, Default)]
-pub struct SpectrumBuffer(Arc<Mutex<MeterStatus>>);
+pub struct SpectrumBuffer {
+    state: Arc<Mutex<State>>,
+    revision: Revision,
+    clock: Clock,
+}
 
 #[derive(Debug, Default)]
-struct MeterStatus {
-    looked: Option<Instant>,
+struct State {
+    polled: Option<Instant>,
     rows: VecDeque<SpectrumRow>,
 }
 
 impl SpectrumBuffer {
-    /// Rows newer than number `since`, oldest first; from now on there will be more for a while.
-    pub fn look(&self, since: u64) -> Vec<SpectrumRow> {
-        let mut seen = self.seen();
-        seen.looked = Some(Instant::now());
-        let is_new = |row: &&SpectrumRow| row.revision > since;
-        seen.rows.iter().filter(is_new).cloned().collect()
-    }
-
-    /// The newest row; from now on there will be newer ones for a while.
-    pub fn last(&self) -> Option<SpectrumRow> {
-        let mut seen = self.seen();
-        seen.looked = Some(Instant::now());
-        seen.rows.back().cloned()
-    }
-
-    pub fn is_looked_at(&self) -> bool {
-        let looked = self.seen().looked;
-        looked.is_some_and(|looked| looked.elapsed() < ATTENTION)
-    }
-
-    pub fn show(&self, mut row: SpectrumRow) {
-        let mut seen = self.seen();
-        row.revision = revision::next();
-        if seen.rows.len() == KEPT {
-            seen.rows.pop_front();
+    /// Creates an empty buffer whose rows are numbered by `revision`.
+    pub fn new(revision: Revision, clock: Clock) -> Self {
+        SpectrumBuffer {
+            state: Arc::default(),
+            revision,
+            clock,
         }
-        seen.rows.push_back(row);
     }
 
-    fn seen(&self) -> MutexGuard<'_, MeterStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the rows after change number `since`, oldest first, and counts as a viewer for a while.
+    pub fn since(&self, since: u64) -> Vec<SpectrumRow> {
+        let is_new = |row: &&SpectrumRow| row.revision > since;
+        self.poll().rows.iter().filter(is_new).cloned().collect()
+    }
+
+    /// Returns the newest row, and counts as a viewer for a while.
+    pub fn last(&self) -> Option<SpectrumRow> {
+        self.poll().rows.back().cloned()
+    }
+
+    /// Returns true if there is a viewer, so that rows are worth computing.
+    pub fn is_watched(&self) -> bool {
+        let polled = self.state().polled;
+        polled.is_some_and(|polled| self.clock.now().saturating_duration_since(polled) < VIEWER_TIMEOUT)
+    }
+
+    /// Appends a row, and numbers it.
+    pub fn push(&self, mut row: SpectrumRow) {
+        let mut state = self.state();
+        row.revision = self.revision.next();
+        if state.rows.len() == MAX_ROWS {
+            state.rows.pop_front();
+        }
+        state.rows.push_back(row);
+    }
+
+    fn poll(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.polled = Some(self.clock.now());
+        state
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

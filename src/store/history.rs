@@ -1,4 +1,4 @@
-//! What was used, on disk, for years: a row a counter and day.
+//! Consumption on disk, kept for years: one row per counter and day.
 
 use crate::meter::consumption::{Day, Key, Row};
 use anyhow::{Context, Result};
@@ -7,28 +7,30 @@ use redb::{Database, ReadableTable, TableDefinition};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Counter, day since 1970 → 24 numbers of 4 bytes, the lowest byte first: seven digits of an hour's use will do.
+/// Counter and day since 1970 → consumption of its 24 hours as little-endian `f32`, NaN where unknown. Seven digits are
+/// enough for an hour.
 const DAYS: TableDefinition<(&str, i32), &[u8]> = TableDefinition::new("days");
-/// Counter → unit, when it was last heard (microseconds since 1970), what it said.
+/// Counter → unit, time of the last reading in microseconds since 1970, and its value.
 const COUNTERS: TableDefinition<&str, (&str, i64, f64)> = TableDefinition::new("counters");
-/// Between the parts of a counter's name: no id has it.
-const BETWEEN: char = '\u{1f}';
+/// Separator of the parts of a counter's name: a control character that no id contains.
+const SEPARATOR: char = '\u{1f}';
 
-/// The file; copies are the same.
+/// The history file; clones share it.
 #[derive(Clone)]
 pub struct HistoryStore(Arc<Database>);
 
 impl std::fmt::Debug for HistoryStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Archive")
+        f.write_str("HistoryStore")
     }
 }
 
 impl HistoryStore {
-    /// Opens it, and makes it if it is not there.
+    /// Opens the file, or creates it.
     ///
     /// # Errors
-    /// Where the file cannot be used.
+    /// Returns an error that names the path if the file cannot be created or read, is locked by another process, or is
+    /// not a redb database.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = || format!("web.history: {}", path.display());
         let db = Database::create(path).with_context(shown)?;
@@ -39,11 +41,11 @@ impl HistoryStore {
         Ok(HistoryStore(Arc::new(db)))
     }
 
-    /// Keeps rows, in one transaction.
+    /// Writes rows in one transaction, over earlier ones of the same counter and day.
     ///
     /// # Errors
-    /// What the disk says.
-    pub fn keep(&self, rows: &[Row]) -> Result<()> {
+    /// Returns an error if the file cannot be written; it holds what it held before.
+    pub fn put(&self, rows: &[Row]) -> Result<()> {
         let transaction = self.0.begin_write()?;
         {
             let mut days = transaction.open_table(DAYS)?;
@@ -63,10 +65,10 @@ impl HistoryStore {
         Ok(transaction.commit()?)
     }
 
-    /// The newest `days` days of every counter, oldest first.
+    /// Returns the newest `days` days of every counter, oldest first.
     ///
     /// # Errors
-    /// What the disk says.
+    /// Returns an error if the file cannot be read.
     pub fn newest(&self, days: i32) -> Result<Vec<Row>> {
         let transaction = self.0.begin_read()?;
         let table = transaction.open_table(DAYS)?;
@@ -93,10 +95,10 @@ impl HistoryStore {
         Ok(rows)
     }
 
-    /// The days of a counter before `before`, oldest first.
+    /// Returns the days of a counter before the day `before`, oldest first.
     ///
     /// # Errors
-    /// What the disk says.
+    /// Returns an error if the file cannot be read.
     pub fn before(&self, key: &Key, before: i32) -> Result<Vec<(i32, Day)>> {
         let transaction = self.0.begin_read()?;
         let name = name_of(key);
@@ -111,15 +113,15 @@ impl HistoryStore {
 }
 
 fn name_of((id, kind, field): &Key) -> String {
-    format!("{id}{BETWEEN}{kind}{BETWEEN}{field}")
+    format!("{id}{SEPARATOR}{kind}{SEPARATOR}{field}")
 }
 
 fn key_of(name: &str) -> Option<Key> {
-    let mut parts = name.split(BETWEEN).map(str::to_owned);
+    let mut parts = name.split(SEPARATOR).map(str::to_owned);
     Some((parts.next()?, parts.next()?, parts.next()?))
 }
 
-/// What is missing of a broken row is not known.
+/// Decodes the hours of a row; those that a damaged row lacks are unknown.
 fn day_of(bytes: &[u8]) -> Day {
     let mut hours = [f64::NAN; 24];
     for (hour, bytes) in hours.iter_mut().zip(bytes.chunks_exact(4)) {
@@ -146,7 +148,7 @@ mod tests {
     fn given_years_then_they_come_back_and_take_a_few_megabytes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history");
-        let archive = HistoryStore::open(&path).unwrap();
+        let store = HistoryStore::open(&path).unwrap();
         // Ten counters, five years: a home with four takes 700 kB a year.
         for counter in 0..10 {
             let rows: Vec<Row> = (0..5 * 365)
@@ -155,13 +157,13 @@ mod tests {
                     ..row(day, day.into())
                 })
                 .collect();
-            archive.keep(&rows).unwrap();
+            store.put(&rows).unwrap();
         }
         let size = std::fs::metadata(&path).unwrap().len();
         assert!(size < 10 << 20, "{size}");
-        drop(archive);
-        let archive = HistoryStore::open(&path).unwrap();
-        let newest = archive.newest(2).unwrap();
+        drop(store);
+        let store = HistoryStore::open(&path).unwrap();
+        let newest = store.newest(2).unwrap();
         assert_eq!(newest.len(), 30);
         assert_eq!(
             newest[2],
@@ -170,14 +172,14 @@ mod tests {
                 ..row(1824, 1824.0)
             }
         );
-        let older = archive
+        let older = store
             .before(&("3".into(), "scm".into(), "total".into()), 1800)
             .unwrap();
         assert_eq!((older.len(), older[1799]), (1800, (1799, [1799.0; 24])));
     }
 
     #[test]
-    fn given_a_file_that_is_none_then_it_says_which() {
+    fn given_a_file_that_is_not_a_history_then_the_error_names_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history");
         std::fs::write(&path, "not a history").unwrap();

@@ -1,35 +1,58 @@
-//! Readings on disk while the broker is away: bounded, in order, and there after a kill.
+//! Readings on disk while the broker is away: bounded, in order, and still there after the process is killed.
 //!
-//! Rows are numbered. What was already on its way when the broker left goes in front of what has come since.
+//! Each row has a key; ascending keys are the order of publication. New readings are appended behind the highest key.
+//! Readings that were in flight when the broker left are older than everything on disk and get keys below the lowest.
 
-use crate::publish::mqtt::message::Message;
 use anyhow::{Context, Result};
 use redb::{Database, Durability, ReadableTable, ReadableTableMetadata, TableDefinition};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Number → topic, payload, whether it is retained.
+/// Key → topic, payload, retain flag.
 const ROWS: TableDefinition<u64, (&str, &str, bool)> = TableDefinition::new("readings");
-/// The first number ever given: there is room in front of it.
+/// Key of the first row of a new file. 2^40 rows may be put in front of it before keys run out.
 const FIRST: u64 = 1 << 40;
+/// Estimate of what a row takes besides its text: key, lengths, flag and its share of the tree.
+const ROW_OVERHEAD: usize = 32;
 
-/// Readings on disk.
+/// A message on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// MQTT topic.
+    pub topic: String,
+    /// MQTT payload.
+    pub payload: String,
+    /// MQTT retain flag.
+    pub is_retained: bool,
+}
+
+/// End of the spool at which records are added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Before all rows: the records are older than every row.
+    Front,
+    /// After all rows: the records are newer than every row.
+    Back,
+}
+
+/// The spool file; at most one per file can be open.
 pub struct Spool {
     db: Database,
-    /// The lowest and the next number.
+    /// Lowest key ever used in this file as far as known; rows may since have been removed.
     first: u64,
+    /// Key of the next row at the back.
     next: u64,
     bytes: u64,
     limit_bytes: u64,
-    /// Dropped because there was no room.
-    pub dropped: u64,
+    dropped: u64,
 }
 
 impl Spool {
-    /// Opens the spool, and makes it if it is not there.
+    /// Opens the file, or creates it. `limit_bytes` bounds the text of all rows, with [`ROW_OVERHEAD`] each.
     ///
     /// # Errors
-    /// Where the file cannot be used.
+    /// Returns an error that names the path if the file cannot be created or read, is locked by another process, or is
+    /// not a redb database.
     pub fn open(path: &Path, limit_bytes: u64) -> Result<Self> {
         let shown = || format!("mqtt.spool: {}", path.display());
         let db = Database::create(path).with_context(shown)?;
@@ -37,13 +60,14 @@ impl Spool {
         let (mut first, mut next, mut bytes) = (FIRST, FIRST, 0);
         {
             let table = transaction.open_table(ROWS).with_context(shown)?;
-            for row in table.iter().with_context(shown)? {
-                let (key, value) = row.with_context(shown)?;
-                if next == FIRST {
-                    first = key.value();
-                }
+            if let Some((key, _)) = table.first().with_context(shown)? {
+                first = key.value();
+            }
+            if let Some((key, _)) = table.last().with_context(shown)? {
                 next = key.value() + 1;
-                bytes += size(value.value());
+            }
+            for row in table.iter().with_context(shown)? {
+                bytes += size(row.with_context(shown)?.1.value());
             }
         }
         transaction.commit().with_context(shown)?;
@@ -57,41 +81,51 @@ impl Spool {
         })
     }
 
-    /// How many there are.
+    /// Number of rows.
     ///
     /// # Errors
-    /// What the disk says.
+    /// Returns an error if the file cannot be read.
     pub fn len(&self) -> Result<u64> {
         Ok(self.db.begin_read()?.open_table(ROWS)?.len()?)
     }
 
-    /// The next number.
+    /// Key of the next row at the back.
     pub fn next(&self) -> u64 {
         self.next
     }
 
-    /// How many numbers above `loaded` were given: as many as there are messages, or more where some were let go.
-    pub fn after(&self, loaded: u64) -> usize {
+    /// Rows dropped so far because the limit was reached.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Upper limit of the number of rows above the key `loaded`: counts the keys, of which some rows may be gone.
+    pub fn count_after(&self, loaded: u64) -> usize {
         usize::try_from(self.next.saturating_sub(self.first.max(loaded + 1))).unwrap_or(usize::MAX)
     }
 
-    /// Puts messages behind all others, or in front of them, and gives the number of the first one. Where there is
-    /// no room, the oldest with a number above `loaded` are dropped.
+    /// Adds records in their order, and returns the key of the first one; the others follow without a gap. Above the
+    /// limit, the oldest rows with keys above `loaded` are dropped; those up to `loaded` are in flight and stay.
     ///
     /// # Errors
-    /// What the disk says.
-    pub fn put(&mut self, messages: &[Message], in_front: bool, loaded: u64) -> Result<u64> {
-        let count = messages.len() as u64;
-        let begin = if in_front { self.first - count } else { self.next };
+    /// Returns an error if the file cannot be written; it holds what it held before.
+    pub fn put(&mut self, records: &[Record], end: End, loaded: u64) -> Result<u64> {
+        let count = records.len() as u64;
+        let begin = match end {
+            End::Front => self.first - count,
+            End::Back => self.next,
+        };
         let mut transaction = self.db.begin_write()?;
-        // It is with the kernel at once, which a kill of ours does not touch, and on the disk a little later.
+        // The rows are with the kernel at once, where killing this process does not touch them, and on the disk a
+        // little later.
         transaction.set_durability(Durability::Eventual);
         let (mut bytes, mut dropped) = (self.bytes, 0);
         {
             let mut table = transaction.open_table(ROWS)?;
-            for (key, message) in (begin..).zip(messages) {
-                let row = (message.topic.as_str(), message.payload.as_str(), message.retain);
-                table.insert(key, row)?;
+            for (key, record) in (begin..).zip(records) {
+                let row = (record.topic.as_str(), record.payload.as_str(), record.is_retained);
+                let replaced = table.insert(key, row)?;
+                debug_assert!(replaced.is_none(), "key {key} was in use");
                 bytes += size(row);
             }
             while bytes > self.limit_bytes {
@@ -107,33 +141,37 @@ impl Spool {
         transaction.commit()?;
         self.bytes = bytes;
         self.dropped += dropped;
-        if in_front {
-            self.first = begin;
-        } else {
-            self.next = begin + count;
+        match end {
+            End::Front => self.first = begin,
+            End::Back => self.next = begin + count,
         }
         Ok(begin)
     }
 
-    /// The oldest messages with numbers above `loaded`.
+    /// Returns the oldest rows with keys above `loaded`, `count` at most.
     ///
     /// # Errors
-    /// What the disk says.
-    pub fn load(&self, loaded: u64, count: usize) -> Result<Vec<(u64, Message)>> {
+    /// Returns an error if the file cannot be read.
+    pub fn load(&self, loaded: u64, count: usize) -> Result<Vec<(u64, Record)>> {
         let table = self.db.begin_read()?.open_table(ROWS)?;
-        let mut messages = Vec::new();
+        let mut rows = Vec::new();
         for row in table.range(loaded + 1..)?.take(count) {
             let (key, row) = row?;
-            let (topic, payload, retain) = row.value();
-            messages.push((key.value(), Message::reading(topic, payload, retain)));
+            let (topic, payload, is_retained) = row.value();
+            let record = Record {
+                topic: topic.to_owned(),
+                payload: payload.to_owned(),
+                is_retained,
+            };
+            rows.push((key.value(), record));
         }
-        Ok(messages)
+        Ok(rows)
     }
 
-    /// Those up to this number are delivered.
+    /// Removes the rows with keys up to `last`, which are delivered.
     ///
     /// # Errors
-    /// What the disk says.
+    /// Returns an error if the file cannot be written; all rows stay.
     pub fn remove_through(&mut self, last: u64) -> Result<()> {
         let mut transaction = self.db.begin_write()?;
         transaction.set_durability(Durability::Eventual);
@@ -148,11 +186,11 @@ impl Spool {
         Ok(())
     }
 
-    /// Keeps only the newest of each topic above `loaded`; gives how many were let go.
+    /// Keeps only the newest row of each topic among those with keys above `loaded`; returns how many were removed.
     ///
     /// # Errors
-    /// What the disk says.
-    pub fn thin(&mut self, loaded: u64) -> Result<u64> {
+    /// Returns an error if the file cannot be written; all rows stay.
+    pub fn keep_latest(&mut self, loaded: u64) -> Result<u64> {
         let transaction = self.db.begin_write()?;
         let (mut freed, mut count) = (0, 0);
         {
@@ -176,38 +214,36 @@ impl Spool {
         Ok(count)
     }
 
-    /// Writes through to the disk.
+    /// Waits until everything written so far is on the disk.
     ///
     /// # Errors
-    /// What the disk says.
+    /// Returns an error if the file cannot be written.
     pub fn sync(&self) -> Result<()> {
         Ok(self.db.begin_write()?.commit()?)
     }
 }
 
-/// What a row takes, about.
+/// Bytes of a row that count against the limit.
 fn size((topic, payload, _): (&str, &str, bool)) -> u64 {
-    (topic.len() + payload.len() + 32) as u64
+    (topic.len() + payload.len() + ROW_OVERHEAD) as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn messages(topics: &[&str]) -> Vec<Message> {
-        topics
-            .iter()
-            .map(|topic| Message::reading(*topic, "x".repeat(100), false))
-            .collect()
+    fn records(topics: &[&str]) -> Vec<Record> {
+        let record = |topic: &&str| Record {
+            topic: (*topic).to_owned(),
+            payload: "x".repeat(100),
+            is_retained: false,
+        };
+        topics.iter().map(record).collect()
     }
 
     fn topics(spool: &Spool, loaded: u64) -> Vec<String> {
-        spool
-            .load(loaded, 100)
-            .unwrap()
-            .into_iter()
-            .map(|(_, message)| message.topic)
-            .collect()
+        let rows = spool.load(loaded, 100).unwrap();
+        rows.into_iter().map(|(_, record)| record.topic).collect()
     }
 
     #[test]
@@ -215,12 +251,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("spool.redb");
         let mut spool = Spool::open(&path, 1 << 20).unwrap();
-        spool.put(&messages(&["b", "c"]), false, 0).unwrap();
-        spool.put(&messages(&["a"]), true, 0).unwrap();
+        spool.put(&records(&["b", "c"]), End::Back, 0).unwrap();
+        spool.put(&records(&["a"]), End::Front, 0).unwrap();
         drop(spool);
         let mut spool = Spool::open(&path, 1 << 20).unwrap();
         assert_eq!(topics(&spool, 0), ["a", "b", "c"]);
-        spool.put(&messages(&["d"]), false, 0).unwrap();
+        spool.put(&records(&["d"]), End::Back, 0).unwrap();
         let second = spool.load(0, 2).unwrap()[1].0;
         spool.remove_through(second).unwrap();
         assert_eq!(
@@ -230,15 +266,46 @@ mod tests {
     }
 
     #[test]
+    fn given_rows_on_both_sides_of_the_first_key_when_opened_again_then_both_ends_are_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("spool.redb");
+        let mut spool = Spool::open(&path, 1 << 20).unwrap();
+        assert_eq!(spool.put(&records(&["c"]), End::Front, 0).unwrap(), FIRST - 1);
+        assert_eq!(spool.put(&records(&["d"]), End::Back, 0).unwrap(), FIRST);
+        drop(spool);
+        let mut spool = Spool::open(&path, 1 << 20).unwrap();
+        assert_eq!(
+            spool.put(&records(&["a", "b"]), End::Front, 0).unwrap(),
+            FIRST - 3
+        );
+        assert_eq!(spool.put(&records(&["e"]), End::Back, 0).unwrap(), FIRST + 1);
+        assert_eq!(topics(&spool, 0), ["a", "b", "c", "d", "e"]);
+    }
+
+    #[test]
     fn given_no_room_then_the_oldest_go_first_and_are_counted() {
         let dir = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(&dir.path().join("spool.redb"), 3 * 133).unwrap();
         for topic in ["a", "b", "c", "d", "e"] {
-            spool.put(&messages(&[topic]), false, 0).unwrap();
+            spool.put(&records(&[topic]), End::Back, 0).unwrap();
         }
         assert_eq!(
-            (topics(&spool, 0), spool.dropped),
+            (topics(&spool, 0), spool.dropped()),
             (vec!["c".into(), "d".into(), "e".into()], 2)
+        );
+    }
+
+    #[test]
+    fn given_no_room_then_rows_in_flight_are_not_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(&dir.path().join("spool.redb"), 2 * 133).unwrap();
+        let loaded = spool.put(&records(&["a"]), End::Back, 0).unwrap();
+        for topic in ["b", "c"] {
+            spool.put(&records(&[topic]), End::Back, loaded).unwrap();
+        }
+        assert_eq!(
+            (topics(&spool, 0), spool.dropped()),
+            (vec!["a".into(), "c".into()], 1)
         );
     }
 
@@ -247,10 +314,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(&dir.path().join("spool.redb"), 1 << 20).unwrap();
         spool
-            .put(&messages(&["a", "b", "a", "b", "a"]), false, 0)
+            .put(&records(&["a", "b", "a", "b", "a"]), End::Back, 0)
             .unwrap();
         assert_eq!(
-            (spool.thin(0).unwrap(), topics(&spool, 0)),
+            (spool.keep_latest(0).unwrap(), topics(&spool, 0)),
             (3, vec!["b".into(), "a".into()])
         );
     }

@@ -1,31 +1,30 @@
-//! "This is mine", as a request.
+//! Request to add a meter to the configuration.
 
-use crate::status::add_meter::{AddMeterRequest, Refusal};
+use crate::status::add_meter::{AddMeterError, AddMeterRequest};
 use crate::web::AppState;
+use crate::web::api::{blocking, json};
+use crate::web::error::ApiError;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use axum::response::Response;
 
-/// `POST /api/meters`
-pub(crate) async fn adopt(
-    State(site): State<AppState>,
-    claimed: Result<Json<AddMeterRequest>, JsonRejection>,
-) -> Response {
-    let claimed = match claimed {
-        Ok(Json(claimed)) => claimed,
-        Err(error) => return (error.status(), Json(json!({ "err": error.body_text() }))).into_response(),
-    };
-    // It reads and writes a file.
-    let done = tokio::task::spawn_blocking(move || site.adopter.adopt(&claimed)).await;
-    let (status, reason) = match done {
-        Ok(Ok(adopted)) => return Json(adopted).into_response(),
-        Ok(Err(Refusal::Wrong(reason))) => (StatusCode::BAD_REQUEST, reason),
-        Ok(Err(Refusal::Known(reason))) => (StatusCode::CONFLICT, reason),
-        Ok(Err(Refusal::Failed(reason))) => (StatusCode::INTERNAL_SERVER_ERROR, reason),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-    };
-    (status, Json(json!({ "err": reason }))).into_response()
+/// `POST /api/meters`: adds a section for a meter to the configuration file, or only shows it without `write`.
+pub async fn add_meter(
+    State(app): State<AppState>,
+    request: Result<Json<AddMeterRequest>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let Json(request) = request?;
+    let added = blocking(move || app.add_meter.add(&request).map_err(ApiError::from)).await?;
+    json(&added)
+}
+
+impl From<AddMeterError> for ApiError {
+    fn from(error: AddMeterError) -> Self {
+        match error {
+            AddMeterError::Invalid(reason) => ApiError::bad_request(reason),
+            AddMeterError::AlreadyConfigured(reason) => ApiError::conflict(&reason),
+            AddMeterError::Failed(reason) => ApiError::internal(reason),
+        }
+    }
 }

@@ -1,235 +1,160 @@
-//! The API: JSON, to read. `openapi.json` describes it, and a test holds it to that.
+//! The API: JSON to read, described by `openapi.json`.
 
 use crate::format::smartmeter2mqtt::telegram_object;
-use crate::meter::consumption::Usage;
-use crate::meter::event::{Origin, ReadingEvent};
-use crate::status::board::{Inner, MeterStatus, StatusBoard};
+use crate::runtime::propagate_panic;
+use crate::status::Snapshot;
 use crate::status::receiver::Condition;
-use crate::web::history::rate_unit;
+use crate::web::AppState;
+use crate::web::error::{ApiError, Parameters};
+use crate::web::json::{
+    HealthJson, MeterJson, MetersJson, OneMeterJson, ReadingsJson, RefusedJson, StatusJson, object,
+};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
-/// Readings of one answer.
-const PAGE: usize = 500;
+/// Limit of readings in one answer.
+const MAX_PAGE: usize = 500;
 
-/// A meter, and what it said last.
-#[derive(Serialize)]
-pub(crate) struct Meter<'a> {
-    id: &'a str,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    name: &'a str,
-    mine: bool,
-    commodity: String,
-    /// What its counter says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<f64>,
-    unit: &'a str,
-    /// Since it was heard first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    change: Option<f64>,
-    /// What is used an hour, where it is ours.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rate: Option<f64>,
-    rate_unit: String,
-    /// How often it was heard.
-    times: u64,
-    last_seen: Timestamp,
-    /// The receiver or port.
-    heard_by: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    snr_db: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    frequency_hz: Option<i64>,
-    /// As it is published.
-    last: Option<&'a RawValue>,
-}
-
-impl<'a> Meter<'a> {
-    pub(crate) fn of(seen: &'a MeterStatus, usage: &Usage) -> Self {
-        let (told, count) = (&*seen.last, seen.count.as_ref());
-        let unit = count.map_or("", |count| &count.unit);
-        // One that was ours once says no longer what is used now.
-        let ours = count.filter(|_| told.is_ours());
-        let rate = ours.and_then(|count| usage.get(&count.key)?.rate());
-        let (heard_by, snr_db, frequency_hz) = match &told.what {
-            Origin::Radio(reading) => (
-                &*reading.receiver,
-                Some(reading.signal.snr_db),
-                reading.frequency_hz.map(|hz| hz.round() as i64),
-            ),
-            Origin::Wire(reading) => (&*reading.port, None, None),
-            Origin::Interval(_) => ("", None, None),
-        };
-        Meter {
-            id: &told.id,
-            kind: told.kind,
-            name: told.name(),
-            mine: told.is_ours(),
-            commodity: told.commodity(),
-            value: count.map(|count| count.value),
-            unit,
-            change: count.map(|count| micros(count.value - seen.first)),
-            rate: rate.map(micros),
-            rate_unit: rate_unit(unit),
-            times: seen.times,
-            last_seen: seen.at,
-            heard_by,
-            snr_db,
-            frequency_hz,
-            last: object(told),
-        }
-    }
-}
-
-/// Without the dust of differences.
-fn micros(value: f64) -> f64 {
-    (value * 1e6).round() / 1e6
-}
-
-/// The payload, as it is.
-fn object(told: &ReadingEvent) -> Option<&RawValue> {
-    serde_json::from_str(&told.payload).ok()
-}
-
-/// `GET /api/meters`: every meter heard, ours first.
-pub async fn meters(State(board): State<StatusBoard>) -> Response {
-    let board = board.look();
-    let mut meters: Vec<Meter> = board
-        .meters
-        .values()
-        .map(|seen| Meter::of(seen, &board.usage))
-        .collect();
-    meters.sort_by_key(|meter| !meter.mine);
-    Json(json!({ "meters": meters })).into_response()
+/// `GET /api/meters`: every meter received, configured ones first.
+pub async fn meters(State(app): State<AppState>) -> Result<Response, ApiError> {
+    let snapshot = app.status.snapshot();
+    blocking(move || {
+        let meters = snapshot.meters.iter();
+        let mut meters: Vec<_> = meters
+            .map(|meter| MeterJson::new(meter, &snapshot.consumption))
+            .collect();
+        meters.sort_by(|a, b| a.order().cmp(&b.order()));
+        json(&MetersJson { meters })
+    })
+    .await
 }
 
 /// `GET /api/meters/<id>`: all types of one meter, and its last readings.
-pub async fn meter(State(board): State<StatusBoard>, Path(id): Path<String>) -> Response {
-    let board = board.look();
-    let types: Vec<Meter> = board
+pub async fn meter(State(app): State<AppState>, Path(id): Path<String>) -> Result<Response, ApiError> {
+    let snapshot = app.status.snapshot();
+    let types: Vec<_> = snapshot
         .meters
-        .iter()
-        .filter(|((of, _), _)| *of == id)
-        .map(|(_, seen)| Meter::of(seen, &board.usage))
+        .with_id(&id)
+        .map(|meter| MeterJson::new(meter, &snapshot.consumption))
         .collect();
     if types.is_empty() {
-        return missing("no such meter was heard");
+        return Err(ApiError::not_found("no such meter was received"));
     }
-    let readings = board.readings.iter().rev().filter(|told| told.id == id);
-    let mut readings: Vec<&RawValue> = readings.take(PAGE).filter_map(|told| object(told)).collect();
+    let readings = snapshot.readings.iter().rev().filter(|event| event.id == id);
+    let mut readings: Vec<&RawValue> = readings
+        .take(MAX_PAGE)
+        .filter_map(|event| object(event))
+        .collect();
     readings.reverse();
-    Json(json!({ "types": types, "readings": readings })).into_response()
+    json(&OneMeterJson { types, readings })
 }
 
-/// Of `GET /api/readings`.
+/// Parameters of `GET /api/readings`.
 #[derive(Deserialize)]
-pub struct Since {
-    /// Number of the first reading wanted: what `next` said the last time.
+pub struct ReadingsQuery {
+    /// Number of the first reading: `next` of the previous answer.
     #[serde(default)]
     since: u64,
 }
 
-/// `GET /api/readings?since=N`: readings from number N on, and the number to ask for next.
+/// `GET /api/readings?since=N`: readings from a number on, and the number for the next request.
 pub async fn readings(
-    State(board): State<StatusBoard>,
-    since: Result<Query<Since>, impl std::fmt::Display>,
-) -> Response {
-    let Query(Since { since }) = match since {
-        Ok(since) => since,
-        Err(error) => return refused(&error.to_string()),
-    };
-    let board = board.look();
-    let end = board.first_reading + board.readings.len() as u64;
-    // Somebody else's number, of an earlier process perhaps: from the beginning.
-    let begin = if since > end {
-        board.first_reading
-    } else {
-        since.max(board.first_reading)
-    };
-    let skipped = (begin - board.first_reading) as usize;
-    let page: Vec<&RawValue> = board
+    State(app): State<AppState>,
+    Parameters(ReadingsQuery { since }): Parameters<ReadingsQuery>,
+) -> Result<Response, ApiError> {
+    let snapshot = app.status.snapshot();
+    let first = snapshot.first_reading;
+    let end = first + snapshot.readings.len() as u64;
+    // A number beyond the end is from an earlier process: start over.
+    let begin = if since > end { first } else { since.max(first) };
+    let page = snapshot
         .readings
         .iter()
-        .skip(skipped)
-        .take(PAGE)
-        .filter_map(|told| object(told))
-        .collect();
-    let next = begin + page.len() as u64;
-    let missed = begin.saturating_sub(since);
-    Json(json!({ "readings": page, "next": next, "missed": missed })).into_response()
+        .skip((begin - first) as usize)
+        .take(MAX_PAGE);
+    let readings: Vec<&RawValue> = page.filter_map(|event| object(event)).collect();
+    json(&ReadingsJson {
+        next: begin + readings.len() as u64,
+        missed: begin.saturating_sub(since),
+        readings,
+    })
 }
 
-/// `GET /api/reading`: the last P1 telegram, as smartmeter2mqtt gave it.
-pub async fn reading(State(board): State<StatusBoard>) -> Response {
-    let telegram = board.look().telegram.clone();
+/// `GET /api/reading`: the last P1 telegram as an object of smartmeter2mqtt, whose answers and errors these are.
+pub async fn reading(State(app): State<AppState>) -> Result<Response, ApiError> {
+    let telegram = app.status.snapshot().p1_telegram.clone();
     match telegram.and_then(|telegram| telegram_object(&telegram)) {
-        Some(object) => ([(header::CONTENT_TYPE, "application/json")], object).into_response(),
-        None => (
-            StatusCode::BAD_REQUEST,
-            Json(json!({ "err": "No reading just yet!" })),
-        )
-            .into_response(),
+        Some(object) => Ok(json_text(object)),
+        None => Err(ApiError::bad_request("No reading just yet!")),
     }
 }
 
-/// `GET /api/status`: receivers, sinks, what was refused.
-pub async fn status(State(board): State<StatusBoard>) -> Response {
-    let board = board.look();
-    let refused: Vec<Value> = board
-        .refused
-        .iter()
-        .map(|((id, reason), count)| json!({ "id": id, "reason": reason, "count": count }))
-        .collect();
-    let receivers: BTreeMap<&String, _> = board.receivers.iter().collect();
-    Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "started": board.started,
-        "meters": board.meters.len(),
-        "receivers": receivers,
-        "sinks": board.standings(),
-        "refused": refused,
-    }))
-    .into_response()
+/// `GET /api/status`: receivers, ports, sinks, refused readings.
+pub async fn status(State(app): State<AppState>) -> Result<Response, ApiError> {
+    let snapshot = app.status.snapshot();
+    let refused = snapshot.refused.iter();
+    json(&StatusJson {
+        version: env!("CARGO_PKG_VERSION"),
+        started: snapshot.started,
+        meters: snapshot.meters.len(),
+        receivers: &snapshot.receivers,
+        sinks: snapshot.sink_statuses(),
+        refused: refused
+            .map(|((id, reason), count)| RefusedJson {
+                id,
+                reason,
+                count: *count,
+            })
+            .collect(),
+    })
 }
 
-/// `GET /healthz`: 200, or 503 with what is wrong.
-pub async fn health(State(board): State<StatusBoard>) -> Response {
-    let wrong = wrong(&board.look());
+/// `GET /healthz`: 200, or 503 with the reasons.
+pub async fn health(State(app): State<AppState>) -> Response {
+    let wrong = reasons(&app.status.snapshot());
     let (status, word) = match wrong.is_empty() {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "in trouble"),
     };
-    (status, Json(json!({ "status": word, "wrong": wrong }))).into_response()
+    (status, Json(HealthJson { status: word, wrong })).into_response()
 }
 
-fn wrong(board: &Inner) -> Vec<String> {
-    let of_receivers = board.receivers.iter().filter_map(|(name, state)| {
+fn reasons(snapshot: &Snapshot) -> Vec<String> {
+    let receivers = snapshot.receivers.iter().filter_map(|(name, state)| {
         let is_wrong = matches!(state.state, Condition::Down | Condition::Stalled);
         is_wrong.then(|| format!("{name}: {}", state.reason.as_deref().unwrap_or("not up")))
     });
-    let standings = board.standings().into_iter();
-    let of_sinks = standings.filter_map(|standing| Some(format!("{}: {}", standing.name, standing.trouble?)));
-    of_receivers.chain(of_sinks).collect()
+    let sinks = snapshot.sink_statuses().into_iter();
+    let sinks = sinks.filter_map(|sink| Some(format!("{}: {}", sink.name, sink.trouble?)));
+    receivers.chain(sinks).collect()
 }
 
 /// `GET /api/openapi.json`
 pub async fn description() -> Response {
-    const DESCRIPTION: &str = include_str!("openapi.json");
-    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION).into_response()
+    json_text(include_str!("openapi.json").into())
 }
 
-pub(crate) fn missing(reason: &str) -> Response {
-    (StatusCode::NOT_FOUND, Json(json!({ "err": reason }))).into_response()
+/// Runs `work` on a thread for blocking work: it reads the disk, or writes JSON of many meters, and would delay MQTT and
+/// wires on the I/O thread.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let result = tokio::task::spawn_blocking(work).await;
+    propagate_panic(result).unwrap_or_else(|| Err(ApiError::internal("metertap is stopping")))
 }
 
-pub(crate) fn refused(reason: &str) -> Response {
-    (StatusCode::BAD_REQUEST, Json(json!({ "err": reason }))).into_response()
+/// Answers with `value` as JSON.
+pub fn json(value: &impl Serialize) -> Result<Response, ApiError> {
+    serde_json::to_string(value)
+        .map(json_text)
+        .map_err(ApiError::internal)
+}
+
+/// Answers with text that is JSON already.
+pub fn json_text(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

@@ -1,187 +1,102 @@
-//! What was used: steps of five minutes, hours, days; and what is kept of it on disk.
+//! `GET /api/meters/<id>/history`: usage by steps of five minutes, by hours or by days.
 
-use crate::meter::consumption::{DAYS, Series, hours};
-use crate::status::board::StatusBoard;
-use crate::store::history::HistoryStore;
+use crate::meter::consumption::{Series, hours};
 use crate::web::AppState;
-use anyhow::{Context, Result};
-use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use crate::web::api::{blocking, json};
+use crate::web::error::{ApiError, Parameters};
+use crate::web::json::{CounterHistoryJson, HistoryJson, rate_unit, rounded};
+use axum::extract::{Path, State};
+use axum::response::Response;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::thread::JoinHandle;
-use std::time::Duration;
 
-/// How often the disk is written to: cards wear out.
-const KEEP: Duration = Duration::from_secs(3600);
-
-/// Of `GET /api/meters/<id>/history`.
+/// Parameters of the request.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct HistoryQuery {
     #[serde(default)]
-    by: By,
+    by: Resolution,
 }
 
+/// Time over which usage is summed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum By {
-    /// What was used an hour, over each five minutes of the last day.
+enum Resolution {
+    /// Usage per hour, in steps of five minutes over the last day.
     #[default]
     Steps,
-    /// What was used in each hour.
+    /// Usage of each hour.
     Hours,
-    /// What was used in each day, by the clock of this machine.
+    /// Usage of each day in the time zone of this machine.
     Days,
 }
 
-/// Unit of what is used an hour.
-pub fn rate_unit(unit: &str) -> String {
-    match unit {
-        "Wh" | "kWh" | "MWh" => unit.trim_end_matches('h').into(),
-        _ => format!("{unit}/h"),
+/// Times in seconds since 1970, with the usage that begins then.
+type Points = Vec<(i64, f64)>;
+
+/// `GET /api/meters/<id>/history?by=steps|hours|days`: usage by type and counter.
+pub async fn history(
+    State(app): State<AppState>,
+    Path(id): Path<String>,
+    Parameters(HistoryQuery { by }): Parameters<HistoryQuery>,
+) -> Result<Response, ApiError> {
+    let history = blocking(move || collect(&app, &id, by)).await?;
+    if history.types.is_empty() {
+        return Err(ApiError::not_found("no usage of such a meter is known"));
     }
+    json(&history)
 }
 
-/// `GET /api/meters/<id>/history?by=steps|hours|days`: by type and counter, times in seconds since 1970 with what was used.
-pub(crate) async fn history(
-    State(site): State<AppState>,
-    Path(id): Path<String>,
-    wish: Result<Query<HistoryQuery>, impl std::fmt::Display>,
-) -> Response {
-    let HistoryQuery { by } = match wish {
-        Ok(Query(wish)) => wish,
-        Err(error) => return crate::web::api::refused(&error.to_string()),
-    };
-    let counters: Vec<(&str, String, Series)> = {
-        let inner = site.board.look();
-        let kinds = inner.meters.keys().filter(|(of, _)| *of == id);
-        kinds
-            .flat_map(|(_, kind)| {
-                let of = inner.usage.of(&id, kind);
-                of.map(|(name, series)| (*kind, name.to_owned(), series.clone()))
-            })
-            .collect()
-    };
-    let mut types: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
-    for (kind, name, series) in counters {
-        let told = match by {
-            By::Steps => Ok((rate_unit(series.unit()), series.rates())),
-            By::Hours | By::Days => all_hours(&site, &id, kind, &name, &series).await.map(|hours| {
-                let points = if by == By::Days { days(&hours) } else { hours };
-                (series.unit().to_owned(), points)
-            }),
-        };
-        match told {
-            Ok((unit, points)) => {
-                let points: Vec<Value> = points
-                    .into_iter()
-                    .map(|(at, used)| json!([at, (used * 1e6).round() / 1e6]))
-                    .collect();
-                let of_type = types.entry(kind).or_default();
-                of_type.insert(name, json!({ "unit": unit, "points": points }));
-            }
-            Err(error) => {
-                let reason = json!({ "err": format!("{error:#}") });
-                return (StatusCode::INTERNAL_SERVER_ERROR, Json(reason)).into_response();
-            }
+fn collect(app: &AppState, id: &str, by: Resolution) -> Result<HistoryJson, ApiError> {
+    let snapshot = app.status.snapshot();
+    let mut types = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for kind in snapshot.meters.with_id(id).map(|meter| meter.last.kind) {
+        for (name, series) in snapshot.consumption.of(id, kind) {
+            let (unit, points) = match by {
+                Resolution::Steps => (rate_unit(series.unit()), series.rates()),
+                Resolution::Hours => (series.unit().into(), all_hours(app, id, kind, name, series)?),
+                Resolution::Days => (
+                    series.unit().into(),
+                    days(&all_hours(app, id, kind, name, series)?),
+                ),
+            };
+            let points = points.into_iter().map(|(at, usage)| (at, rounded(usage)));
+            let counter = CounterHistoryJson {
+                unit,
+                points: points.collect(),
+            };
+            types.entry(kind).or_default().insert(name.to_owned(), counter);
         }
     }
-    if types.is_empty() {
-        return crate::web::api::missing("nothing was counted of such a meter");
-    }
-    Json(json!({ "types": types })).into_response()
+    Ok(HistoryJson { types })
 }
 
-/// Those on disk, and those in memory.
-async fn all_hours(
-    site: &AppState,
-    id: &str,
-    kind: &str,
-    name: &str,
-    series: &Series,
-) -> Result<Vec<(i64, f64)>> {
+/// Returns the hours on disk and, after them, those in memory.
+fn all_hours(app: &AppState, id: &str, kind: &str, name: &str, series: &Series) -> Result<Points, ApiError> {
     let mut all = Vec::new();
-    if let (Some(archive), Some(first)) = (site.archive.clone(), series.first_day()) {
+    if let (Some(store), Some(first)) = (&app.history, series.first_day()) {
         let key = (id.to_owned(), kind.to_owned(), name.to_owned());
-        let old = tokio::task::spawn_blocking(move || archive.before(&key, first)).await;
-        all = hours(old.context("the history cannot be read")??.into_iter());
+        let old = store.before(&key, first);
+        let old =
+            old.map_err(|error| ApiError::internal(format!("the history cannot be read: {error:#}")))?;
+        all = hours(old.into_iter());
     }
     all.extend(series.hours());
     Ok(all)
 }
 
-/// Days begin at midnight here.
-fn days(hours: &[(i64, f64)]) -> Vec<(i64, f64)> {
+/// Sums hours to days, which begin at midnight in the time zone of this machine.
+fn days(hours: &[(i64, f64)]) -> Points {
     let zone = TimeZone::system();
     let mut days: BTreeMap<i64, f64> = BTreeMap::new();
-    for (at, used) in hours {
+    for (at, usage) in hours {
         let midnight = Timestamp::from_second(*at)
             .ok()
             .and_then(|at| at.to_zoned(zone.clone()).start_of_day().ok());
         if let Some(midnight) = midnight {
-            *days.entry(midnight.timestamp().as_second()).or_default() += used;
+            *days.entry(midnight.timestamp().as_second()).or_default() += usage;
         }
     }
     days.into_iter().collect()
-}
-
-/// Writes what was used to disk, now and then and at the end.
-pub struct HistoryWriter {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl HistoryWriter {
-    /// Reads what was kept, and starts a thread.
-    ///
-    /// # Errors
-    /// Where the file cannot be read, or no thread be had.
-    pub fn start(archive: HistoryStore, board: StatusBoard) -> Result<Self> {
-        let rows = archive.newest(DAYS).context("web.history")?;
-        {
-            let usage = &mut board.look().usage;
-            rows.into_iter().for_each(|row| usage.restore(row));
-        }
-        let (stop, stopped) = bounded::<()>(0);
-        let thread = std::thread::Builder::new()
-            .name("history".into())
-            .spawn(move || {
-                while stopped.recv_timeout(KEEP) == Err(RecvTimeoutError::Timeout) {
-                    keep(&archive, &board);
-                }
-                keep(&archive, &board);
-            })
-            .context("cannot start a thread")?;
-        Ok(HistoryWriter {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Drop for HistoryWriter {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn keep(archive: &HistoryStore, board: &StatusBoard) {
-    // The disk is not waited for with the board in hand.
-    let rows = board.look().usage.take_changed();
-    if rows.is_empty() {
-        return;
-    }
-    if let Err(error) = archive.keep(&rows) {
-        tracing::error!(error = format!("{error:#}"), "What was used cannot be kept.");
-        board.look().usage.put_back(&rows);
-    }
 }

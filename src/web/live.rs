@@ -1,99 +1,117 @@
-//! What has changed, for a page that is open: over a socket as it happens, or for who asks again and again.
-//!
-//! Both say the same: all changes beyond a number, and the number up to which they go.
+//! Changes for a page that is open: all beyond a number, and the number up to which that is.
 
-use crate::status::board::StatusBoard;
+use crate::status::StatusReader;
 use crate::status::last_telegram::Telegram;
-use crate::status::log_buffer::Entry;
-use crate::status::receiver;
-use crate::status::revision;
-use crate::status::sink::SinkStatus;
 use crate::status::spectrum::SpectrumRow;
 use crate::web::AppState;
-use crate::web::api::Meter;
-use crate::web::guard::SOCKET_PROTOCOL;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use crate::web::api::{blocking, json_text};
+use crate::web::error::{ApiError, Parameters};
+use crate::web::json::{MeterJson, NewsJson, SpectrumJson, TelegramJson};
+use axum::extract::State;
+use axum::response::Response;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::time::Duration;
-use tokio::time::{Instant, interval, timeout};
 
-/// How often a socket looks for news.
-const TICK: Duration = Duration::from_millis(500);
-/// How often it says something, news or not.
-const BEAT: Duration = Duration::from_secs(5);
-/// Who takes longer for a message is let go.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of what a page may say; it has nothing to say.
-const SAID: usize = 1 << 10;
-
-/// Of `GET /api/live` and of the socket.
+/// Parameters of `GET /api/live` and of the socket.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct LiveQuery {
-    /// What `next` said the last time.
+    /// `next` of the previous answer.
     #[serde(default)]
-    since: u64,
-    /// Whether the radio is looked at.
-    #[serde(default)]
-    air: bool,
+    pub since: u64,
+    /// Rows of the waterfall are wanted, too.
+    #[serde(default, rename = "air")]
+    pub spectrum: bool,
 }
 
-#[derive(Serialize)]
-struct News<'a> {
-    version: &'static str,
-    /// Another time: another process, and all numbers begin anew.
-    started: Timestamp,
-    next: u64,
-    receivers: BTreeMap<String, receiver::ReceiverState>,
-    sinks: Vec<SinkStatus>,
-    meters: Vec<Meter<'a>>,
-    telegrams: BTreeMap<&'a str, Raw>,
-    events: Vec<Entry>,
-    rows: Vec<SpectrumJson<'a>>,
+/// Changes since a number.
+pub struct News {
+    /// Number for the next query.
+    pub next: u64,
+    /// Object of the API; nothing if there is no change and none was wanted.
+    pub json: Option<String>,
 }
 
-/// A telegram as it came.
-#[derive(Serialize)]
-struct Raw {
-    at: Timestamp,
-    /// Base64.
-    bytes: String,
+/// `GET /api/live?since=N&air=true`: everything that has changed since a number.
+pub async fn live(
+    State(app): State<AppState>,
+    Parameters(query): Parameters<LiveQuery>,
+) -> Result<Response, ApiError> {
+    let news = blocking(move || news(&app.status, query, true)).await?;
+    Ok(json_text(news.json.unwrap_or_default()))
 }
 
-impl Raw {
-    fn of(telegram: &Telegram) -> Self {
-        Raw {
+/// Collects everything beyond `query.since`; without any change, only if `is_wanted_anyway`.
+///
+/// Nothing is lost or seen twice: the number is read first, so all changes up to it are in the snapshot and in the buffers
+/// that are read afterwards, and what is newer than the number is left for the next query.
+pub fn news(status: &StatusReader, query: LiveQuery, is_wanted_anyway: bool) -> Result<News, ApiError> {
+    let next = status.revision();
+    let snapshot = status.snapshot();
+    // A number beyond the newest is from an earlier process: start over.
+    let since = if query.since > next { 0 } else { query.since };
+    let is_new = |revision: u64| revision > since && revision <= next;
+
+    let meters = snapshot.meters.iter().filter(|meter| is_new(meter.revision()));
+    let meters: Vec<_> = meters
+        .map(|meter| MeterJson::new(meter, &snapshot.consumption))
+        .collect();
+    let mut receivers = BTreeMap::clone(&snapshot.receivers);
+    let mut telegrams = BTreeMap::new();
+    for (port, buffer) in snapshot.telegrams.iter() {
+        if let Some(telegram) = buffer.last().filter(|telegram| is_new(telegram.revision)) {
+            telegrams.insert(port.as_str(), TelegramJson::new(&telegram));
+        }
+        // The state of a port is published seldom; its counters are shown as they are.
+        if let Some(state) = receivers.get_mut(port) {
+            state.wire = Some(buffer.counters());
+        }
+    }
+    let mut events = snapshot.log.since(since);
+    events.retain(|event| is_new(event.revision));
+    let mut rows = Vec::new();
+    for (receiver, spectrum) in snapshot.spectra.iter().filter(|_| query.spectrum) {
+        let new = spectrum
+            .since(since)
+            .into_iter()
+            .filter(|row| is_new(row.revision));
+        rows.extend(new.map(|row| SpectrumJson::new(receiver, &row)));
+    }
+
+    let has_changes = !(meters.is_empty() && telegrams.is_empty() && events.is_empty() && rows.is_empty());
+    if !has_changes && !is_wanted_anyway {
+        return Ok(News { next, json: None });
+    }
+    let news = NewsJson {
+        version: env!("CARGO_PKG_VERSION"),
+        started: snapshot.started,
+        next,
+        receivers,
+        sinks: snapshot.sink_statuses(),
+        meters,
+        telegrams,
+        events,
+        rows,
+    };
+    let json = serde_json::to_string(&news).map_err(ApiError::internal)?;
+    Ok(News {
+        next,
+        json: Some(json),
+    })
+}
+
+impl TelegramJson {
+    fn new(telegram: &Telegram) -> Self {
+        TelegramJson {
             at: telegram.at,
             bytes: BASE64_STANDARD.encode(&telegram.bytes),
         }
     }
 }
 
-/// A row of the waterfall.
-#[derive(Serialize)]
-struct SpectrumJson<'a> {
-    receiver: &'a str,
-    at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    center_hz: Option<f64>,
-    span_hz: f64,
-    /// Base64 of a byte a bin: half decibels above -120 dBFS.
-    bins: String,
-    /// Shares of the samples, from the lower end of the scale to the upper one.
-    levels: Vec<f64>,
-    clipped: f64,
-    power_dbfs: f64,
-    noise_dbfs: f32,
-}
-
 impl<'a> SpectrumJson<'a> {
-    fn of(receiver: &'a str, row: &SpectrumRow) -> Self {
+    fn new(receiver: &'a str, row: &SpectrumRow) -> Self {
         let bins: Vec<u8> = row
             .dbfs
             .iter()
@@ -110,116 +128,6 @@ impl<'a> SpectrumJson<'a> {
             clipped: row.clipped,
             power_dbfs: (row.power_dbfs * 10.0).round() / 10.0,
             noise_dbfs: (row.noise_dbfs * 10.0).round() / 10.0,
-        }
-    }
-}
-
-/// All beyond `wish.since`; the number up to which that is, and whether anything has changed.
-fn news(board: &StatusBoard, wish: LiveQuery) -> (String, u64, bool) {
-    let next = revision::current();
-    let inner = board.look();
-    // Somebody else's number, of an earlier process perhaps.
-    let since = if wish.since > next { 0 } else { wish.since };
-    let meters = inner.meters.values().filter(|seen| seen.revision > since);
-    let meters: Vec<Meter> = meters.map(|seen| Meter::of(seen, &inner.usage)).collect();
-    let telegrams: BTreeMap<&str, Raw> = inner
-        .tails
-        .iter()
-        .filter_map(|(port, tail)| Some((port.as_str(), tail.last()?)))
-        .filter(|(_, telegram)| telegram.revision > since)
-        .map(|(port, telegram)| (port, Raw::of(&telegram)))
-        .collect();
-    let mut receivers = inner.receivers.clone();
-    for (port, tail) in &inner.tails {
-        // Their states are told seldom; what they count may be seen as it is.
-        if let Some(state) = receivers.get_mut(port) {
-            state.wire = Some(tail.counts());
-        }
-    }
-    let events = inner.journal.since(since);
-    let rows: Vec<SpectrumJson> = inner
-        .views
-        .iter()
-        .filter(|_| wish.air)
-        .flat_map(|(receiver, view)| {
-            let rows = view.look(since);
-            rows.into_iter().map(|row| SpectrumJson::of(receiver, &row))
-        })
-        .collect();
-    let is_news = !(meters.is_empty() && telegrams.is_empty() && events.is_empty() && rows.is_empty());
-    let news = News {
-        version: env!("CARGO_PKG_VERSION"),
-        started: inner.started,
-        next,
-        receivers,
-        sinks: inner.standings(),
-        meters,
-        telegrams,
-        events,
-        rows,
-    };
-    // Numbers, text and what was JSON before cannot fail to be written.
-    (serde_json::to_string(&news).unwrap_or_default(), next, is_news)
-}
-
-/// `GET /api/live?since=N&air=true`
-pub async fn live(
-    State(board): State<StatusBoard>,
-    wish: Result<Query<LiveQuery>, impl std::fmt::Display>,
-) -> Response {
-    match wish {
-        Ok(Query(wish)) => {
-            let (news, _, _) = news(&board, wish);
-            ([(header::CONTENT_TYPE, "application/json")], news).into_response()
-        }
-        Err(error) => crate::web::api::refused(&error.to_string()),
-    }
-}
-
-/// `GET /api/socket?since=N&air=true`, as a WebSocket.
-pub async fn socket(
-    State(site): State<AppState>,
-    wish: Result<Query<LiveQuery>, impl std::fmt::Display>,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    let Query(wish) = match wish {
-        Ok(wish) => wish,
-        Err(error) => return crate::web::api::refused(&error.to_string()),
-    };
-    let Ok(place) = site.sockets.clone().try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open\n").into_response();
-    };
-    upgrade
-        .protocols([SOCKET_PROTOCOL])
-        .max_message_size(SAID)
-        .max_write_buffer_size(64 << 20)
-        .on_upgrade(move |socket| async move {
-            follow(socket, &site.board, wish).await;
-            drop(place);
-        })
-}
-
-/// Until the page is closed, or takes too long.
-async fn follow(mut socket: WebSocket, board: &StatusBoard, mut wish: LiveQuery) {
-    let mut tick = interval(TICK);
-    let mut said: Option<Instant> = None;
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            heard = socket.recv() => match heard {
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                Some(Ok(_)) => continue,
-            }
-        }
-        let (news, next, is_news) = news(board, wish);
-        wish.since = next;
-        if !is_news && said.is_some_and(|said| said.elapsed() < BEAT) {
-            continue;
-        }
-        said = Some(Instant::now());
-        let sent = timeout(PATIENCE, socket.send(Message::text(news))).await;
-        if !matches!(sent, Ok(Ok(()))) {
-            return;
         }
     }
 }

@@ -1,234 +1,253 @@
-//! Metrics for Prometheus. Ids of neighbours' meters are never labels.
+//! Metrics for Prometheus. Ids of neighbors' meters are never labels.
 
 use crate::meter::event::Origin;
-use crate::status::board::{Inner, MeterStatus, StatusBoard};
 use crate::status::receiver::Condition;
+use crate::status::sink::SinkStatus;
+use crate::status::{MeterStatus, Snapshot, StatusReader};
+use crate::web::AppState;
+use crate::web::api::blocking;
+use crate::web::error::ApiError;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use metertap_decode::report::Value as Field;
+use metertap_decode::report::Value;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelValue, EncodeMetric, LabelValueEncoder};
+use prometheus_client::metrics::TypedMetric;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use std::sync::atomic::AtomicU64;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
 
-/// Of the text.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-type Number = Gauge<f64, AtomicU64>;
+/// Registry of all metrics, which are collected from a snapshot at each scrape.
+pub struct Metrics(Registry);
 
-/// Text as it may stand between quotes: the library writes it as it is.
-#[derive(Clone, Debug, Hash, PartialEq, Eq)]
-struct Text(String);
-
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Text(
-            text.replace('\\', "\\\\")
-                .replace('"', "\\\"")
-                .replace('\n', "\\n"),
-        )
+impl Metrics {
+    /// Registers the metrics of a status.
+    pub fn new(status: StatusReader) -> Self {
+        let mut registry = Registry::with_prefix("metertap");
+        registry.register_collector(Box::new(StatusCollector(status)));
+        Metrics(registry)
     }
-}
-
-impl EncodeLabelValue for Text {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
-        self.0.encode(encoder)
-    }
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Port {
-    port: Text,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Sink {
-    sink: Text,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Meter {
-    id: Text,
-    r#type: &'static str,
-    name: Text,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Measured {
-    id: Text,
-    r#type: &'static str,
-    name: Text,
-    quantity: Text,
-    unit: Text,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Refused {
-    id: Text,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Mine {
-    mine: &'static str,
 }
 
 /// `GET /metrics`
-pub async fn metrics(State(board): State<StatusBoard>) -> Response {
-    match text(&board.look()) {
-        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+pub async fn metrics(State(app): State<AppState>) -> Result<Response, ApiError> {
+    let text = blocking(move || {
+        let mut text = String::new();
+        encode(&mut text, &app.metrics.0).map_err(ApiError::internal)?;
+        Ok(text)
+    })
+    .await?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+#[derive(Debug)]
+struct StatusCollector(StatusReader);
+
+impl Collector for StatusCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let snapshot = self.0.snapshot();
+        let encoder = &mut encoder;
+        let started = snapshot.started.as_millisecond() as f64 / 1000.0;
+        let help = "Start of the process.";
+        single(encoder, "start_time_seconds", help, &ConstGauge::new(started))?;
+        receivers(encoder, &snapshot)?;
+        sinks(encoder, &snapshot)?;
+        meters(encoder, &snapshot)?;
+        refused(encoder, &snapshot)
     }
 }
 
-/// All of them, as text.
-fn text(board: &Inner) -> Result<String, std::fmt::Error> {
-    let mut registry = Registry::with_prefix("metertap");
-    let started = Number::default();
-    started.set(board.started.as_millisecond() as f64 / 1000.0);
-    registry.register("start_time_seconds", "When metertap started", started);
-    receivers(board, &mut registry);
-    sinks(board, &mut registry);
-    meters(board, &mut registry);
-    let mut text = String::new();
-    encode(&mut text, &registry)?;
-    Ok(text)
-}
+/// Text as a label value: the library does not escape it.
+#[derive(Debug)]
+struct Text<'a>(Cow<'a, str>);
 
-fn receivers(board: &Inner, registry: &mut Registry) {
-    let up = Family::<Port, Gauge>::default();
-    let dropped = Family::<Port, Counter>::default();
-    let opened = Family::<Port, Counter>::default();
-    for (name, state) in &board.receivers {
-        let port = Port {
-            port: name.as_str().into(),
-        };
-        up.get_or_create(&port).set((state.state == Condition::Up).into());
-        dropped.get_or_create(&port).inc_by(state.dropped);
-        opened.get_or_create(&port).inc_by(state.opened);
-    }
-    registry.register("port_up", "Whether a receiver or wire delivers", up);
-    registry.register(
-        "source_dropped_chunks",
-        "Pieces of samples that were lost",
-        dropped,
-    );
-    registry.register("port_opens", "How often it was opened", opened);
-}
-
-fn sinks(board: &Inner, registry: &mut Registry) {
-    let delivered = Family::<Sink, Counter>::default();
-    let lost = Family::<Sink, Counter>::default();
-    let waiting = Family::<Sink, Gauge>::default();
-    let clients = Family::<Sink, Gauge>::default();
-    let well = Family::<Sink, Gauge>::default();
-    for standing in board.standings() {
-        let sink = Sink {
-            sink: standing.name.as_str().into(),
-        };
-        delivered.get_or_create(&sink).inc_by(standing.delivered);
-        lost.get_or_create(&sink).inc_by(standing.lost);
-        waiting.get_or_create(&sink).set(whole(standing.waiting));
-        clients.get_or_create(&sink).set(whole(standing.clients));
-        well.get_or_create(&sink).set(standing.trouble.is_none().into());
-    }
-    registry.register("sink_delivered", "Messages that a sink has taken", delivered);
-    registry.register("sink_lost", "Messages that a sink will never get", lost);
-    registry.register("sink_waiting", "Messages that wait for a sink", waiting);
-    registry.register("sink_clients", "Others that are connected to a sink", clients);
-    registry.register("sink_up", "Whether a sink takes what it gets", well);
-}
-
-fn meters(board: &Inner, registry: &mut Registry) {
-    let heard = Family::<Mine, Gauge>::default();
-    let readings = Family::<Meter, Counter>::default();
-    let seen_at = Family::<Meter, Number>::default();
-    let snr = Family::<Meter, Number>::default();
-    let values = Family::<Measured, Number>::default();
-    for ((id, kind), seen) in &board.meters {
-        let is_ours = seen.last.is_ours();
-        let mine = if is_ours { "yes" } else { "no" };
-        heard.get_or_create(&Mine { mine }).inc();
-        if !is_ours {
-            continue;
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        if !text.contains(['\\', '"', '\n']) {
+            return Text(text.into());
         }
-        let meter = Meter {
-            id: id.as_str().into(),
-            r#type: kind,
-            name: seen.last.name().into(),
-        };
-        readings.get_or_create(&meter).inc_by(seen.times);
-        seen_at
-            .get_or_create(&meter)
-            .set(seen.at.as_millisecond() as f64 / 1000.0);
-        if let Origin::Radio(reading) = &seen.last.what {
-            snr.get_or_create(&meter).set(reading.signal.snr_db);
-        }
-        for (quantity, value, unit) in measured(seen) {
-            let labels = Measured {
-                id: id.as_str().into(),
-                r#type: kind,
-                name: seen.last.name().into(),
-                quantity: quantity.as_str().into(),
-                unit: unit.as_str().into(),
-            };
-            values.get_or_create(&labels).set(value);
-        }
+        let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+        Text(escaped.replace('\n', "\\n").into())
     }
-    let refused = Family::<Refused, Counter>::default();
-    let ours = |id: &str| {
-        board
-            .meters
-            .iter()
-            .any(|((of, _), seen)| of == id && seen.last.is_ours())
+}
+
+impl EncodeLabelValue for Text<'_> {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        (&*self.0).encode(encoder)
+    }
+}
+
+/// Labels of a sample.
+type Labels<'a, const N: usize> = [(&'static str, Text<'a>); N];
+
+/// Encodes a metric without labels.
+fn single(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    metric: &impl EncodeMetric,
+) -> fmt::Result {
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+/// Encodes a metric with labels; none at all if there are no samples.
+fn family<'a, const N: usize, M: EncodeMetric + TypedMetric>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    samples: impl Iterator<Item = (Labels<'a, N>, M)>,
+) -> fmt::Result {
+    let mut samples = samples.peekable();
+    if samples.peek().is_none() {
+        return Ok(());
+    }
+    let mut encoder = encoder.encode_descriptor(name, help, None, M::TYPE)?;
+    for (labels, metric) in samples {
+        metric.encode(encoder.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn receivers(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
+    let states = || snapshot.receivers.iter();
+    let up = states().map(|(name, state)| {
+        let is_up = state.state == Condition::Up;
+        (port(name), ConstGauge::new(i64::from(is_up)))
+    });
+    let help = "Whether a receiver or port delivers.";
+    family(encoder, "port_up", help, up)?;
+    let dropped = states().map(|(name, state)| (port(name), ConstCounter::new(state.dropped)));
+    let help = "Chunks of samples that were lost.";
+    family(encoder, "source_dropped_chunks", help, dropped)?;
+    let opened = states().map(|(name, state)| (port(name), ConstCounter::new(state.opened)));
+    let help = "Number of times a receiver or port was opened.";
+    family(encoder, "port_opens", help, opened)
+}
+
+fn port(name: &str) -> Labels<'_, 1> {
+    [("port", name.into())]
+}
+
+fn sinks(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
+    let statuses = snapshot.sink_statuses();
+    let counters = |value: fn(&SinkStatus) -> u64| {
+        let counter = move |sink| (sink_labels(sink), ConstCounter::new(value(sink)));
+        statuses.iter().map(counter)
     };
-    for ((id, reason), count) in &board.refused {
-        let id = if ours(id) { id } else { "others" }.into();
-        refused.get_or_create(&Refused { id, reason }).inc_by(*count);
-    }
-    registry.register("meters_heard", "Meters heard, by whether they are ours", heard);
-    registry.register("readings", "Readings of a meter of ours", readings);
-    registry.register(
-        "meter_last_seen_timestamp_seconds",
-        "When it was heard last",
-        seen_at,
-    );
-    registry.register("meter_snr_db", "How well it was heard", snr);
-    registry.register("meter_value", "What it said", values);
-    registry.register("readings_refused", "Readings that were not plausible", refused);
+    let gauges = |value: fn(&SinkStatus) -> u64| {
+        let value = move |sink| i64::try_from(value(sink)).unwrap_or(i64::MAX);
+        let gauge = move |sink| (sink_labels(sink), ConstGauge::new(value(sink)));
+        statuses.iter().map(gauge)
+    };
+    let delivered = counters(|sink| sink.delivered);
+    family(encoder, "sink_delivered", "Messages delivered.", delivered)?;
+    let lost = counters(|sink| sink.lost);
+    family(encoder, "sink_lost", "Messages lost for good.", lost)?;
+    let waiting = gauges(|sink| sink.waiting);
+    family(
+        encoder,
+        "sink_waiting",
+        "Messages that wait for delivery.",
+        waiting,
+    )?;
+    let clients = gauges(|sink| sink.clients);
+    family(encoder, "sink_clients", "Connected clients.", clients)?;
+    let up = gauges(|sink| sink.trouble.is_none().into());
+    let help = "Whether messages are delivered without errors.";
+    family(encoder, "sink_up", help, up)
 }
 
-/// Names, values and units of a reading.
-fn measured(seen: &MeterStatus) -> Vec<(String, f64, String)> {
-    match &seen.last.what {
+fn sink_labels(sink: &SinkStatus) -> Labels<'_, 1> {
+    [("sink", sink.name.as_str().into())]
+}
+
+fn meters(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
+    let all = snapshot.meters.iter().map(|meter| &**meter);
+    let ours: Vec<&MeterStatus> = all.filter(|meter| meter.last.is_ours()).collect();
+    let others = snapshot.meters.len() - ours.len();
+    let heard = [("yes", ours.len()), ("no", others)].into_iter();
+    let heard = heard
+        .filter(|(_, count)| *count > 0)
+        .map(|(mine, count)| ([("mine", mine.into())], ConstGauge::new(count as i64)));
+    let help = "Meters received, by whether they are configured or wired.";
+    family(encoder, "meters_heard", help, heard)?;
+    let readings = ours
+        .iter()
+        .map(|meter| (meter_labels(meter), ConstCounter::new(meter.times)));
+    family(encoder, "readings", "Readings of a meter.", readings)?;
+    let seen = ours.iter().map(|meter| {
+        let seconds = meter.at.as_millisecond() as f64 / 1000.0;
+        (meter_labels(meter), ConstGauge::new(seconds))
+    });
+    let name = "meter_last_seen_timestamp_seconds";
+    family(encoder, name, "Time of the last reading.", seen)?;
+    let snr = ours.iter().filter_map(|meter| match &meter.last.what {
+        Origin::Radio(reading) => Some((meter_labels(meter), ConstGauge::new(reading.signal.snr_db))),
+        _ => None,
+    });
+    let help = "Signal-to-noise ratio of the last reading.";
+    family(encoder, "meter_snr_db", help, snr)?;
+    let values: Vec<_> = ours.iter().map(|meter| (*meter, values(meter))).collect();
+    let values = values.iter().flat_map(|(meter, values)| {
+        values.iter().map(|(quantity, (value, unit))| {
+            let [id, kind, name] = meter_labels(meter);
+            let quantity = ("quantity", quantity.as_str().into());
+            let unit = ("unit", unit.as_str().into());
+            ([id, kind, name, quantity, unit], ConstGauge::new(*value))
+        })
+    });
+    family(encoder, "meter_value", "Values of the last reading.", values)
+}
+
+fn meter_labels(meter: &MeterStatus) -> Labels<'_, 3> {
+    [
+        ("id", meter.last.id.as_str().into()),
+        ("type", meter.last.kind.into()),
+        ("name", meter.last.name().into()),
+    ]
+}
+
+fn refused(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
+    let is_ours = |id: &str| snapshot.meters.with_id(id).any(|meter| meter.last.is_ours());
+    let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for ((id, reason), count) in snapshot.refused.iter() {
+        let id = if is_ours(id) { id } else { "others" };
+        *sums.entry((id, reason)).or_default() += count;
+    }
+    let samples = sums.into_iter().map(|((id, reason), count)| {
+        let labels = [("id", id.into()), ("reason", reason.into())];
+        (labels, ConstCounter::new(count))
+    });
+    let help = "Readings that were not plausible.";
+    family(encoder, "readings_refused", help, samples)
+}
+
+/// Numbers of a meter's last reading, by quantity, with their units.
+fn values(meter: &MeterStatus) -> BTreeMap<String, (f64, String)> {
+    match &meter.last.what {
         Origin::Radio(reading) => {
-            let meter = seen.last.said();
-            let total = meter.total(&reading.message);
-            vec![(
-                meter.counter_name().into(),
-                total.value.to_f64(),
-                total.unit.into(),
-            )]
+            let config = meter.last.said();
+            let total = config.total(&reading.message);
+            let value = (total.value.to_f64(), total.unit.into());
+            BTreeMap::from([(config.counter_name().into(), value)])
         }
         Origin::Wire(reading) => {
-            let of_field = |(name, field): &(std::borrow::Cow<'static, str>, Field)| {
-                let quantity = field.quantity()?;
+            let value = |(name, value): &(Cow<'static, str>, Value)| {
+                let quantity = value.quantity()?;
                 Some((
                     name.to_string(),
-                    quantity.value.to_f64(),
-                    quantity.unit.to_string(),
+                    (quantity.value.to_f64(), quantity.unit.to_string()),
                 ))
             };
-            reading.report.reading.0.iter().filter_map(of_field).collect()
+            reading.report.reading.0.iter().filter_map(value).collect()
         }
-        Origin::Interval(_) => Vec::new(),
+        Origin::Interval(_) => BTreeMap::new(),
     }
-}
-
-fn whole(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

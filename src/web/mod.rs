@@ -1,237 +1,173 @@
-//! HTTP: a page, what is heard, how everything is, metrics. Loopback, unless something else is asked for. Nothing here
-//! changes anything, but for one thing: somebody may say which meter is his.
+//! HTTP: the page, its API, and metrics. Handlers read snapshots of the status; only one request changes anything, and
+//! that is the configuration file.
 
 mod add_meter;
 mod api;
+mod config;
+mod credentials;
+mod error;
 mod guard;
 mod history;
+mod history_writer;
+mod hosts;
+mod json;
 mod live;
 mod metrics;
+#[cfg(test)]
+mod openapi;
+mod origin;
 mod page;
+mod rate_limit;
 mod server;
+mod socket;
 
-use crate::secret::{Secret, SecretSource};
+pub use config::WebConfig;
+
+use crate::runtime::{Cancel, Component, Context, Running};
 use crate::status::add_meter::AddMeter;
-use crate::status::board::StatusBoard;
+use crate::status::{Status, StatusReader};
 use crate::store::history::HistoryStore;
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use guard::Guard;
-use history::HistoryWriter;
-use serde::Deserialize;
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use metrics::Metrics;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
-/// Bytes of what is posted.
-const BODY: usize = 4 << 10;
-/// Pages that follow what happens, at a time.
-const SOCKETS: usize = 16;
+/// Limit of a request's body.
+const MAX_BODY: usize = 4 << 10;
 
-/// The `[web]` section.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WebConfig {
-    /// Where it is served.
-    #[serde(default = "listen")]
-    listen: SocketAddr,
-    /// What has to be shown: `Authorization: Bearer …`.
-    token: Option<Secret>,
-    token_file: Option<PathBuf>,
-    token_env: Option<String>,
-    /// Or who it is: `Authorization: Basic …`, for which browsers ask by themselves.
-    user: Option<String>,
-    /// Its word.
-    password: Option<Secret>,
-    password_file: Option<PathBuf>,
-    password_env: Option<String>,
-    /// Names under which it may be asked for without either, besides addresses and names of a home's own network.
-    #[serde(default)]
-    hosts: Vec<String>,
-    /// The proxies that alone may connect; whom they ask for they tell. Nobody: everybody may.
-    #[serde(default)]
-    proxies: Vec<IpAddr>,
-    /// Where what was used is kept, hour by hour.
-    history: Option<PathBuf>,
-}
-
-fn listen() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 8080))
-}
-
-impl WebConfig {
-    /// What is wrong with them, in words that name the key.
-    pub fn problem(&self) -> Option<String> {
-        let secrets = [("token", self.token()), ("password", self.password())];
-        for (key, secret) in secrets {
-            match secret {
-                Err(problem) => return Some(problem),
-                Ok(Some(secret)) if secret.reveal().len() < 8 => {
-                    return Some(format!("web.{key} must have at least 8 characters"));
-                }
-                Ok(_) => {}
-            }
-        }
-        let has_password = matches!(self.password(), Ok(Some(_)));
-        match &self.user {
-            Some(_) if !has_password => Some("user is there, but no password".into()),
-            None if has_password => Some("password is there, but no user".into()),
-            Some(user) if user.contains(':') => Some("user cannot have a colon".into()),
-            _ => None,
-        }
-    }
-
-    /// Where it is served.
-    pub fn listen(&self) -> SocketAddr {
-        self.listen
-    }
-
-    /// Whether the file of the configuration holds a secret.
-    pub fn holds_secret(&self) -> bool {
-        self.token.is_some() || self.password.is_some()
-    }
-
-    fn token(&self) -> Result<Option<Secret>, String> {
-        let places = SecretSource {
-            key: "web.token",
-            here: self.token.as_ref(),
-            file: self.token_file.as_deref(),
-            env: self.token_env.as_deref(),
-        };
-        places.find()
-    }
-
-    fn password(&self) -> Result<Option<Secret>, String> {
-        let places = SecretSource {
-            key: "web.password",
-            here: self.password.as_ref(),
-            file: self.password_file.as_deref(),
-            env: self.password_env.as_deref(),
-        };
-        places.find()
-    }
-
-    fn guard(&self) -> Result<Guard> {
-        let token = self.token().map_err(anyhow::Error::msg)?;
-        let password = self.password().map_err(anyhow::Error::msg)?;
-        let guard = Guard::new(
-            token,
-            self.user.clone().zip(password),
-            self.hosts.clone(),
-            self.proxies.clone(),
-        );
-        if !guard.asks() && self.proxies.is_empty() && !self.listen.ip().is_loopback() {
-            tracing::warn!(
-                listen = %self.listen,
-                "The page is open to everybody who can reach this machine: set web.token, or web.user and web.password."
-            );
-        }
-        Ok(guard)
-    }
-}
-
-/// What all who answer know.
+/// State shared by all handlers.
 #[derive(Clone)]
 struct AppState {
-    board: StatusBoard,
+    status: StatusReader,
     guard: Arc<Guard>,
-    adopter: Arc<dyn AddMeter>,
-    archive: Option<HistoryStore>,
+    add_meter: Arc<dyn AddMeter>,
+    history: Option<HistoryStore>,
+    metrics: Arc<Metrics>,
     sockets: Arc<Semaphore>,
+    context: Context,
+    /// Ends the sockets.
+    closing: Cancel,
 }
 
-impl FromRef<AppState> for StatusBoard {
-    fn from_ref(site: &AppState) -> Self {
-        site.board.clone()
-    }
-}
-
-impl FromRef<AppState> for Arc<Guard> {
-    fn from_ref(site: &AppState) -> Self {
-        site.guard.clone()
-    }
-}
-
-/// A server at work; it ends when this is dropped.
+/// Running page.
+///
+/// It is not cancelled with the process but ends when it is stopped, so that the last readings reach the history.
 pub struct Web {
-    _stop: oneshot::Sender<()>,
-    _keeper: Option<HistoryWriter>,
+    name: String,
+    context: Context,
+    closing: Cancel,
+    server: Running,
+    history: Option<Running>,
 }
 
 impl Web {
-    /// Binds, and starts a thread; `adopter` does what is asked for.
+    /// Binds the address and starts a task, and a thread for the history. `add_meter` changes the configuration.
     ///
     /// # Errors
-    /// Where the address or the history cannot be had.
-    pub fn start(settings: &WebConfig, board: StatusBoard, adopter: Arc<dyn AddMeter>) -> Result<Self> {
-        let guard = Arc::new(settings.guard()?);
-        let archive = settings.history.as_deref().map(HistoryStore::open).transpose()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the network")?;
-        let listener = runtime
-            .block_on(TcpListener::bind(settings.listen))
-            .with_context(|| format!("web.listen: {}", settings.listen))?;
-        let keeper = archive
+    /// Returns an error if the address cannot be bound, the history cannot be opened, a secret cannot be read or the thread
+    /// cannot be created.
+    pub fn start(
+        config: &WebConfig,
+        status: &mut Status,
+        add_meter: Arc<dyn AddMeter>,
+        context: &Context,
+    ) -> Result<Self> {
+        let guard = Arc::new(Guard::new(config, &context.clock)?);
+        let listener = bind(config, context)?;
+        let store = config.history.as_deref().map(HistoryStore::open).transpose()?;
+        let closing = Cancel::default();
+        let history = store
             .clone()
-            .map(|archive| HistoryWriter::start(archive, board.clone()))
+            .map(|store| history_writer::start(store, status, closing.clone(), context))
             .transpose()?;
         let router = router(AppState {
-            board,
+            status: status.reader(),
             guard: guard.clone(),
-            adopter,
-            archive,
-            sockets: Arc::new(Semaphore::new(SOCKETS)),
+            add_meter,
+            history: store,
+            metrics: Arc::new(Metrics::new(status.reader())),
+            sockets: Arc::new(Semaphore::new(socket::MAX_SOCKETS)),
+            context: context.clone(),
+            closing: closing.clone(),
         });
-        let (stop, stopped) = oneshot::channel::<()>();
-        std::thread::Builder::new()
-            .name("web".into())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = server::serve(listener, router, &guard) => {}
-                        _ = stopped => {}
-                    }
-                });
-                // Somebody may be writing a file.
-                runtime.shutdown_background();
-            })
-            .context("cannot start a thread")?;
+        let ends = closing.clone();
+        let server = context.task(context.name(), async move {
+            server::serve(listener, router, &guard, ends).await;
+        });
         Ok(Web {
-            _stop: stop,
-            _keeper: keeper,
+            name: context.name().to_owned(),
+            context: context.clone(),
+            closing,
+            server,
+            history,
         })
     }
 }
 
-fn router(site: AppState) -> Router {
+impl Component for Web {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn stop(&self) {
+        self.closing.cancel();
+    }
+
+    fn join(self: Box<Self>, within: Duration) -> bool {
+        self.stop();
+        let deadline = self.context.clock.now() + within;
+        let left = || deadline.saturating_duration_since(self.context.clock.now());
+        let has_served = self.server.join(left());
+        let is_written = self.history.iter().all(|history| history.join(left()));
+        has_served && is_written
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        // Also if it could not be started completely, or is replaced after a panic.
+        self.closing.cancel();
+    }
+}
+
+/// Binds the address at once; the listener belongs to the I/O runtime.
+fn bind(config: &WebConfig, context: &Context) -> Result<TcpListener> {
+    let _runtime = context.io.enter();
+    std::net::TcpListener::bind(config.listen)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .and_then(TcpListener::from_std)
+        .with_context(|| format!("web.listen: {}", config.listen))
+}
+
+fn router(app: AppState) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics::metrics))
-        .route("/api/meters", get(api::meters).post(add_meter::adopt))
+        .route("/api/meters", get(api::meters).post(add_meter::add_meter))
         .route("/api/meters/{id}", get(api::meter))
         .route("/api/meters/{id}/history", get(history::history))
         .route("/api/readings", get(api::readings))
         .route("/api/reading", get(api::reading))
         .route("/api/status", get(api::status))
         .route("/api/live", get(live::live))
-        .route("/api/socket", get(live::socket))
-        .layer(DefaultBodyLimit::max(BODY))
-        .layer(from_fn_with_state(site.guard.clone(), guard::pass));
+        .route("/api/socket", get(socket::socket))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(app.guard.clone(), guard::authorize));
     Router::new()
-        // Whoever looks after a container has no token, and is told no name of a meter.
+        // For the health check of a container, which has no token; names of meters are not in it.
         .route("/healthz", get(api::health))
         .route("/api/openapi.json", get(api::description))
-        // It says nothing by itself, and asks for the token.
+        // Contains nothing of the home, and asks for the token.
         .route("/", get(page::index))
         .route("/{file}", get(page::file))
         .merge(guarded)
-        .layer(from_fn_with_state(site.guard.clone(), guard::pace))
-        .layer(from_fn(guard::headers))
-        .with_state(site)
+        .layer(from_fn_with_state(app.guard.clone(), guard::limit_rate))
+        .layer(from_fn(guard::add_headers))
+        .with_state(app)
 }

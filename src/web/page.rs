@@ -4,7 +4,7 @@ use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// All of them, by name.
+/// Files of the page by name, besides `index.html`.
 const FILES: [(&str, &str); 10] = [
     ("style.css", include_str!("page/style.css")),
     ("app.js", include_str!("page/app.js")),
@@ -25,11 +25,11 @@ pub async fn index() -> Response {
 
 /// `GET /app.js` and so on.
 pub async fn file(Path(name): Path<String>) -> Response {
-    let found = FILES.iter().find(|(of, _)| *of == name);
+    let found = FILES.iter().find(|(file, _)| *file == name);
     match found {
         Some((name, text)) if name.ends_with(".css") => asset("text/css; charset=utf-8", text),
         Some((_, text)) => asset("text/javascript; charset=utf-8", text),
-        None => (StatusCode::NOT_FOUND, "there is no such page\n").into_response(),
+        None => (StatusCode::NOT_FOUND, "no such page\n").into_response(),
     }
 }
 

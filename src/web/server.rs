@@ -1,55 +1,73 @@
-//! Connections: bounded in number, and in the time that they may take to say what they want.
+//! Connections: bounded in number, and in the time that they may take for the headers of a request.
+//!
+//! `axum::serve` would do, if it had a timeout for headers and a limit of connections: without them, a few idle connections
+//! use up the file descriptors of the whole daemon.
 
+use crate::runtime::{Cancel, propagate_panic};
 use crate::web::guard::Guard;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 /// Connections at a time.
-const CONNECTIONS: usize = 64;
-/// For the first lines of a request, also of the next one over the same connection.
-const HEADERS: Duration = Duration::from_secs(10);
-/// Bytes of them.
+const MAX_CONNECTIONS: usize = 64;
+/// Time for the headers of a request, also of the next one over the same connection.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Limit of the headers.
 const HEADER_BYTES: usize = 16 << 10;
+/// Pause after a connection that could not be accepted: mostly for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until it is dropped.
-pub async fn serve(listener: TcpListener, router: Router, guard: &Guard) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+/// Serves until `closing` is cancelled; then all connections are closed.
+pub async fn serve(listener: TcpListener, router: Router, guard: &Guard, closing: Cancel) {
+    // A panic in a handler ends its connection's task, and from there the server: it is reported and started again.
+    let mut connections = JoinSet::new();
     loop {
-        // Who comes when there is no room waits outside.
-        let Ok(place) = room.clone().acquire_owned().await else {
-            return;
-        };
-        let stream = match listener.accept().await {
-            Ok((stream, from)) if guard.lets_in(from.ip()) => stream,
-            Ok((_, from)) => {
-                tracing::debug!(%from, "Not one of web.proxies.");
-                continue;
+        tokio::select! {
+            () = closing.cancelled() => break,
+            Some(ended) = connections.join_next() => {
+                propagate_panic(ended);
             }
-            Err(error) => {
-                tracing::debug!(%error, "A connection was not accepted.");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
+            // At the limit, further clients stay in the accept backlog.
+            stream = accept(&listener, guard), if connections.len() < MAX_CONNECTIONS => {
+                if let Some(stream) = stream {
+                    connections.spawn(serve_connection(stream, router.clone()));
+                }
             }
-        };
-        let service = TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
-            let served = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADERS)
-                .max_buf_size(HEADER_BYTES)
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades()
-                .await;
-            if let Err(error) = served {
-                tracing::debug!(%error, "A connection ended badly.");
-            }
-            drop(place);
-        });
+        }
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+async fn accept(listener: &TcpListener, guard: &Guard) -> Option<TcpStream> {
+    match listener.accept().await {
+        Ok((stream, peer)) if guard.allows_peer(peer.ip()) => Some(stream),
+        Ok((_, peer)) => {
+            tracing::debug!(%peer, "Connection rejected: not one of web.proxies");
+            None
+        }
+        Err(error) => {
+            tracing::debug!(%error, "Connection not accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+async fn serve_connection(stream: TcpStream, router: Router) {
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "Connection ended with an error");
     }
 }

@@ -6,7 +6,7 @@ use metertap_decode::framing::mbus::{ACK, Frame, long};
 use serde_json::Value;
 use std::time::Duration;
 
-/// An answer of the meter `number` at `place`: 1234.5 kWh, 48.2 °C.
+/// Answer of the meter with secondary address `number` at the primary address `place`: 1234.5 kWh, 48.2 °C.
 fn answer(place: u8, number: &str) -> Vec<u8> {
     let mut data = metertap_decode::hex::octets(number).unwrap();
     data.reverse();
@@ -18,14 +18,14 @@ fn answer(place: u8, number: &str) -> Vec<u8> {
     long(8, place, 0x72, &data)
 }
 
-/// A bus with meters (place, number): what it says to a frame, several at once one over the other.
+/// Answers of a bus with meters (primary address, secondary address); those of several meters at once collide.
 fn bus(meters: Vec<(u8, &'static str)>) -> impl FnMut(&[u8]) -> Option<Vec<u8>> {
     let mut selected: Vec<usize> = Vec::new();
-    // A whole frame is dealt with, if only by silence.
-    move |heard| Some(said(&meters, &mut selected, &Frame::parse(heard).ok()?.0).unwrap_or_default())
+    // A complete frame is answered, if only by silence.
+    move |request| Some(reply(&meters, &mut selected, &Frame::parse(request).ok()?.0).unwrap_or_default())
 }
 
-fn said(meters: &[(u8, &'static str)], selected: &mut Vec<usize>, frame: &Frame) -> Option<Vec<u8>> {
+fn reply(meters: &[(u8, &'static str)], selected: &mut Vec<usize>, frame: &Frame) -> Option<Vec<u8>> {
     match *frame {
         Frame::Short {
             control: 0x40,
@@ -71,7 +71,7 @@ fn said(meters: &[(u8, &'static str)], selected: &mut Vec<usize>, frame: &Frame)
     }
 }
 
-/// What `metertap` prints when it asks on this pty.
+/// Runs a polling command on a line: success, its lines, its standard error.
 fn ask(pty: &Pty, args: &[&str]) -> (bool, Vec<Value>, String) {
     let (command, options) = args.split_at(2);
     let output = metertap()
@@ -81,8 +81,8 @@ fn ask(pty: &Pty, args: &[&str]) -> (bool, Vec<Value>, String) {
         .args(options)
         .output()
         .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    (output.status.success(), json_lines(&output.stdout), told)
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    (output.status.success(), json_lines(&output.stdout), stderr)
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn given_a_bus_then_a_scan_finds_its_meters_by_primary_and_secondary_address() {
         &pty,
         bus(vec![(5, "12345678"), (17, "12990001"), (0, "70000000")]),
     );
-    let (ok, lines, told) = ask(&pty, &["mbus", "scan", "--patience", "20"]);
+    let (ok, lines, stderr) = ask(&pty, &["mbus", "scan", "--patience", "20"]);
     let ids = |lines: &[Value]| {
         let mut ids: Vec<String> = lines
             .iter()
@@ -101,11 +101,11 @@ fn given_a_bus_then_a_scan_finds_its_meters_by_primary_and_secondary_address() {
         ids.sort();
         ids
     };
-    assert!(ok, "{told}");
+    assert!(ok, "{stderr}");
     assert_eq!(ids(&lines), ["12345678", "12990001", "70000000"]);
     assert_eq!(lines[0]["manufacturer"], "MTP");
-    let (ok, lines, told) = ask(&pty, &["mbus", "scan", "--numbers", "--patience", "40"]);
-    assert!(ok, "{told}");
+    let (ok, lines, stderr) = ask(&pty, &["mbus", "scan", "--numbers", "--patience", "40"]);
+    assert!(ok, "{stderr}");
     assert_eq!(ids(&lines), ["12345678", "12990001", "70000000"]);
     let (ok, lines, _) = ask(&pty, &["mbus", "read", "12990001", "--patience", "200"]);
     assert!(
@@ -114,7 +114,7 @@ fn given_a_bus_then_a_scan_finds_its_meters_by_primary_and_secondary_address() {
     );
 }
 
-/// A daemon that asks every second on this pty.
+/// A daemon that polls every second on this line.
 fn asking(pty: &Pty, wire: &str) -> Daemon {
     Daemon::start(&format!(
         "[[wire]]\nname = \"cellar\"\nsource = \"{}\"\nevery = 1\n{wire}\n",
@@ -126,11 +126,11 @@ fn asking(pty: &Pty, wire: &str) -> Daemon {
 fn given_a_slow_bus_and_an_absent_meter_then_the_other_meters_are_read() {
     let pty = Pty::open();
     let mut bus = bus(vec![(5, "12345678"), (6, "22222222")]);
-    scripted(&pty, move |heard| {
-        let said = bus(heard);
+    scripted(&pty, move |request| {
+        let reply = bus(request);
         // The meter's own delay.
         std::thread::sleep(Duration::from_millis(200));
-        said
+        reply
     });
     let daemon = asking(
         &pty,
@@ -158,15 +158,15 @@ fn given_garbled_answers_then_they_are_requested_again_and_never_published() {
     let pty = Pty::open();
     let mut bus = bus(vec![(5, "12345678"), (6, "66666666")]);
     let mut count = 0;
-    scripted(&pty, move |heard| {
-        let mut said = bus(heard)?;
+    scripted(&pty, move |request| {
+        let mut reply = bus(request)?;
         // Of place 6 all answers are garbled, of place 5 every other one.
-        let place = if said.len() > 5 { said[5] } else { 0 };
+        let place = if reply.len() > 5 { reply[5] } else { 0 };
         count += usize::from(place == 5);
         if place == 6 || (place == 5 && count % 2 == 1) {
-            said[20] ^= 0x10;
+            reply[20] ^= 0x10;
         }
-        Some(said)
+        Some(reply)
     });
     let daemon = asking(&pty, "protocol = \"mbus\"\naddresses = [\"p5\", \"p6\"]");
     daemon.wait_for_lines(2);
@@ -182,19 +182,19 @@ fn given_garbled_answers_then_they_are_requested_again_and_never_published() {
 #[test]
 fn given_an_answer_of_another_meter_then_it_is_rejected() {
     let pty = Pty::open();
-    scripted(&pty, |heard| match Frame::parse(heard).ok()?.0 {
+    scripted(&pty, |request| match Frame::parse(request).ok()?.0 {
         Frame::Short { control: 0x40, .. } => Some(vec![ACK]),
         Frame::Short { .. } => Some(answer(7, "77777777")),
         _ => Some(vec![ACK]),
     });
     let daemon = asking(&pty, "protocol = \"mbus\"\naddresses = [\"p5\", \"12345678\"]");
-    daemon.expect_log("12345678 was asked, and 77777777 answered");
-    daemon.wait_for_log("p5 was asked, and p7 answered");
+    daemon.expect_log("expected an answer of 12345678, found one of 77777777");
+    daemon.wait_for_log("expected an answer of p5, found one of p7");
     assert!(daemon.lines().is_empty());
-    let (ok, lines, told) = ask(&Pty::open(), &["mbus", "read", "p5", "--patience", "20"]);
+    let (ok, lines, stderr) = ask(&Pty::open(), &["mbus", "read", "p5", "--patience", "20"]);
     assert!(
-        !ok && lines.is_empty() && told.contains("p5 does not answer"),
-        "{told}"
+        !ok && lines.is_empty() && stderr.contains("p5 does not answer"),
+        "{stderr}"
     );
 }
 
@@ -212,7 +212,7 @@ fn given_an_answer_in_several_frames_then_all_are_requested_and_a_lost_one_again
     );
     let mut last = None;
     let (mut frame, mut asked) = (0, 0);
-    scripted(&pty, move |heard| match Frame::parse(heard).ok()?.0 {
+    scripted(&pty, move |request| match Frame::parse(request).ok()?.0 {
         Frame::Short { control: 0x40, .. } => {
             (last, frame) = (None, 0);
             Some(vec![ACK])
@@ -224,16 +224,16 @@ fn given_an_answer_in_several_frames_then_all_are_requested_and_a_lost_one_again
                 frame += 1;
             }
             last = Some(control);
-            let mut said = if frame == 0 { first.clone() } else { whole.clone() };
+            let mut reply = if frame == 0 { first.clone() } else { whole.clone() };
             if asked == 2 {
-                said.truncate(10);
+                reply.truncate(10);
             }
-            Some(said)
+            Some(reply)
         }
         _ => Some(vec![]),
     });
-    let (ok, lines, told) = ask(&pty, &["mbus", "read", "p5", "--patience", "100"]);
-    assert!(ok, "{told}");
+    let (ok, lines, stderr) = ask(&pty, &["mbus", "read", "p5", "--patience", "100"]);
+    assert!(ok, "{stderr}");
     let reading = &lines[0]["reading"];
     assert_eq!(
         (&reading["volume"]["value"], &reading["energy"]["value"]),
@@ -256,8 +256,8 @@ fn given_a_dead_connection_then_another_one_is_made() {
         use std::io::{Read, Write};
         let (mut bus, mut buffer) = (bus(vec![(5, "12345678")]), [0; 64]);
         while let Ok(n @ 1..) = line.read(&mut buffer) {
-            if let Some(said) = bus(&buffer[..n]) {
-                line.write_all(&said).unwrap();
+            if let Some(reply) = bus(&buffer[..n]) {
+                line.write_all(&reply).unwrap();
             }
         }
     });
@@ -265,13 +265,13 @@ fn given_a_dead_connection_then_another_one_is_made() {
 }
 
 /// A Kamstrup meter with an optical head that echoes.
-fn kamstrup(heard: &[u8]) -> Option<Vec<u8>> {
+fn kamstrup(request: &[u8]) -> Option<Vec<u8>> {
     let (start, stop) = (
-        heard.iter().position(|b| *b == 0x80)?,
-        heard.iter().position(|b| *b == 0x0D)?,
+        request.iter().position(|b| *b == 0x80)?,
+        request.iter().position(|b| *b == 0x0D)?,
     );
     // A request is an answer with another first byte.
-    let mut turned = heard[start..=stop].to_vec();
+    let mut turned = request[start..=stop].to_vec();
     turned[0] = 0x40;
     let frame = kmp::Frame::find(&turned)?.0.ok()?;
     let data = match frame.command {
@@ -290,15 +290,15 @@ fn kamstrup(heard: &[u8]) -> Option<Vec<u8>> {
             .collect(),
         _ => return None,
     };
-    Some([heard.to_vec(), kmp::answer(frame.command, &data)].concat())
+    Some([request.to_vec(), kmp::answer(frame.command, &data)].concat())
 }
 
 #[test]
 fn given_a_kamstrup_meter_then_type_serial_number_and_registers_are_read() {
     let pty = Pty::open();
     scripted(&pty, kamstrup);
-    let (ok, lines, told) = ask(&pty, &["kamstrup", "dump", "--model", "403"]);
-    assert!(ok, "{told}");
+    let (ok, lines, stderr) = ask(&pty, &["kamstrup", "dump", "--model", "403"]);
+    assert!(ok, "{stderr}");
     assert_eq!(
         lines[0].to_string(),
         r#"{"id":"65432109","type":"kmp","reading":{"heat_energy":{"value":57.318,"unit":"GJ"},"volume":{"value":1422.61,"unit":"m3"},"flow":{"value":84,"unit":"l/h"},"flow_temperature":{"value":68.12,"unit":"°C"},"meter_type":"0402","software_revision":"010A"}}"#
@@ -313,28 +313,31 @@ fn given_a_kamstrup_meter_then_type_serial_number_and_registers_are_read() {
 
 #[test]
 fn given_a_kamstrup_meter_that_does_not_answer_right_then_the_reason_is_given() {
-    for (how, says) in [
+    for (how, reason) in [
         ("sleeps", "no answer: is the head on the meter's eye"),
         ("garbles", "wrong CRC"),
         ("answers something else", "register 1 was not asked for"),
     ] {
         let pty = Pty::open();
-        scripted(&pty, move |heard| {
-            let mut said = kamstrup(heard)?;
-            let is_registers = heard.get(2) == Some(&0x10);
+        scripted(&pty, move |request| {
+            let mut reply = kamstrup(request)?;
+            let is_registers = request.get(2) == Some(&0x10);
             match how {
                 "sleeps" => return Some(Vec::new()),
                 "garbles" => {
-                    let at = said.len() - 3;
-                    said[at] ^= 0x20;
+                    let at = reply.len() - 3;
+                    reply[at] ^= 0x20;
                 }
-                _ if is_registers => said = kmp::answer(0x10, &[0, 1, 2, 1, 0, 139]),
+                _ if is_registers => reply = kmp::answer(0x10, &[0, 1, 2, 1, 0, 139]),
                 _ => {}
             }
-            Some(said)
+            Some(reply)
         });
-        let (ok, lines, told) = ask(&pty, &["kamstrup", "dump", "--patience", "100"]);
-        assert!(!ok && lines.is_empty() && told.contains(says), "{how}: {told}");
+        let (ok, lines, stderr) = ask(&pty, &["kamstrup", "dump", "--patience", "100"]);
+        assert!(
+            !ok && lines.is_empty() && stderr.contains(reason),
+            "{how}: {stderr}"
+        );
     }
 }
 
@@ -342,14 +345,14 @@ fn given_a_kamstrup_meter_that_does_not_answer_right_then_the_reason_is_given() 
 fn given_an_invalid_section_then_the_mistake_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("metertap.toml");
-    for (section, says) in [
+    for (section, reason) in [
         (
             "protocol = \"mbus\"",
             "addresses are missing: `metertap mbus scan` finds them",
         ),
         (
             "protocol = \"mbus\"\naddresses = [\"5\"]",
-            "`5` is no M-Bus address",
+            "invalid M-Bus address `5`",
         ),
         (
             "protocol = \"kmp\"\nmodel = \"21\"",
@@ -378,10 +381,10 @@ fn given_an_invalid_section_then_the_mistake_is_named() {
     ] {
         std::fs::write(&file, format!("[[wire]]\nsource = \"/dev/ttyUSB0\"\n{section}\n")).unwrap();
         let output = metertap().args(["run", "--config"]).arg(&file).output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(
-            !output.status.success() && told.contains(says),
-            "{section}: {told}"
+            !output.status.success() && stderr.contains(reason),
+            "{section}: {stderr}"
         );
     }
 }

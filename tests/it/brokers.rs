@@ -71,7 +71,7 @@ fn given_tls_then_broker_and_client_authenticate_each_other() {
         assert_eq!(counters(subscriber), [1, 2, 3], "{}", daemon.log());
     }
     // A broker of another authority, and a client without a certificate.
-    for (keys, says) in [
+    for (keys, reason) in [
         (
             format!("ca_file = \"{shown}/other.pem\"\n{client}"),
             "UnknownIssuer",
@@ -83,7 +83,7 @@ fn given_tls_then_broker_and_client_authenticate_each_other() {
     ] {
         let meter = CountingMeter::new();
         let daemon = Daemon::start(&meter.config(&format!("host = \"mqtts://127.0.0.1:{port}\"\n{keys}")));
-        daemon.wait_for_log(says);
+        daemon.wait_for_log(reason);
         assert!(
             !daemon.log().contains("Connected to the broker"),
             "{}",

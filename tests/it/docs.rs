@@ -31,14 +31,14 @@ fn every_command_block_marked_run_succeeds() {
                 .env("PATH", &path)
                 .output()
                 .unwrap();
-            let told = String::from_utf8_lossy(&output.stderr);
+            let stderr = String::from_utf8_lossy(&output.stderr);
             assert!(
                 output.status.success(),
-                "{}:\n{commands}\n{told}",
+                "{}:\n{commands}\n{stderr}",
                 document.display()
             );
             assert!(!output.stdout.is_empty(), "{}:\n{commands}", document.display());
-            StderrCheck::default().assert_clean(commands, &told);
+            StderrCheck::default().assert_clean(commands, &stderr);
             blocks += 1;
         }
     }
@@ -83,8 +83,12 @@ fn every_configuration_in_the_documents_is_valid() {
                 .env("GRID_KEY", "000102030405060708090A0B0C0D0E0F")
                 .output()
                 .unwrap();
-            let said = String::from_utf8(output.stdout).unwrap();
-            assert!(output.status.success(), "{}:\n{config}\n{said}", path.display());
+            let printed = String::from_utf8(output.stdout).unwrap();
+            assert!(
+                output.status.success(),
+                "{}:\n{config}\n{printed}",
+                path.display()
+            );
             blocks += 1;
         }
     }

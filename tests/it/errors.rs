@@ -5,10 +5,10 @@ use crate::support::*;
 /// Runs a command that must fail, and returns its one line on standard error.
 fn complaint(args: &[&str]) -> String {
     let output = run(args);
-    let said = String::from_utf8(output.stderr).unwrap();
+    let printed = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success(), "{args:?} succeeded");
-    let lines: Vec<&str> = said.lines().filter(|line| !line.contains("(--")).collect();
-    assert_eq!(lines.len(), 1, "{args:?}: {said}");
+    let lines: Vec<&str> = printed.lines().filter(|line| !line.contains("(--")).collect();
+    assert_eq!(lines.len(), 1, "{args:?}: {printed}");
     lines[0].to_owned()
 }
 
@@ -62,7 +62,7 @@ fn given_broken_sigmf_metadata_then_file_and_key_are_named() {
     let (dir, data) = file("a.sigmf-data", &samples(50_000));
     assert!(complaint(&["replay", &data]).contains("a.sigmf-meta: No such file"));
     let meta = dir.path().join("a.sigmf-meta");
-    for (text, says) in [
+    for (text, reason) in [
         ("{", "not the metadata"),
         (r#"{"global":{"core:datatype":"cu8"}}"#, "core:sample_rate"),
         (
@@ -75,8 +75,8 @@ fn given_broken_sigmf_metadata_then_file_and_key_are_named() {
         ),
     ] {
         std::fs::write(&meta, text).unwrap();
-        let said = complaint(&["replay", &data]);
-        assert!(said.contains(says), "{text}: {said}");
+        let printed = complaint(&["replay", &data]);
+        assert!(printed.contains(reason), "{text}: {printed}");
     }
 }
 
@@ -90,17 +90,17 @@ fn given_an_invalid_broker_url_then_nothing_is_replayed() {
 fn given_an_invalid_configuration_then_line_and_key_are_named() {
     let (_dir, path) = file("metertap.toml", b"[mqtt]\nhots = \"x\"\n");
     let output = run(&["run", "--config", &path]);
-    let said = String::from_utf8(output.stderr).unwrap();
+    let printed = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
     assert!(
-        said.contains("metertap.toml") && said.contains("line 2") && said.contains("hots"),
-        "{said}"
+        printed.contains("metertap.toml") && printed.contains("line 2") && printed.contains("hots"),
+        "{printed}"
     );
     let (_dir, path) = file("metertap.toml", b"[mqtt]\nhost = \"x\"\nreadings = \"a/#\"\n");
-    let said = complaint(&["run", "--config", &path]);
+    let printed = complaint(&["run", "--config", &path]);
     assert!(
-        said.contains("mqtt.readings") && said.contains("no [[radio]]"),
-        "{said}"
+        printed.contains("mqtt.readings") && printed.contains("no [[radio]]"),
+        "{printed}"
     );
     assert!(complaint(&["run", "--config", "no/such.toml"]).contains("no/such.toml: No such file"));
 }
@@ -113,9 +113,9 @@ fn given_many_mistakes_then_check_reports_all_with_their_lines() {
     let (_dir, path) = file("metertap.toml", text.as_bytes());
     let output = run(&["check", "--config", &path]);
     assert_eq!(output.status.code(), Some(78));
-    let said = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<&str> = said.lines().skip(1).map(str::trim).collect();
-    for (line, says) in lines.iter().zip([
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = printed.lines().skip(1).map(str::trim).collect();
+    for (line, reason) in lines.iter().zip([
         "line 1    trust: `norml` is no degree of trust",
         "line 4    mqtt: hots: unknown field `hots`: did you mean `host`?",
         "line 5    mqtt: port: invalid type",
@@ -126,12 +126,15 @@ fn given_many_mistakes_then_check_reports_all_with_their_lines() {
         "line 20   [[radio]] 1: hop_seconds is for center_freq",
         "8 wrong; nothing was started.",
     ]) {
-        assert!(line.starts_with(says), "{says}: {said}");
+        assert!(line.starts_with(reason), "{reason}: {printed}");
     }
-    assert!(!said.contains("12345"), "no secret: {said}");
+    assert!(!printed.contains("12345"), "no secret: {printed}");
     let (_dir, path) = file("metertap.toml", b"[mqtt]\nhost = x\n[[radio]]\nsource =\n");
-    let said = String::from_utf8(run(&["check", "--config", &path]).stdout).unwrap();
-    assert!(said.contains("line 2") && said.contains("line 4"), "{said}");
+    let printed = String::from_utf8(run(&["check", "--config", &path]).stdout).unwrap();
+    assert!(
+        printed.contains("line 2") && printed.contains("line 4"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -160,8 +163,11 @@ fn given_flags_then_init_writes_a_valid_file_and_overwrites_none() {
         std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    let said = String::from_utf8(stdout_of(&["check", "--config", &path])).unwrap();
-    assert!(said.contains("1 radio, 3 wires, 0 meters: all is well"), "{said}");
+    let printed = String::from_utf8(stdout_of(&["check", "--config", &path])).unwrap();
+    assert!(
+        printed.contains("1 radio, 3 wires, 0 meters: all is well"),
+        "{printed}"
+    );
     assert!(complaint(&flags).contains("is there already"));
     let other = dir.path().join("other.toml").to_str().unwrap().to_owned();
     assert!(complaint(&["init", "--out", &other]).contains("nothing would be heard"));
@@ -190,13 +196,13 @@ fn given_flags_environment_and_file_then_they_take_precedence_in_this_order() {
             String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr),
         )
     };
-    let (ok, said) = check(None, &[]);
-    assert!(!ok && said.contains("neither"), "{said}");
+    let (ok, printed) = check(None, &[]);
+    assert!(!ok && printed.contains("neither"), "{printed}");
     assert!(check(Some("all"), &[]).0, "the environment goes before the file");
-    let (ok, said) = check(Some("all"), &["--set", "publish=every"]);
+    let (ok, printed) = check(Some("all"), &["--set", "publish=every"]);
     assert!(
-        !ok && said.contains("every"),
-        "a flag goes before the environment: {said}"
+        !ok && printed.contains("every"),
+        "a flag goes before the environment: {printed}"
     );
     assert!(
         check(
@@ -205,8 +211,8 @@ fn given_flags_environment_and_file_then_they_take_precedence_in_this_order() {
         )
         .0
     );
-    let (ok, said) = check(Some("all"), &["--set", "publish"]);
-    assert!(!ok && said.contains("KEY=VALUE"), "{said}");
+    let (ok, printed) = check(Some("all"), &["--set", "publish"]);
+    assert!(!ok && printed.contains("KEY=VALUE"), "{printed}");
 }
 
 #[test]
@@ -226,15 +232,18 @@ fn given_environment_variables_then_they_override_the_file() {
         String::from_utf8(output.stdout).unwrap()
     };
     let port = broker.port.to_string();
-    let said = doctor(&[
+    let printed = doctor(&[
         ("METERTAP_MQTT__HOST", "127.0.0.1"),
         ("METERTAP_MQTT__PORT", &port),
     ]);
-    assert!(said.contains(&format!("127.0.0.1:{port} takes us")), "{said}");
-    let said = doctor(&[("METERTAP_MQTT__HOTS", "x")]);
     assert!(
-        said.contains("a variable METERTAP_… or --set for mqtt: unknown field `hots`"),
-        "{said}"
+        printed.contains(&format!("127.0.0.1:{port} takes us")),
+        "{printed}"
+    );
+    let printed = doctor(&[("METERTAP_MQTT__HOTS", "x")]);
+    assert!(
+        printed.contains("a variable METERTAP_… or --set for mqtt: unknown field `hots`"),
+        "{printed}"
     );
 }
 
@@ -260,7 +269,7 @@ fn given_an_invalid_scenario_then_the_mistake_is_named() {
 }
 
 #[test]
-fn given_a_recording_without_meters_then_replay_succeeds_and_says_so() {
+fn given_a_recording_without_meters_then_replay_succeeds_and_reports_none() {
     let (_dir, path) = file("noise_2400k.cu8", &samples(500_000));
     let output = run(&["replay", &path]);
     assert!(output.status.success() && output.stdout.is_empty());

@@ -146,7 +146,7 @@ fn retained(broker: &Broker, topic: &str) -> BTreeMap<String, Value> {
 }
 
 #[test]
-fn given_configured_meters_then_each_is_announced_and_its_templates_match_the_payload() {
+fn given_configured_meters_then_each_is_announced_with_templates_that_match() {
     let broker = Broker::start();
     let mut daemon = start(&config(&broker, METERS));
     daemon.wait_for_success();
@@ -232,7 +232,7 @@ fn given_configured_meters_then_each_is_announced_and_its_templates_match_the_pa
 }
 
 #[test]
-fn given_discovery_by_sensor_then_each_is_a_message_and_device_messages_are_removed() {
+fn given_discovery_by_sensor_then_device_messages_are_replaced() {
     let broker = Broker::start();
     let mut daemon = start(&config(&broker, METERS));
     daemon.wait_for_success();
@@ -327,7 +327,7 @@ fn given_a_meter_no_longer_configured_then_only_its_announcement_is_removed() {
             bridge.local_addr().unwrap()
         ),
     ));
-    daemon.wait_for_log("A meter has left the configuration");
+    daemon.wait_for_log("Stale announcement deleted");
     wait_for("the removal", || {
         !retained(&broker, "homeassistant/device/+/config").contains_key(ours)
     });
@@ -365,7 +365,7 @@ fn given_home_assistant_restarts_then_everything_is_announced_again() {
 fn given_an_invalid_section_then_the_mistake_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("metertap.toml");
-    for (section, says) in [
+    for (section, reason) in [
         (
             "[[meter]]\nid = 1\ncommodity = \"water\"\nunit = \"kWh\"",
             "invalid unit = \"kWh\" of water: expected CCF",
@@ -390,10 +390,10 @@ fn given_an_invalid_section_then_the_mistake_is_named() {
     ] {
         std::fs::write(&file, format!("{section}\n[[radio]]\nsource = \"rtlsdr\"\n")).unwrap();
         let output = metertap().args(["run", "--config"]).arg(&file).output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(
-            !output.status.success() && told.contains(says),
-            "{section}: {told}"
+            !output.status.success() && stderr.contains(reason),
+            "{section}: {stderr}"
         );
     }
 }

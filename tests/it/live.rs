@@ -196,10 +196,10 @@ fn given_no_librtlsdr_then_the_message_says_what_to_install_and_replay_works() {
         .env("LD_LIBRARY_PATH", dir.path())
         .output()
         .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        !output.status.success() && told.contains("apt install librtlsdr0"),
-        "{told}"
+        !output.status.success() && stderr.contains("apt install librtlsdr0"),
+        "{stderr}"
     );
     let output = metertap()
         .args(["replay", STREET])
@@ -256,7 +256,9 @@ fn given_a_daemon_then_its_receiver_state_is_published_and_its_memory_stays_flat
     dongles.set("serials", "");
     daemon.expect_log("unplugged");
     let down = wait_for_state(&broker, "down");
-    assert_eq!(down["dropped"], 0, "nothing was lost at its own pace: {down}");
+    // A busy machine may lose samples, but not without saying so.
+    let is_complete = !daemon.log().contains("Samples were lost");
+    assert_eq!(down["dropped"] == 0, is_complete, "{down}: {}", daemon.log());
     dongles.set("serials", "00000042");
     let up = wait_for_state(&broker, "up");
     assert_eq!(up["reason"], serde_json::Value::Null);

@@ -3,7 +3,7 @@
 use crate::support::*;
 use serde_json::Value;
 
-/// What we call that which libmbus calls otherwise.
+/// Quantities: libmbus's name, ours.
 const QUANTITIES: &[(&str, &str)] = &[
     ("Energy", "energy"),
     ("Volume", "volume"),

@@ -196,8 +196,10 @@ fn in_own_network_given_dropped_packets() {
         iptables("-F INPUT");
         meter.send(20);
     }
-    let messages = subscriber
-        .messages_until(|messages| messages.last().is_some_and(|(_, payload)| number(payload) == 300));
-    let numbers = without_repeats(messages.iter().map(|(_, payload)| number(payload)).collect());
-    assert_eq!(numbers, (1..=300).collect::<Vec<_>>(), "{}", daemon.log());
+    assert_eq!(
+        counters_through(subscriber, 300),
+        (1..=300).collect::<Vec<_>>(),
+        "{}",
+        daemon.log()
+    );
 }

@@ -80,7 +80,7 @@ fn get(port: u16, path: &str) -> (u16, String) {
 #[test]
 fn given_tcp_clients_then_each_gets_every_line_and_one_too_many_is_turned_away() {
     let (json, raw, web) = (free_port(), free_port(), free_port());
-    let (wire, says) = meter();
+    let (wire, to_meter) = meter();
     let daemon = Daemon::start(&format!(
         "{wire}[web]\nlisten = \"127.0.0.1:{web}\"\n[[output]]\nkind = \"tcp\"\nlisten = \"127.0.0.1:{json}\"\nmax_clients = 2\n\
          [[output]]\nkind = \"p1\"\nlisten = \"127.0.0.1:{raw}\"\n\
@@ -94,7 +94,7 @@ fn given_tcp_clients_then_each_gets_every_line_and_one_too_many_is_turned_away()
     let mut three = client(json);
     let mut nothing = String::new();
     assert_eq!(three.read_line(&mut nothing).unwrap_or(0), 0, "sent away");
-    says.send(telegram(1)).unwrap();
+    to_meter.send(telegram(1)).unwrap();
     for reader in [&mut one, &mut two] {
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
@@ -111,7 +111,7 @@ fn given_tcp_clients_then_each_gets_every_line_and_one_too_many_is_turned_away()
         four.get_ref()
             .set_read_timeout(Some(Duration::from_secs(1)))
             .unwrap();
-        says.send(telegram(2)).unwrap();
+        to_meter.send(telegram(2)).unwrap();
         let mut line = String::new();
         four.read_line(&mut line).is_ok_and(|n| n > 0)
     });
@@ -126,8 +126,8 @@ fn given_a_client_and_a_broker_that_are_stuck_then_all_others_get_everything() {
     );
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("readings.jsonl");
-    let (wire, says) = meter();
-    // A broker that takes the connection and says nothing, and a server that never answers.
+    let (wire, to_meter) = meter();
+    // A broker that accepts the connection and sends nothing, and an HTTP server that never answers.
     let stuck_port = stuck.local_addr().unwrap().port();
     let daemon = Daemon::start(&format!(
         "{wire}[web]\nlisten = \"127.0.0.1:{web}\"\n[mqtt]\nhost = \"127.0.0.1:{stuck_port}\"\n\
@@ -143,12 +143,12 @@ fn given_a_client_and_a_broker_that_are_stuck_then_all_others_get_everything() {
     ] {
         daemon.expect_log(warning);
     }
-    let (sleeper, mut reader) = (client(json), client(json));
+    let (idle, mut reader) = (client(json), client(json));
     wait_for_clients(web, "tcp0", 2);
     const COUNT: u32 = 20_000;
     let read = Arc::<AtomicU32>::default();
     let progress = read.clone();
-    let told = std::thread::spawn(move || {
+    let reader_thread = std::thread::spawn(move || {
         let mut line = String::new();
         let mut totals = Vec::new();
         while totals.len() < COUNT as usize {
@@ -162,11 +162,11 @@ fn given_a_client_and_a_broker_that_are_stuck_then_all_others_get_everything() {
         totals
     });
     for n in 1..=COUNT {
-        says.send(telegram(n)).unwrap();
+        to_meter.send(telegram(n)).unwrap();
         // As fast as the one who reads can follow, on a machine that has other things to do as well.
         wait_for("the reader", || n < read.load(Ordering::Relaxed) + 100);
     }
-    let totals = told.join().unwrap();
+    let totals = reader_thread.join().unwrap();
     assert_eq!(totals, (1..=COUNT).collect::<Vec<_>>(), "{}", daemon.log());
     let written = || {
         let mut text = String::new();
@@ -196,7 +196,7 @@ fn given_a_client_and_a_broker_that_are_stuck_then_all_others_get_everything() {
         in_file.len()
     );
     assert!(dir.path().join("readings.jsonl.1").exists());
-    drop(sleeper);
+    drop(idle);
 }
 
 /// A web server of a few lines: what is posted to it, and the answers that it gives.
@@ -240,7 +240,7 @@ fn web_server(answers: Vec<&'static str>) -> (u16, mpsc::Receiver<(String, Strin
 fn given_an_http_output_then_posts_are_retried_formatted_and_throttled() {
     let (json_port, json) = web_server(vec!["503 Busy", "200 OK", "404 Gone", "200 OK"]);
     let (form_port, form) = web_server(vec![]);
-    let (wire, says) = meter();
+    let (wire, to_meter) = meter();
     let daemon = Daemon::start(&format!(
         "{wire}[[output]]\nkind = \"http\"\nurl = \"http://127.0.0.1:{json_port}/in\"\nheaders = {{ authorization = \"Bearer t0ken\" }}\n\
          [[output]]\nkind = \"http\"\nurl = \"http://127.0.0.1:{form_port}/in\"\nformat = \"form\"\ninterval = 3600\n\
@@ -250,7 +250,7 @@ fn given_an_http_output_then_posts_are_retried_formatted_and_throttled() {
     daemon.expect_log("An output cannot keep up, or is away");
     let wait = Duration::from_secs(60);
     for n in 1..=3 {
-        says.send(telegram(n)).unwrap();
+        to_meter.send(telegram(n)).unwrap();
     }
     let posted: Vec<(String, String)> = (0..4).map(|_| json.recv_timeout(wait).unwrap()).collect();
     let totals: Vec<u32> = posted.iter().map(|(_, body)| total(body)).collect();
@@ -276,7 +276,7 @@ fn given_an_http_output_then_posts_are_retried_formatted_and_throttled() {
 #[test]
 fn given_metrics_and_health_then_they_report_the_state_and_no_foreign_meter() {
     let port = free_port();
-    let (wire, says) = meter();
+    let (wire, to_meter) = meter();
     let street = root().join(STREET);
     let broker = Broker::start();
     let daemon = Daemon::start(&format!(
@@ -287,7 +287,7 @@ fn given_metrics_and_health_then_they_report_the_state_and_no_foreign_meter() {
     ));
     daemon.expect_log(NO_TIME);
     daemon.expect_log("No connection to the broker");
-    says.send(telegram(7)).unwrap();
+    to_meter.send(telegram(7)).unwrap();
     wait_for("the metrics", || {
         TcpStream::connect(("127.0.0.1", port)).is_ok() && {
             let text = get(port, "/metrics").1;
@@ -325,21 +325,21 @@ fn given_metrics_and_health_then_they_report_the_state_and_no_foreign_meter() {
 fn given_invalid_outputs_then_every_mistake_is_reported() {
     let config = "[[output]]\nkind = \"tcp\"\n[[output]]\nkind = \"file\"\npath = \"x\"\nlisten = \"127.0.0.1:1\"\n\
                   [[output]]\nkind = \"http\"\nurl = \"ftp://x\"\n[[output]]\nkind = \"udp\"\n[[radio]]\nsource = \"rtlsdr\"\n";
-    let (ok, told) = checked(config);
+    let (ok, printed) = checked(config);
     assert!(!ok);
-    for says in [
+    for reason in [
         "[[output]] 1 (tcp0): listen is missing",
         "[[output]] 2 (file1): listen is for kind = \"tcp or p1\"",
         "url must begin with http:// or https://",
         "unknown variant `udp`",
     ] {
-        assert!(told.contains(says), "{says}: {told}");
+        assert!(printed.contains(reason), "{reason}: {printed}");
     }
     // A port that somebody else has, and a folder that is not there.
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("metertap.toml");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    for (output, says) in [
+    for (output, reason) in [
         (
             format!("kind = \"tcp\"\nlisten = \"{}\"", taken.local_addr().unwrap()),
             "Address already in use",
@@ -355,7 +355,10 @@ fn given_invalid_outputs_then_every_mistake_is_reported() {
         )
         .unwrap();
         let output = metertap().args(["run", "--config"]).arg(&file).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && told.contains(says), "{says}: {told}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && printed.contains(reason),
+            "{reason}: {printed}"
+        );
     }
 }

@@ -67,7 +67,7 @@ fn objects_are_those_of_the_reference() {
             .iter()
             .map(|object| serde_json::json!({"obis": object.obis.to_string(), "groups": object.groups}))
             .collect();
-        // "Now" as the billing period says nothing, and is left out of ours.
+        // "Now" as the billing period carries no information, and is left out of ours.
         let mut due = expected["objects"].clone();
         for object in due.as_array_mut().unwrap() {
             let code = object["obis"].as_str().unwrap();
@@ -184,7 +184,7 @@ fn readings_are_those_of_the_reference() {
     assert!(compared > 900, "{compared}");
 }
 
-/// `metertap decode p1` with keys: success, what it wrote, what it said.
+/// `metertap decode p1` with keys: success, its lines, its standard error.
 fn decode(file: &std::path::Path, keys: &[(&str, &Value)]) -> (bool, Vec<Value>, String) {
     let mut command = metertap();
     command.args(["decode", "p1"]).arg(file);
@@ -194,8 +194,8 @@ fn decode(file: &std::path::Path, keys: &[(&str, &Value)]) -> (bool, Vec<Value>,
         }
     }
     let output = command.output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    (output.status.success(), json_lines(&output.stdout), told)
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    (output.status.success(), json_lines(&output.stdout), stderr)
 }
 
 #[needs(shared)]
@@ -214,32 +214,32 @@ fn encrypted_telegrams_are_decrypted_or_rejected_with_the_reason() {
             ("--key", &expected["key"]),
             ("--auth-key", &expected["authentication_key"]),
         ];
-        let (ok, lines, told) = decode(&path, &keys);
+        let (ok, lines, stderr) = decode(&path, &keys);
         if expected["expect"] == "ok" {
             let plain = std::fs::read(format!("{stem}.plain.txt")).unwrap();
             let frame = &frames(&plain)[0];
             // Some of the published plaintexts have a wrong CRC inside.
             if matches!(frame.crc, Crc::Wrong { .. }) {
-                assert!(!ok && told.contains("wrong CRC"), "{stem}: {told}");
+                assert!(!ok && stderr.contains("wrong CRC"), "{stem}: {stderr}");
             } else {
                 let text = text(&frame.bytes);
                 let due = readings(&Telegram::parse(&text).unwrap(), &Zone::default());
-                assert!(ok, "{stem}: {told}");
+                assert!(ok, "{stem}: {stderr}");
                 assert_eq!(lines[0], serde_json::to_value(&due[0]).unwrap(), "{stem}");
             }
         } else {
             assert!(
-                !ok && lines.is_empty() && told.contains("the tag is wrong"),
-                "{stem}: {told}"
+                !ok && lines.is_empty() && stderr.contains("the tag is wrong"),
+                "{stem}: {stderr}"
             );
         }
-        let (ok, lines, told) = decode(&path, &[]);
+        let (ok, lines, stderr) = decode(&path, &[]);
         assert!(
-            !ok && lines.is_empty() && told.contains("--key is needed"),
-            "{stem}: {told}"
+            !ok && lines.is_empty() && stderr.contains("--key is needed"),
+            "{stem}: {stderr}"
         );
         assert!(
-            !told.contains(expected["key"].as_str().unwrap()),
+            !stderr.contains(expected["key"].as_str().unwrap()),
             "a key is never shown"
         );
         files += 1;
@@ -271,12 +271,12 @@ fn given_a_cut_or_changed_telegram_then_the_reason_is_given_and_no_reading() {
         ("db084d5450".to_owned(), "cut off"),
     ] {
         std::fs::write(&file, text).unwrap();
-        let (ok, lines, told) = decode(&file, &[]);
+        let (ok, lines, stderr) = decode(&file, &[]);
         assert!(
-            !ok && lines.is_empty() && told.contains(reason),
-            "{reason}: {told}"
+            !ok && lines.is_empty() && stderr.contains(reason),
+            "{reason}: {stderr}"
         );
-        assert!(told.contains("telegram.txt"), "{told}");
+        assert!(stderr.contains("telegram.txt"), "{stderr}");
     }
 }
 
@@ -293,10 +293,10 @@ fn p1_captures_of_dlms_meters_give_every_number_in_them() {
             if path.extension().is_none_or(|extension| extension != "txt") {
                 continue;
             }
-            let (ok, lines, told) = decode(&path, &[]);
+            let (ok, lines, stderr) = decode(&path, &[]);
             assert!(
-                ok && lines.len() == 1 && told.is_empty(),
-                "{}: {told}",
+                ok && lines.len() == 1 && stderr.is_empty(),
+                "{}: {stderr}",
                 path.display()
             );
             let mut values: Vec<f64> = lines[0]["reading"]

@@ -19,7 +19,7 @@ fn given_systemd_then_it_is_notified_of_start_watchdog_and_stop() {
     let path = dir.path().join("notify");
     let systemd = UnixDatagram::bind(&path).unwrap();
     systemd.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let heard = || {
+    let notification = || {
         let mut buffer = [0; 256];
         let n = systemd.recv(&mut buffer).unwrap();
         String::from_utf8_lossy(&buffer[..n]).trim().to_owned()
@@ -30,13 +30,13 @@ fn given_systemd_then_it_is_notified_of_start_watchdog_and_stop() {
             .env("WATCHDOG_USEC", "1000000")
     });
     daemon.expect_log("onnection refused");
-    assert_eq!(heard(), "READY=1");
-    assert_eq!(heard(), "WATCHDOG=1");
-    assert_eq!(heard(), "WATCHDOG=1");
+    assert_eq!(notification(), "READY=1");
+    assert_eq!(notification(), "WATCHDOG=1");
+    assert_eq!(notification(), "WATCHDOG=1");
     daemon.stop();
-    let mut last = heard();
+    let mut last = notification();
     while last == "WATCHDOG=1" {
-        last = heard();
+        last = notification();
     }
     assert_eq!(last, "STOPPING=1");
 }
@@ -51,16 +51,16 @@ fn given_a_daemon_then_health_reports_whether_it_runs_and_what_is_wrong() {
     std::fs::write(&file, &config).unwrap();
     let health = || {
         let output = metertap().arg("health").arg("-c").arg(&file).output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-        (output.status.success(), said)
+        let printed = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        (output.status.success(), printed)
     };
-    let (is_well, said) = health();
-    assert!(!is_well && said.contains("/healthz"), "{said}");
+    let (is_well, printed) = health();
+    assert!(!is_well && printed.contains("/healthz"), "{printed}");
     let daemon = Daemon::start(&config);
     daemon.expect_log("The page is open to everybody");
     daemon.wait_for_log("onnection refused");
-    let (is_well, said) = health();
-    assert!(!is_well && said.contains("hall: "), "{said}");
+    let (is_well, printed) = health();
+    assert!(!is_well && printed.contains("hall: "), "{printed}");
     drop(daemon);
     // And one that is well: a recording that is over.
     let well = format!(
@@ -92,14 +92,14 @@ fn long_street(dir: &std::path::Path) -> std::path::PathBuf {
 
 #[test]
 fn every_shell_has_completions_and_every_command_a_manual_page() {
-    for (shell, says) in [
+    for (shell, reason) in [
         ("bash", "_metertap"),
         ("zsh", "#compdef metertap"),
         ("fish", "complete -c metertap"),
     ] {
         let output = metertap().args(["completions", shell]).output().unwrap();
         assert!(
-            String::from_utf8(output.stdout).unwrap().contains(says),
+            String::from_utf8(output.stdout).unwrap().contains(reason),
             "{shell}"
         );
     }
@@ -118,11 +118,11 @@ fn every_shell_has_completions_and_every_command_a_manual_page() {
 
 #[cfg(feature = "web")]
 #[test]
-fn given_add_on_options_then_they_become_the_configuration_with_the_supervisors_broker() {
+fn given_add_on_options_then_they_become_the_configuration() {
     let broker = Broker::start();
     let supervisor = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = format!("http://{}", supervisor.local_addr().unwrap());
-    let said = format!(
+    let settings = format!(
         "{{\"result\":\"ok\",\"data\":{{\"host\":\"127.0.0.1\",\"port\":{},\"ssl\":false,\"username\":\"addons\",\"password\":\"secret\",\"protocol\":\"3.1.1\"}}}}",
         broker.port
     );
@@ -131,8 +131,8 @@ fn given_add_on_options_then_they_become_the_configuration_with_the_supervisors_
         let mut request = [0; 2048];
         let n = line.read(&mut request).unwrap();
         let answer = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{said}",
-            said.len()
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{settings}",
+            settings.len()
         );
         line.write_all(answer.as_bytes()).unwrap();
         String::from_utf8_lossy(&request[..n]).to_ascii_lowercase()

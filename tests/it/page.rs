@@ -132,7 +132,7 @@ fn given_a_browser_then_the_page_shows_every_part_and_survives_a_restart() {
         "{log}"
     );
 
-    // Another process: the page finds it by itself, and forgets what the old one said.
+    // The page reconnects to a restarted daemon, and forgets the data of the old one.
     assert_eq!(browser.errors(), Vec::<String>::new());
     daemon.stop();
     browser.wait(
@@ -146,7 +146,7 @@ fn given_a_browser_then_the_page_shows_every_part_and_survives_a_restart() {
     );
     let times = "Number([...document.querySelectorAll('#meters tbody tr')].find((row) => row.children[1].textContent === '17580293')?.children[6].textContent)";
     browser.wait("counts that begin anew", &format!("{times} > 0 && {times} < 30"));
-    // It has told that nobody answered, and nothing else.
+    // Refused connections are the only errors on the console.
     for complaint in browser.errors() {
         assert!(complaint.contains("ERR_CONNECTION"), "{complaint}");
     }
@@ -225,8 +225,8 @@ fn given_a_meter_that_is_added_then_it_is_in_the_file_and_on_a_card() {
         format!("{config}\n{section}"),
         "comments and all"
     );
-    let (is_well, said) = checked(&daemon.config());
-    assert!(is_well, "{said}");
+    let (is_well, printed) = checked(&daemon.config());
+    assert!(is_well, "{printed}");
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn hours_of(day: i32, now: i64, most: f64) -> [f64; 24] {
 fn pictures_for_the_documentation() {
     let docs = root().join("docs");
     let dir = tempfile::tempdir().unwrap();
-    // A street in which not all speak at once.
+    // A street with fewer transmissions at a time.
     let street = std::fs::read_to_string(root().join("testdata/street/street.toml")).unwrap();
     let mut calm = String::new();
     for line in street.lines() {
@@ -319,7 +319,7 @@ fn pictures_for_the_documentation() {
             last: (now, value),
         };
         archive
-            .keep(&(today - 3..=today).map(row).collect::<Vec<_>>())
+            .put(&(today - 3..=today).map(row).collect::<Vec<_>>())
             .unwrap();
     }
     drop(archive);

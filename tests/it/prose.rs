@@ -10,7 +10,7 @@ const RIDDLES: [&str; 10] = [
 ];
 /// A pronoun without anything before it to which it could refer.
 const PRONOUN: &str = "It";
-/// Of a hundred comments, fewer than this many may open so.
+/// Percentage of comments that must not be reached.
 const PERCENT: usize = 5;
 
 #[test]

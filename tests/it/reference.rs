@@ -1,4 +1,5 @@
-//! docs/configuration.md is made of the code that reads the configuration: every key, its type, and what its comment says.
+//! docs/configuration.md is generated from the code that reads the configuration: every key, its type and its
+//! documentation comment.
 
 use crate::support::*;
 use std::collections::BTreeMap;
@@ -7,7 +8,7 @@ use syn::{Attribute, Expr, Fields, GenericArgument, Item, ItemStruct, Lit, Meta,
 
 /// Sections of the file: heading, source, structure.
 const SECTIONS: [(&str, &str, &str); 12] = [
-    ("`[mqtt]`", "src/publish/mqtt/config.rs", "MqttConfig"),
+    ("`[mqtt]`", "src/publish/config.rs", "MqttConfig"),
     (
         "`[mqtt.profile]`, `name = \"smartmeter-reader\"`",
         "src/publish/profiles/smartmeter_reader.rs",
@@ -30,15 +31,15 @@ const SECTIONS: [(&str, &str, &str); 12] = [
     ),
     (
         "`[homeassistant]`",
-        "src/publish/homeassistant/mod.rs",
+        "src/publish/homeassistant/config.rs",
         "HomeAssistantConfig",
     ),
     ("`[[radio]]`", "src/config/radio.rs", "RadioSection"),
     ("`[[wire]]`", "src/config/wire.rs", "WireSection"),
     ("`[wire.dlms]`", "src/config/list.rs", "ListSection"),
     ("`[[meter]]`", "src/config/meter.rs", "MeterSection"),
-    ("`[[output]]`", "src/output/mod.rs", "OutputConfig"),
-    ("`[web]`", "src/web/mod.rs", "WebConfig"),
+    ("`[[output]]`", "src/output/config.rs", "OutputConfig"),
+    ("`[web]`", "src/web/config.rs", "WebConfig"),
 ];
 
 const HEAD: &str = "# Configuration: every key
@@ -136,7 +137,7 @@ fn serde_of(attributes: &[Attribute]) -> String {
     lists.collect()
 }
 
-/// What its comment says, in one line.
+/// Documentation comment of a field, in one line.
 fn what(key: &str, attributes: &[Attribute]) -> String {
     let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
@@ -160,7 +161,7 @@ fn what(key: &str, attributes: &[Attribute]) -> String {
     }
 }
 
-/// What may stand there, and whether it may be left out.
+/// Describes the values of a type; true if the key is optional.
 fn kind_of(of: &Type, words: &BTreeMap<String, Vec<String>>) -> (String, bool) {
     let Type::Path(path) = of else {
         panic!("an unusual type");

@@ -53,10 +53,10 @@ fn every_message_of_the_street_is_received_once_and_nothing_else() {
 
 #[test]
 fn messages_carry_what_was_sent_to_the_last_field() {
-    let heard = json_lines(&stdout_of(&["replay", STREET]));
+    let received = json_lines(&stdout_of(&["replay", STREET]));
     for truth in street_truth() {
         assert!(
-            heard.iter().any(|line| line["Message"] == truth["message"]),
+            received.iter().any(|line| line["Message"] == truth["message"]),
             "{truth}"
         );
     }
@@ -64,7 +64,7 @@ fn messages_carry_what_was_sent_to_the_last_field() {
 
 #[test]
 fn times_are_the_start_and_the_sample_offset() {
-    let heard = json_lines(&stdout_of(&[
+    let received = json_lines(&stdout_of(&[
         "replay",
         STREET,
         "--start",
@@ -72,9 +72,9 @@ fn times_are_the_start_and_the_sample_offset() {
         "--filterid",
         "1234567890",
     ]));
-    assert_eq!(heard.len(), 1);
-    // The truth says 0.29 s.
-    let time: jiff::Timestamp = heard[0]["Time"].as_str().unwrap().parse().unwrap();
+    assert_eq!(received.len(), 1);
+    // 0.29 s in the truth file.
+    let time: jiff::Timestamp = received[0]["Time"].as_str().unwrap().parse().unwrap();
     let due: jiff::Timestamp = "2026-01-31T12:00:00.29Z".parse().unwrap();
     assert!(
         (time - due).total(jiff::Unit::Microsecond).unwrap().abs() < 5.0,
@@ -147,10 +147,10 @@ fn given_no_metadata_then_the_assumed_sample_rate_is_reported() {
     let file = dir.path().join("night.cu8");
     std::fs::copy(root().join(STREET), &file).unwrap();
     let output = run(&["replay", file.to_str().unwrap()]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        said.contains("assuming 2359296 S/s (change with --sample-rate)"),
-        "{said}"
+        printed.contains("assuming 2359296 S/s (change with --sample-rate)"),
+        "{printed}"
     );
     assert_eq!(of_lines(&json_lines(&output.stdout)), of_truth());
 }
@@ -181,7 +181,7 @@ fn filters_pick_meters() {
     assert_eq!(lines(&["--filtertype", "12", "--filterid", "20240556"]), 1);
     assert_eq!(lines(&["--single"]), 1);
     assert_eq!(lines(&["--single", "--filterid", "23456789,12345678"]), 2);
-    // The street twice: what was said before is dropped, what is new is not.
+    // The street twice: unchanged readings are dropped, new ones are not.
     assert_eq!(
         lines(&["--unique", "--filterid", "23456789", STREET]),
         6,
@@ -192,9 +192,9 @@ fn filters_pick_meters() {
 
 #[test]
 fn given_signal_then_level_and_offset_are_those_that_were_sent() {
-    let heard = json_lines(&stdout_of(&["replay", STREET, "--signal"]));
+    let received = json_lines(&stdout_of(&["replay", STREET, "--signal"]));
     for truth in street_truth() {
-        let line = heard
+        let line = received
             .iter()
             .find(|line| line["Message"] == truth["message"])
             .unwrap();
@@ -237,10 +237,10 @@ fn the_sixteen_meters_of_the_real_recording_are_received_and_no_other() {
         (17556727, 8, 0, 97.8),
         (20240556, 8, 3907400, 104.5),
     ];
-    let mut heard = json_lines(&stdout_of(&["replay", file.to_str().unwrap()]));
-    heard.sort_by_key(|line| line["Offset"].as_u64());
-    assert_eq!(heard.len(), expected.len());
-    for (line, (id, ert_type, consumption, ms)) in heard.iter().zip(expected) {
+    let mut received = json_lines(&stdout_of(&["replay", file.to_str().unwrap()]));
+    received.sort_by_key(|line| line["Offset"].as_u64());
+    assert_eq!(received.len(), expected.len());
+    for (line, (id, ert_type, consumption, ms)) in received.iter().zip(expected) {
         let message = &line["Message"];
         assert_eq!(
             (&message["ID"], &message["Type"], &message["Consumption"]),

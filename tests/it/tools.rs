@@ -33,7 +33,7 @@ fn given_a_healthy_dongle_and_a_broker_then_the_doctor_finds_all_well() {
 }
 
 #[test]
-fn given_what_is_wrong_then_the_doctor_says_what_is_to_be_done() {
+fn given_a_fault_then_the_doctor_names_the_remedy() {
     let mut dongles = Dongles::plugged("00000042");
     let port = free_port();
     let broker = format!("mqtt://127.0.0.1:{port}");
@@ -71,8 +71,8 @@ fn given_what_is_wrong_then_the_doctor_says_what_is_to_be_done() {
 #[test]
 fn given_the_number_on_the_dial_then_the_meter_is_found() {
     let dongles = Dongles::plugged("1");
-    // 48180892 says 990674; the dial lacks a digit.
-    let (ok, text, told) = tool(
+    // The meter 48180892 sends 990674; its dial lacks a digit.
+    let (ok, text, stderr) = tool(
         &dongles,
         &[
             "find",
@@ -86,9 +86,9 @@ fn given_the_number_on_the_dial_then_the_meter_is_found() {
     );
     assert!(
         ok && text.contains("Your meter is 48180892") && text.contains("1 digits more"),
-        "{text}{told}"
+        "{text}{stderr}"
     );
-    let (ok, _, told) = tool(
+    let (ok, _, stderr) = tool(
         &dongles,
         &[
             "find",
@@ -100,13 +100,13 @@ fn given_the_number_on_the_dial_then_the_meter_is_found() {
             "2",
         ],
     );
-    assert!(!ok && told.contains("none of"), "{told}");
+    assert!(!ok && stderr.contains("none of"), "{stderr}");
     let (ok, text, _) = tool(&dongles, &["find", "--reading", "660", "--file", STREET]);
     assert!(ok && text.contains("23456789"), "{text}");
 }
 
 #[test]
-fn given_a_recording_made_of_the_air_then_replay_finds_the_same_street_in_it() {
+fn given_a_recording_of_a_dongle_then_replay_finds_the_same_street_in_it() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().to_str().unwrap();
     let (ok, text, _) = tool(
@@ -116,11 +116,11 @@ fn given_a_recording_made_of_the_air_then_replay_finds_the_same_street_in_it() {
     assert!(ok, "{text}");
     let meta = text.split(" (").next().unwrap();
     let output = run(&["replay", meta]);
-    let heard: std::collections::BTreeSet<_> = json_lines(&output.stdout)
+    let received: std::collections::BTreeSet<_> = json_lines(&output.stdout)
         .iter()
         .map(|line| line["Message"].to_string())
         .collect();
-    assert_eq!(heard.len(), street_truth().len());
+    assert_eq!(received.len(), street_truth().len());
     assert!(
         String::from_utf8(output.stderr).unwrap().is_empty(),
         "everything is in the metadata"
@@ -128,7 +128,7 @@ fn given_a_recording_made_of_the_air_then_replay_finds_the_same_street_in_it() {
 }
 
 #[test]
-fn given_frames_that_fail_their_check_then_the_moments_around_them_are_kept() {
+fn given_frames_that_fail_their_check_then_the_samples_around_them_are_saved() {
     let dir = tempfile::tempdir().unwrap();
     let weak = dir.path().join("weak_2359.296k.cu8");
     // So far away that next to nothing can be decoded, but much is tried.
@@ -155,23 +155,23 @@ fn given_frames_that_fail_their_check_then_the_moments_around_them_are_kept() {
         "1",
         "--out",
     ];
-    let (ok, text, told) = tool(&dongles, &[&args[..], &[folder.to_str().unwrap()]].concat());
-    assert!(ok && text.contains(".sigmf-meta"), "{text}{told}");
+    let (ok, text, stderr) = tool(&dongles, &[&args[..], &[folder.to_str().unwrap()]].concat());
+    assert!(ok && text.contains(".sigmf-meta"), "{text}{stderr}");
     let saved: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
     assert_eq!(saved.len(), 2, "one case, two files");
 }
 
 #[test]
-fn given_meters_at_one_place_of_the_band_then_a_scan_proposes_it() {
+fn given_meters_at_one_frequency_then_a_scan_proposes_it() {
     let mut dongles = Dongles::plugged("1");
     dongles.set("only_center", "913000000");
     let args = [
         "scan", "--from", "909M", "--to", "915M", "--step", "2M", "--dwell", "0.8", "--gain", "30",
     ];
-    let (ok, text, told) = tool(&dongles, &args);
+    let (ok, text, stderr) = tool(&dongles, &args);
     assert!(
         ok && text.contains("Most meters are around 913.000 MHz"),
-        "{text}{told}"
+        "{text}{stderr}"
     );
     assert!(
         text.contains("center_freq = 913000000") && !text.contains("hop"),
@@ -183,15 +183,15 @@ fn given_meters_at_one_place_of_the_band_then_a_scan_proposes_it() {
 }
 
 #[test]
-fn given_the_best_gain_is_wanted_then_it_is_found_by_trying() {
+fn given_gain_best_then_it_is_found_by_trying() {
     let mut dongles = Dongles::plugged("1");
     // Without gain 30 dB below what the street was rendered for, so that the converter's noise covers it.
     dongles.set("full_gain", "300");
-    let (ok, text, told) = tool(
+    let (ok, text, stderr) = tool(
         &dongles,
         &["listen", "--gain", "best", "--seconds", "5", "--format", "csv"],
     );
-    assert!(ok && !text.is_empty(), "{told}");
+    assert!(ok && !text.is_empty(), "{stderr}");
     let log = dongles.log();
     let gain: i32 = log
         .lines()
@@ -204,36 +204,26 @@ fn given_the_best_gain_is_wanted_then_it_is_found_by_trying() {
 }
 
 #[test]
-fn given_a_dongle_that_hops_then_it_settles_where_the_meters_are() {
+fn given_a_hopping_dongle_then_it_settles_where_the_meters_are() {
     let mut dongles = Dongles::plugged("1");
     dongles.set("only_center", "905000000");
-    let args = [
-        "listen",
-        "--center-freq",
-        "hop",
-        "--hop-seconds",
-        "1.5",
-        "--seconds",
-        "14",
-        "--format",
-        "csv",
-        "-v",
-    ];
-    let (ok, text, told) = tool(&dongles, &args);
-    assert!(
-        ok && text.lines().count() > 60,
-        "{} lines; {told}",
-        text.lines().count()
-    );
-    let log = dongles.log();
-    let centers: Vec<_> = log
-        .lines()
-        .filter_map(|line| line.strip_prefix("center="))
-        .collect();
-    assert!(
-        centers.len() >= 13 && centers.contains(&"927000000"),
-        "a survey: {centers:?}"
-    );
-    assert_eq!(centers.last(), Some(&"905000000"), "{centers:?}");
-    assert!(told.contains("Hopping"), "{told}");
+    let mut program = metertap();
+    program.args(["listen", "-v", "--center-freq", "hop", "--hop-seconds", "1.5"]);
+    dongles.plug_into(program.command());
+    let listener = Listener::start(&mut program);
+    let centers = || -> Vec<String> {
+        let log = dongles.log();
+        let centers = log.lines().filter_map(|line| line.strip_prefix("center="));
+        centers.map(str::to_owned).collect()
+    };
+    let is_survey = |centers: &[String]| centers.len() >= 13 && centers.iter().any(|hz| hz == "927000000");
+    wait_for("a survey of the band", || is_survey(&centers()));
+    wait_for("the best center", || {
+        centers().last().is_some_and(|hz| hz == "905000000")
+    });
+    // Three times the street: longer than a hop.
+    listener.skip_received();
+    (0..60).for_each(|_| drop(listener.next_line()));
+    assert_eq!(centers().last().unwrap(), "905000000", "{:?}", centers());
+    listener.running.wait_for_log("hopping");
 }

@@ -154,7 +154,7 @@ fn given_a_request_to_add_a_meter_then_only_a_valid_one_of_our_own_site_is_writt
     let daemon = daemon(port, "");
     let before = daemon.config();
     let long = format!("{{\"id\": \"{}\"}}", "1".repeat(5000));
-    for (body, more, status, says) in [
+    for (body, more, status, reason) in [
         (
             "{\"id\": \"17580293\", \"write\": true}",
             "Origin: http://evil.example.com\r\n",
@@ -179,7 +179,7 @@ fn given_a_request_to_add_a_meter_then_only_a_valid_one_of_our_own_site_is_writt
         ("{\"id\": \"17580293\"}", "", 200, "\"written\":false"),
     ] {
         let (got, answer) = claim(port, body, more);
-        assert!(got == status && answer.contains(says), "{body}: {got} {answer}");
+        assert!(got == status && answer.contains(reason), "{body}: {got} {answer}");
         assert_eq!(daemon.config(), before, "{body}");
     }
     let own = format!("Origin: http://127.0.0.1:{port}\r\n");
@@ -229,7 +229,7 @@ fn given_a_foreign_host_or_wrong_password_then_access_is_denied() {
         let more = format!("Authorization: Basic {shown}\r\n");
         assert_eq!(get(port, "/api/status", &more).0, status);
     }
-    for (web, says) in [
+    for (web, reason) in [
         ("user = \"me\"", "user is there, but no password"),
         ("password = \"battery staple\"", "password is there, but no user"),
         (
@@ -237,8 +237,8 @@ fn given_a_foreign_host_or_wrong_password_then_access_is_denied() {
             "web.password must have at least 8 characters",
         ),
     ] {
-        let (ok, said) = checked(&format!("[web]\n{web}\n[[radio]]\nsource = \"rtlsdr\"\n"));
-        assert!(!ok && said.contains(says), "{said}");
+        let (ok, printed) = checked(&format!("[web]\n{web}\n[[radio]]\nsource = \"rtlsdr\"\n"));
+        assert!(!ok && printed.contains(reason), "{printed}");
     }
 }
 
@@ -276,7 +276,7 @@ fn given_a_websocket_then_it_pushes_news_and_other_sites_get_none() {
     let second: Value = serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap();
     assert!(second["next"].as_u64() >= first["next"].as_u64());
     assert!(second["meters"].as_array().unwrap().len() < 3, "{second}");
-    // Who says more than a page has to say is let go.
+    // A client that sends more than a page ever does is disconnected.
     socket
         .send(tungstenite::Message::binary(vec![0; 100_000]))
         .unwrap();
@@ -297,9 +297,9 @@ fn given_a_history_then_consumption_is_there_after_a_restart() {
         &format!("[web]\nlisten = \"127.0.0.1:{port}\"\nhistory = \"{history}\"\n"),
     );
     let used = || {
-        let told = json(port, "/api/meters/M1/history?by=days");
-        let points = told["types"]["p1"]["energy_import_total"]["points"].clone();
-        let points = points.as_array().unwrap_or_else(|| panic!("{told}")).iter();
+        let history = json(port, "/api/meters/M1/history?by=days");
+        let points = history["types"]["p1"]["energy_import_total"]["points"].clone();
+        let points = points.as_array().unwrap_or_else(|| panic!("{history}")).iter();
         points.map(|point| point[1].as_f64().unwrap()).sum::<f64>()
     };
     let mut daemon = Daemon::start(&config);
@@ -391,10 +391,10 @@ fn given_a_token_then_the_api_requires_it_and_health_names_no_meter() {
         status == 503 && body.contains("gone: ") && !body.contains("12345678"),
         "{body}"
     );
-    let (ok, said) = checked("[web]\ntoken = \"short\"\n[[radio]]\nsource = \"rtlsdr\"\n");
+    let (ok, printed) = checked("[web]\ntoken = \"short\"\n[[radio]]\nsource = \"rtlsdr\"\n");
     assert!(
-        !ok && said.contains("web.token must have at least 8 characters"),
-        "{said}"
+        !ok && printed.contains("web.token must have at least 8 characters"),
+        "{printed}"
     );
 }
 

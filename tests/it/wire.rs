@@ -46,9 +46,9 @@ fn given_splits_noise_and_flipped_bits_then_only_true_values_are_published() {
     let daemon = Daemon::start(&format!(
         "[[wire]]\nname = \"hall\"\nsource = \"{port}\"\nprotocol = \"p1\"\nbaud = 115200\n"
     ));
-    daemon.wait_for_log("The port is open");
+    daemon.wait_for_log("Port opened");
     daemon.expect_log("wrong CRC");
-    daemon.expect_log("the telegram breaks off");
+    daemon.expect_log("truncated telegram");
     let (bytes, truth) = telegram("switzerland");
     let mut meter = pty.meter();
     // 115200 8N1 carries 11.5 bytes in a millisecond.
@@ -167,8 +167,9 @@ fn given_wrong_keys_repeats_and_cut_frames_then_each_is_logged_once() {
         "[[wire]]\nname = \"bridge\"\nprotocol = \"p1\"\nsource = \"tcp://{}\"\nkey = \"{KEY}\"\nauth_key = \"{AUTH_KEY}\"\n",
         bridge.local_addr().unwrap()
     ));
-    daemon.expect_log("a repeated frame");
+    daemon.expect_log("repeated frame");
     daemon.expect_log("the tag is wrong");
+    daemon.expect_log("decrypts to nothing");
     let (mut meter, _) = bridge.accept().unwrap();
     for counter in 1..=3 {
         meter.write_all(&encrypted(counter, KEY)).unwrap();
@@ -193,7 +194,7 @@ fn given_wrong_keys_repeats_and_cut_frames_then_each_is_logged_once() {
     let log = daemon.log();
     for (what, times) in [
         ("frame counter 3 after 3", 1),
-        ("a repeated frame", 1),
+        ("repeated frame", 1),
         ("the tag is wrong", 1),
     ] {
         assert_eq!(log.matches(what).count(), times, "{what}: {log}");
@@ -213,12 +214,12 @@ fn given_a_bridge_that_dies_or_goes_silent_then_the_next_connection_is_read() {
     meter.write_all(&bytes).unwrap();
     meter.write_all(&bytes[..300]).unwrap();
     drop(meter);
-    daemon.expect_log("the telegram breaks off");
+    daemon.expect_log("truncated telegram");
     daemon.wait_for_log("hung up");
     let (mut meter, _) = bridge.accept().unwrap();
     meter.write_all(&bytes).unwrap();
     daemon.wait_for_lines(2);
-    // And now a line that stands open and says nothing, for ever.
+    // A connection that stays open and carries nothing.
     daemon.wait_for_log("no bytes for");
     let (mut meter, _) = bridge.accept().unwrap();
     meter.write_all(&bytes).unwrap();
@@ -235,7 +236,7 @@ fn given_a_pty_that_is_pulled_then_the_port_is_opened_again_when_it_is_back() {
         port.display()
     ));
     let (bytes, _) = telegram("dsmr50");
-    daemon.wait_for_log("The port is open");
+    daemon.wait_for_log("Port opened");
     pty.meter().write_all(&bytes).unwrap();
     daemon.wait_for_lines(2);
     let Pty { mut socat, dir, .. } = pty;
@@ -334,7 +335,7 @@ fn given_a_systemd_credential_then_its_name_is_enough() {
 fn given_an_invalid_section_then_the_mistake_is_named_and_no_secret_shown() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("metertap.toml");
-    for (section, says) in [
+    for (section, reason) in [
         (
             "source = \"tcp://host\"\nprotocol = \"p1\"",
             "line 2: [[wire]] 1: source: invalid wire `tcp://host`",
@@ -358,7 +359,7 @@ fn given_an_invalid_section_then_the_mistake_is_named_and_no_secret_shown() {
         ),
         (
             "source = \"-\"\nprotocol = \"p1\"\nframing = \"7E1\"",
-            "without baud",
+            "framing needs baud",
         ),
         (
             "source = \"-\"\nprotocol = \"p1\"\nspeed = 9600",
@@ -367,14 +368,14 @@ fn given_an_invalid_section_then_the_mistake_is_named_and_no_secret_shown() {
     ] {
         std::fs::write(&file, format!("[[wire]]\n{section}\n")).unwrap();
         let output = metertap().args(["run", "--config"]).arg(&file).output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(
-            !output.status.success() && told.contains(says),
-            "{section}: {told}"
+            !output.status.success() && stderr.contains(reason),
+            "{section}: {stderr}"
         );
         assert!(
-            !told.contains("0011aabbcc") && !told.contains("11223344"),
-            "{told}"
+            !stderr.contains("0011aabbcc") && !stderr.contains("11223344"),
+            "{stderr}"
         );
     }
 }

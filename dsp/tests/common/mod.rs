@@ -21,7 +21,7 @@ pub fn transmission(
     }
 }
 
-/// What a dongle would give: eight bits, noise at -22 dBFS or lower where a strong transmission needs the room.
+/// Renders a scene as a dongle would give it: eight bits, noise at -22 dBFS or lower where a strong transmission needs the room.
 pub fn quantized(scene: &Scene, random: &mut Random) -> Vec<Complex32> {
     let mut samples = scene.render(random);
     let strongest_db = scene

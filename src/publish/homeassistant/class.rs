@@ -1,19 +1,20 @@
-//! What a value is to Home Assistant: device class, state class, unit (its developer documentation, "Sensor entity").
+//! Device class, state class and unit of a sensor, as in Home Assistant's developer documentation, "Sensor entity".
 
 use metertap_decode::ert::Commodity;
 use metertap_decode::report::{ReadingType, Value as Field};
 use serde_json::{Map, Value, json};
 
-/// What a sensor is.
+/// Attributes of a sensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Class {
-    /// What is measured; nothing where Home Assistant has no word for it.
+    /// Measured quantity; `None` if Home Assistant has no class for it.
     device_class: Option<&'static str>,
-    /// `total`: a counter, whose fall is no new beginning. `measurement`: a value of the moment.
+    /// `total` for a counter: unlike `total_increasing`, a lower value is not taken for a new meter. `measurement` for a
+    /// momentary value.
     state_class: Option<&'static str>,
     unit: Option<String>,
     is_diagnostic: bool,
-    /// Seconds after which it is no longer true.
+    /// Seconds after which a value is no longer valid.
     expire_after: Option<u32>,
 }
 
@@ -28,7 +29,7 @@ impl Class {
         }
     }
 
-    /// A value of the moment.
+    /// Momentary value.
     pub fn measurement(device_class: &'static str, unit: &str) -> Self {
         Class {
             device_class: Some(device_class),
@@ -39,7 +40,7 @@ impl Class {
         }
     }
 
-    /// A plain number of the moment.
+    /// Momentary number without a class or unit.
     pub fn number() -> Self {
         Class {
             state_class: Some("measurement"),
@@ -47,7 +48,7 @@ impl Class {
         }
     }
 
-    /// A time.
+    /// Point in time.
     pub fn time() -> Self {
         Class {
             device_class: Some("timestamp"),
@@ -58,7 +59,7 @@ impl Class {
         }
     }
 
-    /// Of interest when something is wrong.
+    /// Marks the sensor as diagnostic.
     pub fn diagnostic(self) -> Self {
         Class {
             is_diagnostic: true,
@@ -73,16 +74,16 @@ impl Class {
         }
     }
 
-    /// A value of the moment lies when it is old; a counter stays true.
+    /// Lets a momentary value expire after `seconds`; a counter stays valid.
     pub fn expiring(self, seconds: u32) -> Self {
-        let is_of_the_moment = self.state_class == Some("measurement");
+        let is_momentary = self.state_class == Some("measurement");
         Class {
-            expire_after: is_of_the_moment.then_some(seconds),
+            expire_after: is_momentary.then_some(seconds),
             ..self
         }
     }
 
-    /// As a component of a device, still without its name.
+    /// Returns the component of a device, without its name and template.
     pub fn component(&self) -> Map<String, Value> {
         let mut component = Map::new();
         component.insert("platform".into(), json!("sensor"));
@@ -108,7 +109,7 @@ impl Class {
     }
 }
 
-/// The counter of a meter of the radio; without a unit it is only a number. `chosen`: a class that the user wants.
+/// Class of a radio meter's counter; without a unit it is a plain number. `chosen`: device class of the configuration.
 pub fn counter(commodity: Commodity, unit: Option<&str>, chosen: Option<&str>) -> Class {
     let Some(unit) = unit else {
         return Class {
@@ -122,7 +123,7 @@ pub fn counter(commodity: Commodity, unit: Option<&str>, chosen: Option<&str>) -
         .find(|class| chosen == Some(class));
     let class = match commodity {
         _ if chosen.is_some() => chosen,
-        // Gas by its energy is energy.
+        // Gas billed by energy is energy.
         _ if is_energy => Some("energy"),
         Commodity::Gas => Some("gas"),
         Commodity::Water => Some("water"),
@@ -131,12 +132,12 @@ pub fn counter(commodity: Commodity, unit: Option<&str>, chosen: Option<&str>) -
     Class::total(class, unit)
 }
 
-/// A field of a meter on a wire, and what stands behind its name in a template; nothing for what is no number, or
-/// belongs to the past. `medium`: what an M-Bus meter measures.
+/// Class of a wired meter's field, and the path below the field in a template. `None` for text and for stored values of
+/// the past. `medium`: medium of an M-Bus meter.
 pub fn of_field(
     name: &str,
     field: &Field,
-    sort: ReadingType,
+    reading_type: ReadingType,
     medium: Option<&str>,
 ) -> Option<(Class, &'static str)> {
     if name.contains("_storage_") || name.contains("_error") {
@@ -144,7 +145,7 @@ pub fn of_field(
     }
     let class = match field {
         Field::Quantity(quantity) | Field::Demand { quantity, .. } => {
-            return Some((of_unit(name, &quantity.unit, sort, medium)?, ".value"));
+            return Some((of_unit(name, &quantity.unit, reading_type, medium)?, ".value"));
         }
         Field::Count(_) if name.starts_with("power_failures") || name.starts_with("voltage_s") => Class {
             unit: None,
@@ -159,11 +160,11 @@ pub fn of_field(
     Some((class, ""))
 }
 
-fn of_unit(name: &str, unit: &str, sort: ReadingType, medium: Option<&str>) -> Option<Class> {
+fn of_unit(name: &str, unit: &str, reading_type: ReadingType, medium: Option<&str>) -> Option<Class> {
     Some(match unit {
         "Wh" | "kWh" | "MWh" | "GWh" | "MJ" | "GJ" | "kJ" => Class::total(Some("energy"), unit),
         "W" | "kW" | "MW" => Class::measurement("power", unit),
-        // Their classes are younger than 2024.11, or do not know these units there.
+        // Their classes are younger than 2024.11, or did not have these units then.
         "kvarh" | "varh" | "kVAh" => Class::total(None, unit),
         "kvar" | "var" | "kVA" => Class::measurement("power", unit).without_class(),
         "V" => Class::measurement("voltage", unit),
@@ -172,8 +173,8 @@ fn of_unit(name: &str, unit: &str, sort: ReadingType, medium: Option<&str>) -> O
         "°C" | "°F" => Class::measurement("temperature", unit),
         "K" | "kg/h" => Class::measurement("temperature", unit).without_class(),
         "bar" => Class::measurement("pressure", unit),
-        "m3" => Class::total(Some(volume(sort, medium)), "m³"),
-        "l" => Class::total(Some(volume(sort, medium)), "L"),
+        "m3" => Class::total(Some(volume(reading_type, medium)), "m³"),
+        "l" => Class::total(Some(volume(reading_type, medium)), "L"),
         "m3/h" => Class::measurement("volume_flow_rate", "m³/h"),
         "l/h" => Class::measurement("volume_flow_rate", "L/h"),
         "s" | "h" | "min" | "d" => Class::total(Some("duration"), unit).diagnostic(),
@@ -185,9 +186,9 @@ fn of_unit(name: &str, unit: &str, sort: ReadingType, medium: Option<&str>) -> O
     })
 }
 
-/// Of what a volume is, as the energy dashboard asks.
-fn volume(sort: ReadingType, medium: Option<&str>) -> &'static str {
-    match (sort, medium) {
+/// Device class of a volume: the energy dashboard accepts `gas` and `water`.
+fn volume(reading_type: ReadingType, medium: Option<&str>) -> &'static str {
+    match (reading_type, medium) {
         (ReadingType::Gas, _) | (_, Some("gas")) => "gas",
         (ReadingType::Water | ReadingType::WarmWater, _) => "water",
         (_, Some("water" | "warm_water" | "hot_water" | "cold_water" | "dual_water")) => "water",

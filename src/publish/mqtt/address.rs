@@ -1,11 +1,11 @@
-//! Where a broker is, and by which road.
+//! Address of a broker: transport, host, port, and the path of a WebSocket.
 
 use serde::{Deserialize, Deserializer, de::Error};
 use std::fmt;
 use std::str::FromStr;
 use url::Url;
 
-/// How bytes get there.
+/// Protocol below MQTT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// `mqtt://`
@@ -18,16 +18,16 @@ pub enum Transport {
     SecureWebSocket,
 }
 
-/// A broker.
+/// Address of a broker as written in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerAddress {
-    /// How.
-    pub road: Transport,
-    /// Name or address, without brackets.
+    /// Protocol below MQTT.
+    pub transport: Transport,
+    /// Host name or IP address, IPv6 without brackets.
     pub host: String,
-    /// If one is said.
+    /// Port, if the address names one.
     pub port: Option<u16>,
-    /// Of a WebSocket: `/mqtt` if nothing is said.
+    /// Path of a WebSocket; `/mqtt` if the address names none.
     pub path: String,
 }
 
@@ -39,42 +39,44 @@ impl Transport {
         (Transport::SecureWebSocket, "wss", 443),
     ];
 
-    /// As URLs begin, and the usual port.
-    fn usual(self) -> (&'static str, u16) {
-        let found = Self::ALL.iter().find(|(road, ..)| *road == self);
+    /// Scheme in URLs, and the default port.
+    fn scheme_and_port(self) -> (&'static str, u16) {
+        let found = Self::ALL.iter().find(|(transport, ..)| *transport == self);
         found.map_or(("mqtt", 1883), |(_, scheme, port)| (*scheme, *port))
     }
 
-    /// Whether certificates are looked at.
+    /// Returns true for TLS, with or without a WebSocket.
     pub fn is_secure(self) -> bool {
         matches!(self, Transport::Tls | Transport::SecureWebSocket)
     }
 
-    /// Whether it is a WebSocket.
-    pub fn is_web(self) -> bool {
+    /// Returns true for WebSockets, with or without TLS.
+    pub fn is_websocket(self) -> bool {
         matches!(self, Transport::WebSocket | Transport::SecureWebSocket)
     }
 }
 
 impl BrokerAddress {
-    /// The port to use where the address names none: `default`, or the usual one of its road.
+    /// Port of the address, else `default`, else the default port of the transport.
     pub fn port_or(&self, default: Option<u16>) -> u16 {
-        self.port.or(default).unwrap_or_else(|| self.road.usual().1)
+        self.port
+            .or(default)
+            .unwrap_or_else(|| self.transport.scheme_and_port().1)
     }
 
-    /// As a WebSocket client wants it.
+    /// URL for a WebSocket client.
     pub fn url(&self, default: Option<u16>) -> String {
         let host = bracketed(&self.host);
         format!(
             "{}://{host}:{}{}",
-            self.road.usual().0,
+            self.transport.scheme_and_port().0,
             self.port_or(default),
             self.path
         )
     }
 }
 
-/// An IPv6 address in brackets.
+/// Puts brackets around an IPv6 address; leaves anything else as it is.
 fn bracketed(host: &str) -> String {
     if host.contains(':') {
         format!("[{host}]")
@@ -85,8 +87,8 @@ fn bracketed(host: &str) -> String {
 
 impl fmt::Display for BrokerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.road != Transport::Tcp {
-            write!(f, "{}://", self.road.usual().0)?;
+        if self.transport != Transport::Tcp {
+            write!(f, "{}://", self.transport.scheme_and_port().0)?;
         }
         f.write_str(&bracketed(&self.host))?;
         match self.port {
@@ -99,36 +101,38 @@ impl fmt::Display for BrokerAddress {
 impl FromStr for BrokerAddress {
     type Err = String;
 
-    /// `host`, `host:1883`, `mqtts://host:8883`, `ws://host:8083/mqtt`.
+    /// Parses `host`, `host:1883`, `mqtts://host:8883` or `ws://host:8083/mqtt`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("mqtt", text));
-        let road = Transport::ALL.iter().find(|(_, name, _)| *name == scheme);
-        let Some(&(road, ..)) = road else {
-            return Err(format!("{scheme}://…: use mqtt://, mqtts://, ws:// or wss://"));
+        let found = Transport::ALL.iter().find(|(_, name, _)| *name == scheme);
+        let Some(&(transport, ..)) = found else {
+            return Err(format!(
+                "unknown scheme `{scheme}://`: use mqtt://, mqtts://, ws:// or wss://"
+            ));
         };
         if rest.is_empty() {
             return Err("names no host".into());
         }
         if rest.contains('@') {
-            return Err("a host has no user name in it: use username and password".into());
+            return Err("a broker address must not contain a user name: use username and password".into());
         }
-        // A scheme that the URL library leaves alone: it knows the ports of ws and wss.
+        // Parsed as mqtt:// whatever the scheme: the URL library removes the default ports of ws and wss.
         let is_bare_v6 = rest.parse::<std::net::Ipv6Addr>().is_ok();
         let url = format!(
             "mqtt://{}",
             if is_bare_v6 { bracketed(rest) } else { rest.into() }
         );
-        let url = Url::parse(&url).map_err(|error| format!("\"{text}\" is no host: {error}"))?;
+        let url = Url::parse(&url).map_err(|error| format!("invalid broker address `{text}`: {error}"))?;
         let host = url.host_str().ok_or("names no host")?.trim_matches(['[', ']']);
         let has_path = !matches!(url.path(), "" | "/");
-        if url.query().is_some() || (has_path && !road.is_web()) {
-            return Err(format!("\"{text}\" has more than a host and a port"));
+        if url.query().is_some() || (has_path && !transport.is_websocket()) {
+            return Err(format!("`{text}` has more than a host and a port"));
         }
         if url.port() == Some(0) {
             return Err("port cannot be 0".into());
         }
         Ok(BrokerAddress {
-            road,
+            transport,
             host: host.into(),
             port: url.port(),
             path: if has_path {
@@ -140,7 +144,10 @@ impl FromStr for BrokerAddress {
     }
 }
 
-/// One broker, or several of a cluster.
+/// Deserializes one address or a list of them.
+///
+/// # Errors
+/// Returns an error for an empty list and for the first address that is not one.
 pub(crate) fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<BrokerAddress>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a host in quotes, or several in brackets")]
@@ -165,8 +172,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_may_say_how_to_get_there() {
-        for (text, road, host, port) in [
+    fn given_an_address_then_transport_host_and_port_are_read() {
+        for (text, transport, host, port) in [
             ("broker.lan", Transport::Tcp, "broker.lan", 1883),
             ("broker.lan:1884", Transport::Tcp, "broker.lan", 1884),
             ("mqtts://broker.lan", Transport::Tls, "broker.lan", 8883),
@@ -177,8 +184,8 @@ mod tests {
         ] {
             let address: BrokerAddress = text.parse().unwrap();
             assert_eq!(
-                (address.road, address.host.as_str(), address.port_or(None)),
-                (road, host, port),
+                (address.transport, address.host.as_str(), address.port_or(None)),
+                (transport, host, port),
                 "{text}"
             );
         }
@@ -187,8 +194,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused_in_words() {
-        for (text, says) in [
+    fn given_something_else_then_the_error_names_it_without_its_password() {
+        for (text, expected) in [
             ("", "no host"),
             ("http://broker", "use mqtt://"),
             ("mqtt://broker/readings", "more than a host"),
@@ -197,7 +204,7 @@ mod tests {
             ("broker:0", "port"),
         ] {
             let error = text.parse::<BrokerAddress>().unwrap_err();
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
             assert!(!error.contains("secret"));
         }
     }

@@ -1,40 +1,39 @@
-//! Does the broker take us?
+//! Trial connection for `metertap doctor`.
 
-use crate::publish::mqtt::MqttConfig;
 use crate::publish::mqtt::address::BrokerAddress;
-use crate::publish::mqtt::session::{SessionEvent, begin};
-use anyhow::{Context, Result, bail};
+use crate::publish::mqtt::broker::BrokerConfig;
+use crate::publish::mqtt::session::{SessionEvent, open};
+use anyhow::{Result, bail};
 use std::time::Duration;
 
-/// A broker that does not answer for this long is not there.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time for the broker to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for the DISCONNECT to go out.
+const LAST_PACKET: Duration = Duration::from_millis(200);
 
-/// Connects once to `broker` and says goodbye. As somebody else than the daemon, which may be running.
+/// Connects once to `broker` and disconnects, with a client id of its own: the daemon may be connected.
 ///
 /// # Errors
-/// Why not, for a person.
-pub fn check(mut settings: MqttConfig, broker: &BrokerAddress) -> Result<()> {
-    settings.client_id = None;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the network")?;
-    runtime.block_on(async {
-        let (speaker, mut session) = begin(&settings, broker, None)?;
-        let greeted = async {
-            loop {
-                match session.next().await {
-                    Ok(SessionEvent::Connected) => return Ok(()),
-                    Ok(_) => {}
-                    Err(reason) => bail!(reason),
-                }
+/// Returns the reason if the connection cannot be made, the broker refuses it, or does not answer within 5 s.
+pub async fn check(settings: &BrokerConfig, broker: &BrokerAddress) -> Result<()> {
+    let settings = BrokerConfig {
+        client_id: None,
+        ..settings.clone()
+    };
+    let (client, mut session) = open(&settings, broker, None).await?;
+    let connected = async {
+        loop {
+            match session.next().await {
+                Ok(SessionEvent::Connected) => return Ok(()),
+                Ok(_) => {}
+                Err(reason) => bail!(reason),
             }
-        };
-        tokio::time::timeout(PATIENCE, greeted)
-            .await
-            .unwrap_or_else(|_| bail!("no answer for {} s", PATIENCE.as_secs()))?;
-        speaker.disconnect();
-        let _ = tokio::time::timeout(Duration::from_millis(200), session.next()).await;
-        Ok(())
-    })
+        }
+    };
+    tokio::time::timeout(TIMEOUT, connected)
+        .await
+        .unwrap_or_else(|_| bail!("no answer within {} s", TIMEOUT.as_secs()))?;
+    client.disconnect();
+    let _ = tokio::time::timeout(LAST_PACKET, session.next()).await;
+    Ok(())
 }

@@ -1,116 +1,221 @@
-//! What the daemon holds of the broker: a thread with a connection, and an inbox.
+//! Publisher's side of a broker: an inbox, and the connection that empties it.
 
-use crate::publish::homeassistant::DiscoveryCleanup;
-use crate::publish::mqtt::MqttConfig;
+use crate::publish::message::Message;
+use crate::publish::mqtt::broker::BrokerConfig;
 use crate::publish::mqtt::connection::Connection;
-use crate::publish::mqtt::message::{BirthAndWill, Message};
-use crate::publish::mqtt::session::IN_FLIGHT;
-use crate::publish::mqtt::spool_queue::SpoolQueue;
-use crate::status::sink::SinkMetrics;
-use crate::store::spool::Spool;
-use anyhow::{Context, Result};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use crate::publish::mqtt::inbox::{Inbox, InboxSender};
+use crate::publish::mqtt::options::MqttOptions;
+use crate::publish::mqtt::outcome::{HURRIED, Outcome};
+use crate::publish::mqtt::spool_thread;
+use crate::runtime::{Cancel, Context, Running};
+use anyhow::Result;
+use crossbeam_channel::{Receiver, bounded};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
-/// Readings that may wait for the network.
+/// Capacity of the inbox. Without a spool, readings wait here while the broker is away: a thousand of about 1 kB.
 const INBOX: usize = 1024;
-/// What an interrupted process gives the broker; all of it must be gone within 2 s.
-pub const HURRIED: Duration = Duration::from_millis(1500);
+/// Time for the last write of the spool, on a slow SD card.
+const LAST_WRITE: Duration = Duration::from_secs(5);
 
-/// How it ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Acknowledged by the broker.
-    pub delivered: u64,
-    /// Not acknowledged when time was up, or never taken by the broker, and lost.
-    pub undelivered: u64,
-    /// Not acknowledged when time was up, and kept on the disk for the next start.
-    pub kept: u64,
-}
-
-/// The sink: a thread with a connection.
+/// Connection to a broker: a task on the I/O runtime, and the thread of the spool if there is one. Dropping it gives up
+/// what is not delivered, or leaves it in the spool.
 pub struct Mqtt {
-    inbox: Option<mpsc::Sender<Message>>,
-    /// Sent when there is no more time.
-    give_up: oneshot::Sender<()>,
-    thread: std::thread::JoinHandle<Outcome>,
+    inbox: InboxSender,
+    /// Ends the connection once everything is delivered.
+    stop: Cancel,
+    /// Ends it at once.
+    give_up: Cancel,
+    task: Running,
+    spool: Option<Running>,
+    outcome: Receiver<Outcome>,
 }
 
 impl Mqtt {
-    /// Starts the thread and connects; an absent broker is waited for.
+    /// Starts to connect, and tries until there is a connection. Cancellation of `context` alone does not end it, but
+    /// limits the time after [`Mqtt::stop`] to [`HURRIED`].
     ///
     /// # Errors
-    /// Where no thread or runtime can be had.
-    pub fn start(
-        settings: MqttConfig,
-        presence: BirthAndWill,
-        watch: Option<DiscoveryCleanup>,
-        counts: Arc<SinkMetrics>,
-    ) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the network")?;
-        let (inbox, messages) = mpsc::channel(INBOX);
-        let (give_up, given_up) = oneshot::channel();
-        let shelf = match settings.spool_path() {
-            Some(path) => Some(SpoolQueue::new(Spool::open(&path, settings.spool_bytes())?)),
-            None => None,
-        };
-        let (messages, intake) = match shelf.clone() {
-            None => (messages, None),
-            Some(shelf) => {
-                let (to, through) = mpsc::channel(IN_FLIGHT);
-                (through, Some(shelf.intake(messages, to)))
+    /// Returns an error if the spool cannot be opened, or its thread cannot be started.
+    pub fn start(context: &Context, settings: BrokerConfig, options: MqttOptions) -> Result<Self> {
+        let (sender, inbox, spool) = match &settings.spool {
+            None => {
+                let (sender, receiver) = mpsc::channel(INBOX);
+                (InboxSender::Memory(sender), Inbox::Memory(receiver), None)
+            }
+            Some(settings) => {
+                let (sender, receiver) = bounded(INBOX);
+                let (handle, running) = spool_thread::start(context, settings, receiver)?;
+                (InboxSender::Spool(sender), Inbox::Spool(handle), Some(running))
             }
         };
-        let connection = Connection::new(settings, messages, shelf, presence, watch, counts);
-        let thread = std::thread::Builder::new()
-            .name("mqtt".into())
-            .spawn(move || {
-                runtime.block_on(async move {
-                    let intake = intake.map(tokio::spawn);
-                    connection.run(given_up, intake).await
-                })
-            })
-            .context("cannot start a thread")?;
+        let (stop, give_up) = (Cancel::default(), Cancel::default());
+        let (report, outcome) = bounded(1);
+        let task = options.task.clone();
+        let connection = Connection::new(
+            context.clock.clone(),
+            settings,
+            inbox,
+            options,
+            stop.clone(),
+            give_up.clone(),
+        );
+        let deadline = hurry(context.cancel.clone(), stop.clone(), give_up.clone());
+        let task = context.task(&task, async move {
+            tokio::select! {
+                outcome = connection.run() => {
+                    let _ = report.send(outcome);
+                }
+                () = deadline => {}
+            }
+        });
         Ok(Mqtt {
-            inbox: Some(inbox),
+            inbox: sender,
+            stop,
             give_up,
-            thread,
+            task,
+            spool,
+            outcome,
         })
     }
 
-    /// Publishes; waits while the inbox is full. False: the thread is gone.
+    /// Publishes; waits while the inbox is full. Returns false if the connection has ended. Not to be called on the I/O
+    /// runtime.
     pub fn publish(&self, message: Message) -> bool {
-        self.inbox
-            .as_ref()
-            .is_some_and(|inbox| inbox.blocking_send(message).is_ok())
+        self.inbox.send(message)
     }
 
-    /// The same without waiting. False: there was no room.
+    /// Publishes without waiting. Returns false if the inbox is full or the connection has ended.
     pub fn try_publish(&self, message: Message) -> bool {
-        self.inbox
-            .as_ref()
-            .is_some_and(|inbox| inbox.try_send(message).is_ok())
+        self.inbox.try_send(message)
     }
 
-    /// Delivers what is left and says goodbye. Waits for the broker for at most `patience`, and for
-    /// [`HURRIED`] once `hurry` is true.
-    pub fn finish(mut self, patience: Duration, hurry: impl Fn() -> bool) -> Outcome {
-        self.inbox = None;
-        let mut deadline = Instant::now() + patience;
-        let mut hurried = false;
-        while !self.thread.is_finished() && Instant::now() < deadline {
-            if !hurried && hurry() {
-                hurried = true;
-                deadline = deadline.min(Instant::now() + HURRIED);
-            }
-            std::thread::sleep(Duration::from_millis(5));
+    /// Asks the connection to end when everything published so far is delivered; returns at once.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Stops the connection and waits for its end, for `within` at most. After that it is given up: what is not delivered
+    /// stays in the spool or is lost. Returns `None` if it hangs even then, or has panicked.
+    pub fn join(self, within: Duration) -> Option<Outcome> {
+        self.stop();
+        if !self.task.join(within) {
+            self.give_up.cancel();
         }
-        let _ = self.give_up.send(());
-        self.thread.join().unwrap_or_default()
+        let deadline = Instant::now() + LAST_WRITE;
+        let parts = std::iter::once(&self.task).chain(&self.spool);
+        let mut has_ended = true;
+        for part in parts {
+            has_ended &= part.join(deadline.saturating_duration_since(Instant::now()));
+        }
+        self.outcome.try_recv().ok().filter(|_| has_ended)
+    }
+}
+
+impl Drop for Mqtt {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.give_up.cancel();
+    }
+}
+
+/// Gives up [`HURRIED`] after the connection was asked to stop and the process was interrupted. Never completes: the
+/// connection has to see it and save its queue.
+async fn hurry(interrupted: Cancel, stop: Cancel, give_up: Cancel) {
+    stop.cancelled().await;
+    interrupted.cancelled().await;
+    tokio::time::sleep(HURRIED).await;
+    give_up.cancel();
+    std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::message::BirthAndWill;
+    use crate::publish::mqtt::broker::{Login, SpoolConfig, Version};
+    use crate::publish::mqtt::tls::TlsConfig;
+    use crate::runtime::{Clock, Runtime};
+    use crate::status::sink::SinkMetrics;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    /// Starts a connection to a port where nobody listens.
+    fn without_a_broker(context: &Context, spool: Option<&Path>) -> Mqtt {
+        let spool = spool.map(|path| SpoolConfig {
+            path: path.to_owned(),
+            limit_bytes: 1 << 20,
+            is_latest_only: false,
+        });
+        let settings = BrokerConfig {
+            hosts: vec!["127.0.0.1:1".parse().unwrap()],
+            port: None,
+            login: Login::default(),
+            client_id: None,
+            version: Version::default(),
+            tls: TlsConfig::default(),
+            spool,
+        };
+        let options = MqttOptions {
+            task: "mqtt".into(),
+            birth_and_will: BirthAndWill::default(),
+            subscriber: None,
+            marks_resent: true,
+            metrics: Arc::new(SinkMetrics::new("mqtt".into())),
+        };
+        Mqtt::start(context, settings, options).unwrap()
+    }
+
+    fn publish(mqtt: &Mqtt, count: usize) {
+        for i in 0..count {
+            assert!(mqtt.publish(Message::reading(i.to_string(), "{}", false)));
+        }
+    }
+
+    fn outcome(undelivered: u64, kept: u64) -> Option<Outcome> {
+        Some(Outcome {
+            delivered: 0,
+            undelivered,
+            kept,
+        })
+    }
+
+    #[test]
+    fn given_no_broker_and_no_spool_when_time_is_up_then_readings_are_lost() {
+        let runtime = Runtime::start(Clock::system()).unwrap();
+        let mqtt = without_a_broker(&runtime.context, None);
+        publish(&mqtt, 3);
+        assert_eq!(mqtt.join(Duration::ZERO), outcome(3, 0));
+    }
+
+    #[test]
+    fn given_no_broker_and_a_spool_when_time_is_up_then_readings_are_kept_and_the_file_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("spool.redb");
+        let runtime = Runtime::start(Clock::system()).unwrap();
+        for kept in [300, 600] {
+            let mqtt = without_a_broker(&runtime.context, Some(&path));
+            publish(&mqtt, 300);
+            assert_eq!(mqtt.join(Duration::ZERO), outcome(0, kept));
+        }
+    }
+
+    #[test]
+    fn given_an_interrupted_process_then_no_broker_is_waited_for_longer_than_hurried() {
+        let runtime = Runtime::start(Clock::system()).unwrap();
+        let mqtt = without_a_broker(&runtime.context.component("mqtt"), None);
+        publish(&mqtt, 1);
+        runtime.context.cancel.cancel();
+        // Without the limit this would wait for an hour.
+        assert_eq!(mqtt.join(Duration::from_secs(3600)), outcome(1, 0));
+    }
+
+    #[test]
+    fn given_a_publisher_that_is_stopped_and_gone_then_nothing_is_accepted_any_more() {
+        let runtime = Runtime::start(Clock::system()).unwrap();
+        let mqtt = without_a_broker(&runtime.context, None);
+        mqtt.give_up.cancel();
+        assert!(mqtt.task.join(Duration::from_secs(20)));
+        assert!(!mqtt.publish(Message::reading("t", "{}", false)));
     }
 }

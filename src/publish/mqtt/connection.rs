@@ -1,429 +1,393 @@
-//! The connection. What was not acknowledged is sent again, in order, over the next connection.
+//! Connections to the broker, one after the other: I/O around the policies of `Delivery` and `SpoolQueue`.
 //!
-//! rumqttc keeps what it has taken only as long as the broker keeps its session, which it seldom does. So each
-//! connection gets a client of its own, and what was handed to it stays in our queue until its PUBACK.
+//! The task never blocks and never drops work halfway. It waits for the spool's thread with [`Link::during`], so that the
+//! network is served meanwhile; and it is told to end by `give_up`, which it looks at only where nothing is half done.
 
-use crate::publish::homeassistant::DiscoveryCleanup;
-use crate::publish::mqtt::MqttConfig;
-use crate::publish::mqtt::client::{HURRIED, Outcome};
-use crate::publish::mqtt::config::Backlog;
-use crate::publish::mqtt::message::{BirthAndWill, DeliveryClass, Message, Waiting};
-use crate::publish::mqtt::session::{IN_FLIGHT, MqttClient, Refusal, Session, SessionEvent, begin, jitter};
-use crate::publish::mqtt::spool_queue::SpoolQueue;
+use crate::publish::message::{BirthAndWill, DeliveryClass, Message};
+use crate::publish::mqtt::broker::BrokerConfig;
+use crate::publish::mqtt::delivery::Delivery;
+use crate::publish::mqtt::inbox::{Arrival, Inbox};
+use crate::publish::mqtt::link::Link;
+use crate::publish::mqtt::options::MqttOptions;
+use crate::publish::mqtt::outcome::Outcome;
+use crate::publish::mqtt::session::{self, MqttClient, SessionEvent};
+use crate::publish::mqtt::subscriber::{Reaction, Received, Subscriber};
+use crate::publish::mqtt::waiting::Settled;
+use crate::runtime::backoff::{FIRST_PAUSE, STEADY, jittered};
+use crate::runtime::{Backoff, Cancel, Clock};
 use crate::status::sink::SinkMetrics;
-use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
 
-/// Without a PUBACK for so long, what is under way goes to the disk.
-const SILENT: Duration = Duration::from_secs(2);
-/// So many delivered messages are taken off the disk at once.
-const REMOVE: u64 = 32;
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Without a PUBACK for this long, readings in flight are written to the spool.
+const SILENCE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Connection after connection.
+/// Way in which a connection ended.
+enum End {
+    /// Everything is delivered, and the broker knows that the client leaves.
+    Delivered,
+    /// Time is up.
+    GivenUp,
+    /// It could not be made or has broken, for this reason.
+    Broken(String),
+}
+
+/// Connection after connection, with what they have in common.
 pub(crate) struct Connection {
-    settings: MqttConfig,
-    inbox: mpsc::Receiver<Message>,
-    /// What Home Assistant and the broker tell.
-    watch: Option<DiscoveryCleanup>,
-    /// What is said of ourselves.
-    presence: BirthAndWill,
-    /// Readings that are sent again say so.
-    marks: bool,
-    /// What is to be said again, by topic.
-    announced: BTreeMap<String, String>,
-    /// Not yet acknowledged; the first `sent` of them have been handed to the present connection.
-    waiting: VecDeque<Waiting>,
-    sent: usize,
-    /// On the disk where the broker is away, if there is one.
-    shelf: Option<SpoolQueue>,
-    /// So many on the disk, the oldest, may have been under way when an earlier process ended.
-    inherited: usize,
-    /// The last number that is delivered, and still on the disk.
-    to_remove: Option<u64>,
-    /// When something was last acknowledged.
-    moved: Instant,
-    /// Packet ids of those, in the same order, as far as they have been written, and which are acknowledged.
-    ids: VecDeque<(u16, Option<Result<(), Refusal>>)>,
-    /// Words on ourselves that are under way, in front of everything else.
-    words: usize,
-    delivered: u64,
-    /// What others may know of all this.
-    counts: Arc<SinkMetrics>,
-    /// The broker will never take these.
-    refused: u64,
-    inbox_open: bool,
+    clock: Clock,
+    settings: BrokerConfig,
+    inbox: Inbox,
+    delivery: Delivery,
+    birth_and_will: BirthAndWill,
+    subscriber: Option<Box<dyn Subscriber>>,
+    metrics: Arc<SinkMetrics>,
+    /// End when everything is delivered.
+    stop: Cancel,
+    /// End now.
+    give_up: Cancel,
+    /// Time of the last acknowledgement, or of the connection's beginning.
+    progressed: Instant,
+    has_logged_refusal: bool,
 }
 
 impl Connection {
-    /// Takes messages from `inbox`, and from the shelf if there is one.
+    /// Prepares connections that take messages from `inbox`.
     pub fn new(
-        settings: MqttConfig,
-        inbox: mpsc::Receiver<Message>,
-        shelf: Option<SpoolQueue>,
-        presence: BirthAndWill,
-        watch: Option<DiscoveryCleanup>,
-        counts: Arc<SinkMetrics>,
+        clock: Clock,
+        settings: BrokerConfig,
+        inbox: Inbox,
+        options: MqttOptions,
+        stop: Cancel,
+        give_up: Cancel,
     ) -> Self {
         Connection {
-            counts,
-            marks: settings.profile.is_house(),
-            presence,
-            words: 0,
-            refused: 0,
-            shelf,
-            inherited: IN_FLIGHT,
-            to_remove: None,
-            moved: Instant::now(),
+            progressed: clock.now(),
+            clock,
             settings,
             inbox,
-            watch,
-            announced: BTreeMap::new(),
-            waiting: VecDeque::with_capacity(IN_FLIGHT),
-            sent: 0,
-            ids: VecDeque::with_capacity(IN_FLIGHT),
-            delivered: 0,
-            inbox_open: true,
+            delivery: Delivery::new(options.marks_resent),
+            birth_and_will: options.birth_and_will,
+            subscriber: options.subscriber,
+            metrics: options.metrics,
+            stop,
+            give_up,
+            has_logged_refusal: false,
         }
     }
 
-    /// Until all is delivered and the inbox is closed, or it is given up.
-    pub async fn run(mut self, given_up: oneshot::Receiver<()>, intake: Option<JoinHandle<()>>) -> Outcome {
-        tokio::select! {
-            () = self.connect_for_ever() => {}
-            _ = given_up => {}
-        }
-        self.shelve();
-        // What has come in the meantime goes to the disk as well.
-        if let Some(intake) = intake {
-            let _ = timeout(HURRIED, intake).await;
-        }
-        self.inbox.close();
-        if let (Some(shelf), Some(key)) = (&self.shelf, self.to_remove) {
-            shelf.delivered(key);
-        }
-        while let Ok(message) = self.inbox.try_recv() {
-            self.wait(message, None);
-        }
-        let is_left = |waiting: &&Waiting| waiting.key.is_none() && waiting.message.is_reading();
-        let left = self.waiting.iter().filter(is_left).count() as u64;
-        let (kept, lost) = self.shelf.as_ref().map_or((0, 0), SpoolQueue::close);
+    /// Connects until everything is delivered after `stop`, or until `give_up`.
+    pub async fn run(mut self) -> Outcome {
+        self.connect_for_ever().await;
+        // Nothing is in service any more: what is in flight goes to the spool, then what the publishers sent meanwhile.
+        self.store(None).await;
+        let (kept, lost) = match std::mem::replace(&mut self.inbox, Inbox::Closed) {
+            Inbox::Spool(spool) => spool.close().await.unwrap_or_default(),
+            Inbox::Memory(mut inbox) => {
+                inbox.close();
+                while let Ok(message) = inbox.try_recv() {
+                    self.delivery.enqueue(message);
+                }
+                (0, 0)
+            }
+            Inbox::Closed => (0, 0),
+        };
         Outcome {
-            delivered: self.delivered,
-            undelivered: left + lost + self.refused,
+            delivered: self.delivery.delivered(),
+            undelivered: self.delivery.unspooled() + lost + self.delivery.refused(),
             kept,
         }
     }
 
-    /// Connection after connection, with growing pauses; ends when all is delivered and the inbox is closed.
+    /// Connects to the hosts in turn, with growing pauses after each round.
     async fn connect_for_ever(&mut self) {
-        let mut pause = FIRST_PAUSE;
-        let mut complained = false;
-        let brokers = self.settings.host.clone();
-        for (i, broker) in brokers.iter().enumerate().cycle() {
-            let begun = Instant::now();
-            let address = self.settings.shown(broker);
-            let ended = match begin(&self.settings, broker, self.presence.will.as_ref()) {
-                Ok((speaker, session)) => self.connect(&address, &speaker, session).await,
-                Err(error) => Err(format!("{error:#}")),
+        let mut backoff = Backoff::new(LONGEST_PAUSE);
+        let mut has_complained = false;
+        let hosts = self.settings.hosts.clone();
+        for (i, host) in hosts.iter().enumerate().cycle() {
+            let begun = self.clock.now();
+            let address = self.settings.display(host);
+            let opened = session::open(&self.settings, host, self.birth_and_will.will.as_ref()).await;
+            let end = match opened {
+                Ok((client, session)) => self.serve(&address, &client, &mut Link::new(session)).await,
+                Err(error) => End::Broken(format!("{error:#}")),
             };
-            let Err(reason) = ended else {
+            self.delivery.connection_lost();
+            let End::Broken(reason) = end else {
                 return;
             };
-            self.mark_resent();
-            self.shelve();
-            if begun.elapsed() > LONGEST_PAUSE {
-                (pause, complained) = (FIRST_PAUSE, false);
+            self.store(None).await;
+            let lasted = self.clock.now() - begun;
+            backoff.ended_after(lasted);
+            self.metrics.set_trouble_unlogged(Some(reason.clone()));
+            if lasted > STEADY || !has_complained {
+                let waiting = self.waiting();
+                tracing::warn!(broker = %address, reason, waiting, "No connection to the broker; retrying");
+                has_complained = true;
             }
-            self.counts.trouble_untold(Some(reason.clone()));
-            if !complained {
-                tracing::warn!(broker = %address, reason, waiting = self.waiting.len(), "No connection to the broker. Trying again until there is one.");
-                complained = true;
-            }
-            self.count();
-            // Of a cluster, each is tried before the pause grows.
-            let is_round = i + 1 == brokers.len();
-            let wait = if is_round { pause } else { FIRST_PAUSE };
-            sleep(wait.mul_f64(0.75 + jitter() / 2.0)).await;
-            if is_round {
-                pause = (pause * 2).min(LONGEST_PAUSE);
+            self.metrics.waiting(self.waiting());
+            // The members of a cluster are tried one after the other before the pause grows.
+            let is_round = i + 1 == hosts.len();
+            let pause = match is_round {
+                true => backoff.next_pause(),
+                false => jittered(FIRST_PAUSE),
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.give_up.cancelled() => return,
             }
         }
     }
 
-    /// One connection, from CONNECT to its end. `Ok`: everything is delivered and said.
-    async fn connect(
-        &mut self,
-        address: &str,
-        speaker: &MqttClient,
-        mut session: Session,
-    ) -> Result<(), String> {
-        self.sent = 0;
-        self.ids.clear();
-        self.words = 0;
-        let mut connected = false;
-        // The first time, whoever announces says so himself.
-        let mut ready = self.presence.ready.clone().filter(|_| !self.announced.is_empty());
-        let mut silence = tokio::time::interval(SILENT);
-        self.moved = Instant::now();
+    /// Serves one connection, from CONNECT to its end.
+    async fn serve(&mut self, address: &str, client: &MqttClient, link: &mut Link) -> End {
+        self.delivery.begin();
+        self.progressed = self.clock.now();
+        let mut is_connected = false;
+        let mut is_stopping = false;
+        // On the first connection nothing is announced yet, and the profile publishes this message itself.
+        let mut ready = self.birth_and_will.ready.clone();
+        ready = ready.filter(|_| self.delivery.has_announced());
+        let mut silence = tokio::time::interval(SILENCE);
         loop {
-            self.count();
-            if connected {
-                self.fill();
-                self.hand_over(speaker);
-                if self.sent == self.waiting.len() {
+            self.metrics.waiting(self.waiting());
+            if is_connected {
+                self.fill(link).await;
+                self.hand_over(client);
+                if self.delivery.next_unsent().is_none() {
                     if let Some(ready) = ready.take() {
-                        self.wait(ready, None);
+                        self.delivery.enqueue(ready);
                         continue;
                     }
                 }
-                let is_done = !self.inbox_open && self.waiting.is_empty() && self.words == 0;
-                if is_done && self.shelf.as_ref().is_none_or(SpoolQueue::is_drained) {
-                    self.say_goodbye(speaker, &mut session).await;
-                    return Ok(());
+                if self.is_done() {
+                    return self.say_goodbye(client, link).await;
                 }
             }
-            // Not while connecting: a message would break off the attempt.
-            let may_take = connected && self.inbox_open && self.waiting.len() < IN_FLIGHT;
-            let came = self.shelf.as_ref().map(|shelf| shelf.came.clone());
+            // Before CONNACK only the end may interrupt the session: any other branch would start its attempt over.
+            let room = if is_connected { self.delivery.room() } else { 0 };
             tokio::select! {
-                message = self.inbox.recv(), if may_take => match message {
-                    Some(message) => self.wait(message, None),
-                    None => self.inbox_open = false,
+                () = self.give_up.cancelled() => return End::GivenUp,
+                () = self.stop.cancelled(), if is_connected && !is_stopping => {
+                    is_stopping = true;
+                    self.close_inbox(link).await;
+                }
+                arrival = self.inbox.next(), if room > 0 => match arrival {
+                    Arrival::Message(message) => self.delivery.enqueue(message),
+                    Arrival::InSpool => {}
+                    Arrival::End => self.inbox = Inbox::Closed,
                 },
-                () = async { came.as_ref().expect("asked only if there is one").notified().await }, if connected && came.is_some() => {}
-                _ = silence.tick(), if connected && self.shelf.is_some() => {
-                    // A network that stands open and swallows everything.
-                    if !self.waiting.is_empty() && self.moved.elapsed() > SILENT {
-                        self.shelve();
+                _ = silence.tick(), if is_connected => {
+                    // A network that stays up and lets nothing through, or a broker that hangs.
+                    let is_silent = self.clock.now() - self.progressed > SILENCE;
+                    if is_silent && self.delivery.len() > 0 {
+                        self.store(Some(link)).await;
                     }
                 }
-                said = session.next() => match said? {
-                    SessionEvent::Connected => {
-                        tracing::info!(broker = %address, "Connected to the broker.");
-                        connected = true;
-                        self.counts.trouble_untold(None);
-                        if let (Some(shelf), Backlog::Latest) = (&self.shelf, self.settings.backlog) {
-                            shelf.thin();
-                        }
-                        // The first words have the first packet ids.
-                        if self.presence.hello.as_ref().is_some_and(|hello| speaker.publish(hello)) {
-                            self.words += 1;
-                        }
-                        if let Some(watch) = &self.watch {
-                            for topic in watch.announced.iter().chain([&watch.birth]) {
-                                speaker.subscribe(topic);
-                            }
-                        }
-                        self.announce_again();
+                event = link.next() => match event {
+                    Ok(SessionEvent::Connected) => {
+                        is_connected = true;
+                        self.connected(address, client, link).await;
                     }
-                    SessionEvent::Heard { topic, payload, retain } => self.told(topic, &payload, retain),
-                    SessionEvent::Sent(id) => self.ids.push_back((id, None)),
-                    SessionEvent::Acknowledged(id, result) => self.acknowledge(id, result)?,
-                    SessionEvent::Goodbye | SessionEvent::Nothing => {}
+                    Ok(event) => if let Err(reason) = self.handle(event, link).await {
+                        return End::Broken(reason);
+                    },
+                    Err(reason) => return End::Broken(reason),
                 },
             }
         }
     }
 
-    /// How many wait, here and on the disk.
-    fn count(&self) {
-        let on_disk = self.shelf.as_ref().map_or(0, SpoolQueue::left);
-        self.counts
-            .waiting(self.waiting.len() + self.inbox.len() + on_disk);
-    }
-
-    /// What was handed to a connection that is over may have come, or not.
-    fn mark_resent(&mut self) {
-        let sent = std::mem::take(&mut self.sent);
-        if self.marks {
-            self.waiting
-                .iter_mut()
-                .take(sent)
-                .for_each(|waiting| waiting.message.mark_resent());
-        }
-    }
-
-    /// Somebody else has said something that we listen to.
-    fn told(&mut self, topic: String, payload: &[u8], retain: bool) {
-        let Some(watch) = &self.watch else {
-            return;
-        };
-        if topic == watch.birth {
-            if payload == b"online" && !retain {
-                tracing::info!("Home Assistant has started: it is told of all meters again.");
-                self.announce_again();
+    /// Handles an event of a connection.
+    async fn handle(&mut self, event: SessionEvent, link: &mut Link) -> Result<(), String> {
+        match event {
+            SessionEvent::Written(id) => self.delivery.written(id),
+            SessionEvent::Acknowledged(id, result) => {
+                for Settled { topic, result } in self.delivery.acknowledged(id, result)? {
+                    self.progressed = self.clock.now();
+                    match result {
+                        Ok(()) => self.metrics.delivered(),
+                        Err(refusal) => self.count_refusal(&topic, &refusal.reason),
+                    }
+                }
+                self.remove_delivered(link).await;
             }
-        } else if !self.announced.contains_key(&topic) && watch.is_stale(&topic, payload) {
-            tracing::info!(
+            SessionEvent::Received {
                 topic,
-                "A meter has left the configuration: Home Assistant forgets it."
-            );
-            self.wait(Message::retained(topic, "", DeliveryClass::State), None);
-        }
-    }
-
-    /// A broker may have forgotten, and Home Assistant does. What is waiting anyway is not said twice.
-    fn announce_again(&mut self) {
-        let waiting = |topic: &String| self.waiting.iter().any(|waiting| waiting.message.topic == *topic);
-        let missing: Vec<Message> = self
-            .announced
-            .iter()
-            .filter(|(topic, _)| !waiting(topic))
-            .map(|(topic, payload)| Message::retained(topic.clone(), payload.clone(), DeliveryClass::State))
-            .collect();
-        for message in missing {
-            self.wait(message, None);
-        }
-    }
-
-    fn wait(&mut self, message: Message, key: Option<u64>) {
-        if message.sort == DeliveryClass::Announcement {
-            self.announced
-                .insert(message.topic.clone(), message.payload.clone());
-        }
-        self.waiting.push_back(Waiting { message, key });
-    }
-
-    /// Takes from the inbox, and then from the disk, as much as may be under way.
-    fn fill(&mut self) {
-        let Some(shelf) = self.shelf.clone() else {
-            return;
-        };
-        while self.waiting.len() < IN_FLIGHT {
-            match self.inbox.try_recv() {
-                Ok(message) => self.wait(message, None),
-                Err(_) => break,
-            }
-        }
-        if self.waiting.len() < IN_FLIGHT {
-            for (key, mut message) in shelf.load(IN_FLIGHT - self.waiting.len()) {
-                if self.marks && shelf.is_inherited(key) && self.inherited > 0 {
-                    self.inherited -= 1;
-                    message.mark_resent();
-                }
-                self.wait(message, Some(key));
-            }
-        }
-    }
-
-    /// Puts on the disk what is under way, so that neither a kill nor a long absence loses it.
-    fn shelve(&mut self) {
-        let Some(shelf) = self.shelf.clone() else {
-            return;
-        };
-        while let Ok(message) = self.inbox.try_recv() {
-            self.wait(message, None);
-        }
-        // What has no number stands either in front of everything on the disk, or behind it. What stands between
-        // two parts of it, while a slow broker is there, stays in memory.
-        let is_drained = shelf.is_drained();
-        let on_disk = self.waiting.iter().position(|waiting| waiting.key.is_some());
-        let border = on_disk.unwrap_or(if is_drained { 0 } else { self.waiting.len() });
-        let end = if is_drained { self.waiting.len() } else { border };
-        let unnumbered = |range: std::ops::Range<usize>| -> Vec<usize> {
-            let is_meant =
-                |i: &usize| self.waiting[*i].key.is_none() && self.waiting[*i].message.is_reading();
-            range.filter(is_meant).collect()
-        };
-        let places = [unnumbered(0..border), unnumbered(border..end)];
-        let message = |i: &usize| {
-            let mut message = self.waiting[*i].message.clone();
-            // What was handed to the connection may have come: whoever finds it on the disk cannot know.
-            if self.marks && *i < self.sent {
-                message.mark_resent();
-            }
-            message
-        };
-        let messages = |places: &[usize]| -> Vec<Message> { places.iter().map(message).collect() };
-        let (front, behind) = shelf.keep(&messages(&places[0]), &messages(&places[1]));
-        for (places, begin) in places.iter().zip([front, behind]) {
-            for (place, key) in places.iter().zip(begin.into_iter().flat_map(|begin| begin..)) {
-                self.waiting[*place].key = Some(key);
-            }
-        }
-    }
-
-    /// Gives the connection what it has not had yet, as far as it takes it.
-    fn hand_over(&mut self, speaker: &MqttClient) {
-        while let Some(waiting) = self.waiting.get(self.sent) {
-            if !speaker.publish(&waiting.message) {
-                return;
-            }
-            self.sent += 1;
-        }
-    }
-
-    /// Takes acknowledged messages off the front. Brokers acknowledge in order, but need not.
-    fn acknowledge(&mut self, id: u16, result: Result<(), Refusal>) -> Result<(), String> {
-        if let Err(refusal) = &result {
-            if !refusal.is_final {
-                return Err(format!("the broker does not take it: {}", refusal.reason));
-            }
-        }
-        if let Some(entry) = self
-            .ids
-            .iter_mut()
-            .find(|entry| entry.0 == id && entry.1.is_none())
-        {
-            entry.1 = Some(result);
-        }
-        while let Some((_, Some(_))) = self.ids.front() {
-            let Some((_, Some(result))) = self.ids.pop_front() else {
-                break;
-            };
-            if self.words > 0 {
-                self.words -= 1;
-                continue;
-            }
-            let acknowledged = self.waiting.pop_front();
-            self.sent = self.sent.saturating_sub(1);
-            self.moved = Instant::now();
-            match (result, &acknowledged) {
-                (Err(refusal), Some(waiting)) => self.refuse(&refusal, &waiting.message.topic),
-                _ => {
-                    self.delivered += 1;
-                    self.counts.delivered();
-                }
-            }
-            if let Some(key) = acknowledged.and_then(|waiting| waiting.key) {
-                self.to_remove = Some(key);
-            }
-        }
-        // Not for each one: every change of the disk costs it.
-        let is_last = self.waiting.iter().all(|waiting| waiting.key.is_none());
-        if let (Some(shelf), Some(key)) = (&self.shelf, self.to_remove) {
-            if is_last || key % REMOVE == 0 {
-                shelf.delivered(key);
-                self.to_remove = None;
-            }
+                payload,
+                is_retained,
+            } => self.receive(&Received {
+                topic: &topic,
+                payload: &payload,
+                is_retained,
+            }),
+            SessionEvent::Connected | SessionEvent::Disconnected | SessionEvent::Other => {}
         }
         Ok(())
     }
 
-    fn refuse(&mut self, refusal: &Refusal, topic: &str) {
-        if self.refused == 0 {
-            tracing::error!(
-                topic,
-                reason = refusal.reason,
-                "The broker will not take a message; this one and others like it are lost."
-            );
+    /// CONNACK: sends the birth message, subscribes, and announces again what this process has announced.
+    async fn connected(&mut self, address: &str, client: &MqttClient, link: &mut Link) {
+        tracing::info!(broker = %address, "Connected to the broker");
+        self.metrics.set_trouble_unlogged(None);
+        let is_latest_only = self
+            .settings
+            .spool
+            .as_ref()
+            .is_some_and(|spool| spool.is_latest_only);
+        if let (Inbox::Spool(spool), true) = (&self.inbox, is_latest_only) {
+            let kept = link.during(spool.keep_latest()).await;
+            self.check_spool(kept.is_some());
         }
-        self.refused += 1;
-        self.counts.lost(1);
+        let birth = self.birth_and_will.birth.as_ref();
+        if birth.is_some_and(|birth| client.publish(birth)) {
+            self.delivery.sent_birth();
+        }
+        let filters = self
+            .subscriber
+            .as_ref()
+            .map(|subscriber| subscriber.topic_filters());
+        for filter in filters.iter().flatten() {
+            client.subscribe(filter);
+        }
+        self.delivery.announce_again();
     }
 
-    /// A clean end: the last will is not published, so we say it ourselves.
-    async fn say_goodbye(&self, speaker: &MqttClient, session: &mut Session) {
-        if let Some(goodbye) = &self.presence.goodbye {
-            speaker.publish(goodbye);
+    /// Takes from the spool as much as may be in flight.
+    async fn fill(&mut self, link: &mut Link) {
+        let room = self.delivery.room();
+        let Inbox::Spool(spool) = &self.inbox else {
+            return;
+        };
+        if room == 0 || !spool.has_more() {
+            return;
         }
-        speaker.disconnect();
-        while !matches!(session.next().await, Ok(SessionEvent::Goodbye) | Err(_)) {}
+        let taken = link.during(spool.take(room)).await;
+        let is_alive = taken.is_some();
+        for waiting in taken.into_iter().flatten() {
+            let is_inherited = spool.is_inherited(&waiting);
+            self.delivery.enqueue_spooled(waiting, is_inherited);
+        }
+        self.check_spool(is_alive);
+    }
+
+    /// Hands the connection what it has not got yet, as far as it has room.
+    fn hand_over(&mut self, client: &MqttClient) {
+        while let Some(message) = self.delivery.next_unsent() {
+            if !client.publish(message) {
+                return;
+            }
+            self.delivery.sent_next();
+        }
+    }
+
+    /// Writes what is in flight to the spool, so that neither a kill nor a long absence of the broker loses it.
+    async fn store(&mut self, link: Option<&mut Link>) {
+        let Inbox::Spool(spool) = &self.inbox else {
+            return;
+        };
+        let (slots, removable) = self.delivery.to_store();
+        // The queue stays as it is until the answer comes: its places are those of `slots`.
+        let stored = during(link, spool.store(slots, removable)).await;
+        let is_alive = stored.is_some();
+        if let Some(stored) = stored {
+            self.delivery.stored(&stored.keys);
+            for waiting in stored.more {
+                self.delivery.enqueue_spooled(waiting, false);
+            }
+        }
+        self.check_spool(is_alive);
+    }
+
+    /// Removes delivered rows from the spool, once it is worth a transaction.
+    async fn remove_delivered(&mut self, link: &mut Link) {
+        let Inbox::Spool(spool) = &self.inbox else {
+            return;
+        };
+        if let Some(last) = self.delivery.take_removable() {
+            let removed = link.during(spool.remove_through(last)).await;
+            self.check_spool(removed.is_some());
+        }
+    }
+
+    async fn close_inbox(&mut self, link: &mut Link) {
+        match &mut self.inbox {
+            // What it holds can still be received.
+            Inbox::Memory(inbox) => inbox.close(),
+            Inbox::Spool(spool) => {
+                let closed = link.during(spool.close_inbox()).await;
+                self.check_spool(closed.is_some());
+            }
+            Inbox::Closed => {}
+        }
+    }
+
+    /// Goes on without the spool if its thread has panicked: what is in flight can still be delivered until the daemon
+    /// restarts this component.
+    fn check_spool(&mut self, is_alive: bool) {
+        if !is_alive {
+            self.inbox = Inbox::Closed;
+        }
+    }
+
+    fn count_refusal(&mut self, topic: &str, reason: &str) {
+        if !std::mem::replace(&mut self.has_logged_refusal, true) {
+            tracing::error!(
+                topic,
+                reason,
+                "The broker will not take a message; it and others like it are lost"
+            );
+        }
+        self.metrics.lost(1);
+    }
+
+    fn receive(&mut self, message: &Received<'_>) {
+        let reaction = self
+            .subscriber
+            .as_ref()
+            .map(|subscriber| subscriber.receive(message));
+        match reaction {
+            Some(Reaction::AnnounceAgain) => self.delivery.announce_again(),
+            Some(Reaction::Clear) if !self.delivery.has_announced_on(message.topic) => {
+                tracing::info!(topic = message.topic, "Stale announcement deleted");
+                let empty = Message::retained(message.topic, "", DeliveryClass::State);
+                self.delivery.enqueue(empty);
+            }
+            Some(Reaction::Clear | Reaction::Ignore) | None => {}
+        }
+    }
+
+    /// Number of messages that are not acknowledged, wherever they wait.
+    fn waiting(&self) -> usize {
+        self.delivery.len() + self.inbox.len()
+    }
+
+    /// Returns true if the publishers are gone and everything is acknowledged.
+    fn is_done(&self) -> bool {
+        self.inbox.is_finished() && self.delivery.is_empty()
+    }
+
+    /// Ends the connection cleanly: the broker discards the last will, so its counterpart is published here.
+    async fn say_goodbye(&self, client: &MqttClient, link: &mut Link) -> End {
+        if let Some(goodbye) = &self.birth_and_will.goodbye {
+            client.publish(goodbye);
+        }
+        client.disconnect();
+        let written =
+            async { while !matches!(link.next().await, Ok(SessionEvent::Disconnected) | Err(_)) {} };
+        tokio::select! {
+            () = written => End::Delivered,
+            () = self.give_up.cancelled() => End::GivenUp,
+        }
+    }
+}
+
+/// Waits for `work` and polls the session meanwhile, if there is one.
+async fn during<T>(link: Option<&mut Link>, work: impl Future<Output = T>) -> T {
+    match link {
+        Some(link) => link.during(work).await,
+        None => work.await,
     }
 }

@@ -1,18 +1,34 @@
-//! MQTT: each reading is with us until the broker has acknowledged it.
+//! MQTT client: every reading is kept until the broker has acknowledged it.
+//!
+//! ```text
+//!   publisher ─▶ inbox ─▶ spool thread ─▶ connection task ─▶ rumqttc ─▶ broker
+//!   (client.rs)           (spool_queue)   (delivery)         (session)
+//! ```
 
 mod address;
+mod broker;
 mod check;
 mod client;
-mod config;
 mod connection;
-pub mod message;
+mod delivery;
+mod inbox;
+mod link;
+mod options;
+mod outcome;
 mod session;
-
 mod spool_queue;
+mod spool_thread;
+mod subscriber;
 mod tls;
+mod waiting;
 
 pub use address::BrokerAddress;
+pub(crate) use address::one_or_several;
+pub use broker::{BrokerConfig, Login, SpoolConfig, Version};
 pub use check::check;
-pub use client::{HURRIED, Mqtt, Outcome};
-pub use config::{MqttConfig, Retain};
-pub use message::{BirthAndWill, DeliveryClass, Message, is_topic, topic_id};
+pub use client::Mqtt;
+pub use options::MqttOptions;
+pub use outcome::{HURRIED, Outcome};
+pub use subscriber::{Reaction, Received, Subscriber};
+pub use tls::TlsConfig;
+pub(crate) use tls::problem as tls_problem;

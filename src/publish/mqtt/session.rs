@@ -1,97 +1,100 @@
-//! One connection to one broker, of MQTT 3.1.1 or 5: what is said over it, and what comes back.
+//! One connection to one broker, with MQTT 3.1.1 or 5: what rumqttc sends and reports, in terms common to both versions.
 
+use crate::publish::message::Message;
 use crate::publish::mqtt::address::{BrokerAddress, Transport};
-use crate::publish::mqtt::config::{MqttConfig, Version};
-use crate::publish::mqtt::message::Message;
+use crate::publish::mqtt::broker::{BrokerConfig, Version};
 use crate::publish::mqtt::tls;
+use crate::publish::mqtt::waiting::{IN_FLIGHT, Refusal};
 use crate::secret::Secret;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use rumqttc::{Outgoing, QoS, TlsConfiguration, v5};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Messages under way to the broker.
-pub(crate) const IN_FLIGHT: usize = 100;
-/// Largest packet either way: an IDM line has 900 bytes, a foreign retained message may have more.
+/// Largest packet in either direction, in bytes. An IDM reading has 900; retained messages of others may have more.
 const MAX_PACKET: usize = 1 << 20;
+/// Interval of PINGREQ on an idle connection; the broker gives up after one and a half of it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Queue in front of rumqttc: everything in flight, the birth message, and subscriptions.
+const REQUESTS: usize = IN_FLIGHT + 8;
 
-/// What a session tells.
+/// Event of a connection.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SessionEvent {
-    /// The broker takes us.
+    /// CONNACK: the broker has accepted the connection.
     Connected,
-    /// A publication went out, under this packet id.
-    Sent(u16),
-    /// The broker has it: or will not have it, and why.
+    /// PUBLISH was written to the network, with this packet id.
+    Written(u16),
+    /// PUBACK for this packet id.
     Acknowledged(u16, Result<(), Refusal>),
-    /// Somebody says something that we have subscribed to.
-    Heard {
-        /// Where.
+    /// PUBLISH from the broker, on a topic that was subscribed to.
+    Received {
         topic: String,
-        /// What.
         payload: Vec<u8>,
-        /// Whether it is an old story.
-        retain: bool,
+        is_retained: bool,
     },
-    /// Our goodbye is out.
-    Goodbye,
-    /// Nothing of interest.
-    Nothing,
+    /// DISCONNECT was written to the network.
+    Disconnected,
+    /// Any other packet.
+    Other,
 }
 
-/// Why a broker of MQTT 5 does not take a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// In words.
-    pub reason: String,
-    /// It will not take it later, either.
-    pub is_final: bool,
-}
-
-/// Takes what is to be said. Copies speak over the same connection.
-#[derive(Clone)]
+/// Sending half of a connection.
 pub(crate) enum MqttClient {
     V3(rumqttc::AsyncClient),
     V5(v5::AsyncClient),
 }
 
-/// Tells what comes.
+/// Receiving half of a connection; does all of its I/O while it is polled.
 pub(crate) enum Session {
     V3(Box<rumqttc::EventLoop>),
     V5(Box<v5::EventLoop>),
 }
 
-/// Begins to connect to `address`, leaving a last will if there is one; nothing is said yet.
+/// Prepares a connection to `address`, with a last will if there is one. The first [`Session::next`] connects.
 ///
 /// # Errors
-/// Where the certificates of the settings cannot be used.
-pub(crate) fn begin(
-    settings: &MqttConfig,
+/// Returns an error if the password or a certificate cannot be read.
+pub(crate) async fn open(
+    settings: &BrokerConfig,
+    address: &BrokerAddress,
+    will: Option<&Message>,
+) -> Result<(MqttClient, Session)> {
+    let (settings, address, will) = (settings.clone(), address.clone(), will.cloned());
+    // Reads the password and the certificates, which may have been exchanged since the last connection.
+    let opened = tokio::task::spawn_blocking(move || open_blocking(&settings, &address, will.as_ref())).await;
+    match opened {
+        Ok(opened) => opened,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => bail!("the process is ending"),
+    }
+}
+
+fn open_blocking(
+    settings: &BrokerConfig,
     address: &BrokerAddress,
     will: Option<&Message>,
 ) -> Result<(MqttClient, Session)> {
     let port = address.port_or(settings.port);
-    let host = if address.road.is_web() {
+    let host = if address.transport.is_websocket() {
         address.url(settings.port)
     } else {
         address.host.clone()
     };
-    let transport = match address.road {
+    let transport = match address.transport {
         Transport::Tcp => rumqttc::Transport::Tcp,
         Transport::WebSocket => rumqttc::Transport::Ws,
         Transport::Tls => {
-            rumqttc::Transport::tls_with_config(TlsConfiguration::Rustls(tls::config(settings)?))
+            rumqttc::Transport::tls_with_config(TlsConfiguration::Rustls(tls::client_config(&settings.tls)?))
         }
         Transport::SecureWebSocket => {
-            rumqttc::Transport::wss_with_config(TlsConfiguration::Rustls(tls::config(settings)?))
+            rumqttc::Transport::wss_with_config(TlsConfiguration::Rustls(tls::client_config(&settings.tls)?))
         }
     };
-    let client_id = settings.client_id.clone().unwrap_or_else(random_id);
-    let login = settings.login().map_err(anyhow::Error::msg)?;
+    let client_id = settings.client_id.clone().unwrap_or_else(random_client_id);
+    let login = settings.login.resolve().map_err(anyhow::Error::msg)?;
     let login = login
         .as_ref()
         .map(|(user, password)| (user.as_str(), password.as_ref().map_or("", Secret::reveal)));
-    let capacity = IN_FLIGHT + 8;
     Ok(match settings.version {
         Version::V3 => {
             let mut options = rumqttc::MqttOptions::new(client_id, host, port);
@@ -107,10 +110,10 @@ pub(crate) fn begin(
                     &will.topic,
                     will.payload.as_str(),
                     QoS::AtLeastOnce,
-                    will.retain,
+                    will.is_retained,
                 ));
             }
-            let (client, events) = rumqttc::AsyncClient::new(options, capacity);
+            let (client, events) = rumqttc::AsyncClient::new(options, REQUESTS);
             (MqttClient::V3(client), Session::V3(Box::new(events)))
         }
         Version::V5 => {
@@ -127,20 +130,20 @@ pub(crate) fn begin(
                     &will.topic,
                     will.payload.as_str(),
                     v5::mqttbytes::QoS::AtLeastOnce,
-                    will.retain,
+                    will.is_retained,
                     None,
                 ));
             }
-            let (client, events) = v5::AsyncClient::new(options, capacity);
+            let (client, events) = v5::AsyncClient::new(options, REQUESTS);
             (MqttClient::V5(client), Session::V5(Box::new(events)))
         }
     })
 }
 
 impl MqttClient {
-    /// Publishes with QoS 1; false where there is no room at the moment.
+    /// Publishes with QoS 1; returns false if the queue is full at the moment.
     pub fn publish(&self, message: &Message) -> bool {
-        let (topic, retain, payload) = (&message.topic, message.retain, message.payload.as_str());
+        let (topic, retain, payload) = (&message.topic, message.is_retained, message.payload.as_str());
         match self {
             MqttClient::V3(client) => client
                 .try_publish(topic, QoS::AtLeastOnce, retain, payload)
@@ -151,7 +154,7 @@ impl MqttClient {
         }
     }
 
-    /// Wants to hear a topic.
+    /// Subscribes to a topic filter.
     pub fn subscribe(&self, topic: &str) {
         let _ = match self {
             MqttClient::V3(client) => client.try_subscribe(topic, QoS::AtLeastOnce).is_ok(),
@@ -161,7 +164,7 @@ impl MqttClient {
         };
     }
 
-    /// Says goodbye: the last will is not published then.
+    /// Disconnects cleanly: the broker discards the last will.
     pub fn disconnect(&self) {
         let _ = match self {
             MqttClient::V3(client) => client.try_disconnect().is_ok(),
@@ -171,42 +174,43 @@ impl MqttClient {
 }
 
 impl Session {
-    /// What comes next.
+    /// Waits for the next event. Cancel safe once [`SessionEvent::Connected`] was returned; before, cancellation starts
+    /// the attempt to connect over.
     ///
     /// # Errors
-    /// Why the connection is over, for a person.
+    /// Returns the reason if the connection could not be made or has broken. Not to be called again after that.
     pub async fn next(&mut self) -> Result<SessionEvent, String> {
         match self {
             Session::V3(events) => events
                 .poll()
                 .await
-                .map(told_v3)
+                .map(event_v3)
                 .map_err(|error| reason_v3(&error)),
             Session::V5(events) => events
                 .poll()
                 .await
-                .map(told_v5)
+                .map(event_v5)
                 .map_err(|error| reason_v5(&error)),
         }
     }
 }
 
-fn told_v3(event: rumqttc::Event) -> SessionEvent {
+fn event_v3(event: rumqttc::Event) -> SessionEvent {
     use rumqttc::{Event, Packet};
     match event {
         Event::Incoming(Packet::ConnAck(_)) => SessionEvent::Connected,
         Event::Incoming(Packet::PubAck(ack)) => SessionEvent::Acknowledged(ack.pkid, Ok(())),
-        Event::Incoming(Packet::Publish(message)) => SessionEvent::Heard {
+        Event::Incoming(Packet::Publish(message)) => SessionEvent::Received {
             topic: message.topic,
             payload: message.payload.to_vec(),
-            retain: message.retain,
+            is_retained: message.retain,
         },
-        Event::Outgoing(outgoing) => outgone(&outgoing),
-        Event::Incoming(_) => SessionEvent::Nothing,
+        Event::Outgoing(outgoing) => outgoing_event(&outgoing),
+        Event::Incoming(_) => SessionEvent::Other,
     }
 }
 
-fn told_v5(event: v5::Event) -> SessionEvent {
+fn event_v5(event: v5::Event) -> SessionEvent {
     use v5::mqttbytes::v5::{Packet, PubAckReason};
     match event {
         v5::Event::Incoming(Packet::ConnAck(_)) => SessionEvent::Connected,
@@ -225,21 +229,21 @@ fn told_v5(event: v5::Event) -> SessionEvent {
             };
             SessionEvent::Acknowledged(ack.pkid, result)
         }
-        v5::Event::Incoming(Packet::Publish(message)) => SessionEvent::Heard {
+        v5::Event::Incoming(Packet::Publish(message)) => SessionEvent::Received {
             topic: String::from_utf8_lossy(&message.topic).into_owned(),
             payload: message.payload.to_vec(),
-            retain: message.retain,
+            is_retained: message.retain,
         },
-        v5::Event::Outgoing(outgoing) => outgone(&outgoing),
-        v5::Event::Incoming(_) => SessionEvent::Nothing,
+        v5::Event::Outgoing(outgoing) => outgoing_event(&outgoing),
+        v5::Event::Incoming(_) => SessionEvent::Other,
     }
 }
 
-fn outgone(outgoing: &Outgoing) -> SessionEvent {
+fn outgoing_event(outgoing: &Outgoing) -> SessionEvent {
     match outgoing {
-        Outgoing::Publish(id) => SessionEvent::Sent(*id),
-        Outgoing::Disconnect => SessionEvent::Goodbye,
-        _ => SessionEvent::Nothing,
+        Outgoing::Publish(id) => SessionEvent::Written(*id),
+        Outgoing::Disconnect => SessionEvent::Disconnected,
+        _ => SessionEvent::Other,
     }
 }
 
@@ -276,19 +280,8 @@ fn reason_v5(error: &v5::ConnectionError) -> String {
     }
 }
 
-/// One that differs from process to process, and from connection to connection.
-fn random_id() -> String {
-    static CONNECTIONS: AtomicU32 = AtomicU32::new(0);
-    let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
-    format!(
-        "metertap-{}-{:03x}-{number}",
-        std::process::id(),
-        (jitter() * 4096.0) as u16
-    )
-}
-
-/// 0 to 1, different in every process: the low bits of the clock.
-pub(crate) fn jitter() -> f64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    f64::from(now.map_or(0, |now| now.subsec_nanos()) % 1000) / 1000.0
+/// Random client id of 21 characters; every broker accepts 23. A new one for each connection, so that a half-open earlier
+/// connection is not taken over: the broker would publish its last will.
+fn random_client_id() -> String {
+    format!("metertap-{:012x}", fastrand::u64(0..1 << 48))
 }

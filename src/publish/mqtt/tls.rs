@@ -1,28 +1,41 @@
-//! Certificates: whom we believe to be the broker, and how we show who we are.
+//! TLS: which certificates a broker may show, and the one that identifies this client.
 
-use crate::publish::mqtt::MqttConfig;
 use anyhow::{Context, Result, anyhow, bail};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What the settings say of certificates.
+/// Certificates of both sides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// PEM file of the authorities that may vouch for the broker; `None`: those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file with the certificate chain of this client.
+    pub client_cert_file: Option<PathBuf>,
+    /// PEM file with the private key of that certificate.
+    pub client_key_file: Option<PathBuf>,
+    /// Accept any certificate of the broker.
+    pub is_insecure: bool,
+}
+
+/// Reads the certificates and makes the configuration for rustls. Reads files: not for a task of the I/O runtime.
 ///
 /// # Errors
-/// Which file cannot be used, and why.
-pub fn config(settings: &MqttConfig) -> Result<Arc<ClientConfig>> {
+/// Returns an error that names key and file if a file cannot be read, holds no certificate or key, or if a certificate
+/// is given without its key; or if the system has no certificates and `ca_file` is not set.
+pub fn client_config(settings: &TlsConfig) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .context("TLS")?;
-    let builder = if settings.insecure {
+    let builder = if settings.is_insecure {
         builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+            .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
     } else {
         builder.with_root_certificates(roots(settings.ca_file.as_deref())?)
     };
@@ -39,7 +52,12 @@ pub fn config(settings: &MqttConfig) -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
-/// Those of a file, or of the system.
+/// Returns why the certificates cannot be used, in a sentence that names the key; `None` if they can. Reads files.
+pub(crate) fn problem(settings: &TlsConfig) -> Option<String> {
+    client_config(settings).err().map(|error| format!("{error:#}"))
+}
+
+/// Certificates of the authorities in `file`, or of the system.
 fn roots(file: Option<&Path>) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     match file {
@@ -54,7 +72,7 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore> {
             let found = rustls_native_certs::load_native_certs();
             roots.add_parsable_certificates(found.certs);
             if roots.is_empty() {
-                bail!("this system has no certificates: install ca-certificates, or set mqtt.ca_file");
+                bail!("the system has no CA certificates: install ca-certificates, or set mqtt.ca_file");
             }
         }
     }
@@ -68,16 +86,16 @@ fn certificates(file: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>> 
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| anyhow!("{}: {error}", shown()))?;
     if found.is_empty() {
-        bail!("{}: there is no certificate in it", shown());
+        bail!("{}: the file contains no certificate", shown());
     }
     Ok(found)
 }
 
-/// `insecure = true`: whoever answers is the broker.
+/// Verifier for `insecure = true`: accepts every certificate; signatures are still checked.
 #[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
+struct AcceptAny(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anyone {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -1,17 +1,18 @@
-//! amr2mqtt: `readings/<id>/scm`, `/scmplus` and `/idm`, rtlamr's line with its end, not retained, and nothing else.
+//! amr2mqtt: rtlamr's JSON line, newline included, on `readings/<id>/scm`, `/scmplus` and `/idm`; not retained, no status.
 
 use crate::meter::event::{Origin, ReadingEvent};
-use crate::publish::mqtt::{BirthAndWill, Message};
-use crate::publish::profiles::Profile;
+use crate::publish::message::{BirthAndWill, Message};
+use crate::publish::profiles::profile::Profile;
+use jiff::Timestamp;
 use metertap_decode::ert::Kind;
 
-/// As amr2mqtt.
+/// Profile of amr2mqtt.
 pub struct Amr2mqtt {
     prefix: String,
 }
 
 impl Amr2mqtt {
-    /// Under `prefix`, which it could not change.
+    /// Creates the profile; amr2mqtt itself has the fixed prefix `readings`.
     pub fn new(prefix: &str) -> Self {
         Amr2mqtt {
             prefix: prefix.into(),
@@ -20,21 +21,21 @@ impl Amr2mqtt {
 }
 
 impl Profile for Amr2mqtt {
-    fn presence(&self) -> BirthAndWill {
+    fn birth_and_will(&self) -> BirthAndWill {
         BirthAndWill::default()
     }
 
-    fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
-        let Origin::Radio(reading) = &told.what else {
+    fn messages(&mut self, event: &ReadingEvent, _now: Timestamp) -> Vec<Message> {
+        let Origin::Radio(reading) = &event.what else {
             return Vec::new();
         };
         if !matches!(reading.message.kind(), Kind::Scm | Kind::ScmPlus | Kind::Idm) {
             return Vec::new();
         }
-        let Some(line) = told.rtlamr() else {
+        let Some(line) = event.rtlamr() else {
             return Vec::new();
         };
-        let topic = format!("{}/{}/{}", self.prefix, told.id, told.kind);
+        let topic = format!("{}/{}/{}", self.prefix, event.id, event.kind);
         vec![Message::reading(topic, format!("{line}\n"), false)]
     }
 }

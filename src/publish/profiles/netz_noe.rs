@@ -1,25 +1,29 @@
-//! The reader for the meters of Lower Austria: one flat JSON object a message, and its discovery, retained now.
+//! Reader for the meters of Netz NÖ (Lower Austria): one flat JSON object per message, and discovery messages from the
+//! configuration, which are retained here.
 
 use crate::meter::event::{Origin, ReadingEvent};
-use crate::publish::mqtt::{BirthAndWill, DeliveryClass, Message};
-use crate::publish::profiles::Profile;
+use crate::publish::message::{BirthAndWill, DeliveryClass, Message};
+use crate::publish::profiles::profile::Profile;
+use jiff::Timestamp;
 use metertap_decode::report::{ReadingType as Type, Value as Field};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// Its settings.
+/// Keys of `[mqtt.profile]` with `name = "netz-noe"`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetzNoeConfig {
-    /// `mqtt.data_topic`
-    #[serde(default = "topic")]
+    /// Topic of the readings; `mqtt.data_topic` of the program replaced. Default:
+    /// `"homeassistant/sensor/smartmeter/state"`.
+    #[serde(default = "default_topic")]
     pub topic: String,
-    /// `homeassistant.config_topics`
+    /// Discovery messages, each with `config_topic` and a table `config`; `homeassistant.config_topics` of the program
+    /// replaced. Default: none.
     #[serde(default)]
     config_topics: Vec<ConfigTopic>,
 }
 
-/// One discovery message: anything, as in its file.
+/// Discovery message, published as it stands in the configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConfigTopic {
@@ -27,11 +31,11 @@ struct ConfigTopic {
     config: toml::Table,
 }
 
-fn topic() -> String {
+fn default_topic() -> String {
     "homeassistant/sensor/smartmeter/state".into()
 }
 
-/// Its key, our name, and how many of its units are one of ours.
+/// Key of the program replaced, field of the reading, and factor from the unit of the field to the unit of the key.
 const KEYS: [(&str, &str, f64); 11] = [
     ("energy", "energy_import_total", 1.0),
     ("energyR", "energy_export_total", 1.0),
@@ -46,31 +50,31 @@ const KEYS: [(&str, &str, f64); 11] = [
     ("powerfactor", "power_factor", 1.0),
 ];
 
-/// As the reader for Lower Austria.
+/// Profile of the reader for Netz NÖ.
 pub struct NetzNoe(NetzNoeConfig);
 
 impl NetzNoe {
-    /// As its settings say.
+    /// Creates the profile.
     pub fn new(settings: NetzNoeConfig) -> Self {
         NetzNoe(settings)
     }
 }
 
 impl Profile for NetzNoe {
-    fn presence(&self) -> BirthAndWill {
+    fn birth_and_will(&self) -> BirthAndWill {
         BirthAndWill::default()
     }
 
-    fn beginning(&self) -> Vec<Message> {
-        let announced = self.0.config_topics.iter().map(|told| {
-            let payload = serde_json::to_string(&told.config).unwrap_or_default();
-            Message::retained(&told.config_topic, payload, DeliveryClass::Announcement)
+    fn initial_messages(&self) -> Vec<Message> {
+        let announced = self.0.config_topics.iter().map(|topic| {
+            let payload = serde_json::to_string(&topic.config).unwrap_or_default();
+            Message::retained(&topic.config_topic, payload, DeliveryClass::Announcement)
         });
         announced.collect()
     }
 
-    fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
-        let Origin::Wire(reading) = &told.what else {
+    fn messages(&mut self, event: &ReadingEvent, _now: Timestamp) -> Vec<Message> {
+        let Origin::Wire(reading) = &event.what else {
             return Vec::new();
         };
         if reading.report.sort != Type::Dlms {
@@ -81,7 +85,7 @@ impl Profile for NetzNoe {
             let Some(Field::Quantity(quantity)) = reading.report.reading.get(name) else {
                 continue;
             };
-            // Three places, as the program rounded.
+            // Rounded to three decimal places, as by the program replaced.
             let value = (quantity.value.to_f64() * factor * 1000.0).round() / 1000.0;
             object.insert(key.into(), crate::format::p1::plain(value));
         }

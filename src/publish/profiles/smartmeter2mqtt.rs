@@ -1,103 +1,103 @@
-//! smartmeter2mqtt: the telegram as one retained object, or field by field, and events when the use changes.
+//! smartmeter2mqtt: each P1 telegram as one retained object or field by field, and events when the consumption changes.
 
 use crate::format::p1::{Objects, number, plain, text_of};
 use crate::format::smartmeter2mqtt::{reading, seconds};
 use crate::meter::event::ReadingEvent;
-use crate::publish::mqtt::{BirthAndWill, DeliveryClass, Message};
-use crate::publish::profiles::Profile;
+use crate::publish::message::{BirthAndWill, DeliveryClass, Message};
+use crate::publish::profiles::profile::Profile;
 use jiff::Timestamp;
 use metertap_decode::p1::Object;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// Its settings.
+/// Keys of `[mqtt.profile]` with `name = "smartmeter2mqtt"`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Smartmeter2mqttConfig {
-    /// `--mqtt-topic`
-    #[serde(default = "topic")]
+    /// First part of every topic; `--mqtt-topic` of the program replaced. Default: `"smartmeter"`.
+    #[serde(default = "default_topic")]
     pub topic: String,
-    /// `--mqtt-distinct`
+    /// Publish each field on a topic of its own; `--mqtt-distinct`. Default: `false`.
     #[serde(default)]
     distinct: bool,
-    /// `--mqtt-distinct-fields`
-    #[serde(default = "fields")]
+    /// Fields to publish if `distinct` is set; `--mqtt-distinct-fields`. Default: tariff, totals, serial number, usage and
+    /// delivery.
+    #[serde(default = "default_fields")]
     distinct_fields: Vec<String>,
-    /// `--mqtt-discovery`
+    /// Announce the meter to Home Assistant; `--mqtt-discovery`. Default: `false`.
     #[serde(default)]
     discovery: bool,
-    /// `--mqtt-discovery-prefix`
-    #[serde(default = "discovery_prefix")]
+    /// First part of the topics of announcements; `--mqtt-discovery-prefix`. Default: `"homeassistant"`.
+    #[serde(default = "default_discovery_prefix")]
     discovery_prefix: String,
 }
 
-fn topic() -> String {
+fn default_topic() -> String {
     "smartmeter".into()
 }
 
-fn discovery_prefix() -> String {
+fn default_discovery_prefix() -> String {
     "homeassistant".into()
 }
 
-fn fields() -> Vec<String> {
+fn default_fields() -> Vec<String> {
     "currentTarrif,totalT1Use,totalT2Use,totalT1Delivered,totalT2Delivered,powerSn,currentUsage,currentDelivery"
         .split(',')
         .map(str::to_owned)
         .collect()
 }
 
-/// As smartmeter2mqtt.
+/// Profile of smartmeter2mqtt.
 pub struct Smartmeter2mqtt {
     settings: Smartmeter2mqttConfig,
     usage_w: i64,
-    gas: LastGas,
-    announced: bool,
+    gas: GasReading,
+    is_announced: bool,
 }
 
-/// The gas meter as it was read last.
+/// Last reading of the gas meter.
 #[derive(Default)]
-struct LastGas {
-    /// Seconds since 1970, as the meter's clock shows.
+struct GasReading {
+    /// Time of the meter's clock, in seconds since 1970; zero before the first reading.
     time_s: i64,
+    /// Register, m³.
     total: f64,
+    /// Flow since the reading before, m³/h.
     usage: f64,
 }
 
 impl Smartmeter2mqtt {
-    /// As its settings say.
+    /// Creates the profile.
     pub fn new(settings: Smartmeter2mqttConfig) -> Self {
         Smartmeter2mqtt {
             settings,
             usage_w: 0,
-            gas: LastGas::default(),
-            announced: false,
+            gas: GasReading::default(),
+            is_announced: false,
         }
     }
 
-    fn status(&self, of: &str) -> String {
-        format!("{}/status/{of}", self.settings.topic)
+    fn status_topic(&self, name: &str) -> String {
+        format!("{}/status/{name}", self.settings.topic)
     }
 
-    fn reading(&self, reading: &Map<String, Value>) -> Vec<Message> {
+    /// Messages with the fields of a telegram.
+    fn fields(&self, reading: &Map<String, Value>, now_ms: i64) -> Vec<Message> {
         if !self.settings.distinct {
             let payload = Value::Object(reading.clone()).to_string();
-            return vec![Message::reading(self.status("energy"), payload, true)];
+            return vec![Message::reading(self.status_topic("energy"), payload, true)];
         }
-        let is_something =
-            |value: &&Value| !matches!(value.as_f64(), Some(0.0)) && value.as_str() != Some("");
-        let of_field = |field: &String| {
-            let value = reading.get(field).filter(is_something)?;
-            let payload = json!({"ts": now_ms(), "val": value}).to_string();
-            Some(Message::reading(self.status(field), payload, true))
+        let is_set = |value: &&Value| !matches!(value.as_f64(), Some(0.0)) && value.as_str() != Some("");
+        let message = |field: &String| {
+            let value = reading.get(field).filter(is_set)?;
+            let payload = json!({"ts": now_ms, "val": value}).to_string();
+            Some(Message::reading(self.status_topic(field), payload, true))
         };
-        self.settings
-            .distinct_fields
-            .iter()
-            .filter_map(of_field)
-            .collect()
+        self.settings.distinct_fields.iter().filter_map(message).collect()
     }
 
-    fn usage(&mut self, usage_w: i64) -> Option<Message> {
+    /// Event with the change of the power, if it has changed.
+    fn usage(&mut self, usage_w: i64, now_ms: i64) -> Option<Message> {
         let relative = usage_w - self.usage_w;
         if relative == 0 {
             return None;
@@ -108,14 +108,18 @@ impl Smartmeter2mqtt {
             "relative": relative,
             "message": format!("Usage {how}{relative} to {usage_w}"),
             "val": usage_w,
-            "tc": now_ms(),
+            "tc": now_ms,
         });
         self.usage_w = usage_w;
-        Some(Message::reading(self.status("usage"), event.to_string(), false))
+        Some(Message::reading(
+            self.status_topic("usage"),
+            event.to_string(),
+            false,
+        ))
     }
 
-    /// In m³ an hour, whenever the gas meter was read anew.
-    fn gas_usage(&mut self, object: &Object) -> Option<Message> {
+    /// Event with the flow in m³/h, if the gas meter was read again.
+    fn gas_usage(&mut self, object: &Object, now_ms: i64) -> Option<Message> {
         let time_s = seconds(object.groups.first()?)?;
         let total = number(object.groups.get(1)?)?;
         let period = time_s - self.gas.time_s;
@@ -131,17 +135,17 @@ impl Smartmeter2mqtt {
             "relative": thousandths(relative),
             "message": format!("Reading increased +{} to {}", thousandths(relative), plain(total)),
             "val": thousandths(usage),
-            "tc": now_ms(),
+            "tc": now_ms,
         });
-        self.gas = LastGas { time_s, total, usage };
+        self.gas = GasReading { time_s, total, usage };
         Some(Message::reading(
-            self.status("gasUsage"),
+            self.status_topic("gasUsage"),
             event.to_string(),
             false,
         ))
     }
 
-    /// Its topics and ids; with the classes that it meant.
+    /// Discovery messages with the topics and ids of the program replaced, and with the device classes that it meant.
     fn discovery(&self, reading: &Map<String, Value>) -> Vec<Message> {
         let text = |key: &str| reading.get(key).and_then(Value::as_str).unwrap_or_default();
         let serial = text("powerSn");
@@ -202,22 +206,22 @@ impl Smartmeter2mqtt {
         let has_gas = reading.contains_key(gas);
         let rows = rows.into_iter().filter(|row| row.0 != "gas" || has_gas);
         let message = |(topic, name, field, id, class, unit): (&str, &str, String, &str, &str, &str)| {
-            let of = if topic == "gas" { gas_serial } else { serial };
+            let meter = if topic == "gas" { gas_serial } else { serial };
             let state_class = if class == "power" { "measurement" } else { "total" };
             let mut config = json!({
                 "device_class": class,
                 "state_class": state_class,
-                "state_topic": self.status("energy"),
+                "state_topic": self.status_topic("energy"),
                 "availability_topic": format!("{}/connected", self.settings.topic),
                 "payload_available": "2",
                 "payload_not_available": "0",
                 "name": name,
                 "unit_of_measurement": unit,
                 "value_template": format!("{{{{value_json.{field}}}}}"),
-                "unique_id": format!("smartmeter_{of}_{id}"),
+                "unique_id": format!("smartmeter_{meter}_{id}"),
             });
             let icon = [("power-usage", "mdi:speedometer"), ("gas", "mdi:gas-cylinder")];
-            if let Some((_, icon)) = icon.iter().find(|(of, _)| *of == topic) {
+            if let Some((_, icon)) = icon.iter().find(|(sensor, _)| *sensor == topic) {
                 config["icon"] = json!(icon);
             }
             let topic = format!(
@@ -231,36 +235,33 @@ impl Smartmeter2mqtt {
 }
 
 impl Profile for Smartmeter2mqtt {
-    fn presence(&self) -> BirthAndWill {
+    fn birth_and_will(&self) -> BirthAndWill {
         let topic = format!("{}/connected", self.settings.topic);
         let connected = |value: &str| Some(Message::retained(&topic, value, DeliveryClass::State));
         BirthAndWill {
             will: connected("0"),
-            hello: connected("2"),
+            birth: connected("2"),
             ready: None,
             goodbye: connected("0"),
         }
     }
 
-    fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
-        let text = told.telegram().map(|telegram| text_of(telegram));
+    fn messages(&mut self, event: &ReadingEvent, now: Timestamp) -> Vec<Message> {
+        let now_ms = now.as_millisecond();
+        let text = event.telegram().map(|telegram| text_of(telegram));
         let Some(objects) = text.as_deref().and_then(Objects::of) else {
             return Vec::new();
         };
         let reading = reading(&objects);
-        let mut messages = self.reading(&reading);
+        let mut messages = self.fields(&reading, now_ms);
         let usage_w = reading.get("calculatedUsage").and_then(Value::as_i64);
-        messages.extend(usage_w.and_then(|usage_w| self.usage(usage_w)));
+        messages.extend(usage_w.and_then(|usage_w| self.usage(usage_w, now_ms)));
         let gas = ["0-1:24.2.1", "0-1:24.2.3", "0-2:24.2.1"];
         let gas = gas.iter().find_map(|code| objects.get(code));
-        messages.extend(gas.and_then(|gas| self.gas_usage(gas)));
-        if self.settings.discovery && !std::mem::replace(&mut self.announced, true) {
+        messages.extend(gas.and_then(|gas| self.gas_usage(gas, now_ms)));
+        if self.settings.discovery && !std::mem::replace(&mut self.is_announced, true) {
             messages.extend(self.discovery(&reading));
         }
         messages
     }
-}
-
-fn now_ms() -> i64 {
-    Timestamp::now().as_millisecond()
 }

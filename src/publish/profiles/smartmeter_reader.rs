@@ -1,41 +1,42 @@
-//! smartmeter-reader: telegrams of P1, gathered over an interval, as one JSON array on one topic.
+//! smartmeter-reader: the P1 telegrams of an interval as one JSON array on one topic.
 //!
-//! Its keys, their order and their types, in every telegram. What it left empty by mistake (the identification, the
-//! equipment, the tariff, the CRC) is filled in.
+//! Keys, their order and their types are those of the program replaced. Fields that it left empty by mistake
+//! (identification, equipment, tariff, CRC) are filled in.
 
 use crate::format::p1::{Objects, number, plain, text_of};
 use crate::meter::event::ReadingEvent;
-use crate::publish::mqtt::{BirthAndWill, DeliveryClass, Message};
-use crate::publish::profiles::Profile;
+use crate::publish::message::{BirthAndWill, DeliveryClass, Message};
+use crate::publish::profiles::profile::Profile;
+use jiff::Timestamp;
 use metertap_decode::p1::Object;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 
-/// Telegrams of one array; the program held as many.
-const QUEUE: usize = 100;
+/// Telegrams in one array, at most, as in the program replaced; further ones of the interval are dropped.
+const MAX_TELEGRAMS: usize = 100;
 
-/// Its settings.
+/// Keys of `[mqtt.profile]` with `name = "smartmeter-reader"`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SmartmeterReaderConfig {
-    /// `mqtt.topic`
-    #[serde(default = "topic")]
+    /// Topic of the arrays; `mqtt.topic` of the program replaced. Default: `"dev.sample.topic"`.
+    #[serde(default = "default_topic")]
     pub topic: String,
-    /// `send_interval`, seconds.
-    #[serde(default = "interval")]
+    /// Seconds between two arrays, 1 to 3600; `send_interval` of the program replaced. Default: 60.
+    #[serde(default = "default_interval")]
     pub interval: u64,
 }
 
-fn topic() -> String {
+fn default_topic() -> String {
     "dev.sample.topic".into()
 }
 
-fn interval() -> u64 {
+fn default_interval() -> u64 {
     60
 }
 
-/// Keys whose values are numbers of one code.
+/// Keys in their order, with the OBIS code of the number; an empty code: see [`object`].
 const NUMBERS: [(&str, &str); 22] = [
     ("Electricity_incoming_tariff1_kwh", "1-0:1.8.1"),
     ("Electricity_outgoing_tariff1_kwh", "1-0:2.8.1"),
@@ -61,32 +62,33 @@ const NUMBERS: [(&str, &str); 22] = [
     ("Instantaneous_current_l3_amp", "1-0:71.7.0"),
 ];
 
-/// As smartmeter-reader.
+/// Profile of smartmeter-reader.
 pub struct SmartmeterReader {
     settings: SmartmeterReaderConfig,
-    gathered: Vec<Value>,
+    telegrams: Vec<Value>,
+    /// Time of the last array, or of the first call.
     sent: Option<Instant>,
 }
 
 impl SmartmeterReader {
-    /// As its settings say.
+    /// Creates the profile.
     pub fn new(settings: SmartmeterReaderConfig) -> Self {
         SmartmeterReader {
             settings,
-            gathered: Vec::new(),
+            telegrams: Vec::new(),
             sent: None,
         }
     }
 }
 
 impl Profile for SmartmeterReader {
-    fn presence(&self) -> BirthAndWill {
+    fn birth_and_will(&self) -> BirthAndWill {
         BirthAndWill {
             will: Some(Message {
                 topic: format!("will:{}", self.settings.topic),
                 payload: "GoingDown".into(),
-                retain: false,
-                sort: DeliveryClass::State,
+                is_retained: false,
+                class: DeliveryClass::State,
             }),
             ..BirthAndWill::default()
         }
@@ -97,13 +99,13 @@ impl Profile for SmartmeterReader {
         Some(format!("smartmeter-reader@{host}"))
     }
 
-    fn say(&mut self, told: &ReadingEvent) -> Vec<Message> {
-        let text = told.telegram().map(|telegram| text_of(telegram));
+    fn messages(&mut self, event: &ReadingEvent, _now: Timestamp) -> Vec<Message> {
+        let text = event.telegram().map(|telegram| text_of(telegram));
         let Some(objects) = text.as_deref().and_then(Objects::of) else {
             return Vec::new();
         };
-        if self.gathered.len() < QUEUE {
-            self.gathered
+        if self.telegrams.len() < MAX_TELEGRAMS {
+            self.telegrams
                 .push(object(&objects, text.as_deref().unwrap_or_default()));
         }
         Vec::new()
@@ -115,33 +117,33 @@ impl Profile for SmartmeterReader {
             return Vec::new();
         }
         self.sent = Some(now);
-        self.end()
+        self.flush()
     }
 
-    fn end(&mut self) -> Vec<Message> {
-        if self.gathered.is_empty() {
+    fn flush(&mut self) -> Vec<Message> {
+        if self.telegrams.is_empty() {
             return Vec::new();
         }
-        let array = Value::Array(std::mem::take(&mut self.gathered));
+        let array = Value::Array(std::mem::take(&mut self.telegrams));
         vec![Message::reading(&self.settings.topic, array.to_string(), false)]
     }
 }
 
-/// One telegram.
+/// Returns the object of one telegram.
 fn object(objects: &Objects, text: &str) -> Value {
     let mut map = Map::new();
-    let word = |code: &str| json!(objects.text(code).unwrap_or_default());
+    let text_at = |code: &str| json!(objects.text(code).unwrap_or_default());
     map.insert("Manufacture_spec".into(), json!(objects.0.identification));
-    map.insert("Version_info".into(), word("1-3:0.2.8"));
+    map.insert("Version_info".into(), text_at("1-3:0.2.8"));
     let time = objects.text("0-0:1.0.0").and_then(crate::format::p1::local_time);
-    // Local time, marked as if it were not: so it was.
+    // Local time with the mark of UTC, as in the program replaced.
     let time = time.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |time| format!("{time}Z"));
     map.insert("Date_timestamp".into(), json!(time));
-    map.insert("Equipment_id".into(), word("0-0:96.1.1"));
+    map.insert("Equipment_id".into(), text_at("0-0:96.1.1"));
     for (key, code) in NUMBERS {
         let value = match key {
-            "Tarrif_id" => word("0-0:96.14.0"),
-            "Text_msg" => word("0-0:96.13.1"),
+            "Tarrif_id" => text_at("0-0:96.14.0"),
+            "Text_msg" => text_at("0-0:96.13.1"),
             "Text_msg_maxchars" => json!(0),
             "Power_failure_history" => objects.get("0-0:96.7.9").map_or(Value::Null, |_| json!([])),
             _ => plain(objects.number(code).unwrap_or_default()),
@@ -150,8 +152,8 @@ fn object(objects: &Objects, text: &str) -> Value {
     }
     map.insert("Instantaneous_activepower_incoming_kW".into(), json!(0));
     map.insert("Instantaneous_activepower_outgoing_kW".into(), json!(0));
-    map.insert("Gas_device_type".into(), word("0-1:24.1.0"));
-    map.insert("Gas_device_id".into(), word("0-1:96.1.0"));
+    map.insert("Gas_device_type".into(), text_at("0-1:24.1.0"));
+    map.insert("Gas_device_id".into(), text_at("0-1:96.1.0"));
     map.insert(
         "Gas_readings".into(),
         objects.get("0-1:24.2.1").map_or(Value::Null, gas),
@@ -161,7 +163,7 @@ fn object(objects: &Objects, text: &str) -> Value {
     Value::Object(map)
 }
 
-/// The letter behind the time made the program give up on it.
+/// Gas reading. The program replaced failed on the letter behind the time and sent its zero value; so does this.
 fn gas(object: &Object) -> Value {
     let value = object
         .groups

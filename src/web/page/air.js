@@ -1,18 +1,18 @@
-// What the receivers see: the spectrum of the last moment, a waterfall of the last half minute with the packets in it,
-// and how strong the samples are.
+// Receivers: spectrum of the last quarter of a second, waterfall of the last half minute with the packets in it, and
+// histogram of the samples.
 
 import { element, make, masked } from "./words.js";
 
 const ROWS = 120;
 const BINS = 512;
 const HEIGHT = 80;
-// A Manchester signal, for the frame around a packet.
+// Width of a Manchester signal, for the frame around a packet.
 const WIDTH_HZ = 33000;
-// Decibels from the darkest to the brightest.
+// Range of the colors in decibels, from the darkest to the brightest.
 const RANGE_DB = 30;
 const MOST_LABELS = 16;
 
-const views = new Map(); // receiver -> {rows, marks, its parts}
+const views = new Map(); // receiver -> {rows, marks, elements}
 
 // From the noise up: dark, blue, green, yellow, white.
 const STOPS = [[10, 12, 30], [24, 60, 140], [30, 150, 130], [240, 220, 70], [255, 255, 255]];
@@ -44,7 +44,7 @@ function view(name) {
     waterfall: canvas("waterfall", BINS, ROWS, "spectrum of the last half minute"),
     marked: canvas("marked", BINS, ROWS, "packets in it"),
     scale: make("p", "", "scale"),
-    levels: canvas("levels", 256, 40, "how many samples are how strong"),
+    levels: canvas("levels", 256, 40, "histogram of the sample values"),
     figures: make("p", "", "figures"),
   };
   const fall = make("div", undefined, "fall");
@@ -63,9 +63,9 @@ export function takeRows(rows) {
     const one = view(row.receiver);
     row.bins = Uint8Array.from(atob(row.bins), (letter) => letter.charCodeAt(0));
     row.time = Date.parse(row.at);
-    // The middle one is noise, as packets are few and narrow.
+    // The median is noise, as packets are few and narrow.
     row.floor = row.bins.toSorted()[row.bins.length >> 1];
-    // A row more than once: asked for twice.
+    // The same row again.
     if (one.rows.length && one.rows.at(-1).time >= row.time) continue;
     one.rows.push(row);
     if (one.rows.length > ROWS) one.rows.shift();
@@ -99,7 +99,7 @@ function drawWaterfall(one) {
   const context = one.waterfall.getContext("2d");
   const image = context.createImageData(BINS, ROWS);
   one.rows.forEach((row, i) => {
-    // The newest on top.
+    // Newest on top.
     const begin = 4 * BINS * (one.rows.length - 1 - i);
     for (let bin = 0; bin < row.bins.length; bin++) {
       const level = Math.max(0, Math.min(255, ((row.bins[bin] - row.floor) / 2 / RANGE_DB) * 255));
@@ -110,7 +110,7 @@ function drawWaterfall(one) {
   context.putImageData(image, 0, 0);
 }
 
-// Frames around packets, and whose they are.
+// Draws frames around packets, with the ids of their meters.
 function drawMarks(one) {
   const box = one.marked.getBoundingClientRect();
   const ratio = window.devicePixelRatio || 1;
@@ -136,7 +136,7 @@ function drawMarks(one) {
     const isRight = x + width + long < box.width;
     const left = isRight ? x + width / 2 + 3 : x - width / 2 - 3 - long;
     const base = Math.max(10, y + 4);
-    // Where another label stands, there is none.
+    // A label that would overlap another one is left out.
     const isFree = labels.every((other) => Math.abs(other.base - base) > 11 || other.left > left + long + 3 || left > other.right + 3);
     if (isFree && labels.length < MOST_LABELS) {
       context.fillText(label, left, base);

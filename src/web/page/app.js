@@ -1,5 +1,5 @@
-// Holds what is known, and has it drawn whenever something has changed. Everything heard is text, and is only ever put
-// into the page as such.
+// Holds the state of the page and draws it whenever something has changed. Everything received is text, and is inserted
+// only as text.
 
 import { drawAir, takeMarks, takeRows } from "./air.js";
 import { drawCards, drawSinks } from "./cards.js";
@@ -12,7 +12,7 @@ import { element } from "./words.js";
 const MOST_EVENTS = 300;
 
 const known = {
-  meters: new Map(), // "id type" -> what the API says of it
+  meters: new Map(), // "id type" -> meter of the API
   receivers: {},
   sinks: [],
   telegrams: {}, // port -> {at, bytes}

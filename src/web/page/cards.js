@@ -1,4 +1,4 @@
-// Our meters, each with what it says and what is used; and where readings go.
+// Configured and wired meters, each with its value and usage; and the outputs.
 
 import { ask } from "./connection.js";
 import { ago, amount, element, make, masked } from "./words.js";
@@ -9,7 +9,7 @@ const HOURS = 24;
 
 const histories = new Map(); // id -> {asked, steps, days}
 
-// What was used lately, asked for once a minute.
+// Usage of the last days, requested once a minute.
 function history(id) {
   const known = histories.get(id) ?? { asked: 0 };
   if (Date.now() - known.asked > HISTORY_MS) {
@@ -17,13 +17,13 @@ function history(id) {
     const path = `api/meters/${encodeURIComponent(id)}/history`;
     Promise.all([ask(path), ask(`${path}?by=days`)])
       .then(([steps, days]) => histories.set(id, { asked: Date.now(), steps: steps.types, days: days.types }))
-      // Nothing was counted yet: asked again sooner.
+      // Nothing was counted yet: request it again sooner.
       .catch(() => histories.set(id, { asked: Date.now() - HISTORY_MS + 5000 }));
   }
   return known;
 }
 
-// The counter of which the meter's value is.
+// History of the counter that is the meter's value.
 const counter = (types, meter) => {
   const counters = Object.entries(types?.[meter.type] ?? {});
   return (counters.find(([name]) => /^(total|count|energy_import_total)$/.test(name)) ?? counters[0])?.[1];
@@ -35,7 +35,7 @@ function shape(name, attributes) {
   return made;
 }
 
-// What was used an hour, over the last hours.
+// Chart of the usage per hour.
 function chart(points, unit) {
   const end = Date.now() / 1000;
   const begin = Math.max(end - HOURS * 3600, points[0][0]);
@@ -43,7 +43,7 @@ function chart(points, unit) {
   const most = Math.max(...points.map(([, rate]) => rate), least + 1e-9);
   const x = (at) => (100 * (at - begin)) / Math.max(1, end - begin);
   const y = (rate) => 29 - (28 * (rate - least)) / (most - least);
-  // Each holds until the next one begins, or for an hour.
+  // Each point holds until the next one begins, for an hour at most.
   const until = (at, i) => x(Math.min(points[i + 1]?.[0] ?? end, at + 3600));
   const line = points
     .map(([at, rate], i) => `${Math.max(0, x(at))},${y(rate)} ${Math.max(0, until(at, i))},${y(rate)}`)
@@ -57,7 +57,7 @@ function chart(points, unit) {
   return svg;
 }
 
-// What the meter itself says that is used at the moment.
+// Present power according to the meter itself.
 function power(meter) {
   const fields = meter.last?.reading ?? {};
   const [used, back] = [fields.power_import ?? fields.power, fields.power_export];

@@ -1,4 +1,4 @@
-// "This is mine": asks, shows what would be written, and has it written.
+// Dialog that adds a meter to the configuration: shows the section that would be written, and writes it.
 
 import { ask } from "./connection.js";
 import { element, masked } from "./words.js";
@@ -22,7 +22,7 @@ const post = (write) => {
   });
 };
 
-// What was shown is no longer what would be written.
+// After a change of the input, the section shown is out of date.
 function again() {
   element("claim-section").hidden = true;
   element("claim-write").hidden = true;
@@ -52,11 +52,11 @@ async function attempt(write) {
 for (const field of ["name", "unit", "scale"]) element(`claim-${field}`).addEventListener("input", again);
 element("claim-cancel").addEventListener("click", () => element("claim").close());
 element("claim-show").addEventListener("click", async () => {
-  const told = await attempt(false);
-  if (!told) return;
-  const ends = told.ends_publishing_all ? " From then on only your meters are published, not all that are heard." : "";
-  element("claim-what").textContent = `This will stand at the end of ${told.file}; nothing else in it changes.${ends}`;
-  element("claim-section").textContent = told.section;
+  const added = await attempt(false);
+  if (!added) return;
+  const ends = added.ends_publishing_all ? " From then on only your meters are published, no longer all that are received." : "";
+  element("claim-what").textContent = `This will be appended to ${added.file}; nothing else in it changes.${ends}`;
+  element("claim-section").textContent = added.section;
   element("claim-section").hidden = false;
   element("claim-show").hidden = true;
   element("claim-write").hidden = false;

@@ -1,9 +1,9 @@
-// Follows what happens: over a socket, and where there is none by asking again and again.
+// Receives changes: over a socket, or by polling where a socket cannot be opened.
 
 import { element } from "./words.js";
 
 const POLL_MS = 2000;
-// Asked so often before the socket is tried again.
+// Polls before the socket is tried again.
 const POLLS = 3;
 
 let next = 0;
@@ -17,21 +17,21 @@ export async function ask(path, options = {}) {
   const answer = await fetch(path, { ...options, headers });
   element("login").hidden = answer.status !== 401;
   const isJson = (answer.headers.get("content-type") ?? "").startsWith("application/json");
-  const said = isJson ? await answer.json() : undefined;
-  if (!answer.ok) throw new Error(said?.err ?? `${answer.status} ${answer.statusText}`);
-  return said;
+  const body = isJson ? await answer.json() : undefined;
+  if (!answer.ok) throw new Error(body?.err ?? `${answer.status} ${answer.statusText}`);
+  return body;
 }
 
-const wish = () => `since=${next}&air=true`;
+const query = () => `since=${next}&air=true`;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-function say(text, name) {
+function showConnection(text, name) {
   element("connection").textContent = text;
   element("connection").className = name;
 }
 
-// True where it was news; false where another process has begun to count anew, so that all must be asked for.
-function hear(news, take, forget) {
+// Applies news; returns false if they come from another process, whose numbers start over, so that everything is needed.
+function apply(news, take, forget) {
   const isAnother = started !== undefined && started !== news.started;
   started = news.started;
   if (isAnother) {
@@ -46,25 +46,25 @@ function hear(news, take, forget) {
   return true;
 }
 
-// Until the socket is closed; true if it was open.
-function listen(take, forget) {
-  // Beside the page, wherever that is: Home Assistant serves it below a path of its own.
-  const place = new URL(`api/socket?${wish()}`, location.href);
-  place.protocol = place.protocol === "https:" ? "wss:" : "ws:";
-  const words = ["metertap"];
+// Receives until the socket is closed; returns true if it was open.
+function receive(take, forget) {
+  // Relative to the page: Home Assistant serves it below a path of its own.
+  const url = new URL(`api/socket?${query()}`, location.href);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  const protocols = ["metertap"];
   if (token()) {
     const bytes = String.fromCharCode(...new TextEncoder().encode(token()));
-    words.push(`bearer.${btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`);
+    protocols.push(`bearer.${btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`);
   }
   return new Promise((done) => {
-    const socket = new WebSocket(place, words);
+    const socket = new WebSocket(url, protocols);
     const leave = () => document.hidden && socket.close();
     document.addEventListener("visibilitychange", leave);
     let wasOpen = false;
     socket.onmessage = (event) => {
       wasOpen = true;
-      say("live", "good");
-      if (!hear(JSON.parse(event.data), take, forget)) socket.close();
+      showConnection("live", "good");
+      if (!apply(JSON.parse(event.data), take, forget)) socket.close();
     };
     socket.onclose = () => {
       document.removeEventListener("visibilitychange", leave);
@@ -75,10 +75,10 @@ function listen(take, forget) {
 
 async function poll(take, forget) {
   try {
-    hear(await ask(`api/live?${wish()}`), take, forget);
-    say("live, by asking", "good");
+    apply(await ask(`api/live?${query()}`), take, forget);
+    showConnection("live, by asking", "good");
   } catch (error) {
-    say(`not connected: ${error.message}`, "bad");
+    showConnection(`not connected: ${error.message}`, "bad");
   }
 }
 
@@ -94,11 +94,11 @@ export async function follow(take, forget) {
     sessionStorage.setItem("token", element("token").value);
     poll(take, forget);
   });
-  // Asked first, so that nobody knocks at the socket without the token.
+  // Polled first: without the token, the answer shows the login, and the socket would only be refused.
   await poll(take, forget);
   for (;;) {
     await visible();
-    if (element("login").hidden && (await listen(take, forget)) && !document.hidden) say("connecting again", "bad");
+    if (element("login").hidden && (await receive(take, forget)) && !document.hidden) showConnection("reconnecting", "bad");
     for (let i = 0; i < POLLS && !document.hidden; i++) {
       await pause(POLL_MS / 2);
       await poll(take, forget);

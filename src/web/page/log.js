@@ -1,4 +1,4 @@
-// What has happened, the newest first.
+// Events of the log, newest first.
 
 import { element, make, maskedText } from "./words.js";
 

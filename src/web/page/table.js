@@ -1,9 +1,9 @@
-// Every meter heard, sorted and filtered as is wished.
+// Table of all meters received, sorted and filtered.
 
 import { openClaim } from "./claim.js";
 import { ago, amount, element, make, masked, shown } from "./words.js";
 
-// The largest first.
+// Columns that are first sorted with the largest value on top.
 const NUMBERS = ["value", "change", "times", "last_seen", "snr_db"];
 
 let sort = { key: "times", down: true };
@@ -34,7 +34,7 @@ function cells(meter) {
   ];
 }
 
-const rows = new Map(); // "id type" -> its row, so that a button is not replaced under a finger
+const rows = new Map(); // "id type" -> row; kept, so that a button is not replaced while it is pressed
 
 function row(meter) {
   const key = `${meter.id} ${meter.type}`;

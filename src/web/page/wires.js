@@ -1,8 +1,8 @@
-// Ports: how they are, what came last, as it came and as it was understood.
+// Ports: state, counters, and the last telegram as received and as decoded.
 
 import { ago, element, make, maskedText } from "./words.js";
 
-const panels = new Map(); // port -> its parts
+const panels = new Map(); // port -> elements
 
 function panel(name) {
   let made = panels.get(name);
@@ -11,7 +11,7 @@ function panel(name) {
   all.dataset.port = name;
   const parts = ["state", "counts", "fields", "raw"].map((part) => make(part === "raw" ? "pre" : "div", "", part));
   const details = make("details");
-  details.append(make("summary", "last telegram as it came"), parts[3]);
+  details.append(make("summary", "last telegram as received"), parts[3]);
   all.append(make("h3", name), parts[0], parts[1], parts[2], details);
   element("ports").querySelector(":scope > p")?.remove();
   element("ports").append(all);
@@ -20,7 +20,7 @@ function panel(name) {
   return made;
 }
 
-// Text where it is text, else sixteen bytes a line.
+// The telegram as text if it is text, otherwise as hex, sixteen bytes per line.
 function raw(telegram) {
   const bytes = Uint8Array.from(atob(telegram.bytes), (letter) => letter.charCodeAt(0));
   if (bytes.every((byte) => byte === 10 || byte === 13 || (byte >= 32 && byte < 127))) {

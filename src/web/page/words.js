@@ -1,4 +1,4 @@
-// Elements, and how numbers, times and ids are written.
+// Helpers for elements, and for writing numbers, times and ids.
 
 export const element = (id) => document.getElementById(id);
 
@@ -11,7 +11,7 @@ export function make(tag, text, name) {
 
 export const shown = (number) => number.toLocaleString("en", { maximumFractionDigits: 3 });
 
-// A value as the meter wrote it, without the zeros that nobody reads.
+// A value with its unit, without trailing zeros.
 export const amount = (value, unit) => `${shown(value)} ${unit}`.trim();
 
 export function ago(time) {
@@ -24,9 +24,9 @@ export function ago(time) {
 
 const isMasked = () => element("mask").checked;
 
-// An id, for eyes that are not ours.
+// The id, or its last two digits while ids are hidden.
 export const masked = (id) => (isMasked() ? `…${id.slice(-2)}` : id);
 
-// Long numbers in a text, which may be ids; not those with a point in them.
+// The text, with its long numbers shortened while ids are hidden: they may be ids, unless they have a decimal point.
 export const maskedText = (text) =>
   isMasked() ? text.replace(/(?<![\d.])[0-9A-Fa-f]*\d[0-9A-Fa-f]{5,}(?![\d.])/g, (id) => `…${id.slice(-2)}`) : text;

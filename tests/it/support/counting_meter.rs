@@ -95,8 +95,19 @@ pub fn counters(subscriber: Subscriber) -> Vec<u32> {
     payloads.iter().map(|payload| number(payload)).collect()
 }
 
+/// Numbers of the readings that a subscriber gets, in order, until `last` has come; without those that came a second
+/// time.
+pub fn counters_through(subscriber: Subscriber, last: u32) -> Vec<u32> {
+    let messages = subscriber.messages_until(|messages| {
+        messages
+            .last()
+            .is_some_and(|(_, payload)| number(payload) == last)
+    });
+    without_repeats(messages.iter().map(|(_, payload)| number(payload)).collect())
+}
+
 /// Numbers in their order without those that came a second time.
-pub fn without_repeats(mut counters: Vec<u32>) -> Vec<u32> {
+fn without_repeats(mut counters: Vec<u32>) -> Vec<u32> {
     let mut highest = 0;
     counters.retain(|counter| {
         let is_new = *counter > highest;

@@ -21,7 +21,7 @@ mod wait;
 
 pub use broker::{Broker, Subscriber};
 pub use browser::Browser;
-pub use counting_meter::{CountingMeter, counters, number, without_repeats};
+pub use counting_meter::{CountingMeter, counters, counters_through, number};
 pub use daemon::Daemon;
 #[cfg(feature = "rtlsdr")]
 pub use dongles::Dongles;

@@ -1,252 +1,129 @@
-//! Homie 4: each meter a device with nodes and properties, retained, and a connection of its own, since its last will
-//! is that it is lost.
+//! Homie 4: every meter is a device with nodes and properties, retained. Every device has a connection of its own,
+//! because its last will is that it is lost.
 
+mod device;
 mod properties;
 
 use crate::meter::event::ReadingEvent;
-use crate::publish::mqtt;
-use crate::publish::mqtt::{BirthAndWill, DeliveryClass, Message, Mqtt, Outcome};
+use crate::publish::mqtt::{BrokerConfig, Outcome};
+use crate::runtime::Context;
 use crate::status::sink::SinkMetrics;
 use anyhow::Result;
-use properties::{Property, properties};
+use device::{Device, device_id};
+use properties::properties;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Devices, each a connection.
+/// Devices, at most: each is a connection.
 const MAX_DEVICES: usize = 64;
 
-/// Its settings.
+/// Keys of `[mqtt.profile]` with `name = "homie"`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HomieConfig {
-    /// First part of every topic.
-    #[serde(default = "topic")]
+    /// First part of every topic. Default: `"homie"`.
+    #[serde(default = "default_topic")]
     pub topic: String,
-    /// What the device of a meter is called in topics, by the meter's id; by default made of its name or id.
+    /// Device ids by meter id. Default: made from the meter's name, or from its id if it has none.
     #[serde(default)]
     devices: BTreeMap<String, String>,
 }
 
-fn topic() -> String {
+fn default_topic() -> String {
     "homie".into()
 }
 
-/// Names of the nodes, as the asyncio reader gave them.
-const NODES: [(&str, &str); 6] = [
-    ("energy", "Energy consumption meters"),
-    ("power", "Actual power meters"),
-    ("temperatures", "Temperatures"),
-    ("flow", "Flow and volume"),
-    ("ops", "Operation"),
-    ("meter", "Meter"),
-];
-
 /// All devices.
 pub struct Homie {
+    context: Context,
     settings: HomieConfig,
-    mqtt: mqtt::MqttConfig,
+    broker: BrokerConfig,
     devices: BTreeMap<String, Device>,
-    crowded_out: bool,
-    /// Of all connections together.
-    counts: Arc<SinkMetrics>,
-}
-
-/// One meter.
-struct Device {
-    link: Mqtt,
-    /// `homie/<device>`
-    base: String,
-    /// Node and property, in the order in which they came.
-    known: Vec<(&'static str, &'static str)>,
+    has_refused_device: bool,
+    /// Shared by all connections.
+    metrics: Arc<SinkMetrics>,
 }
 
 impl Homie {
-    /// As the settings say; connections are made as meters are heard.
-    pub fn new(settings: HomieConfig, mqtt: &mqtt::MqttConfig, counts: Arc<SinkMetrics>) -> Self {
+    /// Creates the profile; a device connects when its meter is first received.
+    pub fn new(
+        context: &Context,
+        settings: HomieConfig,
+        broker: BrokerConfig,
+        metrics: Arc<SinkMetrics>,
+    ) -> Self {
         Homie {
-            counts,
+            context: context.clone(),
             settings,
-            mqtt: mqtt.for_states(),
+            // Values are states, so there is nothing to spool; and a client id is unique at the broker.
+            broker: BrokerConfig {
+                client_id: None,
+                spool: None,
+                ..broker
+            },
             devices: BTreeMap::new(),
-            crowded_out: false,
+            has_refused_device: false,
+            metrics,
         }
     }
 
-    /// Says what is new of a meter of ours.
+    /// Publishes the properties of a configured or wired meter.
     ///
     /// # Errors
-    /// Where no thread can be had for a new connection.
-    pub fn tell(&mut self, told: &ReadingEvent) -> Result<()> {
-        let properties = properties(told);
-        if properties.is_empty() || !told.is_ours() {
+    /// Returns an error if a new device cannot be started.
+    pub fn publish(&mut self, event: &ReadingEvent) -> Result<()> {
+        let properties = properties(event);
+        if properties.is_empty() || !event.is_ours() {
             return Ok(());
         }
-        let id = self.device_id(told);
+        let id = self.device_id(event);
         if !self.devices.contains_key(&id) {
             if self.devices.len() >= MAX_DEVICES {
-                if !std::mem::replace(&mut self.crowded_out, true) {
-                    tracing::warn!("More than {MAX_DEVICES} meters: the rest are no Homie devices.");
+                if !std::mem::replace(&mut self.has_refused_device, true) {
+                    tracing::warn!(
+                        limit = MAX_DEVICES,
+                        "Too many meters for Homie; the rest are not published"
+                    );
                 }
                 return Ok(());
             }
             let device = Device::start(
+                &self.context,
+                &self.broker,
                 format!("{}/{id}", self.settings.topic),
-                &self.mqtt,
-                told.name(),
-                &self.counts,
+                event.name(),
+                &self.metrics,
             )?;
             self.devices.insert(id.clone(), device);
         }
         if let Some(device) = self.devices.get_mut(&id) {
-            device.tell(&properties);
+            device.publish(&properties);
         }
         Ok(())
     }
 
-    fn device_id(&self, told: &ReadingEvent) -> String {
-        let chosen = self.settings.devices.get(&told.id).cloned();
-        // A sub-meter is a device of its own, even where it has the meter's id.
-        slug(&chosen.unwrap_or_else(|| told.name().to_owned()))
+    fn device_id(&self, event: &ReadingEvent) -> String {
+        let configured = self.settings.devices.get(&event.id).map(String::as_str);
+        // By name: a sub-meter is a device of its own, even if it shares the id of the main meter.
+        device_id(configured.unwrap_or_else(|| event.name()))
     }
 
-    /// Says goodbye for all devices.
-    pub fn finish(self, patience: Duration) -> Outcome {
-        let mut sum = Outcome::default();
-        let ends: Vec<_> = self
-            .devices
-            .into_values()
-            .map(|device| std::thread::spawn(move || device.link.finish(patience, || false)))
-            .collect();
-        for end in ends {
-            let outcome = end.join().unwrap_or_default();
-            sum.delivered += outcome.delivered;
-            sum.undelivered += outcome.undelivered;
+    /// Asks all connections to end when everything is delivered; returns at once.
+    pub fn stop(&self) {
+        self.devices.values().for_each(Device::stop);
+    }
+
+    /// Stops all connections and waits for them, for `within` at most. Returns `None` if one hangs or has panicked.
+    pub fn join(self, within: Duration) -> Option<Outcome> {
+        self.stop();
+        let deadline = Instant::now() + within;
+        let mut sum = Some(Outcome::default());
+        for device in self.devices.into_values() {
+            let outcome = device.join(deadline.saturating_duration_since(Instant::now()));
+            sum = sum.zip(outcome).map(|(sum, outcome)| sum + outcome);
         }
         sum
-    }
-}
-
-impl Device {
-    fn start(base: String, mqtt: &mqtt::MqttConfig, name: &str, counts: &Arc<SinkMetrics>) -> Result<Self> {
-        let state = |state: &str| {
-            Some(Message::retained(
-                format!("{base}/$state"),
-                state,
-                DeliveryClass::State,
-            ))
-        };
-        let presence = BirthAndWill {
-            will: state("lost"),
-            hello: state("init"),
-            ready: state("ready"),
-            goodbye: state("disconnected"),
-        };
-        let device = Device {
-            link: Mqtt::start(mqtt.clone(), presence, None, counts.clone())?,
-            base,
-            known: Vec::new(),
-        };
-        device.say("$homie", "4.0.0");
-        device.say("$name", name);
-        device.say("$implementation", "metertap");
-        device.say("$extensions", "");
-        Ok(device)
-    }
-
-    /// Retained, and said again over every new connection.
-    fn say(&self, topic: &str, payload: &str) {
-        let topic = format!("{}/{topic}", self.base);
-        self.link
-            .try_publish(Message::retained(topic, payload, DeliveryClass::Announcement));
-    }
-
-    fn state(&self, state: &str) {
-        let topic = format!("{}/$state", self.base);
-        self.link
-            .try_publish(Message::retained(topic, state, DeliveryClass::State));
-    }
-
-    fn tell(&mut self, properties: &[Property]) {
-        let is_new = |property: &&Property| !self.known.contains(&(property.node, property.id));
-        let new: Vec<Property> = properties.iter().filter(is_new).cloned().collect();
-        if !new.is_empty() {
-            // Its structure may only change before it is ready.
-            self.state("init");
-            self.known
-                .extend(new.iter().map(|property| (property.node, property.id)));
-            self.describe(&new);
-        }
-        for property in properties {
-            self.say(&format!("{}/{}", property.node, property.id), &property.value);
-        }
-        if !new.is_empty() {
-            self.state("ready");
-        }
-    }
-
-    fn describe(&self, new: &[Property]) {
-        let mut nodes: Vec<&str> = self.known.iter().map(|(node, _)| *node).collect();
-        let mut seen = BTreeSet::new();
-        nodes.retain(|node| seen.insert(*node));
-        self.say("$nodes", &nodes.join(","));
-        for node in nodes {
-            let name = NODES
-                .iter()
-                .find(|(id, _)| *id == node)
-                .map_or(node, |(_, name)| name);
-            self.say(&format!("{node}/$name"), name);
-            self.say(&format!("{node}/$type"), "meter");
-            let ids = self.known.iter().filter(|(of, _)| *of == node);
-            let ids: Vec<&str> = ids.map(|(_, id)| *id).collect();
-            self.say(&format!("{node}/$properties"), &ids.join(","));
-        }
-        for property in new {
-            let base = format!("{}/{}", property.node, property.id);
-            self.say(&format!("{base}/$name"), property.name);
-            self.say(&format!("{base}/$datatype"), property.datatype);
-            self.say(&format!("{base}/$settable"), "false");
-            self.say(&format!("{base}/$retained"), "true");
-            if !property.unit.is_empty() {
-                self.say(&format!("{base}/$unit"), &property.unit);
-            }
-        }
-    }
-}
-
-/// Small letters, digits and hyphens, none at either end.
-fn slug(text: &str) -> String {
-    let letters = text.chars().map(|c| c.to_ascii_lowercase());
-    let mut slug = String::new();
-    for c in letters {
-        match c {
-            'a'..='z' | '0'..='9' => slug.push(c),
-            _ if slug.ends_with('-') || slug.is_empty() => {}
-            _ => slug.push('-'),
-        }
-    }
-    let slug = slug.trim_end_matches('-');
-    if slug.is_empty() {
-        "meter".into()
-    } else {
-        slug.into()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_what_homie_allows() {
-        for (text, id) in [
-            ("Grid import", "grid-import"),
-            ("--É 7_", "7"),
-            ("MTPBE0001", "mtpbe0001"),
-            ("ß", "meter"),
-        ] {
-            assert_eq!(slug(text), id);
-        }
     }
 }

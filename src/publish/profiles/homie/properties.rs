@@ -1,35 +1,37 @@
-//! What a reading says, as properties of Homie.
+//! Homie properties of a reading, with the nodes, units and data types of the asyncio reader.
 
 use crate::meter::event::{Origin, ReadingEvent};
 use metertap_decode::quantity::Quantity;
 use metertap_decode::report::ReadingType as Type;
 
-/// A value and what is to be known of it.
+/// Value of a property, and its attributes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Property {
-    /// Of the device.
+    /// Node of the device.
     pub node: &'static str,
-    /// Of the node.
+    /// Id within the node.
     pub id: &'static str,
-    /// For people.
+    /// Name for people.
     pub name: &'static str,
-    /// `integer` or `float`.
+    /// Data type: `integer` or `float`.
     pub datatype: &'static str,
-    /// Empty where there is none.
+    /// Unit; empty if there is none.
     pub unit: String,
-    /// As Homie writes it.
+    /// Payload.
     pub value: String,
 }
 
-/// What a device is made of: node, property, its name, datatype and unit, our field, and how many of its units are
-/// one of ours.
+/// Property that a field of a reading becomes.
 struct Row {
     node: &'static str,
     property: &'static str,
     name: &'static str,
     datatype: &'static str,
+    /// Unit; empty: the unit of the field.
     unit: &'static str,
+    /// Field of the reading.
     field: &'static str,
+    /// Factor from the unit of the field to `unit`.
     factor: f64,
 }
 
@@ -139,11 +141,11 @@ const HEAT: [Row; 8] = [
     ),
 ];
 
-/// What a reading says, as properties.
-pub fn properties(told: &ReadingEvent) -> Vec<Property> {
-    match &told.what {
+/// Returns the properties of a reading; none for an interval.
+pub fn properties(event: &ReadingEvent) -> Vec<Property> {
+    match &event.what {
         Origin::Radio(reading) => {
-            vec![total(&told.said().total(&reading.message))]
+            vec![total(&event.said().total(&reading.message))]
         }
         Origin::Wire(reading) => {
             let fields = &reading.report.reading;
@@ -155,14 +157,14 @@ pub fn properties(told: &ReadingEvent) -> Vec<Property> {
                     return first.map(total).into_iter().collect();
                 }
             };
-            let of_row = |row: &Row| Some(property(row, fields.get(row.field)?.quantity()?));
-            rows.iter().filter_map(of_row).collect()
+            let property = |row: &Row| Some(from_row(row, fields.get(row.field)?.quantity()?));
+            rows.iter().filter_map(property).collect()
         }
         Origin::Interval(_) => Vec::new(),
     }
 }
 
-/// Of a meter with one counter.
+/// Property of a meter with one counter.
 fn total(quantity: &Quantity) -> Property {
     Property {
         node: "meter",
@@ -170,11 +172,11 @@ fn total(quantity: &Quantity) -> Property {
         name: "Total",
         datatype: "float",
         unit: quantity.unit.replace("m3", "m³"),
-        value: written(quantity.value.to_f64()),
+        value: float_text(quantity.value.to_f64()),
     }
 }
 
-fn property(row: &Row, quantity: &Quantity) -> Property {
+fn from_row(row: &Row, quantity: &Quantity) -> Property {
     let value = quantity.value.to_f64() * row.factor;
     let is_whole = row.datatype == "integer";
     Property {
@@ -182,7 +184,6 @@ fn property(row: &Row, quantity: &Quantity) -> Property {
         id: row.property,
         name: row.name,
         datatype: row.datatype,
-        // The meter knows it better than the table, where that says nothing.
         unit: match row.unit {
             "" => quantity.unit.replace("m3", "m³"),
             unit => unit.into(),
@@ -190,13 +191,13 @@ fn property(row: &Row, quantity: &Quantity) -> Property {
         value: if is_whole {
             format!("{:.0}", value.round())
         } else {
-            written(value)
+            float_text(value)
         },
     }
 }
 
-/// As Homie writes a float: digits and a point.
-fn written(value: f64) -> String {
+/// Payload of a float: digits and a point, no exponent.
+fn float_text(value: f64) -> String {
     format!("{value}")
 }
 
@@ -207,7 +208,7 @@ mod tests {
     use metertap_decode::report::{Fields, Report, Value as Field};
 
     #[test]
-    fn a_heat_meter_has_the_nodes_of_the_asyncio_reader_and_the_units_that_it_tells() {
+    fn given_a_heat_meter_then_it_has_the_nodes_of_the_asyncio_reader_and_its_own_units() {
         let mut reading = Fields::default();
         for (name, value, unit) in [
             ("heat_energy", "57.318", "GJ"),
@@ -232,8 +233,8 @@ mod tests {
             unknown: Fields::default(),
             message: None,
         };
-        let told = ReadingEvent::wire(Box::new(WireReading::now("heat".into(), report)), None);
-        let told: Vec<String> = properties(&told)
+        let event = ReadingEvent::wire(Box::new(WireReading::now("heat".into(), report)), None);
+        let lines: Vec<String> = properties(&event)
             .iter()
             .map(|one| {
                 format!(
@@ -243,7 +244,7 @@ mod tests {
             })
             .collect();
         assert_eq!(
-            told,
+            lines,
             [
                 "energy/imported-total=57.318 GJ float",
                 "power/current-usage=3.2 kW float",

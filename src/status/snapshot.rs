@@ -1,0 +1,132 @@
+//! State of the daemon at one moment, shared with the page, the metrics and the history.
+
+use crate::meter::consumption::{Count, Usage};
+use crate::meter::event::ReadingEvent;
+use crate::status::last_telegram::LastTelegram;
+use crate::status::log_buffer::LogBuffer;
+use crate::status::meter_map::MeterMap;
+use crate::status::receiver::ReceiverState;
+use crate::status::revision::Revision;
+use crate::status::sink::{SinkMetrics, SinkStatus};
+use crate::status::spectrum::SpectrumBuffer;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// State of the daemon at one moment. A clone copies some pointers; everything below them is copied on write.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Start of the process.
+    pub started: Timestamp,
+    /// Receivers and ports by name.
+    pub receivers: Arc<BTreeMap<String, ReceiverState>>,
+    /// Spectrum of each receiver, by name.
+    pub spectra: Arc<BTreeMap<String, SpectrumBuffer>>,
+    /// Last telegram of each port, by name.
+    pub telegrams: Arc<BTreeMap<String, LastTelegram>>,
+    /// Last events of the log.
+    pub log: LogBuffer,
+    /// Consumption of configured and wired meters.
+    pub consumption: Arc<Usage>,
+    /// Meters by id and type.
+    pub meters: MeterMap,
+    /// Last readings, oldest first.
+    pub readings: Arc<VecDeque<Arc<ReadingEvent>>>,
+    /// Number of readings that were dropped from the front of `readings`.
+    pub first_reading: u64,
+    /// Last P1 telegram.
+    pub p1_telegram: Option<Arc<[u8]>>,
+    /// Metrics of all sinks.
+    pub sinks: Arc<[Arc<SinkMetrics>]>,
+    /// Number of implausible readings by meter and reason.
+    pub refused: Arc<BTreeMap<(String, &'static str), u64>>,
+}
+
+impl Snapshot {
+    /// Returns the state of all sinks.
+    pub fn sink_statuses(&self) -> Vec<SinkStatus> {
+        self.sinks.iter().map(|metrics| metrics.status()).collect()
+    }
+}
+
+/// Last reading of a meter and type.
+#[derive(Clone, Debug)]
+pub struct MeterStatus {
+    pub(super) publication: Publication,
+    /// Its last reading.
+    pub last: Arc<ReadingEvent>,
+    /// Its primary counter.
+    pub count: Option<Count>,
+    /// Value of that counter when the meter was first received.
+    pub first: f64,
+    /// Time of the last reading.
+    pub at: Timestamp,
+    /// Number of readings.
+    pub times: u64,
+}
+
+impl MeterStatus {
+    /// Number of the change with which the last reading became visible.
+    pub fn revision(&self) -> u64 {
+        self.publication.revision()
+    }
+}
+
+/// Revision of one publication, shared by everything that changes with it.
+///
+/// It is set under the lock of the cell, at the moment of publication. Had each change its number before, a reader could
+/// be past that number while the snapshot with the change was still to come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Publication(Arc<OnceLock<u64>>);
+
+impl Publication {
+    fn revision(&self) -> u64 {
+        // Unset only before publication, where no reader is.
+        self.0.get().copied().unwrap_or(u64::MAX)
+    }
+}
+
+/// Place of the newest snapshot. The lock is held for the exchange of a pointer.
+#[derive(Debug)]
+pub(super) struct Cell {
+    newest: Mutex<Arc<Snapshot>>,
+    revision: Revision,
+}
+
+impl Cell {
+    pub(super) fn new(snapshot: Snapshot, revision: Revision) -> Self {
+        Cell {
+            newest: Mutex::new(Arc::new(snapshot)),
+            revision,
+        }
+    }
+
+    /// Exchanges the snapshot, and numbers what has changed in it.
+    pub(super) fn publish(&self, snapshot: Snapshot, publication: &Publication) {
+        let snapshot = Arc::new(snapshot);
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = publication.0.set(self.revision.next());
+        let old = std::mem::replace(&mut *newest, snapshot);
+        drop(newest);
+        // Possibly the last owner of much: freed outside the lock.
+        drop(old);
+    }
+}
+
+/// Reader of snapshots; clones read the same status.
+#[derive(Clone, Debug)]
+pub struct StatusReader(pub(super) Arc<Cell>);
+
+impl StatusReader {
+    /// Returns the newest snapshot.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        let newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.clone()
+    }
+
+    /// Returns the number of the newest change. A snapshot taken afterwards, and the buffers in it, contain all changes up
+    /// to it.
+    pub fn revision(&self) -> u64 {
+        self.0.revision.current()
+    }
+}

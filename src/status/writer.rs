@@ -1,0 +1,221 @@
+//! Status of the daemon, as its main thread writes it and others read it.
+
+use crate::meter::consumption::{Row, Usage};
+use crate::meter::counter;
+use crate::meter::event::{Origin, ReadingEvent};
+use crate::runtime::Clock;
+use crate::status::last_telegram::LastTelegram;
+use crate::status::log_buffer::LogBuffer;
+use crate::status::meter_map::MeterMap;
+use crate::status::receiver::ReceiverState;
+use crate::status::revision::Revision;
+use crate::status::sink::SinkMetrics;
+use crate::status::snapshot::{Cell, MeterStatus, Publication, Snapshot, StatusReader};
+use crate::status::spectrum::SpectrumBuffer;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Limit of meters, so that ids from the air cannot fill the memory; a street has some hundreds. Further ones are not
+/// shown.
+const MAX_METERS: usize = 10_000;
+/// Readings kept for clients that ask for them page by page; the oldest are dropped.
+const MAX_READINGS: usize = 2000;
+/// Shortest time between two snapshots, which bounds the cost of copying on write. The page polls less often.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Writer of the status: one per daemon, owned by the main thread.
+///
+/// Changes collect in a working copy and are published together, at most once per [`INTERVAL`]. Readers keep their
+/// snapshot for as long as they need it, and nobody waits for them.
+#[derive(Debug)]
+pub struct Status {
+    working: Snapshot,
+    cell: Arc<Cell>,
+    revision: Revision,
+    clock: Clock,
+    /// Somebody may read: without, nothing is kept of meters.
+    is_enabled: bool,
+    /// Shared by everything that has changed since the last snapshot.
+    publication: Publication,
+    has_changed: bool,
+    published: Instant,
+}
+
+impl Status {
+    /// Creates the status of a daemon that starts now. Changes are counted together with those of `log`.
+    pub fn new(log: LogBuffer, clock: Clock) -> Self {
+        let revision = log.revision().clone();
+        let working = Snapshot {
+            started: clock.timestamp(),
+            receivers: Arc::default(),
+            spectra: Arc::default(),
+            telegrams: Arc::default(),
+            log,
+            consumption: Arc::default(),
+            meters: MeterMap::default(),
+            readings: Arc::default(),
+            first_reading: 0,
+            p1_telegram: None,
+            sinks: Arc::new([]),
+            refused: Arc::default(),
+        };
+        Status {
+            cell: Arc::new(Cell::new(working.clone(), revision.clone())),
+            working,
+            revision,
+            published: clock.now(),
+            clock,
+            is_enabled: false,
+            publication: Publication::default(),
+            has_changed: false,
+        }
+    }
+
+    /// Returns a reader for another thread.
+    pub fn reader(&self) -> StatusReader {
+        StatusReader(self.cell.clone())
+    }
+
+    /// Counter of changes, for the buffers that other threads write.
+    pub fn revision(&self) -> &Revision {
+        &self.revision
+    }
+
+    /// States of receivers and ports by name.
+    pub fn receivers(&self) -> &BTreeMap<String, ReceiverState> {
+        &self.working.receivers
+    }
+
+    /// Says whether there is a page to show meters on. Without one, what is known of meters is dropped.
+    pub fn set_enabled(&mut self, is_enabled: bool) {
+        self.is_enabled = is_enabled;
+        if !is_enabled {
+            self.working.consumption = Arc::new(Usage::default());
+            self.working.meters = MeterMap::default();
+            self.working.first_reading += self.working.readings.len() as u64;
+            self.working.readings = Arc::new(VecDeque::new());
+            self.working.p1_telegram = None;
+            self.working.refused = Arc::default();
+        }
+        self.has_changed = true;
+    }
+
+    /// Records a published reading, or that of a neighbor's meter. Intervals are part of other readings and left out.
+    pub fn add_reading(&mut self, event: &Arc<ReadingEvent>) {
+        if !self.is_enabled || matches!(event.what, Origin::Interval(_)) {
+            return;
+        }
+        self.has_changed = true;
+        if let Some(telegram) = event.telegram() {
+            self.working.p1_telegram = Some(telegram.clone());
+        }
+        let readings = Arc::make_mut(&mut self.working.readings);
+        if readings.len() >= MAX_READINGS {
+            readings.pop_front();
+            self.working.first_reading += 1;
+        }
+        readings.push_back(event.clone());
+        self.update_meter(event);
+    }
+
+    fn update_meter(&mut self, event: &Arc<ReadingEvent>) {
+        let before = self.working.meters.get(event);
+        if before.is_none() && self.working.meters.len() >= MAX_METERS {
+            return;
+        }
+        let (at, counts) = (event.heard_at(), counter::of(event));
+        if event.is_ours() && !counts.is_empty() {
+            let consumption = Arc::make_mut(&mut self.working.consumption);
+            counts.iter().for_each(|count| consumption.count(at, count));
+        }
+        let count = counts.into_iter().next();
+        // The change since the first reading starts over with another unit.
+        let first = before
+            .filter(|before| before.count.as_ref().map(|c| &c.unit) == count.as_ref().map(|c| &c.unit))
+            .map(|before| before.first)
+            .or(count.as_ref().map(|count| count.value));
+        let meter = MeterStatus {
+            publication: self.publication.clone(),
+            last: event.clone(),
+            first: first.unwrap_or_default(),
+            count,
+            at,
+            times: before.map_or(0, |before| before.times) + 1,
+        };
+        self.working.meters.insert(meter);
+    }
+
+    /// Replaces the numbers of implausible readings.
+    pub fn set_refused(&mut self, refused: &BTreeMap<(String, &'static str), u64>) {
+        // Called after each event: compared only when a snapshot may be published.
+        if self.is_enabled && self.is_due() && *self.working.refused != *refused {
+            self.working.refused = Arc::new(refused.clone());
+            self.has_changed = true;
+        }
+    }
+
+    /// Replaces the state of a receiver or port.
+    pub fn set_receiver(&mut self, state: &ReceiverState) {
+        Arc::make_mut(&mut self.working.receivers).insert(state.receiver.clone(), state.clone());
+        self.has_changed = true;
+    }
+
+    /// Adds the spectrum of a receiver.
+    pub fn add_spectrum(&mut self, receiver: &str, spectrum: SpectrumBuffer) {
+        Arc::make_mut(&mut self.working.spectra).insert(receiver.into(), spectrum);
+        self.has_changed = true;
+    }
+
+    /// Adds the last telegram of a port.
+    pub fn add_telegram(&mut self, port: &str, telegram: LastTelegram) {
+        Arc::make_mut(&mut self.working.telegrams).insert(port.into(), telegram);
+        self.has_changed = true;
+    }
+
+    /// Removes a receiver or port.
+    pub fn remove_receiver(&mut self, name: &str) {
+        Arc::make_mut(&mut self.working.receivers).remove(name);
+        Arc::make_mut(&mut self.working.spectra).remove(name);
+        Arc::make_mut(&mut self.working.telegrams).remove(name);
+        self.has_changed = true;
+    }
+
+    /// Replaces the metrics of the sinks.
+    pub fn set_sinks(&mut self, sinks: impl Iterator<Item = Arc<SinkMetrics>>) {
+        self.working.sinks = sinks.collect();
+        self.has_changed = true;
+    }
+
+    /// Adds consumption of earlier runs; what was counted since the start stays.
+    pub fn restore_consumption(&mut self, rows: Vec<Row>) {
+        let consumption = Arc::make_mut(&mut self.working.consumption);
+        rows.into_iter().for_each(|row| consumption.restore(row));
+        self.has_changed = true;
+    }
+
+    /// Publishes a snapshot if something has changed and the last one is old enough. To be called after each event, and at
+    /// least ten times a second.
+    pub fn tick(&mut self) {
+        if self.is_due() {
+            self.flush();
+        }
+    }
+
+    /// Publishes a snapshot if something has changed.
+    pub fn flush(&mut self) {
+        if self.has_changed {
+            let publication = std::mem::take(&mut self.publication);
+            self.cell.publish(self.working.clone(), &publication);
+            self.has_changed = false;
+            self.published = self.clock.now();
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.clock.now().saturating_duration_since(self.published) >= INTERVAL
+    }
+}
+
+#[cfg(test)]
+mod tests;

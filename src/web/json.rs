@@ -1,0 +1,252 @@
+//! Objects of the API. `openapi.json` is generated from these types, and their comments are its descriptions.
+
+use crate::meter::consumption::Usage;
+use crate::meter::event::{Origin, ReadingEvent};
+use crate::status::MeterStatus;
+use crate::status::log_buffer::LogEvent;
+use crate::status::receiver::ReceiverState;
+use crate::status::sink::SinkStatus;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// A meter with its last reading.
+#[derive(Serialize)]
+pub struct MeterJson<'a> {
+    /// Id as received.
+    id: &'a str,
+    /// Type of the message: the last level of the topic.
+    #[serde(rename = "type")]
+    kind: &'a str,
+    /// Configured name, or the id.
+    name: &'a str,
+    /// The meter is configured, or wired.
+    mine: bool,
+    /// Commodity: `electricity`, `gas`, `water`, `heat` and so on.
+    commodity: String,
+    /// Value of the primary counter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<f64>,
+    /// Unit of `value` and `change`.
+    unit: &'a str,
+    /// Change of `value` since the meter was first received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<f64>,
+    /// Usage per hour at present, of a configured or wired meter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<f64>,
+    /// Unit of `rate`.
+    rate_unit: String,
+    /// Number of readings.
+    times: u64,
+    /// Time of the last reading.
+    last_seen: Timestamp,
+    /// Receiver or port of the last reading.
+    heard_by: &'a str,
+    /// Signal-to-noise ratio of the last reading.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snr_db: Option<f64>,
+    /// Frequency of the last reading.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency_hz: Option<i64>,
+    /// Last reading as published.
+    last: Option<&'a RawValue>,
+}
+
+impl<'a> MeterJson<'a> {
+    /// Creates the object of a meter.
+    pub fn new(meter: &'a MeterStatus, consumption: &Usage) -> Self {
+        let (event, count) = (&*meter.last, meter.count.as_ref());
+        let unit = count.map_or("", |count| &count.unit);
+        // A meter that was once configured has a series that no longer grows.
+        let ours = count.filter(|_| event.is_ours());
+        let rate = ours.and_then(|count| consumption.get(&count.key)?.rate());
+        let (heard_by, snr_db, frequency_hz) = match &event.what {
+            Origin::Radio(reading) => (
+                &*reading.receiver,
+                Some(reading.signal.snr_db),
+                reading.frequency_hz.map(|hz| hz.round() as i64),
+            ),
+            Origin::Wire(reading) => (&*reading.port, None, None),
+            Origin::Interval(_) => ("", None, None),
+        };
+        MeterJson {
+            id: &event.id,
+            kind: event.kind,
+            name: event.name(),
+            mine: event.is_ours(),
+            commodity: event.commodity(),
+            value: count.map(|count| count.value),
+            unit,
+            change: count.map(|count| rounded(count.value - meter.first)),
+            rate: rate.map(rounded),
+            rate_unit: rate_unit(unit),
+            times: meter.times,
+            last_seen: meter.at,
+            heard_by,
+            snr_db,
+            frequency_hz,
+            last: object(event),
+        }
+    }
+
+    /// Key to sort by: configured meters first, then by id and type.
+    pub fn order(&self) -> (bool, &str, &str) {
+        (!self.mine, self.id, self.kind)
+    }
+}
+
+/// Rounds to six decimals, to hide the noise of floating-point differences.
+pub fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
+/// Unit of a usage per hour: power for energy, otherwise `unit` per hour.
+pub fn rate_unit(unit: &str) -> String {
+    match unit {
+        "Wh" | "kWh" | "MWh" => unit.trim_end_matches('h').into(),
+        _ => format!("{unit}/h"),
+    }
+}
+
+/// Returns the published object of a reading.
+pub fn object(event: &ReadingEvent) -> Option<&RawValue> {
+    serde_json::from_str(&event.payload).ok()
+}
+
+/// All meters.
+#[derive(Serialize)]
+pub struct MetersJson<'a> {
+    /// Meters, configured ones first.
+    pub meters: Vec<MeterJson<'a>>,
+}
+
+/// One meter.
+#[derive(Serialize)]
+pub struct OneMeterJson<'a> {
+    /// The meter, once per type that it sends.
+    pub types: Vec<MeterJson<'a>>,
+    /// Its readings among the last 2000, oldest first.
+    pub readings: Vec<&'a RawValue>,
+}
+
+/// A page of readings.
+#[derive(Serialize)]
+pub struct ReadingsJson<'a> {
+    /// Readings, oldest first.
+    pub readings: Vec<&'a RawValue>,
+    /// Number for the next request.
+    pub next: u64,
+    /// Number of readings that were dropped before they were asked for.
+    pub missed: u64,
+}
+
+/// State of the daemon.
+#[derive(Serialize)]
+pub struct StatusJson<'a> {
+    /// Version of metertap.
+    pub version: &'static str,
+    /// Start of the process.
+    pub started: Timestamp,
+    /// Number of meters received.
+    pub meters: usize,
+    /// Receivers and ports by name.
+    pub receivers: &'a BTreeMap<String, ReceiverState>,
+    /// State of the outputs and of MQTT.
+    pub sinks: Vec<SinkStatus>,
+    /// Implausible readings.
+    pub refused: Vec<RefusedJson<'a>>,
+}
+
+/// Number of implausible readings of a meter.
+#[derive(Serialize)]
+pub struct RefusedJson<'a> {
+    /// Id of the meter.
+    pub id: &'a str,
+    /// Reason for which they are implausible.
+    pub reason: &'a str,
+    /// Number of readings.
+    pub count: u64,
+}
+
+/// Health of the daemon.
+#[derive(Serialize)]
+pub struct HealthJson {
+    /// `ok` or `in trouble`.
+    pub status: &'static str,
+    /// Receivers, ports and sinks that do not work, with the reason.
+    pub wrong: Vec<String>,
+}
+
+/// Usage of a meter.
+#[derive(Serialize)]
+pub struct HistoryJson {
+    /// By type and counter.
+    pub types: BTreeMap<&'static str, BTreeMap<String, CounterHistoryJson>>,
+}
+
+/// Usage of one counter.
+#[derive(Serialize)]
+pub struct CounterHistoryJson {
+    /// Unit of the values.
+    pub unit: String,
+    /// Seconds since 1970, and the value of the step, hour or day that begins then.
+    pub points: Vec<(i64, f64)>,
+}
+
+/// Everything that has changed since a number.
+#[derive(Serialize)]
+pub struct NewsJson<'a> {
+    /// Version of metertap.
+    pub version: &'static str,
+    /// Start of the process. Another one means another process, whose numbers start over.
+    pub started: Timestamp,
+    /// Number for the next request.
+    pub next: u64,
+    /// All receivers and ports by name, changed or not.
+    pub receivers: BTreeMap<String, ReceiverState>,
+    /// All outputs and MQTT, changed or not.
+    pub sinks: Vec<SinkStatus>,
+    /// Meters with a new reading.
+    pub meters: Vec<MeterJson<'a>>,
+    /// New telegrams by port.
+    pub telegrams: BTreeMap<&'a str, TelegramJson>,
+    /// New events of the log.
+    pub events: Vec<LogEvent>,
+    /// New rows of the waterfall, if they were asked for.
+    pub rows: Vec<SpectrumJson<'a>>,
+}
+
+/// A telegram as received.
+#[derive(Serialize)]
+pub struct TelegramJson {
+    /// Time at which it was decoded.
+    pub at: Timestamp,
+    /// Bytes in Base64.
+    pub bytes: String,
+}
+
+/// A row of the waterfall.
+#[derive(Serialize)]
+pub struct SpectrumJson<'a> {
+    /// Name of the receiver.
+    pub receiver: &'a str,
+    /// Time of its last samples.
+    pub at: Timestamp,
+    /// Center of the window, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub center_hz: Option<f64>,
+    /// Width of the window.
+    pub span_hz: f64,
+    /// Base64 of one byte per bin, from the lowest frequency up: half decibels above -120 dBFS.
+    pub bins: String,
+    /// Histogram of the samples, from the lower end of the scale to the upper one.
+    pub levels: Vec<f64>,
+    /// Share of samples at either end of the scale.
+    pub clipped: f64,
+    /// Power of the samples.
+    pub power_dbfs: f64,
+    /// Power of the noise.
+    pub noise_dbfs: f32,
+}
