@@ -12,7 +12,7 @@ use url::Url;
 #[serde(deny_unknown_fields)]
 pub struct OutputConfig {
     /// Name in logs and metrics. Default: `kind` and its number among all outputs, counted from 0, such as `file0`.
-    name: Option<String>,
+    pub(super) name: Option<String>,
     /// Kind of output: JSON lines to a file, JSON lines to every TCP client, P1 telegrams as received to every TCP client,
     /// or HTTP posts.
     pub(super) kind: OutputKind,
