@@ -178,13 +178,14 @@ impl Workers {
             threads: Vec::with_capacity(count),
         };
         for _ in 0..count {
-            let (work, to_search, lock) = (work.clone(), to_search.clone(), make()?);
+            let (work, lock) = (work.clone(), make()?);
             let thread = format!("lock:{name}");
-            let body = {
-                let thread = thread.clone();
-                move || run_jobs(thread, &work, &to_search, lock)
+            let notice = PanicNotice {
+                thread: thread.clone(),
+                message: None,
+                to_search: to_search.clone(),
             };
-            let running = context.thread(&thread, body);
+            let running = context.thread(&thread, move || run_jobs(notice, &work, lock));
             workers
                 .threads
                 .push(running.with_context(|| format!("cannot create the thread {thread}"))?);
@@ -283,27 +284,40 @@ impl Drop for Workers {
     }
 }
 
-/// Runs a worker: locks until there are no more jobs, nobody wants them, or a lock panics.
-fn run_jobs(
+/// Sender of a worker. If the worker panics, wherever it does, its last message tells the search.
+struct PanicNotice {
     thread: String,
-    work: &Receiver<LockJob>,
-    to_search: &Sender<Finished>,
-    mut lock: impl FnMut(&Segment, &mut Outcome),
-) {
+    /// Message of the panic, if it was caught.
+    message: Option<String>,
+    to_search: Sender<Finished>,
+}
+
+impl Drop for PanicNotice {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let message = self.message.take();
+            let _ = self.to_search.send(Finished::Panicked(WorkerPanicked {
+                thread: std::mem::take(&mut self.thread),
+                message: message.unwrap_or_else(|| "before its first job".into()),
+            }));
+        }
+    }
+}
+
+/// Runs a worker: locks until there are no more jobs, nobody wants them, or a lock panics.
+fn run_jobs(mut notice: PanicNotice, work: &Receiver<LockJob>, mut lock: impl FnMut(&Segment, &mut Outcome)) {
     for mut job in work {
         let segment = Segment {
             samples: &job.samples,
             detection: job.detection,
         };
         // After a panic neither `lock` nor the outcome is used again, so their state does not matter.
-        let result = catch_unwind(AssertUnwindSafe(|| lock(&segment, &mut job.outcome)));
-        if let Err(payload) = result {
-            let message = message_of(payload.as_ref());
-            let _ = to_search.send(Finished::Panicked(WorkerPanicked { thread, message }));
-            // The search knows; now the runtime counts and reports the panic.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| lock(&segment, &mut job.outcome))) {
+            notice.message = Some(message_of(payload.as_ref()));
+            // The runtime counts and reports the panic, too.
             resume_unwind(payload);
         }
-        if to_search.send(Finished::Job(job)).is_err() {
+        if notice.to_search.send(Finished::Job(job)).is_err() {
             break;
         }
     }
