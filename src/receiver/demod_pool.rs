@@ -15,6 +15,7 @@
 
 use crate::receiver::samples::Samples;
 use crate::receiver::spectrum_tap::SpectrumTap;
+use crate::runtime::{self, Running};
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::Timestamp;
@@ -23,8 +24,9 @@ use metertap_dsp::{
 };
 use std::any::Any;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::{self, JoinHandle};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
+use std::time::Duration;
 
 /// Segments copied for the workers at a time, 1.7 MB each at most: enough to keep two workers
 /// busy while the search goes on.
@@ -32,13 +34,14 @@ const MAX_SEGMENTS: usize = 8;
 /// Worker threads of a receiver at most; more would not help, as a street of 34 packets per second needs less
 /// than 0.02 of a processor.
 const MAX_WORKERS: usize = 2;
+/// Time for a worker to end; a lock takes some milliseconds.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Demodulates the samples of one receiver.
 pub struct DemodPool {
     samples: Samples,
     scheduler: Scheduler<Workers>,
-    /// Spectrum for the page.
-    scope: SpectrumTap,
+    spectrum_tap: SpectrumTap,
 }
 
 /// A worker thread panicked: its job is lost, and with it the order of packets. The pool has to be started anew.
@@ -52,31 +55,27 @@ pub struct WorkerPanicked {
 }
 
 impl DemodPool {
-    /// Starts the workers of receiver `name`, one per processor but at most [`MAX_WORKERS`]; `scope` sees the
-    /// samples.
+    /// Starts the workers of receiver `name`, one per processor but at most [`MAX_WORKERS`]; the samples pass
+    /// `spectrum_tap` as well.
     ///
     /// # Errors
-    /// If the sample rate is out of range, or a thread cannot be started.
-    pub fn start(name: &str, samples: Samples, config: Config, scope: SpectrumTap) -> Result<Self> {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        Self::with_workers(name, samples, config, scope, processors.min(MAX_WORKERS))
-    }
-
-    fn with_workers(
+    /// Returns an error if the sample rate is out of range, or if a thread cannot be created.
+    pub fn start(
+        context: &runtime::Context,
         name: &str,
         samples: Samples,
         config: Config,
-        scope: SpectrumTap,
-        workers: usize,
+        spectrum_tap: SpectrumTap,
     ) -> Result<Self> {
-        let workers = Workers::start(name, workers, || {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let workers = Workers::start(context, name, processors.min(MAX_WORKERS), || {
             let mut locker = Locker::new(config)?;
             Ok(move |segment: &Segment, outcome: &mut Outcome| locker.run(segment, outcome))
         })?;
         Ok(DemodPool {
             samples,
             scheduler: Scheduler::new(config, workers)?,
-            scope,
+            spectrum_tap,
         })
     }
 
@@ -86,17 +85,17 @@ impl DemodPool {
     }
 
     /// Sets center frequency and time of the samples to come, for the spectrum.
-    pub fn at(&mut self, center_hz: Option<f64>, time: Timestamp) {
-        self.scope.at(center_hz, time);
+    pub fn set_position(&mut self, center_hz: Option<f64>, time: Timestamp) {
+        self.spectrum_tap.set_position(center_hz, time);
     }
 
     /// Takes bytes and hands packets to `out`.
     ///
     /// # Errors
-    /// [`WorkerPanicked`], ever after.
+    /// Returns [`WorkerPanicked`] from the first panic of a worker on.
     pub fn push(&mut self, bytes: &[u8], out: impl FnMut(&Packet)) -> Result<(), WorkerPanicked> {
         let samples = self.samples.decode(bytes);
-        self.scope.look(samples, self.scheduler.noise_dbfs());
+        self.spectrum_tap.add(samples, self.scheduler.noise_dbfs());
         self.scheduler.push(samples, out)
     }
 
@@ -104,7 +103,7 @@ impl DemodPool {
     /// follow, but as after a gap.
     ///
     /// # Errors
-    /// [`WorkerPanicked`], ever after.
+    /// Returns [`WorkerPanicked`] from the first panic of a worker on.
     pub fn flush(&mut self, out: impl FnMut(&Packet)) -> Result<usize, WorkerPanicked> {
         self.scheduler.flush(out)?;
         Ok(self.samples.finish())
@@ -136,17 +135,17 @@ struct Workers {
     /// Sample buffers in all, at most [`MAX_SEGMENTS`].
     allocated: usize,
     failed: Option<WorkerPanicked>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Running>,
 }
 
-/// A segment on its way to a worker, and back with what was found in it.
+/// A segment on its way to a worker, and back with the outcome.
 struct LockJob {
     samples: Vec<Complex32>,
     detection: Detection,
     outcome: Outcome,
 }
 
-/// Message of a worker.
+/// Message from a worker.
 enum Finished {
     Job(LockJob),
     /// The last message of a worker that will never send another one.
@@ -155,7 +154,12 @@ enum Finished {
 
 impl Workers {
     /// Starts `count` threads, each with a lock made by `make`.
-    fn start<L>(name: &str, count: usize, make: impl Fn() -> Result<L>) -> Result<Self>
+    fn start<L>(
+        context: &runtime::Context,
+        name: &str,
+        count: usize,
+        make: impl Fn() -> Result<L>,
+    ) -> Result<Self>
     where
         L: FnMut(&Segment, &mut Outcome) + Send + 'static,
     {
@@ -174,13 +178,17 @@ impl Workers {
             threads: Vec::with_capacity(count),
         };
         for _ in 0..count {
-            let (work, to_search, lock) = (work.clone(), to_search.clone(), make()?);
+            let (work, lock) = (work.clone(), make()?);
             let thread = format!("lock:{name}");
-            let spawned = thread::Builder::new()
-                .name(thread.clone())
-                .spawn(move || run_jobs(thread, &work, &to_search, lock))
-                .with_context(|| format!("cannot start thread `lock:{name}`"))?;
-            workers.threads.push(spawned);
+            let notice = PanicNotice {
+                thread: thread.clone(),
+                message: None,
+                to_search: to_search.clone(),
+            };
+            let running = context.thread(&thread, move || run_jobs(notice, &work, lock));
+            workers
+                .threads
+                .push(running.with_context(|| format!("cannot create the thread {thread}"))?);
         }
         Ok(workers)
     }
@@ -192,7 +200,7 @@ impl Workers {
     /// closed. (A lock always ends: its loops are bounded by the length of the segment.)
     ///
     /// # Errors
-    /// [`WorkerPanicked`], ever after: the lost job would leave a hole in the order of outcomes.
+    /// Returns [`WorkerPanicked`] from the first panic on: the lost job would leave a hole in the order of outcomes.
     fn receive(&mut self) -> Result<(), WorkerPanicked> {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());
@@ -271,35 +279,45 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.jobs = None;
         for thread in self.threads.drain(..) {
-            // A panic was caught and reported within the thread.
-            let _ = thread.join();
+            thread.join(END_TIMEOUT);
         }
     }
 }
 
-/// A worker: locks until there are no more jobs, nobody wants them, or a lock panics.
-fn run_jobs(
+/// Sender of a worker. If the worker panics, wherever it does, its last message tells the search.
+struct PanicNotice {
     thread: String,
-    work: &Receiver<LockJob>,
-    to_search: &Sender<Finished>,
-    mut lock: impl FnMut(&Segment, &mut Outcome),
-) {
+    /// Message of the panic, if it was caught.
+    message: Option<String>,
+    to_search: Sender<Finished>,
+}
+
+impl Drop for PanicNotice {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let message = self.message.take();
+            let _ = self.to_search.send(Finished::Panicked(WorkerPanicked {
+                thread: std::mem::take(&mut self.thread),
+                message: message.unwrap_or_else(|| "before its first job".into()),
+            }));
+        }
+    }
+}
+
+/// Runs a worker: locks until there are no more jobs, nobody wants them, or a lock panics.
+fn run_jobs(mut notice: PanicNotice, work: &Receiver<LockJob>, mut lock: impl FnMut(&Segment, &mut Outcome)) {
     for mut job in work {
         let segment = Segment {
             samples: &job.samples,
             detection: job.detection,
         };
         // After a panic neither `lock` nor the outcome is used again, so their state does not matter.
-        let result = catch_unwind(AssertUnwindSafe(|| lock(&segment, &mut job.outcome)));
-        let finished = match result {
-            Ok(()) => Finished::Job(job),
-            Err(payload) => Finished::Panicked(WorkerPanicked {
-                thread: thread.clone(),
-                message: message_of(payload.as_ref()),
-            }),
-        };
-        let is_last = matches!(finished, Finished::Panicked(_));
-        if to_search.send(finished).is_err() || is_last {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| lock(&segment, &mut job.outcome))) {
+            notice.message = Some(message_of(payload.as_ref()));
+            // The runtime counts and reports the panic, too.
+            resume_unwind(payload);
+        }
+        if notice.to_search.send(Finished::Job(job)).is_err() {
             break;
         }
     }
@@ -315,6 +333,7 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::{Clock, Runtime};
     use crate::status::spectrum::SpectrumBuffer;
     use metertap_dsp::iq::Format;
     use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
@@ -372,9 +391,10 @@ mod tests {
         bytes(0.4, &sent, &mut random)
     }
 
-    /// By the pool, its bytes cut at random, its workers delayed at random.
+    /// Packets of a pool whose bytes are cut and whose workers are delayed at random.
     fn pooled(bytes: &[u8], workers: usize, seed: u64) -> (Vec<Packet>, Tally) {
-        let workers = Workers::start("test", workers, || {
+        let runtime = Runtime::start(Clock::system()).unwrap();
+        let workers = Workers::start(&runtime.context, "test", workers, || {
             let mut locker = Locker::new(CONFIG)?;
             let mut random = Random::new(seed);
             Ok(move |segment: &Segment, outcome: &mut Outcome| {
@@ -387,7 +407,7 @@ mod tests {
         let mut pool = DemodPool {
             samples: Samples::new(Format::Cu8),
             scheduler: Scheduler::new(CONFIG, workers.unwrap()).unwrap(),
-            scope: SpectrumTap::new(RATE_HZ, SpectrumBuffer::default()),
+            spectrum_tap: SpectrumTap::new(RATE_HZ, SpectrumBuffer::default()),
         };
         let mut packets = Vec::new();
         let (mut rest, mut random) = (bytes, Random::new(seed));
@@ -400,7 +420,7 @@ mod tests {
         (packets, pool.tally())
     }
 
-    /// By dsp's own receiver, without threads.
+    /// Packets of dsp's own receiver, which has no threads.
     fn synchronous(bytes: &[u8]) -> (Vec<Packet>, Tally) {
         let mut samples = Vec::new();
         Format::Cu8.decode(bytes, &mut samples);
@@ -453,13 +473,14 @@ mod tests {
     #[test]
     fn given_a_worker_that_panics_then_the_pool_returns_an_error_that_names_it() {
         for workers in [1, 2] {
-            let locks = Workers::start("roof", workers, || {
+            let runtime = Runtime::start(Clock::system()).unwrap();
+            let locks = Workers::start(&runtime.context, "roof", workers, || {
                 Ok(|_: &Segment, _: &mut Outcome| panic!("bad lock"))
             });
             let mut pool = DemodPool {
                 samples: Samples::new(Format::Cu8),
                 scheduler: Scheduler::new(CONFIG, locks.unwrap()).unwrap(),
-                scope: SpectrumTap::new(RATE_HZ, SpectrumBuffer::default()),
+                spectrum_tap: SpectrumTap::new(RATE_HZ, SpectrumBuffer::default()),
             };
             let failed = WorkerPanicked {
                 thread: "lock:roof".into(),
@@ -473,6 +494,8 @@ mod tests {
             );
             assert_eq!(pool.flush(|_| ()), Err(failed.clone()));
             assert_eq!(failed.to_string(), "thread `lock:roof` panicked: bad lock");
+            let failure = runtime.failures.recv_timeout(Duration::from_secs(20)).unwrap();
+            assert_eq!(failure.thread, "lock:roof");
         }
     }
 }

@@ -201,7 +201,7 @@ impl Radio {
             tentative: true,
         };
         let spectrum_tap = SpectrumTap::new(info.sample_rate_hz, self.spectrum.clone());
-        let pool = DemodPool::start(&name, Samples::new(info.format), config, spectrum_tap)
+        let pool = DemodPool::start(&context, &name, Samples::new(info.format), config, spectrum_tap)
             .with_context(|| name.clone())?;
         let mut tap = None;
         if let Some(address) = parts.serve_rtl_tcp {

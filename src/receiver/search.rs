@@ -100,7 +100,8 @@ impl Search {
         if let Some(center_hz) = block.center_hz {
             self.output.builder.set_center_hz(center_hz);
         }
-        self.pool.at(block.center_hz, self.output.time_of(position));
+        self.pool
+            .set_position(block.center_hz, self.output.time_of(position));
         self.pool
             .push(&block.bytes, |packet| self.output.packet(packet))?;
         Ok(())

@@ -1,4 +1,4 @@
-//! Makes the rows of the waterfall, while somebody looks.
+//! Spectrum of the samples of a radio, computed while somebody watches the waterfall.
 
 use crate::source::Levels;
 use crate::status::spectrum::{SpectrumBuffer, SpectrumRow};
@@ -8,74 +8,76 @@ use metertap_dsp::{Complex32, Spectrum};
 /// Bins of a row: 4.6 kHz each at 2.36 MS/s, a seventh of a Manchester signal.
 const BINS: usize = 512;
 /// Rows a second.
-const ROWS: f64 = 4.0;
-/// Parts of the scale of which is told how many samples are in them.
-const PARTS: usize = 64;
+const ROW_RATE_HZ: f64 = 4.0;
+/// Parts of the scale in the histogram of a row.
+const LEVELS: usize = 64;
 
-/// Makes rows of samples.
+/// Computes the rows of the waterfall.
 pub struct SpectrumTap {
-    view: SpectrumBuffer,
-    span_hz: f64,
-    at: Timestamp,
+    buffer: SpectrumBuffer,
+    sample_rate_hz: f64,
+    /// Time and center of the samples that follow.
+    time: Timestamp,
     center_hz: Option<f64>,
-    /// Of the row under way.
+    /// Samples in the current row.
     samples: usize,
-    work: Option<Work>,
+    /// Nothing while nobody watches, so that the tap costs no memory.
+    row: Option<Row>,
 }
 
-/// Only while somebody looks.
-struct Work {
+/// Row under way.
+struct Row {
     spectrum: Spectrum,
     levels: Levels,
 }
 
 impl SpectrumTap {
-    /// For samples at this rate, shown in `view`.
-    pub fn new(sample_rate_hz: f64, view: SpectrumBuffer) -> Self {
+    /// Creates a tap that writes rows to `buffer`.
+    pub fn new(sample_rate_hz: f64, buffer: SpectrumBuffer) -> Self {
         SpectrumTap {
-            view,
-            span_hz: sample_rate_hz,
-            at: Timestamp::UNIX_EPOCH,
+            buffer,
+            sample_rate_hz,
+            time: Timestamp::UNIX_EPOCH,
             center_hz: None,
             samples: 0,
-            work: None,
+            row: None,
         }
     }
 
-    /// Where and when what comes next was heard.
-    pub fn at(&mut self, center_hz: Option<f64>, time: Timestamp) {
+    /// Sets center and time of the samples that follow.
+    pub fn set_position(&mut self, center_hz: Option<f64>, time: Timestamp) {
         if self.center_hz != center_hz {
-            // A row has one centre.
-            (self.samples, self.work) = (0, None);
+            // A row has one center.
+            (self.samples, self.row) = (0, None);
         }
-        (self.center_hz, self.at) = (center_hz, time);
+        (self.center_hz, self.time) = (center_hz, time);
     }
 
-    /// Takes samples, if somebody looks.
-    pub fn look(&mut self, samples: &[Complex32], noise_dbfs: f32) {
-        if !self.view.is_watched() {
-            (self.samples, self.work) = (0, None);
+    /// Adds samples to the current row. `noise_dbfs` is the noise power that the search estimates.
+    pub fn add(&mut self, samples: &[Complex32], noise_dbfs: f32) {
+        if !self.buffer.is_watched() {
+            (self.samples, self.row) = (0, None);
             return;
         }
-        let work = self.work.get_or_insert_with(|| Work {
+        let row = self.row.get_or_insert_with(|| Row {
             spectrum: Spectrum::new(BINS),
             levels: Levels::default(),
         });
-        work.spectrum.add(samples);
-        work.levels.add_samples(samples);
+        row.spectrum.add(samples);
+        row.levels.add_samples(samples);
         self.samples += samples.len();
-        if self.samples as f64 * ROWS < self.span_hz {
+        if self.samples as f64 * ROW_RATE_HZ < self.sample_rate_hz {
             return;
         }
         self.samples = 0;
-        let levels = std::mem::take(&mut work.levels);
-        self.view.push(SpectrumRow {
+        let levels = std::mem::take(&mut row.levels);
+        self.buffer.push(SpectrumRow {
             revision: 0,
-            at: self.at,
+            at: self.time,
             center_hz: self.center_hz,
-            span_hz: self.span_hz,
-            dbfs: work.spectrum.take_dbfs().into(),
-            levels: levels.shares(PARTS).into(),
+            span_hz: self.sample_rate_hz,
+            dbfs: row.spectrum.take_dbfs().into(),
+            levels: levels.shares(LEVELS).into(),
             clipped: levels.clipped(),
             power_dbfs: levels.power_dbfs(),
             noise_dbfs,
@@ -88,35 +90,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn given_nobody_who_looks_then_nothing_is_made_and_who_looks_gets_rows_once() {
-        let view = SpectrumBuffer::default();
-        let mut scope = SpectrumTap::new(1000.0, view.clone());
+    fn given_no_viewer_then_there_are_no_rows_and_a_viewer_gets_each_once() {
+        let buffer = SpectrumBuffer::default();
+        let mut tap = SpectrumTap::new(1000.0, buffer.clone());
         let samples = vec![Complex32::new(0.5, 0.0); 1000];
-        scope.look(&samples, -40.0);
-        assert!(view.since(0).is_empty());
-        scope.at(Some(912e6), Timestamp::UNIX_EPOCH);
+        tap.add(&samples, -40.0);
+        assert!(buffer.since(0).is_empty());
+        tap.set_position(Some(912e6), Timestamp::UNIX_EPOCH);
         for part in samples.chunks(250) {
-            scope.look(part, -40.0);
+            tap.add(part, -40.0);
         }
-        let rows = view.since(0);
+        let rows = buffer.since(0);
         assert_eq!(rows.len(), 4);
         assert_eq!(
             (rows[0].center_hz, rows[0].dbfs.len(), rows[0].levels.len()),
-            (Some(912e6), BINS, PARTS)
+            (Some(912e6), BINS, LEVELS)
         );
         // Half of full scale in I, nothing in Q: two parts of the scale.
         assert_eq!(rows[0].levels.iter().filter(|share| **share > 0.4).count(), 2);
-        assert_eq!(view.since(rows[2].revision).len(), 1);
+        assert_eq!(buffer.since(rows[2].revision).len(), 1);
     }
 
     #[test]
-    fn given_hours_then_only_the_last_rows_are_kept() {
-        let view = SpectrumBuffer::default();
-        let mut scope = SpectrumTap::new(40.0, view.clone());
-        view.since(0);
+    fn given_a_viewer_for_hours_then_only_the_last_rows_are_kept() {
+        let buffer = SpectrumBuffer::default();
+        let mut tap = SpectrumTap::new(40.0, buffer.clone());
+        buffer.since(0);
         for _ in 0..1000 {
-            scope.look(&[Complex32::default(); 10], -40.0);
+            tap.add(&[Complex32::default(); 10], -40.0);
         }
-        assert_eq!(view.since(0).len(), crate::status::spectrum::MAX_ROWS);
+        assert_eq!(buffer.since(0).len(), crate::status::spectrum::MAX_ROWS);
     }
 }

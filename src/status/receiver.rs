@@ -113,12 +113,13 @@ impl ReceiverState {
 
     /// Logs the state.
     pub fn log(&self) {
-        let (receiver, state) = (&self.receiver, self.state);
-        match (state, &self.reason) {
-            (Condition::Stalled | Condition::Down, Some(reason)) => {
-                tracing::warn!(%receiver, ?state, "{reason}");
-            }
-            _ => tracing::info!(%receiver, ?state, device = self.device.as_deref().unwrap_or_default()),
+        let (receiver, state, device) = (&self.receiver, self.state, self.device.as_deref());
+        let reason = self.reason.as_deref().unwrap_or_default();
+        match state {
+            Condition::Starting => tracing::info!(%receiver, ?state, "Source starting"),
+            Condition::Up => tracing::info!(%receiver, ?state, device, "Source up"),
+            Condition::Stalled => tracing::warn!(%receiver, ?state, %reason, "Source stalled"),
+            Condition::Down => tracing::warn!(%receiver, ?state, %reason, "Source down"),
         }
     }
 }

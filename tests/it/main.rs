@@ -26,6 +26,7 @@ mod page;
 mod policies;
 mod profiles;
 mod prose;
+mod radio_faults;
 mod reference;
 mod reload;
 mod replay;

@@ -91,12 +91,12 @@ impl Source for RtlTcp {
         &self.info
     }
 
-    /// Fills the whole buffer if the server is fast enough. A network delivers in small pieces, and the ring behind this
-    /// source holds a number of buffers, not of bytes: nearly empty ones would make it overflow in a fraction of the time
-    /// that it is meant to bridge.
+    /// Fills the whole buffer if the server is fast enough. A network delivers in small pieces, and the ring that follows
+    /// holds a number of buffers, not of bytes: nearly empty ones would make it overflow in a fraction of the time that
+    /// it is made for.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = self.read_fresh(buffer)?;
-        // A slow server must not keep the caller from its other duties.
+        // A slow server must not keep the caller waiting.
         let deadline = Instant::now() + READ_TIMEOUT;
         while filled > 0 && filled < buffer.len() && Instant::now() < deadline {
             match self.stream.read(&mut buffer[filled..]) {
@@ -129,7 +129,7 @@ impl Source for RtlTcp {
 }
 
 impl RtlTcp {
-    /// Reads once, and discards what is stale.
+    /// Reads once, and discards stale bytes.
     fn read_fresh(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let n = match self.stream.read(buffer) {

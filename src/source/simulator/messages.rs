@@ -1,6 +1,6 @@
 //! Messages of simulated meters.
 
-use crate::source::simulator::scenario::SimulatedMeter;
+use crate::source::simulator::meter::SimulatedMeter;
 use anyhow::{Result, bail};
 use metertap_decode::ert::{Idm, Kind, Message, NetIdm, R900, Scm, ScmPlus};
 
