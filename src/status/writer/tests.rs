@@ -2,7 +2,7 @@ use super::*;
 use crate::meter::{Meter, WireReading};
 use jiff::Timestamp;
 use metertap_decode::p1::{Telegram, readings};
-use metertap_decode::stamp::Zone;
+use metertap_decode::time::Zone;
 
 /// Reading of a P1 meter whose counter stands at `kwh`.
 fn reading(id: u32, kwh: u32, is_configured: bool) -> Arc<ReadingEvent> {
