@@ -1,4 +1,4 @@
-//! Secrets: words that are never shown, and where they may be kept.
+//! Secrets of the configuration: text that is never printed, from the file itself, another file or the environment.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -6,20 +6,20 @@ use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// A word that prints as ****.
+/// Text that prints as `****`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// What it is; not for eyes.
+    /// Returns the text, for use but never for display.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
 impl From<String> for Secret {
-    fn from(word: String) -> Self {
-        Secret(word)
+    fn from(text: String) -> Self {
+        Secret(text)
     }
 }
 
@@ -30,56 +30,58 @@ impl fmt::Debug for Secret {
 }
 
 impl<'de> Deserialize<'de> for Secret {
-    /// The usual complaint about a number where text is due would repeat the number.
+    /// Accepts text only. Serde's own error for a number would print it.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match toml::Value::deserialize(from) {
-            Ok(toml::Value::String(word)) => Ok(Secret(word)),
+            Ok(toml::Value::String(text)) => Ok(Secret(text)),
             _ => Err(D::Error::custom("must be text in quotes")),
         }
     }
 }
 
-/// The three places of a secret: here, a file, the environment.
+/// Places of a secret in the configuration, of which at most one may be given.
 #[derive(Debug, Default)]
 pub struct SecretSource<'a> {
-    /// What it is called in the configuration.
+    /// Key in the configuration.
     pub key: &'a str,
-    /// `key = "…"`
-    pub here: Option<&'a Secret>,
-    /// `key_file = "…"`
+    /// `key = "…"`: the secret itself.
+    pub inline: Option<&'a Secret>,
+    /// `key_file = "…"`: a file that holds it.
     pub file: Option<&'a Path>,
-    /// `key_env = "…"`
+    /// `key_env = "…"`: an environment variable that holds it.
     pub env: Option<&'a str>,
 }
 
 impl SecretSource<'_> {
-    /// The secret, from the one place that is given; what is there is trimmed.
+    /// Reads the secret from the place that is given, without white space around it; `None` if no place is given.
     ///
     /// # Errors
-    /// Which place, and why; never what was there.
-    pub fn find(&self) -> Result<Option<Secret>, String> {
+    /// If the place cannot be read, or several are given. The message names the place, never its contents.
+    pub fn resolve(&self) -> Result<Option<Secret>, String> {
         let key = self.key;
-        match (self.here, self.file, self.env) {
+        match (self.inline, self.file, self.env) {
             (None, None, None) => Ok(None),
             (Some(secret), None, None) => Ok(Some(secret.clone())),
             (None, Some(file), None) => {
-                let path = beside_credentials(file);
+                let path = credential_path(file);
                 let shown = path.display();
                 let text = std::fs::read_to_string(&path).map_err(|e| format!("{key}_file: {shown}: {e}"))?;
-                warn_if_open(&path);
+                warn_if_world_readable(&path);
                 Ok(Some(Secret(text.trim().into())))
             }
             (None, None, Some(name)) => match std::env::var(name) {
                 Ok(text) => Ok(Some(Secret(text.trim().into()))),
-                Err(_) => Err(format!("{key}_env: the environment has no {name}")),
+                Err(_) => Err(format!("{key}_env: environment variable {name} is not set")),
             },
-            _ => Err(format!("{key}, {key}_file and {key}_env: one of them is enough")),
+            _ => Err(format!(
+                "{key}, {key}_file and {key}_env: expected one of them, found several"
+            )),
         }
     }
 }
 
-/// A bare name is looked for among the credentials of systemd and the secrets of Docker first.
-fn beside_credentials(file: &Path) -> PathBuf {
+/// Path of a secret file: a bare name is searched among the credentials of systemd and the secrets of Docker first.
+fn credential_path(file: &Path) -> PathBuf {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let folders = credentials.into_iter().chain([PathBuf::from("/run/secrets")]);
     let is_bare = file.components().count() == 1;
@@ -90,16 +92,16 @@ fn beside_credentials(file: &Path) -> PathBuf {
         .unwrap_or_else(|| file.to_owned())
 }
 
-/// Warns where everybody on the machine may read a file with a secret.
-pub fn warn_if_open(path: &Path) {
-    // Docker mounts its secrets so, inside a container that is nobody else's.
+/// Logs a warning if all users of the machine may read a file that holds a secret.
+pub fn warn_if_world_readable(path: &Path) {
+    // Docker mounts its secrets readable by all, inside a container that has no other users.
     if path.starts_with("/run/secrets") {
         return;
     }
     let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o004 != 0 {
         let shown = path.display();
-        tracing::warn!("{shown} holds a secret and everybody may read it: chmod o-r {shown}");
+        tracing::warn!("{shown} holds a secret and all users may read it; run chmod o-r {shown}");
     }
 }
 
@@ -116,27 +118,27 @@ mod tests {
         }
         let section: Section = toml::from_str("key = \"abc123\"").unwrap();
         assert!(!format!("{section:?}").contains("abc123"));
-        let told = toml::from_str::<Section>("key = 123456").unwrap_err();
-        assert_eq!(told.message(), "must be text in quotes");
+        let error = toml::from_str::<Section>("key = 123456").unwrap_err();
+        assert_eq!(error.message(), "must be text in quotes");
     }
 
     #[test]
-    fn given_several_places_then_that_is_told_and_a_missing_one_is_named() {
+    fn given_several_places_or_a_missing_one_then_the_error_names_them() {
         let secret = Secret::from("abc123".to_owned());
         let both = SecretSource {
             key: "key",
-            here: Some(&secret),
+            inline: Some(&secret),
             env: Some("X"),
             ..SecretSource::default()
         };
-        assert!(both.find().unwrap_err().contains("one of them"));
+        assert!(both.resolve().unwrap_err().contains("one of them"));
         let gone = SecretSource {
             key: "auth_key",
             file: Some(Path::new("/no/such/file")),
             ..SecretSource::default()
         };
         assert!(
-            gone.find()
+            gone.resolve()
                 .unwrap_err()
                 .starts_with("auth_key_file: /no/such/file")
         );

@@ -1,5 +1,5 @@
-//! `metertap addon`: run as an add-on of Home Assistant. Its options are the configuration, in JSON; the broker is the one that
-//! the Supervisor knows; the page is shown through it.
+//! `metertap addon`: prepares to run as a Home Assistant add-on. The add-on's options, in JSON, become the configuration;
+//! the Supervisor supplies the broker and shows the page.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Table;
 
-/// From where the Supervisor asks for pages, as its documentation says.
+/// Address from which the Supervisor requests pages (Home Assistant developer documentation, "Ingress").
 const INGRESS_PROXY: &str = "172.30.32.2";
-/// It answers at once.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout for the Supervisor's API.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What the user has set.
+    /// Options of the add-on.
     #[arg(long, value_name = "FILE", default_value = "/data/options.json")]
     options: PathBuf,
-    /// Where the configuration is written that is made of it.
+    /// Configuration to write.
     #[arg(long, value_name = "FILE", default_value = "/data/metertap.toml")]
     pub config: PathBuf,
-    /// Where the Supervisor is.
+    /// Address of the Supervisor.
     #[arg(long, value_name = "URL", default_value = "http://supervisor")]
     supervisor: String,
     /// Port of the page.
@@ -28,85 +28,89 @@ pub struct Args {
     port: u16,
 }
 
-/// Makes the configuration.
+/// Writes the configuration.
 ///
 /// # Errors
-/// What cannot be read, asked for or written.
+/// If the options cannot be read, the Supervisor does not name a broker, or the file cannot be written.
 pub fn prepare(args: &Args) -> Result<()> {
     let shown = || args.options.display().to_string();
     let options = std::fs::read_to_string(&args.options).with_context(shown)?;
     let options: Value = serde_json::from_str(&options).with_context(shown)?;
     let Some(toml::Value::Table(mut config)) = to_toml(&options) else {
-        bail!("{}: is no object", shown());
+        bail!("{}: expected a JSON object", shown());
     };
-    let mut mqtt = section(&mut config, "mqtt");
+    let mut mqtt = take_section(&mut config, "mqtt");
     if !mqtt.contains_key("host") {
-        let broker = ask_for_broker(&args.supervisor)
-            .context("the broker of the Supervisor; set mqtt.host for another")?;
+        let broker = request_broker(&args.supervisor)
+            .context("cannot get the broker from the Supervisor; set mqtt.host to use another")?;
         for (key, value) in broker {
             mqtt.entry(key).or_insert(value);
         }
     }
-    let beside = |name: &str| args.config.with_file_name(name).display().to_string();
-    mqtt.entry("spool").or_insert(beside("spool.redb").into());
-    let mut web = section(&mut config, "web");
+    let beside_config = |name: &str| args.config.with_file_name(name).display().to_string();
+    mqtt.entry("spool").or_insert(beside_config("spool.redb").into());
+    let mut web = take_section(&mut config, "web");
     web.insert("listen".into(), format!("0.0.0.0:{}", args.port).into());
     web.insert("proxies".into(), vec![INGRESS_PROXY].into());
-    web.entry("history").or_insert(beside("history.redb").into());
-    let told = section(&mut config, "homeassistant");
-    for (name, table) in [("mqtt", mqtt), ("web", web), ("homeassistant", told)] {
+    web.entry("history")
+        .or_insert(beside_config("history.redb").into());
+    let homeassistant = take_section(&mut config, "homeassistant");
+    for (name, table) in [("mqtt", mqtt), ("web", web), ("homeassistant", homeassistant)] {
         config.insert(name.into(), table.into());
     }
-    write(&args.config, &toml::to_string(&config)?)
+    write_private(&args.config, &toml::to_string(&config)?)
 }
 
-/// Taken out, to be changed.
-fn section(config: &mut Table, name: &str) -> Table {
+/// Removes a section to change it; an empty one if there is none.
+fn take_section(config: &mut Table, name: &str) -> Table {
     match config.remove(name) {
         Some(toml::Value::Table(table)) => table,
         _ => Table::new(),
     }
 }
 
-/// What was left empty in a form is not said.
+/// Converts JSON to TOML; omits null and the empty text of a field that was left empty in the form.
 fn to_toml(value: &Value) -> Option<toml::Value> {
     Some(match value {
         Value::Null => return None,
         Value::String(text) if text.is_empty() => return None,
-        Value::Bool(is_so) => (*is_so).into(),
+        Value::Bool(flag) => (*flag).into(),
         Value::String(text) => text.as_str().into(),
         Value::Number(number) => match number.as_i64() {
             Some(number) => number.into(),
             None => number.as_f64()?.into(),
         },
         Value::Array(values) => values.iter().filter_map(to_toml).collect::<Vec<_>>().into(),
-        Value::Object(values) => {
-            let pairs = values.iter();
-            let pairs = pairs.filter_map(|(key, value)| Some((key.clone(), to_toml(value)?)));
-            pairs.collect::<Table>().into()
+        Value::Object(members) => {
+            let members = members.iter();
+            let entries = members.filter_map(|(key, value)| Some((key.clone(), to_toml(value)?)));
+            entries.collect::<Table>().into()
         }
     })
 }
 
-/// Host, port, user and password, as the Supervisor's services API gives them.
-fn ask_for_broker(supervisor: &str) -> Result<Table> {
+/// Requests host, port, user and password of the broker from the Supervisor's services API.
+fn request_broker(supervisor: &str) -> Result<Table> {
     let token = std::env::var("SUPERVISOR_TOKEN").context("SUPERVISOR_TOKEN")?;
     let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
+        .timeout_global(Some(TIMEOUT))
         .build()
         .into();
     let url = format!("{supervisor}/services/mqtt");
-    let mut answer = agent
+    let mut response = agent
         .get(&url)
         .header("authorization", format!("Bearer {token}"))
         .call()
         .with_context(|| url.clone())?;
-    let text = answer.body_mut().read_to_string().with_context(|| url.clone())?;
-    let told: Value = serde_json::from_str(&text).with_context(|| url.clone())?;
-    let data = &told["data"];
+    let text = response
+        .body_mut()
+        .read_to_string()
+        .with_context(|| url.clone())?;
+    let service: Value = serde_json::from_str(&text).with_context(|| url.clone())?;
+    let data = &service["data"];
     let host = data["host"]
         .as_str()
-        .with_context(|| format!("{url}: names no host"))?;
+        .with_context(|| format!("{url}: expected data.host in the response"))?;
     let scheme = if data["ssl"] == true { "mqtts" } else { "mqtt" };
     let mut broker = Table::new();
     broker.insert("host".into(), format!("{scheme}://{host}").into());
@@ -114,15 +118,15 @@ fn ask_for_broker(supervisor: &str) -> Result<Table> {
         broker.insert("port".into(), port.into());
     }
     for key in ["username", "password"] {
-        if let Some(word) = data[key].as_str() {
-            broker.insert(key.into(), word.into());
+        if let Some(text) = data[key].as_str() {
+            broker.insert(key.into(), text.into());
         }
     }
     Ok(broker)
 }
 
-/// It holds the broker's password: for nobody else.
-fn write(path: &Path, text: &str) -> Result<()> {
+/// Writes a file that only its owner may read: it holds the broker's password.
+fn write_private(path: &Path, text: &str) -> Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();

@@ -1,12 +1,12 @@
-//! `metertap check`: is the configuration right? All mistakes at once.
+//! `metertap check`: reads the configuration and lists every mistake.
 
 use crate::config::ConfigFile;
 use crate::config::Problems;
 use anyhow::Result;
 use std::process::ExitCode;
 
-/// What sysexits.h says of a wrong configuration.
-const WRONG: u8 = 78;
+/// `EX_CONFIG` of sysexits.h.
+const EX_CONFIG: u8 = 78;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                     println!("  {line:9} {}", problem.text);
                 }
                 println!("{} wrong; nothing was started.", problems.len());
-                return Ok(ExitCode::from(WRONG));
+                return Ok(ExitCode::from(EX_CONFIG));
             }
         },
     };
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `1 radio`, `2 radios`
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+/// Formats a count and its noun: `1 radio`, `2 radios`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

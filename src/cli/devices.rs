@@ -1,4 +1,4 @@
-//! `metertap devices`: which dongles are plugged in, and what keeps us from them.
+//! `metertap devices`: lists the dongles, and why one cannot be used.
 
 use crate::source::rtlsdr::{Library, Plugged, Rtlsdr};
 use crate::source::{DongleSelector, Tuning};
@@ -6,17 +6,17 @@ use anyhow::Result;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The kernel's television driver, which takes dongles for itself.
+/// Present while the kernel's television driver is loaded, which claims dongles.
 const DVB_DRIVER: &str = "/sys/module/dvb_usb_rtl28xxu";
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// JSON lines instead of a table.
+    /// Print JSON lines instead of a table.
     #[arg(long)]
     json: bool,
 }
 
-/// A dongle and whether it can be used.
+/// Dongle, its tuner, or the reason why it cannot be used.
 #[derive(serde::Serialize)]
 struct Row {
     #[serde(flatten)]
@@ -34,10 +34,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         advise_on_driver();
         return Ok(ExitCode::FAILURE);
     }
-    let mut usable = true;
+    let mut all_usable = true;
     for plugged in plugged {
-        let row = look(plugged);
-        usable &= row.problem.is_none();
+        let row = examine(plugged);
+        all_usable &= row.problem.is_none();
         if args.json {
             println!("{}", serde_json::to_string(&row)?);
         } else {
@@ -47,15 +47,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if !args.json {
         advise_on_driver();
     }
-    Ok(if usable {
+    Ok(if all_usable {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
-/// Opens it for a moment, in a process of its own.
-fn look(plugged: Plugged) -> Row {
+/// Opens the dongle briefly, in a capture process.
+fn examine(plugged: Plugged) -> Row {
     let opened = Rtlsdr::open(&DongleSelector::Index(plugged.index), &Tuning::default());
     let (tuner, gains, problem) = match &opened {
         Ok(dongle) => {
@@ -97,7 +97,7 @@ fn show(row: &Row) {
 fn advise_on_driver() {
     if Path::new(DVB_DRIVER).exists() {
         println!(
-            "The kernel's television driver is loaded and takes dongles for itself. To be rid of it:\n  \
+            "The kernel's television driver is loaded and claims dongles. To remove it:\n  \
              echo 'blacklist dvb_usb_rtl28xxu' | sudo tee /etc/modprobe.d/metertap.conf\n  \
              sudo modprobe -r dvb_usb_rtl28xxu"
         );

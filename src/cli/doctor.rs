@@ -1,11 +1,11 @@
-//! `metertap doctor`: is everything well, and if not, what is to be done?
+//! `metertap doctor`: examines receivers, wires and brokers, and advises on what it finds.
 
-use crate::cli::tuner::Tuner;
+use crate::cli::tuner_args::TunerArgs;
 use crate::config::{Config, RadioSource};
 use crate::publish::MqttConfig;
 use crate::publish::mqtt::check;
 use crate::receiver::Probe;
-use crate::runtime::{Cancel, Runtime};
+use crate::runtime::{Cancel, Context, Runtime};
 use crate::source::{Live, wire};
 use anyhow::Result;
 use std::net::{SocketAddr, TcpListener};
@@ -13,35 +13,44 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+/// Bytes of a sample of a live source: I and Q.
+const SAMPLE_BYTES: f64 = 2.0;
+/// Range of the measured sample rate in percent of the nominal one.
+const GOOD_RATE: std::ops::Range<f64> = 95.0..105.0;
+/// Share of samples at full scale above which the gain is too high, in percent.
+const MAX_CLIPPED: f64 = 1.0;
+/// Power below which the gain is too low: quantization noise hides weak packets.
+const MIN_POWER_DBFS: f64 = -46.0;
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Look at the receivers, wires and the broker of this configuration.
+    /// Examine the receivers, wires and broker of this configuration.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// And at this broker: mqtt://[user:password@]host[:1883].
+    /// Examine this broker: mqtt://[user:password@]host[:1883].
     #[arg(long, value_name = "URL")]
     mqtt: Option<String>,
-    /// How long each receiver is listened to.
+    /// Seconds of reception per receiver.
     #[arg(long, value_name = "S", default_value_t = 5.0)]
     seconds: f64,
     #[command(flatten)]
-    tuner: Tuner,
+    tuner: TunerArgs,
 }
 
-/// Lines of findings, good and bad.
+/// Printed findings and the number of problems among them.
 #[derive(Default)]
 struct Report {
     problems: u32,
 }
 
 impl Report {
-    fn ok(&self, what: &str, finding: &str) {
-        println!("ok   {what:9} {finding}");
+    fn ok(&self, subject: &str, finding: &str) {
+        println!("ok   {subject:9} {finding}");
     }
 
-    fn bad(&mut self, what: &str, finding: &str, advice: &str) {
+    fn bad(&mut self, subject: &str, finding: &str, advice: &str) {
         self.problems += 1;
-        println!("BAD  {what:9} {finding}");
+        println!("BAD  {subject:9} {finding}");
         if !advice.is_empty() {
             println!("     {:9} → {advice}", "");
         }
@@ -50,9 +59,8 @@ impl Report {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let runtime = Runtime::for_command()?;
-    let stop = runtime.context.cancel.clone();
+    let cancel = runtime.context.cancel.clone();
     let mut report = Report::default();
-    let mut live = Vec::new();
     let mut brokers: Vec<MqttConfig> = args
         .mqtt
         .as_deref()
@@ -60,59 +68,28 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .transpose()?
         .into_iter()
         .collect();
-    match &args.config {
-        None => live = args.tuner.live()?,
+    let receivers = match &args.config {
+        None => args.tuner.sources()?,
         Some(path) => match Config::read(path) {
-            Err(error) => report.bad("config", &format!("{error:#}"), ""),
+            Err(error) => {
+                report.bad("config", &format!("{error:#}"), "");
+                Vec::new()
+            }
             Ok(config) => {
                 report.ok("config", &path.display().to_string());
-                for radio in config.radios {
-                    match radio.source {
-                        RadioSource::Live {
-                            live: device,
-                            serve_rtl_tcp,
-                        } => {
-                            if let Some(address) = serve_rtl_tcp {
-                                port(address, &mut report);
-                            }
-                            live.push((radio.name, device));
-                        }
-                        RadioSource::Recording { path, .. } if !path.exists() => {
-                            report.bad("recording", &format!("{} is not there", path.display()), "");
-                        }
-                        RadioSource::Recording { .. } => {}
-                    }
-                }
-                for port in &config.ports {
-                    let found = format!("{}: {}", port.name, port.address);
-                    match wire::try_open(&port.address, &runtime.context.io) {
-                        Ok(()) => report.ok("wire", &found),
-                        Err(error) => report.bad("wire", &format!("{found}: {error:#}"), ""),
-                    }
-                }
-                brokers.extend(config.mqtt);
+                examine_wires(&config, &runtime.context, &mut report);
+                brokers.extend(config.mqtt.clone());
+                examine_radios(config, &mut report)
             }
         },
-    }
-    for (name, live) in live {
-        if !stop.is_cancelled() {
-            receiver(&name, &live, args.seconds, &stop, &mut report);
+    };
+    for (name, live) in receivers {
+        if !cancel.is_cancelled() {
+            examine_receiver(&name, &live, args.seconds, &cancel, &mut report);
         }
     }
-    let brokers = brokers
-        .iter()
-        .flat_map(|settings| settings.host.iter().map(move |host| (settings, host)));
-    for (settings, host) in brokers {
-        let broker = settings.broker(None);
-        let address = broker.display(host);
-        match runtime.context.io.block_on(check(&broker, host)) {
-            Ok(()) => report.ok("broker", &format!("{address} takes us")),
-            Err(error) => report.bad(
-                "broker",
-                &format!("{address}: {error:#}"),
-                "is it running (systemctl status mosquitto), does it listen on this address, are user and password right?",
-            ),
-        }
+    for config in &brokers {
+        examine_broker(config, &runtime.context, &mut report);
     }
     if report.problems == 0 {
         println!("All is well.");
@@ -121,19 +98,67 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Whether a port that we are to serve on can be had.
-fn port(address: SocketAddr, report: &mut Report) {
+/// Checks the ports and recordings of a configuration; returns its live sources by name.
+fn examine_radios(config: Config, report: &mut Report) -> Vec<(String, Live)> {
+    let mut receivers = Vec::new();
+    for radio in config.radios {
+        match radio.source {
+            RadioSource::Live { live, serve_rtl_tcp } => {
+                if let Some(address) = serve_rtl_tcp {
+                    examine_port(address, report);
+                }
+                receivers.push((radio.name, live));
+            }
+            RadioSource::Recording { path, .. } if !path.exists() => {
+                report.bad("recording", &format!("{} is not there", path.display()), "");
+            }
+            RadioSource::Recording { .. } => {}
+        }
+    }
+    receivers
+}
+
+/// Opens every wire of a configuration.
+fn examine_wires(config: &Config, context: &Context, report: &mut Report) {
+    for port in &config.ports {
+        let name = format!("{}: {}", port.name, port.address);
+        match wire::try_open(&port.address, &context.io) {
+            Ok(()) => report.ok("wire", &name),
+            Err(error) => report.bad("wire", &format!("{name}: {error:#}"), ""),
+        }
+    }
+}
+
+/// Connects to every host of a broker.
+fn examine_broker(config: &MqttConfig, context: &Context, report: &mut Report) {
+    for host in &config.host {
+        let broker = config.broker(None);
+        let address = broker.display(host);
+        match context.io.block_on(check(&broker, host)) {
+            Ok(()) => report.ok("broker", &format!("{address} accepts the connection")),
+            Err(error) => report.bad(
+                "broker",
+                &format!("{address}: {error:#}"),
+                "is it running (systemctl status mosquitto), does it listen on this address, are user and password correct?",
+            ),
+        }
+    }
+}
+
+/// Checks that a TCP port to serve on is free.
+fn examine_port(address: SocketAddr, report: &mut Report) {
     match TcpListener::bind(address) {
         Ok(_) => report.ok("port", &format!("{address} is free")),
         Err(error) => report.bad(
             "port",
             &format!("{address}: {error}"),
-            "another program has it (ss -ltnp tells which), or metertap is running already",
+            "another program uses it (ss -ltnp shows which), or metertap is running already",
         ),
     }
 }
 
-fn receiver(name: &str, live: &Live, seconds: f64, stop: &Cancel, report: &mut Report) {
+/// Opens a receiver and measures sample rate, level and packets.
+fn examine_receiver(name: &str, live: &Live, seconds: f64, cancel: &Cancel, report: &mut Report) {
     let source = match live.open() {
         Ok(source) => source,
         Err(error) => {
@@ -146,26 +171,23 @@ fn receiver(name: &str, live: &Live, seconds: f64, stop: &Cancel, report: &mut R
     };
     report.ok("receiver", &format!("{name}: {}", source.info().name));
     let rate = source.info().sample_rate_hz;
-    let begun = Instant::now();
+    let start = Instant::now();
     let mut probe = match Probe::new(source) {
         Ok(probe) => probe,
         Err(error) => return report.bad("receiver", &format!("{error:#}"), ""),
     };
-    let mut meters = std::collections::BTreeSet::new();
     let mut first = None;
-    while begun.elapsed() < Duration::from_secs_f64(seconds) && !stop.is_cancelled() {
+    while start.elapsed() < Duration::from_secs_f64(seconds) && !cancel.is_cancelled() {
         let step = probe.step(
             |bytes| {
-                // What was waiting when we began is not counted.
+                // The first block may have been waiting in a buffer and would raise the measured rate.
                 first.get_or_insert((Instant::now(), bytes.len() as u64));
             },
-            |packet| {
-                meters.insert(packet.bytes()[..8].to_vec());
-            },
+            |_| (),
         );
         match step {
             Ok(true) => {}
-            Ok(false) => return report.bad("samples", "the source hung up", ""),
+            Ok(false) => return report.bad("samples", "the source closed the connection", ""),
             Err(error) => {
                 return report.bad(
                     "samples",
@@ -175,8 +197,8 @@ fn receiver(name: &str, live: &Live, seconds: f64, stop: &Cancel, report: &mut R
             }
         }
     }
-    throughput(&mut probe, first, rate, report);
-    levels(&probe, report);
+    report_throughput(&mut probe, first, rate, report);
+    report_level(&probe, report);
     let packets = probe.tally().packets;
     let finding = format!(
         "{packets} packets in {seconds:.0} s, noise {:.1} dBFS",
@@ -186,47 +208,47 @@ fn receiver(name: &str, live: &Live, seconds: f64, stop: &Cancel, report: &mut R
         report.ok("meters", &finding);
     } else {
         println!(
-            "--   {:9} {finding}: many meters speak once a minute or less (metertap listen shows them)",
+            "--   {:9} {finding}: many meters transmit once a minute or less (metertap listen shows them)",
             "meters"
         );
     }
 }
 
-fn throughput(probe: &mut Probe, first: Option<(Instant, u64)>, rate: f64, report: &mut Report) {
+fn report_throughput(probe: &mut Probe, first: Option<(Instant, u64)>, rate: f64, report: &mut Report) {
     let Some((since, skipped)) = first else {
         return report.bad("samples", "none", "unplug the dongle and plug it in again");
     };
-    let measured = (probe.bytes - skipped) as f64 / 2.0 / since.elapsed().as_secs_f64();
+    let measured = (probe.bytes - skipped) as f64 / SAMPLE_BYTES / since.elapsed().as_secs_f64();
     let share = 100.0 * measured / rate;
     let lost = probe.source().lost_bytes();
-    let finding = format!("{measured:.0} a second, {share:.1} % of what they should be; {lost} bytes lost");
-    if lost == 0 && (95.0..105.0).contains(&share) {
+    let finding = format!("{measured:.0} a second, {share:.1} % of the sample rate; {lost} bytes lost");
+    if lost == 0 && GOOD_RATE.contains(&share) {
         report.ok("samples", &finding);
     } else {
         report.bad(
             "samples",
             &finding,
-            "another USB port, a shorter cable, a lower --sample-rate (1.0 MS/s will do)",
+            "try another USB port, a shorter cable, a lower --sample-rate (1.0 MS/s is enough)",
         );
     }
 }
 
-fn levels(probe: &Probe, report: &mut Report) {
+fn report_level(probe: &Probe, report: &mut Report) {
     let levels = &probe.levels;
     let clipped = 100.0 * levels.clipped();
     let power = levels.power_dbfs();
     let finding = format!("{power:.1} dBFS, {clipped:.2} % clipped  [{}]", levels.bars());
-    if clipped > 1.0 {
+    if clipped > MAX_CLIPPED {
         report.bad(
             "level",
             &finding,
-            "too loud: lower the gain (--gain 20, or --gain best)",
+            "too strong: lower the gain (--gain 20, or --gain best)",
         );
-    } else if power < -46.0 {
+    } else if power < MIN_POWER_DBFS {
         report.bad(
             "level",
             &finding,
-            "too quiet: is the antenna connected? raise the gain (--gain best)",
+            "too weak: is the antenna connected? raise the gain (--gain best)",
         );
     } else {
         report.ok("level", &finding);

@@ -1,9 +1,9 @@
-//! `metertap find`: which of the meters in the air is mine?
+//! `metertap find`: finds the radio meter whose counter shows the number on a dial.
 
-use crate::cli::tuner::Tuner;
+use crate::cli::tuner_args::TunerArgs;
 use crate::daemon::event_stream::{Event, EventStream};
 use crate::meter::default_kinds;
-use crate::meter::find::{Candidate, candidates, certain};
+use crate::meter::find::{Candidate, candidates, certain_match};
 use crate::meter::table::MeterTable;
 use crate::receiver::{Radio, RadioOptions};
 use crate::runtime::Runtime;
@@ -17,36 +17,36 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The number on the meter's dial, as far as it is printed there.
+    /// Number on the meter's dial, all digits.
     #[arg(long, value_name = "N")]
     reading: f64,
-    /// electric, gas or water, if it is to be nothing else.
+    /// Only meters of this commodity: electric, gas or water.
     #[arg(long)]
     commodity: Option<Commodity>,
-    /// Give up after this long; many meters speak once in a few minutes.
+    /// Give up after this many seconds. Many meters transmit once in a few minutes.
     #[arg(long, value_name = "S", default_value_t = 1800.0)]
     seconds: f64,
-    /// Look in a recording instead of the air.
+    /// Search a recording instead of receiving.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]
-    tuner: Tuner,
+    tuner: TunerArgs,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let runtime = Runtime::for_command()?;
-    let stop = runtime.context.cancel.clone();
-    let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
+    let cancel = runtime.context.cancel.clone();
+    let options = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
     let radios = match &args.file {
         Some(file) => {
             let recording = Recording::open(file, &RecordingOverrides::default())?;
-            vec![Radio::recording(Box::new(recording), &orders)?]
+            vec![Radio::recording(Box::new(recording), &options)?]
         }
-        None => args.tuner.radios(&orders)?,
+        None => args.tuner.radios(&options)?,
     };
-    let mut heard = MeterTable::default();
-    let mut told = Vec::new();
-    let begun = Instant::now();
+    let mut table = MeterTable::default();
+    let mut shown = Vec::new();
+    let start = Instant::now();
     for event in EventStream::new(radios, &runtime.context) {
         match event {
             Event::Reading(reading) => {
@@ -54,15 +54,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                     .commodity
                     .is_none_or(|wanted| reading.message.commodity() == wanted);
                 if is_wanted {
-                    heard.add(&reading);
+                    table.add(&reading);
                 }
-                let found = candidates(args.reading, heard.meters());
-                if found.iter().map(|c| c.id).ne(told.iter().copied()) {
-                    told = found.iter().map(|c| c.id).collect();
-                    show(&found);
+                let found = candidates(args.reading, table.meters());
+                if found.iter().map(|c| c.id).ne(shown.iter().copied()) {
+                    shown = found.iter().map(|c| c.id).collect();
+                    print_candidates(&found);
                 }
-                if let Some(mine) = certain(&found) {
-                    return Ok(congratulate(mine));
+                if let Some(mine) = certain_match(&found) {
+                    print_match(mine);
+                    return Ok(ExitCode::SUCCESS);
                 }
             }
             Event::State(state) => {
@@ -73,14 +74,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Event::End(_, end) => end.result?,
             Event::Wire(_) | Event::Failure(_) | Event::Reload | Event::Quiet => {}
         }
-        if begun.elapsed() > Duration::from_secs_f64(args.seconds) {
-            stop.cancel();
+        if start.elapsed() > Duration::from_secs_f64(args.seconds) {
+            cancel.cancel();
         }
     }
-    let meters = heard.meters().len();
-    match candidates(args.reading, heard.meters()).as_slice() {
+    let meters = table.meters().len();
+    match candidates(args.reading, table.meters()).as_slice() {
         [] => eprintln!(
-            "metertap: none of {meters} meters heard is near {}. It may be out of reach, or speak rarely.",
+            "metertap: none of {meters} meters heard is near {}. It may be out of range, or transmit rarely.",
             args.reading
         ),
         several => eprintln!(
@@ -92,24 +93,29 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn show(candidates: &[Candidate]) {
+fn print_candidates(candidates: &[Candidate]) {
     for c in candidates {
         eprintln!(
             "candidate {} ({} {}, type {}): {} is {:.0} from the dial, heard {} times",
-            c.id, c.kind, c.entry.commodity, c.entry.meter_type, c.entry.consumption, c.steps, c.entry.times
+            c.id,
+            c.kind,
+            c.summary.commodity,
+            c.summary.meter_type,
+            c.summary.consumption,
+            c.steps,
+            c.summary.receptions
         );
     }
     eprintln!();
 }
 
-fn congratulate(mine: &Candidate) -> ExitCode {
+fn print_match(mine: &Candidate) {
     println!(
         "Your meter is {} ({} {}).",
-        mine.id, mine.kind, mine.entry.commodity
+        mine.id, mine.kind, mine.summary.commodity
     );
-    if mine.digits > 0 {
-        println!("Its counter has {} digits more than the dial.", mine.digits);
+    if mine.extra_digits > 0 {
+        println!("Its counter has {} digits more than the dial.", mine.extra_digits);
     }
     println!("In metertap.toml:\n\n[[meter]]\nid = {}", mine.id);
-    ExitCode::SUCCESS
 }

@@ -1,4 +1,4 @@
-//! `metertap init`: a commented configuration, from a few questions or from flags.
+//! `metertap init`: writes a commented configuration from flags and answers to questions.
 
 use crate::config::toml_text::quoted;
 use crate::publish::MqttConfig;
@@ -12,36 +12,41 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// File to write.
+    /// Configuration to write.
     #[arg(short, long, value_name = "FILE", default_value = "metertap.toml")]
     out: PathBuf,
-    /// The broker: mqtt://[user:password@]host[:1883].
+    /// Broker: mqtt://[user:password@]host[:1883].
     #[arg(long, value_name = "URL")]
     mqtt: Option<String>,
-    /// A receiver: rtlsdr, rtlsdr:SERIAL, rtl_tcp://host:port.
+    /// Receiver: rtlsdr, rtlsdr:SERIAL, rtl_tcp://host:port.
     #[arg(long, value_name = "SOURCE")]
     radio: Option<Address>,
-    /// A wire: PROTOCOL=SOURCE, as in p1=/dev/serial/by-id/…; p1, dlms, mbus or kmp.
-    #[arg(long, value_name = "WIRE", value_parser = wire)]
+    /// Wire: PROTOCOL=SOURCE, such as p1=/dev/serial/by-id/…; the protocol is p1, dlms, mbus or kmp.
+    #[arg(long, value_name = "WIRE", value_parser = parse_wire)]
     wire: Vec<(String, WireAddress)>,
-    /// Announce our meters to Home Assistant.
+    /// Announce meters to Home Assistant.
     #[arg(long)]
     homeassistant: bool,
-    /// Ask nothing, even on a terminal.
+    /// Ask no questions, even on a terminal.
     #[arg(long)]
     no_questions: bool,
 }
 
-fn wire(text: &str) -> Result<(String, WireAddress), String> {
-    let (protocol, source) = text.split_once('=').ok_or("write p1=/dev/ttyUSB0")?;
+/// Parses `PROTOCOL=SOURCE`.
+fn parse_wire(text: &str) -> Result<(String, WireAddress), String> {
+    let (protocol, source) = text
+        .split_once('=')
+        .ok_or("expected PROTOCOL=SOURCE, such as p1=/dev/ttyUSB0")?;
     if !["p1", "dlms", "mbus", "kmp"].contains(&protocol) {
-        return Err(format!("`{protocol}` is no protocol: use p1, dlms, mbus or kmp"));
+        return Err(format!(
+            "invalid protocol `{protocol}`: expected p1, dlms, mbus or kmp"
+        ));
     }
     let source = source.parse().map_err(|error| format!("{error}"))?;
     Ok((protocol.into(), source))
 }
 
-/// What the file is to say.
+/// Contents of the configuration.
 struct Answers {
     mqtt: Option<MqttConfig>,
     radio: Option<Address>,
@@ -52,7 +57,7 @@ struct Answers {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let shown = args.out.display();
     if args.out.exists() {
-        bail!("{shown} is there already: --out writes another file");
+        bail!("{shown} is there already: use --out to write another file");
     }
     let mut answers = Answers {
         mqtt: args.mqtt.as_deref().map(MqttConfig::from_url).transpose()?,
@@ -64,12 +69,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         answers.ask()?;
     }
     if answers.radio.is_none() && answers.wires.is_empty() {
-        bail!("nothing would be heard: --radio rtlsdr, or --wire p1=/dev/ttyUSB0");
+        bail!(
+            "nothing would be heard: expected a receiver (--radio rtlsdr) or a wire (--wire p1=/dev/ttyUSB0)"
+        );
     }
     if answers.homeassistant && answers.mqtt.is_none() {
-        bail!("--homeassistant says nothing without --mqtt");
+        bail!("--homeassistant needs --mqtt: announcements go to the broker");
     }
-    // It may hold a password.
+    // Only the owner may read it: it may hold a password.
     let mut options = std::fs::OpenOptions::new();
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.write(true).create_new(true).open(&args.out);
@@ -82,7 +89,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 impl Answers {
-    /// What the flags have left open.
+    /// Asks for everything that the flags have left open.
     fn ask(&mut self) -> Result<()> {
         if self.mqtt.is_none() {
             let url =
@@ -100,7 +107,7 @@ impl Answers {
                 .transpose()?;
             let port = question("Wire (p1=/dev/serial/by-id/…, dlms=…, mbus=…, kmp=…, empty: none)")?;
             if !port.is_empty() {
-                self.wires.push(wire(&port).map_err(anyhow::Error::msg)?);
+                self.wires.push(parse_wire(&port).map_err(anyhow::Error::msg)?);
             }
         }
         if self.mqtt.is_some() && !self.homeassistant {
@@ -111,7 +118,7 @@ impl Answers {
 
     fn text(&self) -> String {
         let mut text = String::from(
-            "# metertap. `metertap check` tells every mistake; what is not written here has a default.\n",
+            "# metertap. `metertap check` lists mistakes; keys that are not written here have defaults.\n",
         );
         match &self.mqtt {
             None => {
@@ -129,17 +136,17 @@ impl Answers {
                         quoted(password)
                     );
                 }
-                text += "# retain = \"auto\"        # the broker keeps the last reading of meters that speak seldom; or true, false\n\
+                text += "# retain = \"auto\"        # the broker keeps the last reading of meters that transmit rarely; or true, false\n\
                          # spool = \"/var/lib/metertap/spool.redb\"   # readings wait here while the broker is away\n";
             }
         }
         if self.homeassistant {
-            text += "\n[homeassistant]          # our meters appear there by themselves\n";
+            text += "\n[homeassistant]          # our meters are announced to it\n";
         }
         if let Some(radio) = &self.radio {
             let _ = write!(text, "\n[[radio]]\nsource = {}\n", quoted(&radio.to_string()));
             if !matches!(radio, Address::File(_)) {
-                text += "# gain = \"best\"          # found by trying; or dB, or \"auto\"\n";
+                text += "# gain = \"best\"          # measured at start; or a number in dB, or \"auto\"\n";
             }
         }
         for (protocol, source) in &self.wires {
@@ -154,8 +161,8 @@ impl Answers {
                 _ => "# key_file = \"meter.key\" # where the grid operator encrypts\n",
             };
         }
-        text += "\n# Our meters. Without any, all that the radio hears is published; those of a wire are ours by themselves.\n\
-                 # `metertap find --reading 48213` tells which one is yours.\n\
+        text += "\n# Our meters. Without any, all radio meters are published. Wired meters need no section.\n\
+                 # `metertap find --reading 48213` finds yours.\n\
                  # [[meter]]\n# id = 12345678\n# name = \"Water\"\n# unit = \"gal\"\n# scale = 0.1\n";
         text
     }

@@ -1,10 +1,10 @@
-//! `metertap listen`: what is in the air, now, with no broker.
+//! `metertap listen`: displays the meters received now.
 
-use crate::cli::selection::Wanted;
-use crate::cli::show::Show;
-use crate::cli::tuner::Tuner;
+use crate::cli::message_args::MessageArgs;
+use crate::cli::reading_display::ReadingDisplay;
+use crate::cli::tuner_args::TunerArgs;
 use crate::daemon::event_stream::{Event, EventStream};
-use crate::format::Format;
+use crate::format::LineFormat;
 use crate::receiver::RadioOptions;
 use crate::runtime::Runtime;
 use crate::status::receiver::Condition;
@@ -16,59 +16,63 @@ use std::time::{Duration, Instant};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    tuner: Tuner,
-    /// Lines instead of a table. Without this: a live table on a terminal, JSON lines elsewhere.
+    tuner: TunerArgs,
+    /// Print lines of this format. Default: a live table on a terminal, JSON lines elsewhere.
     #[arg(long, value_name = "FORMAT")]
-    format: Option<Format>,
-    /// Add how well it was heard to JSON lines.
+    format: Option<LineFormat>,
+    /// Add signal quality to JSON lines.
     #[arg(long)]
     signal: bool,
-    /// What to believe: strict (no corrections), normal, eager.
+    /// Frames to accept: strict (no corrections), normal or eager.
     #[arg(long, default_value = "normal", value_name = "TRUST")]
     trust: Trust,
-    /// Cancel after this long.
+    /// Stop after this many seconds.
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
     #[command(flatten)]
-    wanted: Wanted,
+    messages: MessageArgs,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let runtime = Runtime::for_command()?;
-    let stop = runtime.context.cancel.clone();
-    let orders = RadioOptions::for_all(args.wanted.kinds(), args.trust, &runtime.context);
-    let radios = args.tuner.radios(&orders)?;
-    let mut show = Show::new(args.format, args.signal, "metertap listen", args.wanted.filter())?;
-    show.listen_to_keys();
-    // There is room for one.
+    let cancel = runtime.context.cancel.clone();
+    let options = RadioOptions::for_all(args.messages.kinds(), args.trust, &runtime.context);
+    let radios = args.tuner.radios(&options)?;
+    let mut display = ReadingDisplay::new(
+        args.format,
+        args.signal,
+        "metertap listen",
+        args.messages.filter(),
+    )?;
+    display.enable_keys();
+    // The terminal has room for one spectrum.
     if let Some(radio) = radios.first() {
-        show.look(radio.spectrum.clone());
+        display.show_spectrum(radio.spectrum.clone());
     }
-    let begun = Instant::now();
+    let start = Instant::now();
     let limit = args.seconds.map(Duration::from_secs_f64);
     for event in EventStream::new(radios, &runtime.context) {
         match event {
             Event::Reading(reading) => {
-                show.take(&reading)?;
+                display.add(&reading)?;
             }
             Event::State(state) => {
-                let why = state.reason.as_deref().unwrap_or_default();
-                show.title(&match state.state {
+                let reason = state.reason.as_deref().unwrap_or_default();
+                display.set_title(&match state.state {
                     Condition::Starting => format!("{}: starting", state.receiver),
                     Condition::Up => format!("{}: {}", state.receiver, state.device.unwrap_or_default()),
-                    Condition::Stalled => format!("{}: stalled: {why}", state.receiver),
-                    Condition::Down => format!("{}: down: {why}", state.receiver),
+                    Condition::Stalled => format!("{}: stalled: {reason}", state.receiver),
+                    Condition::Down => format!("{}: down: {reason}", state.receiver),
                 });
             }
-            // There are none here.
             Event::Wire(_) | Event::Failure(_) | Event::Reload | Event::Quiet => {}
             Event::End(_, end) => end.result?,
         }
-        show.draw(None)?;
-        if show.done() || limit.is_some_and(|limit| begun.elapsed() > limit) {
-            stop.cancel();
+        display.draw(None)?;
+        if display.is_finished() || limit.is_some_and(|limit| start.elapsed() > limit) {
+            cancel.cancel();
         }
     }
-    show.finish()?;
+    display.finish()?;
     Ok(ExitCode::SUCCESS)
 }

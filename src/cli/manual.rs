@@ -1,4 +1,5 @@
-//! What the one definition of all commands gives besides: completions for shells, and pages of the manual.
+//! `metertap completions` and `metertap manual`: shell completions and manual pages, generated from the definition of the
+//! command line.
 
 use crate::cli::Cli;
 use anyhow::{Context, Result};
@@ -9,13 +10,13 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub struct Completions {
-    /// For this shell.
+    /// Shell to complete for.
     shell: Shell,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct Manual {
-    /// A page for each command goes into this folder.
+    /// Folder for the pages, one for each command.
     #[arg(default_value = ".")]
     folder: PathBuf,
 }

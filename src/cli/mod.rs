@@ -1,4 +1,4 @@
-//! What a person can ask for: a file a subcommand.
+//! Command line: one file per subcommand, and files of arguments and output that several share.
 
 mod addon;
 mod check;
@@ -11,32 +11,33 @@ mod devices;
 mod doctor;
 mod find;
 mod health;
+mod hertz;
 mod init;
 mod listen;
 mod manual;
-mod number;
+mod message_args;
 mod poll;
+mod reading_display;
 mod record;
 mod replay;
 mod report_table;
 mod run;
 mod scan;
-mod selection;
 mod serve_rtl_tcp;
-mod show;
+mod sigmf_recorder;
 mod synth;
 mod synth_p1;
-mod tuner;
+mod tuner_args;
 
 use crate::status::log_buffer::LogBuffer;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Hears utility meters, by radio and by wire, and publishes what they say.
+/// Receives utility meters by radio and by wire, and publishes their readings.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub struct Cli {
-    /// Say more (twice: everything); RUST_LOG overrides this.
+    /// Log more (twice: everything); RUST_LOG overrides this.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     #[command(subcommand)]
@@ -45,65 +46,65 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Find the meters in recorded IQ files.
+    /// Decode the meters in recorded IQ files.
     Replay(Box<replay::Args>),
-    /// Show what is in the air: a live table, or lines. No broker needed.
+    /// Show the meters received now: a live table, or lines. Needs no broker.
     Listen(Box<listen::Args>),
-    /// List the dongles that are plugged in, and what keeps us from them.
+    /// List the dongles that are plugged in, and why one cannot be used.
     #[cfg(feature = "rtlsdr")]
     Devices(devices::Args),
-    /// Tell whether everything is well, and if not, what is to be done.
+    /// Examine receivers, wires and broker, and advise on problems.
     Doctor(Box<doctor::Args>),
     /// Write a commented configuration, from a few questions or from flags.
     Init(init::Args),
-    /// Tell whether the configuration is right: all mistakes at once, each with its line.
+    /// Check the configuration: lists all mistakes at once, each with its line.
     Check(check::Args),
-    /// Tell whether the daemon is well, by its page: for whoever looks after a container.
+    /// Check the running daemon through its page, for container health checks.
     Health(health::Args),
-    /// Find out which of the meters in the air is mine, by the number on its dial.
+    /// Find your meter among those received, by the number on its dial.
     Find(Box<find::Args>),
-    /// Record IQ to SigMF: all of it, or the moments around frames that could not be decoded.
+    /// Record IQ to SigMF: everything, or the moments around frames that could not be decoded.
     Record(Box<record::Args>),
-    /// Find out where in the band the meters are, and which gain suits them.
+    /// Find the center frequency and gain with the most meters.
     Scan(Box<scan::Args>),
-    /// Offer a dongle's samples to other programs by the protocol of rtl_tcp, while we hear its meters.
+    /// Share a dongle with other programs by the rtl_tcp protocol, and decode its meters.
     ServeRtlTcp(serve_rtl_tcp::Args),
-    /// Run as the configuration says, until told to stop.
+    /// Run the daemon with a configuration, until it is stopped.
     Run(run::Args),
-    /// Make a recording from a scenario, and a file with the truth beside it.
+    /// Render a scenario as a recording, with a list of its messages.
     Synth(synth::Args),
-    /// Make a telegram of its lines: line ends, CRC, encryption.
+    /// Build a P1 telegram from its lines: line ends, CRC, encryption.
     SynthP1(synth_p1::Args),
-    /// Hold a dongle for the daemon; not for people.
+    /// Hold a dongle for the daemon, which starts this process itself.
     #[cfg(feature = "rtlsdr")]
     #[command(hide = true)]
     CaptureRtlsdr { request: String },
-    /// Read a file of what a wire carried, and print its readings as JSON.
+    /// Decode a file of bytes captured from a wire, and print its readings as JSON.
     Decode(Box<decode::Args>),
-    /// Ask meters on a wired M-Bus.
+    /// Poll meters on a wired M-Bus.
     Mbus(poll::MbusArgs),
-    /// Ask a Kamstrup meter through its optical eye.
+    /// Poll a Kamstrup meter through its optical eye.
     Kamstrup(poll::KamstrupArgs),
-    /// Run as an add-on of Home Assistant.
+    /// Run as a Home Assistant add-on.
     #[command(hide = true)]
     Addon(addon::Args),
-    /// Completions for a shell, to standard output.
+    /// Print completions for a shell.
     Completions(manual::Completions),
-    /// Pages of the manual.
+    /// Write manual pages.
     #[command(hide = true)]
     Manual(manual::Manual),
-    /// Show the main job: a made-up street, live, with an MQTT broker inside the process.
+    /// Demonstrate metertap: a simulated street, with an MQTT broker inside the process.
     Demo(demo::Args),
 }
 
-/// Does what was asked for.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// What a person can mend, in words.
+/// If it fails; the message is for the user.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    // A daemon tells what it does; a command that shows a table or lines tells only what is wrong.
-    let quiet = !matches!(cli.command, Command::Run(_) | Command::Addon(_));
-    let journal = log_to_stderr(cli.verbose, quiet);
+    // The daemon logs what it does; a command that prints a table or lines logs only warnings.
+    let is_quiet = !matches!(cli.command, Command::Run(_) | Command::Addon(_));
+    let journal = log_to_stderr(cli.verbose, is_quiet);
     match cli.command {
         Command::Replay(args) => replay::run(*args),
         Command::Listen(args) => listen::run(&args),
@@ -137,14 +138,14 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The log goes to standard error, and its last events to who looks at the page.
-fn log_to_stderr(verbose: u8, quiet: bool) -> LogBuffer {
+/// Logs to standard error, and to the returned buffer of the newest events, which the page shows.
+fn log_to_stderr(verbose: u8, is_quiet: bool) -> LogBuffer {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     let default = match verbose {
-        0 if quiet => "warn",
+        0 if is_quiet => "warn",
         0 => "metertap=info,warn",
         1 => "metertap=debug,info",
         _ => "trace",

@@ -1,6 +1,6 @@
-//! `metertap mbus scan`, `metertap kamstrup dump`: what is there to be asked?
+//! `metertap mbus` and `metertap kamstrup`: poll meters once, and print their reports.
 
-use crate::cli::report_table::table;
+use crate::cli::report_table::write_table;
 use crate::config;
 use crate::port::kmp_poll::KnownMeter;
 use crate::port::mbus_poll::Address;
@@ -17,134 +17,135 @@ use tokio_serial::DataBits;
 #[derive(Debug, clap::Args)]
 pub struct MbusArgs {
     #[command(subcommand)]
-    what: Mbus,
+    command: MbusCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Mbus {
-    /// Find the meters on a bus: by their places (p1 to p250), or by their numbers.
-    Scan(Scan),
-    /// Read one meter: p5, or the eight digits on it.
-    Read(Read),
+enum MbusCommand {
+    /// Find the meters on a bus by primary address (p1 to p250), or by secondary address.
+    Scan(ScanArgs),
+    /// Read one meter by primary address (p5) or by its eight digits.
+    Read(ReadArgs),
 }
 
 #[derive(Debug, clap::Args)]
-struct Port {
-    /// /dev/serial/by-id/… or tcp://host:port.
+struct PortArgs {
+    /// Port: /dev/serial/by-id/… or tcp://host:port.
     #[arg(long)]
     source: WireAddress,
-    /// Speed of the line.
+    /// Bits per second.
     #[arg(long)]
     baud: Option<u32>,
-    /// Data bits, parity, stop bits: 8E1.
+    /// Data bits, parity and stop bits, such as 8E1.
     #[arg(long)]
     framing: Option<Framing>,
-    /// How long an answer may let us wait, in milliseconds.
-    #[arg(long, value_name = "MS")]
-    patience: Option<u64>,
-    /// JSON lines instead of a table; the default where standard output is no terminal.
+    /// Timeout of a response in milliseconds.
+    #[arg(long = "patience", value_name = "MS")]
+    timeout_ms: Option<u64>,
+    /// Print JSON lines instead of tables; the default if standard output is no terminal.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, clap::Args)]
-struct Scan {
+struct ScanArgs {
     #[command(flatten)]
-    port: Port,
-    /// Look for numbers instead of places: slower, and finds meters that share a place.
+    port: PortArgs,
+    /// Search secondary addresses: slower, but finds meters that share a primary address.
     #[arg(long)]
     numbers: bool,
 }
 
 #[derive(Debug, clap::Args)]
-struct Read {
+struct ReadArgs {
     #[command(flatten)]
-    port: Port,
-    /// p5, or eight digits.
+    port: PortArgs,
+    /// Primary address (p5) or eight digits.
     address: Address,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct KamstrupArgs {
     #[command(subcommand)]
-    what: Kamstrup,
+    command: KamstrupCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Kamstrup {
-    /// Read a meter through its optical eye.
-    Dump(Dump),
+enum KamstrupCommand {
+    /// Read the registers of a meter.
+    Dump(DumpArgs),
 }
 
 #[derive(Debug, clap::Args)]
-struct Dump {
+struct DumpArgs {
     #[command(flatten)]
-    port: Port,
-    /// 302, 402, 403, 601, 602, 603 or 382: which registers it has.
+    port: PortArgs,
+    /// Model, which determines the registers: 302, 402, 403, 601, 602, 603 or 382.
     #[arg(long)]
     model: Option<String>,
-    /// These registers, by name or number.
+    /// Only these registers, by name or number, comma-separated.
     #[arg(long, value_delimiter = ',')]
     registers: Vec<String>,
 }
 
 pub fn mbus(args: &MbusArgs) -> Result<ExitCode> {
     let line = Line::even(2400, DataBits::Eight);
-    match &args.what {
-        Mbus::Scan(scan) => scan.port.talk(line, 350, async |talk, out| {
+    match &args.command {
+        MbusCommand::Scan(scan) => scan.port.run(line, 350, async |transaction, out| {
             let mut found = 0;
             if scan.numbers {
-                mbus_poll::scan_secondary(talk, |report| {
+                mbus_poll::scan_secondary(transaction, |report| {
                     found += 1;
-                    out.take(&report.id.clone(), &report);
+                    out.print(&report.id.clone(), &report);
                 })
                 .await?;
             } else {
-                mbus_poll::scan_primary(talk, |address, answer| match answer {
+                mbus_poll::scan_primary(transaction, |address, answer| match answer {
                     Ok(report) => {
                         found += 1;
-                        out.take(&address.to_string(), &report);
+                        out.print(&address.to_string(), &report);
                     }
                     Err(error) => eprintln!("metertap: {error}"),
                 })
                 .await?;
             }
             if found == 0 {
-                bail!("no meter answers: is the level converter powered, and the speed right (--baud 300, 9600)?");
+                bail!("no meter responded: is the level converter powered, and the speed correct (--baud 300, 9600)?");
             }
             Ok(())
         }),
-        Mbus::Read(read) => read.port.talk(line, 1000, async |talk, out| {
-            let report = mbus_poll::read(talk, read.address).await?;
-            out.take(&read.address.to_string(), &report);
+        MbusCommand::Read(read) => read.port.run(line, 1000, async |transaction, out| {
+            let report = mbus_poll::read(transaction, read.address).await?;
+            out.print(&read.address.to_string(), &report);
             Ok(())
         }),
     }
 }
 
 pub fn kamstrup(args: &KamstrupArgs) -> Result<ExitCode> {
-    let Kamstrup::Dump(dump) = &args.what;
+    let KamstrupCommand::Dump(dump) = &args.command;
     let registers = config::registers(dump.model.as_deref(), &dump.registers).map_err(anyhow::Error::msg)?;
     dump.port
-        .talk(Line::two_stop_bits(1200), 2000, async |talk, out| {
-            let report = kmp_poll::read(talk, &registers, &mut KnownMeter::default()).await?;
-            out.take(&report.id.clone(), &report);
+        .run(Line::two_stop_bits(1200), 2000, async |transaction, out| {
+            let report = kmp_poll::read(transaction, &registers, &mut KnownMeter::default()).await?;
+            out.print(&report.id.clone(), &report);
             Ok(())
         })
 }
 
-impl Port {
-    fn talk(
+impl PortArgs {
+    /// Opens the port and polls with the defaults of a protocol: line settings and timeout of a response.
+    fn run(
         &self,
         line: Line,
-        patience_ms: u64,
-        ask: impl AsyncFnOnce(&mut Transaction, &mut Out) -> Result<()>,
+        timeout_ms: u64,
+        poll: impl AsyncFnOnce(&mut Transaction, &mut ReportPrinter) -> Result<()>,
     ) -> Result<ExitCode> {
         let line = Line {
             baud: self.baud.unwrap_or(line.baud),
             framing: self.framing.unwrap_or(line.framing),
         };
-        let mut out = Out {
+        let mut out = ReportPrinter {
             json: self.json || !stdout().is_terminal(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -155,36 +156,37 @@ impl Port {
                 let mut wire = open(&self.source, line).await?;
                 if wire.ends {
                     return Err(anyhow!(
-                        "is a recording, which cannot be asked: metertap decode reads it"
+                        "is a recording, which cannot be polled: `metertap decode` reads it"
                     ));
                 }
-                let mut talk = Transaction {
+                let mut transaction = Transaction {
                     wire: &mut wire,
-                    timeout: Duration::from_millis(self.patience.unwrap_or(patience_ms)),
+                    timeout: Duration::from_millis(self.timeout_ms.unwrap_or(timeout_ms)),
                 };
-                ask(&mut talk, &mut out).await
+                poll(&mut transaction, &mut out).await
             })
             .with_context(|| self.source.to_string())?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// A table for eyes, lines for programs.
-struct Out {
+/// Printer of reports: tables for people, JSON lines for programs.
+struct ReportPrinter {
     json: bool,
 }
 
-impl Out {
-    fn take(&mut self, asked: &str, report: &Report) {
+impl ReportPrinter {
+    /// Prints a report; in a table, below the address that was polled.
+    fn print(&mut self, address: &str, report: &Report) {
         let mut to = stdout().lock();
         let written = if self.json {
             serde_json::to_string(report)
                 .map_err(std::io::Error::from)
                 .and_then(|line| writeln!(to, "{line}"))
         } else {
-            writeln!(to, "{asked}").and_then(|()| table(&mut to, report))
+            writeln!(to, "{address}").and_then(|()| write_table(&mut to, report))
         };
-        // Who reads has had enough.
+        // A reader that closes the pipe, as `| head` does, is no failure.
         let _ = written.and_then(|()| to.flush());
     }
 }

@@ -1,12 +1,12 @@
-//! `metertap replay`: recordings to readings.
+//! `metertap replay`: decodes recordings.
 
-use crate::cli::number::hertz;
-use crate::cli::selection::Wanted;
-use crate::cli::show::Show;
-use crate::format::{Format as LineFormat, line};
+use crate::cli::hertz::parse_hertz;
+use crate::cli::message_args::MessageArgs;
+use crate::cli::reading_display::ReadingDisplay;
+use crate::format::{LineFormat, line};
 use crate::meter::Reading;
 #[cfg(feature = "demo")]
-use crate::meter::filter::Filter;
+use crate::meter::filter::MessageFilter;
 use crate::publish::MqttConfig;
 use crate::publish::message::{BirthAndWill, Message};
 use crate::publish::mqtt::{Mqtt, MqttOptions};
@@ -26,48 +26,48 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a finished replay waits for the broker: there is no hurry.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for the broker to acknowledge the last readings of a finished replay.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// IQ files (cu8, cs8, cs16, cf32, SigMF); `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Samples per second, if the file does not tell.
-    #[arg(long, value_name = "HZ", value_parser = hertz)]
+    /// Samples per second, if the file does not say.
+    #[arg(long, value_name = "HZ", value_parser = parse_hertz)]
     sample_rate: Option<f64>,
-    /// cu8, cs8, cs16 or cf32, if the file does not tell.
+    /// cu8, cs8, cs16 or cf32, if the file does not say.
     #[arg(long, value_name = "FORMAT")]
     sample_format: Option<Format>,
-    /// Centre of the window, if the file does not tell.
-    #[arg(long, value_name = "HZ", value_parser = hertz)]
+    /// Center frequency, if the file does not say.
+    #[arg(long, value_name = "HZ", value_parser = parse_hertz)]
     center_freq: Option<f64>,
-    /// When the recording begins, such as 2026-01-31T12:00:00Z.
+    /// Start of the recording, such as 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "TIME")]
     start: Option<Timestamp>,
-    /// At the pace at which it was recorded.
+    /// Play at the speed at which it was recorded.
     #[arg(long)]
     realtime: bool,
-    /// Lines instead of a table. Without this: a live table on a terminal, JSON lines elsewhere.
+    /// Print lines of this format. Default: a live table on a terminal, JSON lines elsewhere.
     #[arg(long, value_name = "FORMAT")]
     format: Option<LineFormat>,
-    /// Add how well it was heard to JSON lines.
+    /// Add signal quality to JSON lines.
     #[arg(long)]
     signal: bool,
-    /// What to believe: strict (no corrections), normal, eager.
+    /// Frames to accept: strict (no corrections), normal or eager.
     #[arg(long, default_value = "normal", value_name = "TRUST")]
     trust: Trust,
     /// Publish to this broker as well: mqtt://[user:password@]host[:1883].
     #[arg(long, value_name = "URL")]
     mqtt: Option<String>,
     #[command(flatten)]
-    wanted: Wanted,
+    messages: MessageArgs,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
     let runtime = Runtime::for_command()?;
-    let wish = RecordingOverrides {
+    let overrides = RecordingOverrides {
         name: None,
         format: args.sample_format,
         sample_rate_hz: args.sample_rate,
@@ -75,21 +75,26 @@ pub fn run(args: Args) -> Result<ExitCode> {
         start: args.start,
     };
     let mqtt = args.mqtt.as_deref().map(MqttConfig::from_url).transpose()?;
-    // Open all first: a missing file is better known at once.
+    // All are opened before the first is played, so that a missing file is reported at once.
     let mut recordings: Vec<Box<dyn Source>> = Vec::new();
     for file in &args.files {
-        recordings.push(Box::new(Recording::open(file, &wish)?));
+        recordings.push(Box::new(Recording::open(file, &overrides)?));
     }
     let mut replay = Replay {
-        orders: RadioOptions::for_all(
-            args.wanted.kinds(),
+        options: RadioOptions::for_all(
+            args.messages.kinds(),
             args.trust,
             &runtime.context.component("replay"),
         ),
-        show: Show::new(args.format, args.signal, "metertap replay", args.wanted.filter())?,
+        display: ReadingDisplay::new(
+            args.format,
+            args.signal,
+            "metertap replay",
+            args.messages.filter(),
+        )?,
         signal: args.signal,
         mqtt: mqtt
-            .map(|settings| Broker::start(&runtime.context, settings))
+            .map(|config| Broker::start(&runtime.context, config))
             .transpose()?,
     };
     for recording in recordings {
@@ -99,70 +104,75 @@ pub fn run(args: Args) -> Result<ExitCode> {
             recording
         };
         replay.play(recording)?;
-        if replay.orders.context.cancel.is_cancelled() {
+        if replay.options.context.cancel.is_cancelled() {
             break;
         }
     }
     replay.finish()
 }
 
-/// Plays recordings one after the other into the same sinks.
+/// Decodes recordings one after the other into the same display and broker.
 pub(crate) struct Replay {
-    orders: RadioOptions,
-    show: Show,
+    options: RadioOptions,
+    display: ReadingDisplay,
     signal: bool,
     mqtt: Option<Broker>,
 }
 
 impl Replay {
-    /// With a table on a terminal and lines elsewhere.
+    /// Displays a table on a terminal and lines elsewhere, and publishes to a broker.
     ///
     /// # Errors
-    /// Where the terminal or the network cannot be had.
+    /// If the terminal cannot be used, or the MQTT client cannot be started.
     #[cfg(feature = "demo")]
     pub fn demo(context: &Context, mqtt: MqttConfig) -> Result<Self> {
         let radio = context.component("replay");
         Ok(Replay {
-            orders: RadioOptions::for_all(crate::meter::default_kinds(), Trust::Normal, &radio),
-            show: Show::new(None, true, "metertap demo: a made-up street", Filter::default())?,
+            options: RadioOptions::for_all(crate::meter::default_kinds(), Trust::Normal, &radio),
+            display: ReadingDisplay::new(
+                None,
+                true,
+                "metertap demo: a made-up street",
+                MessageFilter::default(),
+            )?,
             signal: false,
             mqtt: Some(Broker::start(context, mqtt)?),
         })
     }
 
-    /// Plays one to its end, or until the user or `--single` has had enough.
+    /// Decodes a source to its end, or until the user or `--single` stops it.
     ///
     /// # Errors
-    /// What went wrong with it.
+    /// If the source cannot be read, or a reading not be displayed or published.
     pub fn play(&mut self, source: Box<dyn Source>) -> Result<()> {
-        let radio = Radio::recording(source, &self.orders)?;
+        let radio = Radio::recording(source, &self.options)?;
         for assumed in &radio.info.assumed {
             eprintln!("metertap: {}: {assumed}", radio.info.name);
         }
-        let before = self.show.readings();
-        for heard in &radio.events {
-            match heard {
-                ReceiverEvent::Reading(reading) => self.take(&reading)?,
-                ReceiverEvent::Progress(bytes) => self.progress(&radio.info, bytes)?,
+        let before = self.display.readings();
+        for event in &radio.events {
+            match event {
+                ReceiverEvent::Reading(reading) => self.add(&reading)?,
+                ReceiverEvent::Progress(bytes) => self.draw(&radio.info, bytes)?,
                 ReceiverEvent::State(_) => {}
                 ReceiverEvent::End(end) => {
-                    report(&radio.info, &end);
+                    log_statistics(&radio.info, &end);
                     end.result?;
-                    if self.show.readings() == before && !self.orders.context.cancel.is_cancelled() {
+                    if self.display.readings() == before && !self.options.context.cancel.is_cancelled() {
                         eprintln!("metertap: {}: no meter heard", radio.info.name);
                     }
                     break;
                 }
             }
-            if self.show.done() {
-                self.orders.context.cancel.cancel();
+            if self.display.is_finished() {
+                self.options.context.cancel.cancel();
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, reading: &Reading) -> Result<()> {
-        if !self.show.take(reading)? {
+    fn add(&mut self, reading: &Reading) -> Result<()> {
+        if !self.display.add(reading)? {
             return Ok(());
         }
         if let Some(broker) = &self.mqtt {
@@ -174,12 +184,12 @@ impl Replay {
                 message.id(),
                 message.kind().topic_name()
             );
-            let told = Message::reading(topic, payload, broker.retain);
-            // A recording waits for the network; only an interrupted one does not.
-            let delivered = if self.orders.context.cancel.is_cancelled() {
-                broker.mqtt.try_publish(told)
+            let publication = Message::reading(topic, payload, broker.retain);
+            // A recording can wait for the network; once it is interrupted, it must not.
+            let delivered = if self.options.context.cancel.is_cancelled() {
+                broker.mqtt.try_publish(publication)
             } else {
-                broker.mqtt.publish(told)
+                broker.mqtt.publish(publication)
             };
             if !delivered {
                 bail!(
@@ -191,29 +201,32 @@ impl Replay {
         Ok(())
     }
 
-    fn progress(&mut self, info: &Info, bytes: u64) -> Result<()> {
+    fn draw(&mut self, info: &Info, bytes: u64) -> Result<()> {
         let share = info.bytes.map(|all| bytes as f64 / all.max(1) as f64);
-        self.show.draw(share)
+        self.display.draw(share)
     }
 
-    /// Shows the whole table and delivers what is left.
+    /// Prints the whole table, and waits until the broker has acknowledged all readings.
     ///
     /// # Errors
-    /// Where the broker did not take everything.
+    /// If the broker did not acknowledge all.
     pub fn finish(self) -> Result<ExitCode> {
-        let (stop, done) = (self.orders.context.cancel, self.show.done());
-        self.show.finish()?;
+        let (cancel, is_finished) = (self.options.context.cancel, self.display.is_finished());
+        self.display.finish()?;
         if let Some(broker) = self.mqtt {
             // The broker hurries if the process is interrupted, not if `--single` has ended the recording.
-            let Some(outcome) = broker.mqtt.join(PATIENCE) else {
+            let Some(outcome) = broker.mqtt.join(DELIVERY_TIMEOUT) else {
                 bail!("the connection to the broker did not end");
             };
-            tracing::info!(delivered = outcome.delivered, "Done with the broker.");
+            tracing::info!(delivered = outcome.delivered, "All readings delivered");
             if outcome.undelivered > 0 {
-                bail!("{} readings were not taken by the broker", outcome.undelivered);
+                bail!(
+                    "{} readings were not acknowledged by the broker",
+                    outcome.undelivered
+                );
             }
         }
-        Ok(if stop.is_cancelled() && !done {
+        Ok(if cancel.is_cancelled() && !is_finished {
             ExitCode::from(130)
         } else {
             ExitCode::SUCCESS
@@ -221,7 +234,7 @@ impl Replay {
     }
 }
 
-/// Where readings go besides the terminal.
+/// MQTT client, and the topic prefix and retain flag of readings.
 struct Broker {
     mqtt: Mqtt,
     prefix: String,
@@ -229,23 +242,23 @@ struct Broker {
 }
 
 impl Broker {
-    fn start(context: &Context, settings: MqttConfig) -> Result<Self> {
+    fn start(context: &Context, config: MqttConfig) -> Result<Self> {
         let options = MqttOptions {
             task: "mqtt".into(),
-            birth_and_will: BirthAndWill::online_offline(&settings.status_topic()),
+            birth_and_will: BirthAndWill::online_offline(&config.status_topic()),
             subscriber: None,
             marks_resent: true,
             metrics: Arc::new(SinkMetrics::new("mqtt".into())),
         };
         Ok(Broker {
-            prefix: settings.readings.clone(),
-            retain: settings.retain.flag(false),
-            mqtt: Mqtt::start(&context.component("mqtt"), settings.broker(None), options)?,
+            prefix: config.readings.clone(),
+            retain: config.retain.flag(false),
+            mqtt: Mqtt::start(&context.component("mqtt"), config.broker(None), options)?,
         })
     }
 }
 
-fn report(info: &Info, end: &End) {
+fn log_statistics(info: &Info, end: &End) {
     let tally = end.tally;
     tracing::debug!(
         name = %info.name,
@@ -258,6 +271,6 @@ fn report(info: &Info, end: &End) {
         doubtful = tally.low_confidence,
         refused = end.refused,
         noise_dbfs = end.noise_dbfs,
-        "End of recording."
+        "End of recording"
     );
 }

@@ -1,10 +1,13 @@
-//! A report of a wired meter, for eyes.
+//! Report of a wired meter as a table for people.
 
 use metertap_decode::report::{Report, Value};
 use std::io::Write;
 
-/// Who it is, and a line for each value.
-pub fn table(to: &mut impl Write, report: &Report) -> std::io::Result<()> {
+/// Writes a heading with id, type and time, and a line for each field.
+///
+/// # Errors
+/// If `to` cannot be written to.
+pub fn write_table(to: &mut impl Write, report: &Report) -> std::io::Result<()> {
     let id = if report.id.is_empty() {
         "(no number)"
     } else {

@@ -1,36 +1,41 @@
-//! `metertap scan`: where in the band are the meters, and with which gain are they heard best?
+//! `metertap scan`: finds the center frequency with the most meters, and the best gain.
 
-use crate::cli::number::hertz;
-use crate::cli::tuner::Tuner;
+use crate::cli::hertz::parse_hertz;
+use crate::cli::tuner_args::TunerArgs;
+use crate::config::toml_text::quoted;
 use crate::receiver::Probe;
 use crate::runtime::Runtime;
 use crate::source::{Gain, R820T_GAINS_TENTHS, TuneCommand, find_best};
 use anyhow::{Result, bail};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Samples that are on their way while the tuner moves.
+/// Samples of the old center frequency still arrive for this long after retuning.
 const SETTLE: Duration = Duration::from_millis(100);
+/// Longest bar of packets in characters.
+const MAX_BAR: usize = 40;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Lower end of the band.
-    #[arg(long, value_name = "HZ", value_parser = hertz, default_value = "903M")]
+    #[arg(long, value_name = "HZ", value_parser = parse_hertz, default_value = "903M")]
     from: f64,
-    /// Upper end.
-    #[arg(long, value_name = "HZ", value_parser = hertz, default_value = "927M")]
+    /// Upper end of the band.
+    #[arg(long, value_name = "HZ", value_parser = parse_hertz, default_value = "927M")]
     to: f64,
-    /// From one centre to the next.
-    #[arg(long, value_name = "HZ", value_parser = hertz, default_value = "2M")]
+    /// Distance between center frequencies.
+    #[arg(long, value_name = "HZ", value_parser = parse_hertz, default_value = "2M")]
     step: f64,
-    /// How long each is listened to.
+    /// Seconds at each center frequency.
     #[arg(long, value_name = "S", default_value_t = 5.0)]
     dwell: f64,
     #[command(flatten)]
-    tuner: Tuner,
+    tuner: TunerArgs,
 }
 
-struct Place {
+/// Reception at one center frequency.
+struct Reception {
     center_hz: f64,
     packets: u64,
     meters: usize,
@@ -39,89 +44,115 @@ struct Place {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let runtime = Runtime::for_command()?;
-    let stop = runtime.context.cancel.clone();
-    let (name, live) = args.tuner.only("one receiver can scan at a time")?;
+    let cancel = runtime.context.cancel.clone();
+    let (name, live) = args.tuner.single_source("one receiver can scan at a time")?;
     if !(args.step > 0.0 && args.from <= args.to) {
-        bail!("--from must not be above --to, and --step must be more than 0");
+        bail!("invalid band: expected --from to be at most --to, and --step to be more than 0");
     }
     let mut source = live.open()?;
     let gain = match live.tuning.gain {
-        Gain::Auto => Some(find_best(source.as_mut(), &R820T_GAINS_TENTHS)?),
-        _ => None,
+        Gain::Auto => Gain::Tenths(find_best(source.as_mut(), &R820T_GAINS_TENTHS)?),
+        gain => gain,
     };
     let mut probe = Probe::new(source)?;
-    let mut places: Vec<Place> = Vec::new();
+    let mut receptions: Vec<Reception> = Vec::new();
     println!(
         "{:>12}  {:>7}  {:>6}  {:>10}",
-        "centre", "packets", "meters", "noise"
+        "center", "packets", "meters", "noise"
     );
     let mut center_hz = args.from;
-    while center_hz <= args.to && !stop.is_cancelled() {
-        let place = listen(&mut probe, center_hz, Duration::from_secs_f64(args.dwell))?;
+    while center_hz <= args.to && !cancel.is_cancelled() {
+        let reception = receive(&mut probe, center_hz, Duration::from_secs_f64(args.dwell))?;
         println!(
             "{:8.3} MHz  {:7}  {:6}  {:5.1} dBFS  {}",
-            place.center_hz / 1e6,
-            place.packets,
-            place.meters,
-            place.noise_dbfs,
-            "█".repeat((place.packets as usize).min(40))
+            reception.center_hz / 1e6,
+            reception.packets,
+            reception.meters,
+            reception.noise_dbfs,
+            "█".repeat((reception.packets as usize).min(MAX_BAR))
         );
-        places.push(place);
+        receptions.push(reception);
         probe = probe.restart()?;
         center_hz += args.step;
     }
-    places.sort_by_key(|place| std::cmp::Reverse((place.meters, place.packets)));
-    let heard: Vec<_> = places.iter().filter(|place| place.packets > 0).take(3).collect();
-    let Some(best) = heard.first() else {
+    receptions.retain(|reception| reception.packets > 0);
+    receptions.sort_by_key(|reception| std::cmp::Reverse((reception.meters, reception.packets)));
+    let Some(best) = receptions.first() else {
         println!(
-            "\nNo meter was heard anywhere in {:.0} s at each place. Many speak once a minute: try a longer --dwell.",
+            "\nNo meter was heard anywhere in {:.0} s at each place. Many transmit once a minute: try a longer --dwell.",
             args.dwell
         );
         return Ok(ExitCode::FAILURE);
     };
-    let gain = gain.map_or_else(
-        || live.tuning.gain.to_string(),
-        |tenths| format!("{:.1}", f64::from(tenths) / 10.0),
-    );
     println!(
-        "\nMost meters are around {:.3} MHz. In metertap.toml:\n",
-        best.center_hz / 1e6
+        "\nMost meters are around {:.3} MHz. In metertap.toml:\n\n{}",
+        best.center_hz / 1e6,
+        radio_section(&name, best.center_hz, gain)
     );
-    println!(
-        "[[radio]]\nsource = \"{name}\"\ncenter_freq = {:.0}",
-        best.center_hz
-    );
-    println!("gain = {gain}");
-    if heard.len() > 1 {
-        println!("\nOr, to hear them all in turn:\n\ncenter_freq = \"hop\"");
+    if receptions.len() > 1 {
+        println!("\nOr, to receive them all in turn:\n\ncenter_freq = \"hop\"");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn listen(probe: &mut Probe, center_hz: f64, dwell: Duration) -> Result<Place> {
+/// Section of the configuration for a source, center frequency and gain.
+fn radio_section(source: &str, center_hz: f64, gain: Gain) -> String {
+    let gain = match gain {
+        Gain::Tenths(tenths) => format!("{:.1}", f64::from(tenths) / 10.0),
+        word @ (Gain::Auto | Gain::Best) => quoted(&word.to_string()),
+    };
+    format!(
+        "[[radio]]\nsource = {}\ncenter_freq = {center_hz:.0}\ngain = {gain}",
+        quoted(source)
+    )
+}
+
+/// Tunes to a center frequency and counts packets and meters for `dwell`.
+fn receive(probe: &mut Probe, center_hz: f64, dwell: Duration) -> Result<Reception> {
     probe.source().tune(TuneCommand::Center(center_hz as u32))?;
-    let moved = Instant::now();
-    let mut meters = std::collections::BTreeSet::new();
+    let tuned = Instant::now();
+    let mut meters = BTreeSet::new();
     let mut packets = 0;
-    while moved.elapsed() < dwell + SETTLE {
-        let counts = moved.elapsed() > SETTLE;
-        let goes_on = probe.step(
+    while tuned.elapsed() < dwell + SETTLE {
+        let is_settled = tuned.elapsed() > SETTLE;
+        let has_more = probe.step(
             |_| (),
             |packet| {
-                if counts {
+                if is_settled {
                     packets += 1;
                     meters.insert(metertap_decode::ert::id_of(packet));
                 }
             },
         )?;
-        if !goes_on {
-            bail!("the source hung up");
+        if !has_more {
+            bail!("the source closed the connection");
         }
     }
-    Ok(Place {
+    Ok(Reception {
         center_hz,
         packets,
         meters: meters.len(),
         noise_dbfs: probe.noise_dbfs(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn given_any_gain_then_the_printed_section_is_a_valid_configuration() {
+        for (gain, line) in [
+            (Gain::Tenths(402), "gain = 40.2"),
+            (Gain::Tenths(300), "gain = 30.0"),
+            (Gain::Best, "gain = \"best\""),
+            (Gain::Auto, "gain = \"auto\""),
+        ] {
+            let section = radio_section("rtlsdr:00000001", 913e6, gain);
+            assert!(section.ends_with(line), "{section}");
+            let (config, _) = Config::parse(&section, &[]).expect(&section);
+            assert_eq!(config.radios.len(), 1);
+        }
+    }
 }

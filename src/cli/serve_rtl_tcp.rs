@@ -1,8 +1,8 @@
-//! `metertap serve-rtl-tcp`: a dongle for other programs, and for us.
+//! `metertap serve-rtl-tcp`: shares a dongle with other programs by the rtl_tcp protocol, and decodes its meters.
 
-use crate::cli::tuner::Tuner;
+use crate::cli::tuner_args::TunerArgs;
 use crate::daemon::event_stream::{Event, EventStream};
-use crate::format::{Format, Lines};
+use crate::format::{LineFormat, ReadingWriter};
 use crate::meter::default_kinds;
 use crate::receiver::{Radio, RadioOptions};
 use crate::runtime::Runtime;
@@ -15,21 +15,21 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    tuner: Tuner,
-    /// Where to serve; anything but loopback lets the whole network listen.
+    tuner: TunerArgs,
+    /// Address and port to serve on. Any host that can reach it may listen.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1234")]
     listen: SocketAddr,
 }
 
-/// Meters heard meanwhile go to standard output as JSON lines.
+/// Serves until stopped; readings go to standard output as JSON lines.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let runtime = Runtime::for_command()?;
-    let orders = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
-    let (name, live) = args.tuner.only("one dongle can be shared at a time")?;
-    let radio = Radio::live(&name, live, Some(args.listen), &orders)?;
+    let options = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
+    let (name, source) = args.tuner.single_source("one dongle can be shared at a time")?;
+    let radio = Radio::live(&name, source, Some(args.listen), &options)?;
     let bound = radio.rtl_tcp.unwrap_or(args.listen);
     eprintln!("metertap: rtl_tcp on {bound}; its clients share {name} and cannot retune it");
-    let mut lines = Lines::new(stdout(), Format::Json, false);
+    let mut lines = ReadingWriter::new(stdout(), LineFormat::Json, false);
     for event in EventStream::new(vec![radio], &runtime.context) {
         match event {
             Event::Reading(reading) => lines.write(&reading)?,

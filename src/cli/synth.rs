@@ -1,4 +1,4 @@
-//! `metertap synth`: a scenario to a recording, with the truth beside it.
+//! `metertap synth`: renders a scenario as a recording, with the list of its messages beside it.
 
 use crate::source::Source;
 use crate::source::simulator::{Scenario, Simulator};
@@ -10,20 +10,19 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What is to be heard, TOML (see testdata/street/street.toml).
+    /// Scenario in TOML; see testdata/street/street.toml.
     #[arg(value_name = "SCENARIO")]
     scenario: PathBuf,
-    /// Recording to write; `-` is standard output (without a truth file). The truth goes beside it, as
-    /// <OUT>.truth.jsonl.
+    /// Recording to write; `-` is standard output. The messages are listed in <OUT>.truth.jsonl, except with `-`.
     #[arg(short, long, value_name = "OUT")]
     out: PathBuf,
-    /// Length in seconds, instead of the scenario's.
+    /// Length in seconds, overriding the scenario's.
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
-    /// Add this to the SNR of every meter.
+    /// Decibels to add to the SNR of every meter.
     #[arg(long, value_name = "DB", default_value_t = 0.0, allow_hyphen_values = true)]
     snr: f64,
-    /// Seed of noise and phases, instead of the scenario's.
+    /// Seed of noise and phases, overriding the scenario's.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
@@ -62,7 +61,7 @@ fn copy(source: &mut Simulator, to: &mut impl Write) -> std::io::Result<()> {
     }
 }
 
-/// One line a message, in the order of time.
+/// Writes one JSON line per message, in the order of time; returns their number.
 fn write_truth(scenario: &Scenario, out: &Path) -> Result<usize> {
     let mut path = out.as_os_str().to_owned();
     path.push(".truth.jsonl");

@@ -1,4 +1,4 @@
-//! `metertap synth-p1`: the lines of a telegram become the bytes that a meter sends.
+//! `metertap synth-p1`: turns the lines of a telegram into the bytes that a meter sends.
 
 use anyhow::{Context, Result, anyhow};
 use data_encoding::HEXUPPER_PERMISSIVE;
@@ -10,24 +10,24 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Identification, an empty line and data lines, without `!`.
+    /// File with identification, an empty line and data lines, without `!`.
     draft: PathBuf,
     /// Telegram to write; `-` is standard output.
     #[arg(short, long, value_name = "OUT")]
     out: PathBuf,
-    /// Leave the CRC away, as meters before DSMR 4 do.
+    /// Omit the CRC, as meters before DSMR 4 do.
     #[arg(long)]
     no_crc: bool,
-    /// Encrypt with this key.
+    /// Encryption key, 32 hex digits.
     #[arg(long, value_name = "HEX", requires_all = ["auth_key", "counter"])]
     key: Option<Key>,
-    /// Authentication key.
+    /// Authentication key, 32 hex digits.
     #[arg(long, value_name = "HEX", requires = "key")]
     auth_key: Option<Key>,
-    /// Frame counter.
+    /// Frame counter of the encrypted frame.
     #[arg(long, value_name = "N", requires = "key")]
     counter: Option<u32>,
-    /// System title.
+    /// System title of the encrypted frame, 16 hex digits.
     #[arg(long, value_name = "HEX", default_value = "4D54500000000001")]
     title: String,
 }
@@ -41,7 +41,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             .decode(args.title.as_bytes())
             .ok()
             .and_then(|title| title.try_into().ok());
-        let title = title.ok_or_else(|| anyhow!("--title {}: must be 16 hex digits", args.title))?;
+        let title =
+            title.ok_or_else(|| anyhow!("invalid --title `{}`: expected 16 hex digits", args.title))?;
         bytes = Ciphered::encrypt(title, counter, &bytes, key, Some(authentication))
             .map_err(|_| anyhow!("{shown}: too long for one frame"))?;
     }

@@ -1,6 +1,6 @@
 //! `[[meter]]`: a meter of this home, by radio or by wire.
 
-use crate::meter::throttle::Rate;
+use crate::meter::throttle::PublishRate;
 use crate::meter::{Factor, Meter};
 use metertap_decode::ert::{Commodity, Kind};
 use metertap_decode::report::ReadingType;
@@ -42,7 +42,7 @@ pub struct MeterSection {
     /// Highest plausible use per hour, in its unit. Default: by commodity.
     max_rate: Option<f64>,
     /// Publishing rate: `"every"` reading, on `"change"`, or once in this many seconds. Default: the `rate` of the first level.
-    rate: Option<Rate>,
+    rate: Option<PublishRate>,
     /// Seconds without a reading after which the meter is offline. Default: learned from its intervals.
     expire: Option<f64>,
     /// IDM only: publish each five-minute interval as a reading of its own. Default: false.

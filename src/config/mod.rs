@@ -17,7 +17,7 @@ pub use radio::{RadioConfig, RadioSource};
 pub use wire::registers;
 
 use crate::meter::Meters;
-use crate::meter::throttle::Rate;
+use crate::meter::throttle::PublishRate;
 use crate::output::OutputConfig;
 use crate::port::PortConfig;
 use crate::publish::MqttConfig;
@@ -46,7 +46,7 @@ pub struct Config {
     /// The page, its API and the metrics.
     pub web: Option<WebConfig>,
     /// Publishing rate of meters without one of their own.
-    pub rate: Rate,
+    pub rate: PublishRate,
     publish: Option<Publish>,
     trust: Option<Trust>,
 }

@@ -5,12 +5,12 @@ use crate::config::meter::MeterSection;
 use crate::config::radio::RadioSection;
 use crate::config::wire::WireSection;
 use crate::config::{Config, Problem, Problems, Publish};
-use crate::meter::throttle::Rate;
+use crate::meter::throttle::PublishRate;
 use crate::meter::{Meter, Meters};
 use crate::output::OutputConfig;
 use crate::publish::MqttConfig;
 use crate::publish::homeassistant::HomeAssistantConfig;
-use crate::secret::warn_if_open;
+use crate::secret::warn_if_world_readable;
 use crate::web::WebConfig;
 use anyhow::{Context, Result};
 use metertap_dsp::Trust;
@@ -48,7 +48,7 @@ impl Config {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let (config, holds_secret) = Self::parse(&text, set).with_context(|| path.display().to_string())?;
         if holds_secret {
-            warn_if_open(path);
+            warn_if_world_readable(path);
         }
         Ok(config)
     }
@@ -71,7 +71,7 @@ impl Config {
         let meters = file.many::<MeterSection>("meter");
         let outputs = file.many::<OutputConfig>("output");
         let web = file.one::<WebConfig>("web");
-        let rate = file.one::<Rate>("rate");
+        let rate = file.one::<PublishRate>("rate");
         let publish = file.one::<Publish>("publish");
         let trust = file.one::<String>("trust");
         file.rest(&SECTIONS);

@@ -222,13 +222,13 @@ impl WireSection {
     fn key_sources(&self) -> [SecretSource<'_>; 2] {
         let key = SecretSource {
             key: "key",
-            here: self.key.as_ref(),
+            inline: self.key.as_ref(),
             file: self.key_file.as_deref(),
             env: self.key_env.as_deref(),
         };
         let authentication = SecretSource {
             key: "auth_key",
-            here: self.auth_key.as_ref(),
+            inline: self.auth_key.as_ref(),
             file: self.auth_key_file.as_deref(),
             env: self.auth_key_env.as_deref(),
         };
@@ -238,7 +238,7 @@ impl WireSection {
     fn keys(&self) -> Result<Option<Keys>, String> {
         let [key, authentication] = self.key_sources();
         let parse = |source: &SecretSource| -> Result<Option<Key>, String> {
-            let secret = source.find()?;
+            let secret = source.resolve()?;
             let key = secret.map(|secret| secret.reveal().parse::<Key>()).transpose();
             key.map_err(|error| format!("{}: {error}", source.key))
         };

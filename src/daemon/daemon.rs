@@ -126,7 +126,7 @@ impl Daemon {
         } else {
             // A neighbour's meter: only the page shows it, so that one's own can be found there.
             self.status
-                .add_reading(&Arc::new(ReadingEvent::radio(reading, None)));
+                .add_reading(&Arc::new(ReadingEvent::from_radio(reading, None)));
         }
     }
 

@@ -6,10 +6,11 @@
 //! ```
 
 use crate::meter::availability::{Availability, AvailabilityChange};
-use crate::meter::event::{Origin, ReadingEvent};
+use crate::meter::counter_sample::CounterSample;
+use crate::meter::event::ReadingEvent;
 use crate::meter::intervals::Intervals;
-use crate::meter::plausibility::{CounterSample, Implausible, Limits, Plausibility};
-use crate::meter::throttle::{Rate, Throttle};
+use crate::meter::plausibility::{Implausible, Limits, Plausibility, Rejections};
+use crate::meter::throttle::{PublishRate, Throttle};
 use crate::meter::{Meter, Meters, Reading, WireReading};
 use crate::runtime::Clock;
 use jiff::Timestamp;
@@ -25,9 +26,9 @@ pub struct Pipeline {
     clock: Clock,
     meters: Meters,
     /// Rate of meters without one of their own.
-    rate: Rate,
+    rate: PublishRate,
     plausibility: Plausibility,
-    throttle: Throttle<Arc<ReadingEvent>>,
+    throttle: Throttle<ReadingEvent>,
     intervals: Intervals,
     availability: Availability,
     /// Configured meters whose last reading was implausible: logged once until one is plausible again.
@@ -36,7 +37,7 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Creates the stages for these meters.
-    pub fn new(meters: Meters, rate: Rate, clock: Clock) -> Self {
+    pub fn new(meters: Meters, rate: PublishRate, clock: Clock) -> Self {
         Pipeline {
             clock,
             meters,
@@ -50,7 +51,7 @@ impl Pipeline {
     }
 
     /// Changes meters and rate; what was learned of the meters stays.
-    pub fn change(&mut self, meters: Meters, rate: Rate) {
+    pub fn change(&mut self, meters: Meters, rate: PublishRate) {
         (self.meters, self.rate) = (meters, rate);
     }
 
@@ -65,8 +66,8 @@ impl Pipeline {
         let kind = reading.message.kind().topic_name();
         let meter = self.meters.get(&id).cloned();
         let message = &reading.message;
-        let limits = meter.as_deref().unwrap_or(Meter::unknown()).count_limits();
-        let sample = CounterSample::of_message(message);
+        let limits = meter.as_deref().unwrap_or(Meter::unconfigured()).count_limits();
+        let sample = CounterSample::from_message(message);
         if !self.is_plausible(&id, kind, reading.time, sample, &limits) {
             return (Vec::new(), None);
         }
@@ -74,22 +75,19 @@ impl Pipeline {
         // A neighbour's meter is no concern of anybody's when it falls silent.
         let change = meter
             .as_ref()
-            .and_then(|meter| self.availability.heard(&id, meter.expire, now));
+            .and_then(|meter| self.availability.seen(&id, meter.expire, now));
         let mut events = Vec::new();
         if let (Some(meter), Message::Idm(idm)) = (meter.as_ref().filter(|meter| meter.intervals), message) {
-            let intervals = self.intervals.new_of(idm, reading.time).into_iter();
+            let intervals = self.intervals.unpublished(idm, reading.time).into_iter();
             events.extend(
-                intervals
-                    .map(|interval| Arc::new(ReadingEvent::interval(id.clone(), interval, meter.clone()))),
+                intervals.map(|interval| {
+                    Arc::new(ReadingEvent::from_interval(id.clone(), interval, meter.clone()))
+                }),
             );
         }
-        let values = (message.meter_type(), message.consumption());
         let rate = self.rate_of(meter.as_deref());
-        let event = Arc::new(ReadingEvent::radio(reading, meter));
-        events.extend(
-            self.throttle
-                .pass((&id, kind), || format!("{values:?}"), event, rate, now),
-        );
+        let event = Arc::new(ReadingEvent::from_radio(reading, meter));
+        events.extend(self.throttle.offer((&id, kind), event, rate, now));
         (events, change)
     }
 
@@ -98,48 +96,45 @@ impl Pipeline {
         let (id, sort) = (reading.report.id.to_string(), reading.report.reading_type);
         let kind = sort.topic_name();
         let meter = self.meters.get(&id).cloned();
-        if meter.as_ref().is_some_and(|meter| !meter.wants(kind)) {
+        if meter.as_ref().is_some_and(|meter| !meter.accepts_type(kind)) {
             return (Vec::new(), None);
         }
-        let limits = meter.as_deref().unwrap_or(Meter::unknown()).limits();
-        let sample = CounterSample::of_fields(&reading.report.reading);
+        let limits = meter.as_deref().unwrap_or(Meter::unconfigured()).limits();
+        let sample = CounterSample::from_fields(&reading.report.reading);
         if !self.is_plausible(&id, kind, reading.received, sample, &limits) {
             return (Vec::new(), None);
         }
         let now = self.clock.now();
         let expire = meter.as_ref().and_then(|meter| meter.expire);
-        let change = self.availability.heard(&id, expire, now);
+        let change = self.availability.seen(&id, expire, now);
         let rate = self.rate_of(meter.as_deref());
-        let event = Arc::new(ReadingEvent::wire(reading, meter));
-        let compared = event.clone();
-        let events = self
-            .throttle
-            .pass((&id, kind), || values(&compared), event, rate, now);
+        let event = Arc::new(ReadingEvent::from_wire(reading, meter));
+        let events = self.throttle.offer((&id, kind), event, rate, now);
         (events.into_iter().collect(), change)
     }
 
     /// Returns readings that were held back and are due now, and meters that have expired.
     pub fn take_due(&mut self) -> (Vec<Arc<ReadingEvent>>, Vec<AvailabilityChange>) {
         let now = self.clock.now();
-        (self.throttle.due(now), self.availability.fallen(now))
+        (self.throttle.take_due(now), self.availability.expired(now))
     }
 
     /// Availability of all meters, for a publisher that is new.
     pub fn availability(&self) -> Vec<AvailabilityChange> {
-        self.availability.all()
+        self.availability.states()
     }
 
     /// Returns all readings that are still held back.
     pub fn drain(&mut self) -> Vec<Arc<ReadingEvent>> {
-        self.throttle.rest()
+        self.throttle.drain()
     }
 
     /// Number of refused readings, by meter and reason.
-    pub fn refused(&self) -> &BTreeMap<(String, &'static str), u64> {
-        self.plausibility.refused()
+    pub fn refused(&self) -> &Rejections {
+        self.plausibility.rejected()
     }
 
-    fn rate_of(&self, meter: Option<&Meter>) -> Rate {
+    fn rate_of(&self, meter: Option<&Meter>) -> PublishRate {
         meter.and_then(|meter| meter.rate).unwrap_or(self.rate)
     }
 
@@ -151,7 +146,7 @@ impl Pipeline {
         sample: CounterSample,
         limits: &Limits,
     ) -> bool {
-        match self.plausibility.judge(id, kind, time, sample, limits) {
+        match self.plausibility.check(id, kind, time, sample, limits) {
             Ok(()) => {
                 self.implausible.remove(id);
                 true
@@ -165,18 +160,4 @@ impl Pipeline {
             }
         }
     }
-}
-
-/// Values of a wired reading as one text, without its time.
-fn values(event: &ReadingEvent) -> String {
-    let Origin::Wire(reading) = &event.what else {
-        return String::new();
-    };
-    let mut text = String::new();
-    for (name, value) in &reading.report.reading.0 {
-        if name != "timestamp" {
-            text += &format!("{name}={};", serde_json::to_string(value).unwrap_or_default());
-        }
-    }
-    text
 }

@@ -1,10 +1,12 @@
-//! rtlamr's CSV: time, offset, length, then columns that depend on the message. No field needs quoting.
+//! rtlamr's CSV: time, offset, length, then columns that depend on the message type. No field needs quoting. Columns and
+//! number formats are those of rtlamr's `Record` functions.
 
 use crate::meter::Reading;
 use data_encoding::HEXUPPER;
 use metertap_decode::ert::Message;
 use std::fmt::Write;
 
+/// Formats a reading as rtlamr's CSV record.
 pub fn line(reading: &Reading) -> String {
     let mut line = format!("{},{},{}", reading.time, reading.offset, reading.length);
     // Writing to a string cannot fail.
@@ -48,7 +50,7 @@ fn columns(message: &Message, to: &mut String) -> std::fmt::Result {
                 HEXUPPER.encode(&m.power_outage_flags),
                 m.last_consumption_count
             )?;
-            tail(
+            interval_columns(
                 to,
                 &m.differential_consumption_intervals,
                 m.transmit_time_offset,
@@ -72,7 +74,7 @@ fn columns(message: &Message, to: &mut String) -> std::fmt::Result {
                 m.last_consumption,
                 m.last_consumption_net
             )?;
-            tail(
+            interval_columns(
                 to,
                 &m.differential_consumption_intervals,
                 m.transmit_time_offset,
@@ -87,7 +89,14 @@ fn columns(message: &Message, to: &mut String) -> std::fmt::Result {
     }
 }
 
-fn tail(to: &mut String, intervals: &[u16], time_offset: u16, checks: [u16; 2]) -> std::fmt::Result {
+/// Writes the last columns of an interval message: intervals, transmit time offset, CRC of the serial number and of the
+/// packet.
+fn interval_columns(
+    to: &mut String,
+    intervals: &[u16],
+    time_offset: u16,
+    checks: [u16; 2],
+) -> std::fmt::Result {
     for interval in intervals {
         write!(to, ",{interval}")?;
     }

@@ -1,67 +1,72 @@
-//! One line a reading, in rtlamr's four formats.
+//! Text formats that several sinks share: rtlamr's four line formats, metertap's JSON object, and the P1 telegram as
+//! older programs show it.
 
 mod csv;
-mod json;
+pub mod native;
 pub mod p1;
 mod plain;
+mod rtlamr_json;
 pub mod smartmeter2mqtt;
 mod xml;
 
-pub use json::payload;
-
 use crate::meter::Reading;
+use crate::meter::event::{Origin, ReadingEvent};
 use std::io::Write;
 
-/// How readings are written.
+/// Line format of radio readings, as rtlamr's `-format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// `{Time:… SCM:{…}}`, for reading along.
+pub enum LineFormat {
+    /// `{Time:… SCM:{…}}`, for people.
     Plain,
-    /// One object a line, rtlamr's keys.
+    /// One object per line, with rtlamr's keys.
     Json,
-    /// No header, columns depend on the message.
+    /// Columns that depend on the message type, without a header.
     Csv,
-    /// One element a line.
+    /// One element per line.
     Xml,
 }
 
-/// The line of a reading, without its end. `signal`: JSON gets a `signal` object.
-pub fn line(format: Format, reading: &Reading, signal: bool) -> String {
+/// Formats a reading as one line, without its end. `with_signal` adds a `signal` object to JSON.
+pub fn line(format: LineFormat, reading: &Reading, with_signal: bool) -> String {
     match format {
-        Format::Plain => plain::line(reading),
-        Format::Json => json::line(reading, signal),
-        Format::Csv => csv::line(reading),
-        Format::Xml => xml::line(reading),
+        LineFormat::Plain => plain::line(reading),
+        LineFormat::Json => rtlamr_json::line(reading, with_signal),
+        LineFormat::Csv => csv::line(reading),
+        LineFormat::Xml => xml::line(reading),
     }
 }
 
-/// Lines to a stream, each flushed, so that a reader sees it at once.
-pub struct Lines<W: Write> {
-    to: W,
-    format: Format,
-    signal: bool,
+/// Formats a radio reading as rtlamr's JSON line; `None` for wired meters and intervals, which rtlamr does not have.
+pub fn rtlamr_json(event: &ReadingEvent) -> Option<String> {
+    match &event.origin {
+        Origin::Radio(reading) => Some(rtlamr_json::line(reading, false)),
+        Origin::Wire(_) | Origin::Interval(_) => None,
+    }
 }
 
-impl<W: Write> Lines<W> {
-    /// Writes to `to`.
-    pub fn new(to: W, format: Format, signal: bool) -> Self {
-        Lines { to, format, signal }
+/// Writes readings to a stream, one line each, flushed after every line so that a reader sees it at once.
+pub struct ReadingWriter<W: Write> {
+    to: W,
+    format: LineFormat,
+    with_signal: bool,
+}
+
+impl<W: Write> ReadingWriter<W> {
+    /// Writes to `to`; `with_signal` adds a `signal` object to JSON.
+    pub fn new(to: W, format: LineFormat, with_signal: bool) -> Self {
+        ReadingWriter {
+            to,
+            format,
+            with_signal,
+        }
     }
 
     /// Writes one reading.
     ///
     /// # Errors
-    /// What the stream says.
+    /// If the stream cannot be written to.
     pub fn write(&mut self, reading: &Reading) -> std::io::Result<()> {
-        self.write_line(&line(self.format, reading, self.signal))
-    }
-
-    /// Writes a line that is ready.
-    ///
-    /// # Errors
-    /// What the stream says.
-    pub fn write_line(&mut self, line: &str) -> std::io::Result<()> {
-        writeln!(self.to, "{line}")?;
+        writeln!(self.to, "{}", line(self.format, reading, self.with_signal))?;
         self.to.flush()
     }
 }
@@ -76,8 +81,8 @@ mod tests {
         data_encoding::HEXUPPER.decode(text.as_bytes()).unwrap()
     }
 
-    /// A reading of one of the example frames of docs/protocols/ert.md.
-    fn reading(kind: Kind, frame: &str) -> Reading {
+    /// A reading of one of the frames below.
+    pub(super) fn reading(kind: Kind, frame: &str) -> Reading {
         Reading {
             time: "2026-11-21T04:12:30.5381459Z".parse().unwrap(),
             offset: 1024,
@@ -95,7 +100,7 @@ mod tests {
         }
     }
 
-    const SCM: &str = "F953005E0EDEF6BC614E1D50";
+    pub(super) const SCM: &str = "F953005E0EDEF6BC614E1D50";
     const SCM_PLUS: &str = "16A31E9C05397FB100075342080856B4";
     const IDM: &str = "555516A31C5CC6041700BC614EF6BC0102030405061234A1B2C3D4E5F6000EDEFC000040403020140C0704024140B060341C0F0804424130A0542C170C064341B0E0743C1F100844423120944C27140A4542B160B45C01DC61B0AB9A";
     const NET_IDM: &str = "555516A31C5CC6041800BC614F1EB80001020304050607080900006F0000DE0000000000014D0FA03E90FA83EB0FB03ED0FB83EF0FC03F10FC83F30FD03F50FD83F70FE03F90FE83FB0FF03FD0FF83FF100040110080086171916884";
@@ -103,11 +108,11 @@ mod tests {
     #[test]
     fn json_is_rtlamrs_line_to_the_letter() {
         assert_eq!(
-            line(Format::Json, &reading(Kind::Scm, SCM), false),
+            line(LineFormat::Json, &reading(Kind::Scm, SCM), false),
             r#"{"Time":"2026-11-21T04:12:30.5381459Z","Offset":1024,"Length":27648,"Type":"SCM","Message":{"ID":12345678,"Type":7,"TamperPhy":1,"TamperEnc":2,"Consumption":974582,"ChecksumVal":7504}}"#
         );
         assert_eq!(
-            line(Format::Json, &reading(Kind::ScmPlus, SCM_PLUS), false),
+            line(LineFormat::Json, &reading(Kind::ScmPlus, SCM_PLUS), false),
             r#"{"Time":"2026-11-21T04:12:30.5381459Z","Offset":1024,"Length":27648,"Type":"SCM+","Message":{"FrameSync":5795,"ProtocolID":30,"EndpointType":156,"EndpointID":87654321,"Consumption":480066,"Tamper":2056,"PacketCRC":22196}}"#
         );
     }
@@ -128,7 +133,7 @@ mod tests {
                 r#",1026],"TransmitTimeOffset":2145,"SerialNumberCRC":29073,"PacketCRC":26756}}"#,
             ),
         ] {
-            let line = line(Format::Json, &reading(kind, frame), false);
+            let line = line(LineFormat::Json, &reading(kind, frame), false);
             assert!(line.contains(start), "{line}");
             assert!(line.ends_with(end), "{line}");
         }
@@ -136,7 +141,7 @@ mod tests {
 
     #[test]
     fn signal_is_added_when_asked_for() {
-        let line = line(Format::Json, &reading(Kind::Scm, SCM), true);
+        let line = line(LineFormat::Json, &reading(Kind::Scm, SCM), true);
         assert!(
             line.ends_with(r#","ChecksumVal":7504},"signal":{"offset_hz":-12345,"snr_db":12.5,"level_dbfs":-20.1,"corrected":0}}"#),
             "{line}"
@@ -146,14 +151,18 @@ mod tests {
     #[test]
     fn csv_has_rtlamrs_columns() {
         assert_eq!(
-            line(Format::Csv, &reading(Kind::Scm, SCM), false),
+            line(LineFormat::Csv, &reading(Kind::Scm, SCM), false),
             "2026-11-21T04:12:30.5381459Z,1024,27648,12345678,7,0x1,0x2,974582,0x1d50"
         );
         assert_eq!(
-            line(Format::Csv, &reading(Kind::ScmPlus, SCM_PLUS), false),
+            line(LineFormat::Csv, &reading(Kind::ScmPlus, SCM_PLUS), false),
             "2026-11-21T04:12:30.5381459Z,1024,27648,0x16a3,0x1e,0x9c,87654321,480066,0x808,0x56b4"
         );
-        let columns = |kind, frame| line(Format::Csv, &reading(kind, frame), false).split(',').count();
+        let columns = |kind, frame| {
+            line(LineFormat::Csv, &reading(kind, frame), false)
+                .split(',')
+                .count()
+        };
         assert_eq!(columns(Kind::Idm, IDM), 66);
         assert_eq!(columns(Kind::NetIdm, NET_IDM), 45);
     }
@@ -161,7 +170,7 @@ mod tests {
     #[test]
     fn plain_is_rtlamrs_default() {
         assert_eq!(
-            line(Format::Plain, &reading(Kind::Scm, SCM), false),
+            line(LineFormat::Plain, &reading(Kind::Scm, SCM), false),
             "{Time:2026-11-21T04:12:30.538 SCM:{ID:12345678 Type: 7 Tamper:{Phy:01 Enc:02} Consumption:  974582 CRC:0x1D50}}"
         );
     }
@@ -169,10 +178,10 @@ mod tests {
     #[test]
     fn xml_is_one_well_formed_element() {
         assert_eq!(
-            line(Format::Xml, &reading(Kind::Scm, SCM), false),
+            line(LineFormat::Xml, &reading(Kind::Scm, SCM), false),
             r#"<LogMessage Time="2026-11-21T04:12:30.5381459Z" Offset="1024" Length="27648" Type="SCM"><Message ID="12345678" Type="7" TamperPhy="1" TamperEnc="2" Consumption="974582" Checksum="7504"></Message></LogMessage>"#
         );
-        let idm = line(Format::Xml, &reading(Kind::Idm, IDM), false);
+        let idm = line(LineFormat::Xml, &reading(Kind::Idm, IDM), false);
         assert!(
             idm.contains("<ERTSerialNumber>12345678</ERTSerialNumber>"),
             "{idm}"

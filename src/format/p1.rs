@@ -1,48 +1,48 @@
-//! A telegram as the older programs read it: by code, as text and plain numbers.
+//! Access to a P1 telegram in the way of older programs: objects by code, as text and plain numbers.
 
 use metertap_decode::obis::Obis;
 use metertap_decode::p1::{Object, Telegram, text};
 use serde_json::{Number, Value};
 use std::borrow::Cow;
 
-/// What the older programs look up.
-pub struct Objects<'a>(pub Telegram<'a>);
+/// Objects of a telegram, looked up by code.
+pub struct TelegramObjects<'a>(pub Telegram<'a>);
 
-/// The text of a telegram, to be read with [`Objects::of`].
-pub fn text_of(telegram: &[u8]) -> Cow<'_, str> {
+/// Decodes the bytes of a telegram as text, for [`TelegramObjects::parse`].
+pub fn telegram_text(telegram: &[u8]) -> Cow<'_, str> {
     text(telegram)
 }
 
-impl<'a> Objects<'a> {
-    /// Of a telegram; nothing where it is none.
-    pub fn of(text: &'a str) -> Option<Self> {
-        Telegram::parse(text).ok().map(Objects)
+impl<'a> TelegramObjects<'a> {
+    /// Parses a telegram; `None` if the text is none.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        Telegram::parse(text).ok().map(TelegramObjects)
     }
 
-    /// The object of a code such as `1-0:1.8.1`.
+    /// Object with a code such as `1-0:1.8.1`.
     pub fn get(&self, code: &str) -> Option<&Object<'a>> {
         let obis: Obis = code.parse().ok()?;
         self.0.objects.iter().find(|object| object.obis == obis)
     }
 
-    /// Its first group as text; nothing where that is not there.
+    /// First group of an object as text.
     pub fn text(&self, code: &str) -> Option<&'a str> {
         self.get(code)?.groups.first().copied()
     }
 
-    /// Its first group as a number, without its unit.
+    /// First group of an object as a number, without its unit.
     pub fn number(&self, code: &str) -> Option<f64> {
         number(self.text(code)?)
     }
 }
 
-/// `00.329*kW` as 0.329.
+/// Parses the number of a group, without its unit: `00.329*kW` is 0.329.
 pub fn number(group: &str) -> Option<f64> {
     let digits = group.split('*').next()?.trim();
     digits.parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
-/// `190514213620S` as `2019-05-14T21:36:20`, local time as it stands.
+/// Converts the meter's local time to ISO 8601 without a zone: `190514213620S` is `2019-05-14T21:36:20`.
 pub fn local_time(group: &str) -> Option<String> {
     let digits = group
         .get(..12)
@@ -59,8 +59,8 @@ pub fn local_time(group: &str) -> Option<String> {
     ))
 }
 
-/// A number as JavaScript and Go write it: without a point where it is whole.
-pub fn plain(number: f64) -> Value {
+/// Converts a number to JSON as JavaScript and Go write it: without a decimal point if it is whole.
+pub fn json_number(number: f64) -> Value {
     if number.fract() == 0.0 && number.abs() < 9e15 {
         return Value::from(number as i64);
     }
@@ -79,7 +79,7 @@ mod tests {
             ("001*A", "1"),
             ("0002", "2"),
         ] {
-            assert_eq!(plain(number(group).unwrap()).to_string(), json);
+            assert_eq!(json_number(number(group).unwrap()).to_string(), json);
         }
         assert_eq!(number("kWh"), None);
         assert_eq!(local_time("190514213620S").unwrap(), "2019-05-14T21:36:20");

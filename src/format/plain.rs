@@ -1,10 +1,12 @@
-//! rtlamr's default: a line to read along. Milliseconds, no zone.
+//! rtlamr's default format: `{Time:… SCM:{…}}`, with milliseconds and without a zone. Field names and number formats are
+//! those of rtlamr's `String` functions.
 
 use crate::meter::Reading;
 use data_encoding::HEXUPPER;
 use metertap_decode::ert::Message;
 use std::fmt;
 
+/// Formats a reading as rtlamr's plain line.
 pub fn line(reading: &Reading) -> String {
     let time = reading.time.strftime("%Y-%m-%dT%H:%M:%S%.3f");
     let name = reading.message.kind().rtlamr_name();
@@ -82,6 +84,7 @@ impl fmt::Display for Fields<'_> {
     }
 }
 
+/// List as Go prints it: `[1 2 3]`.
 struct List<'a>(&'a [u16]);
 
 impl fmt::Display for List<'_> {

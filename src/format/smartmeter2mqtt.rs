@@ -1,32 +1,36 @@
-//! smartmeter2mqtt's JSON object of a telegram.
+//! smartmeter2mqtt's JSON object of a P1 telegram.
 
-use crate::format::p1::{Objects, local_time, number, plain, text_of};
+use crate::format::p1::{TelegramObjects, json_number, local_time, number, telegram_text};
 use jiff::civil::DateTime;
 use metertap_decode::p1::Object;
 use serde_json::{Map, Value, json};
 
-/// smartmeter2mqtt's object of a telegram.
+/// Formats a telegram as smartmeter2mqtt's object; `None` if the bytes are no telegram.
 pub fn telegram_object(telegram: &[u8]) -> Option<String> {
-    let text = text_of(telegram);
-    let objects = Objects::of(&text)?;
-    Some(serde_json::Value::Object(reading(&objects)).to_string())
+    let text = telegram_text(telegram);
+    let objects = TelegramObjects::parse(&text)?;
+    Some(Value::Object(reading(&objects)).to_string())
 }
 
-/// How a value is written.
+/// Conversion of an object to JSON.
 #[derive(Clone, Copy)]
-enum Sample {
-    Word,
+enum Conversion {
+    /// First group as text.
+    Text,
+    /// First group as a number.
     Number,
+    /// First group as a local time.
     Time,
+    /// Local time and number of the two groups of a gas meter.
     Gas,
 }
-use Sample::{Gas, Number, Time, Word};
+use Conversion::{Gas, Number, Text, Time};
 
-/// Codes and what they are called there; all others are left out.
-const FIELDS: [(&str, &str, Sample); 34] = [
-    ("1-3:0.2.8", "p1Version", Word),
+/// Codes of objects and their keys; other objects are left out.
+const FIELDS: [(&str, &str, Conversion); 34] = [
+    ("1-3:0.2.8", "p1Version", Text),
     ("0-0:1.0.0", "powerTs", Time),
-    ("0-0:96.1.1", "powerSn", Word),
+    ("0-0:96.1.1", "powerSn", Text),
     ("1-0:1.8.1", "totalT1Use", Number),
     ("1-0:1.8.2", "totalT2Use", Number),
     ("1-0:2.8.1", "totalT1Delivered", Number),
@@ -54,29 +58,32 @@ const FIELDS: [(&str, &str, Sample); 34] = [
     ("1-0:22.7.0", "currentDeliveryL1", Number),
     ("1-0:42.7.0", "currentDeliveryL2", Number),
     ("1-0:62.7.0", "currentDeliveryL3", Number),
-    ("0-1:24.1.0", "xDeviceType", Word),
-    ("0-1:96.1.0", "xGasSn", Word),
+    ("0-1:24.1.0", "xDeviceType", Text),
+    ("0-1:96.1.0", "xGasSn", Text),
     ("0-1:24.2.1", "xGas", Gas),
-    // Belgium's code; the program did not know it.
+    // Used in Belgium; not known to smartmeter2mqtt.
     ("0-1:24.2.3", "xGas", Gas),
 ];
 
-/// As [`FIELDS`] on the second channel.
-const SECOND: [(&str, &str, Sample); 3] = [
-    ("0-2:24.1.0", "deviceType", Word),
-    ("0-2:96.1.0", "gasSn", Word),
+/// Further [`FIELDS`], of the meter on the second M-Bus channel.
+const SECOND_CHANNEL: [(&str, &str, Conversion); 3] = [
+    ("0-2:24.1.0", "deviceType", Text),
+    ("0-2:96.1.0", "gasSn", Text),
     ("0-2:24.2.1", "gas", Gas),
 ];
 
-/// The telegram as one object; keys stand in the order of the telegram.
-pub fn reading(objects: &Objects) -> Map<String, Value> {
+/// Builds smartmeter2mqtt's object; keys are in the order of the telegram.
+pub fn reading(objects: &TelegramObjects) -> Map<String, Value> {
     let mut reading = Map::new();
     reading.insert("crc".into(), json!(true));
     reading.insert("header".into(), json!(objects.0.identification));
     for object in &objects.0.objects {
         let code = object.obis.to_string();
-        let field = FIELDS.iter().chain(&SECOND).find(|(known, ..)| *known == code);
-        let value = field.and_then(|(_, _, sample)| sampled(object, *sample));
+        let field = FIELDS
+            .iter()
+            .chain(&SECOND_CHANNEL)
+            .find(|(known, ..)| *known == code);
+        let value = field.and_then(|(_, _, conversion)| convert(object, *conversion));
         if let (Some((_, name, _)), Some(value)) = (field, value) {
             reading.insert((*name).into(), value);
         }
@@ -87,17 +94,19 @@ pub fn reading(objects: &Objects) -> Map<String, Value> {
     reading
 }
 
-fn sampled(object: &Object, sample: Sample) -> Option<Value> {
+fn convert(object: &Object, conversion: Conversion) -> Option<Value> {
     let first = *object.groups.first()?;
-    match sample {
-        Word => Some(json!(first)),
-        Number => number(first).map(plain),
+    match conversion {
+        Text => Some(json!(first)),
+        Number => number(first).map(json_number),
         Time => local_time(first).map(Value::String),
-        Gas => Some(json!({"ts": local_time(first)?, "totalUse": plain(number(object.groups.get(1)?)?)})),
+        Gas => {
+            Some(json!({"ts": local_time(first)?, "totalUse": json_number(number(object.groups.get(1)?)?)}))
+        }
     }
 }
 
-/// Winter time of the meter's clock, in seconds.
+/// Converts the meter's local time to seconds since 1970 in standard time, as if that were UTC.
 pub fn seconds(group: &str) -> Option<i64> {
     let local: DateTime = local_time(group)?.parse().ok()?;
     let summer = if group.ends_with('S') { 3600 } else { 0 };

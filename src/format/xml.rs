@@ -1,13 +1,14 @@
 //! rtlamr's XML: short messages as attributes, interval messages as child elements.
 //!
-//! Everything in a message is a number or base64, so nothing needs escaping. (rtlamr puts raw bytes where
-//! we put base64, which makes its lines ill-formed.)
+//! All values are numbers or base64, which need no escaping. (rtlamr writes raw bytes instead of base64, so that its lines
+//! are not well-formed.)
 
 use crate::meter::Reading;
 use metertap_decode::ert::Message;
 use serde_json::Value;
 use std::fmt::Write;
 
+/// Formats a reading as rtlamr's XML element. Names and order of the fields are those of JSON, apart from the check.
 pub fn line(reading: &Reading) -> String {
     let mut line = format!(
         r#"<LogMessage Time="{}" Offset="{}" Length="{}" Type="{}"><Message"#,

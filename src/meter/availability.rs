@@ -1,102 +1,114 @@
-//! Which meters speak, and which have fallen silent.
+//! Availability of meters: online while they transmit, offline after a silence that is configured or learned.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Meters watched.
+/// Meters tracked at once; further ones are always considered online. A home has some dozens.
 const MAX_METERS: usize = 1000;
-/// A meter that nothing is said of is silent after so many of its usual spans,
-const SPANS: u32 = 20;
-/// but not before so long.
-const LEAST: Duration = Duration::from_secs(3600);
+/// Without a configured limit, a meter is offline after this many of its mean intervals between transmissions, so that a
+/// run of lost packets does not count as silence.
+const MISSED_INTERVALS: u32 = 20;
+/// Lower bound of the learned limit.
+const MIN_LEARNED: Duration = Duration::from_secs(3600);
+/// Transmissions needed before an interval is learned.
+const MIN_TRANSMISSIONS: u32 = 3;
+/// Messages closer than this belong to one transmission: a meter may send several types in one burst.
+const SAME_TRANSMISSION: Duration = Duration::from_millis(500);
 
-/// A meter is there, or has fallen silent.
+/// Transition of one meter between online and offline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AvailabilityChange {
-    /// Which.
+    /// Meter id.
     pub id: String,
-    /// Whether it is there.
-    pub speaks: bool,
+    /// New state.
+    pub is_online: bool,
 }
 
-/// Watches.
+/// Tracks when each meter was received last.
 #[derive(Default)]
 pub struct Availability {
-    meters: BTreeMap<String, Memory>,
+    meters: BTreeMap<String, Tracked>,
 }
 
-struct Memory {
+struct Tracked {
     first: Instant,
     last: Instant,
-    times: u32,
-    /// As the user says.
-    after: Option<Duration>,
-    speaks: bool,
+    transmissions: u32,
+    /// Limit from the configuration.
+    expire_after: Option<Duration>,
+    is_online: bool,
 }
 
-impl Memory {
-    /// How long it may say nothing; it is learned from what it does.
-    fn patience(&self) -> Option<Duration> {
-        self.after.or_else(|| {
-            let spans = self.times.checked_sub(1).filter(|spans| *spans >= 2)?;
-            let usual = self.last.duration_since(self.first) / spans;
-            Some((usual * SPANS).max(LEAST))
+impl Tracked {
+    /// Longest silence of an online meter; `None` while neither configured nor learned.
+    fn limit(&self) -> Option<Duration> {
+        self.expire_after.or_else(|| {
+            if self.transmissions < MIN_TRANSMISSIONS {
+                return None;
+            }
+            let mean = self.last.duration_since(self.first) / (self.transmissions - 1);
+            Some((mean * MISSED_INTERVALS).max(MIN_LEARNED))
         })
     }
 }
 
 impl Availability {
-    /// A meter has spoken; `after`: it is silent after so long.
-    pub fn heard(&mut self, id: &str, after: Option<Duration>, now: Instant) -> Option<AvailabilityChange> {
-        let is_crowded = self.meters.len() >= MAX_METERS;
-        let change = AvailabilityChange {
+    /// Records a message of a meter; returns the change if it was offline or unknown. `expire_after` is the configured
+    /// limit, which replaces the learned one.
+    pub fn seen(
+        &mut self,
+        id: &str,
+        expire_after: Option<Duration>,
+        now: Instant,
+    ) -> Option<AvailabilityChange> {
+        let is_full = self.meters.len() >= MAX_METERS;
+        let online = AvailabilityChange {
             id: id.to_owned(),
-            speaks: true,
+            is_online: true,
         };
-        let Some(memory) = self.meters.get_mut(id) else {
-            if is_crowded {
+        let Some(meter) = self.meters.get_mut(id) else {
+            if is_full {
                 return None;
             }
-            let memory = Memory {
+            let meter = Tracked {
                 first: now,
                 last: now,
-                times: 1,
-                after,
-                speaks: true,
+                transmissions: 1,
+                expire_after,
+                is_online: true,
             };
-            self.meters.insert(id.to_owned(), memory);
-            return Some(change);
+            self.meters.insert(id.to_owned(), meter);
+            return Some(online);
         };
-        // The span is that of two transmissions, however many types they have.
-        if now.duration_since(memory.last) > Duration::from_millis(500) {
-            memory.times += 1;
-            memory.last = now;
+        if now.duration_since(meter.last) > SAME_TRANSMISSION {
+            meter.transmissions += 1;
+            meter.last = now;
         }
-        memory.after = after;
-        (!std::mem::replace(&mut memory.speaks, true)).then_some(change)
+        meter.expire_after = expire_after;
+        (!std::mem::replace(&mut meter.is_online, true)).then_some(online)
     }
 
-    /// How all of them are, for who has not listened.
-    pub fn all(&self) -> Vec<AvailabilityChange> {
-        let change = |(id, memory): (&String, &Memory)| AvailabilityChange {
+    /// Returns the current state of every meter, for a sink that has just been started.
+    pub fn states(&self) -> Vec<AvailabilityChange> {
+        let state = |(id, meter): (&String, &Tracked)| AvailabilityChange {
             id: id.clone(),
-            speaks: memory.speaks,
+            is_online: meter.is_online,
         };
-        self.meters.iter().map(change).collect()
+        self.meters.iter().map(state).collect()
     }
 
-    /// Those that have fallen silent.
-    pub fn fallen(&mut self, now: Instant) -> Vec<AvailabilityChange> {
-        let fallen = self.meters.iter_mut().filter(|(_, memory)| {
-            let quiet = now.duration_since(memory.last);
-            memory.speaks && memory.patience().is_some_and(|patience| quiet > patience)
+    /// Marks meters that have been silent for too long as offline, and returns them.
+    pub fn expired(&mut self, now: Instant) -> Vec<AvailabilityChange> {
+        let expired = self.meters.iter_mut().filter(|(_, meter)| {
+            let silence = now.duration_since(meter.last);
+            meter.is_online && meter.limit().is_some_and(|limit| silence > limit)
         });
-        fallen
-            .map(|(id, memory)| {
-                memory.speaks = false;
+        expired
+            .map(|(id, meter)| {
+                meter.is_online = false;
                 AvailabilityChange {
                     id: id.clone(),
-                    speaks: false,
+                    is_online: false,
                 }
             })
             .collect()
@@ -108,32 +120,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn given_a_time_then_a_meter_is_silent_after_it_and_back_with_its_next_word() {
-        let (mut silence, begun) = (Availability::default(), Instant::now());
-        let at = |s| begun + Duration::from_secs(s);
-        let after = Some(Duration::from_secs(60));
-        let change = |speaks| AvailabilityChange {
+    fn given_a_limit_then_a_meter_is_offline_after_it_and_online_with_its_next_message() {
+        let (mut availability, start) = (Availability::default(), Instant::now());
+        let at = |s| start + Duration::from_secs(s);
+        let limit = Some(Duration::from_secs(60));
+        let change = |is_online| AvailabilityChange {
             id: "1".into(),
-            speaks,
+            is_online,
         };
-        assert_eq!(silence.heard("1", after, at(0)), Some(change(true)));
-        assert_eq!(silence.heard("1", after, at(30)), None);
-        assert_eq!(silence.fallen(at(90)), []);
-        assert_eq!(silence.fallen(at(91)), [change(false)]);
-        assert_eq!(silence.fallen(at(92)), [], "told once");
-        assert_eq!(silence.heard("1", after, at(93)), Some(change(true)));
+        assert_eq!(availability.seen("1", limit, at(0)), Some(change(true)));
+        assert_eq!(availability.seen("1", limit, at(30)), None);
+        assert_eq!(availability.expired(at(90)), []);
+        assert_eq!(availability.expired(at(91)), [change(false)]);
+        assert_eq!(availability.expired(at(92)), [], "reported once");
+        assert_eq!(availability.states(), [change(false)]);
+        assert_eq!(availability.seen("1", limit, at(93)), Some(change(true)));
     }
 
     #[test]
-    fn given_nothing_then_it_is_learned_from_what_the_meter_does() {
-        let (mut silence, begun) = (Availability::default(), Instant::now());
-        let at = |s| begun + Duration::from_secs(s);
-        silence.heard("seldom", None, at(0));
-        assert_eq!(silence.fallen(at(1_000_000)), [], "heard once: nothing is known");
+    fn given_no_limit_then_it_is_learned_from_the_intervals_between_transmissions() {
+        let (mut availability, start) = (Availability::default(), Instant::now());
+        let at = |s| start + Duration::from_secs(s);
+        availability.seen("rare", None, at(0));
+        assert_eq!(
+            availability.expired(at(1_000_000)),
+            [],
+            "one transmission has no interval"
+        );
         for i in 0..4 {
-            silence.heard("often", None, at(i * 600));
+            availability.seen("frequent", None, at(i * 600));
         }
-        assert_eq!(silence.fallen(at(1800 + 12_000)), []);
-        assert_eq!(silence.fallen(at(1800 + 12_001)).len(), 1);
+        assert_eq!(availability.expired(at(1800 + 12_000)), []);
+        assert_eq!(availability.expired(at(1800 + 12_001)).len(), 1);
     }
 }

@@ -1,97 +1,102 @@
-//! Which frames are believed, and on what evidence.
+//! Confidence filter: decides which frames are accepted, and on what evidence.
 //!
-//! The receiver estimates for every frame the probability that it is not what was sent, its *doubt*: from how
-//! unreliable the corrected bits were, how well preamble and eye agree, and what else would explain the bits
-//! (`metertap_dsp::fec::correct`). The rule has three sentences:
+//! The receiver estimates for every frame its *error probability*, that it differs from what was sent, from the
+//! reliability of the corrected bits, the quality of preamble and eye, and competing explanations of the bits
+//! (`metertap_dsp::fec::correct`). A *tentative* frame has a higher error probability than [`Trust`](metertap_dsp::Trust)
+//! allows, but at most 0.3. The rule:
 //!
-//! 1. A frame whose doubt is within the limit of [`Trust`] stands alone.
-//! 2. A lead (a frame with more doubt than that, but at most 0.3) is believed if the same bytes were a lead
-//!    before: noise does not err twice in the same way, and meters send a counter many times.
-//! 3. A lead is believed if it comes from a meter that was believed before, and a wrong one would hardly have
-//!    kept its id and type and moved its counter plausibly: if its doubt times the share of wrong words that
-//!    do so is within the limit.
+//! 1. A frame whose error probability is within the limit is accepted.
+//! 2. A tentative frame is accepted if the same bytes arrived tentatively before: noise does not err twice in the same
+//!    way, and meters send a counter many times.
+//! 3. A tentative frame is accepted if its meter is known and its counter moved plausibly, and if its error
+//!    probability times the share of wrong frames that would pass this test is within the limit.
 //!
-//! That share: a wrong word differs from the sent one by a code word. Where at least `d` of the frame's `n`
-//! bits differ and only `free` of them can without being noticed (the check, the counter's lowest bits, and
-//! what else is not looked at), it is about (free / n)^d.
+//! That share: a wrong frame differs from the sent one by a code word. If at least `d` of the frame's `n` bits differ,
+//! and only `free` of the bits can differ without being noticed (the check, the low bits of the counter, and fields
+//! that this test ignores), the share is about (free / n)^d.
 //!
-//! `strict` hears neither corrections nor leads.
+//! With `strict`, the receiver delivers neither corrected nor tentative frames.
 
 use jiff::{SignedDuration, Timestamp};
 use metertap_decode::ert::{Kind, Message};
 use metertap_dsp::{Config, Packet, Protocol};
 use std::collections::{HashMap, VecDeque};
 
-/// Meters remembered. Beyond that, new ones have to stand alone.
+/// Meters remembered; frames of further ones are accepted by rules 1 and 2 only.
 const MAX_METERS: usize = 10_000;
-/// Leads remembered.
-const MAX_LEADS: usize = 256;
-/// A lead is too old to be repeated after this: SCM counters are sent about once a minute.
+/// Tentative frames remembered.
+const MAX_TENTATIVE: usize = 256;
+/// Longest time between a tentative frame and its repetition; SCM counters are sent about once a minute.
 const REPEAT: SignedDuration = SignedDuration::from_mins(15);
-/// A plausible counter has moved by at most this many of its lowest bits: 4 095 units.
+/// A plausible counter has risen by less than 2^12 = 4096 counts.
 const COUNTER_BITS: u32 = 12;
 
-/// Weighs frames against what was heard before.
+/// Accepts or drops frames by their error probability and by what was received before.
 pub struct ConfidenceFilter {
     config: Config,
+    /// Newest accepted counter by meter id, message type and meter type.
     counters: HashMap<(u32, Kind, u8), i64>,
-    leads: VecDeque<Lead>,
+    /// Tentative frames that were not accepted, oldest first.
+    tentative: VecDeque<Tentative>,
 }
 
-struct Lead {
+struct Tentative {
     time: Timestamp,
     packet: Packet,
 }
 
 impl ConfidenceFilter {
-    /// `config`: what the receiver was told to believe.
+    /// Uses the trust limit of the receiver's configuration.
     pub fn new(config: Config) -> Self {
         ConfidenceFilter {
             config,
             counters: HashMap::new(),
-            leads: VecDeque::with_capacity(MAX_LEADS),
+            tentative: VecDeque::with_capacity(MAX_TENTATIVE),
         }
     }
 
-    /// Whether to believe that `packet`, heard at `time`, says `message`.
-    pub fn believes(&mut self, packet: &Packet, message: &Message, time: Timestamp) -> bool {
-        let believed = !self.config.is_tentative(packet.signal.error_probability)
-            || self.is_known(packet, message)
+    /// Returns whether `packet`, decoded as `message` and received at `time`, is accepted.
+    pub fn accepts(&mut self, packet: &Packet, message: &Message, time: Timestamp) -> bool {
+        let accepted = !self.config.is_tentative(packet.signal.error_probability)
+            || self.continues_counter(packet, message)
             || self.is_repeated(packet, time);
-        if believed {
+        // Only accepted counters are remembered: a wrong one would let the next wrong one pass rule 3.
+        if accepted {
             self.remember(message);
         }
-        believed
+        accepted
     }
 
-    fn is_known(&self, packet: &Packet, message: &Message) -> bool {
-        let key = (message.id(), message.kind(), message.meter_type());
-        let Some(last) = self.counters.get(&key) else {
+    /// Rule 3.
+    fn continues_counter(&self, packet: &Packet, message: &Message) -> bool {
+        let Some(last) = self.counters.get(&key(message)) else {
             return false;
         };
-        let moved = message.consumption() - last;
-        (0..1 << COUNTER_BITS).contains(&moved)
-            && !self
-                .config
-                .is_tentative(packet.signal.error_probability * unnoticed(packet.protocol))
+        let rise = message.consumption() - last;
+        let error_probability = packet.signal.error_probability * unnoticed_share(packet.protocol);
+        (0..1 << COUNTER_BITS).contains(&rise) && !self.config.is_tentative(error_probability)
     }
 
+    /// Rule 2; remembers the frame for its repetition.
     fn is_repeated(&mut self, packet: &Packet, time: Timestamp) -> bool {
-        self.leads
-            .retain(|lead| time.duration_since(lead.time).abs() < REPEAT);
-        let again = |lead: &Lead| {
-            let other = &lead.packet;
-            // Not the same transmission, heard twice.
-            let apart = other.start_sample.abs_diff(packet.start_sample);
-            other.protocol == packet.protocol && other.bytes() == packet.bytes() && apart > packet.len_samples
+        self.tentative
+            .retain(|earlier| time.duration_since(earlier.time).abs() < REPEAT);
+        let repeats = |earlier: &Tentative| {
+            let earlier = &earlier.packet;
+            // Two detections of one transmission share their noise and prove nothing: a repetition begins after the
+            // end of the first.
+            let distance = earlier.start_sample.abs_diff(packet.start_sample);
+            earlier.protocol == packet.protocol
+                && earlier.bytes() == packet.bytes()
+                && distance > packet.len_samples
         };
-        if self.leads.iter().any(again) {
+        if self.tentative.iter().any(repeats) {
             return true;
         }
-        if self.leads.len() == MAX_LEADS {
-            self.leads.pop_front();
+        if self.tentative.len() == MAX_TENTATIVE {
+            self.tentative.pop_front();
         }
-        self.leads.push_back(Lead {
+        self.tentative.push_back(Tentative {
             time,
             packet: *packet,
         });
@@ -99,25 +104,29 @@ impl ConfidenceFilter {
     }
 
     fn remember(&mut self, message: &Message) {
-        let key = (message.id(), message.kind(), message.meter_type());
+        let key = key(message);
         if self.counters.len() < MAX_METERS || self.counters.contains_key(&key) {
             self.counters.insert(key, message.consumption());
         }
     }
 }
 
-/// The share of wrong words that pass for the next word of a known meter.
-fn unnoticed(protocol: Protocol) -> f32 {
-    let share = |free: u32, bits: u32, differ: i32| (free as f32 / bits as f32).powi(differ);
+fn key(message: &Message) -> (u32, Kind, u8) {
+    (message.id(), message.kind(), message.meter_type())
+}
+
+/// Share of wrong frames that look like the next frame of a known meter.
+fn unnoticed_share(protocol: Protocol) -> f32 {
+    let share = |free: u32, bits: u32, distance: i32| (free as f32 / bits as f32).powi(distance);
     match protocol {
-        // BCH with distance 5: counter and 16 check bits of 80.
+        // BCH of distance 5; free: counter and 16 check bits of 80.
         Protocol::Scm => share(COUNTER_BITS + 16, 80, 5),
-        // CRC with distance 4: counter, 16 tamper bits and the CRC of 112.
+        // CRC of distance 4; free: counter, 16 tamper bits and 16 CRC bits of 112.
         Protocol::ScmPlus => share(COUNTER_BITS + 32, 112, 4),
-        // CRC with distance 4, and 47 intervals of 9 bits, transmit time, power outage and modules' flags
-        // that nothing is known of: some 600 of 680 bits.
+        // CRC of distance 4; free: counter, 47 intervals of 9 bits, transmit time, power outage and module flags, about
+        // 600 of 680.
         Protocol::Idm => share(COUNTER_BITS + 588, 680, 4),
-        // Reed-Solomon with distance 6: a few of 16 data symbols and 5 parity symbols.
+        // Reed-Solomon of distance 6 over symbols; free: some of 16 data symbols, and 5 parity symbols.
         Protocol::R900 => share(COUNTER_BITS / 5 + 3 + 5, 21, 6),
     }
 }
@@ -136,8 +145,8 @@ mod tests {
         }
     }
 
-    /// An SCM of meter `id`, type 7, really sent and heard, then doubted.
-    fn heard(id: u32, counter: u32, doubt: f32) -> (Packet, Message) {
+    /// An SCM of meter `id`, type 7, synthesized and received, then given an error probability.
+    fn received(id: u32, counter: u32, error_probability: f32) -> (Packet, Message) {
         let mut frame = vec![0xF9, 0x53, (id >> 24 & 3) as u8 * 2, 7 << 2];
         frame.extend(&counter.to_be_bytes()[1..]);
         frame.extend(&id.to_be_bytes()[1..]);
@@ -162,8 +171,8 @@ mod tests {
         let mut packet = None;
         receiver.push(&scene.render(&mut Random::new(1)), |p| packet = Some(*p));
         receiver.flush(|p| packet = Some(*p));
-        let mut packet: Packet = packet.expect("heard");
-        packet.signal.error_probability = doubt;
+        let mut packet: Packet = packet.expect("received");
+        packet.signal.error_probability = error_probability;
         let message = Message::parse(Kind::Scm, packet.bytes()).unwrap();
         assert_eq!((message.id(), message.consumption()), (id, counter.into()));
         (packet, message)
@@ -174,55 +183,52 @@ mod tests {
     }
 
     #[test]
-    fn given_little_doubt_then_a_frame_stands_alone() {
-        let mut witness = ConfidenceFilter::new(config(Trust::Normal));
-        let (packet, message) = heard(1234, 100, 1e-5);
-        assert!(witness.believes(&packet, &message, at(0)));
+    fn given_a_low_error_probability_then_a_frame_is_accepted() {
+        let mut filter = ConfidenceFilter::new(config(Trust::Normal));
+        let (packet, message) = received(1234, 100, 1e-5);
+        assert!(filter.accepts(&packet, &message, at(0)));
     }
 
     #[test]
-    fn given_an_unknown_meter_then_a_lead_is_not_believed() {
-        let mut witness = ConfidenceFilter::new(config(Trust::Normal));
-        let (packet, message) = heard(1234, 100, 0.05);
-        assert!(!witness.believes(&packet, &message, at(0)));
+    fn given_an_unknown_meter_then_a_tentative_frame_is_dropped() {
+        let mut filter = ConfidenceFilter::new(config(Trust::Normal));
+        let (packet, message) = received(1234, 100, 0.05);
+        assert!(!filter.accepts(&packet, &message, at(0)));
     }
 
     #[test]
-    fn given_a_known_meter_then_a_lead_is_believed_if_its_counter_moved_plausibly() {
-        let mut witness = ConfidenceFilter::new(config(Trust::Normal));
-        let (packet, message) = heard(1234, 100, 1e-5);
-        witness.believes(&packet, &message, at(0));
-        for (counter, believed) in [(101, true), (4000, true), (99, false), (9000, false)] {
-            let (packet, message) = heard(1234, counter, 0.05);
-            let mut witness = ConfidenceFilter {
-                counters: witness.counters.clone(),
+    fn given_a_known_meter_then_a_tentative_frame_is_accepted_if_its_counter_moved_plausibly() {
+        let mut filter = ConfidenceFilter::new(config(Trust::Normal));
+        let (packet, message) = received(1234, 100, 1e-5);
+        filter.accepts(&packet, &message, at(0));
+        for (counter, accepted) in [(101, true), (4000, true), (99, false), (9000, false)] {
+            let (packet, message) = received(1234, counter, 0.05);
+            let mut filter = ConfidenceFilter {
+                counters: filter.counters.clone(),
                 ..ConfidenceFilter::new(config(Trust::Normal))
             };
-            assert_eq!(witness.believes(&packet, &message, at(1)), believed, "{counter}");
+            assert_eq!(filter.accepts(&packet, &message, at(1)), accepted, "{counter}");
         }
-        let (packet, message) = heard(1235, 101, 0.05);
-        assert!(!witness.believes(&packet, &message, at(1)), "another meter");
+        let (packet, message) = received(1235, 101, 0.05);
+        assert!(!filter.accepts(&packet, &message, at(1)), "another meter");
     }
 
     #[test]
-    fn given_a_lead_that_repeats_itself_then_it_is_believed() {
-        let mut witness = ConfidenceFilter::new(config(Trust::Normal));
-        let (mut packet, message) = heard(1234, 100, 0.2);
-        assert!(!witness.believes(&packet, &message, at(0)));
-        assert!(
-            !witness.believes(&packet, &message, at(0)),
-            "the same transmission"
-        );
+    fn given_a_repeated_tentative_frame_then_it_is_accepted() {
+        let mut filter = ConfidenceFilter::new(config(Trust::Normal));
+        let (mut packet, message) = received(1234, 100, 0.2);
+        assert!(!filter.accepts(&packet, &message, at(0)));
+        assert!(!filter.accepts(&packet, &message, at(0)), "the same transmission");
         packet.start_sample += 60_000_000;
-        assert!(witness.believes(&packet, &message, at(1)));
+        assert!(filter.accepts(&packet, &message, at(1)));
     }
 
     #[test]
-    fn given_a_lead_that_repeats_itself_too_late_then_it_is_not_believed() {
-        let mut witness = ConfidenceFilter::new(config(Trust::Normal));
-        let (mut packet, message) = heard(1234, 100, 0.2);
-        assert!(!witness.believes(&packet, &message, at(0)));
+    fn given_a_tentative_frame_that_is_repeated_too_late_then_it_is_dropped() {
+        let mut filter = ConfidenceFilter::new(config(Trust::Normal));
+        let (mut packet, message) = received(1234, 100, 0.2);
+        assert!(!filter.accepts(&packet, &message, at(0)));
         packet.start_sample += 960_000_000;
-        assert!(!witness.believes(&packet, &message, at(16)));
+        assert!(!filter.accepts(&packet, &message, at(16)));
     }
 }

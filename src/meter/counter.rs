@@ -1,62 +1,101 @@
-//! The counters of a reading, as people look at them: scaled, with units, tariffs summed.
+//! Counters of a reading for display and history: scaled, with units, tariffs summed.
 
-use crate::meter::consumption::Count;
+use crate::meter::counter_sample::cumulative_fields;
 use crate::meter::event::{Origin, ReadingEvent};
-use crate::meter::plausibility::counters;
 use metertap_decode::ert::Kind;
 use std::collections::BTreeMap;
 
-/// Ends of names of one counter's tariffs.
+/// Suffixes of the fields of one counter's tariffs.
 const TARIFFS: [&str; 4] = ["_t1", "_t2", "_t3", "_t4"];
-/// End of the name of their sum.
+/// Suffix of the field of their sum.
 const TOTAL: &str = "_total";
-/// What people mean first.
-const FIRST: &str = "energy_import_total";
+/// Field that comes first.
+const PRIMARY: &str = "energy_import_total";
 
-/// All of a reading, the one that people mean first; none of an interval.
-pub fn of(told: &ReadingEvent) -> Vec<Count> {
-    let count = |name: &str, value, unit: &str| Count {
-        key: (told.id.clone(), told.kind.into(), name.into()),
+/// Identity of a counter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CounterKey {
+    /// Meter id.
+    pub meter: String,
+    /// Message type.
+    pub kind: String,
+    /// Name of the field.
+    pub field: String,
+}
+
+impl CounterKey {
+    /// Names the counter `field` of a meter's messages of type `kind`.
+    pub fn new(meter: impl Into<String>, kind: impl Into<String>, field: impl Into<String>) -> Self {
+        CounterKey {
+            meter: meter.into(),
+            kind: kind.into(),
+            field: field.into(),
+        }
+    }
+}
+
+/// Value of a counter in one reading.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CounterValue {
+    /// Identity of the counter.
+    pub key: CounterKey,
+    /// Value, scaled, in `unit`.
+    pub value: f64,
+    /// Unit; empty if unknown.
+    pub unit: String,
+    /// Value at which the counter rolls over to 0, if known.
+    pub wraps_at: Option<f64>,
+    /// Net register (import minus export); may decrease.
+    pub may_fall: bool,
+}
+
+/// Returns all counters of a reading, the primary one first; none for an interval.
+pub fn counter_values(event: &ReadingEvent) -> Vec<CounterValue> {
+    let counter = |field: &str, value, unit: &str| CounterValue {
+        key: CounterKey::new(&event.id, event.kind, field),
         value,
         unit: unit.replace("m3", "m³"),
         wraps_at: None,
         may_fall: false,
     };
-    match &told.what {
+    match &event.origin {
         Origin::Radio(reading) => {
-            let meter = told.said();
+            let meter = event.meter_or_default();
             let total = meter.total(&reading.message);
             let wraps_at = meter.digits.map(|digits| {
-                let all = meter.used(10i64.saturating_pow(digits.into()));
-                all.to_f64().abs()
+                let range = meter.scaled_amount(10i64.saturating_pow(digits.into()));
+                range.to_f64().abs()
             });
-            vec![Count {
+            vec![CounterValue {
                 wraps_at,
                 may_fall: reading.message.kind() == Kind::NetIdm,
-                ..count(meter.counter_name(), total.to_f64(), total.unit.as_str())
+                ..counter(meter.counter_name(), total.to_f64(), total.unit.as_str())
             }]
         }
         Origin::Wire(reading) => {
             let fields = &reading.report.reading;
             let mut sums: BTreeMap<String, (f64, &str)> = BTreeMap::new();
-            for (name, quantity) in counters(fields) {
-                let whole = TARIFFS.iter().find_map(|tariff| name.strip_suffix(tariff));
-                let whole = whole.map(|whole| format!("{whole}{TOTAL}"));
-                // Where the meter sums by itself, its parts are left out.
-                if whole.as_deref().is_some_and(|whole| fields.get(whole).is_some()) {
+            for (name, quantity) in cumulative_fields(fields) {
+                let counter = TARIFFS.iter().find_map(|tariff| name.strip_suffix(tariff));
+                let total = counter.map(|counter| format!("{counter}{TOTAL}"));
+                // If the meter sends the sum itself, adding its tariffs would count them twice.
+                if total.as_deref().is_some_and(|total| fields.get(total).is_some()) {
                     continue;
                 }
-                let name = whole.unwrap_or_else(|| name.to_owned());
+                let name = total.unwrap_or_else(|| name.to_owned());
                 let sum = sums.entry(name).or_insert((0.0, quantity.unit.as_str()));
                 sum.0 += quantity.to_f64();
             }
-            let mut counts: Vec<Count> = sums
+            let mut counters: Vec<CounterValue> = sums
                 .into_iter()
                 .filter(|(_, (value, _))| value.is_finite())
-                .map(|(name, (value, unit))| count(&name, value, unit))
+                .map(|(name, (value, unit))| counter(&name, value, unit))
                 .collect();
-            counts.sort_by_key(|count| (count.key.2 != FIRST, count.key.2.contains("reactive")));
-            counts
+            counters.sort_by_key(|counter| {
+                let field = &counter.key.field;
+                (field != PRIMARY, field.contains("reactive"))
+            });
+            counters
         }
         Origin::Interval(_) => Vec::new(),
     }
@@ -66,25 +105,26 @@ pub fn of(told: &ReadingEvent) -> Vec<Count> {
 mod tests {
     use super::*;
     use crate::meter::WireReading;
+    use jiff::Timestamp;
     use metertap_decode::p1::{Telegram, readings};
     use metertap_decode::time::Zone;
 
     #[test]
-    fn given_tariffs_then_they_are_one_counter_and_what_is_imported_comes_first() {
+    fn given_tariffs_then_they_are_one_counter_and_import_comes_first() {
         let text = "/MTP5x\r\n\r\n0-0:96.1.1(4D31)\r\n1-0:2.8.1(000007.5*kWh)\r\n1-0:1.8.1(000001.5*kWh)\r\n1-0:1.8.2(000002.25*kWh)\r\n1-0:1.7.0(00.5*kW)\r\n!";
         let report = readings(
             &Telegram::parse(text).unwrap(),
             &"Europe/Amsterdam".parse::<Zone>().unwrap(),
         )
         .remove(0);
-        let told = ReadingEvent::wire(Box::new(WireReading::now("hall".into(), report)), None);
-        let counts = of(&told);
-        let said: Vec<(&str, f64, &str)> = counts
+        let reading = WireReading::new("hall".into(), report, Timestamp::UNIX_EPOCH);
+        let counters = counter_values(&ReadingEvent::from_wire(Box::new(reading), None));
+        let shown: Vec<(&str, f64, &str)> = counters
             .iter()
-            .map(|count| (count.key.2.as_str(), count.value, count.unit.as_str()))
+            .map(|counter| (counter.key.field.as_str(), counter.value, counter.unit.as_str()))
             .collect();
         assert_eq!(
-            said,
+            shown,
             [
                 ("energy_import_total", 3.75, "kWh"),
                 ("energy_export_total", 7.5, "kWh")

@@ -1,31 +1,35 @@
-//! One packet heard by two receivers is one reading, with the better signal.
+//! Merges the copies of a packet that several receivers deliver into one reading with the best signal.
 
 use crate::meter::Reading;
 use jiff::SignedDuration;
 use std::time::{Duration, Instant};
 
-/// How long a reading is held back for another receiver to hear it too: receivers lag by a block or two.
+/// How long a reading waits for copies from other receivers, which lag by a block of samples or two.
 const HOLD: Duration = Duration::from_millis(300);
-/// Clocks of two receivers may differ by the latency of the bus.
-const APART: SignedDuration = SignedDuration::from_millis(500);
-/// Held at once; then the oldest go on.
+/// Largest difference between the times of two copies: sample clocks are anchored to the arrival of blocks, which
+/// varies by the latency of the USB bus and the network.
+const MAX_TIME_DIFFERENCE: SignedDuration = SignedDuration::from_millis(500);
+/// Readings waiting at once; beyond that the oldest leave early.
 const MAX_HELD: usize = 1024;
 
-/// Readings on hold.
+/// Queue of readings that wait for copies from other receivers.
 #[derive(Default)]
 pub struct Deduplicator {
+    /// Readings in the order of their arrival, which is the order in which they leave. A merged reading keeps the
+    /// place of its first copy.
     held: Vec<(Instant, Reading)>,
 }
 
 impl Deduplicator {
-    /// Takes a reading from one of several receivers.
+    /// Adds a reading, or merges it with a waiting copy from another receiver.
     pub fn push(&mut self, reading: Reading, now: Instant) {
-        let same = |other: &Reading| {
+        // Two equal messages of one receiver are two transmissions, never copies.
+        let is_copy = |other: &Reading| {
             other.message == reading.message
                 && !other.heard_by.iter().any(|name| reading.heard_by.contains(name))
-                && other.time.duration_since(reading.time).abs() < APART
+                && other.time.duration_since(reading.time).abs() < MAX_TIME_DIFFERENCE
         };
-        let Some((_, other)) = self.held.iter_mut().find(|(_, other)| same(other)) else {
+        let Some((_, other)) = self.held.iter_mut().find(|(_, other)| is_copy(other)) else {
             self.held.push((now, reading));
             return;
         };
@@ -39,11 +43,11 @@ impl Deduplicator {
         other.heard_by = heard_by;
     }
 
-    /// The next reading that has been held long enough, or any if `all`.
-    pub fn pop(&mut self, now: Instant, all: bool) -> Option<Reading> {
+    /// Removes the oldest reading once it has waited long enough, or at once if `flush`.
+    pub fn pop(&mut self, now: Instant, flush: bool) -> Option<Reading> {
         let &(since, _) = self.held.first()?;
-        let due = all || now.duration_since(since) >= HOLD || self.held.len() > MAX_HELD;
-        due.then(|| self.held.remove(0).1)
+        let is_due = flush || now.duration_since(since) >= HOLD || self.held.len() > MAX_HELD;
+        is_due.then(|| self.held.remove(0).1)
     }
 }
 
@@ -75,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn given_two_receivers_that_hear_one_packet_then_the_better_one_is_told_once() {
+    fn given_one_packet_at_two_receivers_then_one_reading_with_the_better_signal_leaves() {
         let mut merge = Deduplicator::default();
         let now = Instant::now();
         merge.push(reading("roof", 1, 3.0), now);
@@ -91,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn given_one_receiver_that_hears_a_repeat_then_both_are_told() {
+    fn given_a_repetition_at_one_receiver_then_both_readings_leave() {
         let mut merge = Deduplicator::default();
         let now = Instant::now();
         merge.push(reading("roof", 1, 3.0), now);

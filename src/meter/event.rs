@@ -1,136 +1,124 @@
-//! A reading on its way to all sinks: what was said, and of which meter.
+//! A reading on its way to all sinks, with the configuration of its meter.
 
-use crate::format::{Format, line, payload};
-use crate::meter::intervals::{INTERVAL_S, Interval};
+use crate::meter::intervals::Interval;
+use crate::meter::throttle::SameValues;
 use crate::meter::{Meter, Reading, WireReading};
-use jiff::{SignedDuration, Timestamp};
-use metertap_decode::quantity::Quantity;
-use metertap_decode::report::{ReadingType, Value as Field};
-use serde_json::{Value, json};
-use std::sync::Arc;
+use jiff::Timestamp;
+use metertap_decode::ert::Message;
+use metertap_decode::report::{ReadingType, Report, Value};
+use std::sync::{Arc, OnceLock};
 
-/// Where it was heard.
+/// Source of a [`ReadingEvent`].
 #[derive(Clone, Debug)]
 pub enum Origin {
-    /// On the air.
+    /// A packet received by radio.
     Radio(Box<Reading>),
-    /// On a wire.
+    /// A telegram or an answer received by wire.
     Wire(Box<WireReading>),
-    /// Five minutes of a meter of the radio, told of later.
+    /// One interval taken from an IDM; published some time after its end.
     Interval(Interval),
 }
 
-/// The last word of the topic of intervals.
+/// Message type of interval events, the last level of their topic.
 pub const INTERVAL: &str = "interval";
 
-/// A reading, once for all sinks.
+/// Fields of a wired meter that show its clock.
+const CLOCK_FIELDS: [&str; 3] = ["timestamp", "date", "datetime"];
+
+/// One reading, shared by all sinks.
 #[derive(Clone, Debug)]
 pub struct ReadingEvent {
-    /// Of the meter.
+    /// Meter id.
     pub id: String,
-    /// Its type: the last part of its topic.
+    /// Message type, the last level of the topic: `scm`, `p1`, [`INTERVAL`] …
     pub kind: &'static str,
-    /// The house's JSON object.
-    pub payload: String,
-    /// What was said.
-    pub what: Origin,
-    /// What the user has said of the meter; nothing: it is a neighbour's, or only heard on a wire.
+    /// Source of the reading.
+    pub origin: Origin,
+    /// Configuration of the meter; `None` for meters without a `[[meter]]` section.
     pub meter: Option<Arc<Meter>>,
+    /// The native JSON object, once a sink has asked for it.
+    native_json: OnceLock<String>,
 }
 
 impl ReadingEvent {
-    /// A reading of the radio.
-    pub fn radio(reading: Box<Reading>, meter: Option<Arc<Meter>>) -> Self {
-        let said = meter.as_deref().unwrap_or(Meter::unknown());
+    /// Builds the event of a radio packet.
+    pub fn from_radio(reading: Box<Reading>, meter: Option<Arc<Meter>>) -> Self {
         ReadingEvent {
             id: reading.message.id().to_string(),
             kind: reading.message.kind().topic_name(),
-            payload: payload(&reading, said),
-            what: Origin::Radio(reading),
+            origin: Origin::Radio(reading),
             meter,
+            native_json: OnceLock::new(),
         }
     }
 
-    /// A reading of a wire.
-    pub fn wire(mut reading: Box<WireReading>, meter: Option<Arc<Meter>>) -> Self {
+    /// Builds the event of a telegram; copies the configured name into the reading.
+    pub fn from_wire(mut reading: Box<WireReading>, meter: Option<Arc<Meter>>) -> Self {
         reading.name = meter.as_ref().and_then(|meter| meter.name.clone());
         ReadingEvent {
             id: reading.report.id.to_string(),
             kind: reading.report.reading_type.topic_name(),
-            // Numbers and text cannot fail to be written.
-            payload: serde_json::to_string(&reading).unwrap_or_default(),
-            what: Origin::Wire(reading),
+            origin: Origin::Wire(reading),
             meter,
+            native_json: OnceLock::new(),
         }
     }
 
-    /// Five minutes of a meter of ours.
-    pub fn interval(id: String, interval: Interval, meter: Arc<Meter>) -> Self {
-        let begin = interval.end.checked_sub(SignedDuration::from_secs(INTERVAL_S));
-        let total = meter.counter_name();
-        let payload = json!({
-            "time": interval.end,
-            "begin": begin.ok(),
-            "id": id,
-            "name": meter.name,
-            "type": INTERVAL,
-            "reading": {
-                "interval": quantity(meter.used(interval.counts.into())),
-                total: quantity(meter.total_of(interval.total)),
-            },
-            "filled_in": interval.is_filled_in,
-        });
+    /// Builds the event of one interval of a configured meter.
+    pub fn from_interval(id: String, interval: Interval, meter: Arc<Meter>) -> Self {
         ReadingEvent {
             id,
             kind: INTERVAL,
-            payload: payload.to_string(),
-            what: Origin::Interval(interval),
+            origin: Origin::Interval(interval),
             meter: Some(meter),
+            native_json: OnceLock::new(),
         }
     }
 
-    /// What the user has said of the meter, which may be nothing.
-    pub fn said(&self) -> &Meter {
-        self.meter.as_deref().unwrap_or(Meter::unknown())
+    /// Returns the native JSON object, built by `build` on the first call; see `format::native`.
+    pub fn native_json(&self, build: impl FnOnce(&Self) -> String) -> &str {
+        self.native_json.get_or_init(|| build(self))
     }
 
-    /// Whether it is of this home, and not a neighbour's.
-    pub fn is_ours(&self) -> bool {
-        self.meter.is_some() || matches!(self.what, Origin::Wire(_))
+    /// Configuration of the meter, or the defaults where it has none.
+    pub fn meter_or_default(&self) -> &Meter {
+        self.meter.as_deref().unwrap_or(Meter::unconfigured())
     }
 
-    /// Whether its meter speaks by itself, every few seconds.
-    pub fn pushes(&self) -> bool {
-        matches!(&self.what, Origin::Wire(reading) if reading.report.reading_type.pushes())
+    /// Returns whether the meter belongs to this home: it is configured, or connected by wire.
+    pub fn is_own_meter(&self) -> bool {
+        self.meter.is_some() || matches!(self.origin, Origin::Wire(_))
     }
 
-    /// When we heard it.
-    pub fn heard_at(&self) -> Timestamp {
-        match &self.what {
+    /// Returns whether the meter pushes telegrams every few seconds without being polled.
+    pub fn is_pushed(&self) -> bool {
+        matches!(&self.origin, Origin::Wire(reading) if reading.report.reading_type.pushes())
+    }
+
+    /// Time of reception by the clock of this machine; for an interval, its end.
+    pub fn received_at(&self) -> Timestamp {
+        match &self.origin {
             Origin::Radio(reading) => reading.time,
             Origin::Wire(reading) => reading.received,
             Origin::Interval(interval) => interval.end,
         }
     }
 
-    /// What people call the meter; its id where they call it nothing.
+    /// Configured name of the meter, or its id.
     pub fn name(&self) -> &str {
         let name = self.meter.as_ref().and_then(|meter| meter.name.as_deref());
         name.unwrap_or(&self.id)
     }
 
-    /// What it measures, in a word.
+    /// Commodity in one word, such as `gas`; `unknown` if neither configured nor known from the message.
     pub fn commodity(&self) -> String {
-        match &self.what {
-            Origin::Radio(reading) => {
-                let unknown = Meter::default();
-                let meter = self.meter.as_deref().unwrap_or(&unknown);
-                meter
-                    .commodity(&reading.message)
-                    .to_string()
-                    .replace('?', "unknown")
-            }
-            Origin::Wire(reading) => commodity_of(reading).into(),
+        match &self.origin {
+            Origin::Radio(reading) => self
+                .meter_or_default()
+                .commodity(&reading.message)
+                .to_string()
+                .replace('?', "unknown"),
+            Origin::Wire(reading) => wire_commodity(&reading.report).into(),
             Origin::Interval(_) => {
                 let commodity = self.meter.as_ref().and_then(|meter| meter.commodity);
                 commodity.map_or_else(|| "unknown".into(), |commodity| commodity.to_string())
@@ -138,38 +126,197 @@ impl ReadingEvent {
         }
     }
 
-    /// The telegram as it came, if this is the first of its readings.
+    /// The decrypted telegram, if this is the first of the readings made from it.
     pub fn telegram(&self) -> Option<&Arc<[u8]>> {
-        match &self.what {
+        match &self.origin {
             Origin::Wire(reading) => reading.telegram.as_ref(),
             Origin::Radio(_) | Origin::Interval(_) => None,
         }
     }
+}
 
-    /// rtlamr's line; nothing for a meter on a wire.
-    pub fn rtlamr(&self) -> Option<String> {
-        match &self.what {
-            Origin::Radio(reading) => Some(line(Format::Json, reading, false)),
-            _ => None,
+impl SameValues for ReadingEvent {
+    /// Compares every value of the two messages, status and tamper bits included, but not their times, signal quality
+    /// or receiver.
+    fn same_values(&self, other: &Self) -> bool {
+        match (&self.origin, &other.origin) {
+            (Origin::Radio(a), Origin::Radio(b)) => without_time(&a.message) == without_time(&b.message),
+            (Origin::Wire(a), Origin::Wire(b)) => values(&a.report).eq(values(&b.report)),
+            (Origin::Interval(a), Origin::Interval(b)) => a == b,
+            _ => false,
         }
     }
 }
 
-/// With its unit, if it has one.
-fn quantity(quantity: Quantity) -> Value {
-    let mut object = json!(quantity);
-    if let (true, Some(object)) = (quantity.unit.is_none(), object.as_object_mut()) {
-        object.remove("unit");
+/// Copy of a message without the fields that change with time alone. In interval messages those are the transmission
+/// time, the number of the interval, the list of intervals (it shifts every five minutes) and the CRC over them all.
+fn without_time(message: &Message) -> Message {
+    let mut message = message.clone();
+    match &mut message {
+        Message::Idm(m) => {
+            (m.consumption_interval_count, m.transmit_time_offset, m.packet_crc) = (0, 0, 0);
+            m.differential_consumption_intervals.fill(0);
+            // One bit per interval: shifts with the list.
+            m.power_outage_flags.fill(0);
+        }
+        Message::NetIdm(m) => {
+            (m.consumption_interval_count, m.transmit_time_offset, m.packet_crc) = (0, 0, 0);
+            m.differential_consumption_intervals.fill(0);
+        }
+        Message::Scm(_) | Message::ScmPlus(_) | Message::R900(_) | Message::R900Bcd(_) => {}
     }
-    object
+    message
 }
 
-fn commodity_of(reading: &WireReading) -> &str {
-    let sort = reading.report.reading_type;
-    match (sort, reading.report.reading.get("medium")) {
+/// Fields of a report except those that show the meter's clock.
+fn values(report: &Report) -> impl Iterator<Item = (&str, &Value)> {
+    let fields = report.reading.0.iter().chain(&report.unknown.0);
+    fields
+        .map(|(name, value)| (&**name, value))
+        .filter(|(name, value)| !CLOCK_FIELDS.contains(name) && !matches!(value, Value::Time(_)))
+}
+
+fn wire_commodity(report: &Report) -> &str {
+    match (report.reading_type, report.reading.get("medium")) {
         (ReadingType::P1 | ReadingType::Dlms, _) => "electricity",
         (ReadingType::Kmp, _) => "heat",
-        (ReadingType::Mbus, Some(Field::Text(medium))) => medium,
-        _ => sort.topic_name(),
+        (ReadingType::Mbus, Some(Value::Text(medium))) => medium,
+        (sort, _) => sort.topic_name(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meter::Signal;
+    use metertap_decode::ert::{Kind, R900, Scm};
+    use metertap_decode::p1::{Telegram, readings};
+    use metertap_decode::time::Zone;
+
+    fn radio(second: i64, message: Message) -> ReadingEvent {
+        let reading = Reading {
+            time: Timestamp::from_second(second).unwrap(),
+            offset: 0,
+            length: 0,
+            receiver: "roof".into(),
+            heard_by: Vec::new(),
+            frequency_hz: None,
+            message,
+            signal: Signal {
+                offset_hz: second,
+                snr_db: second as f64,
+                level_dbfs: 0.0,
+                corrected: 0,
+            },
+        };
+        ReadingEvent::from_radio(Box::new(reading), None)
+    }
+
+    fn r900() -> R900 {
+        R900 {
+            id: 1,
+            unkn1: 0,
+            no_use: 0,
+            back_flow: 0,
+            consumption: 5,
+            unkn3: 0,
+            leak: 0,
+            leak_now: 0,
+            parity: 0,
+        }
+    }
+
+    fn scm() -> Scm {
+        Scm {
+            id: 1,
+            ert_type: 7,
+            tamper_phy: 0,
+            tamper_enc: 0,
+            consumption: 5,
+            checksum: 0,
+        }
+    }
+
+    /// A documented IDM with consumption interval count 246.
+    fn idm() -> metertap_decode::ert::Idm {
+        const FRAME: &str = "555516A31C5CC6041700BC614EF6BC0102030405061234A1B2C3D4E5F6000EDEFC000040403020140C0704024140B060341C0F0804424130A0542C170C064341B0E0743C1F100844423120944C27140A4542B160B45C01DC61B0AB9A";
+        match Message::parse(
+            Kind::Idm,
+            &data_encoding::HEXUPPER.decode(FRAME.as_bytes()).unwrap(),
+        )
+        .unwrap()
+        {
+            Message::Idm(idm) => idm,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn p1(second: u8, power: &str, fault: &str) -> ReadingEvent {
+        let text = format!(
+            "/MTP5x\r\n\r\n0-0:96.1.1(4D31)\r\n0-0:1.0.0(2601011200{second:02}W)\r\n1-0:1.7.0({power}*kW)\r\n0-0:97.97.0({fault})\r\n!"
+        );
+        let zone = "Europe/Amsterdam".parse::<Zone>().unwrap();
+        let report = readings(&Telegram::parse(&text).unwrap(), &zone).remove(0);
+        let received = Timestamp::from_second(second.into()).unwrap();
+        ReadingEvent::from_wire(Box::new(WireReading::new("hall".into(), report, received)), None)
+    }
+
+    #[test]
+    fn given_another_time_and_signal_then_the_values_are_the_same() {
+        assert!(radio(0, Message::R900(r900())).same_values(&radio(60, Message::R900(r900()))));
+        assert!(p1(0, "00.5", "0").same_values(&p1(10, "00.5", "0")));
+    }
+
+    #[test]
+    fn given_another_counter_leak_backflow_or_tamper_bit_then_the_values_differ() {
+        let before = radio(0, Message::R900(r900()));
+        for changed in [
+            R900 {
+                consumption: 6,
+                ..r900()
+            },
+            R900 {
+                leak_now: 2,
+                ..r900()
+            },
+            R900 { leak: 1, ..r900() },
+            R900 {
+                back_flow: 1,
+                ..r900()
+            },
+            R900 { no_use: 3, ..r900() },
+        ] {
+            assert!(
+                !before.same_values(&radio(60, Message::R900(changed.clone()))),
+                "{changed:?}"
+            );
+        }
+        let tampered = Scm {
+            tamper_phy: 1,
+            ..scm()
+        };
+        assert!(!radio(0, Message::Scm(scm())).same_values(&radio(60, Message::Scm(tampered))));
+    }
+
+    #[test]
+    fn given_an_interval_message_then_only_counter_and_status_count() {
+        let before = radio(0, Message::Idm(idm()));
+        let mut later = idm();
+        later.consumption_interval_count = 247;
+        later.transmit_time_offset = 17;
+        later.packet_crc = 1;
+        later.differential_consumption_intervals[46] = 1;
+        assert!(before.same_values(&radio(300, Message::Idm(later.clone()))));
+        later.tamper_counters[0] += 1;
+        assert!(!before.same_values(&radio(300, Message::Idm(later))));
+        let mut counted = idm();
+        counted.last_consumption_count += 1;
+        assert!(!before.same_values(&radio(300, Message::Idm(counted))));
+    }
+
+    #[test]
+    fn given_another_value_of_a_telegram_known_or_not_then_the_values_differ() {
+        assert!(!p1(0, "00.5", "0").same_values(&p1(10, "00.6", "0")));
+        assert!(!p1(0, "00.5", "0").same_values(&p1(10, "00.5", "1")));
     }
 }

@@ -1,46 +1,47 @@
-//! rtlamr's filters: which messages are passed on. All that are given must agree.
+//! rtlamr's message filters: ids, types, unique, single. A message must pass all that are set.
 
 use metertap_decode::ert::Message;
 use std::collections::{HashMap, HashSet};
 
-/// Ids remembered by `unique`: a street has some hundreds, and a forged one must not fill the memory.
+/// Meters remembered by `unique`; then all are forgotten. A street has some hundreds, but ids can be forged.
 const MAX_REMEMBERED: usize = 100_000;
 
-/// What is passed on, and when to stop.
+/// Filter with the meaning of rtlamr's `-filterid`, `-filtertype`, `-unique` and `-single`.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Only these ids; empty = all.
+pub struct MessageFilter {
+    /// Accepted meter ids; empty = all.
     pub ids: HashSet<u32>,
-    /// Only these types (see [`Message::meter_type`]); empty = all.
+    /// Accepted meter types (see [`Message::meter_type`]); empty = all.
     pub types: HashSet<u8>,
-    /// Drop a message whose check equals that of the meter's last one.
+    /// Drop a message whose check equals that of the meter's previous one.
     pub unique: bool,
-    /// Stop after one message, or after one of each id where ids are given.
+    /// Finish after one message, or after one of each id in `ids`.
     pub single: bool,
     last_check: HashMap<u32, u32>,
-    done: bool,
+    is_finished: bool,
 }
 
-impl Filter {
-    /// Whether `message` is to be passed on; remembers it for `unique` and `single`.
-    pub fn pass(&mut self, message: &Message) -> bool {
+impl MessageFilter {
+    /// Returns whether `message` passes, and records it for `unique` and `single`.
+    pub fn accepts(&mut self, message: &Message) -> bool {
         let id = message.id();
-        let wanted = !self.done
+        let is_wanted = !self.is_finished
             && (self.ids.is_empty() || self.ids.contains(&id))
             && (self.types.is_empty() || self.types.contains(&message.meter_type()));
-        if !wanted || self.unique && !self.is_new(message) {
+        if !is_wanted || self.unique && !self.is_new(message) {
             return false;
         }
         if self.single {
-            self.done = self.ids.len() <= 1;
+            // An empty set accepts all ids, so the filter must be finished before the last one is removed.
+            self.is_finished = self.ids.len() <= 1;
             self.ids.remove(&id);
         }
         true
     }
 
-    /// Whether `single` has had all that it wanted.
-    pub fn done(&self) -> bool {
-        self.done
+    /// Returns whether `single` has received all that it wants.
+    pub fn is_finished(&self) -> bool {
+        self.is_finished
     }
 
     fn is_new(&mut self, message: &Message) -> bool {
@@ -52,7 +53,7 @@ impl Filter {
     }
 }
 
-/// What rtlamr takes for the identity of a message: its check, or R900's parity.
+/// Check field by which rtlamr compares messages: the CRC or checksum; R900's parity.
 fn check(message: &Message) -> u32 {
     match message {
         Message::Scm(m) => m.checksum.into(),
@@ -82,46 +83,46 @@ mod tests {
 
     #[test]
     fn given_unique_then_a_b_a_passes_three_times_and_a_a_once() {
-        let mut filter = Filter {
+        let mut filter = MessageFilter {
             unique: true,
-            ..Filter::default()
+            ..MessageFilter::default()
         };
-        let passed = [5, 5, 6, 5, 5].map(|counter| filter.pass(&scm(1, 7, counter)));
+        let passed = [5, 5, 6, 5, 5].map(|counter| filter.accepts(&scm(1, 7, counter)));
         assert_eq!(passed, [true, false, true, true, false]);
-        assert!(filter.pass(&scm(2, 7, 5)), "another meter has its own memory");
+        assert!(filter.accepts(&scm(2, 7, 5)), "another meter has its own memory");
     }
 
     #[test]
     fn given_ids_and_types_then_both_must_agree() {
-        let mut filter = Filter {
+        let mut filter = MessageFilter {
             ids: [1, 2].into(),
             types: [7].into(),
-            ..Filter::default()
+            ..MessageFilter::default()
         };
-        assert!(filter.pass(&scm(1, 7, 5)));
-        assert!(!filter.pass(&scm(1, 8, 5)));
-        assert!(!filter.pass(&scm(3, 7, 5)));
+        assert!(filter.accepts(&scm(1, 7, 5)));
+        assert!(!filter.accepts(&scm(1, 8, 5)));
+        assert!(!filter.accepts(&scm(3, 7, 5)));
     }
 
     #[test]
     fn given_single_without_ids_then_one_message_ends_it() {
-        let mut filter = Filter {
+        let mut filter = MessageFilter {
             single: true,
-            ..Filter::default()
+            ..MessageFilter::default()
         };
-        assert!(filter.pass(&scm(1, 7, 5)) && filter.done());
-        assert!(!filter.pass(&scm(2, 7, 5)));
+        assert!(filter.accepts(&scm(1, 7, 5)) && filter.is_finished());
+        assert!(!filter.accepts(&scm(2, 7, 5)));
     }
 
     #[test]
     fn given_single_with_ids_then_one_of_each_ends_it() {
-        let mut filter = Filter {
+        let mut filter = MessageFilter {
             single: true,
             ids: [1, 2].into(),
-            ..Filter::default()
+            ..MessageFilter::default()
         };
-        assert!(filter.pass(&scm(1, 7, 5)) && !filter.done());
-        assert!(!filter.pass(&scm(1, 7, 6)));
-        assert!(filter.pass(&scm(2, 7, 5)) && filter.done());
+        assert!(filter.accepts(&scm(1, 7, 5)) && !filter.is_finished());
+        assert!(!filter.accepts(&scm(1, 7, 6)));
+        assert!(filter.accepts(&scm(2, 7, 5)) && filter.is_finished());
     }
 }

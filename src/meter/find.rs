@@ -1,54 +1,56 @@
-//! Which meter is mine? The one whose counter shows what the dial shows.
+//! Finds a meter by its dial: the one whose counter shows what the dial shows.
 //!
-//! A counter may have more digits than the dial (tenths of a cubic metre, watt-hours for kilowatt-hours), so it is
-//! compared after dropping up to three. A street has many meters, and some are near by chance: one is certain
-//! when it is within a step or two of the dial and every other is far.
+//! A counter may have more digits than the dial (tenths of a cubic meter, watt-hours for kilowatt-hours), so it is
+//! compared after dropping up to three. A street has many meters, and some are close by chance: a match is certain if
+//! it is within a step or two of the dial and every other meter is far away.
 
-use crate::meter::table::Entry;
+use crate::meter::table::MeterSummary;
 use metertap_decode::ert::Kind;
 
-/// Digits of the counter that the dial may lack.
-const DIGITS: i32 = 3;
-/// A candidate is at most this share of the reading away: a few days' use.
-const NEAR: f64 = 0.02;
-/// Steps of the dial within which a candidate fits: it was read a little before.
-const FITS: f64 = 2.0;
-/// How much further away the second candidate must be.
-const CLEAR: f64 = 20.0;
+/// Most digits of the counter that the dial may lack.
+const MAX_EXTRA_DIGITS: i32 = 3;
+/// Largest distance of a candidate as a share of the dial's reading: some days of consumption.
+const NEAR_SHARE: f64 = 0.02;
+/// Largest distance of a match, in steps of the dial: it was read a few minutes earlier.
+const MATCH_STEPS: f64 = 2.0;
+/// Factor by which the runner-up must be further away.
+const CLEAR_FACTOR: f64 = 20.0;
+/// Receptions needed for a match, so that a single wrong packet is none.
+const MIN_RECEPTIONS: u64 = 2;
 
-/// A meter that may be ours.
+/// Meter whose counter is close to the dial.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// Its id.
+    /// Meter id.
     pub id: u32,
-    /// What its frames are.
+    /// Message type.
     pub kind: Kind,
-    /// What is known of it.
-    pub entry: Entry,
+    /// Newest reading.
+    pub summary: MeterSummary,
     /// Digits of the counter that the dial lacks.
-    pub digits: i32,
-    /// Steps of the dial between the two.
+    pub extra_digits: i32,
+    /// Distance between counter and dial, in steps of the dial.
     pub steps: f64,
 }
 
-/// Candidates for a dial that shows `reading`, the nearest first.
+/// Returns the candidates for a dial that shows `reading`, the closest first.
 pub fn candidates<'a>(
     reading: f64,
-    meters: impl Iterator<Item = (&'a (u32, Kind), &'a Entry)>,
+    meters: impl Iterator<Item = (&'a (u32, Kind), &'a MeterSummary)>,
 ) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = meters
-        .filter_map(|(&(id, kind), entry)| {
-            let (digits, steps) = (0..=DIGITS)
+        .filter_map(|(&(id, kind), summary)| {
+            let (extra_digits, steps) = (0..=MAX_EXTRA_DIGITS)
                 .map(|digits| {
-                    let shown = entry.consumption as f64 / 10f64.powi(digits);
+                    let shown = summary.consumption as f64 / 10f64.powi(digits);
                     (digits, (shown - reading).abs())
                 })
                 .min_by(|a, b| a.1.total_cmp(&b.1))?;
-            (steps <= (NEAR * reading).max(FITS)).then(|| Candidate {
+            (steps <= (NEAR_SHARE * reading).max(MATCH_STEPS)).then(|| Candidate {
                 id,
                 kind,
-                entry: entry.clone(),
-                digits,
+                summary: summary.clone(),
+                extra_digits,
                 steps,
             })
         })
@@ -57,14 +59,15 @@ pub fn candidates<'a>(
     candidates
 }
 
-/// The one that is certain: it fits, was heard twice, and no other meter is near.
-pub fn certain(candidates: &[Candidate]) -> Option<&Candidate> {
+/// Returns the first candidate if it is certain: within [`MATCH_STEPS`], received twice, and no other meter close.
+pub fn certain_match(candidates: &[Candidate]) -> Option<&Candidate> {
     let first = candidates.first()?;
-    let far = candidates[1..]
+    let is_clear = candidates[1..]
         .iter()
+        // The same meter may send several message types.
         .filter(|other| other.id != first.id)
-        .all(|other| other.steps > CLEAR * first.steps.max(1.0));
-    (first.steps <= FITS && first.entry.times >= 2 && far).then_some(first)
+        .all(|other| other.steps > CLEAR_FACTOR * first.steps.max(1.0));
+    (first.steps <= MATCH_STEPS && first.summary.receptions >= MIN_RECEPTIONS && is_clear).then_some(first)
 }
 
 #[cfg(test)]
@@ -72,12 +75,12 @@ mod tests {
     use super::*;
     use metertap_decode::ert::Commodity;
 
-    fn entry(consumption: i64, times: u64) -> Entry {
-        Entry {
+    fn summary(consumption: i64, receptions: u64) -> MeterSummary {
+        MeterSummary {
             commodity: Commodity::Gas,
             meter_type: 12,
             consumption,
-            times,
+            receptions,
             snr_db: 3.0,
             frequency_hz: None,
             offset_hz: 0,
@@ -87,29 +90,29 @@ mod tests {
     fn find(reading: f64, meters: &[(u32, i64, u64)]) -> Vec<Candidate> {
         let meters: Vec<_> = meters
             .iter()
-            .map(|&(id, consumption, times)| ((id, Kind::Scm), entry(consumption, times)))
+            .map(|&(id, consumption, receptions)| ((id, Kind::Scm), summary(consumption, receptions)))
             .collect();
-        candidates(reading, meters.iter().map(|(key, entry)| (key, entry)))
+        candidates(reading, meters.iter().map(|(key, summary)| (key, summary)))
     }
 
     #[test]
     fn given_a_counter_with_more_digits_than_the_dial_then_it_is_found() {
         let found = find(48213.0, &[(1, 990_674, 3), (2, 4_821_371, 2), (3, 660, 9)]);
-        let mine = certain(&found).unwrap();
-        assert_eq!((mine.id, mine.digits), (2, 2));
+        let mine = certain_match(&found).unwrap();
+        assert_eq!((mine.id, mine.extra_digits), (2, 2));
     }
 
     #[test]
-    fn given_two_that_are_near_then_none_is_certain() {
+    fn given_two_that_are_near_then_none_is_certain_match() {
         let found = find(48213.0, &[(1, 48_215, 3), (2, 48_230, 3)]);
         assert_eq!(found.iter().map(|c| c.id).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(certain(&found), None);
+        assert_eq!(certain_match(&found), None);
     }
 
     #[test]
-    fn given_one_that_was_heard_once_then_it_is_not_certain_yet() {
-        assert_eq!(certain(&find(48213.0, &[(1, 48_213, 1)])), None);
-        assert!(certain(&find(48213.0, &[(1, 48_213, 2)])).is_some());
+    fn given_one_reception_then_the_match_is_not_certain_yet() {
+        assert_eq!(certain_match(&find(48213.0, &[(1, 48_213, 1)])), None);
+        assert!(certain_match(&find(48213.0, &[(1, 48_213, 2)])).is_some());
     }
 
     #[test]

@@ -1,82 +1,90 @@
-//! Which meters are ours, and what a frame of theirs is.
+//! Selects which radio frames are decoded, and as which message type.
 
 use crate::meter::Meters;
 use metertap_decode::ert::{ErtError, Kind, Message, likely_kind};
 use metertap_dsp::{Packet, Protocol};
 use std::sync::{PoisonError, RwLock};
 
-/// The meters of this home, and the kinds of message wanted.
+/// Selection by meter and message type; shared by all receivers and replaced when the configuration is reloaded.
 #[derive(Debug)]
 pub struct FrameFilter {
-    wish: RwLock<Wish>,
+    selection: RwLock<Selection>,
+    /// Message types to decode.
     kinds: Vec<Kind>,
 }
 
 #[derive(Debug)]
-struct Wish {
-    home: Meters,
-    /// Those of the neighbours as well.
-    all: bool,
+struct Selection {
+    /// Configured meters.
+    meters: Meters,
+    /// Decode meters that are not configured as well.
+    accepts_unlisted: bool,
 }
 
 impl FrameFilter {
-    /// `all`: not only the meters of the home are wanted. `kinds`: which messages are.
-    pub fn new(home: Meters, all: bool, kinds: Vec<Kind>) -> Self {
+    /// Selects messages of `kinds`, from configured meters or, with `accepts_unlisted`, from all.
+    pub fn new(meters: Meters, accepts_unlisted: bool, kinds: Vec<Kind>) -> Self {
         FrameFilter {
-            wish: RwLock::new(Wish { home, all }),
+            selection: RwLock::new(Selection {
+                meters,
+                accepts_unlisted,
+            }),
             kinds,
         }
     }
 
-    /// From now on, other meters are ours.
-    pub fn change(&self, home: Meters, all: bool) {
-        *self.wish.write().unwrap_or_else(PoisonError::into_inner) = Wish { home, all };
+    /// Replaces the selection of meters.
+    pub fn change(&self, meters: Meters, accepts_unlisted: bool) {
+        *self.selection.write().unwrap_or_else(PoisonError::into_inner) = Selection {
+            meters,
+            accepts_unlisted,
+        };
     }
 
-    /// Reads a packet as one message, or as none if its kind is not wanted or its meter is not ours.
+    /// Decodes a packet; `None` if its message type or its meter is not selected.
     ///
     /// # Errors
-    /// Why a frame is no message.
-    pub fn interpret(&self, packet: &Packet) -> Result<Option<Message>, ErtError> {
+    /// If the frame passed its check but is no valid message.
+    pub fn decode(&self, packet: &Packet) -> Result<Option<Message>, ErtError> {
         let Some(kind) = self.kind_of(packet) else {
             return Ok(None);
         };
         let message = Message::parse(kind, packet.bytes())?;
-        let wish = self.wish.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(meter) = wish.home.get(&message.id().to_string()) else {
-            return Ok(wish.all.then_some(message));
+        let selection = self.selection.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(meter) = selection.meters.get(&message.id().to_string()) else {
+            return Ok(selection.accepts_unlisted.then_some(message));
         };
-        let wanted = meter.kind_of(kind);
-        if !meter.wants(wanted.topic_name()) {
+        let configured = meter.resolve_kind(kind);
+        if !meter.accepts_type(configured.topic_name()) {
             return Ok(None);
         }
-        if wanted == kind {
+        if configured == kind {
             return Ok(Some(message));
         }
-        Message::parse(wanted, packet.bytes()).map(Some)
+        Message::parse(configured, packet.bytes()).map(Some)
     }
 
-    /// One frame, one kind: of those wanted the only one, or the likelier one.
+    /// Message type of a packet. Two types may share a frame (IDM and NetIDM, R900 and R900BCD): if both are selected,
+    /// the likelier one; `None` if neither is.
     fn kind_of(&self, packet: &Packet) -> Option<Kind> {
-        let mut wanted = self
+        let mut selected = self
             .kinds
             .iter()
             .copied()
             .filter(|kind| kind.protocol() == packet.protocol);
-        let first = wanted.next()?;
-        if wanted.next().is_none() {
+        let first = selected.next()?;
+        if selected.next().is_none() {
             return Some(first);
         }
         Some(match packet.protocol {
             Protocol::Idm => likely_kind(packet.bytes()),
-            // Every R900BCD counter is an R900 counter too; only the user can know.
+            // Every R900BCD counter is a valid R900 counter too; only the user can know.
             _ => Kind::R900,
         })
     }
 }
 
-/// Types of messages that are decoded where neither the configuration nor the message decides: each frame once. Only a user
-/// can tell an R900BCD from an R900.
+/// Message types decoded by default: all but R900BCD, whose frames cannot be distinguished from R900's.
 pub fn default_kinds() -> Vec<Kind> {
     Kind::ALL
         .into_iter()

@@ -1,57 +1,67 @@
-//! IDM's 47 intervals as a series: each five minutes once, and those that were missed filled in from later messages.
+//! Series of IDM intervals: each IDM repeats the last 47 intervals of five minutes; here each is reported once, and the
+//! ones of missed messages are filled in from later messages.
 
 use jiff::{SignedDuration, Timestamp};
 use metertap_decode::ert::Idm;
 use std::collections::HashMap;
 
-/// Meters remembered.
+/// Meters tracked at once; further ones have all their intervals reported with every message.
 const MAX_METERS: usize = 1000;
-/// An interval (PROTOCOLS-rf.md 2.3).
+/// Length of an interval in seconds.
 pub const INTERVAL_S: i64 = 300;
+/// A message can be late by a few intervals (another receiver, a replayed recording), never by more than it holds; if
+/// the clock goes back further, it was set.
+const MAX_LATE: f64 = 47.0;
 
-/// Five minutes of one meter.
+/// One interval of one meter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interval {
-    /// When they ended.
+    /// End of the interval.
     pub end: Timestamp,
-    /// Counts in them.
+    /// Counts within the interval.
     pub counts: u16,
-    /// The counter at their end.
+    /// Counter at the end of the interval.
     pub total: i64,
-    /// They were heard of only later.
+    /// The interval ended before the newest one of the message that reported it.
     pub is_filled_in: bool,
 }
 
-/// Remembers which intervals were told.
+/// Newest reported interval of a meter.
+#[derive(Clone, Copy)]
+struct Newest {
+    end: Timestamp,
+    /// The meter's count of intervals, modulo 256.
+    number: u8,
+}
+
+/// Tracks which intervals were reported.
 #[derive(Default)]
 pub struct Intervals {
-    /// Of each meter: when the newest one that was told ended, and its number modulo 256.
-    newest: HashMap<u32, (Timestamp, u8)>,
+    newest: HashMap<u32, Newest>,
 }
 
 impl Intervals {
-    /// The intervals of a message that were not told yet, oldest first. `heard`: when it was sent.
-    pub fn new_of(&mut self, message: &Idm, heard: Timestamp) -> Vec<Interval> {
+    /// Returns the intervals of `message` that were not reported yet, oldest first. `received` is the start of the
+    /// packet.
+    pub fn unpublished(&mut self, message: &Idm, received: Timestamp) -> Vec<Interval> {
+        // The offset counts sixteenths of a second since the newest interval ended.
         let offset = SignedDuration::from_millis(i64::from(message.transmit_time_offset) * 1000 / 16);
-        let Ok(end) = heard.checked_sub(offset) else {
+        let Ok(end) = received.checked_sub(offset) else {
             return Vec::new();
         };
         let meter = message.ert_serial_number;
-        let is_crowded = self.newest.len() >= MAX_METERS && !self.newest.contains_key(&meter);
+        let newest = Newest {
+            end,
+            number: message.consumption_interval_count,
+        };
+        let is_full = self.newest.len() >= MAX_METERS && !self.newest.contains_key(&meter);
         let all = message.differential_consumption_intervals.len();
         let count = match self.newest.get(&meter) {
             None => all,
-            Some((told, number)) => {
-                let since = message.consumption_interval_count.wrapping_sub(*number);
-                // The count wraps after 21 hours; after a longer silence the clock decides.
-                let by_clock = end.duration_since(*told).as_secs_f64() / INTERVAL_S as f64;
-                let wraps = ((by_clock - f64::from(since)) / 256.0).round().max(0.0);
-                (f64::from(since) + 256.0 * wraps).min(all as f64) as usize
-            }
+            Some(reported) => new_intervals(*reported, newest).min(all),
         };
-        if count > 0 && !is_crowded {
-            self.newest
-                .insert(meter, (end, message.consumption_interval_count));
+        if count > 0 && !is_full {
+            self.newest.insert(meter, newest);
         }
         let mut intervals = Vec::with_capacity(count);
         let mut total = i64::from(message.last_consumption_count);
@@ -72,12 +82,27 @@ impl Intervals {
     }
 }
 
+/// Number of intervals from `reported` to `newest`; 0 for a message that is not newer.
+fn new_intervals(reported: Newest, newest: Newest) -> usize {
+    // The counts give the exact distance modulo 256 (21 hours); the clock, which may be off by part of an interval,
+    // tells how many times 256 to add. For a message that arrives late, that is -1: count 9 after count 10 is not 255
+    // intervals newer but one older.
+    let modulo = f64::from(newest.number.wrapping_sub(reported.number));
+    let by_clock = newest.end.duration_since(reported.end).as_secs_f64() / INTERVAL_S as f64;
+    let distance = modulo + 256.0 * ((by_clock - modulo) / 256.0).round();
+    if distance < -MAX_LATE {
+        return usize::MAX;
+    }
+    // Saturates at 0.
+    distance as usize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use metertap_decode::ert::{Kind, Message};
 
-    /// A documented IDM (PROTOCOLS-rf.md 11): intervals 0 to 46, newest 0; sent 29.75 s after the newest ended.
+    /// An IDM with intervals 0 to 46, newest 0; sent 29.75 s after the newest ended.
     fn message(count: u8) -> Idm {
         const IDM: &str = "555516A31C5CC6041700BC614EF6BC0102030405061234A1B2C3D4E5F6000EDEFC000040403020140C0704024140B060341C0F0804424130A0542C170C064341B0E0743C1F100844423120944C27140A4542B160B45C01DC61B0AB9A";
         let Message::Idm(mut idm) = Message::parse(
@@ -91,16 +116,16 @@ mod tests {
         idm
     }
 
-    fn heard(seconds: i64) -> Timestamp {
+    fn at(seconds: i64) -> Timestamp {
         "2026-01-15T12:00:29.75Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
     }
 
     #[test]
     fn given_the_first_message_then_all_47_come_oldest_first_with_the_counter_at_their_ends() {
-        let mut intervals = Intervals::default();
-        let told = intervals.new_of(&message(10), heard(0));
-        assert_eq!(told.len(), 47);
-        let (first, last) = (&told[0], &told[46]);
+        let mut tracker = Intervals::default();
+        let intervals = tracker.unpublished(&message(10), at(0));
+        assert_eq!(intervals.len(), 47);
+        let (first, last) = (&intervals[0], &intervals[46]);
         assert_eq!(last.end.to_string(), "2026-01-15T12:00:00Z");
         assert_eq!(first.end.to_string(), "2026-01-15T08:10:00Z");
         assert_eq!((last.counts, last.total, last.is_filled_in), (0, 974_588, false));
@@ -109,26 +134,49 @@ mod tests {
     }
 
     #[test]
-    fn given_messages_of_the_same_interval_then_nothing_is_told_twice() {
-        let mut intervals = Intervals::default();
-        intervals.new_of(&message(10), heard(0));
-        assert_eq!(intervals.new_of(&message(10), heard(30)), []);
-        assert_eq!(intervals.new_of(&message(11), heard(300)).len(), 1);
+    fn given_messages_of_the_same_interval_then_it_is_reported_once() {
+        let mut tracker = Intervals::default();
+        tracker.unpublished(&message(10), at(0));
+        assert_eq!(tracker.unpublished(&message(10), at(30)), []);
+        assert_eq!(tracker.unpublished(&message(11), at(300)).len(), 1);
     }
 
     #[test]
-    fn given_missed_messages_then_the_gap_is_filled_and_never_more_than_a_message_holds() {
-        for (later, count, told) in [
+    fn given_missed_messages_then_the_gap_is_filled_with_at_most_one_message() {
+        for (later, count, reported) in [
             (3, 13, 3),
             (46, 56, 46),
             (256, 10, 47),
             (257, 11, 47),
             (300, 54, 47),
         ] {
-            let mut intervals = Intervals::default();
-            intervals.new_of(&message(10), heard(0));
-            let filled = intervals.new_of(&message(count), heard(later * INTERVAL_S));
-            assert_eq!(filled.len(), told, "{later}");
+            let mut tracker = Intervals::default();
+            tracker.unpublished(&message(10), at(0));
+            let filled = tracker.unpublished(&message(count), at(later * INTERVAL_S));
+            assert_eq!(filled.len(), reported, "{later}");
         }
+    }
+
+    #[test]
+    fn given_a_message_of_an_earlier_interval_after_a_newer_one_then_no_interval_is_repeated() {
+        for late in [1, 2, 46] {
+            let mut tracker = Intervals::default();
+            tracker.unpublished(&message(50), at(0));
+            let earlier = tracker.unpublished(&message(50 - late), at(-i64::from(late) * INTERVAL_S));
+            assert_eq!(earlier, [], "{late}");
+            assert_eq!(
+                tracker.unpublished(&message(51), at(INTERVAL_S)).len(),
+                1,
+                "{late}"
+            );
+        }
+    }
+
+    #[test]
+    fn given_a_clock_that_was_set_back_then_the_series_begins_anew() {
+        let mut tracker = Intervals::default();
+        tracker.unpublished(&message(10), at(0));
+        assert_eq!(tracker.unpublished(&message(11), at(-86_400)).len(), 47);
+        assert_eq!(tracker.unpublished(&message(12), at(-86_100)).len(), 1);
     }
 }

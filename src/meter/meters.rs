@@ -1,141 +1,102 @@
-//! What the user has said of the meters of this home.
+//! Configured meters of this home.
 
+use crate::meter::Factor;
 use crate::meter::plausibility::Limits;
-use crate::meter::throttle::Rate;
+use crate::meter::throttle::PublishRate;
 use metertap_decode::ert::{Commodity, Kind, Message};
 use metertap_decode::quantity::{Decimal, Quantity, scaled};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-/// What the user said of a meter.
+/// Configuration of a meter.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meter {
-    /// Types of its readings that are wanted, as in topics; empty: all.
+    /// Accepted message types, as in topics; empty = all.
     pub protocols: Vec<String>,
-    /// What people call it.
+    /// Display name.
     pub name: Option<String>,
-    /// What it measures, where its type says nothing or something else.
+    /// Commodity, overriding that of the meter's type.
     pub commodity: Option<Commodity>,
-    /// Of its counter, after scaling.
+    /// Unit of the scaled counter.
     pub unit: Option<String>,
-    /// One count is so much.
+    /// Value of one count in `unit`.
     pub scale: Option<Factor>,
-    /// Added after scaling, for a meter that was exchanged.
+    /// Addend after scaling, for a meter that was exchanged.
     pub offset: Option<Factor>,
-    /// Digits of its counter, which begins again at 0 behind the last.
+    /// Decimal digits of the counter, which rolls over to 0 after the largest number they can show.
     pub digits: Option<u8>,
-    /// How much it can count in an hour, at most.
+    /// Largest plausible rise per hour, in `unit`.
     pub max_rate: Option<f64>,
-    /// How often its readings are published; nothing: as often as those of the others.
-    pub rate: Option<Rate>,
-    /// Without a word for so long it is away.
+    /// Publishing rate, overriding the general one.
+    pub rate: Option<PublishRate>,
+    /// Silence after which the meter is offline.
     pub expire: Option<Duration>,
-    /// Whether its IDM intervals are published one by one.
+    /// Publish IDM intervals one by one.
     pub intervals: bool,
-    /// What it is to Home Assistant, where that is not clear.
+    /// Home Assistant device class.
     pub device_class: Option<String>,
-    /// Where it is, for Home Assistant.
+    /// Home Assistant area.
     pub area: Option<String>,
 }
 
-/// A decimal number, exactly as it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Factor {
-    digits: i64,
-    exponent: i8,
-}
-
-impl Factor {
-    const ONE: Factor = Factor {
-        digits: 1,
-        exponent: 0,
-    };
-    const NOTHING: Factor = Factor {
-        digits: 0,
-        exponent: 0,
-    };
-
-    /// As a floating-point number, for comparisons.
-    fn to_f64(self) -> f64 {
-        self.digits as f64 * 10f64.powi(self.exponent.into())
-    }
-
-    /// The shortest decimal that is this number; nothing where that has too many digits, or is none.
-    pub fn new(number: f64) -> Option<Self> {
-        let text = format!("{number}");
-        let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-        let digits = format!("{whole}{part}").parse().ok()?;
-        let exponent = i8::try_from(part.len()).ok().filter(|places| *places <= 12)?;
-        Some(Factor {
-            digits,
-            exponent: -exponent,
-        })
-    }
-
-    /// In units of ten to the `exponent`, which is at most its own.
-    fn in_units_of(self, exponent: i8) -> i128 {
-        i128::from(self.digits) * 10i128.pow((self.exponent - exponent).unsigned_abs().into())
-    }
-}
-
 impl Meter {
-    /// One of which nothing was said.
-    pub fn unknown() -> &'static Self {
-        static UNKNOWN: LazyLock<Meter> = LazyLock::new(Meter::default);
-        &UNKNOWN
+    /// Defaults, for meters that are not configured.
+    pub fn unconfigured() -> &'static Self {
+        static DEFAULT: LazyLock<Meter> = LazyLock::new(Meter::default);
+        &DEFAULT
     }
 
-    /// What its counter is called: with a unit it is a total, without one only a count.
+    /// Name of the counter in payloads: `total` with a unit, `count` without.
     pub fn counter_name(&self) -> &'static str {
         if self.unit.is_some() { "total" } else { "count" }
     }
 
-    /// The counter of a message, scaled: the digits of the product, and none more.
+    /// Counter of a message, scaled without rounding: as many decimal places as scale and offset have.
     pub fn total(&self, message: &Message) -> Quantity {
-        self.total_of(message.consumption())
+        self.scaled_total(message.consumption())
     }
 
-    /// The same of a counter.
-    pub fn total_of(&self, counts: i64) -> Quantity {
-        let (scale, offset) = (
-            self.scale.unwrap_or(Factor::ONE),
-            self.offset.unwrap_or(Factor::NOTHING),
-        );
-        self.quantity(counts, scale, offset)
+    /// Counter value, scaled and offset.
+    pub fn scaled_total(&self, counts: i64) -> Quantity {
+        self.quantity(counts, self.offset.unwrap_or(Factor::ZERO))
     }
 
-    fn quantity(&self, counts: i64, scale: Factor, offset: Factor) -> Quantity {
-        let exponent = scale.exponent.min(offset.exponent);
-        let sum = i128::from(counts) * scale.in_units_of(exponent) + offset.in_units_of(exponent);
+    /// Difference of two counter values, scaled; the offset does not apply.
+    pub fn scaled_amount(&self, counts: i64) -> Quantity {
+        self.quantity(counts, Factor::ZERO)
+    }
+
+    fn quantity(&self, counts: i64, offset: Factor) -> Quantity {
+        let scale = self.scale.unwrap_or(Factor::ONE);
+        let exponent = scale.exponent().min(offset.exponent());
+        // Saturates for factors near 10^18, which no meter has.
+        let product = i128::from(counts).saturating_mul(scale.in_units_of(exponent));
+        let sum = product.saturating_add(offset.in_units_of(exponent));
         Quantity {
             value: scaled(sum, exponent.into()).unwrap_or(Decimal::MAX),
             unit: self.unit.as_deref().unwrap_or_default().into(),
         }
     }
 
-    /// Whether readings of this type are wanted.
-    pub fn wants(&self, kind: &str) -> bool {
+    /// Returns whether readings with this message type, as in topics, are accepted.
+    pub fn accepts_type(&self, kind: &str) -> bool {
         self.protocols.is_empty() || self.protocols.iter().any(|protocol| protocol == kind)
     }
 
-    /// What its frames are, where the air leaves it open (IDM or NetIDM, R900 or R900BCD).
-    pub fn kind_of(&self, kind: Kind) -> Kind {
-        let mut wanted = self.protocols.iter().filter_map(|name| name.parse::<Kind>().ok());
-        match self.wants(kind.topic_name()) {
-            true => kind,
-            false => wanted
-                .find(|wanted| wanted.protocol() == kind.protocol())
-                .unwrap_or(kind),
+    /// Message type of the meter's frames, where a frame leaves it open (IDM or NetIDM, R900 or R900BCD): the
+    /// configured one, else `kind`.
+    pub fn resolve_kind(&self, kind: Kind) -> Kind {
+        if self.accepts_type(kind.topic_name()) {
+            return kind;
         }
+        let mut configured = self.protocols.iter().filter_map(|name| name.parse::<Kind>().ok());
+        configured
+            .find(|configured| configured.protocol() == kind.protocol())
+            .unwrap_or(kind)
     }
 
-    /// A number of counts, scaled, without the offset: what was used.
-    pub fn used(&self, counts: i64) -> Quantity {
-        self.quantity(counts, self.scale.unwrap_or(Factor::ONE), Factor::NOTHING)
-    }
-
-    /// What is plausible of its counts.
+    /// Plausibility limits of the unscaled counter.
     pub fn count_limits(&self) -> Limits {
         let scale = self.scale.unwrap_or(Factor::ONE).to_f64().abs();
         Limits {
@@ -145,7 +106,7 @@ impl Meter {
         }
     }
 
-    /// What is plausible of values that have their units.
+    /// Plausibility limits of values with units.
     pub fn limits(&self) -> Limits {
         Limits {
             per_hour: self.max_rate,
@@ -154,18 +115,18 @@ impl Meter {
         }
     }
 
-    /// What it measures: what the user says, else what the message tells.
+    /// Configured commodity, else that of the message.
     pub fn commodity(&self, message: &Message) -> Commodity {
         self.commodity.unwrap_or_else(|| message.commodity())
     }
 }
 
-/// All of them, by id.
+/// Configured meters by id.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meters(HashMap<String, Arc<Meter>>);
 
 impl Meters {
-    /// With these meters.
+    /// Wraps the meters for sharing.
     pub fn new(meters: HashMap<String, Meter>) -> Self {
         Meters(
             meters
@@ -175,22 +136,22 @@ impl Meters {
         )
     }
 
-    /// The meter with this id.
+    /// Configuration of the meter with this id.
     pub fn get(&self, id: &str) -> Option<&Arc<Meter>> {
         self.0.get(id)
     }
 
-    /// Whether nothing was said of any meter.
+    /// Returns whether no meter is configured.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Of how many something was said.
+    /// Number of configured meters.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether it has this one.
+    /// Returns whether the meter with this id is configured.
     pub fn contains(&self, id: &str) -> bool {
         self.0.contains_key(id)
     }
@@ -200,12 +161,12 @@ impl Meters {
 mod tests {
     use super::*;
 
-    /// An SCM with 974582 counts.
+    /// An SCM with a counter of 974582.
     fn message() -> Message {
         Message::parse(
             Kind::Scm,
             &data_encoding::HEXUPPER
-                .decode(b"F953005E0EDEF6BC614E1D50")
+                .decode("F953005E0EDEF6BC614E1D50".as_bytes())
                 .unwrap(),
         )
         .unwrap()
@@ -228,7 +189,5 @@ mod tests {
             let json = meter.total(&message()).value.to_string();
             assert_eq!(json, value, "{scale:?} {offset:?}");
         }
-        assert_eq!(Factor::new(f64::NAN), None);
-        assert_eq!(Factor::new(1e-20), None);
     }
 }

@@ -1,11 +1,16 @@
-//! Meaning of messages in this home: which meter sent them, whether they are plausible, how often they are published.
+//! Readings and meters: which meter sent a message, whether it is plausible, how often it is published, what was consumed.
+//!
+//! Everything here is synchronous, and the current time is a parameter.
 
 pub mod availability;
 mod confidence;
 pub mod consumption;
 pub mod counter;
+pub mod counter_sample;
+pub mod counter_series;
 pub mod dedup;
 pub mod event;
+mod factor;
 pub mod filter;
 pub mod find;
 mod frame_filter;
@@ -17,6 +22,7 @@ pub mod table;
 pub mod throttle;
 
 pub use confidence::ConfidenceFilter;
+pub use factor::Factor;
 pub use frame_filter::{FrameFilter, default_kinds};
-pub use meters::{Factor, Meter, Meters};
+pub use meters::{Meter, Meters};
 pub use reading::{Reading, Signal, WireReading};

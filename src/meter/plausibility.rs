@@ -1,57 +1,54 @@
-//! Is a reading plausible? A counter only rises, and not faster than anything in a home can turn it; a meter does not
-//! change what it is. What is not plausible waits until a second reading agrees with it.
+//! Plausibility of readings: a counter only rises, no faster than anything in a home can turn it, and a meter keeps its
+//! type. An implausible reading is rejected unless a second one agrees with it.
 
+use crate::meter::counter_sample::CounterSample;
 use jiff::Timestamp;
-use metertap_decode::ert::{Kind, Message};
-use metertap_decode::quantity::Quantity;
-use metertap_decode::report::{Fields, Value};
-use metertap_decode::unit::Unit;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-/// Counters remembered; beyond that readings of new meters are believed unseen.
+/// Counters remembered; readings of further meters are accepted unchecked.
 const MAX_COUNTERS: usize = 20_000;
-/// Counts an hour of a meter of the radio whose unit is not known: one count is seldom less than 1 Wh or 0.1 gal, and
-/// a flipped bit above the lowest 14 jumps by more between two transmissions.
+/// Default limit for radio meters, whose unit is unknown, in counts per hour. One count is seldom less than 1 Wh or
+/// 0.1 gal; a flipped bit above the lowest 14 makes a larger jump between two transmissions.
 const COUNTS_PER_HOUR: f64 = 1e6;
-/// Of a meter on a wire, whose telegrams have checks of their own: 100 MW, 100 000 m³ an hour, and as much of anything
-/// else; more is a wrong decimal point.
+/// Default limit for wired meters, in units per hour: 100 MW, or 100 000 m³ an hour. Telegrams have checks of their
+/// own, so that only a misplaced decimal point is left to find.
 const UNITS_PER_HOUR: f64 = 1e5;
-/// Clocks are read in whole seconds, and counters in whole counts.
+/// Added to the time between two readings: meter clocks have whole seconds, counters whole counts.
 const SLACK_S: f64 = 60.0;
 
-/// Why a reading is not believed.
+/// Reason for rejecting a reading.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Implausible {
     /// A counter has fallen.
     WentBack {
-        /// Of the counter; empty for a meter with one.
+        /// Name of the counter; empty for a radio meter, which has one.
         field: String,
-        /// It said this,
+        /// Previous value.
         from: f64,
-        /// and now this.
+        /// Rejected value.
         to: f64,
     },
-    /// A counter has risen faster than it can.
+    /// A counter has risen faster than its limit.
     Jumped {
-        /// Of the counter; empty for a meter with one.
+        /// Name of the counter; empty for a radio meter, which has one.
         field: String,
-        /// It said this,
+        /// Previous value.
         from: f64,
-        /// and now this.
+        /// Rejected value.
         to: f64,
     },
-    /// It has another type.
+    /// The meter has another type.
     Changed {
-        /// It was of this type,
+        /// Previous type.
         from: u8,
-        /// and now of this.
+        /// Rejected type.
         to: u8,
     },
 }
 
 impl Implausible {
-    /// In a word.
+    /// Reason as a label of metrics and of the API.
     pub fn reason(&self) -> &'static str {
         match self {
             Implausible::WentBack { .. } => "went_back",
@@ -71,93 +68,19 @@ impl fmt::Display for Implausible {
     }
 }
 
-/// What a reading says that can be judged.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CounterSample {
-    /// Of the meter, where it tells one.
-    pub meter_type: Option<u8>,
-    /// By name.
-    pub counters: Vec<(String, f64)>,
-    /// They are balances: what was used less what was fed in.
-    pub may_fall: bool,
-}
-
-impl CounterSample {
-    /// Of a meter of the radio.
-    pub fn of_message(message: &Message) -> Self {
-        CounterSample {
-            may_fall: message.kind() == Kind::NetIdm,
-            ..Self::of_counts(message.meter_type(), message.consumption())
-        }
-    }
-
-    fn of_counts(meter_type: u8, counts: i64) -> Self {
-        CounterSample {
-            meter_type: Some(meter_type),
-            counters: vec![(String::new(), counts as f64)],
-            may_fall: false,
-        }
-    }
-
-    /// Of a meter on a wire: fields that only rise.
-    pub fn of_fields(fields: &Fields) -> Self {
-        CounterSample {
-            meter_type: None,
-            counters: counters(fields)
-                .map(|(name, quantity)| (name.to_owned(), quantity.to_f64()))
-                .collect(),
-            may_fall: false,
-        }
-    }
-}
-
-/// The fields that only rise.
-pub fn counters(fields: &Fields) -> impl Iterator<Item = (&str, &Quantity)> {
-    fields.0.iter().filter_map(|(name, value)| match value {
-        Value::Quantity(quantity) if is_counter(name, quantity) => Some((&**name, quantity)),
-        _ => None,
-    })
-}
-
-/// Energy and volume that were counted since the meter was made; not those of a billing period, and no balance.
-fn is_counter(name: &str, quantity: &Quantity) -> bool {
-    let has_unit = matches!(
-        quantity.unit,
-        Unit::KWh | Unit::MWh | Unit::GJ | Unit::Kvarh | Unit::CubicMeter
-    );
-    let is_other = [
-        "_storage_",
-        "_avg",
-        "_max",
-        "_min",
-        "net",
-        "balance",
-        "_day",
-        "_month",
-        "_year",
-        "q1",
-        "q2",
-        "q3",
-        "q4",
-    ]
-    .iter()
-    .any(|part| name.contains(part));
-    has_unit && !is_other && !name.contains("flow")
-}
-
-/// What is allowed of one meter.
+/// Plausible range of a meter's counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
-    /// In units of its counter an hour.
+    /// Largest rise per hour, in the unit of the counter; `None` = a default.
     pub per_hour: Option<f64>,
-    /// Where its counter begins again at 0, if it is known.
+    /// Value at which the counter rolls over to 0, if known.
     pub wraps_at: Option<f64>,
-    /// Its counter comes in counts of no known unit.
+    /// Counts of unknown unit, which have a default limit of their own.
     pub is_counts: bool,
 }
 
 impl Limits {
-    fn rate(&self) -> f64 {
+    fn rate_per_hour(&self) -> f64 {
         self.per_hour.unwrap_or(if self.is_counts {
             COUNTS_PER_HOUR
         } else {
@@ -166,78 +89,93 @@ impl Limits {
     }
 }
 
-/// Remembers what each meter has said.
+/// Counts of rejected readings by meter id and reason.
+pub type Rejections = BTreeMap<(String, &'static str), u64>;
+
+/// Checks readings against the previous ones of their meter.
 #[derive(Default)]
 pub struct Plausibility {
-    meters: HashMap<(String, &'static str), Memory>,
+    /// History by meter id and message type.
+    meters: HashMap<(String, &'static str), History>,
+    /// Counters of all histories, at most [`MAX_COUNTERS`].
     counters: usize,
-    refused: BTreeMap<(String, &'static str), u64>,
+    rejected: Rejections,
 }
 
+/// A sample at its time of reception.
+type Sample = (Timestamp, CounterSample);
+
 #[derive(Default)]
-struct Memory {
-    believed: Option<(Timestamp, CounterSample)>,
-    /// What was refused last: a second one like it is believed.
-    doubted: Option<(Timestamp, CounterSample)>,
+struct History {
+    /// Newest accepted sample, the base of comparison.
+    accepted: Option<Sample>,
+    /// Sample rejected after that: if the next one agrees with it, the meter was exchanged or reset, or the accepted
+    /// sample was the wrong one. It is cleared by any accepted sample, so only consecutive ones can agree.
+    rejected: Option<Sample>,
 }
 
 impl Plausibility {
-    /// Whether a claim of the meter `id` is believed.
+    /// Checks and remembers a sample of the meter `id`'s messages of type `kind`.
     ///
     /// # Errors
-    /// Why not.
-    pub fn judge(
+    /// If it contradicts the previous accepted sample, and no rejected one since then agrees with it.
+    pub fn check(
         &mut self,
         id: &str,
         kind: &'static str,
         time: Timestamp,
-        claim: CounterSample,
+        sample: CounterSample,
         limits: &Limits,
     ) -> Result<(), Implausible> {
         let key = (id.to_owned(), kind);
-        if !self.meters.contains_key(&key) && self.counters + claim.counters.len() > MAX_COUNTERS {
+        if !self.meters.contains_key(&key) && self.counters + sample.counters.len() > MAX_COUNTERS {
             return Ok(());
         }
         let counters = &mut self.counters;
-        let memory = self.meters.entry(key).or_insert_with(|| {
-            *counters += claim.counters.len();
-            Memory::default()
+        let history = self.meters.entry(key).or_insert_with(|| {
+            *counters += sample.counters.len();
+            History::default()
         });
-        let Some(believed) = &memory.believed else {
-            memory.believed = Some((time, claim));
+        // The first sample cannot be checked. If it is wrong, the next two contradict it, agree with each other, and the
+        // second of them replaces it.
+        let Some(accepted) = &history.accepted else {
+            history.accepted = Some((time, sample));
             return Ok(());
         };
-        let doubt = compare(believed, time, &claim, limits);
-        // An old meter may run backwards for hours: either way will do.
+        let Some(implausible) = contradiction(accepted, time, &sample, limits) else {
+            history.accepted = Some((time, sample));
+            history.rejected = None;
+            return Ok(());
+        };
+        // Both directions count as agreement here: an old meter may run backwards for hours, and would otherwise be
+        // rejected all the time. The limit of the rate holds in both.
         let either_way = CounterSample {
             may_fall: true,
-            ..claim.clone()
+            ..sample.clone()
         };
-        let agrees =
-            |doubted: &(Timestamp, CounterSample)| compare(doubted, time, &either_way, limits).is_none();
-        match doubt {
-            Some(doubt) if !memory.doubted.as_ref().is_some_and(agrees) => {
-                memory.doubted = Some((time, claim));
-                *self.refused.entry((id.to_owned(), doubt.reason())).or_default() += 1;
-                Err(doubt)
-            }
-            _ => {
-                memory.believed = Some((time, claim));
-                memory.doubted = None;
-                Ok(())
-            }
+        let agrees = |rejected: &Sample| contradiction(rejected, time, &either_way, limits).is_none();
+        if history.rejected.as_ref().is_some_and(agrees) {
+            history.accepted = Some((time, sample));
+            history.rejected = None;
+            return Ok(());
         }
+        history.rejected = Some((time, sample));
+        *self
+            .rejected
+            .entry((id.to_owned(), implausible.reason()))
+            .or_default() += 1;
+        Err(implausible)
     }
 
-    /// How many readings were refused, by meter and reason.
-    pub fn refused(&self) -> &BTreeMap<(String, &'static str), u64> {
-        &self.refused
+    /// Counts of rejected readings.
+    pub fn rejected(&self) -> &Rejections {
+        &self.rejected
     }
 }
 
-/// What speaks against a claim after another one.
-fn compare(
-    (before, old): &(Timestamp, CounterSample),
+/// Returns the first reason why sample `new` cannot follow sample `old`.
+fn contradiction(
+    (before, old): &Sample,
     now: Timestamp,
     new: &CounterSample,
     limits: &Limits,
@@ -247,28 +185,31 @@ fn compare(
             return Some(Implausible::Changed { from, to });
         }
     }
+    // Samples may arrive out of order by a little; then no time has passed.
     let hours = (now.duration_since(*before).as_secs_f64().max(0.0) + SLACK_S) / 3600.0;
+    // One count is always possible, however slow the limit.
+    let most = limits.rate_per_hour() * hours + 1.0;
     for (field, to) in &new.counters {
         let Some((_, from)) = old.counters.iter().find(|(name, _)| name == field) else {
             continue;
         };
         let (field, from, to) = (field.clone(), *from, *to);
-        let rise = match limits.wraps_at {
-            Some(wraps_at) if to < from => to - from + wraps_at,
-            _ => to - from,
-        };
-        // One count is always possible.
-        let most = limits.rate() * hours + 1.0;
         if new.may_fall {
             if (to - from).abs() > most {
                 return Some(Implausible::Jumped { field, from, to });
             }
             continue;
         }
-        if rise > most && to > from {
-            return Some(Implausible::Jumped { field, from, to });
+        if to >= from {
+            if to - from > most {
+                return Some(Implausible::Jumped { field, from, to });
+            }
+            continue;
         }
-        if to < from && !(0.0..=most).contains(&rise) {
+        let rolled_over = limits
+            .wraps_at
+            .is_some_and(|wraps_at| (0.0..=most).contains(&(to - from + wraps_at)));
+        if !rolled_over {
             return Some(Implausible::WentBack { field, from, to });
         }
     }
@@ -289,93 +230,95 @@ mod tests {
         is_counts: true,
     };
 
-    /// Which of `(seconds, counts)` are believed.
-    fn believed(claims: &[(i64, i64)], limits: &Limits) -> Vec<bool> {
-        let mut judge = Plausibility::default();
-        let judged = claims.iter().map(|(time, counts)| {
-            judge
-                .judge(
-                    "1",
-                    "scm",
-                    at(*time),
-                    CounterSample::of_counts(7, *counts),
-                    limits,
-                )
+    /// Checks one message of an electricity meter after the other: `(seconds, counter)`.
+    fn accepted(samples: &[(i64, i64)], limits: &Limits) -> Vec<bool> {
+        let mut plausibility = Plausibility::default();
+        let checked = samples.iter().map(|(second, counts)| {
+            let sample = CounterSample::from_counts(7, *counts);
+            plausibility
+                .check("1", "scm", at(*second), sample, limits)
                 .is_ok()
         });
-        judged.collect()
+        checked.collect()
     }
 
     #[test]
-    fn given_a_reading_that_goes_back_then_it_waits_for_one_that_agrees() {
-        let told = believed(
+    fn given_a_counter_that_went_back_then_it_is_rejected_until_a_second_reading_agrees() {
+        let accepted = accepted(
             &[(0, 1000), (60, 990), (120, 1001), (180, 10), (240, 11), (300, 12)],
             &COUNTS,
         );
-        assert_eq!(told, [true, false, true, false, true, true]);
+        assert_eq!(accepted, [true, false, true, false, true, true]);
     }
 
     #[test]
-    fn given_a_flipped_high_bit_then_the_jump_is_refused_and_what_follows_is_believed() {
-        let told = believed(&[(0, 1000), (30, 1000 + (1 << 20)), (60, 1003)], &COUNTS);
-        assert_eq!(told, [true, false, true]);
-        // A day in which it could well have risen so far.
-        assert_eq!(believed(&[(0, 1000), (86_400, 1_001_000)], &COUNTS), [true, true]);
+    fn given_a_flipped_high_bit_then_the_jump_is_rejected_and_the_next_reading_accepted() {
+        let accepted_30_s = accepted(&[(0, 1000), (30, 1000 + (1 << 20)), (60, 1003)], &COUNTS);
+        assert_eq!(accepted_30_s, [true, false, true]);
+        // Within a day, the counter may well have risen so far.
+        assert_eq!(accepted(&[(0, 1000), (86_400, 1_001_000)], &COUNTS), [true, true]);
     }
 
     #[test]
-    fn given_its_digits_then_a_counter_that_begins_again_is_no_surprise() {
+    fn given_the_number_of_digits_then_a_rollover_is_plausible() {
         let wraps = Limits {
             wraps_at: Some(1e6),
             ..COUNTS
         };
-        assert_eq!(believed(&[(0, 999_990), (600, 5)], &wraps), [true, true]);
-        assert_eq!(believed(&[(0, 999_990), (600, 5)], &COUNTS), [true, false]);
+        assert_eq!(accepted(&[(0, 999_990), (600, 5)], &wraps), [true, true]);
+        assert_eq!(accepted(&[(0, 999_990), (600, 5)], &COUNTS), [true, false]);
     }
 
     #[test]
-    fn given_a_limit_of_ones_own_then_it_holds() {
+    fn given_a_configured_rate_then_it_replaces_the_default() {
         let slow = Limits {
             per_hour: Some(10.0),
             ..COUNTS
         };
         assert_eq!(
-            believed(&[(0, 100), (3600, 130), (7200, 121)], &slow),
+            accepted(&[(0, 100), (3600, 130), (7200, 121)], &slow),
             [true, false, true]
         );
     }
 
     #[test]
-    fn given_a_balance_then_it_may_fall_and_given_a_meter_that_runs_backwards_then_it_is_heard_all_the_same()
-    {
-        let mut judge = Plausibility::default();
-        let mut is_ok = |time, counts, may_fall| {
-            let claim = CounterSample {
-                may_fall,
-                ..CounterSample::of_counts(8, counts)
+    fn given_a_net_register_then_it_may_fall_but_not_jump() {
+        let mut plausibility = Plausibility::default();
+        let mut is_ok = |second, counts| {
+            let sample = CounterSample {
+                may_fall: true,
+                ..CounterSample::from_counts(8, counts)
             };
-            judge.judge("1", "netidm", at(time), claim, &COUNTS).is_ok()
+            plausibility
+                .check("1", "netidm", at(second), sample, &COUNTS)
+                .is_ok()
         };
-        let told: Vec<bool> = (0..4).map(|i| is_ok(60 * i, -5 * i, true)).collect();
-        assert_eq!(told, [true; 4]);
-        assert!(!is_ok(300, 10_000_000, true), "but not by so much");
-        let told = believed(&[(0, 100), (60, 99), (120, 98), (180, 97), (240, 96)], &COUNTS);
-        assert_eq!(told, [true, false, true, false, true]);
+        let accepted: Vec<bool> = (0..4).map(|i| is_ok(60 * i, -5 * i)).collect();
+        assert_eq!(accepted, [true; 4]);
+        assert!(!is_ok(300, 10_000_000));
     }
 
     #[test]
-    fn given_another_type_then_it_is_another_meter_until_it_says_so_twice() {
-        let mut judge = Plausibility::default();
-        let mut is_ok = |time, meter_type| {
-            let claim = CounterSample::of_counts(meter_type, 5);
-            judge.judge("1", "scm", at(time), claim, &COUNTS).is_ok()
+    fn given_a_meter_that_runs_backwards_then_every_second_reading_is_accepted() {
+        let accepted = accepted(&[(0, 100), (60, 99), (120, 98), (180, 97), (240, 96)], &COUNTS);
+        assert_eq!(accepted, [true, false, true, false, true]);
+    }
+
+    #[test]
+    fn given_another_meter_type_then_it_is_rejected_until_a_second_reading_agrees() {
+        let mut plausibility = Plausibility::default();
+        let mut is_ok = |second, meter_type| {
+            let sample = CounterSample::from_counts(meter_type, 5);
+            plausibility
+                .check("1", "scm", at(second), sample, &COUNTS)
+                .is_ok()
         };
         assert!(is_ok(0, 7));
         assert!(!is_ok(60, 12));
         assert!(is_ok(120, 7));
         assert!(!is_ok(180, 12));
         assert!(is_ok(240, 12));
-        let count: u64 = judge.refused().values().sum();
-        assert_eq!(count, 2);
+        let rejected: u64 = plausibility.rejected().values().sum();
+        assert_eq!(rejected, 2);
     }
 }

@@ -1,4 +1,4 @@
-//! A reading: what a meter said, when, and how well it was heard.
+//! Readings: one message of one meter, with the time and quality of its reception.
 
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
@@ -7,21 +7,21 @@ use metertap_decode::time::MeterTime;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// How well a reading was heard.
+/// Reception quality of a radio packet.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Signal {
-    /// Carrier against the centre of the receiver's window.
+    /// Carrier frequency relative to the center of the receiver's window, in Hz.
     pub offset_hz: i64,
-    /// ON carrier over all noise in the window.
+    /// Power of the carrier while on, over the noise of the whole window, in dB.
     pub snr_db: f64,
-    /// ON carrier against full scale.
+    /// Power of the carrier while on, relative to full scale, in dB.
     pub level_dbfs: f64,
-    /// Bits (R900: symbols) that were corrected.
+    /// Corrected bits (R900: symbols of 5 bits).
     pub corrected: u8,
 }
 
 impl Signal {
-    /// Rounded to what was really measured: 1 Hz and 0.1 dB.
+    /// Rounds the receiver's estimates to the precision they have: 1 Hz and 0.1 dB.
     pub fn new(signal: &metertap_dsp::Signal) -> Self {
         let tenths = |db: f32| (f64::from(db) * 10.0).round() / 10.0;
         Signal {
@@ -33,54 +33,54 @@ impl Signal {
     }
 }
 
-/// One reading of one meter.
+/// One message of a radio meter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// Start of the recording or stream + sample offset.
+    /// Start of the packet, computed from its sample number.
     pub time: Timestamp,
-    /// Where the frame begins in a recording, in bytes; 0 for a live stream.
+    /// Start of the packet in a recording, in bytes; 0 for a live source.
     pub offset: u64,
-    /// Length of the frame in a recording, in bytes; 0 for a live stream.
+    /// Length of the packet in a recording, in bytes; 0 for a live source.
     pub length: u64,
-    /// Which receiver heard it.
+    /// Name of the receiver with the best signal.
     pub receiver: Arc<str>,
-    /// All receivers that heard it; the one above heard it best.
+    /// Names of all receivers of this packet.
     pub heard_by: Vec<Arc<str>>,
-    /// Where in the spectrum, if the centre frequency is known.
+    /// Carrier frequency in Hz, if the center frequency is known.
     pub frequency_hz: Option<f64>,
-    /// What was said.
+    /// Decoded message.
     pub message: Message,
-    /// How well it was heard.
+    /// Reception quality at `receiver`.
     pub signal: Signal,
 }
 
-/// One reading of one meter on a wire.
+/// One report of a wired meter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WireReading {
-    /// By the meter's clock; by ours where it has none.
+    /// Time by the meter's clock; time of reception if it has none.
     pub time: MeterTime,
-    /// By our clock.
+    /// Time of reception by the clock of this machine.
     pub received: Timestamp,
     /// Name of the port.
     pub port: Arc<str>,
-    /// What people call the meter.
+    /// Configured name of the meter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What was said.
+    /// Decoded report.
     #[serde(flatten)]
     pub report: Report,
-    /// The telegram as it came, decrypted, with the first of its readings.
+    /// Decrypted telegram; only on the first of the readings made from it.
     #[serde(skip)]
     pub telegram: Option<Arc<[u8]>>,
 }
 
 impl WireReading {
-    /// What `port` has just heard.
-    pub fn now(port: Arc<str>, mut report: Report) -> Self {
-        let received = Timestamp::now();
+    /// Attributes a report to its meter: the id is the port's name where the meter sends none.
+    pub fn new(port: Arc<str>, mut report: Report, received: Timestamp) -> Self {
         if report.id.is_empty() {
             report.id = (&*port).into();
         }
+        // The raw M-Bus message serves `metertap decode` and `metertap mbus`; it is not published.
         report.message = None;
         let time = report.time.take().unwrap_or(MeterTime::Utc(received));
         WireReading {

@@ -1,72 +1,69 @@
-//! Every meter heard so far, for people to look at.
+//! Table of the radio meters received so far, for the terminal and `metertap find`.
 
 use crate::meter::Reading;
 use metertap_decode::ert::{Commodity, Kind};
 use std::collections::BTreeMap;
 
-/// Meters remembered; beyond that new ones are only counted.
+/// Meters in the table; readings of further ones are only counted.
 const MAX_METERS: usize = 10_000;
 
-/// What is known of one meter and kind of message.
+/// Newest reading of one meter and message type.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// What it measures.
+pub struct MeterSummary {
+    /// Commodity by the meter's type.
     pub commodity: Commodity,
-    /// ERT type (or what stands for it).
+    /// ERT type; for R900, the byte that rtlamr calls `Unkn1`.
     pub meter_type: u8,
-    /// Its newest counter.
+    /// Newest counter.
     pub consumption: i64,
-    /// How often it was heard.
-    pub times: u64,
-    /// Its newest signal.
+    /// Messages received.
+    pub receptions: u64,
+    /// Newest signal-to-noise ratio in dB.
     pub snr_db: f64,
-    /// Where in the spectrum, newest.
+    /// Newest carrier frequency in Hz, if the center frequency is known.
     pub frequency_hz: Option<f64>,
-    /// Against the centre of the window, newest.
+    /// Newest carrier frequency relative to the center of the window, in Hz.
     pub offset_hz: i64,
 }
 
-/// All meters heard, by id and kind.
+/// Newest readings by meter id and message type.
 #[derive(Clone, Debug, Default)]
 pub struct MeterTable {
-    meters: BTreeMap<(u32, Kind), Entry>,
-    /// Readings in all.
+    meters: BTreeMap<(u32, Kind), MeterSummary>,
+    /// Readings of all meters.
     pub readings: u64,
-    /// Readings of meters for which there was no room.
-    pub crowded_out: u64,
 }
 
 impl MeterTable {
-    /// Takes a reading into account.
+    /// Adds a reading.
     pub fn add(&mut self, reading: &Reading) {
         self.readings += 1;
         let message = &reading.message;
         let key = (message.id(), message.kind());
         if self.meters.len() >= MAX_METERS && !self.meters.contains_key(&key) {
-            self.crowded_out += 1;
             return;
         }
-        let times = self.meters.get(&key).map_or(0, |entry| entry.times);
-        let entry = Entry {
+        let earlier = self.meters.get(&key).map_or(0, |meter| meter.receptions);
+        let summary = MeterSummary {
             commodity: message.commodity(),
             meter_type: message.meter_type(),
             consumption: message.consumption(),
-            times: times + 1,
+            receptions: earlier + 1,
             snr_db: reading.signal.snr_db,
             frequency_hz: reading.frequency_hz,
             offset_hz: reading.signal.offset_hz,
         };
-        self.meters.insert(key, entry);
+        self.meters.insert(key, summary);
     }
 
-    /// Puts an entry there.
+    /// Inserts a row.
     #[cfg(test)]
-    pub fn insert(&mut self, key: (u32, Kind), entry: Entry) {
-        self.meters.insert(key, entry);
+    pub fn insert(&mut self, key: (u32, Kind), summary: MeterSummary) {
+        self.meters.insert(key, summary);
     }
 
-    /// In the order of ids.
-    pub fn meters(&self) -> impl ExactSizeIterator<Item = (&(u32, Kind), &Entry)> {
+    /// Rows in the order of meter ids.
+    pub fn meters(&self) -> impl ExactSizeIterator<Item = (&(u32, Kind), &MeterSummary)> {
         self.meters.iter()
     }
 }

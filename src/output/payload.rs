@@ -1,6 +1,7 @@
 //! Contents of what an output sends for a reading.
 
 use crate::format::smartmeter2mqtt::telegram_object;
+use crate::format::{native, rtlamr_json};
 use crate::meter::event::ReadingEvent;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -22,8 +23,8 @@ impl Payload {
     /// Returns the object of a reading on one line, if the format has one for it.
     pub fn line(self, event: &ReadingEvent) -> Option<Cow<'_, str>> {
         match self {
-            Payload::Metertap => Some(event.payload.as_str().into()),
-            Payload::Rtlamr => event.rtlamr().map(Cow::Owned),
+            Payload::Metertap => Some(native::json(event).into()),
+            Payload::Rtlamr => rtlamr_json(event).map(Cow::Owned),
             Payload::Smartmeter2mqtt => telegram_object(event.telegram()?).map(Cow::Owned),
         }
     }

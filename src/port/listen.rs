@@ -5,6 +5,7 @@ use crate::port::DecodeEvent;
 use crate::port::task::{Closed, Decoder, Task};
 use crate::source::wire::{Line, Wire};
 use crate::status::receiver::Condition;
+use jiff::Timestamp;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
@@ -82,7 +83,7 @@ impl Task {
         let now = Instant::now().into_std();
         let mut take = |event: DecodeEvent| match event.result {
             Ok(report) => {
-                let mut reading = WireReading::now(self.name.clone(), report);
+                let mut reading = WireReading::new(self.name.clone(), report, Timestamp::now());
                 reading.telegram = event.telegram;
                 readings.push(reading);
             }

@@ -5,6 +5,7 @@ use crate::port::DecodeError;
 use crate::port::task::{Closed, Decoder, Task};
 use crate::source::wire::Wire;
 use crate::status::receiver::Condition;
+use jiff::Timestamp;
 use metertap_decode::report::Report;
 use tokio::time::{Instant, sleep};
 
@@ -37,7 +38,7 @@ impl Task {
         let now = Instant::now().into_std();
         for answer in answers {
             match answer {
-                Ok(report) => readings.push(WireReading::now(self.name.clone(), report)),
+                Ok(report) => readings.push(WireReading::new(self.name.clone(), report, Timestamp::now())),
                 Err(error) => {
                     self.errors.count(&self.name, &error, now);
                     complaint = Some(error.text);

@@ -146,7 +146,7 @@ impl Publisher {
 
     /// Stops the publisher and waits until everything is delivered, for `within` at most, and once the process is
     /// interrupted for [`HURRIED`](crate::publish::mqtt::HURRIED) at most. What is not delivered then stays in the spool
-    /// or is lost, as the result says; `None` if a connection hangs or has panicked.
+    /// or is lost. Returns the numbers of each; `None` if a connection hangs or has panicked.
     pub fn finish(self, within: Duration) -> Option<Outcome> {
         self.stop();
         let outcome = match self.backend {
@@ -247,7 +247,7 @@ impl Shared {
             return;
         };
         let topic = format!("{prefix}/meters/{}/availability", topic_id(&change.id));
-        let payload = if change.speaks { "online" } else { "offline" };
+        let payload = if change.is_online { "online" } else { "offline" };
         self.mqtt
             .try_publish(Message::retained(topic, payload, DeliveryClass::Announcement));
     }

@@ -48,7 +48,7 @@ impl ReadingBuilder {
     /// Returns the reading in a packet received at `time`; nothing if the packet is not a message, its meter or type is
     /// not wanted, or its evidence is too weak.
     pub fn build(&mut self, packet: &Packet, time: Timestamp) -> Option<Reading> {
-        let message = match self.filter.interpret(packet) {
+        let message = match self.filter.decode(packet) {
             Ok(message) => message?,
             Err(reason) => {
                 self.refused += 1;
@@ -56,7 +56,7 @@ impl ReadingBuilder {
                 return None;
             }
         };
-        if !self.confidence.believes(packet, &message, time) {
+        if !self.confidence.accepts(packet, &message, time) {
             tracing::debug!(
                 receiver = %self.receiver,
                 id = message.id(),

@@ -80,6 +80,6 @@ impl MeterMap {
 }
 
 /// Index of the meter in a shard, or where it belongs.
-fn position(shard: &Shard, event: &ReadingEvent) -> Result<usize, usize> {
+fn position(shard: &[Arc<MeterStatus>], event: &ReadingEvent) -> Result<usize, usize> {
     shard.binary_search_by(|meter| (&*meter.last.id, meter.last.kind).cmp(&(&*event.id, event.kind)))
 }

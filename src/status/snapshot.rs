@@ -1,6 +1,7 @@
 //! State of the daemon at one moment, shared with the page, the metrics and the history.
 
-use crate::meter::consumption::{Count, Usage};
+use crate::meter::consumption::Consumption;
+use crate::meter::counter::CounterValue;
 use crate::meter::event::ReadingEvent;
 use crate::status::last_telegram::LastTelegram;
 use crate::status::log_buffer::LogBuffer;
@@ -27,7 +28,7 @@ pub struct Snapshot {
     /// Last events of the log.
     pub log: LogBuffer,
     /// Consumption of configured and wired meters.
-    pub consumption: Arc<Usage>,
+    pub consumption: Arc<Consumption>,
     /// Meters by id and type.
     pub meters: MeterMap,
     /// Last readings, oldest first.
@@ -56,7 +57,7 @@ pub struct MeterStatus {
     /// Its last reading.
     pub last: Arc<ReadingEvent>,
     /// Its primary counter.
-    pub count: Option<Count>,
+    pub count: Option<CounterValue>,
     /// Value of that counter when the meter was first received.
     pub first: f64,
     /// Time of the last reading.

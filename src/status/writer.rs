@@ -1,7 +1,7 @@
 //! Status of the daemon, as its main thread writes it and others read it.
 
-use crate::meter::consumption::{Row, Usage};
-use crate::meter::counter;
+use crate::meter::consumption::{Consumption, DayRecord};
+use crate::meter::counter::counter_values;
 use crate::meter::event::{Origin, ReadingEvent};
 use crate::runtime::Clock;
 use crate::status::last_telegram::LastTelegram;
@@ -91,7 +91,7 @@ impl Status {
     pub fn set_enabled(&mut self, is_enabled: bool) {
         self.is_enabled = is_enabled;
         if !is_enabled {
-            self.working.consumption = Arc::new(Usage::default());
+            self.working.consumption = Arc::new(Consumption::default());
             self.working.meters = MeterMap::default();
             self.working.first_reading += self.working.readings.len() as u64;
             self.working.readings = Arc::new(VecDeque::new());
@@ -103,7 +103,7 @@ impl Status {
 
     /// Records a published reading, or that of a neighbor's meter. Intervals are part of other readings and left out.
     pub fn add_reading(&mut self, event: &Arc<ReadingEvent>) {
-        if !self.is_enabled || matches!(event.what, Origin::Interval(_)) {
+        if !self.is_enabled || matches!(event.origin, Origin::Interval(_)) {
             return;
         }
         self.has_changed = true;
@@ -124,10 +124,10 @@ impl Status {
         if before.is_none() && self.working.meters.len() >= MAX_METERS {
             return;
         }
-        let (at, counts) = (event.heard_at(), counter::of(event));
-        if event.is_ours() && !counts.is_empty() {
+        let (at, counts) = (event.received_at(), counter_values(event));
+        if event.is_own_meter() && !counts.is_empty() {
             let consumption = Arc::make_mut(&mut self.working.consumption);
-            counts.iter().for_each(|count| consumption.count(at, count));
+            counts.iter().for_each(|count| consumption.record(at, count));
         }
         let count = counts.into_iter().next();
         // The change since the first reading starts over with another unit.
@@ -159,6 +159,8 @@ impl Status {
     pub fn set_receiver(&mut self, state: &ReceiverState) {
         Arc::make_mut(&mut self.working.receivers).insert(state.receiver.clone(), state.clone());
         self.has_changed = true;
+        // Rare, and health checks depend on it.
+        self.flush();
     }
 
     /// Adds the spectrum of a receiver.
@@ -188,9 +190,9 @@ impl Status {
     }
 
     /// Adds consumption of earlier runs; what was counted since the start stays.
-    pub fn restore_consumption(&mut self, rows: Vec<Row>) {
+    pub fn restore_consumption(&mut self, days: Vec<DayRecord>) {
         let consumption = Arc::make_mut(&mut self.working.consumption);
-        rows.into_iter().for_each(|row| consumption.restore(row));
+        days.into_iter().for_each(|day| consumption.restore(day));
         self.has_changed = true;
     }
 

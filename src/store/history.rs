@@ -1,6 +1,8 @@
 //! Consumption on disk, kept for years: one row per counter and day.
 
-use crate::meter::consumption::{Day, Key, Row};
+use crate::meter::consumption::DayRecord;
+use crate::meter::counter::CounterKey;
+use crate::meter::counter_series::{HourlyUse, TimedValue};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use redb::{Database, ReadableTable, TableDefinition};
@@ -45,7 +47,7 @@ impl HistoryStore {
     ///
     /// # Errors
     /// Returns an error if the file cannot be written; it holds what it held before.
-    pub fn put(&self, rows: &[Row]) -> Result<()> {
+    pub fn put(&self, rows: &[DayRecord]) -> Result<()> {
         let transaction = self.0.begin_write()?;
         {
             let mut days = transaction.open_table(DAYS)?;
@@ -54,11 +56,12 @@ impl HistoryStore {
                 let name = name_of(&row.key);
                 let hours: Vec<u8> = row
                     .hours
+                    .0
                     .iter()
                     .flat_map(|used| (*used as f32).to_le_bytes())
                     .collect();
                 days.insert((name.as_str(), row.day), hours.as_slice())?;
-                let (at, value) = row.last;
+                let TimedValue { at, value } = row.last;
                 counters.insert(name.as_str(), (row.unit.as_str(), at.as_microsecond(), value))?;
             }
         }
@@ -69,7 +72,7 @@ impl HistoryStore {
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
-    pub fn newest(&self, days: i32) -> Result<Vec<Row>> {
+    pub fn newest(&self, days: i32) -> Result<Vec<DayRecord>> {
         let transaction = self.0.begin_read()?;
         let table = transaction.open_table(DAYS)?;
         let mut rows = Vec::new();
@@ -83,12 +86,12 @@ impl HistoryStore {
             let last_day = i32::try_from(at.as_second().div_euclid(86_400)).unwrap_or(i32::MAX);
             for row in table.range((name, last_day.saturating_sub(days))..=(name, i32::MAX))? {
                 let (day, hours) = row?;
-                rows.push(Row {
+                rows.push(DayRecord {
                     key: key.clone(),
                     unit: unit.to_owned(),
                     day: day.value().1,
                     hours: day_of(hours.value()),
-                    last: (at, count),
+                    last: TimedValue { at, value: count },
                 });
             }
         }
@@ -99,7 +102,7 @@ impl HistoryStore {
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
-    pub fn before(&self, key: &Key, before: i32) -> Result<Vec<(i32, Day)>> {
+    pub fn before(&self, key: &CounterKey, before: i32) -> Result<Vec<(i32, HourlyUse)>> {
         let transaction = self.0.begin_read()?;
         let name = name_of(key);
         let table = transaction.open_table(DAYS)?;
@@ -112,19 +115,23 @@ impl HistoryStore {
     }
 }
 
-fn name_of((id, kind, field): &Key) -> String {
-    format!("{id}{SEPARATOR}{kind}{SEPARATOR}{field}")
+fn name_of(CounterKey { meter, kind, field }: &CounterKey) -> String {
+    format!("{meter}{SEPARATOR}{kind}{SEPARATOR}{field}")
 }
 
-fn key_of(name: &str) -> Option<Key> {
+fn key_of(name: &str) -> Option<CounterKey> {
     let mut parts = name.split(SEPARATOR).map(str::to_owned);
-    Some((parts.next()?, parts.next()?, parts.next()?))
+    Some(CounterKey {
+        meter: parts.next()?,
+        kind: parts.next()?,
+        field: parts.next()?,
+    })
 }
 
 /// Decodes the hours of a row; those that a damaged row lacks are unknown.
-fn day_of(bytes: &[u8]) -> Day {
-    let mut hours = [f64::NAN; 24];
-    for (hour, bytes) in hours.iter_mut().zip(bytes.chunks_exact(4)) {
+fn day_of(bytes: &[u8]) -> HourlyUse {
+    let mut hours = HourlyUse::UNKNOWN;
+    for (hour, bytes) in hours.0.iter_mut().zip(bytes.chunks_exact(4)) {
         *hour = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).into();
     }
     hours
@@ -134,13 +141,16 @@ fn day_of(bytes: &[u8]) -> Day {
 mod tests {
     use super::*;
 
-    fn row(day: i32, used: f64) -> Row {
-        Row {
-            key: ("1".into(), "scm".into(), "total".into()),
+    fn row(day: i32, used: f64) -> DayRecord {
+        DayRecord {
+            key: CounterKey::new("1", "scm", "total"),
             unit: "kWh".into(),
             day,
-            hours: [used; 24],
-            last: (Timestamp::from_second(i64::from(day) * 86_400).unwrap(), 5.5),
+            hours: HourlyUse([used; 24]),
+            last: TimedValue {
+                at: Timestamp::from_second(i64::from(day) * 86_400).unwrap(),
+                value: 5.5,
+            },
         }
     }
 
@@ -151,9 +161,9 @@ mod tests {
         let store = HistoryStore::open(&path).unwrap();
         // Ten counters, five years: a home with four takes 700 kB a year.
         for counter in 0..10 {
-            let rows: Vec<Row> = (0..5 * 365)
-                .map(|day| Row {
-                    key: (counter.to_string(), "scm".into(), "total".into()),
+            let rows: Vec<DayRecord> = (0..5 * 365)
+                .map(|day| DayRecord {
+                    key: CounterKey::new(counter.to_string(), "scm", "total"),
                     ..row(day, day.into())
                 })
                 .collect();
@@ -167,15 +177,16 @@ mod tests {
         assert_eq!(newest.len(), 30);
         assert_eq!(
             newest[2],
-            Row {
-                key: ("0".into(), "scm".into(), "total".into()),
+            DayRecord {
+                key: CounterKey::new("0", "scm", "total"),
                 ..row(1824, 1824.0)
             }
         );
-        let older = store
-            .before(&("3".into(), "scm".into(), "total".into()), 1800)
-            .unwrap();
-        assert_eq!((older.len(), older[1799]), (1800, (1799, [1799.0; 24])));
+        let older = store.before(&CounterKey::new("3", "scm", "total"), 1800).unwrap();
+        assert_eq!(
+            (older.len(), older[1799]),
+            (1800, (1799, HourlyUse([1799.0; 24])))
+        );
     }
 
     #[test]

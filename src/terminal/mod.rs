@@ -1,11 +1,11 @@
-//! A table of meters on a terminal.
+//! Table of radio meters on a terminal.
 
-mod live;
-mod order;
+mod controls;
+mod live_table;
 
-pub use live::Live;
+pub use live_table::LiveTable;
 
-use crate::meter::table::{Entry, MeterTable};
+use crate::meter::table::{MeterSummary, MeterTable};
 use metertap_decode::ert::Kind;
 
 const HEADINGS: [&str; 7] = [
@@ -17,44 +17,48 @@ const HEADINGS: [&str; 7] = [
     "SNR",
     "frequency",
 ];
+/// Widths of the columns in characters.
 const WIDTHS: [u16; 7] = [10, 8, 13, 12, 6, 8, 12];
+/// Columns of words, aligned left; numbers are aligned right.
+const WORD_COLUMNS: [usize; 2] = [1, 2];
 
-/// The whole table as text.
-pub fn text(heard: &MeterTable) -> String {
-    let line = |cells: [String; 7]| {
-        let mut line = String::new();
-        for (i, (cell, width)) in cells.into_iter().zip(WIDTHS).enumerate() {
-            let width = usize::from(width);
-            // Numbers stand right, words left.
-            let padded = if matches!(i, 1 | 2) {
-                format!("{cell:<width$}")
-            } else {
-                format!("{cell:>width$}")
-            };
-            line.push_str(&padded);
-            line.push_str("  ");
-        }
-        line.trim_end().to_owned() + "\n"
-    };
-    let mut text = line(HEADINGS.map(str::to_owned));
-    for (key, entry) in heard.meters() {
-        text += &line(cells(key, entry));
+/// Formats the whole table as text.
+pub fn to_text(table: &MeterTable) -> String {
+    let mut text = to_line(HEADINGS.map(str::to_owned));
+    for (key, meter) in table.meters() {
+        text += &to_line(cells(key, meter));
     }
-    text + &format!("{} meters, {} readings\n", heard.meters().len(), heard.readings)
+    text + &format!("{} meters, {} readings\n", table.meters().len(), table.readings)
 }
 
-fn cells(&(id, kind): &(u32, Kind), entry: &Entry) -> [String; 7] {
-    let place = match entry.frequency_hz {
+fn to_line(cells: [String; 7]) -> String {
+    let mut line = String::new();
+    for (i, (cell, width)) in cells.into_iter().zip(WIDTHS).enumerate() {
+        let width = usize::from(width);
+        let padded = if WORD_COLUMNS.contains(&i) {
+            format!("{cell:<width$}")
+        } else {
+            format!("{cell:>width$}")
+        };
+        line.push_str(&padded);
+        line.push_str("  ");
+    }
+    line.trim_end().to_owned() + "\n"
+}
+
+/// Cells of the row of one meter.
+fn cells(&(id, kind): &(u32, Kind), meter: &MeterSummary) -> [String; 7] {
+    let frequency = match meter.frequency_hz {
         Some(hz) => format!("{:.3} MHz", hz / 1e6),
-        None => format!("{:+} kHz", entry.offset_hz / 1000),
+        None => format!("{:+} kHz", meter.offset_hz / 1000),
     };
     [
         id.to_string(),
         kind.to_string(),
-        format!("{} ({})", entry.commodity, entry.meter_type),
-        entry.consumption.to_string(),
-        entry.times.to_string(),
-        format!("{:.1} dB", entry.snr_db),
-        place,
+        format!("{} ({})", meter.commodity, meter.meter_type),
+        meter.consumption.to_string(),
+        meter.receptions.to_string(),
+        format!("{:.1} dB", meter.snr_db),
+        frequency,
     ]
 }

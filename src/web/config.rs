@@ -77,20 +77,20 @@ impl WebConfig {
     pub(super) fn token(&self) -> Result<Option<Secret>, String> {
         let source = SecretSource {
             key: "web.token",
-            here: self.token.as_ref(),
+            inline: self.token.as_ref(),
             file: self.token_file.as_deref(),
             env: self.token_env.as_deref(),
         };
-        source.find()
+        source.resolve()
     }
 
     pub(super) fn password(&self) -> Result<Option<Secret>, String> {
         let source = SecretSource {
             key: "web.password",
-            here: self.password.as_ref(),
+            inline: self.password.as_ref(),
             file: self.password_file.as_deref(),
             env: self.password_env.as_deref(),
         };
-        source.find()
+        source.resolve()
     }
 }

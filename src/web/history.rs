@@ -1,6 +1,7 @@
 //! `GET /api/meters/<id>/history`: usage by steps of five minutes, by hours or by days.
 
-use crate::meter::consumption::{Series, hours};
+use crate::meter::counter::CounterKey;
+use crate::meter::counter_series::{CounterSeries, Point, hours};
 use crate::web::AppState;
 use crate::web::api::{blocking, json};
 use crate::web::error::{ApiError, Parameters};
@@ -32,9 +33,6 @@ enum Resolution {
     Days,
 }
 
-/// Times in seconds since 1970, with the usage that begins then.
-type Points = Vec<(i64, f64)>;
-
 /// `GET /api/meters/<id>/history?by=steps|hours|days`: usage by type and counter.
 pub async fn history(
     State(app): State<AppState>,
@@ -52,7 +50,7 @@ fn collect(app: &AppState, id: &str, by: Resolution) -> Result<HistoryJson, ApiE
     let snapshot = app.status.snapshot();
     let mut types = BTreeMap::<_, BTreeMap<_, _>>::new();
     for kind in snapshot.meters.with_id(id).map(|meter| meter.last.kind) {
-        for (name, series) in snapshot.consumption.of(id, kind) {
+        for (name, series) in snapshot.consumption.meter_series(id, kind) {
             let (unit, points) = match by {
                 Resolution::Steps => (rate_unit(series.unit()), series.rates()),
                 Resolution::Hours => (series.unit().into(), all_hours(app, id, kind, name, series)?),
@@ -61,7 +59,9 @@ fn collect(app: &AppState, id: &str, by: Resolution) -> Result<HistoryJson, ApiE
                     days(&all_hours(app, id, kind, name, series)?),
                 ),
             };
-            let points = points.into_iter().map(|(at, usage)| (at, rounded(usage)));
+            let points = points
+                .into_iter()
+                .map(|point| (point.second, rounded(point.amount)));
             let counter = CounterHistoryJson {
                 unit,
                 points: points.collect(),
@@ -73,10 +73,16 @@ fn collect(app: &AppState, id: &str, by: Resolution) -> Result<HistoryJson, ApiE
 }
 
 /// Returns the hours on disk and, after them, those in memory.
-fn all_hours(app: &AppState, id: &str, kind: &str, name: &str, series: &Series) -> Result<Points, ApiError> {
+fn all_hours(
+    app: &AppState,
+    id: &str,
+    kind: &str,
+    name: &str,
+    series: &CounterSeries,
+) -> Result<Vec<Point>, ApiError> {
     let mut all = Vec::new();
     if let (Some(store), Some(first)) = (&app.history, series.first_day()) {
-        let key = (id.to_owned(), kind.to_owned(), name.to_owned());
+        let key = CounterKey::new(id, kind, name);
         let old = store.before(&key, first);
         let old =
             old.map_err(|error| ApiError::internal(format!("the history cannot be read: {error:#}")))?;
@@ -87,16 +93,17 @@ fn all_hours(app: &AppState, id: &str, kind: &str, name: &str, series: &Series) 
 }
 
 /// Sums hours to days, which begin at midnight in the time zone of this machine.
-fn days(hours: &[(i64, f64)]) -> Points {
+fn days(hours: &[Point]) -> Vec<Point> {
     let zone = TimeZone::system();
     let mut days: BTreeMap<i64, f64> = BTreeMap::new();
-    for (at, usage) in hours {
-        let midnight = Timestamp::from_second(*at)
+    for hour in hours {
+        let midnight = Timestamp::from_second(hour.second)
             .ok()
             .and_then(|at| at.to_zoned(zone.clone()).start_of_day().ok());
         if let Some(midnight) = midnight {
-            *days.entry(midnight.timestamp().as_second()).or_default() += usage;
+            *days.entry(midnight.timestamp().as_second()).or_default() += hour.amount;
         }
     }
-    days.into_iter().collect()
+    let point = |(second, amount)| Point { second, amount };
+    days.into_iter().map(point).collect()
 }

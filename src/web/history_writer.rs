@@ -1,6 +1,6 @@
 //! Thread that writes usage to disk, once an hour and at the end.
 
-use crate::meter::consumption::DAYS;
+use crate::meter::counter_series::DAYS;
 use crate::runtime::{Cancel, Context, Running};
 use crate::status::{Status, StatusReader};
 use crate::store::history::HistoryStore;

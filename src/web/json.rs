@@ -1,6 +1,7 @@
 //! Objects of the API. `openapi.json` is generated from these types, and their comments are its descriptions.
 
-use crate::meter::consumption::Usage;
+use crate::format::native;
+use crate::meter::consumption::Consumption;
 use crate::meter::event::{Origin, ReadingEvent};
 use crate::status::MeterStatus;
 use crate::status::log_buffer::LogEvent;
@@ -56,13 +57,13 @@ pub struct MeterJson<'a> {
 
 impl<'a> MeterJson<'a> {
     /// Creates the object of a meter.
-    pub fn new(meter: &'a MeterStatus, consumption: &Usage) -> Self {
+    pub fn new(meter: &'a MeterStatus, consumption: &Consumption) -> Self {
         let (event, count) = (&*meter.last, meter.count.as_ref());
         let unit = count.map_or("", |count| &count.unit);
         // A meter that was once configured has a series that no longer grows.
-        let ours = count.filter(|_| event.is_ours());
+        let ours = count.filter(|_| event.is_own_meter());
         let rate = ours.and_then(|count| consumption.get(&count.key)?.rate());
-        let (heard_by, snr_db, frequency_hz) = match &event.what {
+        let (heard_by, snr_db, frequency_hz) = match &event.origin {
             Origin::Radio(reading) => (
                 &*reading.receiver,
                 Some(reading.signal.snr_db),
@@ -75,7 +76,7 @@ impl<'a> MeterJson<'a> {
             id: &event.id,
             kind: event.kind,
             name: event.name(),
-            mine: event.is_ours(),
+            mine: event.is_own_meter(),
             commodity: event.commodity(),
             value: count.map(|count| count.value),
             unit,
@@ -112,7 +113,7 @@ pub fn rate_unit(unit: &str) -> String {
 
 /// Returns the published object of a reading.
 pub fn object(event: &ReadingEvent) -> Option<&RawValue> {
-    serde_json::from_str(&event.payload).ok()
+    serde_json::from_str(native::json(event)).ok()
 }
 
 /// All meters.

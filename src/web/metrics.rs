@@ -170,7 +170,7 @@ fn sink_labels(sink: &SinkStatus) -> Labels<'_, 1> {
 
 fn meters(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
     let all = snapshot.meters.iter().map(|meter| &**meter);
-    let ours: Vec<&MeterStatus> = all.filter(|meter| meter.last.is_ours()).collect();
+    let ours: Vec<&MeterStatus> = all.filter(|meter| meter.last.is_own_meter()).collect();
     let others = snapshot.meters.len() - ours.len();
     let heard = [("yes", ours.len()), ("no", others)].into_iter();
     let heard = heard
@@ -188,7 +188,7 @@ fn meters(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
     });
     let name = "meter_last_seen_timestamp_seconds";
     family(encoder, name, "Time of the last reading.", seen)?;
-    let snr = ours.iter().filter_map(|meter| match &meter.last.what {
+    let snr = ours.iter().filter_map(|meter| match &meter.last.origin {
         Origin::Radio(reading) => Some((meter_labels(meter), ConstGauge::new(reading.signal.snr_db))),
         _ => None,
     });
@@ -196,7 +196,7 @@ fn meters(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
     family(encoder, "meter_snr_db", help, snr)?;
     let values: Vec<_> = ours.iter().map(|meter| (*meter, values(meter))).collect();
     let values = values.iter().flat_map(|(meter, values)| {
-        values.iter().map(|(quantity, (value, unit))| {
+        values.iter().map(move |(quantity, (value, unit))| {
             let [id, kind, name] = meter_labels(meter);
             let quantity = ("quantity", quantity.as_str().into());
             let unit = ("unit", unit.as_str().into());
@@ -215,7 +215,7 @@ fn meter_labels(meter: &MeterStatus) -> Labels<'_, 3> {
 }
 
 fn refused(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
-    let is_ours = |id: &str| snapshot.meters.with_id(id).any(|meter| meter.last.is_ours());
+    let is_ours = |id: &str| snapshot.meters.with_id(id).any(|meter| meter.last.is_own_meter());
     let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for ((id, reason), count) in snapshot.refused.iter() {
         let id = if is_ours(id) { id } else { "others" };
@@ -231,9 +231,9 @@ fn refused(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result 
 
 /// Numbers of a meter's last reading, by quantity, with their units.
 fn values(meter: &MeterStatus) -> BTreeMap<String, (f64, String)> {
-    match &meter.last.what {
+    match &meter.last.origin {
         Origin::Radio(reading) => {
-            let config = meter.last.said();
+            let config = meter.last.meter_or_default();
             let total = config.total(&reading.message);
             let value = (total.to_f64(), total.unit.to_string());
             BTreeMap::from([(config.counter_name().into(), value)])

@@ -195,7 +195,7 @@ fn given_an_acl_that_forbids_a_topic_then_it_is_logged_and_other_topics_arrive()
     let daemon = Daemon::start(&meter.config(&format!("host = \"127.0.0.1:{}\"\nversion = 5", broker.port)));
     let births = broker.subscribe("readings/metertap/meters/+/availability", 1, &[]);
     meter.send(2);
-    daemon.expect_log("An output cannot keep up, or is away");
+    daemon.expect_log("Output too slow or unreachable");
     daemon.expect_log("NotAuthorized");
     daemon.wait_for_log("The broker will not take a message");
     assert_eq!(births.payloads()[0], "online");

@@ -304,7 +304,7 @@ fn given_any_framing_and_ciphering_then_a_port_detects_and_decrypts_it() {
         "[[wire]]\nname = \"grid\"\nsource = \"{}\"\nprotocol = \"dlms\"\nbaud = 2400\nkey = \"{KEY}\"\nauth_key = \"{AUTH_KEY}\"\n",
         pty.port.display()
     ));
-    daemon.wait_for_log("The port is open");
+    daemon.wait_for_log("Port opened");
     let mut meter = pty.meter();
     type Carrier = fn(&[u8]) -> Vec<u8>;
     let carriers: [Carrier; 4] = [

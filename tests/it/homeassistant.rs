@@ -382,7 +382,7 @@ fn given_an_invalid_section_then_the_mistake_is_named() {
             "[[meter]]\nid = 1\nscale = 0",
             "scale = 0 makes every reading the same",
         ),
-        ("[homeassistant]", "[homeassistant] says nothing without [mqtt]"),
+        ("[homeassistant]", "[homeassistant] has no effect without [mqtt]"),
         (
             "[mqtt]\nhost = \"x\"\n[homeassistant]\nprefix = \"a/#\"",
             "homeassistant.prefix = \"a/#\"",

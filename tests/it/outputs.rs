@@ -87,7 +87,7 @@ fn given_tcp_clients_then_each_gets_every_line_and_one_too_many_is_turned_away()
          [[output]]\nkind = \"tcp\"\nname = \"old\"\nlisten = \"127.0.0.1:{}\"\npayload = \"smartmeter2mqtt\"\n",
         free_port()
     ));
-    daemon.expect_log("Too many clients");
+    daemon.expect_log("Client rejected: too many are connected");
     let (mut one, mut two, mut telegrams) = (client(json), client(json), client(raw));
     wait_for_clients(web, "tcp0", 2);
     wait_for_clients(web, "p11", 1);
@@ -137,8 +137,8 @@ fn given_a_client_and_a_broker_that_are_stuck_then_all_others_get_everything() {
         file.display()
     ));
     for warning in [
-        "An output cannot keep up, or is away",
-        "An output is in trouble",
+        "Output too slow or unreachable",
+        "Output failed; retrying",
         "No connection to the broker",
     ] {
         daemon.expect_log(warning);
@@ -246,8 +246,8 @@ fn given_an_http_output_then_posts_are_retried_formatted_and_throttled() {
          [[output]]\nkind = \"http\"\nurl = \"http://127.0.0.1:{form_port}/in\"\nformat = \"form\"\ninterval = 3600\n\
          payload = \"smartmeter2mqtt\"\nfields = [\"totalT1Use\", \"calculatedUsage\"]\n"
     ));
-    daemon.expect_log("An output is in trouble");
-    daemon.expect_log("An output cannot keep up, or is away");
+    daemon.expect_log("Output failed; retrying");
+    daemon.expect_log("Output too slow or unreachable");
     let wait = Duration::from_secs(60);
     for n in 1..=3 {
         to_meter.send(telegram(n)).unwrap();
@@ -270,7 +270,7 @@ fn given_an_http_output_then_posts_are_retried_formatted_and_throttled() {
     assert!(head.contains("application/x-www-form-urlencoded"), "{head}");
     assert_eq!(body, "totalT1Use=1&calculatedUsage=500");
     assert!(form.try_recv().is_err(), "once in an hour");
-    daemon.wait_for_log("it answers 404");
+    daemon.wait_for_log("the server answers 404");
 }
 
 #[test]

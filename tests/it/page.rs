@@ -1,7 +1,9 @@
 //! The page in a real browser, served by the real program with a simulated dongle and a meter on a wire.
 
 use crate::support::*;
-use metertap::meter::consumption::Row;
+use metertap::meter::consumption::DayRecord;
+use metertap::meter::counter::CounterKey;
+use metertap::meter::counter_series::{HourlyUse, TimedValue};
 use metertap::store::history::HistoryStore;
 use metertap_decode::framing::p1::seal;
 use serde_json::Value;
@@ -311,12 +313,12 @@ fn pictures_for_the_documentation() {
         ("MTP5000", "p1", "energy_import_total", "kWh", 4426.0, 3.9),
     ] {
         let today = (now.as_second() / 86_400) as i32;
-        let row = |day| Row {
-            key: (id.into(), kind.into(), field.into()),
+        let row = |day| DayRecord {
+            key: CounterKey::new(id, kind, field),
             unit: unit.into(),
             day,
-            hours: hours_of(day, now.as_second(), most),
-            last: (now, value),
+            hours: HourlyUse(hours_of(day, now.as_second(), most)),
+            last: TimedValue { at: now, value },
         };
         archive
             .put(&(today - 3..=today).map(row).collect::<Vec<_>>())

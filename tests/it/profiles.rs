@@ -250,7 +250,7 @@ fn given_invalid_profile_settings_then_each_is_rejected_with_the_reason() {
         &[
             (
                 "[mqtt]\nhost = \"x\"\nprofile = \"amr2mqt\"",
-                "is no profile: amr2mqtt, smartmeter-reader",
+                "expected amr2mqtt, smartmeter-reader",
             ),
             (
                 "[mqtt]\nhost = \"x\"\nprofile = { name = \"smartmeter-reader\", intervall = 3 }",

@@ -45,7 +45,7 @@ fn daemon(port: u16, web: &str) -> Daemon {
     daemon.expect_log(NO_TIME);
     daemon.expect_log("onnection refused");
     wait_for("the street", || daemon.log().contains("Receiver ended"));
-    wait_for("the telegram", || daemon.log().contains("End of the recording"));
+    wait_for("the telegram", || daemon.log().contains("Recording ended"));
     daemon
 }
 

@@ -111,7 +111,7 @@ fn given_an_encrypted_and_a_plain_port_then_each_meter_has_its_topic() {
         testdata.display(),
         key_file.display()
     ));
-    daemon.expect_log("everybody may read it");
+    daemon.expect_log("all users may read it");
     let mut readings: Vec<(String, Value)> = Vec::new();
     for (topic, payload) in subscriber.messages() {
         if !topic.contains("/metertap/") {
@@ -140,7 +140,7 @@ fn given_an_encrypted_and_a_plain_port_then_each_meter_has_its_topic() {
     assert_eq!(reading["port"], "cellar");
     let log = daemon.log();
     assert!(!log.contains(KEY), "{log}");
-    assert!(log.contains("everybody may read it"), "{log}");
+    assert!(log.contains("all users may read it"), "{log}");
 }
 
 /// Frames of one meter, encrypted by the project's own encryptor.
@@ -351,7 +351,7 @@ fn given_an_invalid_section_then_the_mistake_is_named_and_no_secret_shown() {
         ),
         (
             "source = \"-\"\nprotocol = \"p1\"\nkey_env = \"NO_SUCH\"",
-            "the environment has no NO_SUCH",
+            "environment variable NO_SUCH is not set",
         ),
         (
             "source = \"-\"\nprotocol = \"p1\"\nzone = \"Europe/Atlantis\"",

@@ -47,7 +47,7 @@ struct Device {
 }
 
 impl Announcer {
-    /// Creates an announcer of readings that are published as `mqtt` says; `None` if discovery is off.
+    /// Creates an announcer for the topics of the `[mqtt]` section; `None` if discovery is off.
     pub fn new(settings: HomeAssistantConfig, mqtt: &MqttConfig) -> Option<Self> {
         (settings.discovery != Discovery::Off).then(|| Announcer {
             settings,
@@ -60,7 +60,7 @@ impl Announcer {
 
     /// Returns the announcements that a reading calls for: of a new meter, or of new sensors of a known one.
     pub fn announce_meter(&mut self, event: &ReadingEvent) -> Vec<Announcement> {
-        match &event.what {
+        match &event.origin {
             Origin::Radio(reading) => {
                 let is_wanted = event.meter.is_some() || self.settings.unknown_meters;
                 let device = self.device_of(event);
@@ -164,7 +164,7 @@ impl Announcer {
     fn device_of(&self, event: &ReadingEvent) -> Device {
         let id = &event.id;
         let meter = event.meter.as_deref();
-        let (name, model, manufacturer) = match &event.what {
+        let (name, model, manufacturer) = match &event.origin {
             Origin::Wire(reading) => (
                 format!("{} {id}", display_name(event.kind)),
                 text_field(reading, "meter_type").unwrap_or(event.kind).to_owned(),
@@ -194,7 +194,7 @@ impl Announcer {
             object_id: format!("metertap_{}_{}", topic_id(id), event.kind),
             description,
             state_topic: self.topics.topic(event),
-            meter: event.is_ours().then(|| id.clone()),
+            meter: event.is_own_meter().then(|| id.clone()),
         }
     }
 

@@ -16,7 +16,7 @@ pub struct DiscoveryCleanup {
     devices_prefix: String,
     /// Announce by device, not by sensor.
     is_by_device: bool,
-    /// Topic of this publisher's `online` and `offline`: tells its announcements from those of another metertap.
+    /// Topic of this publisher's `online` and `offline`, by which its announcements differ from those of another metertap.
     status_topic: String,
     /// Radio meters that may stay announced; `None`: all.
     meters: Option<Meters>,

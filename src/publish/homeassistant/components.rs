@@ -1,7 +1,7 @@
 //! Components of a device: one sensor per value, keyed by its unique id.
 
 use crate::meter::event::ReadingEvent;
-use crate::meter::throttle::Rate;
+use crate::meter::throttle::PublishRate;
 use crate::meter::{Reading, WireReading};
 use crate::publish::homeassistant::class::{Class, counter, of_field};
 use crate::publish::message::topic_id;
@@ -17,7 +17,7 @@ pub type Components = Map<String, Value>;
 /// Sensors of a radio meter: its counter, signal quality, and time of the last reading.
 pub fn of_radio(event: &ReadingEvent, reading: &Reading) -> Components {
     let (id, message) = (&event.id, &reading.message);
-    let meter = event.said();
+    let meter = event.meter_or_default();
     let key = meter.counter_name();
     let total = counter(
         meter.commodity(message),
@@ -93,11 +93,11 @@ pub fn display_name(name: &str) -> String {
 }
 
 /// Seconds for which a momentary value is valid if readings are published at `rate`; `None`: until it changes.
-fn expiry_s(rate: Rate) -> Option<u32> {
+fn expiry_s(rate: PublishRate) -> Option<u32> {
     match rate {
-        Rate::Every => Some(EXPIRY_S),
-        Rate::Once(every) => Some(EXPIRY_S.max(3 * every.as_secs() as u32)),
-        Rate::Change => None,
+        PublishRate::Every => Some(EXPIRY_S),
+        PublishRate::Once(every) => Some(EXPIRY_S.max(3 * every.as_secs() as u32)),
+        PublishRate::Change => None,
     }
 }
 

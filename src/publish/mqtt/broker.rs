@@ -26,12 +26,12 @@ pub struct BrokerConfig {
     pub spool: Option<SpoolConfig>,
 }
 
-/// Where readings are kept on disk while the broker is away.
+/// Spool file, in which readings wait while the broker is away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpoolConfig {
     /// The file.
     pub path: PathBuf,
-    /// Its limit, in bytes of topics and payloads.
+    /// Limit in bytes of topics and payloads.
     pub limit_bytes: u64,
     /// After an outage, publish only the newest reading of each topic.
     pub is_latest_only: bool,
@@ -56,7 +56,7 @@ pub enum Version {
     /// MQTT 3.1.1, which every broker supports.
     #[default]
     V3,
-    /// MQTT 5, in which a broker says that it refuses a message.
+    /// MQTT 5, in which a broker reports that it refuses a message.
     V5,
 }
 
@@ -79,11 +79,11 @@ impl Login {
     pub fn resolve(&self) -> Result<Option<(String, Option<Secret>)>, String> {
         let password = SecretSource {
             key: "mqtt.password",
-            here: self.password.as_ref(),
+            inline: self.password.as_ref(),
             file: self.password_file.as_deref(),
             env: self.password_env.as_deref(),
         };
-        let password = password.find()?;
+        let password = password.resolve()?;
         Ok(self.username.clone().map(|user| (user, password)))
     }
 

@@ -1,7 +1,7 @@
 //! Connections to the broker, one after the other: I/O around the policies of `Delivery` and `SpoolQueue`.
 //!
 //! The task never blocks and never drops work halfway. It waits for the spool's thread with [`Link::during`], so that the
-//! network is served meanwhile; and it is told to end by `give_up`, which it looks at only where nothing is half done.
+//! network is served meanwhile; and it ends on `give_up` only at points where nothing is half done.
 
 use crate::publish::message::{BirthAndWill, DeliveryClass, Message};
 use crate::publish::mqtt::broker::BrokerConfig;
@@ -31,7 +31,7 @@ enum End {
     Delivered,
     /// Time is up.
     GivenUp,
-    /// It could not be made or has broken, for this reason.
+    /// No connection was made, or it has broken, for this reason.
     Broken(String),
 }
 

@@ -13,6 +13,8 @@ mod connection;
 mod delivery;
 mod inbox;
 mod link;
+#[cfg(test)]
+mod model;
 mod options;
 mod outcome;
 mod session;

@@ -1,4 +1,4 @@
-//! Messages that wait for their acknowledgement, and what the delivery policy tells of them.
+//! Messages that wait for their acknowledgement, as seen by the policies and by the spool.
 
 use crate::publish::message::Message;
 use crate::store::spool::Record;

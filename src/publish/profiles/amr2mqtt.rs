@@ -1,5 +1,6 @@
 //! amr2mqtt: rtlamr's JSON line, newline included, on `readings/<id>/scm`, `/scmplus` and `/idm`; not retained, no status.
 
+use crate::format::rtlamr_json;
 use crate::meter::event::{Origin, ReadingEvent};
 use crate::publish::message::{BirthAndWill, Message};
 use crate::publish::profiles::profile::Profile;
@@ -26,13 +27,13 @@ impl Profile for Amr2mqtt {
     }
 
     fn messages(&mut self, event: &ReadingEvent, _now: Timestamp) -> Vec<Message> {
-        let Origin::Radio(reading) = &event.what else {
+        let Origin::Radio(reading) = &event.origin else {
             return Vec::new();
         };
         if !matches!(reading.message.kind(), Kind::Scm | Kind::ScmPlus | Kind::Idm) {
             return Vec::new();
         }
-        let Some(line) = event.rtlamr() else {
+        let Some(line) = rtlamr_json(event) else {
             return Vec::new();
         };
         let topic = format!("{}/{}/{}", self.prefix, event.id, event.kind);

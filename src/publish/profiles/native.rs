@@ -1,5 +1,6 @@
 //! metertap's own layout: `readings/<id>/<type>`, or the topics of the template, with metertap's JSON.
 
+use crate::format::native;
 use crate::meter::event::{INTERVAL, ReadingEvent};
 use crate::publish::message::{BirthAndWill, Message, topic_id};
 use crate::publish::profiles::profile::Profile;
@@ -136,10 +137,10 @@ impl Profile for Native {
 
     fn messages(&mut self, event: &ReadingEvent, _now: Timestamp) -> Vec<Message> {
         // Retained, an interval would replace all earlier ones: a later subscriber has no use for the last of them.
-        let is_retained = self.retain.flag(event.pushes()) && event.kind != INTERVAL;
+        let is_retained = self.retain.flag(event.is_pushed()) && event.kind != INTERVAL;
         vec![Message::reading(
             self.topics.topic(event),
-            event.payload.clone(),
+            native::json(event).to_owned(),
             is_retained,
         )]
     }

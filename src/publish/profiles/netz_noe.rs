@@ -74,7 +74,7 @@ impl Profile for NetzNoe {
     }
 
     fn messages(&mut self, event: &ReadingEvent, _now: Timestamp) -> Vec<Message> {
-        let Origin::Wire(reading) = &event.what else {
+        let Origin::Wire(reading) = &event.origin else {
             return Vec::new();
         };
         if reading.report.reading_type != Type::Dlms {
@@ -87,7 +87,7 @@ impl Profile for NetzNoe {
             };
             // Rounded to three decimal places, as by the program replaced.
             let value = (quantity.to_f64() * factor * 1000.0).round() / 1000.0;
-            object.insert(key.into(), crate::format::p1::plain(value));
+            object.insert(key.into(), crate::format::p1::json_number(value));
         }
         if object.is_empty() {
             return Vec::new();

@@ -1,6 +1,6 @@
 //! smartmeter2mqtt: each P1 telegram as one retained object or field by field, and events when the consumption changes.
 
-use crate::format::p1::{Objects, number, plain, text_of};
+use crate::format::p1::{TelegramObjects, json_number, number, telegram_text};
 use crate::format::smartmeter2mqtt::{reading, seconds};
 use crate::meter::event::ReadingEvent;
 use crate::publish::message::{BirthAndWill, DeliveryClass, Message};
@@ -129,11 +129,11 @@ impl Smartmeter2mqtt {
         let is_first = self.gas.time_s == 0;
         let relative = if is_first { 0.0 } else { total - self.gas.total };
         let usage = relative * 3600.0 / period as f64;
-        let thousandths = |number: f64| plain((number * 1000.0).round() / 1000.0);
+        let thousandths = |number: f64| json_number((number * 1000.0).round() / 1000.0);
         let event = json!({
             "previousUsage": thousandths(self.gas.usage),
             "relative": thousandths(relative),
-            "message": format!("Reading increased +{} to {}", thousandths(relative), plain(total)),
+            "message": format!("Reading increased +{} to {}", thousandths(relative), json_number(total)),
             "val": thousandths(usage),
             "tc": now_ms,
         });
@@ -248,8 +248,8 @@ impl Profile for Smartmeter2mqtt {
 
     fn messages(&mut self, event: &ReadingEvent, now: Timestamp) -> Vec<Message> {
         let now_ms = now.as_millisecond();
-        let text = event.telegram().map(|telegram| text_of(telegram));
-        let Some(objects) = text.as_deref().and_then(Objects::of) else {
+        let text = event.telegram().map(|telegram| telegram_text(telegram));
+        let Some(objects) = text.as_deref().and_then(TelegramObjects::parse) else {
             return Vec::new();
         };
         let reading = reading(&objects);

@@ -3,7 +3,7 @@
 //! Keys, their order and their types are those of the program replaced. Fields that it left empty by mistake
 //! (identification, equipment, tariff, CRC) are filled in.
 
-use crate::format::p1::{Objects, number, plain, text_of};
+use crate::format::p1::{TelegramObjects, json_number, number, telegram_text};
 use crate::meter::event::ReadingEvent;
 use crate::publish::message::{BirthAndWill, DeliveryClass, Message};
 use crate::publish::profiles::profile::Profile;
@@ -100,8 +100,8 @@ impl Profile for SmartmeterReader {
     }
 
     fn messages(&mut self, event: &ReadingEvent, _now: Timestamp) -> Vec<Message> {
-        let text = event.telegram().map(|telegram| text_of(telegram));
-        let Some(objects) = text.as_deref().and_then(Objects::of) else {
+        let text = event.telegram().map(|telegram| telegram_text(telegram));
+        let Some(objects) = text.as_deref().and_then(TelegramObjects::parse) else {
             return Vec::new();
         };
         if self.telegrams.len() < MAX_TELEGRAMS {
@@ -130,7 +130,7 @@ impl Profile for SmartmeterReader {
 }
 
 /// Returns the object of one telegram.
-fn object(objects: &Objects, text: &str) -> Value {
+fn object(objects: &TelegramObjects, text: &str) -> Value {
     let mut map = Map::new();
     let text_at = |code: &str| json!(objects.text(code).unwrap_or_default());
     map.insert("Manufacture_spec".into(), json!(objects.0.identification));
@@ -146,7 +146,7 @@ fn object(objects: &Objects, text: &str) -> Value {
             "Text_msg" => text_at("0-0:96.13.1"),
             "Text_msg_maxchars" => json!(0),
             "Power_failure_history" => objects.get("0-0:96.7.9").map_or(Value::Null, |_| json!([])),
-            _ => plain(objects.number(code).unwrap_or_default()),
+            _ => json_number(objects.number(code).unwrap_or_default()),
         };
         map.insert(key.into(), value);
     }
@@ -170,5 +170,5 @@ fn gas(object: &Object) -> Value {
         .get(1)
         .and_then(|group| number(group))
         .unwrap_or_default();
-    json!([{"Capture_time": "0001-01-01T00:00:00Z", "Value_m3": plain(value)}])
+    json!([{"Capture_time": "0001-01-01T00:00:00Z", "Value_m3": json_number(value)}])
 }

@@ -11,8 +11,8 @@ fn reading(id: u32, kwh: u32, is_configured: bool) -> Arc<ReadingEvent> {
     let zone: Zone = "Europe/Amsterdam".parse().unwrap();
     let report = readings(&Telegram::parse(&text).unwrap(), &zone).remove(0);
     let meter = is_configured.then(|| Arc::new(Meter::default()));
-    Arc::new(ReadingEvent::wire(
-        Box::new(WireReading::now("hall".into(), report)),
+    Arc::new(ReadingEvent::from_wire(
+        Box::new(WireReading::new("hall".into(), report, Timestamp::UNIX_EPOCH)),
         meter,
     ))
 }
@@ -84,7 +84,7 @@ fn given_a_meter_then_its_count_change_and_consumption_are_kept_until_there_is_n
     let meter = snapshot.meters.with_id("1").next().unwrap();
     let value = meter.count.as_ref().unwrap().value;
     assert_eq!((meter.times, meter.first, value), (2, 5.0, 7.0));
-    assert_eq!(snapshot.consumption.of("1", "p1").count(), 1);
+    assert_eq!(snapshot.consumption.meter_series("1", "p1").count(), 1);
     status.set_enabled(false);
     status.add_reading(&reading(1, 8, true));
     status.flush();

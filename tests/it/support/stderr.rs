@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Warnings that any test may get: at its end its peers (meters, bridges) go away in no particular order, perhaps
 /// shortly before the program is told to stop; and a busy machine does not always keep up with real time.
-const ALWAYS_POSSIBLE: &[&str] = &["hung up", "Samples were lost: the machine or the bus is too slow"];
+const ALWAYS_POSSIBLE: &[&str] = &["hung up", "Samples lost: the machine or the bus is too slow"];
 
 /// Warnings and errors that a test expects.
 #[derive(Default)]

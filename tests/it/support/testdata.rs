@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub const STREET: &str = "testdata/street/street_912.600155M_2359.296k.cu8";
 
 /// Warning about a recording without a time, as [`STREET`] is.
-pub const NO_TIME: &str = "taking its age for the time of recording";
+pub const NO_TIME: &str = "assuming that it was recorded when the file was last modified";
 
 /// Folder of the repository.
 pub fn root() -> &'static Path {

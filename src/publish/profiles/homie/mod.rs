@@ -75,7 +75,7 @@ impl Homie {
     /// Returns an error if a new device cannot be started.
     pub fn publish(&mut self, event: &ReadingEvent) -> Result<()> {
         let properties = properties(event);
-        if properties.is_empty() || !event.is_ours() {
+        if properties.is_empty() || !event.is_own_meter() {
             return Ok(());
         }
         let id = self.device_id(event);

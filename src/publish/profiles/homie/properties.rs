@@ -143,9 +143,9 @@ const HEAT: [Row; 8] = [
 
 /// Returns the properties of a reading; none for an interval.
 pub fn properties(event: &ReadingEvent) -> Vec<Property> {
-    match &event.what {
+    match &event.origin {
         Origin::Radio(reading) => {
-            vec![total(&event.said().total(&reading.message))]
+            vec![total(&event.meter_or_default().total(&reading.message))]
         }
         Origin::Wire(reading) => {
             let fields = &reading.report.reading;
@@ -205,6 +205,7 @@ fn float_text(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::meter::WireReading;
+    use jiff::Timestamp;
     use metertap_decode::report::{Fields, Report, Value as Field};
     use metertap_decode::unit::Unit;
 
@@ -229,7 +230,10 @@ mod tests {
             reading,
             ..Report::new(Type::Kmp, "65432109")
         };
-        let event = ReadingEvent::wire(Box::new(WireReading::now("heat".into(), report)), None);
+        let event = ReadingEvent::from_wire(
+            Box::new(WireReading::new("heat".into(), report, Timestamp::UNIX_EPOCH)),
+            None,
+        );
         let lines: Vec<String> = properties(&event)
             .iter()
             .map(|one| {

@@ -1,10 +1,10 @@
-//! Numbers as people write them.
+//! Parser of frequencies and sample rates on the command line.
 
-/// `912.6M`, `2400k`, `2359296`: a number of Hz.
+/// Parses a number of Hz with an optional suffix: `912.6M`, `2400k`, `2359296`.
 ///
 /// # Errors
-/// What it should have been.
-pub fn hertz(text: &str) -> Result<f64, String> {
+/// If the text is no finite number.
+pub fn parse_hertz(text: &str) -> Result<f64, String> {
     let (digits, factor) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (&text[..at], 1e3),
         Some((at, 'M')) => (&text[..at], 1e6),
@@ -13,6 +13,6 @@ pub fn hertz(text: &str) -> Result<f64, String> {
     };
     match digits.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number * factor),
-        _ => Err("must be a number, such as 2359296, 2400k or 912.6M".into()),
+        _ => Err("expected a number of Hz, such as 2359296, 2400k or 912.6M".into()),
     }
 }

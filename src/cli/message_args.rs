@@ -1,26 +1,26 @@
-//! rtlamr's flags that say which messages are wanted.
+//! rtlamr's flags that select messages.
 
 use crate::meter::default_kinds;
-use crate::meter::filter::Filter;
+use crate::meter::filter::MessageFilter;
 use clap::Args;
 use metertap_decode::ert::{Kind, KindError};
 use std::str::FromStr;
 
-/// Which messages.
+/// Selection of messages by type, meter id and meter type.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Which messages (as in rtlamr)")]
-pub struct Wanted {
+#[command(next_help_heading = "Messages (as in rtlamr)")]
+pub struct MessageArgs {
     /// Message types, comma-separated: scm, scm+, idm, netidm, r900, r900bcd; `all` = scm,scm+,idm,r900.
-    /// By default all but r900bcd, each frame as the one that it is.
+    /// Default: all but r900bcd, each frame as the likeliest type.
     #[arg(long, value_delimiter = ',', value_name = "TYPE")]
-    msgtype: Vec<MsgType>,
+    msgtype: Vec<MessageType>,
     /// Only these meter ids, comma-separated.
     #[arg(long, value_delimiter = ',', value_name = "ID")]
     filterid: Vec<u32>,
     /// Only these meter types, comma-separated.
     #[arg(long, value_delimiter = ',', value_name = "N")]
     filtertype: Vec<u8>,
-    /// Drop a message that equals the last one of its meter.
+    /// Drop a message that equals the previous one of its meter.
     #[arg(long)]
     unique: bool,
     /// Stop after one message, or after one of each id in --filterid.
@@ -29,33 +29,33 @@ pub struct Wanted {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum MsgType {
+enum MessageType {
     All,
     One(Kind),
 }
 
-impl FromStr for MsgType {
+impl FromStr for MessageType {
     type Err = KindError;
 
     fn from_str(name: &str) -> Result<Self, KindError> {
         if name.eq_ignore_ascii_case("all") {
-            return Ok(MsgType::All);
+            return Ok(MessageType::All);
         }
-        name.parse().map(MsgType::One)
+        name.parse().map(MessageType::One)
     }
 }
 
-impl Wanted {
-    /// Kinds of message to look for.
+impl MessageArgs {
+    /// Message types to decode.
     pub fn kinds(&self) -> Vec<Kind> {
         if self.msgtype.is_empty() {
             return default_kinds();
         }
         let mut kinds = Vec::new();
-        for wish in &self.msgtype {
-            match wish {
-                MsgType::All => kinds.extend([Kind::Scm, Kind::ScmPlus, Kind::Idm, Kind::R900]),
-                MsgType::One(kind) => kinds.push(*kind),
+        for message_type in &self.msgtype {
+            match message_type {
+                MessageType::All => kinds.extend([Kind::Scm, Kind::ScmPlus, Kind::Idm, Kind::R900]),
+                MessageType::One(kind) => kinds.push(*kind),
             }
         }
         kinds.sort_unstable();
@@ -63,9 +63,9 @@ impl Wanted {
         kinds
     }
 
-    /// Which of those are passed on.
-    pub fn filter(&self) -> Filter {
-        let mut filter = Filter::default();
+    /// Filter for decoded messages.
+    pub fn filter(&self) -> MessageFilter {
+        let mut filter = MessageFilter::default();
         filter.ids.extend(&self.filterid);
         filter.types.extend(&self.filtertype);
         filter.unique = self.unique;

@@ -1,0 +1,98 @@
+//! Flags of a live radio source.
+
+use crate::cli::hertz::parse_hertz;
+use crate::receiver::{Radio, RadioOptions};
+use crate::source::{Address, Center, DEFAULT_CENTER_HZ, Gain, Live, Tuning};
+use clap::Args;
+use std::time::Duration;
+
+/// Shortest stay at a center frequency when hopping.
+const MIN_HOP_S: f64 = 0.1;
+
+/// Source and tuning.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Radio")]
+pub struct TunerArgs {
+    /// rtlsdr, rtlsdr:SERIAL, rtlsdr:index=N or rtl_tcp://host:port. Use several at once; a packet received by two of
+    /// them is reported once.
+    #[arg(long, value_name = "SOURCE", default_value = "rtlsdr")]
+    source: Vec<Address>,
+    /// Center frequency, or `hop` to visit all frequencies of meters in turn.
+    #[arg(long, value_name = "HZ", default_value = "912600155")]
+    center_freq: Center,
+    /// Seconds at each center frequency when hopping.
+    #[arg(long, value_name = "S", default_value_t = 60.0)]
+    hop_seconds: f64,
+    /// Samples per second.
+    #[arg(long, value_name = "HZ", value_parser = parse_hertz, default_value = "2359296")]
+    sample_rate: f64,
+    /// Tuner gain: auto, best, or a number in dB.
+    #[arg(long, default_value = "auto", value_name = "GAIN")]
+    gain: Gain,
+    /// Frequency error of the crystal in parts per million; positive if it is too fast.
+    #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
+    ppm: i32,
+    /// Power an antenna amplifier through the cable.
+    #[arg(long)]
+    bias_tee: bool,
+    /// Use the gain control of the RTL2832.
+    #[arg(long)]
+    digital_agc: bool,
+}
+
+impl TunerArgs {
+    fn tuning(&self) -> Tuning {
+        Tuning {
+            center_hz: match self.center_freq {
+                Center::At(hz) => hz,
+                Center::Hop => DEFAULT_CENTER_HZ,
+            },
+            sample_rate_hz: self.sample_rate as u32,
+            gain: self.gain,
+            ppm: self.ppm,
+            digital_agc: self.digital_agc,
+            bias_tee: self.bias_tee,
+            ..Tuning::default()
+        }
+    }
+
+    /// Starts a receiver for each source.
+    ///
+    /// # Errors
+    /// If a source is a recording, or a sample rate is not supported.
+    pub fn radios(&self, options: &RadioOptions) -> anyhow::Result<Vec<Radio>> {
+        let sources = self.sources()?.into_iter();
+        sources
+            .map(|(name, source)| Radio::live(&name, source, None, options))
+            .collect()
+    }
+
+    /// Returns the only source and its name.
+    ///
+    /// # Errors
+    /// `complaint` if there are several; if the source is a recording.
+    pub fn single_source(&self, complaint: &str) -> anyhow::Result<(String, Live)> {
+        match <[_; 1]>::try_from(self.sources()?) {
+            Ok([only]) => Ok(only),
+            Err(_) => anyhow::bail!("{complaint}: use --source once"),
+        }
+    }
+
+    /// Returns the sources and their names.
+    ///
+    /// # Errors
+    /// If a source is a recording.
+    pub fn sources(&self) -> anyhow::Result<Vec<(String, Live)>> {
+        self.source
+            .iter()
+            .map(|address| match Live::new(address, self.tuning()) {
+                Some(source) => {
+                    let hops = self.center_freq == Center::Hop;
+                    let stay = hops.then(|| Duration::from_secs_f64(self.hop_seconds.max(MIN_HOP_S)));
+                    Ok((address.to_string(), source.hopping(stay)))
+                }
+                None => anyhow::bail!("{address} is a recording: `metertap replay {address}` plays it"),
+            })
+            .collect()
+    }
+}
