@@ -281,7 +281,10 @@ mod tests {
             std::fs::write(path, &text).unwrap();
         }
         let is_current = std::fs::read_to_string(path).unwrap() == text;
-        assert!(is_current, "docs/fields.md is out of date; METERTAP_WRITE_DOCS=1 writes it");
+        assert!(
+            is_current,
+            "docs/fields.md is out of date; METERTAP_WRITE_DOCS=1 writes it"
+        );
     }
 
     #[test]
