@@ -280,7 +280,11 @@ mod tests {
         if std::env::var_os("METERTAP_WRITE_DOCS").is_some() {
             std::fs::write(path, &text).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+        let is_current = std::fs::read_to_string(path).unwrap() == text;
+        assert!(
+            is_current,
+            "docs/fields.md is out of date; METERTAP_WRITE_DOCS=1 writes it"
+        );
     }
 
     #[test]

@@ -52,6 +52,12 @@ pub fn shifted(mut number: Decimal, exponent: i32) -> Option<Decimal> {
     number.checked_mul(power)
 }
 
+/// Returns the floating-point number nearest to `number`.
+pub fn to_f64(number: &Decimal) -> f64 {
+    // Decimal's own conversion divides, and may miss the nearest number by one place.
+    number.to_string().parse().unwrap_or(f64::NAN)
+}
+
 /// Serializes a [`Decimal`] as a JSON number with all its digits, trailing zeros included.
 ///
 /// # Errors
@@ -96,8 +102,7 @@ impl Quantity {
 
     /// Returns the value as the nearest floating-point number.
     pub fn to_f64(&self) -> f64 {
-        // Decimal's own conversion divides, and may miss the nearest number by one place.
-        self.value.to_string().parse().unwrap_or(f64::NAN)
+        to_f64(&self.value)
     }
 }
 

@@ -1,55 +1,44 @@
 //! Scale and offset of a meter: decimal numbers exactly as configured.
 
-/// Decimal number: `digits` times ten to the `exponent`, which is not positive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Factor {
-    digits: i64,
-    exponent: i8,
-}
+use metertap_decode::quantity::{Decimal, from_float, to_f64};
 
-/// Most decimal places, so that two factors of 64 bits can be aligned within 128.
-const MAX_PLACES: i8 = 12;
+/// Decimal number of at most 18 digits, at most 12 of them behind the point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factor(Decimal);
+
+/// Most decimal places, so that two factors of 18 digits can be aligned within 128 bits.
+const MAX_PLACES: u32 = 12;
+/// Smallest mantissa that is refused.
+const MANTISSA_LIMIT: u128 = 10u128.pow(18);
 
 impl Factor {
     /// Scale of a meter without one.
-    pub const ONE: Factor = Factor {
-        digits: 1,
-        exponent: 0,
-    };
+    pub const ONE: Factor = Factor(Decimal::ONE);
     /// Offset of a meter without one.
-    pub const ZERO: Factor = Factor {
-        digits: 0,
-        exponent: 0,
-    };
+    pub const ZERO: Factor = Factor(Decimal::ZERO);
 
-    /// Converts to the shortest decimal that reads back as `number`; `None` if that has more than 12 decimal places, or
-    /// `number` is not finite.
+    /// Converts to the shortest decimal that reads back as `number`; `None` if that has more than 18 digits or more than
+    /// 12 decimal places, or `number` is not finite.
     pub fn new(number: f64) -> Option<Self> {
-        let text = format!("{number}");
-        let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-        let digits = format!("{whole}{part}").parse().ok()?;
-        let places = i8::try_from(part.len())
-            .ok()
-            .filter(|places| *places <= MAX_PLACES)?;
-        Some(Factor {
-            digits,
-            exponent: -places,
-        })
+        let is_short = |decimal: &Decimal| {
+            decimal.scale() <= MAX_PLACES && decimal.mantissa().unsigned_abs() < MANTISSA_LIMIT
+        };
+        from_float(number).filter(is_short).map(Factor)
     }
 
     /// Power of ten of the last digit, 0 to -12.
-    pub fn exponent(self) -> i8 {
-        self.exponent
+    pub fn exponent(self) -> i32 {
+        -(self.0.scale() as i32)
     }
 
     /// Nearest floating-point number, for limits.
     pub fn to_f64(self) -> f64 {
-        self.digits as f64 * 10f64.powi(self.exponent.into())
+        to_f64(&self.0)
     }
 
     /// Digits in units of ten to the `exponent`, which must not exceed [`Factor::exponent`].
-    pub fn in_units_of(self, exponent: i8) -> i128 {
-        i128::from(self.digits) * 10i128.pow((self.exponent - exponent).unsigned_abs().into())
+    pub fn in_units_of(self, exponent: i32) -> i128 {
+        self.0.mantissa() * 10i128.pow((self.exponent() - exponent).unsigned_abs())
     }
 }
 

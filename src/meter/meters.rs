@@ -70,11 +70,11 @@ impl Meter {
     fn quantity(&self, counts: i64, offset: Factor) -> Quantity {
         let scale = self.scale.unwrap_or(Factor::ONE);
         let exponent = scale.exponent().min(offset.exponent());
-        // Saturates for factors near 10^18, which no meter has.
+        // Saturates for factors near 10^18, which no meter has; 28 digits are the most that a decimal holds.
         let product = i128::from(counts).saturating_mul(scale.in_units_of(exponent));
         let sum = product.saturating_add(offset.in_units_of(exponent));
         Quantity {
-            value: scaled(sum, exponent.into()).unwrap_or(Decimal::MAX),
+            value: scaled(sum, exponent).unwrap_or(Decimal::MAX),
             unit: self.unit.as_deref().unwrap_or_default().into(),
         }
     }
