@@ -87,7 +87,7 @@ fn stages(criterion: &mut Criterion) {
             bench.iter(|| {
                 receiver.push(black_box(&samples), |packet| {
                     black_box(packet);
-                })
+                });
             });
         });
     }
@@ -135,7 +135,7 @@ fn lock(criterion: &mut Criterion) {
                 bench.iter(|| {
                     locker.run(black_box(&segment), &mut outcome);
                     black_box(outcome.packets());
-                })
+                });
             });
         }
     }

@@ -18,7 +18,7 @@ fn p1(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let mut reports = 0;
                 listener.push(black_box(&bytes), &mut |said| {
-                    reports += u32::from(said.result.is_ok())
+                    reports += u32::from(said.result.is_ok());
                 });
                 assert!(reports > 0);
             });

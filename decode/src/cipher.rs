@@ -322,7 +322,7 @@ mod tests {
         fn what_is_encrypted_is_decrypted(
             text in prop::collection::vec(any::<u8>(), 0..600), counter: u32, title: [u8; 8], key: [u8; 16], has_tag: bool,
         ) {
-            let keys = Keys { encryption: Key(key), authentication: has_tag.then(|| Key([7; 16])) };
+            let keys = Keys { encryption: Key(key), authentication: has_tag.then_some(Key([7; 16])) };
             let bytes =
                 Ciphered::encrypt(title, counter, &text, &keys.encryption, keys.authentication.as_ref()).unwrap();
             let (frame, len) = Ciphered::parse(&bytes).unwrap();

@@ -201,7 +201,12 @@ impl Demod {
                 SEGMENT as f32 / 2.0
             }
         };
-        let power = self.segments.iter().map(|u| u.norm_sqr()).sum::<f32>() / self.segments.len() as f32
+        let power = self
+            .segments
+            .iter()
+            .map(num_complex::Complex::norm_sqr)
+            .sum::<f32>()
+            / self.segments.len() as f32
             - noise_chips * noise;
         let power = power.max(noise_chips * noise);
         let variance = noise_chips * noise / (2.0 * power);
@@ -244,7 +249,8 @@ impl Demod {
     }
 
     fn energy(&mut self, noise: f32) -> Measured {
-        let mean = self.chips.iter().map(|y| y.norm_sqr()).sum::<f32>() / self.chips.len() as f32;
+        let mean =
+            self.chips.iter().map(num_complex::Complex::norm_sqr).sum::<f32>() / self.chips.len() as f32;
         let signal = (2.0 * (mean - noise)).max(0.0);
         self.soft.clear();
         self.soft.extend(self.chips.iter().map(|y| {

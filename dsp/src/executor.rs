@@ -1,53 +1,10 @@
 //! Execution of locks: on the calling thread ([`Inline`]) or on threads of the program (its own [`LockExecutor`]).
 
 use crate::lock::Locker;
-use crate::packet::Packet;
-use crate::scheduler::MAX_JOBS;
-use crate::segment::Segment;
-use crate::sync::MAX_CANDIDATES;
+use crate::outcome::Outcome;
+use crate::segment::{MAX_JOBS, Segment};
 use std::collections::VecDeque;
 use std::convert::Infallible;
-
-/// Result of a [`Locker`] for one segment. The buffer is reused from job to job.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// Number of the job, as given to [`LockExecutor::submit`].
-    pub job: u64,
-    /// Packets in the order in which they were found; at most one per candidate.
-    pub(crate) packets: Vec<Packet>,
-    /// Preambles tried.
-    pub(crate) preambles: u64,
-    /// Frames whose check could be made to pass, but only as a tentative packet or worse.
-    pub(crate) low_confidence: u64,
-}
-
-impl Outcome {
-    /// Allocates room for the packets of one segment.
-    pub fn new() -> Self {
-        Outcome {
-            job: 0,
-            packets: Vec::with_capacity(MAX_CANDIDATES),
-            preambles: 0,
-            low_confidence: 0,
-        }
-    }
-
-    /// Packets found, tentative ones included.
-    pub fn packets(&self) -> &[Packet] {
-        &self.packets
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.packets.clear();
-        (self.preambles, self.low_confidence) = (0, 0);
-    }
-}
-
-impl Default for Outcome {
-    fn default() -> Self {
-        Outcome::new()
-    }
-}
 
 /// Runs the locks of a [`crate::Scheduler`].
 ///

@@ -103,6 +103,7 @@ mod floor;
 mod frame;
 pub mod iq;
 mod lock;
+mod outcome;
 mod packet;
 mod phase;
 mod protocol;
@@ -118,14 +119,15 @@ mod track;
 
 pub use bank::Bandwidth;
 pub use config::{Config, ConfigError, Trust, UnknownTrust};
-pub use executor::{Inline, LockExecutor, Outcome};
+pub use executor::{Inline, LockExecutor};
 pub use lock::Locker;
+pub use outcome::Outcome;
 pub use packet::{Packet, Signal};
 pub use protocol::{CHIP_RATE_HZ, Protocol};
 pub use receiver::Receiver;
-pub use scheduler::{MAX_JOBS, Scheduler, Tally};
+pub use scheduler::{Scheduler, Tally};
 pub use search::Searcher;
-pub use segment::{Detection, Segment};
+pub use segment::{Detection, MAX_JOBS, Segment};
 pub use spectrum::Spectrum;
 
 /// Sample: in-phase and quadrature, full scale ±1.

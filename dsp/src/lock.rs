@@ -3,8 +3,8 @@
 use crate::bank::Bandwidth;
 use crate::baseband::Baseband;
 use crate::demod::{Demod, Measured, Method, Timing};
-use crate::executor::Outcome;
 use crate::frame::{Checked, Framer};
+use crate::outcome::Outcome;
 use crate::packet::{Packet, Signal};
 use crate::search::max_segment_len;
 use crate::segment::{Detection, Segment};

@@ -13,19 +13,14 @@
 //! thread.
 
 use crate::dedup::{Deduplicator, Verdict};
-use crate::executor::{LockExecutor, Outcome};
+use crate::executor::LockExecutor;
+use crate::outcome::Outcome;
 use crate::packet::Packet;
 use crate::search::Searcher;
-use crate::segment::Segment;
+use crate::segment::{DELAY, MAX_JOBS, Segment};
 use crate::{Complex32, Config, ConfigError};
 use std::collections::VecDeque;
 
-/// Jobs under way at any time. A block of a busy street has a handful of segments; more than this at once is
-/// an interferer, and what does not fit is counted in [`Tally::dropped_segments`].
-pub const MAX_JOBS: usize = 64;
-/// Blocks (1.75 ms each) between a job and the evaluation of its outcome: time for executors with threads to
-/// finish it while the search goes on.
-pub(crate) const DELAY: u64 = 4;
 /// SNR above which a packet is canceled and the residual searched: its keying reaches the noise 500 kHz away,
 /// and 60 kHz away it stands 18 dB above it.
 const STRONG_DB: f32 = 15.0;

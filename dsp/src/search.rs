@@ -3,8 +3,7 @@
 use crate::bank::{Bank, block_len};
 use crate::cancel::{Canceler, Keyed};
 use crate::packet::Packet;
-use crate::scheduler::DELAY;
-use crate::segment::{Detection, Segment};
+use crate::segment::{DELAY, Detection, Segment};
 use crate::track::{Burst, Tracks};
 use crate::{CHIP_RATE_HZ, Complex32, Config, ConfigError, Protocol};
 

@@ -3,6 +3,13 @@
 use crate::Complex32;
 use crate::bank::Bandwidth;
 
+/// Jobs under way at any time. A block of a busy street has a handful of segments; more than this at once is
+/// an interferer, and what does not fit is counted in [`crate::Tally::dropped_segments`].
+pub const MAX_JOBS: usize = 64;
+/// Blocks (1.75 ms each) between a job and the evaluation of its outcome: time for executors with threads to
+/// finish it while the search goes on.
+pub(crate) const DELAY: u64 = 4;
+
 /// A carrier that the search found above the noise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Detection {

@@ -353,7 +353,7 @@ fn given_any_framing_and_ciphering_then_a_port_detects_and_decrypts_it() {
     meter.write_all(&mbus_segments(&other, 200)).unwrap();
     for reason in [
         "at 2400 8E1",
-        "a repeated frame",
+        "repeated frame",
         "there is no tag",
         "the tag is wrong",
         "is the key right?",
@@ -403,7 +403,7 @@ fn given_a_meter_that_seldom_sends_its_id_then_earlier_lists_wait_for_it() {
     let mut dlms = Dlms::new(DlmsOptions::default());
     for _ in 0..10 {
         dlms.push(&hdlc_segments(&one, 500), &mut |event: DecodeEvent| {
-            nameless.push(event.result.unwrap().id)
+            nameless.push(event.result.unwrap().id);
         });
     }
     assert_eq!(nameless, [""; 10]);

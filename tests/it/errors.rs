@@ -7,7 +7,10 @@ fn complaint(args: &[&str]) -> String {
     let output = run(args);
     let printed = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success(), "{args:?} succeeded");
-    let lines: Vec<&str> = printed.lines().filter(|line| !line.contains(" --")).collect();
+    let lines: Vec<&str> = printed
+        .lines()
+        .filter(|line| !line.contains("(--") && !line.contains("(change with --"))
+        .collect();
     assert_eq!(lines.len(), 1, "{args:?}: {printed}");
     lines[0].to_owned()
 }

@@ -372,7 +372,7 @@ fn given_an_invalid_section_then_the_mistake_is_named() {
         ),
         (
             "[[meter]]\nid = 1\ncommodity = \"watter\"",
-            "`watter` is no commodity",
+            "`watter` is not a commodity",
         ),
         (
             "[[meter]]\nid = 1\n[[meter]]\nid = \"1\"",

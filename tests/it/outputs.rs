@@ -138,6 +138,7 @@ fn given_a_client_and_a_broker_that_are_stuck_then_all_others_get_everything() {
     ));
     for warning in [
         "Output too slow or unreachable",
+        "Component does not end",
         "Output failed; retrying",
         "No connection to the broker",
     ] {

@@ -270,7 +270,7 @@ fn given_invalid_profile_settings_then_each_is_rejected_with_the_reason() {
             ),
             (
                 "[mqtt]\nhost = \"x\"\nprofile = \"homie\"\n[homeassistant]",
-                "goes with our own topics",
+                "needs metertap's own topics",
             ),
         ],
         "[[radio]]\nsource = \"rtlsdr\"\n",

@@ -343,7 +343,7 @@ fn given_an_invalid_section_then_the_mistake_is_named_and_no_secret_shown() {
         ("source = \"-\"\nprotocol = \"p2\"", "unknown variant `p2`"),
         (
             "source = \"-\"\nprotocol = \"p1\"\nkey = \"0011aabbcc\"",
-            "key: a key has 32",
+            "key: expected a key of 32",
         ),
         (
             "source = \"-\"\nprotocol = \"p1\"\nkey = 11223344",

@@ -32,7 +32,7 @@ pub fn readings(telegram: &Telegram, zone: &Zone) -> Vec<Report> {
         match field(obis).map(|field| (value(object, field.kind, &field.unit, zone), field)) {
             // Hungary's registers use the code of Belgium's peaks.
             Some((Some(value @ Value::Registers { .. }), _)) => {
-                main.reading.put("month_end_registers", value)
+                main.reading.put("month_end_registers", value);
             }
             Some((Some(value), field)) => main.reading.put(field.name, value),
             // Empty brackets mean that the meter has no value for this code.
