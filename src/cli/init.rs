@@ -122,7 +122,7 @@ impl Answers {
         );
         match &self.mqtt {
             None => {
-                text += "\n# [mqtt]                 # without it: JSON lines on standard output\n# host = \"broker.lan\"\n"
+                text += "\n# [mqtt]                 # without it: JSON lines on standard output\n# host = \"broker.lan\"\n";
             }
             Some(mqtt) => {
                 let host = mqtt.host.first().map(ToString::to_string).unwrap_or_default();

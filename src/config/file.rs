@@ -66,8 +66,8 @@ pub struct Section<T> {
 impl<T> Section<T> {
     /// Returns a mistake of this section, at the line of the first key that `text` mentions.
     pub fn problem(&self, text: String) -> Problem {
-        let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
-        let line = words.filter_map(|word| self.keys.get(word)).next();
+        let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let line = words.find_map(|word| self.keys.get(word));
         Problem {
             line: Some(*line.unwrap_or(&self.line)),
             text,

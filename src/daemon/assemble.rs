@@ -1,7 +1,7 @@
 //! From configuration to running components: starting, stopping and restarting each of them.
 
 use crate::config::{RadioConfig, RadioSource};
-use crate::daemon::daemon::Daemon;
+use crate::daemon::event_loop::Daemon;
 use crate::port::{Port, PortConfig};
 use crate::receiver::Radio;
 use crate::source::Source;

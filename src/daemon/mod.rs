@@ -8,7 +8,7 @@
 
 pub mod add_meter;
 mod assemble;
-mod daemon;
+mod event_loop;
 pub mod event_stream;
 pub mod pipeline;
 mod reload;
@@ -16,4 +16,4 @@ mod restarts;
 mod sinks;
 mod systemd;
 
-pub use daemon::run;
+pub use event_loop::run;

@@ -1,7 +1,7 @@
 //! Reload: what two configurations differ in, and the change of the running daemon from one to the other.
 
 use crate::config::{Config, RadioConfig};
-use crate::daemon::daemon::Daemon;
+use crate::daemon::event_loop::Daemon;
 use crate::port::PortConfig;
 
 /// Difference of two configurations.

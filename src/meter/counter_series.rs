@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn given_a_counter_that_rolls_over_then_it_goes_on_and_after_a_reset_it_begins_anew() {
         let rolled = adjusted(&[(0, 998.0), (3600, 3.0)], |counter| {
-            counter.wraps_at = Some(1000.0)
+            counter.wraps_at = Some(1000.0);
         });
         assert_eq!(pairs(&rolled.hours()), [(0, 5.0)]);
         let reset = series(&[(0, 998.0), (3600, 3.0), (7200, 4.0)]);

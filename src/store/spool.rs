@@ -85,7 +85,7 @@ impl Spool {
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
-    pub fn len(&self) -> Result<u64> {
+    pub fn rows(&self) -> Result<u64> {
         Ok(self.db.begin_read()?.open_table(ROWS)?.len()?)
     }
 
@@ -260,7 +260,7 @@ mod tests {
         let second = spool.load(0, 2).unwrap()[1].0;
         spool.remove_through(second).unwrap();
         assert_eq!(
-            (topics(&spool, 0), spool.len().unwrap()),
+            (topics(&spool, 0), spool.rows().unwrap()),
             (vec!["c".into(), "d".into()], 2)
         );
     }

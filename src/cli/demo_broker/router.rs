@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn given_a_full_store_when_a_further_topic_is_retained_then_it_is_only_forwarded() {
         let mut router = Router::default();
-        for n in 0..MAX_RETAINED + 1 {
+        for n in 0..=MAX_RETAINED {
             router.publish(publish(&format!("t/{n}"), "1", true)).unwrap();
         }
         router.publish(publish("t/0", "2", true)).unwrap();

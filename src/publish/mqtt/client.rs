@@ -126,7 +126,7 @@ async fn hurry(interrupted: Cancel, stop: Cancel, give_up: Cancel) {
     interrupted.cancelled().await;
     tokio::time::sleep(HURRIED).await;
     give_up.cancel();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[cfg(test)]

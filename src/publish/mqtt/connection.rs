@@ -182,7 +182,7 @@ impl Connection {
                 _ = silence.tick(), if is_connected => {
                     // A network that stays up and lets nothing through, or a broker that hangs.
                     let is_silent = self.clock.now() - self.progressed > SILENCE;
-                    if is_silent && self.delivery.len() > 0 {
+                    if is_silent && !self.delivery.is_empty() {
                         self.store(Some(link)).await;
                     }
                 }
@@ -288,7 +288,7 @@ impl Connection {
         let Inbox::Spool(spool) = &self.inbox else {
             return;
         };
-        let (slots, removable) = self.delivery.to_store();
+        let (slots, removable) = self.delivery.slots_to_store();
         // The queue stays as it is until the answer comes: its places are those of `slots`.
         let stored = during(link, spool.store(slots, removable)).await;
         let is_alive = stored.is_some();

@@ -239,7 +239,7 @@ impl Delivery {
 
     /// Returns the queue as the spool sees it, and the key through which rows must be removed *before* anything is
     /// stored: rows that are put in front get lower keys, and a later removal would take them along.
-    pub fn to_store(&mut self) -> (Vec<Slot>, Option<u64>) {
+    pub fn slots_to_store(&mut self) -> (Vec<Slot>, Option<u64>) {
         let slot = |(place, waiting): (usize, &Waiting)| match waiting.key {
             Some(key) => Slot::Spooled(key),
             None if waiting.message.is_reading() => {
@@ -256,7 +256,7 @@ impl Delivery {
         (slots, self.removable.take())
     }
 
-    /// Records the keys of the rows that were stored, in the order of [`Delivery::to_store`].
+    /// Records the keys of the rows that were stored, in the order of [`Delivery::slots_to_store`].
     pub fn stored(&mut self, keys: &[Option<u64>]) {
         for (waiting, key) in self.waiting.iter_mut().zip(keys) {
             debug_assert!(waiting.key.is_none() || waiting.key == *key, "a key is for life");
@@ -428,7 +428,7 @@ mod tests {
         send_all(&mut delivery, 1);
         delivery.acknowledged(1, Ok(())).unwrap();
         assert_eq!(delivery.take_removable(), None, "not enough for a transaction");
-        let (slots, removable) = delivery.to_store();
+        let (slots, removable) = delivery.slots_to_store();
         assert_eq!(removable, Some(1));
         let mut marked = reading("b");
         marked.mark_resent();

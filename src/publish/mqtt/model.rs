@@ -124,7 +124,7 @@ impl Model {
     }
 
     fn store(&mut self) {
-        let (slots, removable) = self.delivery.to_store();
+        let (slots, removable) = self.delivery.slots_to_store();
         if let Some(last) = removable {
             self.queue.remove_through(last);
         }

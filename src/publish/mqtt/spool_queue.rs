@@ -193,7 +193,7 @@ impl SpoolQueue {
             self.complain(&error);
         }
         (
-            self.spool.len().unwrap_or_default(),
+            self.spool.rows().unwrap_or_default(),
             self.lost + self.spool.dropped(),
         )
     }
@@ -369,7 +369,7 @@ mod tests {
         let mut queue = queue(&dir);
         queue.offer(readings(0..1));
         let state = |i: usize| Message::retained(format!("{i}"), "up", DeliveryClass::State);
-        queue.offer((10..10 + DIRECT + 1).map(state).collect());
+        queue.offer((10..=10 + DIRECT).map(state).collect());
         let taken = numbers(&queue.take(DIRECT + 2));
         assert_eq!(taken.len(), DIRECT + 1);
         assert_eq!((taken[0], taken[DIRECT]), (10, 0));

@@ -24,7 +24,7 @@ enum AtEnd {
 }
 
 impl Noise {
-    fn new(reads: u32, at_end: AtEnd) -> Box<dyn Source> {
+    fn boxed(reads: u32, at_end: AtEnd) -> Box<dyn Source> {
         Box::new(Noise {
             info: Info {
                 name: "noise".into(),
@@ -83,7 +83,7 @@ fn nobody() -> Live {
 #[test]
 fn given_a_recording_then_it_ends_by_itself_and_all_its_samples_are_counted() {
     let runtime = Runtime::start(Clock::system()).unwrap();
-    let radio = Radio::recording(Noise::new(10, AtEnd::End), &options(&runtime)).unwrap();
+    let radio = Radio::recording(Noise::boxed(10, AtEnd::End), &options(&runtime)).unwrap();
     assert_eq!(radio.name(), "radio:noise");
     let end = end_of(&radio);
     assert!(end.result.is_ok(), "{:?}", end.result);
@@ -95,7 +95,7 @@ fn given_a_recording_then_it_ends_by_itself_and_all_its_samples_are_counted() {
 #[test]
 fn given_a_source_that_panics_then_the_radio_ends_with_an_error_and_the_panic_is_reported() {
     let runtime = Runtime::start(Clock::system()).unwrap();
-    let radio = Radio::recording(Noise::new(3, AtEnd::Panic), &options(&runtime)).unwrap();
+    let radio = Radio::recording(Noise::boxed(3, AtEnd::Panic), &options(&runtime)).unwrap();
     let error = end_of(&radio).result.unwrap_err().to_string();
     assert!(error.contains("noise") && error.contains("panicked"), "{error}");
     assert!(Box::new(radio).join(LONG));
@@ -126,7 +126,7 @@ fn given_a_search_thread_that_panics_then_the_last_event_is_an_error() {
 #[test]
 fn given_a_radio_whose_events_nobody_reads_when_it_is_stopped_and_joined_then_it_ends() {
     let runtime = Runtime::start(Clock::system()).unwrap();
-    let radio = Radio::recording(Noise::new(u32::MAX, AtEnd::End), &options(&runtime)).unwrap();
+    let radio = Radio::recording(Noise::boxed(u32::MAX, AtEnd::End), &options(&runtime)).unwrap();
     radio.stop();
     assert!(Box::new(radio).join(LONG));
 }

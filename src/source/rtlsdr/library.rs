@@ -223,6 +223,7 @@ pub struct Dongle<'a> {
 // SAFETY: control calls from one thread while another is in read_async are the usual way to use librtlsdr (rtl_tcp does
 // so): libusb serializes control transfers, and bulk transfers do not share state with them.
 unsafe impl Send for Dongle<'_> {}
+// SAFETY: as above.
 unsafe impl Sync for Dongle<'_> {}
 
 impl Dongle<'_> {
