@@ -27,7 +27,7 @@ fn documentation_comments_open_with_a_verb_or_a_noun() {
                     1 => crate_root.to_owned(),
                     _ => format!(
                         "{crate_root}/{}",
-                        inside.components().next().unwrap().as_os_str().display()
+                        inside.components().next().unwrap().as_os_str().to_string_lossy()
                     ),
                 };
                 let share = shares.entry(room).or_default();
