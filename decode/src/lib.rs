@@ -85,7 +85,8 @@
 //!
 //! ```
 //! use metertap_decode::framing::mbus::Frame;
-//! use metertap_decode::mbus::{Message, report};
+//! use metertap_decode::mbus::Message;
+//! use metertap_decode::mbus_report::report;
 //!
 //! let bytes = [
 //!     0x68, 0x19, 0x19, 0x68, 0x08, 0x05, 0x72, 0x78, 0x56, 0x34, 0x12, 0x43, 0x04, 0x01, 0x07, 0x2A, 0x00, 0x00, 0x00,
@@ -163,6 +164,7 @@ pub mod fields;
 pub mod framing;
 pub mod kamstrup;
 pub mod mbus;
+pub mod mbus_report;
 pub mod obis;
 pub mod p1;
 pub mod quantity;

@@ -11,7 +11,6 @@ use crate::publish::MqttConfig;
 use crate::publish::message::{BirthAndWill, Message};
 use crate::publish::mqtt::{Mqtt, MqttOptions};
 use crate::receiver::{End, Radio, RadioOptions, ReceiverEvent};
-#[cfg(feature = "demo")]
 use crate::runtime::Context;
 use crate::runtime::Runtime;
 use crate::source::recording::{Paced, Recording, RecordingOverrides};

@@ -2,7 +2,8 @@
 
 use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::framing::mbus::{Frame, FrameError};
-use metertap_decode::mbus::{Message, MessageError, report};
+use metertap_decode::mbus::{Message, MessageError};
+use metertap_decode::mbus_report::report;
 use metertap_decode::report::Report;
 
 /// Longest frame in bytes, and as much before it.

@@ -1,7 +1,7 @@
 //! Map of all meters that is cheap to share and to change: a snapshot of it copies pointers, a change copies one shard.
 
 use crate::meter::event::ReadingEvent;
-use crate::status::snapshot::MeterStatus;
+use crate::status::meter_status::MeterStatus;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;

@@ -11,6 +11,7 @@ pub mod add_meter;
 pub mod last_telegram;
 pub mod log_buffer;
 pub mod meter_map;
+mod meter_status;
 pub mod port;
 pub mod receiver;
 pub mod revision;
@@ -19,6 +20,7 @@ pub mod snapshot;
 pub mod spectrum;
 mod writer;
 
+pub use meter_status::MeterStatus;
 pub use revision::Revision;
-pub use snapshot::{MeterStatus, Snapshot, StatusReader};
+pub use snapshot::{Snapshot, StatusReader};
 pub use writer::Status;

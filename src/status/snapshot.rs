@@ -1,18 +1,18 @@
 //! State of the daemon at one moment, shared with the page, the metrics and the history.
 
 use crate::meter::consumption::Consumption;
-use crate::meter::counter::CounterValue;
 use crate::meter::event::ReadingEvent;
 use crate::status::last_telegram::LastTelegram;
 use crate::status::log_buffer::LogBuffer;
 use crate::status::meter_map::MeterMap;
+use crate::status::meter_status::Publication;
 use crate::status::receiver::ReceiverState;
 use crate::status::revision::Revision;
 use crate::status::sink::{SinkMetrics, SinkStatus};
 use crate::status::spectrum::SpectrumBuffer;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// State of the daemon at one moment. A clone copies some pointers; everything below them is copied on write.
 #[derive(Clone, Debug)]
@@ -47,43 +47,6 @@ impl Snapshot {
     /// Returns the state of all sinks.
     pub fn sink_statuses(&self) -> Vec<SinkStatus> {
         self.sinks.iter().map(|metrics| metrics.status()).collect()
-    }
-}
-
-/// Last reading of a meter and type.
-#[derive(Clone, Debug)]
-pub struct MeterStatus {
-    pub(super) publication: Publication,
-    /// Its last reading.
-    pub last: Arc<ReadingEvent>,
-    /// Its primary counter.
-    pub count: Option<CounterValue>,
-    /// Value of that counter when the meter was first received.
-    pub first: f64,
-    /// Time of the last reading.
-    pub at: Timestamp,
-    /// Number of readings.
-    pub times: u64,
-}
-
-impl MeterStatus {
-    /// Number of the change with which the last reading became visible.
-    pub fn revision(&self) -> u64 {
-        self.publication.revision()
-    }
-}
-
-/// Revision of one publication, shared by everything that changes with it.
-///
-/// It is set under the lock of the cell, at the moment of publication. Had each change its number before, a reader could
-/// be past that number while the snapshot with the change was still to come.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Publication(Arc<OnceLock<u64>>);
-
-impl Publication {
-    fn revision(&self) -> u64 {
-        // Unset only before publication, where no reader is.
-        self.0.get().copied().unwrap_or(u64::MAX)
     }
 }
 

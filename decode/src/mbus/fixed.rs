@@ -1,8 +1,7 @@
 //! Fixed data structure of old meters: two counters (EN 1434-3, 4.3).
 
-use super::header::number;
 use super::types::{Message, MessageError, Record, Value};
-use super::value::{bcd, signed};
+use super::value::{bcd, number, signed};
 use crate::quantity;
 use crate::unit::Unit;
 

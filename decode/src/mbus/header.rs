@@ -3,6 +3,7 @@
 use super::fixed;
 use super::records::records;
 use super::types::{Message, MessageError};
+use super::value::number;
 
 impl Message {
     /// Decodes the data of a long frame with this CI field.
@@ -60,11 +61,6 @@ fn variable(data: &[u8]) -> Result<Message, MessageError> {
         records: found,
         more_follows,
     })
-}
-
-/// Returns the identification number as it is printed on the meter.
-pub(super) fn number([n1, n2, n3, n4]: [u8; 4]) -> String {
-    format!("{n4:02X}{n3:02X}{n2:02X}{n1:02X}")
 }
 
 /// Decodes the three letters of a manufacturer, five bits each with A = 1; empty if they are no letters.

@@ -7,17 +7,15 @@
 //! ```
 //!
 //! Frames are taken apart by [`framing::mbus`](crate::framing::mbus). [`Message::parse`] decodes the data of one frame;
-//! an answer of several frames has [`more_follows`](Message::more_follows) set in all but the last. [`report()`] names
+//! an answer of several frames has [`more_follows`](Message::more_follows) set in all but the last. [`mbus_report`](crate::mbus_report) names
 //! the values.
 
 mod fixed;
 mod header;
 mod records;
-mod report;
 mod types;
 mod value;
 mod vif;
 
 pub use records::records;
-pub use report::report;
 pub use types::{Function, Message, MessageError, Record, RecordError, Value};

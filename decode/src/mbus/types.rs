@@ -109,7 +109,7 @@ pub struct Record {
 
 impl Record {
     /// Returns a current value without tariff, subunit or modifiers.
-    pub(super) fn current(quantity: &'static str, value: Option<Value>, unit: Unit) -> Self {
+    pub(crate) fn current(quantity: &'static str, value: Option<Value>, unit: Unit) -> Self {
         Record {
             quantity,
             value,

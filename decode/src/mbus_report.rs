@@ -1,6 +1,6 @@
 //! Report of an M-Bus answer: current totals under short names, earlier values and tariffs under longer ones.
 
-use super::types::{Function, Message, Record, Value as RecordValue};
+use crate::mbus::{Function, Message, Record, Value as RecordValue};
 use crate::quantity::{Decimal, Quantity, shifted};
 use crate::report::{ReadingType, Report, Value};
 use crate::unit::Unit;
