@@ -31,7 +31,8 @@ mod tests {
             put(&mut bytes, from, len, value);
             let mask = u32::try_from((1u64 << len) - 1).unwrap();
             prop_assert_eq!(get(&bytes, from, len), value & mask);
-            let field = u64::from(mask) << (64 - from - len);
+            // Shifted in 128 bits: an empty field at bit 0 would be shifted by all 64.
+            let field = u64::try_from(u128::from(mask) << (64 - from - len)).unwrap();
             prop_assert_eq!(u64::from_be_bytes(bytes) & !field, before & !field);
         }
     }
