@@ -9,7 +9,7 @@ fn complaint(args: &[&str]) -> String {
     assert!(!output.status.success(), "{args:?} succeeded");
     let lines: Vec<&str> = printed
         .lines()
-        .filter(|line| !line.contains("(--") && !line.contains("(change with --"))
+        .filter(|line| !line.contains(": assuming "))
         .collect();
     assert_eq!(lines.len(), 1, "{args:?}: {printed}");
     lines[0].to_owned()
