@@ -107,7 +107,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
             break;
         }
     }
-    replay.finish()
+    let code = replay.finish()?;
+    // A receiver goes on with its other threads, but what the failed one held is missing.
+    if let Ok(failure) = runtime.failures.try_recv() {
+        bail!("thread `{}` panicked: {}", failure.thread, failure.cause);
+    }
+    Ok(code)
 }
 
 /// Decodes recordings one after the other into the same display and broker.

@@ -354,7 +354,7 @@ fn given_any_framing_and_ciphering_then_a_port_detects_and_decrypts_it() {
     for reason in [
         "at 2400 8E1",
         "repeated frame",
-        "there is no tag",
+        "no authentication tag",
         "the tag is wrong",
         "is the key right?",
     ] {

@@ -55,6 +55,8 @@ fn given_a_live_radio_whose_threads_panic_then_it_is_restarted_and_goes_on() {
             dongles.plug_into(command).env("METERTAP_INJECT", fault)
         });
         daemon.expect_log("Component failed");
+        daemon.expect_log("Receiver failed");
+        daemon.expect_log("Thread panicked");
         daemon.wait_for_logs("Thread panicked", 2);
         daemon.wait_for_lines(1);
     }
