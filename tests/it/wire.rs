@@ -355,7 +355,7 @@ fn given_an_invalid_section_then_the_mistake_is_named_and_no_secret_shown() {
         ),
         (
             "source = \"-\"\nprotocol = \"p1\"\nzone = \"Europe/Atlantis\"",
-            "`Europe/Atlantis` is no time zone",
+            "`Europe/Atlantis` is not a time zone",
         ),
         (
             "source = \"-\"\nprotocol = \"p1\"\nframing = \"7E1\"",
