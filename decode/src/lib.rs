@@ -169,6 +169,7 @@ pub mod obis;
 pub mod p1;
 pub mod quantity;
 pub mod report;
+pub mod sml;
 pub mod time;
 mod truncated;
 pub mod unit;

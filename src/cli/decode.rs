@@ -1,7 +1,7 @@
 //! `metertap decode`: decodes a file of bytes captured from a wire, and prints its readings.
 
 use crate::cli::report_table::write_table;
-use crate::port::{CrcPolicy, DecodeEvent, Dlms, DlmsOptions, Kmp, Listener, Mbus, P1, P1Options};
+use crate::port::{CrcPolicy, DecodeEvent, Dlms, DlmsOptions, Kmp, Listener, Mbus, P1, P1Options, Sml};
 use anyhow::{Context, Result, bail};
 use data_encoding::HEXUPPER_PERMISSIVE;
 use metertap_decode::cipher::{Key, Keys};
@@ -30,6 +30,8 @@ enum Protocol {
     Mbus(PlainFile),
     /// Responses of a Kamstrup meter at its optical eye: KMP frames, binary or hex.
     Kmp(PlainFile),
+    /// SML files of a German electricity meter; binary or hex.
+    Sml(PlainFile),
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,6 +103,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         Protocol::Kmp(PlainFile { file }) => {
             decode(file, &mut Kmp::default(), "there is no answer (40 … 0D) in it")
+        }
+        Protocol::Sml(PlainFile { file }) => {
+            let nothing = "there is no SML file in it: no 1B 1B 1B 1B 01 01 01 01";
+            decode(file, &mut Sml::default(), nothing)
         }
     }
 }

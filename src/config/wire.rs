@@ -30,7 +30,7 @@ pub(super) struct WireSection {
     /// Data bits, parity and stop bits, such as `8N1`. Default: as usual at that speed.
     #[serde(default, deserialize_with = "parsed")]
     framing: Option<Framing>,
-    /// P1 and DLMS: seconds between two telegrams, 0.5 to 86400. Default: learned.
+    /// P1, DLMS and SML: seconds between two telegrams, 0.5 to 86400. Default: learned.
     period: Option<f64>,
     /// Time zone of the meter's clock, such as `Europe/Amsterdam`. Default: that of the protocol's country.
     zone: Option<String>,
@@ -63,6 +63,9 @@ pub(super) struct WireSection {
     registers: Vec<String>,
 }
 
+/// Protocols of meters that send unasked.
+const PUSHING: [Protocol; 3] = [Protocol::P1, Protocol::Dlms, Protocol::Sml];
+
 /// Protocol of the meter on a wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -71,6 +74,7 @@ enum Protocol {
     Dlms,
     Mbus,
     Kmp,
+    Sml,
 }
 
 impl Protocol {
@@ -91,6 +95,7 @@ impl Protocol {
             ],
             Protocol::Mbus => vec![Line::even(2400, DataBits::Eight)],
             Protocol::Kmp => vec![Line::two_stop_bits(1200)],
+            Protocol::Sml => vec![Line::plain(9600)],
         }
     }
 
@@ -149,7 +154,7 @@ impl WireSection {
         let keys = self.keys()?;
         self.only_for("key", keys.is_some(), &[Protocol::P1, Protocol::Dlms])?;
         self.only_for("every", self.every.is_some(), &[Protocol::Mbus, Protocol::Kmp])?;
-        self.only_for("period", self.period.is_some(), &[Protocol::P1, Protocol::Dlms])?;
+        self.only_for("period", self.period.is_some(), &PUSHING)?;
         self.only_for("addresses", !self.addresses.is_empty(), &[Protocol::Mbus])?;
         self.only_for("model", self.model.is_some(), &[Protocol::Kmp])?;
         self.only_for("registers", !self.registers.is_empty(), &[Protocol::Kmp])?;
@@ -175,6 +180,7 @@ impl WireSection {
                 meter.zone = zone;
                 PortProtocol::Dlms(DlmsOptions { keys, meter })
             }
+            Protocol::Sml => PortProtocol::Sml,
             Protocol::Mbus => {
                 if self.addresses.is_empty() {
                     return Err("addresses are missing: `metertap mbus scan` finds them".into());

@@ -27,6 +27,8 @@ pub enum PortProtocol {
     P1(P1Options),
     /// DLMS/COSEM messages, pushed.
     Dlms(DlmsOptions),
+    /// SML files, pushed.
+    Sml,
     /// Meters on a wired M-Bus, polled.
     Mbus {
         /// Interval between two rounds.

@@ -1,7 +1,7 @@
 //! A wire at work: a serial port or TCP bridge that is opened, listened to or polled, and opened again for ever.
 //!
 //! ```text
-//!   source::wire ──bytes──▶ Listener (P1, DLMS) ────────▶ PortEvent ──▶ daemon
+//!   source::wire ──bytes──▶ Listener (P1, DLMS, SML) ───▶ PortEvent ──▶ daemon
 //!        ▲                  Poller (M-Bus, KMP) ──────────▶
 //!        └── requests ─────────┘
 //! ```
@@ -23,6 +23,7 @@ pub mod mbus_poll;
 mod p1;
 mod poll;
 mod poller;
+mod sml;
 mod tap;
 mod task;
 pub mod transaction;
@@ -34,6 +35,7 @@ pub use kmp::Kmp;
 pub use mbus::{Answers, Mbus};
 pub use p1::{CrcPolicy, P1, P1Options};
 pub use poller::{PollTarget, Poller};
+pub use sml::Sml;
 pub use task::Port;
 
 use metertap_decode::report::Report;

@@ -6,7 +6,8 @@ use crate::port::interval_estimator::IntervalEstimator;
 use crate::port::poller::PollTarget;
 use crate::port::tap::Tapped;
 use crate::port::{
-    Dlms, EventSender, Listener, P1, Poller, PortConfig, PortEvent, PortEvents, PortProtocol, port_events,
+    Dlms, EventSender, Listener, P1, Poller, PortConfig, PortEvent, PortEvents, PortProtocol, Sml,
+    port_events,
 };
 use crate::runtime::{Backoff, Clock, Component, Context, Running};
 use crate::source::wire::{Line, Wire, WireAddress, open};
@@ -73,6 +74,7 @@ impl Decoder {
         match protocol {
             PortProtocol::P1(options) => Decoder::Push(Box::new(P1::new(options))),
             PortProtocol::Dlms(options) => Decoder::Push(Box::new(Dlms::new(options))),
+            PortProtocol::Sml => Decoder::Push(Box::new(Sml::default())),
             PortProtocol::Mbus { every, addresses } => {
                 Decoder::Poll(Poller::new(every, PollTarget::Mbus(addresses)))
             }

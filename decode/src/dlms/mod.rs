@@ -15,7 +15,7 @@ mod notification;
 mod objects;
 mod report;
 mod scales;
-mod unit;
+pub(crate) mod unit;
 
 pub use data::{Data, DataError, Width};
 pub use list_mapping::{ListEntry, ListMapping, ValueType};

@@ -9,8 +9,9 @@
 //! | HDLC | [`hdlc`] | CRC-16/X-25 |
 //! | M-Bus, wired | [`mbus`] | sum |
 //! | KMP | [`kmp`] | CRC-16/XMODEM |
+//! | SML | [`sml`] | CRC-16/X-25 |
 //!
-//! The framers of [`p1`], [`general_glo`] and [`dlms`] collect bytes; their buffers are bounded. The others are functions
+//! The framers of [`p1`], [`general_glo`], [`dlms`] and [`sml`] collect bytes; their buffers are bounded. The others are functions
 //! on a slice that begins with a frame.
 
 pub mod dlms;
@@ -19,3 +20,4 @@ pub mod hdlc;
 pub mod kmp;
 pub mod mbus;
 pub mod p1;
+pub mod sml;

@@ -174,6 +174,7 @@ fn of_unit(name: &str, unit: &str, reading_type: ReadingType, medium: Option<&st
         "A" => Class::measurement("current", unit),
         "Hz" => Class::measurement("frequency", unit),
         "°C" | "°F" => Class::measurement("temperature", unit),
+        "°" => Class::measurement("", unit).without_class(),
         "K" | "kg/h" => Class::measurement("temperature", unit).without_class(),
         "bar" => Class::measurement("pressure", unit),
         "m3" => Class::total(Some(volume(reading_type, medium)), "m³"),

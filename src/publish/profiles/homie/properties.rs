@@ -150,7 +150,7 @@ pub fn properties(event: &ReadingEvent) -> Vec<Property> {
         Origin::Wire(reading) => {
             let fields = &reading.report.reading;
             let rows: &[Row] = match reading.report.reading_type {
-                Type::P1 | Type::Dlms => &ELECTRICITY,
+                Type::P1 | Type::Dlms | Type::Sml | Type::Tic => &ELECTRICITY,
                 Type::Kmp => &HEAT,
                 _ => {
                     let first = fields.0.iter().find_map(|(_, field)| field.quantity());
