@@ -21,6 +21,8 @@ const METER_ID: [u8; 6] = [1, 0, 0, 0, 0, 255];
 const PROPERTY_NUMBER: [u8; 6] = [0, 0, 96, 1, 255, 255];
 /// Letters of the maker, today and on older meters.
 const MAKERS: [[u8; 6]; 2] = [[1, 0, 96, 50, 1, 1], [129, 129, 199, 130, 3, 255]];
+/// Key that verifies signatures, 48 octets in each file: no value of the meter.
+const PUBLIC_KEY: [u8; 6] = [129, 129, 199, 130, 5, 255];
 /// Version of the firmware.
 const FIRMWARE: [u8; 6] = [1, 0, 0, 2, 0, 0];
 /// Imported energy; its status word tells the direction of the power.
@@ -85,7 +87,8 @@ fn write_octets(entry: &Entry, octets: &[u8], reading: &mut Fields, unknown: &mu
         false => HEXUPPER.encode(octets),
     };
     match entry.code {
-        SERVER_ID | DEVICE_ID => {}
+        SERVER_ID | DEVICE_ID | PUBLIC_KEY => {}
+        METER_ID if reading.get("equipment_id") == Some(&Value::Text(text.clone())) => {}
         code if MAKERS.contains(&code) => reading.put("manufacturer", Value::Text(text)),
         PROPERTY_NUMBER => reading.put("property_number", Value::Text(text)),
         FIRMWARE => reading.put("firmware_version", Value::Text(text)),
@@ -187,6 +190,7 @@ fn write_number(
     if let (true, Some(direction), None) = (is_absolute, direction, reading.get("power_net")) {
         let value = match direction {
             Direction::Import => quantity.value,
+            Direction::Export if quantity.value.is_zero() => quantity.value,
             Direction::Export => -quantity.value,
         };
         let net = Quantity {
