@@ -1,7 +1,9 @@
 //! `metertap decode`: decodes a file of bytes captured from a wire, and prints its readings.
 
 use crate::cli::report_table::write_table;
-use crate::port::{CrcPolicy, DecodeEvent, Dlms, DlmsOptions, Kmp, Listener, Mbus, P1, P1Options, Sml};
+use crate::port::{
+    CrcPolicy, DecodeEvent, Dlms, DlmsOptions, Iec, Kmp, Listener, Mbus, P1, P1Options, Sml, Tic,
+};
 use anyhow::{Context, Result, bail};
 use data_encoding::HEXUPPER_PERMISSIVE;
 use metertap_decode::cipher::{Key, Keys};
@@ -32,6 +34,19 @@ enum Protocol {
     Kmp(PlainFile),
     /// SML files of a German electricity meter; binary or hex.
     Sml(PlainFile),
+    /// TIC frames of a French meter: Linky and older ones, historique or standard; text, binary or hex.
+    Tic(ZonedFile),
+    /// Readouts of a meter by IEC 62056-21, modes A to D; text, binary or hex.
+    Iec(ZonedFile),
+}
+
+#[derive(Debug, clap::Args)]
+struct ZonedFile {
+    #[command(flatten)]
+    input: PlainFile,
+    /// Time zone of the meter, whose clock shows local time.
+    #[arg(long, value_name = "ZONE", default_value = "Europe/Amsterdam")]
+    zone: Zone,
 }
 
 #[derive(Debug, clap::Args)]
@@ -107,6 +122,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Protocol::Sml(PlainFile { file }) => {
             let nothing = "there is no SML file in it: no 1B 1B 1B 1B 01 01 01 01";
             decode(file, &mut Sml::default(), nothing)
+        }
+        Protocol::Tic(ZonedFile { input, zone }) => {
+            let nothing = "there is no TIC frame in it: no 02 … 03";
+            decode(&input.file, &mut Tic::new(zone.clone()), nothing)
+        }
+        Protocol::Iec(ZonedFile { input, zone }) => {
+            let nothing = "there is no readout in it: no / with three letters and a character of the speed";
+            decode(&input.file, &mut Iec::new(zone.clone()), nothing)
         }
     }
 }

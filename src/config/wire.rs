@@ -30,7 +30,7 @@ pub(super) struct WireSection {
     /// Data bits, parity and stop bits, such as `8N1`. Default: as usual at that speed.
     #[serde(default, deserialize_with = "parsed")]
     framing: Option<Framing>,
-    /// P1, DLMS and SML: seconds between two telegrams, 0.5 to 86400. Default: learned.
+    /// P1, DLMS, SML and TIC: seconds between two telegrams, 0.5 to 86400. Default: learned.
     period: Option<f64>,
     /// Time zone of the meter's clock, such as `Europe/Amsterdam`. Default: that of the protocol's country.
     zone: Option<String>,
@@ -51,7 +51,8 @@ pub(super) struct WireSection {
     auth_key_env: Option<String>,
     /// DLMS: description of a list that metertap does not know; see below.
     dlms: Option<ListSection>,
-    /// M-Bus and KMP: seconds between two rounds, 1 to 86400. Default: 60 for M-Bus, 900 for KMP.
+    /// M-Bus, KMP and IEC: seconds between two rounds, 1 to 86400. Default: 60 for M-Bus, 900 for KMP and IEC, 21600 for a
+    /// battery-powered meter that is read by IEC.
     every: Option<f64>,
     /// M-Bus: meters to ask, by place (`p5`) or by the eight digits printed on them.
     #[serde(default)]
@@ -64,7 +65,9 @@ pub(super) struct WireSection {
 }
 
 /// Protocols of meters that send unasked.
-const PUSHING: [Protocol; 3] = [Protocol::P1, Protocol::Dlms, Protocol::Sml];
+const PUSHING: [Protocol; 4] = [Protocol::P1, Protocol::Dlms, Protocol::Sml, Protocol::Tic];
+/// Protocols of meters that are polled.
+const POLLED: [Protocol; 3] = [Protocol::Mbus, Protocol::Kmp, Protocol::Iec];
 
 /// Protocol of the meter on a wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -75,6 +78,8 @@ enum Protocol {
     Mbus,
     Kmp,
     Sml,
+    Tic,
+    Iec,
 }
 
 impl Protocol {
@@ -96,6 +101,12 @@ impl Protocol {
             Protocol::Mbus => vec![Line::even(2400, DataBits::Eight)],
             Protocol::Kmp => vec![Line::two_stop_bits(1200)],
             Protocol::Sml => vec![Line::plain(9600)],
+            // Historique, as Linky is installed; then standard.
+            Protocol::Tic => vec![
+                Line::even(1200, DataBits::Seven),
+                Line::even(9600, DataBits::Seven),
+            ],
+            Protocol::Iec => vec![Line::even(300, DataBits::Seven)],
         }
     }
 
@@ -153,7 +164,7 @@ impl WireSection {
         self.only_for("dlms", self.dlms.is_some(), &[Protocol::Dlms])?;
         let keys = self.keys()?;
         self.only_for("key", keys.is_some(), &[Protocol::P1, Protocol::Dlms])?;
-        self.only_for("every", self.every.is_some(), &[Protocol::Mbus, Protocol::Kmp])?;
+        self.only_for("every", self.every.is_some(), &POLLED)?;
         self.only_for("period", self.period.is_some(), &PUSHING)?;
         self.only_for("addresses", !self.addresses.is_empty(), &[Protocol::Mbus])?;
         self.only_for("model", self.model.is_some(), &[Protocol::Kmp])?;
@@ -181,6 +192,11 @@ impl WireSection {
                 PortProtocol::Dlms(DlmsOptions { keys, meter })
             }
             Protocol::Sml => PortProtocol::Sml,
+            Protocol::Tic => PortProtocol::Tic(zone),
+            Protocol::Iec => PortProtocol::Iec {
+                every: self.every.map(Duration::from_secs_f64),
+                zone,
+            },
             Protocol::Mbus => {
                 if self.addresses.is_empty() {
                     return Err("addresses are missing: `metertap mbus scan` finds them".into());

@@ -3,15 +3,18 @@
 use crate::port::kmp_poll::KnownMeter;
 use crate::port::mbus_poll::Address;
 use crate::port::transaction::{Disconnected, Transaction};
-use crate::port::{DecodeError, kmp_poll, mbus_poll};
+use crate::port::{DecodeError, iec_poll, kmp_poll, mbus_poll};
 use crate::source::wire::Wire;
 use metertap_decode::report::Report;
+use metertap_decode::time::Zone;
 use std::time::Duration;
 
 /// Time for an M-Bus meter to answer: 330 bit times and 50 ms (EN 13757-2), and as much again for a TCP bridge.
 const MBUS_TIMEOUT: Duration = Duration::from_millis(700);
 /// Time for a Kamstrup meter to answer, which takes up to a second.
 const KMP_TIMEOUT: Duration = Duration::from_millis(1500);
+/// Interval between two readouts of a battery-powered meter: its maker allows for a few a day.
+const BATTERY_INTERVAL: Duration = Duration::from_secs(6 * 3600);
 /// Longest pause while no meter answers, in intervals.
 const LONGEST_BACK_OFF: u32 = 8;
 /// Rounds without an answer after which the connection is opened anew.
@@ -23,6 +26,15 @@ pub enum PollTarget {
     Mbus(Vec<Address>),
     /// Registers of a Kamstrup meter, and what was learned of it.
     Kmp(Vec<u16>, KnownMeter),
+    /// Meter that is read by IEC 62056-21.
+    Iec {
+        /// Time zone of the meter.
+        zone: Zone,
+        /// Properties learned of it.
+        known: iec_poll::KnownMeter,
+        /// The interval is the default one, so that it is longer for a battery-powered meter.
+        is_default_interval: bool,
+    },
 }
 
 impl PollTarget {
@@ -79,6 +91,13 @@ impl Poller {
                     answer => answer.map_err(|error| decode_error(error.kind(), &error)),
                 });
             }
+            PollTarget::Iec { zone, known, .. } => {
+                answers.push(match iec_poll::read(wire, zone, known).await {
+                    Err(iec_poll::PollError::Disconnected(gone)) => return Err(gone),
+                    Err(error) => Err(decode_error(error.kind(), &error)),
+                    Ok((_, report)) => Ok(report),
+                });
+            }
         }
         let is_answered = answers.iter().any(Result::is_ok);
         self.failures = if is_answered { 0 } else { self.failures + 1 };
@@ -93,7 +112,15 @@ impl Poller {
     /// Pause until the next round. It grows while no meter answers: each request drains a meter's battery.
     pub fn pause(&self) -> Duration {
         let back_off = 1 << self.failures.saturating_sub(1).min(31);
-        self.every * LONGEST_BACK_OFF.min(back_off)
+        let every = match &self.target {
+            PollTarget::Iec {
+                known,
+                is_default_interval: true,
+                ..
+            } if known.is_battery_powered => BATTERY_INTERVAL,
+            _ => self.every,
+        };
+        every * LONGEST_BACK_OFF.min(back_off)
     }
 }
 

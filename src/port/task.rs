@@ -2,11 +2,12 @@
 
 use crate::meter::WireReading;
 use crate::port::error_log::ErrorLog;
+use crate::port::iec_poll::KnownMeter;
 use crate::port::interval_estimator::IntervalEstimator;
 use crate::port::poller::PollTarget;
 use crate::port::tap::Tapped;
 use crate::port::{
-    Dlms, EventSender, Listener, P1, Poller, PortConfig, PortEvent, PortEvents, PortProtocol, Sml,
+    Dlms, EventSender, Listener, P1, Poller, PortConfig, PortEvent, PortEvents, PortProtocol, Sml, Tic,
     port_events,
 };
 use crate::runtime::{Backoff, Clock, Component, Context, Running};
@@ -21,6 +22,9 @@ use tokio::time::{Instant, sleep};
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Interval at which the state is published while nothing but its counters changes.
 const COUNTERS: Duration = Duration::from_secs(60);
+
+/// Interval between two readouts by IEC 62056-21 of a meter on mains.
+const IEC_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
 /// A port at work.
 pub struct Port {
@@ -75,6 +79,15 @@ impl Decoder {
             PortProtocol::P1(options) => Decoder::Push(Box::new(P1::new(options))),
             PortProtocol::Dlms(options) => Decoder::Push(Box::new(Dlms::new(options))),
             PortProtocol::Sml => Decoder::Push(Box::new(Sml::default())),
+            PortProtocol::Tic(zone) => Decoder::Push(Box::new(Tic::new(zone))),
+            PortProtocol::Iec { every, zone } => {
+                let target = PollTarget::Iec {
+                    zone,
+                    known: KnownMeter::default(),
+                    is_default_interval: every.is_none(),
+                };
+                Decoder::Poll(Poller::new(every.unwrap_or(IEC_INTERVAL), target))
+            }
             PortProtocol::Mbus { every, addresses } => {
                 Decoder::Poll(Poller::new(every, PollTarget::Mbus(addresses)))
             }

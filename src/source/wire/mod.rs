@@ -3,6 +3,7 @@
 mod address;
 mod line;
 mod open;
+mod serial;
 
 pub use address::{WireAddress, WireAddressError};
 pub use line::{Framing, Line, UnknownFraming};

@@ -1,5 +1,6 @@
 //! Opening of wires, with errors that say what to do.
 
+use crate::source::wire::serial::{LineControl, split};
 use crate::source::wire::{Line, WireAddress};
 use anyhow::{Context, Result, anyhow};
 use std::io::ErrorKind;
@@ -26,6 +27,8 @@ pub struct Wire {
     pub ends: bool,
     /// True for a serial line, which has a speed and framing.
     pub has_line: bool,
+    /// Settings of a serial line.
+    pub control: Option<LineControl>,
 }
 
 /// Opens `address`; the settings of a serial port are `line`.
@@ -38,6 +41,7 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
         stream,
         ends: true,
         has_line: false,
+        control: None,
     };
     match address {
         WireAddress::Stdin => {
@@ -53,6 +57,7 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
                 stream: Box::new(stream),
                 ends: false,
                 has_line: false,
+                control: None,
             })
         }
         WireAddress::Path(path) => {
@@ -66,10 +71,12 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
                     .stop_bits(line.framing.stop)
                     .open_native_async()
                     .map_err(|error| explain_serial(path, error))?;
+                let (bytes, control) = split(stream, line);
                 return Ok(Wire {
-                    stream: Box::new(stream),
+                    stream: Box::new(bytes),
                     ends: false,
                     has_line: true,
+                    control: Some(control),
                 });
             }
             let file = tokio::fs::File::open(path).await;
