@@ -30,8 +30,8 @@ impl Line {
         }
     }
 
-    /// Plays a meter. `answer` gets the speed of the line and what was received since the last answer.
-    fn play(&self, mut answer: impl FnMut(u32, &[u8]) -> Option<Vec<u8>> + Send + 'static) {
+    /// Plays a meter. `answer` gets the speed of the line, now, and what was received since the last answer.
+    fn play(&self, mut answer: impl FnMut(&dyn Fn() -> u32, &[u8]) -> Option<Vec<u8>> + Send + 'static) {
         let mut meter = self.meter.try_clone().unwrap();
         std::thread::spawn(move || {
             let (mut received, mut buffer) = (Vec::new(), [0; 512]);
@@ -42,8 +42,8 @@ impl Line {
                     continue;
                 };
                 received.extend_from_slice(&buffer[..n]);
-                let speed = |meter: &File| tcgetattr(meter).unwrap().input_speed();
-                if let Some(reply) = answer(speed(&meter), &received) {
+                let speed = || tcgetattr(&meter).unwrap().input_speed();
+                if let Some(reply) = answer(&speed, &received) {
                     received.clear();
                     if meter.write_all(&reply).is_err() {
                         return;
@@ -78,14 +78,15 @@ fn golden(name: &str) -> Value {
 /// A meter in mode C at 9600 baud behind a head that echoes; `garble` alters its data block.
 fn zmd(
     mut garble: impl FnMut(&mut Vec<u8>) + Send + 'static,
-) -> impl FnMut(u32, &[u8]) -> Option<Vec<u8>> + Send {
+) -> impl FnMut(&dyn Fn() -> u32, &[u8]) -> Option<Vec<u8>> + Send {
     let [first, block] = draft("zmd");
     move |speed, received| {
         if received.ends_with(b"/?!\r\n") {
-            assert_eq!(speed, 300, "a request at another speed");
+            assert_eq!(speed(), 300, "a request at another speed");
             return Some([received, &first].concat());
         }
         if received.ends_with(&acknowledgement(b'5')) {
+            wait_for("9600 baud", || speed() == 9600);
             let mut block = block.clone();
             garble(&mut block);
             return Some([received, &block].concat());
@@ -122,10 +123,15 @@ fn given_a_meter_in_mode_c_then_it_is_acknowledged_and_read_at_its_speed() {
 fn given_a_heat_meter_that_sleeps_then_it_is_woken_and_its_speed_followed_unasked() {
     let line = Line::open();
     let [first, block] = draft("ultraheat");
-    line.play(move |_, received| {
+    let mut meter = line.meter.try_clone().unwrap();
+    line.play(move |speed, received| {
         let nuls = received.iter().filter(|byte| **byte == 0).count();
-        let is_request = received.ends_with(b"/?!\r\n");
-        (is_request && nuls >= 40).then(|| [&first[..], &block].concat())
+        if !received.ends_with(b"/?!\r\n") || nuls < 40 {
+            return None;
+        }
+        meter.write_all(&first).unwrap();
+        wait_for("2400 baud", || speed() == 2400);
+        Some(block.clone())
     });
     let (ok, stdout, stderr) = line.dump(&["--json"]);
     assert!(ok, "{stderr}");

@@ -140,7 +140,7 @@ pub fn of_field(
     reading_type: ReadingType,
     medium: Option<&str>,
 ) -> Option<(Class, &'static str)> {
-    if name.contains("_storage_") || name.contains("_error") {
+    if name.contains("_storage_") || name.contains("_last_year") || name.contains("_error") {
         return None;
     }
     let class = match field {
