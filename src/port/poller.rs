@@ -137,6 +137,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn given_a_battery_powered_meter_then_the_default_interval_is_six_hours_and_a_configured_one_stays() {
+        let hours = |is_battery_powered, is_default_interval| {
+            let mut known = iec_poll::KnownMeter::default();
+            known.is_battery_powered = is_battery_powered;
+            let target = PollTarget::Iec {
+                zone: Zone::default(),
+                known,
+                is_default_interval,
+            };
+            Poller::new(Duration::from_secs(3600), target).pause().as_secs() / 3600
+        };
+        assert_eq!(
+            [hours(true, true), hours(false, true), hours(true, false)],
+            [6, 1, 1]
+        );
+    }
+
+    #[test]
     fn given_no_answer_then_the_pause_grows_up_to_eight_intervals() {
         let mut poller = Poller::new(Duration::from_secs(60), PollTarget::Mbus(Vec::new()));
         let pauses: Vec<u64> = (0..8)

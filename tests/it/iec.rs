@@ -7,6 +7,7 @@ use rustix::termios::{Termios, tcgetattr};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 
 /// Terminal whose other end the program opens; on this end its speed can be seen.
@@ -156,6 +157,27 @@ fn given_a_garbled_block_then_it_is_requested_again_and_never_published() {
     for line in daemon.lines() {
         assert_eq!(line["reading"], golden("zmd")["reading"]);
     }
+}
+
+#[test]
+fn given_a_tcp_bridge_whose_speed_cannot_be_changed_then_the_meter_is_kept_at_300_baud() {
+    let bridge = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = bridge.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let [first, block] = draft("zmd");
+        let (mut line, _) = bridge.accept().unwrap();
+        let (mut received, mut buffer) = (Vec::new(), [0; 512]);
+        while let Ok(n @ 1..) = line.read(&mut buffer) {
+            received.extend_from_slice(&buffer[..n]);
+            if received.ends_with(&acknowledgement(b'0')) {
+                line.write_all(&block).unwrap();
+            } else if received.ends_with(b"/?!\r\n") {
+                line.write_all(&first).unwrap();
+            }
+        }
+    });
+    let out = stdout_of(&["d0", "dump", "--source", &format!("tcp://{address}"), "--json"]);
+    assert_eq!(json_lines(&out)[0], golden("zmd"));
 }
 
 #[test]

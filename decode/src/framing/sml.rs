@@ -104,8 +104,7 @@ impl Framer {
             // Fewer than four 1B, then another byte: data.
             [escape @ .., other] if escape.len() < 4 && *other != 0x1B => self.file.append(&mut self.escape),
             [0x1B, 0x1B, 0x1B, 0x1B, rest @ ..] => match rest {
-                [] | [0x1B] | [0x1B, 0x1B] | [0x1B, 0x1B, 0x1B] | [1] | [1, 1] | [1, 1, 1] => {}
-                [END] | [END, _] | [END, _, _] => {}
+                _ if is_unfinished(rest) => {}
                 [0x1B, 0x1B, 0x1B, 0x1B] => {
                     self.file.extend(ESCAPE);
                     self.escape.clear();
@@ -117,7 +116,8 @@ impl Framer {
                     self.raw.extend(START);
                 }
                 &[END, fill, low, high] => self.end(fill, u16::from_le_bytes([low, high]), found),
-                &[.., wrong] => {
+                rest => {
+                    let wrong = rest.last().copied().unwrap_or_default();
                     self.give_up(FrameError::Escape(wrong), found);
                     // The start of the next frame may overlap what was taken for an escape.
                     if self.last == START {
@@ -159,6 +159,12 @@ impl Framer {
         self.file.clear();
         self.escape.clear();
     }
+}
+
+/// Returns true if more bytes may complete what follows an escape.
+fn is_unfinished(rest: &[u8]) -> bool {
+    let is_end = rest.first() == Some(&END);
+    rest.len() < 4 && (is_end || ESCAPE.starts_with(rest) || START[4..].starts_with(rest))
 }
 
 /// Returns the frame of a file, which ends with 00 as every message does. Encoder for tests and simulators.

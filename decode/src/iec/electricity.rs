@@ -14,7 +14,7 @@ pub(super) const IDS: [&str; 9] = [
 
 /// Returns the field of a code of two or three groups.
 fn known(code: &str) -> Option<Field> {
-    let mut groups = code.split('.').map(|group| group.parse::<u8>());
+    let mut groups = code.split('.').map(str::parse::<u8>);
     let (c, d) = (groups.next()?.ok()?, groups.next()?.ok()?);
     let e = groups.next().transpose().ok()?.unwrap_or_default();
     let obis = Obis { a: 1, b: 0, c, d, e };
