@@ -17,6 +17,8 @@ const STX: u8 = 0x02;
 const ETX: u8 = 0x03;
 /// Interrupts a frame: the meter is read by its operator.
 const EOT: u8 = 0x04;
+/// Labels of the meter's number, which begins every frame.
+const NUMBERS: [&[u8; 4]; 2] = [b"ADCO", b"ADSC"];
 /// Longest frame in bytes; those of three-phase producers in standard mode have about 1300.
 const MAX_FRAME: usize = 8192;
 /// Longest label in characters (`SMAXSN1-1`).
@@ -54,10 +56,17 @@ pub struct Frame {
 }
 
 /// Finds frames in a stream. Holds at most one unfinished frame of at most 8192 bytes.
+///
+/// Bridges and copied text may lack the control characters around a frame: then it extends from the group with the meter's
+/// number to the next such group.
 #[derive(Debug, Default)]
 pub struct Framer {
     /// Bytes of the unfinished frame behind its start; `None` between frames.
     frame: Option<Vec<u8>>,
+    /// The unfinished frame began without 02.
+    is_bare: bool,
+    /// Last four bytes, in which the label of the meter's number is looked for.
+    last: [u8; 4],
     taken: u64,
 }
 
@@ -66,32 +75,58 @@ impl Framer {
     pub fn push(&mut self, bytes: &[u8], mut found: impl FnMut(u64, Result<Frame, Truncated>)) {
         for &byte in bytes {
             let byte = byte & 0x7F;
+            self.last.rotate_left(1);
+            self.last[3] = byte;
             match (byte, &mut self.frame) {
                 (STX, _) => {
                     self.pause(&mut found);
                     self.frame = Some(Vec::new());
                 }
-                (ETX, Some(frame)) => {
-                    let at = self.taken - frame.len() as u64 - 1;
-                    let (groups, wrong) = groups(frame);
-                    self.frame = None;
-                    found(at, Ok(Frame { at, groups, wrong }));
-                }
+                (ETX, Some(_)) => self.finish(&mut found),
                 (EOT, _) => self.frame = None,
                 (_, Some(frame)) if frame.len() < MAX_FRAME => frame.push(byte),
                 (_, Some(_)) => self.pause(&mut found),
                 (_, None) => {}
             }
             self.taken += 1;
+            if NUMBERS.contains(&&self.last) && (self.frame.is_none() || self.begins_another()) {
+                if let Some(frame) = &mut self.frame {
+                    frame.truncate(frame.len() - NUMBERS[0].len());
+                    self.taken -= NUMBERS[0].len() as u64;
+                    self.finish(&mut found);
+                    self.taken += NUMBERS[0].len() as u64;
+                }
+                self.frame = Some(self.last.to_vec());
+                self.is_bare = true;
+            }
         }
     }
 
     /// Ends an unfinished frame at a pause on the line or the end of a file.
     pub fn pause(&mut self, mut found: impl FnMut(u64, Result<Frame, Truncated>)) {
+        if self.is_bare {
+            return self.finish(&mut found);
+        }
         if let Some(frame) = self.frame.take().filter(|frame| !frame.is_empty()) {
             let at = self.taken - frame.len() as u64 - 1;
             found(at, Err(Truncated::new(&frame, frame.len() + 1)));
         }
+    }
+
+    /// Returns true if a label at the end of a bare frame is that of the next one: it begins a line.
+    fn begins_another(&self) -> bool {
+        let frame = self.frame.as_deref().unwrap_or_default();
+        self.is_bare && frame.len() > 4 && matches!(frame[frame.len() - 5], b'\n' | b'\r')
+    }
+
+    fn finish(&mut self, found: &mut impl FnMut(u64, Result<Frame, Truncated>)) {
+        if let Some(frame) = self.frame.take() {
+            // The start of a whole frame is one byte before.
+            let at = self.taken - frame.len() as u64 - u64::from(!self.is_bare);
+            let (groups, wrong) = groups(&frame);
+            found(at, Ok(Frame { at, groups, wrong }));
+        }
+        self.is_bare = false;
     }
 }
 
@@ -99,7 +134,7 @@ impl Framer {
 fn groups(frame: &[u8]) -> (Vec<Group>, usize) {
     let (mut right, mut wrong) = (Vec::new(), 0);
     for line in frame.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        match line.strip_suffix(b"\r").and_then(group) {
+        match group(line.strip_suffix(b"\r").unwrap_or(line)) {
             Some(group) => right.push(group),
             None => wrong += 1,
         }
@@ -213,6 +248,30 @@ mod tests {
         assert_eq!(found.iter().filter(|frame| frame.is_ok()).count(), 2);
         assert_eq!(found.iter().filter(|frame| frame.is_err()).count(), 2);
         assert_eq!(found[1].as_ref().unwrap().at, 9);
+    }
+
+    #[test]
+    fn given_lines_without_control_characters_around_them_then_frames_begin_with_the_number() {
+        let groups = [new("ADCO", None, "012345678901"), new("BASE", None, "012345678")];
+        let sealed = seal(&groups, Mode::Historique);
+        let mut lines = sealed[2..sealed.len() - 1].to_vec();
+        lines.push(b'\n');
+        let text = [&b"CO 1\n"[..], &lines, &lines].concat();
+        for bytes in [
+            text.clone(),
+            text.into_iter().filter(|byte| *byte != b'\r').collect(),
+        ] {
+            let found: Vec<Frame> = of(&bytes).into_iter().map(Result::unwrap).collect();
+            assert_eq!(found.len(), 2);
+            assert!(
+                found
+                    .iter()
+                    .all(|frame| frame.groups == groups && frame.wrong == 0),
+                "{found:?}"
+            );
+            assert_eq!(found[0].at, 5);
+            assert_eq!(bytes[found[1].at as usize..][..4], *b"ADCO");
+        }
     }
 
     proptest! {
