@@ -124,7 +124,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             decode(file, &mut Sml::default(), nothing)
         }
         Protocol::Tic(ZonedFile { input, zone }) => {
-            let nothing = "there is no TIC frame in it: no 02 … 03, and no line that begins with ADCO or ADSC";
+            let nothing =
+                "there is no TIC frame in it: no 02 … 03, and no line that begins with ADCO or ADSC";
             decode(&input.file, &mut Tic::new(zone.clone()), nothing)
         }
         Protocol::Iec(ZonedFile { input, zone }) => {

@@ -51,7 +51,11 @@ impl Iec {
     fn search(&mut self, is_over: bool, emit: &mut dyn FnMut(DecodeEvent)) {
         let mut at = 0;
         while let Some((readout, start, end)) = Readout::find(&self.buffer[at..]) {
-            if matches!(readout, Err(ReadoutError::Truncated(_))) && !is_over {
+            let may_continue = match &readout {
+                Ok(readout) => !readout.has_check && at + end == self.buffer.len(),
+                Err(error) => matches!(error, ReadoutError::Truncated(_)),
+            };
+            if may_continue && !is_over {
                 break;
             }
             let place = self.taken - (self.buffer.len() - at - start) as u64;

@@ -170,9 +170,11 @@ async fn read_once(wire: &mut Wire, wake_up: WakeUp, known: &mut KnownMeter) -> 
             speed
         }
     };
-    let is_whole = |bytes: &[u8]| {
-        let found = Readout::find(bytes);
-        found.is_some_and(|(readout, ..)| !matches!(readout, Err(ReadoutError::Truncated(_))))
+    // Data without a check are complete only if nothing follows them.
+    let is_whole = |bytes: &[u8]| match Readout::find(bytes) {
+        Some((Ok(readout), ..)) => readout.has_check,
+        Some((Err(error), ..)) => !matches!(error, ReadoutError::Truncated(_)),
+        None => false,
     };
     receive(wire, &mut bytes, is_whole).await?;
     match Readout::find(&bytes) {

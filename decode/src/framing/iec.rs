@@ -107,6 +107,9 @@ pub enum ReadoutError {
         /// BCC as computed.
         computed: u8,
     },
+    /// The data have no beginning (02), but the end of a block with a check.
+    #[error("the first byte (02) of the data block is missing")]
+    NoStart,
     /// The readout does not end.
     #[error("a readout without an end in {MAX_READOUT} bytes")]
     TooLong,
@@ -115,6 +118,8 @@ pub enum ReadoutError {
 impl Readout {
     /// Finds the first readout in `bytes`; returns it with the position of its `/` and that behind it. Returns `None` if no
     /// identification has begun.
+    ///
+    /// Data without a check at the very end of `bytes` may be the beginning of more: the caller waits for a pause.
     pub fn find(bytes: &[u8]) -> Option<(Result<Self, ReadoutError>, usize, usize)> {
         let text: Vec<u8> = bytes.iter().map(|byte| byte & 0x7F).collect();
         let start = start(&text)?;
@@ -164,12 +169,18 @@ fn find(text: &[u8], start: usize) -> Option<(Result<Readout, ReadoutError>, usi
         return Some((readout, etx + 2));
     }
     let end = at + from_end?;
+    let behind = line_end(end)?;
+    // Data without a check are those of mode D; a block that has lost its beginning must not pass for them.
+    let is_text = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0x20..=0x7E);
+    if text.get(behind) == Some(&ETX) || !text[start..end].iter().all(is_text) {
+        return Some((Err(ReadoutError::NoStart), behind));
+    }
     let readout = Readout {
         identification,
         data: data_lines(&text[at..end]),
         has_check: false,
     };
-    Some((Ok(readout), line_end(end)?))
+    Some((Ok(readout), behind))
 }
 
 /// Returns data lines as text, up to the `!`.
@@ -256,8 +267,8 @@ mod tests {
             let at = at % block.len();
             flipped[at] ^= 1 << bit;
             for bytes in [[&first[..], &flipped].concat(), [&first[..], &block[..at]].concat()] {
-                // Without its first byte the block cannot be told from one of mode D.
-                let is_sound = |readout: &Readout| readout.data == right || !readout.has_check;
+                // Of a cut one behind its end of text, only a pause tells that no check follows.
+                let is_sound = |readout: &Readout| readout.data == right;
                 prop_assert!(Readout::find(&bytes).unwrap().0.as_ref().map_or(true, is_sound));
             }
         }

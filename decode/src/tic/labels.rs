@@ -1,14 +1,14 @@
-//! Labels of both modes, and the fields that they become.
+//! Labels of both modes, the fields that they become, and the digits of their values.
 
 use crate::unit::Unit;
 
 /// Encoding of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Digits, with this unit.
-    Quantity(Unit),
-    /// Digits without a unit.
-    Count,
+    /// So many digits, with this unit.
+    Quantity(usize, Unit),
+    /// So many digits, without a unit.
+    Count(usize),
     /// Text.
     Text,
 }
@@ -19,19 +19,19 @@ pub(super) fn field(label: &str) -> Option<(&'static str, Kind)> {
     found.map(|(_, name, kind)| (*name, kind.clone()))
 }
 
-const WH: Kind = Kind::Quantity(Unit::Wh);
-const VARH: Kind = Kind::Quantity(Unit::Varh);
-const AMPERE: Kind = Kind::Quantity(Unit::A);
-const VOLT: Kind = Kind::Quantity(Unit::V);
-const VA: Kind = Kind::Quantity(Unit::VA);
-const KVA: Kind = Kind::Quantity(Unit::KVA);
-const WATT: Kind = Kind::Quantity(Unit::W);
+const WH: Kind = Kind::Quantity(9, Unit::Wh);
+const VARH: Kind = Kind::Quantity(9, Unit::Varh);
+const AMPERE: Kind = Kind::Quantity(3, Unit::A);
+const VOLT: Kind = Kind::Quantity(3, Unit::V);
+const VA: Kind = Kind::Quantity(5, Unit::VA);
+const KVA: Kind = Kind::Quantity(2, Unit::KVA);
+const WATT: Kind = Kind::Quantity(5, Unit::W);
 
 #[rustfmt::skip]
 static TABLE: &[(&str, &str, Kind)] = &[
     // Historique (Enedis-NOI-CPT_02E).
     ("OPTARIF", "tariff_schedule", Kind::Text),
-    ("ISOUSC", "contracted_current", AMPERE),
+    ("ISOUSC", "contracted_current", Kind::Quantity(2, Unit::A)),
     ("BASE", "energy_import_total", WH),
     ("HCHC", "energy_import_t1", WH),
     ("HCHP", "energy_import_t2", WH),
@@ -43,7 +43,7 @@ static TABLE: &[(&str, &str, Kind)] = &[
     ("BBRHPJW", "energy_import_t4", WH),
     ("BBRHCJR", "energy_import_t5", WH),
     ("BBRHPJR", "energy_import_t6", WH),
-    ("PEJP", "tariff_notice", Kind::Quantity(Unit::Minute)),
+    ("PEJP", "tariff_notice", Kind::Quantity(2, Unit::Minute)),
     ("PTEC", "tariff", Kind::Text),
     ("DEMAIN", "tariff_tomorrow", Kind::Text),
     ("IINST", "current_l1", AMPERE),
@@ -65,7 +65,7 @@ static TABLE: &[(&str, &str, Kind)] = &[
     ("VTIC", "tic_version", Kind::Text),
     ("NGTF", "tariff_schedule", Kind::Text),
     ("LTARF", "tariff_name", Kind::Text),
-    ("NTARF", "tariff", Kind::Count),
+    ("NTARF", "tariff", Kind::Count(2)),
     ("EAST", "energy_import_total", WH),
     ("EASF01", "energy_import_t1", WH),
     ("EASF02", "energy_import_t2", WH),
@@ -120,5 +120,5 @@ static TABLE: &[(&str, &str, Kind)] = &[
     ("MSG1", "message_short", Kind::Text),
     ("MSG2", "message_2", Kind::Text),
     ("PRM", "delivery_point", Kind::Text),
-    ("RELAIS", "relays", Kind::Count),
+    ("RELAIS", "relays", Kind::Count(3)),
 ];

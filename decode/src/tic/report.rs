@@ -22,8 +22,8 @@ pub enum ReportError {
 
 /// Returns the report of a frame. `zone` is where the meter stands.
 ///
-/// Values that do not have the form of their label are left out: a single wrong bit may pass the check of a group, but
-/// then its digit is none any more.
+/// Values that do not have the form and number of digits of their label are left out: a single wrong bit may pass the
+/// check of a group, but then its digit is none any more.
 ///
 /// # Errors
 /// [`ReportError::NoId`] if the group with the meter's number is missing or wrong.
@@ -54,16 +54,18 @@ fn is_digits(text: &str) -> bool {
 }
 
 fn write(group: &Group, zone: &Zone, reading: &mut Fields, unknown: &mut Fields) {
+    // The sum of two groups that have run into each other may be right by chance; their number of digits is not.
+    let has_digits = |digits| group.value.len() == digits && is_digits(&group.value);
     let text = || Value::Text(group.value.trim_matches([' ', '.']).to_owned());
     let value = match field(&group.label) {
         None => return unknown.put(group.label.clone(), text()),
         Some((name, Kind::Text)) => (name, text()),
-        Some((name, Kind::Count)) => match group.value.parse() {
-            Ok(count) if is_digits(&group.value) => (name, Value::Count(count)),
+        Some((name, Kind::Count(digits))) => match group.value.parse() {
+            Ok(count) if has_digits(digits) => (name, Value::Count(count)),
             _ => return,
         },
-        Some((name, Kind::Quantity(unit))) => {
-            let Some(number) = parse_decimal(&group.value).filter(|_| is_digits(&group.value)) else {
+        Some((name, Kind::Quantity(digits, unit))) => {
+            let Some(number) = parse_decimal(&group.value).filter(|_| has_digits(digits)) else {
                 return;
             };
             let quantity = Quantity::new(number, unit);
