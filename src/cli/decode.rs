@@ -81,6 +81,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 crc: args.crc,
                 keys: args.input.keys(),
                 zone: args.input.zone.clone(),
+                unnumbered: None,
             };
             let nothing = "there is no telegram in it: no line begins with /, and no frame with DB 08";
             decode(&args.input.file, &mut P1::new(options), nothing)

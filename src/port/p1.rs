@@ -5,7 +5,7 @@ use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::cipher::{Ciphered, Keys};
 use metertap_decode::framing::general_glo::GeneralGloFramer;
 use metertap_decode::framing::p1::{Crc, Frame, Framer, frames};
-use metertap_decode::p1::{Telegram, TelegramError, readings, text};
+use metertap_decode::p1::{Telegram, TelegramError, readings_of, text};
 use metertap_decode::time::Zone;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub struct P1Options {
     pub keys: Option<Keys>,
     /// Time zone of the meter's clock.
     pub zone: Zone,
+    /// Id of a meter that sends no number; its identification line if this is `None`. Two meters of a type have the same line.
+    pub unnumbered: Option<String>,
 }
 
 /// Telegram, or line of one, that is refused.
@@ -150,7 +152,12 @@ impl Reader {
             emit(DecodeEvent::error(frame.at, error));
         }
         let mut whole = Some(Arc::from(frame.whole()));
-        for report in readings(&telegram, &self.options.zone) {
+        let unnumbered = self
+            .options
+            .unnumbered
+            .as_deref()
+            .unwrap_or(telegram.identification);
+        for report in readings_of(&telegram, &self.options.zone, unnumbered) {
             let event = DecodeEvent::report(frame.at, report);
             emit(DecodeEvent {
                 telegram: whole.take(),

@@ -2,16 +2,18 @@
 
 use super::clock::date_time;
 use super::data::Data;
+use super::energy_check::EnergyCheck;
 use super::list_mapping::ListMapping;
 use super::notification::Notification;
 use super::objects::{Object, Objects};
-use super::scales::Scales;
+use super::power_check::{PowerCheck, ScaleFinding};
+use super::scales::{GivenScales, Scales, volts};
 use super::unit::unit;
 use crate::fields::{FieldKind, field};
 use crate::obis::Obis;
 use crate::quantity::{Quantity, from_float, scaled, shifted};
 use crate::report::{Fields, MeterId, ReadingType, Report, Value};
-use crate::time::Zone;
+use crate::time::{MeterTime, Zone};
 use crate::unit::Unit;
 use data_encoding::HEXUPPER;
 use std::borrow::Cow;
@@ -23,20 +25,57 @@ pub struct ReportOptions {
     pub zone: Zone,
     /// Lists without codes that the user describes; they take precedence over the built-in ones.
     pub lists: Vec<ListMapping>,
-    /// Powers of ten where the meter sends none; `None` to detect them.
-    pub scales: Option<Scales>,
+    /// Powers of ten where the meter sends none; those that are not given are detected.
+    pub scales: GivenScales,
     /// Names that the user gives to codes.
     pub names: Vec<(Obis, String)>,
+}
+
+/// Memory of the powers of ten that the messages of one meter fit.
+#[derive(Clone, Debug, Default)]
+pub struct ScaleMemory {
+    current: PowerCheck,
+    energy: EnergyCheck,
+    /// Findings that were not taken yet, each at most once.
+    findings: Vec<ScaleFinding>,
+    /// Number of values of the last message, if it was a list that is not known.
+    unknown_list: Option<usize>,
+}
+
+impl ScaleMemory {
+    /// Returns what the user should know, once.
+    pub fn take_findings(&mut self) -> Vec<ScaleFinding> {
+        std::mem::take(&mut self.findings)
+    }
+
+    /// Returns the number of values of the last message, if it was a list without codes that is not known.
+    pub fn unknown_list(&self) -> Option<usize> {
+        self.unknown_list
+    }
 }
 
 /// Returns the report of a notification. `system_title` is that of the frame in which it was encrypted.
 ///
 /// The id is the equipment id or logical device name, else a number that stands alone, else the system title, else empty.
 pub fn report(notification: &Notification, system_title: Option<[u8; 8]>, options: &ReportOptions) -> Report {
+    report_with(notification, system_title, options, &mut ScaleMemory::default())
+}
+
+/// Returns the report of a notification, as [`report`] does, with the powers of ten that its meter's earlier messages fit.
+pub fn report_with(
+    notification: &Notification,
+    system_title: Option<[u8; 8]>,
+    options: &ReportOptions,
+    memory: &mut ScaleMemory,
+) -> Report {
     let objects = Objects::from_data(&notification.data);
-    let scales = options
-        .scales
-        .unwrap_or_else(|| Scales::detect(list_version(&objects).as_deref(), highest_voltage(&objects)));
+    let mut scales =
+        Scales::detect(list_version(&objects).as_deref(), highest_voltage(&objects)).with(&options.scales);
+    if options.scales.current.is_none() {
+        let (current, finding) = memory.current.current(&objects, &scales);
+        scales.current = current;
+        memory.findings.extend(finding);
+    }
     let mut writer = Writer {
         options,
         scales,
@@ -46,20 +85,40 @@ pub fn report(notification: &Notification, system_title: Option<[u8; 8]>, option
     for object in &objects.coded {
         writer.object(object);
     }
+    memory.unknown_list = None;
     let lone_number = if objects.coded.is_empty() {
         // Positions of a list mean something only if every value of the message stands without a code. A message with
         // codes also has such values (list version, clock, number of the meter), but they are no list: types and number
         // of a few leftovers match a built-in list too easily.
-        writer.list(&objects.bare);
+        if !writer.list(&objects.bare) {
+            memory.unknown_list = Some(objects.bare.len());
+        }
         None
     } else {
+        // Texts beside coded values are list version, clock and number; numbers are values.
+        let is_number =
+            |value: &&Data| matches!(value, Data::Integer(..) | Data::Float32(_) | Data::Float64(_));
+        for (position, value) in objects
+            .bare
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| is_number(value))
+        {
+            writer.keep(position.to_string(), value);
+        }
         lone_number(&objects.bare)
     };
     let Writer { reading, unknown, .. } = writer;
     let time = match reading.get("timestamp") {
         Some(Value::Time(time)) => Some(*time),
-        _ => date_time(&notification.date_time, &options.zone),
+        _ => date_time(&notification.date_time, &options.zone).filter(MeterTime::is_set),
     };
+    if let (Some(at), None) = (time.and_then(|time| time.timestamp()), options.scales.energy) {
+        let integer = |code: [u8; 3]| integer_of(&objects, code);
+        let power = integer([1, 7, 0]).map(|watts| watts as f64);
+        let finding = memory.energy.take(at, power, integer([1, 8, 0]), scales.energy);
+        memory.findings.extend(finding);
+    }
     let named = ["equipment_id", "logical_device_name"]
         .iter()
         .find_map(|name| match reading.get(name) {
@@ -75,6 +134,20 @@ pub fn report(notification: &Notification, system_title: Option<[u8; 8]>, option
         reading,
         unknown,
         ..Report::new(ReadingType::Dlms, id)
+    }
+}
+
+/// Returns the number under groups C, D and E of a code, as sent; `None` if the meter sends its power of ten.
+fn integer_of(objects: &Objects, code: [u8; 3]) -> Option<i128> {
+    let is_wanted =
+        |object: &&Object| object.obis.a == 1 && [object.obis.c, object.obis.d, object.obis.e] == code;
+    match objects.coded.iter().find(is_wanted) {
+        Some(Object {
+            value: Data::Integer(number, _),
+            scale: None,
+            ..
+        }) => Some(*number),
+        _ => None,
     }
 }
 
@@ -149,8 +222,9 @@ impl Writer<'_> {
         self.value(object.obis, object.value, exponent, unit);
     }
 
-    /// Writes the values of a message without codes: by their meaning if they are a known list, else by position.
-    fn list(&mut self, values: &[&Data]) {
+    /// Writes the values of a message without codes: by their meaning if they are a known list, else by position. Returns
+    /// false if the list is not known.
+    fn list(&mut self, values: &[&Data]) -> bool {
         let list = ListMapping::find(values, &self.options.lists);
         for (position, value) in values.iter().enumerate() {
             let entry = list.map(|list| list.entries()[position]);
@@ -159,6 +233,7 @@ impl Writer<'_> {
                 None => self.keep(position.to_string(), value),
             }
         }
+        list.is_some()
     }
 
     /// Writes a value whose code and power of ten come from a list.
@@ -170,6 +245,11 @@ impl Writer<'_> {
             }
         }
         let unit = self.scales.scale(obis).map_or(Unit::None, |(_, unit)| unit);
+        let exponent = match value {
+            // The same list with more digits.
+            Data::Integer(number, _) if unit == Unit::V => exponent.min(volts(*number)),
+            _ => exponent,
+        };
         self.value(obis, value, exponent, unit);
     }
 
@@ -186,7 +266,12 @@ impl Writer<'_> {
         let kind = known.as_ref().map(|field| field.kind);
         let value = match (data, kind) {
             (Data::Octets(octets) | Data::DateTime(octets), Some(FieldKind::Time)) => {
-                date_time(octets, &self.options.zone).map(Value::Time)
+                date_time(octets, &self.options.zone)
+                    .filter(MeterTime::is_set)
+                    .map(Value::Time)
+            }
+            (Data::Octets(_) | Data::Text(_), Some(FieldKind::Count)) => {
+                readable_text(data).map(|text| text.parse().map_or(Value::Text(text), Value::Count))
             }
             (Data::Integer(number, _), Some(FieldKind::HexText | FieldKind::Text)) => {
                 Some(Value::Text(number.to_string()))

@@ -2,14 +2,39 @@
 
 use data_encoding::HEXUPPER_PERMISSIVE;
 
-/// Returns the text whose hexadecimal digits `group` holds; `group` itself if it holds anything else.
+/// Longest number of a meter that is taken for a decimal one.
+const MAX_DECIMAL: usize = 12;
+
+/// Returns the text whose hexadecimal digits `group` holds, without the zeros and FF that fill it; `group` itself if it holds
+/// anything else.
 pub fn decode(group: &str) -> String {
     let is_printable = |byte: &u8| (0x20..0x7F).contains(byte) || *byte >= 0xA0;
-    match HEXUPPER_PERMISSIVE.decode(group.as_bytes()) {
+    let Ok(bytes) = HEXUPPER_PERMISSIVE.decode(group.as_bytes()) else {
+        return group.to_owned();
+    };
+    let is_filler = |byte: &u8| matches!(byte, 0 | 0xFF);
+    let end = bytes
+        .iter()
+        .rposition(|byte| !is_filler(byte))
+        .map_or(0, |last| last + 1);
+    match &bytes[..end] {
+        [] if !bytes.contains(&0) => String::new(),
         // Bytes from A0 on are Latin-1.
-        Ok(bytes) if bytes.iter().all(is_printable) => bytes.into_iter().map(char::from).collect(),
+        text @ [_, ..] if text.iter().all(is_printable) => text.iter().copied().map(char::from).collect(),
         _ => group.to_owned(),
     }
+}
+
+/// Returns the number of a meter, which is sent in hexadecimal digits of its characters, or as it stands. A short decimal number
+/// is one as it stands, even if its digits in pairs are characters.
+pub fn decode_number(group: &str) -> String {
+    let is_decimal = group.bytes().all(|byte| byte.is_ascii_digit());
+    let is_digits_of_digits = group.len() % 2 == 0 && group.bytes().step_by(2).all(|byte| byte == b'3');
+    let number = match is_decimal && group.len() <= MAX_DECIMAL && !is_digits_of_digits {
+        true => group.to_owned(),
+        false => decode(group),
+    };
+    number.trim().to_owned()
 }
 
 #[cfg(test)]
@@ -24,5 +49,27 @@ mod tests {
         assert_eq!(decode("012"), "012");
         assert_eq!(decode(""), "");
         assert_eq!(decode("0001"), "0001", "not printable");
+    }
+
+    #[test]
+    fn filler_is_no_text() {
+        assert_eq!(decode(&"FF".repeat(256)), "");
+        assert_eq!(decode("4B38FFFF"), "K8");
+        assert_eq!(decode("4B380000"), "K8");
+        assert_eq!(decode("00000000"), "00000000", "a number");
+    }
+
+    #[test]
+    fn a_short_decimal_number_is_not_taken_for_characters() {
+        for (group, number) in [
+            ("4B384547", "K8EG"),
+            ("31323334", "1234"),
+            ("34563412", "34563412"),
+            ("96815390", "96815390"),
+            ("1EBZ0100507409", "1EBZ0100507409"),
+            ("205A4142463030", "ZABF00"),
+        ] {
+            assert_eq!(decode_number(group), number, "{group}");
+        }
     }
 }
