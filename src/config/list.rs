@@ -127,6 +127,32 @@ mod tests {
     }
 
     #[test]
+    fn given_a_list_of_every_type_then_each_value_has_its_entry() {
+        let dialect: ListSection = toml::from_str(
+            r#"list = ["clock", "octets", "enum 0-0:96.3.10", "bool", "float 1-0:32.7.0", "u64 1-0:1.8.0", "any", "text 0-0:96.1.0"]
+energy = -1"#,
+        )
+        .unwrap();
+        let values: [&[u8]; 8] = [
+            &[0x09, 12, 0x07, 0xE9, 3, 11, 2, 13, 27, 47, 0xFF, 0x80, 0, 0],
+            &[0x09, 2, 1, 2],
+            &[0x16, 1],
+            &[0x03, 1],
+            &[0x17, 0x43, 0x66, 0x19, 0x9A],
+            &[0x15, 0, 0, 0, 0, 0, 0, 0x03, 0xE8],
+            &[0x00],
+            b"\x09\x02M1",
+        ];
+        let message = [&[0x0F, 0, 0, 0, 0, 0, 0x02, 8], &values.concat()[..]].concat();
+        let notification = metertap_decode::dlms::Notification::parse(&message).unwrap();
+        let report = metertap_decode::dlms::report(&notification, None, &dialect.settings().unwrap());
+        assert_eq!(
+            serde_json::to_string(&report.reading).unwrap(),
+            r#"{"switch_electricity":1,"voltage_l1":{"value":230.1,"unit":"V"},"energy_import_total":{"value":1.000,"unit":"kWh"},"equipment_id":"M1"}"#
+        );
+    }
+
+    #[test]
     fn given_an_invalid_description_then_the_error_names_it() {
         for (text, says) in [
             ("list = [\"u128 1-0:1.7.0\"]", "invalid value `u128 1-0:1.7.0`"),

@@ -105,7 +105,7 @@ impl Reader {
     fn message(&mut self, at: u64, message: Result<Vec<u8>, PushError>, emit: &mut dyn FnMut(DecodeEvent)) {
         match message
             .map_err(DlmsError::from)
-            .and_then(|message| self.read(&message))
+            .and_then(|message| self.read(at, &message, emit))
         {
             Err(error) => emit(DecodeEvent::error(at, error)),
             Ok(mut report) => {
@@ -156,7 +156,12 @@ impl Reader {
         }
     }
 
-    fn read(&mut self, message: &[u8]) -> Result<Report, DlmsError> {
+    fn read(
+        &mut self,
+        at: u64,
+        message: &[u8],
+        emit: &mut dyn FnMut(DecodeEvent),
+    ) -> Result<Report, DlmsError> {
         let is_plain = message.first() == Some(&NOTIFICATION);
         let (notification, title) = match Ciphered::parse(message) {
             _ if is_plain => (Notification::parse(message)?, None),
@@ -175,6 +180,9 @@ impl Reader {
                         let text = self.frame_counters.decrypt(&frame, keys.as_ref())?;
                         // Without an authentication tag, only the plaintext shows whether the key is right.
                         let notification = Notification::parse(&text).map_err(|_| DecryptError::WrongKey)?;
+                        if let Some(fell_back) = self.frame_counters.has_fallen_back(&frame) {
+                            emit(DecodeEvent::error(at, DlmsError::from(fell_back)));
+                        }
                         self.frame_counters.accept(&frame);
                         (notification, title)
                     }

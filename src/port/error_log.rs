@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const REPEAT: Duration = Duration::from_secs(600);
 
 /// Kinds that come with a report and are logged, but count as no error.
-const NOTICES: [&str; 2] = ["scale", "unknown_list"];
+const NOTICES: [&str; 3] = ["counter_reset", "scale", "unknown_list"];
 
 /// Counters of a port, and when each kind of error was last logged.
 #[derive(Debug, Default)]

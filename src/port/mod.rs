@@ -23,6 +23,7 @@ pub mod mbus_poll;
 mod p1;
 mod poll;
 mod poller;
+mod probe;
 mod tap;
 mod task;
 pub mod transaction;
@@ -34,6 +35,7 @@ pub use kmp::Kmp;
 pub use mbus::{Answers, Mbus};
 pub use p1::{CrcPolicy, P1, P1Options};
 pub use poller::{PollTarget, Poller};
+pub use probe::{Finding, probe};
 pub use task::Port;
 
 use metertap_decode::report::Report;

@@ -8,8 +8,6 @@ use crate::source::wire::Wire;
 use metertap_decode::report::Report;
 use std::time::Duration;
 
-/// Time for an M-Bus meter to answer: 330 bit times and 50 ms (EN 13757-2), and as much again for a TCP bridge.
-const MBUS_TIMEOUT: Duration = Duration::from_millis(700);
 /// Time for a Kamstrup meter to answer, which takes up to a second.
 const KMP_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Longest pause while no meter answers, in intervals.
@@ -36,16 +34,19 @@ impl PollTarget {
 pub struct Poller {
     every: Duration,
     target: PollTarget,
+    /// Speed of the line; `None` behind a network.
+    baud: Option<u32>,
     /// Rounds without any answer since the last answer.
     failures: u32,
 }
 
 impl Poller {
-    /// Polls `target` at intervals of `every`.
-    pub fn new(every: Duration, target: PollTarget) -> Self {
+    /// Polls `target` at intervals of `every`, over a line of `baud` bits per second or over a network.
+    pub fn new(every: Duration, target: PollTarget, baud: Option<u32>) -> Self {
         Poller {
             every,
             target,
+            baud,
             failures: 0,
         }
     }
@@ -60,7 +61,7 @@ impl Poller {
             PollTarget::Mbus(addresses) => {
                 let mut transaction = Transaction {
                     wire,
-                    timeout: MBUS_TIMEOUT,
+                    timeout: mbus_poll::timeout(self.baud),
                 };
                 for address in addresses {
                     answers.push(match mbus_poll::read(&mut transaction, *address).await {
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn given_no_answer_then_the_pause_grows_up_to_eight_intervals() {
-        let mut poller = Poller::new(Duration::from_secs(60), PollTarget::Mbus(Vec::new()));
+        let mut poller = Poller::new(Duration::from_secs(60), PollTarget::Mbus(Vec::new()), None);
         let pauses: Vec<u64> = (0..8)
             .map(|failures| {
                 poller.failures = failures;

@@ -270,8 +270,8 @@ impl Writer<'_> {
                     .filter(MeterTime::is_set)
                     .map(Value::Time)
             }
-            (Data::Octets(_) | Data::Text(_), Some(FieldKind::Count)) => {
-                readable_text(data).map(|text| text.parse().map_or(Value::Text(text), Value::Count))
+            (Data::Octets(octets) | Data::Text(octets), Some(FieldKind::Count)) => {
+                count(octets).or_else(|| readable_text(data).map(Value::Text))
             }
             (Data::Integer(number, _), Some(FieldKind::HexText | FieldKind::Text)) => {
                 Some(Value::Text(number.to_string()))
@@ -329,6 +329,20 @@ impl Writer<'_> {
     }
 }
 
+/// Returns a number that a meter sends as text (`0001`) or as octets (`00 01`).
+fn count(octets: &[u8]) -> Option<Value> {
+    let printed = std::str::from_utf8(octets)
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
+    let binary = || {
+        octets
+            .iter()
+            .fold(0, |number, octet| number << 8 | u64::from(*octet))
+    };
+    let is_binary = (1..=8).contains(&octets.len()) && !octets.iter().all(u8::is_ascii_graphic);
+    printed.or_else(|| is_binary.then(binary)).map(Value::Count)
+}
+
 /// Returns a floating-point number with the digits that it prints as, scaled.
 fn float(number: impl std::fmt::Display + Copy, exponent: i8, unit: Unit) -> Value {
     match from_float(number).and_then(|number| shifted(number, exponent.into())) {
@@ -377,6 +391,183 @@ mod tests {
         // Power factor 0.5 of double precision, for which integers would be thousandths.
         let factor = fields("0202 0906 01000D0700FF 183FE0000000000000");
         assert_eq!(factor, r#"[{"power_factor":{"value":0.5,"unit":""}},{}]"#);
+    }
+
+    /// Integers of 32 and 16 bits, and octets, as they are encoded.
+    fn u32s(numbers: &[u32]) -> String {
+        numbers.iter().map(|number| format!("06{number:08X}")).collect()
+    }
+
+    fn u16s(numbers: &[u16]) -> String {
+        numbers.iter().map(|number| format!("12{number:04X}")).collect()
+    }
+
+    fn octets(text: &str) -> String {
+        let hex = HEXUPPER.encode(text.as_bytes());
+        format!("09{:02X}{hex}", text.len())
+    }
+
+    const CLOCK: &str = "090C 07E9030B 06 0D1B2FFF 800000";
+
+    #[test]
+    fn the_lists_of_operators_have_names_units_and_powers_of_ten() {
+        let energies = u32s(&[12_345_678, 234_567, 345_678, 456_789]);
+        let croatia =
+            octets("90000001") + "0904 0D1B2F00 0905 07E9030B06" + &u32s(&[3000, 2000, 1000, 600, 500, 100]);
+        let phases = u32s(&[100, 200, 130, 0, 0, 0]) + &u16s(&[2311, 2322, 2333, 51, 92, 63]);
+        let croatia_end = u32s(&[17_250]) + &"0101 12 24B8".repeat(3) + "0301";
+        for (name, count, body, expected) in [
+            (
+                "Kärnten Netz",
+                12,
+                "0906 0006190900FF".to_owned()
+                    + &octets("1121370000009")
+                    + "0904 0D1B2F00 0905 07E9030B06"
+                    + &energies
+                    + &u32s(&[1500, 0])
+                    + "0900 0900",
+                vec![
+                    r#""equipment_id":"1121370000009""#,
+                    r#""energy_import_total":{"value":12345.678,"unit":"kWh"}"#,
+                    r#""energy_export_total":{"value":234.567,"unit":"kWh"}"#,
+                    r#""reactive_energy_export_total":{"value":456.789,"unit":"kvarh"}"#,
+                    r#""power_import":{"value":1.500,"unit":"kW"}"#,
+                ],
+            ),
+            (
+                "Wiener Netze",
+                9,
+                CLOCK.to_owned() + &energies + &u32s(&[1500, 0, 20, 30]),
+                vec![
+                    r#""timestamp":"2025-03-11T13:27:47+01:00""#,
+                    r#""energy_import_total":{"value":12345.678,"unit":"kWh"}"#,
+                    r#""reactive_power_export":{"value":0.030,"unit":"kvar"}"#,
+                ],
+            ),
+            (
+                "Netz Burgenland",
+                14,
+                u16s(&[229, 231, 230, 781, 402, 63])
+                    + &u32s(&[2800, 0, 40_091_000, 5000])
+                    + &u16s(&[1, 2, 3])
+                    + &octets("30000009"),
+                vec![
+                    r#""voltage_l1":{"value":229,"unit":"V"}"#,
+                    r#""current_l1":{"value":7.81,"unit":"A"}"#,
+                    r#""energy_export_total":{"value":5.000,"unit":"kWh"}"#,
+                    r#""equipment_id":"30000009""#,
+                    r#""10":{"value":1,"unit":""}"#,
+                ],
+            ),
+            (
+                "Netz Burgenland, tenths of a volt",
+                11,
+                u16s(&[2291, 2313, 2304, 781, 402, 63])
+                    + &u32s(&[2800, 0, 40_091_000, 5000])
+                    + &octets("30000009"),
+                vec![r#""voltage_l2":{"value":231.3,"unit":"V"}"#],
+            ),
+            (
+                "Croatia, long",
+                33,
+                croatia.clone() + &u32s(&[10, 20, 30, 40, 430, 0]) + &u16s(&[889]) + &phases + &croatia_end,
+                vec![
+                    r#""equipment_id":"90000001""#,
+                    r#""energy_import_t2":{"value":1.000,"unit":"kWh"}"#,
+                    r#""reactive_energy_q4_total":{"value":0.040,"unit":"kvarh"}"#,
+                    r#""power_factor":{"value":0.889,"unit":""}"#,
+                    r#""current_l2":{"value":0.92,"unit":"A"}"#,
+                    r#""28":{"value":17250,"unit":""}"#,
+                    r#""32":1"#,
+                ],
+            ),
+            (
+                "Croatia, short",
+                28,
+                croatia + &u32s(&[430, 0]) + &phases + &croatia_end,
+                vec![
+                    r#""power_import":{"value":0.430,"unit":"kW"}"#,
+                    r#""voltage_l3":{"value":233.3,"unit":"V"}"#,
+                ],
+            ),
+            (
+                "Switzerland",
+                15,
+                u32s(&[3000, 2000, 1000, 600, 500, 100])
+                    + "0900"
+                    + CLOCK
+                    + &u32s(&[0, 430])
+                    + &u16s(&[51, 92, 63, 2311, 2333]),
+                vec![
+                    r#""power_import":{"value":0.430,"unit":"kW"}"#,
+                    r#""current_l3":{"value":0.63,"unit":"A"}"#,
+                    r#""voltage_l3":{"value":233.3,"unit":"V"}"#,
+                ],
+            ),
+            (
+                "Slovenia, energies",
+                12,
+                octets("ISK1030700000009")
+                    + &octets("16820006")
+                    + "1601"
+                    + &octets("0002")
+                    + &u32s(&[3000, 2000, 1000, 600, 500, 100, 70, 80]),
+                vec![
+                    r#""switch_electricity":1"#,
+                    r#""tariff":2"#,
+                    r#""energy_export_t1":{"value":0.500,"unit":"kWh"}"#,
+                    r#""1":"16820006""#,
+                ],
+            ),
+        ] {
+            let printed = fields(&format!("02{count:02X} {body}"));
+            for value in expected {
+                assert!(printed.contains(value), "{name}: {value} in {printed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_not_known_keeps_every_value_and_says_so() {
+        let mut memory = ScaleMemory::default();
+        let message = HEXUPPER_PERMISSIVE
+            .decode(format!("0F00000000000203{}", u32s(&[1, 2, 3])).as_bytes())
+            .unwrap();
+        let notification = Notification::parse(&message).unwrap();
+        let report = report_with(&notification, None, &ReportOptions::default(), &mut memory);
+        assert_eq!((report.unknown.0.len(), memory.unknown_list()), (3, Some(3)));
+    }
+
+    #[test]
+    fn numbers_without_a_code_beside_coded_ones_are_kept() {
+        let printed = fields("0204 0906 0100010700FF 06000001F4 1200E6 1200E7");
+        assert_eq!(
+            printed,
+            r#"[{"power_import":{"value":0.500,"unit":"kW"}},{"0":{"value":230,"unit":""},"1":{"value":231,"unit":""}}]"#
+        );
+    }
+
+    #[test]
+    fn the_tariff_is_a_number_however_it_is_sent() {
+        for (sent, printed) in [
+            ("0904 30303032", r#"[{"tariff":2},{}]"#),
+            ("0902 0002", r#"[{"tariff":2},{}]"#),
+            ("1102", r#"[{"tariff":2},{}]"#),
+            ("1602", r#"[{"tariff":2},{}]"#),
+            ("0903 4E4E4E", r#"[{"tariff":"NNN"},{}]"#),
+        ] {
+            assert_eq!(
+                fields(&format!("0202 0906 0000600E00FF {sent}")),
+                printed,
+                "{sent}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_never_set_is_no_time() {
+        let report = fields("0202 0906 0000010000FF 090C 07D00101060C0000FF800000");
+        assert!(!report.contains("timestamp\""), "{report}");
     }
 
     #[test]

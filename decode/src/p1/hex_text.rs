@@ -2,6 +2,8 @@
 
 use data_encoding::HEXUPPER_PERMISSIVE;
 
+/// Characters FF at the end of a text that are filler; fewer may belong to a word.
+const FILLER: &str = "\u{FF}\u{FF}\u{FF}\u{FF}";
 /// Longest number of a meter that is taken for a decimal one.
 const MAX_DECIMAL: usize = 12;
 
@@ -10,7 +12,11 @@ const MAX_DECIMAL: usize = 12;
 pub fn decode(group: &str) -> String {
     let is_printable = |byte: &u8| (0x20..0x7F).contains(byte) || *byte >= 0xA0;
     let Ok(bytes) = HEXUPPER_PERMISSIVE.decode(group.as_bytes()) else {
-        return group.to_owned();
+        // Filler may be sent as bytes, too; FF is read as a Latin-1 character.
+        return match group.trim_end_matches('\u{FF}') {
+            text if text.is_empty() || group.ends_with(FILLER) => text.to_owned(),
+            _ => group.to_owned(),
+        };
     };
     let is_filler = |byte: &u8| matches!(byte, 0 | 0xFF);
     let end = bytes
@@ -54,6 +60,9 @@ mod tests {
     #[test]
     fn filler_is_no_text() {
         assert_eq!(decode(&"FF".repeat(256)), "");
+        assert_eq!(decode(&"ÿ".repeat(256)), "");
+        assert_eq!(decode("text ÿÿÿÿÿ"), "text ");
+        assert_eq!(decode("L'Haÿ"), "L'Haÿ");
         assert_eq!(decode("4B38FFFF"), "K8");
         assert_eq!(decode("4B380000"), "K8");
         assert_eq!(decode("00000000"), "00000000", "a number");

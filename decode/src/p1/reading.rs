@@ -344,3 +344,105 @@ fn from_medium(device_type: u8) -> ReadingType {
         _ => ReadingType::Other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reports of a telegram with these lines, as JSON.
+    fn reports(lines: &[&str]) -> Vec<String> {
+        let text = format!("/ABC5made-up\r\n\r\n{}\r\n!", lines.join("\r\n"));
+        let telegram = Telegram::parse(&text).unwrap();
+        let reports = readings(&telegram, &Zone::default());
+        reports
+            .iter()
+            .map(|report| serde_json::to_string(report).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_number_is_found_under_every_code_and_the_best_one_is_the_id() {
+        for (lines, id) in [
+            (
+                &["1-0:0.0.0*255(1336000009)", "0-0:96.1.255*255(1ESY1336000009)"][..],
+                "1ESY1336000009",
+            ),
+            (
+                &["1-0:0.0.0*255(1EBZ0100000009)", "1-0:96.1.0*255(1EBZ0100000009)"],
+                "1EBZ0100000009",
+            ),
+            (&["0-0:0.0.0(5100000009)", "1-0:1.7.0(01.0*kW)"], "5100000009"),
+            (&["0-0:96.1.0(96815399)"], "96815399"),
+            (&["0-0:96.1.1(4B384547)", "0-0:96.1.0(96815399)"], "K8EG"),
+            (&["0-0:96.1.1(FFFFFFFFFFFF)", "0-0:96.1.0(96815399)"], "96815399"),
+            (&["1-0:1.7.0(01.0*kW)"], "ABC5made-up"),
+        ] {
+            let report = &reports(lines)[0];
+            assert!(report.contains(&format!(r#""id":"{id}""#)), "{id}: {report}");
+        }
+    }
+
+    #[test]
+    fn a_clock_of_two_lines_is_a_time_and_one_that_was_never_set_is_none() {
+        let split = &reports(&["1-0:0.9.1(222553)", "1-0:0.9.2(251002)", "1-0:1.7.0(01.0*kW)"])[0];
+        assert!(
+            split.starts_with(r#"{"time":"2025-10-02T22:25:53+02:00""#),
+            "{split}"
+        );
+        assert!(!split.contains("unknown"), "{split}");
+        let unset = &reports(&["0-0:1.0.0(000101010000W)", "1-0:1.7.0(01.0*kW)"])[0];
+        assert!(
+            !unset.contains("time") && unset.contains("000101010000W"),
+            "{unset}"
+        );
+    }
+
+    #[test]
+    fn a_heat_meter_of_five_registers_keeps_them_all_with_their_names() {
+        let heat = &reports(&[
+            "0-1:24.1.0(004)",
+            "0-1:96.1.0(4830303039)",
+            "0-1:24.2.1(260115120000W)(1234.567*m3)",
+            "0-1:24.2.2(260115120000W)(0000.050*m3/h)",
+            "0-1:24.2.3(260115120000W)(000070.0*degC)",
+            "0-1:24.2.4(260115120000W)(000035.0*degC)",
+            "0-1:24.2.5(260115120000W)(0012.345*GJ)",
+            "0-1:24.2.6(260115120000W)(17)",
+        ])[1];
+        for value in [
+            r#""volume":{"value":1234.567,"unit":"m3"}"#,
+            r#""volume_flow":{"value":0.050,"unit":"m3/h"}"#,
+            r#""flow_temperature":{"value":70.0,"unit":"°C"}"#,
+            r#""return_temperature":{"value":35.0,"unit":"°C"}"#,
+            r#""heat":{"value":12.345,"unit":"GJ"}"#,
+            r#""unknown":{"0-1:24.2.6":"260115120000W)(17"}"#,
+        ] {
+            assert!(heat.contains(value), "{value} in {heat}");
+        }
+    }
+
+    #[test]
+    fn gas_without_a_unit_is_m3_if_it_has_a_time_and_is_not_zero() {
+        let gas = |value: &str| {
+            let counter = format!("0-1:24.2.1({value})");
+            reports(&[
+                "0-0:96.1.1(4B384547)",
+                "0-1:24.1.0(003)",
+                "0-1:96.1.0(4730303039)",
+                &counter,
+            ])
+            .len()
+        };
+        assert_eq!(gas("260115120000W)(00058.418"), 2);
+        assert_eq!(gas("260115120000W)(00058.418*m\u{B3}"), 2);
+        assert_eq!(gas("260115120000W)(00000.000"), 1);
+        assert_eq!(gas("632525252525S)(00058.418"), 1);
+    }
+
+    #[test]
+    fn a_current_in_ka_is_an_average_and_one_in_a_a_fuse() {
+        let current = |value: &str| reports(&[&format!("1-0:31.4.0({value})")]).remove(0);
+        assert!(current("0000.003*kA").contains(r#""current_avg_l1":{"value":3,"unit":"A"}"#));
+        assert!(current("025*A").contains(r#""fuse_threshold":{"value":25,"unit":"A"}"#));
+    }
+}
