@@ -2,7 +2,7 @@
 
 use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::framing::mbus::{Frame, FrameError};
-use metertap_decode::mbus::{Message, MessageError};
+use metertap_decode::mbus::{Message, MessageError, Record};
 use metertap_decode::mbus_report::report;
 use metertap_decode::report::Report;
 
@@ -37,7 +37,7 @@ impl Answers {
         let next = Message::parse(information, data).inspect_err(|_| self.pending = None)?;
         let whole = match self.pending.take() {
             // A meter that ignores the frame count bit sends the same frame again and again, each with more to follow.
-            Some(first) if first.number == next.number && first.records.ends_with(&next.records) => Message {
+            Some(first) if first.number == next.number && repeats(&first.records, &next.records) => Message {
                 more_follows: false,
                 ..first
             },
@@ -60,6 +60,11 @@ impl Answers {
     pub fn take_unfinished(&mut self) -> Option<Report> {
         self.pending.take().map(|message| report(&message))
     }
+}
+
+/// Returns true if `next` are the last records of `before`.
+fn repeats(before: &[Record], next: &[Record]) -> bool {
+    !next.is_empty() && before.ends_with(next)
 }
 
 /// Decoder of recorded answers, or of those to another master.

@@ -4,8 +4,8 @@ use data_encoding::HEXUPPER_PERMISSIVE;
 
 /// Characters FF at the end of a text that are filler; fewer may belong to a word.
 const FILLER: &str = "\u{FF}\u{FF}\u{FF}\u{FF}";
-/// Longest number of a meter that is taken for a decimal one.
-const MAX_DECIMAL: usize = 12;
+/// Lengths of numbers of a meter that are taken for decimal ones: shorter and longer ones are texts in hexadecimal digits.
+const DECIMAL: std::ops::RangeInclusive<usize> = 6..=12;
 
 /// Returns the text whose hexadecimal digits `group` holds, without the zeros and FF that fill it; `group` itself if it holds
 /// anything else.
@@ -36,7 +36,7 @@ pub fn decode(group: &str) -> String {
 pub fn decode_number(group: &str) -> String {
     let is_decimal = group.bytes().all(|byte| byte.is_ascii_digit());
     let is_digits_of_digits = group.len() % 2 == 0 && group.bytes().step_by(2).all(|byte| byte == b'3');
-    let number = match is_decimal && group.len() <= MAX_DECIMAL && !is_digits_of_digits {
+    let number = match is_decimal && DECIMAL.contains(&group.len()) && !is_digits_of_digits {
         true => group.to_owned(),
         false => decode(group),
     };
@@ -75,6 +75,7 @@ mod tests {
             ("31323334", "1234"),
             ("34563412", "34563412"),
             ("96815390", "96815390"),
+            ("41", "A"),
             ("1EBZ0100507409", "1EBZ0100507409"),
             ("205A4142463030", "ZABF00"),
         ] {
