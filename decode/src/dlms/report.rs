@@ -76,9 +76,11 @@ pub fn report_with(
         scales.current = current;
         memory.findings.extend(finding);
     }
+    let is_number = |object: &Object| is_number_code(object.obis) && !is_lesser_number(object.obis);
     let mut writer = Writer {
         options,
         scales,
+        has_number: objects.coded.iter().any(is_number),
         reading: Fields::default(),
         unknown: Fields::default(),
     };
@@ -151,6 +153,18 @@ fn integer_of(objects: &Objects, code: [u8; 3]) -> Option<i128> {
     }
 }
 
+fn is_number_code(obis: Obis) -> bool {
+    field(obis).is_some_and(|field| field.name == "equipment_id")
+}
+
+/// Returns true for a code under which only meters without a better one send their number.
+fn is_lesser_number(obis: Obis) -> bool {
+    matches!(
+        (obis.a, obis.c, obis.d, obis.e),
+        (0 | 1, 0, 0, 0) | (0, 96, 1, 255) | (1, 96, 1, 0)
+    )
+}
+
 /// Returns the list version: the value of its code, or the first value without a code.
 fn list_version(objects: &Objects) -> Option<String> {
     let coded = objects
@@ -203,6 +217,8 @@ fn readable_text(data: &Data) -> Option<String> {
 struct Writer<'a> {
     options: &'a ReportOptions,
     scales: Scales,
+    /// The message has the number of the meter under one of the usual codes.
+    has_number: bool,
     reading: Fields,
     unknown: Fields,
 }
@@ -297,8 +313,11 @@ impl Writer<'_> {
             _ => readable_text(data).map(Value::Text),
         };
         match (name, value) {
-            // A meter may send several numbers; the first one is its id.
-            (Some(name), Some(value)) if name == "equipment_id" && self.reading.get(&name).is_some() => {
+            // A meter may send several numbers; the first one under a usual code is its id.
+            (Some(name), Some(value))
+                if name == "equipment_id"
+                    && (self.reading.get(&name).is_some() || self.has_number && is_lesser_number(obis)) =>
+            {
                 self.unknown.put(obis.to_string(), value);
             }
             (Some(name), Some(value)) => self.reading.put(name, value),
@@ -560,6 +579,18 @@ mod tests {
                 fields(&format!("0202 0906 0000600E00FF {sent}")),
                 printed,
                 "{sent}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_number_under_a_usual_code_comes_first() {
+        let (lesser, usual) = ("0906 0000000000FF 0A024C31", "0906 0000600100FF 0A024D31");
+        assert_eq!(fields(&format!("0202 {lesser}")), r#"[{"equipment_id":"L1"},{}]"#);
+        for both in [format!("{lesser} {usual}"), format!("{usual} {lesser}")] {
+            assert_eq!(
+                fields(&format!("0204 {both}")),
+                r#"[{"equipment_id":"M1"},{"0-0:0.0.0":"L1"}]"#
             );
         }
     }

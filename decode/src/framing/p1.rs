@@ -420,6 +420,25 @@ mod tests {
         }
 
         #[test]
+        fn any_ciphertext_in_any_pieces_is_one_telegram(
+            ciphertext in prop::collection::vec(any::<u8>(), 1..600), cut in 0usize..700, with_cr: bool,
+        ) {
+            let line_end = if with_cr { "\r\n" } else { "\n" };
+            let mut telegram = format!("/ABC5made-up{line_end}{line_end}").into_bytes();
+            telegram.extend([0, 0x82]);
+            telegram.extend((5 + ciphertext.len() as u16).to_be_bytes());
+            telegram.extend([0x20, 0, 0, 0, 7]);
+            telegram.extend(&ciphertext);
+            telegram.extend(b"!");
+            let sealed = [&telegram[..], format!("{:04X}\r\n", crc(telegram.iter().copied())).as_bytes()].concat();
+            let (first, rest) = sealed.split_at(cut.min(sealed.len()));
+            let found = of_parts(&[first, rest]);
+            prop_assert_eq!(found.len(), 1);
+            prop_assert_eq!((found[0].crc, &found[0].bytes), (Crc::Right, &telegram));
+            prop_assert_eq!(encrypted_body(&telegram).map(|(_, frame)| frame.counter), Some(7));
+        }
+
+        #[test]
         fn a_flipped_bit_before_the_crc_is_never_right(bit in 0usize..8 * 1000) {
             let mut one = telegram("1-0:1.7.0(01.193*kW)\r\n");
             let bit = bit % (8 * (one.len() - 6));
