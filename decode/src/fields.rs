@@ -83,6 +83,10 @@ static TABLE: &[Row] = &[
     (0, 96, 1, 0, "equipment_id", Unit::None, HexText, ""),
     (1, 0, 0, 1, "equipment_id", Unit::None, HexText, ""),
     (1, 0, 0, 5, "equipment_id", Unit::None, HexText, ""),
+    (0, 96, 1, 255, "equipment_id", Unit::None, HexText, ""),
+    (1, 96, 1, 0, "equipment_id", Unit::None, HexText, ""),
+    (1, 0, 0, 0, "equipment_id", Unit::None, HexText, ""),
+    (0, 0, 0, 0, "equipment_id", Unit::None, HexText, ""),
     (1, 96, 1, 1, "meter_type", Unit::None, HexText, ""),
     (0, 96, 1, 7, "meter_type", Unit::None, HexText, ""),
     (1, 0, 2, 129, "list_version", Unit::None, HexText, ""),
@@ -256,8 +260,8 @@ mod tests {
         let names: BTreeSet<_> = TABLE.iter().map(|row| row.4).collect();
         assert_eq!(
             names.len(),
-            TABLE.len() - 4,
-            "equipment_id has four codes, meter_type two"
+            TABLE.len() - 8,
+            "equipment_id has eight codes, meter_type two"
         );
     }
 

@@ -4,8 +4,8 @@ use crate::cli::report_table::write_table;
 use crate::port::{
     CrcPolicy, DecodeEvent, Dlms, DlmsOptions, Iec, Kmp, Listener, Mbus, P1, P1Options, Sml, Tic,
 };
+use crate::source::wire::from_hex;
 use anyhow::{Context, Result, bail};
-use data_encoding::HEXUPPER_PERMISSIVE;
 use metertap_decode::cipher::{Key, Keys};
 use metertap_decode::dlms;
 use metertap_decode::time::Zone;
@@ -98,6 +98,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 crc: args.crc,
                 keys: args.input.keys(),
                 zone: args.input.zone.clone(),
+                unnumbered: None,
             };
             let nothing = "there is no telegram in it: no line begins with /, and no frame with DB 08";
             decode(&args.input.file, &mut P1::new(options), nothing)
@@ -193,16 +194,4 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         return Ok(bytes);
     }
     Ok(std::fs::read(path)?)
-}
-
-/// Parses hex digits, with white space and `//` comments between them; `None` if the file holds anything else.
-fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(text).ok()?;
-    let digits: String = text
-        .lines()
-        .flat_map(|line| line.split("//").next().unwrap_or_default().chars())
-        .filter(|digit| !digit.is_ascii_whitespace())
-        .collect();
-    let octets = HEXUPPER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
-    (!octets.is_empty()).then_some(octets)
 }

@@ -152,7 +152,7 @@ pub fn d0(args: &D0Args) -> Result<ExitCode> {
 pub fn mbus(args: &MbusArgs) -> Result<ExitCode> {
     let line = Line::even(2400, DataBits::Eight);
     match &args.command {
-        MbusCommand::Scan(scan) => scan.port.run(line, 350, async |transaction, out| {
+        MbusCommand::Scan(scan) => scan.port.run(line, scan.port.mbus_timeout_ms(350), async |transaction, out| {
             let mut found = 0;
             if scan.numbers {
                 mbus_poll::scan_secondary(transaction, |report| {
@@ -175,7 +175,7 @@ pub fn mbus(args: &MbusArgs) -> Result<ExitCode> {
             }
             Ok(())
         }),
-        MbusCommand::Read(read) => read.port.run(line, 1000, async |transaction, out| {
+        MbusCommand::Read(read) => read.port.run(line, read.port.mbus_timeout_ms(1000), async |transaction, out| {
             let report = mbus_poll::read(transaction, read.address).await?;
             out.print(&read.address.to_string(), &report);
             Ok(())
@@ -195,6 +195,13 @@ pub fn kamstrup(args: &KamstrupArgs) -> Result<ExitCode> {
 }
 
 impl PortArgs {
+    /// Timeout of an M-Bus response: `usual`, or what a slower line takes.
+    fn mbus_timeout_ms(&self, usual: u64) -> u64 {
+        let slow = self.baud.filter(|baud| *baud < 2400);
+        let needed = slow.map_or(0, |baud| mbus_poll::timeout(Some(baud)).as_millis() as u64);
+        usual.max(needed)
+    }
+
     /// Opens the port and polls with the defaults of a protocol: line settings and timeout of a response.
     fn run(
         &self,

@@ -86,17 +86,20 @@ impl Protocol {
     /// Line settings that meters use, the most common first.
     fn lines(self) -> Vec<Line> {
         match self {
-            // DSMR 4, 5 and their national variants; then DSMR 2 and 3.
+            // DSMR 4, 5 and their national variants; then DSMR 2 and 3; Slovenia.
             Protocol::P1 => vec![
                 Line::plain(115_200),
                 Line::even(9600, DataBits::Seven),
                 Line::plain(9600),
+                Line::even(115_200, DataBits::Seven),
             ],
-            // Austria and Norway; some of them without parity; Switzerland and Slovenia.
+            // Austria and Norway; some of them without parity; Switzerland and Slovenia; Vienna's infrared; Slovenia.
             Protocol::Dlms => vec![
                 Line::even(2400, DataBits::Eight),
                 Line::plain(2400),
                 Line::plain(115_200),
+                Line::plain(9600),
+                Line::plain(38_400),
             ],
             Protocol::Mbus => vec![Line::even(2400, DataBits::Eight)],
             Protocol::Kmp => vec![Line::two_stop_bits(1200)],
@@ -184,6 +187,7 @@ impl WireSection {
                 crc: self.crc,
                 keys,
                 zone,
+                unnumbered: None,
             }),
             Protocol::Dlms => {
                 let described = self.dlms.as_ref().map(ListSection::settings).transpose()?;

@@ -30,6 +30,7 @@ impl Task {
         self.interval.port_opened();
         self.is_understood = false;
         let is_trial = wire.has_line && self.lines.len() > 1;
+        let mut has_complained = wire.ends;
         let opened = Instant::now();
         let mut last_bytes = Instant::now();
         let (mut received, mut buffer) = (0, [0; 4096]);
@@ -46,8 +47,14 @@ impl Task {
                 Ok(Err(error)) => return Closed::Disconnected(format!("{}: {error}", self.address)),
                 Err(_) => self.decode(Input::Pause).await,
             }
-            if is_trial && !self.is_understood && (opened.elapsed() > TRIAL || received > TRIAL_BYTES) {
-                return Closed::WrongLine;
+            if !self.is_understood && (opened.elapsed() > TRIAL || received > TRIAL_BYTES) {
+                if is_trial {
+                    return Closed::WrongLine;
+                }
+                if received > 0 && !has_complained {
+                    has_complained = true;
+                    self.complain_of_line(wire.has_line).await;
+                }
             }
             if !wire.ends && last_bytes.elapsed() > self.interval.longest_silence() {
                 let seconds = last_bytes.elapsed().as_secs();
@@ -73,6 +80,21 @@ impl Task {
             );
             self.set_condition(Condition::Stalled, Some(reason)).await;
         }
+    }
+
+    /// Says that the settings of the line, of which there is one, are of no use.
+    async fn complain_of_line(&mut self, has_line: bool) {
+        let reason = match has_line {
+            true => format!(
+                "{}: nothing understood at {}: without baud and framing, the usual ones are tried; is the cable in the meter's port, and does it invert?",
+                self.address, self.lines[self.line]
+            ),
+            false => format!(
+                "{}: nothing understood: is the protocol right, and the speed that is set in the bridge?",
+                self.address
+            ),
+        };
+        self.set_condition(Condition::Stalled, Some(reason)).await;
     }
 
     async fn decode(&mut self, input: Input<'_>) {

@@ -9,8 +9,6 @@ use metertap_decode::report::Report;
 use metertap_decode::time::Zone;
 use std::time::Duration;
 
-/// Time for an M-Bus meter to answer: 330 bit times and 50 ms (EN 13757-2), and as much again for a TCP bridge.
-const MBUS_TIMEOUT: Duration = Duration::from_millis(700);
 /// Time for a Kamstrup meter to answer, which takes up to a second.
 const KMP_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Interval between two readouts of a battery-powered meter: its maker allows for a few a day.
@@ -48,16 +46,19 @@ impl PollTarget {
 pub struct Poller {
     every: Duration,
     target: PollTarget,
+    /// Speed of the line; `None` behind a network.
+    baud: Option<u32>,
     /// Rounds without any answer since the last answer.
     failures: u32,
 }
 
 impl Poller {
-    /// Polls `target` at intervals of `every`.
-    pub fn new(every: Duration, target: PollTarget) -> Self {
+    /// Polls `target` at intervals of `every`, over a line of `baud` bits per second or over a network.
+    pub fn new(every: Duration, target: PollTarget, baud: Option<u32>) -> Self {
         Poller {
             every,
             target,
+            baud,
             failures: 0,
         }
     }
@@ -72,7 +73,7 @@ impl Poller {
             PollTarget::Mbus(addresses) => {
                 let mut transaction = Transaction {
                     wire,
-                    timeout: MBUS_TIMEOUT,
+                    timeout: mbus_poll::timeout(self.baud),
                 };
                 for address in addresses {
                     answers.push(match mbus_poll::read(&mut transaction, *address).await {
@@ -146,7 +147,10 @@ mod tests {
                 known,
                 is_default_interval,
             };
-            Poller::new(Duration::from_secs(3600), target).pause().as_secs() / 3600
+            Poller::new(Duration::from_secs(3600), target, None)
+                .pause()
+                .as_secs()
+                / 3600
         };
         assert_eq!(
             [hours(true, true), hours(false, true), hours(true, false)],
@@ -156,7 +160,7 @@ mod tests {
 
     #[test]
     fn given_no_answer_then_the_pause_grows_up_to_eight_intervals() {
-        let mut poller = Poller::new(Duration::from_secs(60), PollTarget::Mbus(Vec::new()));
+        let mut poller = Poller::new(Duration::from_secs(60), PollTarget::Mbus(Vec::new()), None);
         let pauses: Vec<u64> = (0..8)
             .map(|failures| {
                 poller.failures = failures;

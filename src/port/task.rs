@@ -74,7 +74,8 @@ pub(super) enum Decoder {
 }
 
 impl Decoder {
-    fn new(protocol: PortProtocol) -> Self {
+    /// Creates the decoder of a protocol; `baud` is the speed of the line, `None` behind a network.
+    pub(super) fn new(protocol: PortProtocol, baud: Option<u32>) -> Self {
         match protocol {
             PortProtocol::P1(options) => Decoder::Push(Box::new(P1::new(options))),
             PortProtocol::Dlms(options) => Decoder::Push(Box::new(Dlms::new(options))),
@@ -86,13 +87,13 @@ impl Decoder {
                     known: KnownMeter::default(),
                     is_default_interval: every.is_none(),
                 };
-                Decoder::Poll(Poller::new(every.unwrap_or(IEC_INTERVAL), target))
+                Decoder::Poll(Poller::new(every.unwrap_or(IEC_INTERVAL), target, baud))
             }
             PortProtocol::Mbus { every, addresses } => {
-                Decoder::Poll(Poller::new(every, PollTarget::Mbus(addresses)))
+                Decoder::Poll(Poller::new(every, PollTarget::Mbus(addresses), baud))
             }
             PortProtocol::Kmp { every, registers } => {
-                Decoder::Poll(Poller::new(every, PollTarget::kmp(registers)))
+                Decoder::Poll(Poller::new(every, PollTarget::kmp(registers), baud))
             }
         }
     }
@@ -130,11 +131,13 @@ pub(super) enum Closed {
 
 impl Task {
     fn new(config: PortConfig, last_telegram: LastTelegram, events: EventSender, clock: Clock) -> Self {
+        let is_serial = matches!(config.address, WireAddress::Path(_));
+        let baud = config.lines.first().filter(|_| is_serial).map(|line| line.baud);
         Task {
             state: ReceiverState::new(&config.name, Arc::default(), clock),
             name: config.name.into(),
             address: config.address,
-            decoder: Decoder::new(config.protocol),
+            decoder: Decoder::new(config.protocol, baud),
             lines: config.lines,
             line: 0,
             is_understood: false,

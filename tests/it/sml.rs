@@ -52,3 +52,31 @@ fn given_noise_cuts_and_flipped_bits_then_only_true_values_are_published() {
         );
     }
 }
+
+#[test]
+fn given_a_wrong_protocol_then_the_doctor_names_the_right_one_and_given_the_right_one_the_meter() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("metertap.toml");
+    for (protocol, recording, finding) in [
+        ("p1", "sml/mme40.bin", "set protocol = \"sml\""),
+        ("sml", "tic/historique.bin", "set protocol = \"tic\""),
+        ("sml", "sml/mme40.bin", "meter 1MTP0000000042"),
+        ("tic", "tic/producer.bin", "meter 041234567890"),
+    ] {
+        let source = root().join("testdata").join(recording);
+        let wire = format!(
+            "[[wire]]\nprotocol = \"{protocol}\"\nsource = \"{}\"\n",
+            source.display()
+        );
+        std::fs::write(&file, wire).unwrap();
+        let output = run(&[
+            "doctor",
+            "--wire-seconds",
+            "1",
+            "--config",
+            file.to_str().unwrap(),
+        ]);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(printed.contains(finding), "{protocol} {recording}: {printed}");
+    }
+}

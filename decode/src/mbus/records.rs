@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
             _ => vif::primary(vif & !EXTENSION),
         };
         if let Some(text) = plain_text {
-            meaning.unit = Unit::from(&*text);
+            meaning.unit = Unit::from_text(&text);
         }
         let is_foreign = vif & !EXTENSION == MANUFACTURER;
         let mut modifiers = Vec::new();

@@ -1,7 +1,7 @@
 //! Opening of wires, with errors that say what to do.
 
 use crate::source::wire::serial::{LineControl, split};
-use crate::source::wire::{Line, WireAddress};
+use crate::source::wire::{Line, WireAddress, from_hex};
 use anyhow::{Context, Result, anyhow};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -9,11 +9,13 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::runtime::Handle;
 use tokio_serial::SerialPortBuilderExt;
 
 /// Time for a host to accept the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest recording in bytes that is looked at for hexadecimal digits.
+const MAX_HEX: u64 = 16 << 20;
 
 /// Bytes in both directions.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -79,18 +81,18 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
                     control: Some(control),
                 });
             }
+            if metadata.is_file() && metadata.len() <= MAX_HEX {
+                let content = tokio::fs::read(path)
+                    .await
+                    .map_err(|error| explain(path, error))?;
+                let bytes = from_hex(&content).unwrap_or(content);
+                let stream = tokio::io::join(std::io::Cursor::new(bytes), tokio::io::sink());
+                return Ok(recording(Box::new(stream)));
+            }
             let file = tokio::fs::File::open(path).await;
             Ok(recording(Box::new(file.map_err(|error| explain(path, error))?)))
         }
     }
-}
-
-/// Opens and closes `address`; blocks the calling thread.
-///
-/// # Errors
-/// Returns an error as [`open`] does.
-pub fn try_open(address: &WireAddress, io: &Handle) -> Result<()> {
-    io.block_on(open(address, Line::plain(115_200))).map(drop)
 }
 
 fn explain_serial(path: &Path, error: tokio_serial::Error) -> anyhow::Error {
@@ -156,9 +158,9 @@ mod tests {
     #[test]
     fn given_a_port_that_is_not_there_then_the_error_says_so() {
         let runtime = Runtime::start(Clock::system()).unwrap();
-        let error = try_open(&WireAddress::Path("/dev/ttyUSB99".into()), &runtime.context.io)
-            .unwrap_err()
-            .to_string();
+        let address = WireAddress::Path("/dev/ttyUSB99".into());
+        let opened = runtime.context.io.block_on(open(&address, Line::plain(115_200)));
+        let error = opened.map(drop).unwrap_err().to_string();
         assert!(error.contains("is it plugged in?"), "{error}");
     }
 }
