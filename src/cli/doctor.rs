@@ -10,6 +10,7 @@ use crate::runtime::{Cancel, Context, Runtime};
 use crate::source::Live;
 use crate::source::wire::WireAddress;
 use anyhow::Result;
+use metertap_decode::report::{ReadingType, Report as WireReport};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -143,6 +144,12 @@ fn examine_wires(config: &Config, seconds: f64, context: &Context, report: &mut 
                     report.bad("wire", &finding, advice);
                 } else {
                     report.ok("wire", &finding);
+                    if is_locked(&reading) {
+                        println!(
+                            "     {:9} → whole kilowatt hours and no power: enter the meter's PIN (docs/wires.md, SML)",
+                            ""
+                        );
+                    }
                 }
             }
             Finding::Refused(kind, text) => report.bad("wire", &format!("{name}: {text}"), remedy(kind)),
@@ -166,6 +173,16 @@ fn examine_wires(config: &Config, seconds: f64, context: &Context, report: &mut 
     }
 }
 
+/// Returns true for a German meter whose PIN was not entered: it sends no power.
+fn is_locked(reading: &WireReport) -> bool {
+    let has_power = reading
+        .reading
+        .0
+        .iter()
+        .any(|(name, _)| name.starts_with("power_"));
+    reading.reading_type == ReadingType::Sml && !has_power
+}
+
 /// Returns what to do about telegrams that are refused.
 fn remedy(kind: &str) -> &'static str {
     match kind {
@@ -181,6 +198,10 @@ fn remedy(kind: &str) -> &'static str {
         "asked" => "this meter is polled: protocol = \"mbus\"",
         "silent" => {
             "is the level converter powered, the address right (`metertap mbus scan`), and the speed (baud)?"
+        }
+        "no_data" => "the adapter must be able to change its speed; a TCP bridge must be set to 300 7E1",
+        "no_id" => {
+            "the line is noisy, or its speed wrong: without baud and framing, the usual ones are tried"
         }
         "other_meter" => "two meters have this address: use the eight digits printed on the meter",
         _ => "`metertap decode` shows what a recording of the wire holds (docs/wires.md)",

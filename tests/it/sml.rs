@@ -61,6 +61,7 @@ fn given_a_wrong_protocol_then_the_doctor_names_the_right_one_and_given_the_righ
         ("p1", "sml/mme40.bin", "set protocol = \"sml\""),
         ("sml", "tic/historique.bin", "set protocol = \"tic\""),
         ("sml", "sml/mme40.bin", "meter 1MTP0000000042"),
+        ("sml", "sml/locked.bin", "enter the meter's PIN"),
         ("tic", "tic/producer.bin", "meter 041234567890"),
     ] {
         let source = root().join("testdata").join(recording);
