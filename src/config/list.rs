@@ -18,6 +18,8 @@ pub struct ListSection {
     current: Option<i8>,
     /// Power of ten of voltages. Default: by manufacturer.
     voltage: Option<i8>,
+    /// Power of ten of powers. Default: 0.
+    power: Option<i8>,
     /// Power of ten of power factors. Default: by manufacturer.
     power_factor: Option<i8>,
     /// Names for OBIS codes. Default: those of docs/fields.md.
@@ -31,7 +33,13 @@ impl ListSection {
     /// # Errors
     /// Returns the first mistake.
     pub fn settings(&self) -> Result<ReportOptions, String> {
-        let given = [self.energy, self.current, self.voltage, self.power_factor];
+        let given = [
+            self.energy,
+            self.current,
+            self.voltage,
+            self.power,
+            self.power_factor,
+        ];
         if let Some(exponent) = given
             .iter()
             .flatten()
@@ -43,6 +51,7 @@ impl ListSection {
             energy: self.energy,
             current: self.current,
             voltage: self.voltage,
+            power: self.power,
             factor: self.power_factor,
         };
         let names = self.names.iter().map(|(code, name)| {

@@ -32,6 +32,9 @@ enum Conclusion {
     Fits(i8),
     /// The current is far too high for the power, but phases that compensate each other would look the same.
     TooHigh,
+    /// The power is ten times what voltage and current give: either may be wrong. Some meters in Sweden send a digit more of
+    /// the power.
+    PowerTooHigh,
 }
 
 /// Finding that the user should know, told once.
@@ -55,6 +58,15 @@ pub enum ScaleFinding {
     CurrentDoubtful {
         /// Power of ten in use.
         used: i8,
+    },
+    /// Power and current do not fit, and either may be wrong.
+    #[error(
+        "the power is ten times what voltage and current give: compare both with the meter's display, and set power = -1 or current = {} in [wire.dlms]",
+        current + 1
+    )]
+    PowerDoubtful {
+        /// Power of ten of currents in use.
+        current: i8,
     },
     /// The energy does not rise as the power demands.
     #[error(
@@ -83,8 +95,9 @@ fn times(used: i8, fits: i8) -> String {
 pub struct PowerCheck {
     /// Messages that fit each power of ten, 0 to -3.
     votes: [u32; CANDIDATES],
-    /// Messages in a row with too high a current.
+    /// Messages in a row with too high a current, and with too high a power.
     too_high: u32,
+    power_too_high: u32,
     has_told: bool,
 }
 
@@ -95,11 +108,12 @@ impl PowerCheck {
         match conclude(objects, scales) {
             Conclusion::None => {}
             Conclusion::Fits(exponent) => {
-                self.too_high = 0;
+                (self.too_high, self.power_too_high) = (0, 0);
                 let vote = &mut self.votes[usize::from(exponent.unsigned_abs()).min(CANDIDATES - 1)];
                 *vote = vote.saturating_add(1);
             }
             Conclusion::TooHigh => self.too_high = self.too_high.saturating_add(1),
+            Conclusion::PowerTooHigh => self.power_too_high = self.power_too_high.saturating_add(1),
         }
         let most = self.votes.iter().max().copied().unwrap_or_default();
         let candidates = (0..CANDIDATES as i8).map(|places| -places);
@@ -112,6 +126,7 @@ impl PowerCheck {
             _ if self.has_told => None,
             used if used != usual => Some(ScaleFinding::Current { usual, used }),
             used if self.too_high >= DOUBTS && most == 0 => Some(ScaleFinding::CurrentDoubtful { used }),
+            current if self.power_too_high >= DOUBTS => Some(ScaleFinding::PowerDoubtful { current }),
             _ => None,
         };
         self.has_told |= finding.is_some();
@@ -175,13 +190,14 @@ fn conclude(objects: &Objects, scales: &Scales) -> Conclusion {
     if PLAUSIBLE.contains(&usual) {
         return Conclusion::Fits(scales.current);
     }
-    // Apparent power is at least the active one, so too low a current is certain. Too high a one is so only if no phase can
+    // Apparent power is at least the active one, so far too low a current is certain. Too high a one is so only if no phase can
     // compensate another: the power of each is known, or there is one.
     let is_certain = usual < *PLAUSIBLE.start() || active.len() == phases.len() || phases.len() == 1;
     let better = (0..CANDIDATES as i8)
         .map(|places| -places)
         .find(|exponent| (0.8..8.0).contains(&ratio(*exponent)));
     match better {
+        Some(exponent) if exponent == scales.current + 1 => Conclusion::PowerTooHigh,
         Some(exponent) if is_certain => Conclusion::Fits(exponent),
         Some(_) => Conclusion::TooHigh,
         None => Conclusion::None,
@@ -251,6 +267,20 @@ mod tests {
             (72, 230),
         ];
         assert_eq!(check(&mut PowerCheck::default(), &amperes).0, 0);
+    }
+
+    #[test]
+    fn given_a_power_ten_times_too_high_then_nothing_changes_but_a_word_comes_once() {
+        let mut power_check = PowerCheck::default();
+        let mut tenfold = FITS;
+        tenfold[0].1 *= 10;
+        let findings: Vec<_> = (0..300)
+            .filter_map(|_| check(&mut power_check, &tenfold).1)
+            .collect();
+        assert_eq!(findings, [ScaleFinding::PowerDoubtful { current: -2 }]);
+        let text = findings[0].to_string();
+        assert!(text.contains("power = -1 or current = -1"), "{text}");
+        assert_eq!(check(&mut power_check, &tenfold).0, -2);
     }
 
     #[test]

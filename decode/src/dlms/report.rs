@@ -117,7 +117,7 @@ pub fn report_with(
     };
     if let (Some(at), None) = (time.and_then(|time| time.timestamp()), options.scales.energy) {
         let integer = |code: [u8; 3]| integer_of(&objects, code);
-        let power = integer([1, 7, 0]).map(|watts| watts as f64);
+        let power = integer([1, 7, 0]).map(|watts| watts as f64 * 10f64.powi(scales.power.into()));
         let finding = memory.energy.take(at, power, integer([1, 8, 0]), scales.energy);
         memory.findings.extend(finding);
     }

@@ -15,6 +15,8 @@ pub struct Scales {
     pub current: i8,
     /// Power of ten of voltages in V.
     pub voltage: i8,
+    /// Power of ten of powers in W, var and VA.
+    pub power: i8,
     /// Power of ten of power factors.
     pub factor: i8,
 }
@@ -28,6 +30,8 @@ pub struct GivenScales {
     pub current: Option<i8>,
     /// Power of ten of voltages in V.
     pub voltage: Option<i8>,
+    /// Power of ten of powers in W, var and VA.
+    pub power: Option<i8>,
     /// Power of ten of power factors.
     pub factor: Option<i8>,
 }
@@ -39,6 +43,7 @@ impl Default for Scales {
             energy: 0,
             current: -2,
             voltage: 0,
+            power: 0,
             factor: -3,
         }
     }
@@ -72,6 +77,7 @@ impl Scales {
             energy: given.energy.unwrap_or(self.energy),
             current: given.current.unwrap_or(self.current),
             voltage: given.voltage.unwrap_or(self.voltage),
+            power: given.power.unwrap_or(self.power),
             factor: given.factor.unwrap_or(self.factor),
         }
     }
@@ -87,9 +93,9 @@ impl Scales {
             (1 | 2 | 15 | 16, true) => (self.energy, Unit::Wh),
             (3..=8, true) => (self.energy, Unit::Varh),
             (9 | 10, true) => (self.energy, Unit::VAh),
-            (1 | 2 | 15 | 16, false) => (0, Unit::W),
-            (3..=8, false) => (0, Unit::Var),
-            (9 | 10, false) => (0, Unit::VA),
+            (1 | 2 | 15 | 16, false) => (self.power, Unit::W),
+            (3..=8, false) => (self.power, Unit::Var),
+            (9 | 10, false) => (self.power, Unit::VA),
             (11, false) => (self.current, Unit::A),
             (12, false) => (self.voltage, Unit::V),
             (13, false) => (self.factor, Unit::None),
