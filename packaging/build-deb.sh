@@ -54,9 +54,9 @@ Recommends: librtlsdr0, ca-certificates
 Installed-Size: $(du -sk "$tree/usr" | cut -f1)
 Description: utility meter receiver for radio and wire, publishes to MQTT
  metertap receives Itron ERT and Neptune R900 meters by radio with an RTL-SDR
- dongle, and reads P1/DSMR, DLMS, M-Bus and Kamstrup meters by wire. It
- publishes their readings over MQTT, announces them to Home Assistant, and
- shows them on a web page.
+ dongle, and reads P1/DSMR, DLMS, SML, TIC, M-Bus, Kamstrup and IEC 62056-21
+ meters by wire. It publishes their readings over MQTT, announces them to
+ Home Assistant, and shows them on a web page.
 CONTROL
 # Fixed times and modes make the package reproducible.
 find "$tree" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +

@@ -16,6 +16,12 @@ for draft in testdata/p1/*.draft; do
     # Read with the eyes before it is committed: this is what must come out.
     "$metertap" decode p1 "${draft%.draft}.txt" >"${draft%.draft}.jsonl"
 done
+for protocol in sml tic iec; do
+    for draft in testdata/"$protocol"/*.draft; do
+        "$metertap" synth-wire "$protocol" "$draft" --out "${draft%.draft}.bin"
+        "$metertap" decode "$protocol" "${draft%.draft}.bin" >"${draft%.draft}.jsonl"
+    done
+done
 # The keys stand in tests/it/wire.rs as well: made up, like all here.
 for name in luxembourg austria; do
     "$metertap" synth-p1 "testdata/p1/$name.draft" --out "testdata/p1/$name.bin" --counter 1 \

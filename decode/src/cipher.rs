@@ -48,12 +48,18 @@ impl FromStr for Key {
     type Err = KeyError;
 
     /// Parses 32 hexadecimal digits, and 34 if they begin with a security control byte of 30, as grid operators print
-    /// authentication keys.
+    /// authentication keys. Spaces, colons and dashes between them, and a leading `0x`, are accepted.
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let digits = text.trim();
+        let text = text.trim();
+        let text = text
+            .strip_prefix("0x")
+            .or_else(|| text.strip_prefix("0X"))
+            .unwrap_or(text);
+        let is_separator = |letter: char| letter.is_whitespace() || matches!(letter, ':' | '-');
+        let digits: String = text.chars().filter(|letter| !is_separator(*letter)).collect();
         let hex = match digits.len() {
-            34 => digits.strip_prefix("30").unwrap_or(digits),
-            _ => digits,
+            34 => digits.strip_prefix("30").unwrap_or(&digits),
+            _ => &digits,
         };
         let error = KeyError {
             digits: digits.chars().filter(char::is_ascii_hexdigit).count(),
@@ -122,33 +128,63 @@ impl Ciphered {
     /// [`Truncated`](CipherError::Truncated) if more bytes may complete the frame, [`NoFrame`](CipherError::NoFrame) with the
     /// position of the first byte that does not fit.
     pub fn parse(bytes: &[u8]) -> Result<(Self, usize), CipherError> {
-        let cut = |needs| Truncated::new(bytes, needs);
-        let head = bytes.get(..11).ok_or_else(|| cut(11))?;
+        let head = bytes.get(..2).ok_or_else(|| Truncated::new(bytes, 11))?;
         if !matches!(head[0], GENERAL_GLO | GENERAL_DED) {
             return Err(CipherError::NoFrame(0));
         }
         if head[1] != 8 {
             return Err(CipherError::NoFrame(1));
         }
-        let (len, at) = match head[10] {
-            direct @ 0..=0x7F => (usize::from(direct), 11),
-            0x81 => (usize::from(*bytes.get(11).ok_or(cut(12))?), 12),
+        Self::parse_from(bytes, 1)
+    }
+
+    /// Parses a frame without the tag DB at the beginning of `bytes`, whose system title may be empty; returns it with its
+    /// length. Meters of Stoen in Poland send such a frame behind a plain identification.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_untagged(bytes: &[u8]) -> Result<(Self, usize), CipherError> {
+        match bytes.first() {
+            None => Err(Truncated::new(bytes, 1).into()),
+            Some(0 | 8) => Self::parse_from(bytes, 0),
+            Some(_) => Err(CipherError::NoFrame(0)),
+        }
+    }
+
+    /// Parses a frame from the length of its system title on, which is at `from`.
+    fn parse_from(bytes: &[u8], from: usize) -> Result<(Self, usize), CipherError> {
+        let cut = |needs| Truncated::new(bytes, needs);
+        let title_len = usize::from(*bytes.get(from).ok_or_else(|| cut(from + 1))?);
+        let length_at = from + 1 + title_len;
+        let head = bytes.get(..=length_at).ok_or_else(|| cut(length_at + 1))?;
+        let (len, at) = match head[length_at] {
+            direct @ 0..=0x7F => (usize::from(direct), length_at + 1),
+            0x81 => (
+                usize::from(*bytes.get(length_at + 1).ok_or_else(|| cut(length_at + 2))?),
+                length_at + 2,
+            ),
             0x82 => {
-                let octets = bytes.get(11..13).ok_or(cut(13))?;
-                (usize::from(u16::from_be_bytes([octets[0], octets[1]])), 13)
+                let octets = bytes
+                    .get(length_at + 1..length_at + 3)
+                    .ok_or_else(|| cut(length_at + 3))?;
+                (
+                    usize::from(u16::from_be_bytes([octets[0], octets[1]])),
+                    length_at + 3,
+                )
             }
-            _ => return Err(CipherError::NoFrame(10)),
+            _ => return Err(CipherError::NoFrame(length_at)),
         };
         if !(5..=MAX_LEN).contains(&len) {
-            return Err(CipherError::NoFrame(10));
+            return Err(CipherError::NoFrame(length_at));
         }
-        let body = bytes.get(at..at + len).ok_or(cut(at + len))?;
+        let body = bytes.get(at..at + len).ok_or_else(|| cut(at + len))?;
         let security_control = body[0];
         if security_control & ENCRYPTED == 0 || (security_control & AUTHENTICATED != 0 && len < 5 + TAG) {
             return Err(CipherError::NoFrame(at));
         }
+        // An empty title counts as zeros in the nonce.
         let mut system_title = [0; 8];
-        system_title.copy_from_slice(&head[2..10]);
+        system_title[..title_len].copy_from_slice(&head[from + 1..length_at]);
         let ciphered = Ciphered {
             system_title,
             security_control,
@@ -317,6 +353,35 @@ mod tests {
         assert_ne!(decrypt(&wrong, None), Ok(b"text".to_vec()));
     }
 
+    #[test]
+    fn keys_are_read_as_operators_print_them() {
+        let plain = key("000102030405060708090A0B0C0D0E0F");
+        for text in [
+            "0x000102030405060708090a0b0c0d0e0f",
+            "00 01 02 03 04 05 06 07 08 09 0A 0B 0C 0D 0E 0F",
+            "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F",
+            " 00010203-04050607-08090A0B-0C0D0E0F\n",
+        ] {
+            assert!(key(text) == plain, "{text}");
+        }
+        assert!("0x0001".parse::<Key>().is_err());
+    }
+
+    #[test]
+    fn a_frame_without_its_tag_and_title_is_read() {
+        let right = key(&"01".repeat(16));
+        let tagged = Ciphered::encrypt([0; 8], 7, b"text", &right, None).unwrap();
+        // Tag and length of the title, and the title, are left out.
+        let untagged = [&[0], &tagged[10..]].concat();
+        let (frame, len) = Ciphered::parse_untagged(&untagged).unwrap();
+        assert_eq!((frame.counter, len), (7, untagged.len()));
+        let keys = Keys {
+            encryption: right,
+            authentication: None,
+        };
+        assert_eq!(frame.decrypt(&keys), Ok(b"text".to_vec()));
+    }
+
     proptest! {
         #[test]
         fn what_is_encrypted_is_decrypted(
@@ -333,6 +398,8 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = Ciphered::parse(&bytes);
+            let _ = Ciphered::parse_untagged(&bytes);
+            let _ = Ciphered::parse_untagged(&[&[0, 0x82, 0, 40, 0x30], &bytes[..]].concat());
             let _ = Ciphered::parse(&[&[GENERAL_GLO, 8], &bytes[..]].concat());
         }
     }

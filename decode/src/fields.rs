@@ -83,6 +83,10 @@ static TABLE: &[Row] = &[
     (0, 96, 1, 0, "equipment_id", Unit::None, HexText, ""),
     (1, 0, 0, 1, "equipment_id", Unit::None, HexText, ""),
     (1, 0, 0, 5, "equipment_id", Unit::None, HexText, ""),
+    (0, 96, 1, 255, "equipment_id", Unit::None, HexText, ""),
+    (1, 96, 1, 0, "equipment_id", Unit::None, HexText, ""),
+    (1, 0, 0, 0, "equipment_id", Unit::None, HexText, ""),
+    (0, 0, 0, 0, "equipment_id", Unit::None, HexText, ""),
     (1, 96, 1, 1, "meter_type", Unit::None, HexText, ""),
     (0, 96, 1, 7, "meter_type", Unit::None, HexText, ""),
     (1, 0, 2, 129, "list_version", Unit::None, HexText, ""),
@@ -153,6 +157,14 @@ static TABLE: &[Row] = &[
     (1, 22, 7, 0, "power_export_l1", Unit::KW, Quantity, "power"),
     (1, 42, 7, 0, "power_export_l2", Unit::KW, Quantity, "power"),
     (1, 62, 7, 0, "power_export_l3", Unit::KW, Quantity, "power"),
+    (1, 36, 7, 0, "power_net_l1", Unit::KW, Quantity, "power"),
+    (1, 56, 7, 0, "power_net_l2", Unit::KW, Quantity, "power"),
+    (1, 76, 7, 0, "power_net_l3", Unit::KW, Quantity, "power"),
+    (1, 81, 7, 1, "phase_angle_u_l2_l1", Unit::Degree, Quantity, ""),
+    (1, 81, 7, 2, "phase_angle_u_l3_l1", Unit::Degree, Quantity, ""),
+    (1, 81, 7, 4, "phase_angle_i_u_l1", Unit::Degree, Quantity, ""),
+    (1, 81, 7, 15, "phase_angle_i_u_l2", Unit::Degree, Quantity, ""),
+    (1, 81, 7, 26, "phase_angle_i_u_l3", Unit::Degree, Quantity, ""),
     (1, 3, 7, 0, "reactive_power_import", Unit::Kvar, Quantity, "reactive_power"),
     (1, 4, 7, 0, "reactive_power_export", Unit::Kvar, Quantity, "reactive_power"),
     (1, 23, 7, 0, "reactive_power_import_l1", Unit::Kvar, Quantity, "reactive_power"),
@@ -248,8 +260,8 @@ mod tests {
         let names: BTreeSet<_> = TABLE.iter().map(|row| row.4).collect();
         assert_eq!(
             names.len(),
-            TABLE.len() - 4,
-            "equipment_id has four codes, meter_type two"
+            TABLE.len() - 8,
+            "equipment_id has eight codes, meter_type two"
         );
     }
 

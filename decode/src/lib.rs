@@ -4,10 +4,12 @@
 //!   bytes of a serial line                                          samples of a radio
 //!            │ framing: find frames, verify their checks                     │ metertap-dsp, or another receiver
 //!            ▼                                                               ▼
-//!   frames  p1 │ general_glo │ dlms (over hdlc, mbus, blocks, bare) │ kmp    frames whose check matches
+//!   frames  p1 │ general_glo │ dlms (over hdlc, mbus, blocks, bare)          frames whose check matches
+//!           sml │ tic │ kmp │ iec                                                 │
 //!            │      └─ cipher: decrypt, verify the tag                       │
 //!            ▼                                                               ▼
-//!   messages  p1::Telegram │ dlms::Notification │ mbus::Message │ kamstrup::Answer      ert::Message
+//!   messages  p1::Telegram │ dlms::Notification │ mbus::Message      ert::Message
+//!             sml::List │ tic Frame │ kamstrup::Answer │ iec Readout
 //!            │ names by OBIS code (fields), unit, time zone                  (counts, in the meter's own unit)
 //!            ▼
 //!   report::Report: meter id, time, fields ──▶ JSON
@@ -138,6 +140,83 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # SML
+//!
+//! German meters send files of messages, in frames with a CRC. A list of values becomes a report.
+//!
+//! ```
+//! use metertap_decode::framing::sml::{Framer, seal};
+//! use metertap_decode::sml::{Data, Entry, List, Message, file, messages, report};
+//!
+//! // A meter sends a file; here the crate's own encoder does.
+//! let sent = List {
+//!     server_id: b"\x0A\x01MTP\x00\x00\xBC\x61\x4E".to_vec(),
+//!     time: None,
+//!     entries: vec![Entry {
+//!         code: [1, 0, 16, 7, 0, 255],
+//!         status: None,
+//!         unit: Some(27),
+//!         scaler: -1,
+//!         value: Data::Integer(-1266, 4),
+//!     }],
+//! };
+//! let mut reports = Vec::new();
+//! Framer::default().push(&seal(&file(&[sent])), |_position, frame| {
+//!     for message in messages(&frame.unwrap().file).unwrap() {
+//!         if let Message::List(list) = message {
+//!             reports.push(report(&list));
+//!         }
+//!     }
+//! });
+//! assert_eq!(
+//!     serde_json::to_string(&reports[0])?,
+//!     concat!(
+//!         r#"{"id":"1MTP0012345678","type":"sml","reading":{"equipment_id":"1MTP0012345678","#,
+//!         r#""power_net":{"value":-0.1266,"unit":"kW"}}}"#
+//!     )
+//! );
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+//!
+//! # TIC
+//!
+//! French meters send frames of groups, each with its own check.
+//!
+//! ```
+//! use metertap_decode::framing::tic::Framer;
+//! use metertap_decode::tic::report;
+//! use metertap_decode::time::Zone;
+//!
+//! let bytes = b"\x02\nADCO 012345678901 E\r\nIINST 002 Y\r\x03";
+//! let mut ids = Vec::new();
+//! Framer::default().push(bytes, |_position, frame| {
+//!     let report = report(&frame.unwrap(), &Zone::default()).unwrap();
+//!     assert_eq!(report.reading.get("current_l1").and_then(|value| value.quantity()).unwrap().to_f64(), 2.0);
+//!     ids.push(report.id);
+//! });
+//! assert_eq!(ids, ["012345678901"]);
+//! ```
+//!
+//! # IEC 62056-21
+//!
+//! Meters with an optical eye answer with an identification and a data block.
+//!
+//! ```
+//! use metertap_decode::framing::iec::{Mode, Readout, seal};
+//! use metertap_decode::iec::report;
+//! use metertap_decode::time::Zone;
+//!
+//! let answer = seal("LUGCUH50", "9.20(87654321)6.8(0012.345*MWh)").concat();
+//! let (readout, _start, _end) = Readout::find(&answer).unwrap();
+//! let readout = readout?;
+//! assert_eq!(readout.identification.mode(), Mode::B(2400));
+//! let report = report(&readout, &Zone::default());
+//! assert_eq!(report.id.as_str(), "87654321");
+//! let energy = report.reading.get("heat_energy").and_then(|value| value.quantity()).unwrap();
+//! assert_eq!((energy.value.to_string().as_str(), energy.unit.as_str()), ("12.345", "MWh"));
+//! # Ok::<(), metertap_decode::framing::iec::ReadoutError>(())
+//! ```
+//!
 //! # ERT and R900 radio
 //!
 //! A receiver such as `metertap-dsp` delivers frames; this crate decodes their payload. Needs the feature `ert`, which is on
@@ -162,6 +241,7 @@ pub mod dlms;
 pub mod ert;
 pub mod fields;
 pub mod framing;
+pub mod iec;
 pub mod kamstrup;
 pub mod mbus;
 pub mod mbus_report;
@@ -169,6 +249,8 @@ pub mod obis;
 pub mod p1;
 pub mod quantity;
 pub mod report;
+pub mod sml;
+pub mod tic;
 pub mod time;
 mod truncated;
 pub mod unit;

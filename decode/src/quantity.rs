@@ -70,8 +70,8 @@ pub fn serialize_decimal<S: Serializer>(number: &Decimal, serializer: S) -> Resu
 
 /// A number and its unit.
 ///
-/// Readings report energy and power in kWh and kW, volume in m3, whichever of these the meter counts in:
-/// [`new`](Quantity::new) converts Wh, W, var, dm3 and the like without losing a digit.
+/// Readings report energy and power in kWh and kW, volume in m3, voltage and current in V and A, whichever of these the meter
+/// counts in: [`new`](Quantity::new) converts Wh, W, var, dm3, kV and the like without losing a digit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Quantity {
     /// Value in [`unit`](Quantity::unit), with the digits that the meter sent.
@@ -84,20 +84,36 @@ pub struct Quantity {
 impl Quantity {
     /// Returns a quantity in the unit in which readings report it.
     pub fn new(value: Decimal, unit: Unit) -> Self {
-        let thousandfold = unit.thousandfold().zip(shifted(value, -3));
-        match thousandfold {
+        let smaller = unit.reported_thousandth().zip(shifted(value, 3));
+        match unit.thousandfold().zip(shifted(value, -3)).or(smaller) {
             Some((unit, value)) => Quantity { value, unit },
             None => Quantity { value, unit },
         }
     }
 
-    /// Parses a value of a P1 telegram, `123456.789*kWh`; a number alone gets `default_unit`.
+    /// Parses a value of a P1 telegram, `123456.789*kWh`; a number alone gets `default_unit`. Some meters leave out the star.
     pub fn from_p1(text: &str, default_unit: &Unit) -> Option<Self> {
-        let (number, unit) = match text.split_once('*') {
-            Some((number, unit)) => (number, Unit::from_p1(unit.trim())),
-            None => (text, default_unit.clone()),
-        };
-        Some(Self::new(parse_decimal(number.trim())?, unit))
+        let (value, unit) = Self::as_sent(text, default_unit)?;
+        Some(Self::new(value, unit))
+    }
+
+    /// Parses a value of a P1 telegram and leaves it in its unit.
+    pub(crate) fn as_sent(text: &str, default_unit: &Unit) -> Option<(Decimal, Unit)> {
+        if let Some((number, unit)) = text.split_once('*') {
+            return Some((parse_decimal(number.trim())?, Unit::from_p1(unit)));
+        }
+        let text = text.trim();
+        let end = text.find(|letter: char| !matches!(letter, '0'..='9' | '.' | '-'));
+        let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+        let number_value = parse_decimal(number)?;
+        if unit.is_empty() {
+            return Some((number_value, default_unit.clone()));
+        }
+        // Twelve digits and a W are a time stamp, and other text behind a number is no unit.
+        let unit = Unit::from_p1(unit);
+        let is_stamp = number.len() == 12 && !number.contains('.');
+        let is_unit = !is_stamp && !matches!(unit, Unit::Other(_) | Unit::None);
+        is_unit.then_some((number_value, unit))
     }
 
     /// Returns the value as the nearest floating-point number.
@@ -185,6 +201,26 @@ mod tests {
         let smallest = scaled(1, -28).unwrap();
         let quantity = Quantity::new(smallest, Unit::Wh);
         assert_eq!((quantity.value, quantity.unit), (smallest, Unit::Wh));
+    }
+
+    #[test]
+    fn values_are_read_with_and_without_a_star_in_the_unit_of_readings() {
+        let read = |text| Quantity::from_p1(text, &Unit::KWh).map(|read| (read.value.to_string(), read.unit));
+        for (text, value, unit) in [
+            ("000123.450*kWh", "123.450", Unit::KWh),
+            ("000123.450kWh", "123.450", Unit::KWh),
+            ("000123.450 kWh", "123.450", Unit::KWh),
+            ("000123.450", "123.450", Unit::KWh),
+            ("0000.242*kV", "242", Unit::V),
+            ("0000.005*kA", "5", Unit::A),
+            ("0000.049*kHz", "49", Unit::Hz),
+            ("00058.418*m³", "58.418", Unit::CubicMeter),
+        ] {
+            assert_eq!(read(text), Some((value.into(), unit)), "{text}");
+        }
+        for none in ["101209113020W", "12 apples", "kWh", "*kWh"] {
+            assert_eq!(read(none), None, "{none}");
+        }
     }
 
     proptest! {

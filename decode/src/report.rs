@@ -78,6 +78,9 @@ pub enum Value {
     Time(MeterTime),
     /// Text, or a number that a decimal cannot hold.
     Text(String),
+    /// Values as the meter sent them, by its own labels.
+    #[serde(serialize_with = "serialize_labels")]
+    Labels(Vec<(String, String)>),
     /// Log of power failures, newest first.
     Failures(Vec<Failure>),
     /// Highest demand of each of the last months.
@@ -89,6 +92,10 @@ pub enum Value {
         /// Registers in the order of the meter.
         registers: Vec<Quantity>,
     },
+}
+
+fn serialize_labels<S: Serializer>(labels: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(labels.iter().map(|(label, value)| (label, value)))
 }
 
 impl Value {
@@ -186,11 +193,17 @@ pub enum ReadingType {
     Mbus,
     /// Kamstrup meter that is read by KMP.
     Kmp,
+    /// Meter that sends SML.
+    Sml,
+    /// Linky, or another French meter, at its TIC port.
+    Tic,
+    /// Meter that is read by IEC 62056-21.
+    Iec,
 }
 
 impl ReadingType {
     /// Every type.
-    pub const ALL: [ReadingType; 11] = [
+    pub const ALL: [ReadingType; 14] = [
         ReadingType::P1,
         ReadingType::Electricity,
         ReadingType::Gas,
@@ -202,11 +215,14 @@ impl ReadingType {
         ReadingType::Dlms,
         ReadingType::Mbus,
         ReadingType::Kmp,
+        ReadingType::Sml,
+        ReadingType::Tic,
+        ReadingType::Iec,
     ];
 
     /// Returns true if the meter sends by itself, every few seconds; false if it is polled.
     pub fn pushes(self) -> bool {
-        !matches!(self, ReadingType::Mbus | ReadingType::Kmp)
+        !matches!(self, ReadingType::Mbus | ReadingType::Kmp | ReadingType::Iec)
     }
 
     /// Returns the name that stands in topics.
@@ -223,6 +239,9 @@ impl ReadingType {
             ReadingType::Dlms => "dlms",
             ReadingType::Mbus => "mbus",
             ReadingType::Kmp => "kmp",
+            ReadingType::Sml => "sml",
+            ReadingType::Tic => "tic",
+            ReadingType::Iec => "iec",
         }
     }
 }

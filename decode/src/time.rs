@@ -7,6 +7,9 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
+/// Years that a clock which was set can show. No meter of these protocols is older, and none will be in use later.
+const SET_YEARS: std::ops::Range<i16> = 2005..2070;
+
 /// Time zone of a meter: turns the local time of its clock into an instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
@@ -75,25 +78,44 @@ pub enum MeterTime {
 }
 
 impl MeterTime {
-    /// Parses a time stamp of P1, `YYMMDDhhmmss` and a letter: S for summer time, W for winter time.
+    /// Parses a time stamp of P1, `YYMMDDhhmmss` and a letter: S for summer time, W for winter time. A year of four digits and
+    /// separators are accepted, too: NES meters send `20240111 09:35:00`.
     ///
     /// Without a letter, the rules of `zone` decide. Returns `None` for a time that does not exist; meters without a set
     /// clock send `632525252525S`.
     pub fn from_p1(text: &str, zone: &Zone) -> Option<Self> {
-        let digits = text.get(..12)?;
-        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let pair = |at: usize| digits[at..at + 2].parse::<i8>().ok();
-        let (year, month, day) = (2000 + i16::from(pair(0)?), pair(2)?, pair(4)?);
-        let local = DateTime::new(year, month, day, pair(6)?, pair(8)?, pair(10)?, 0).ok()?;
+        let (stamp, letter) = match text.strip_suffix(['S', 'W']) {
+            Some(stamp) => (stamp, &text[stamp.len()..]),
+            None => (text, ""),
+        };
+        let digits = stamp_digits(stamp)?;
+        let (century, rest) = match digits.len() {
+            12 => (20, &digits[..]),
+            14 => (pair(&digits, 0)?, &digits[2..]),
+            _ => return None,
+        };
+        let year = 100 * i16::from(century) + i16::from(pair(rest, 0)?);
+        let part = |at| pair(rest, at);
+        let local = DateTime::new(year, part(2)?, part(4)?, part(6)?, part(8)?, part(10)?, 0).ok()?;
         // In the hour that occurs twice, only the letter tells which one it is.
-        match &text[12..] {
+        match letter {
             "S" => Self::from_local(local, Offset::from_seconds(zone.standard.seconds() + 3600).ok()?),
             "W" => Self::from_local(local, zone.standard),
-            "" => Self::in_zone(local, zone),
-            _ => None,
+            _ => Self::in_zone(local, zone),
         }
+    }
+
+    /// Returns true if the clock was set: meters that never were, or that lost their time, count from the beginning of 2000
+    /// or of 1970, which two digits print as 2070.
+    pub fn is_set(&self) -> bool {
+        let year = match self {
+            MeterTime::Zoned { at, offset } => offset.to_datetime(*at).year(),
+            MeterTime::Utc(at) => Offset::UTC.to_datetime(*at).year(),
+            MeterTime::DateTime(local) => local.year(),
+            MeterTime::Date(date) => date.year(),
+            MeterTime::Time(_) => return true,
+        };
+        SET_YEARS.contains(&year)
     }
 
     /// Returns a local time with a known offset; `None` beyond the range of [`Timestamp`].
@@ -121,6 +143,19 @@ impl MeterTime {
             MeterTime::DateTime(_) | MeterTime::Date(_) | MeterTime::Time(_) => None,
         }
     }
+}
+
+/// Returns the digits of a stamp whose separators are those of dates and times; `None` if it has any other character.
+fn stamp_digits(stamp: &str) -> Option<String> {
+    let is_stamp =
+        |byte: u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'/' | b'.' | b':' | b'T');
+    let digits = || stamp.chars().filter(char::is_ascii_digit).collect();
+    stamp.bytes().all(is_stamp).then(digits)
+}
+
+/// Returns the number that the two digits at `at` print.
+fn pair(digits: &str, at: usize) -> Option<i8> {
+    digits.get(at..at + 2)?.parse().ok()
 }
 
 impl fmt::Display for MeterTime {
@@ -166,6 +201,35 @@ mod tests {
             "",
         ] {
             assert_eq!(time(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_year_of_four_digits_and_separators_are_read() {
+        let time = |text| MeterTime::from_p1(text, &Zone::default()).map(|time| time.to_string());
+        assert_eq!(time("20240111 09:35:00").unwrap(), "2024-01-11T09:35:00+01:00");
+        assert_eq!(time("24-07-11 09:35:00").unwrap(), "2024-07-11T09:35:00+02:00");
+        for wrong in [
+            "20240111 09:35",
+            "2024;01;11 09:35:00",
+            "20241311 09:35:00",
+            "240111093500w",
+        ] {
+            assert_eq!(time(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_clock_at_its_beginning_was_never_set() {
+        let is_set = |text| MeterTime::from_p1(text, &Zone::default()).unwrap().is_set();
+        for (text, expected) in [
+            ("000101010000W", false),
+            ("000103120000W", false),
+            ("700101010000W", false),
+            ("101209113020W", true),
+            ("260115120000W", true),
+        ] {
+            assert_eq!(is_set(text), expected, "{text}");
         }
     }
 

@@ -60,7 +60,7 @@ units! {
     W "W", KW "kW", MW "MW", GW "GW", JoulePerHour "J/h",
     Var "var", Kvar "kvar", Mvar "Mvar", Gvar "Gvar",
     VA "VA", KVA "kVA", MVA "MVA", GVA "GVA",
-    V "V", KV "kV", A "A", KA "kA", AmpereHour "Ah", Hz "Hz",
+    V "V", KV "kV", A "A", KA "kA", AmpereHour "Ah", Hz "Hz", KHz "kHz",
     Coulomb "C", Farad "F", Ohm "Ω", VoltPerMeter "V/m",
     Celsius "°C", Fahrenheit "°F", Kelvin "K",
     CubicMeter "m3", CubicDecimeter "dm3", Liter "l", CubicFoot "ft3", Gallon "gal",
@@ -76,7 +76,7 @@ impl Unit {
     /// Parses the unit of a P1 data line, in any case: meters do not agree on the capitals of reactive and apparent units
     /// (`kVArh`, `kVAr`), and no two units of P1 differ in case alone. An unknown unit becomes [`Unit::Other`].
     pub fn from_p1(text: &str) -> Self {
-        const UNITS: [Unit; 18] = [
+        const UNITS: [Unit; 22] = [
             Unit::KWh,
             Unit::Wh,
             Unit::KW,
@@ -89,15 +89,39 @@ impl Unit {
             Unit::VAh,
             Unit::KVA,
             Unit::VA,
+            Unit::KV,
             Unit::V,
+            Unit::KA,
+            Unit::KHz,
             Unit::Hz,
             Unit::CubicMeter,
+            Unit::CubicMeterPerHour,
             Unit::CubicDecimeter,
             Unit::GJ,
             Unit::MJ,
         ];
-        let known = UNITS.iter().find(|unit| unit.as_str().eq_ignore_ascii_case(text));
-        known.cloned().unwrap_or_else(|| text.into())
+        let spelled = Self::from_text(text);
+        let name = spelled.as_str();
+        let known = UNITS.iter().find(|unit| unit.as_str().eq_ignore_ascii_case(name));
+        known.cloned().unwrap_or(spelled)
+    }
+
+    /// Parses a unit that a meter writes as text: as [`From<&str>`], and in spellings that keyboards and character sets
+    /// led to, such as `m³`, `m^3` and `degC`.
+    pub fn from_text(text: &str) -> Self {
+        let plain = text
+            .trim()
+            // UTF-8 that was read as Latin-1 has an Â in front.
+            .replace('Â', "")
+            .replace('³', "3")
+            .replace("^3", "3")
+            .replace('º', "°");
+        match &*plain {
+            "degC" | "deg C" | "DegC" => Unit::Celsius,
+            "L" => Unit::Liter,
+            "L/h" => Unit::LiterPerHour,
+            other => other.into(),
+        }
     }
 
     /// Returns true for a plain number.
@@ -116,6 +140,16 @@ impl Unit {
             Unit::VA => Unit::KVA,
             Unit::CubicDecimeter => Unit::CubicMeter,
             Unit::MJ => Unit::GJ,
+            _ => return None,
+        })
+    }
+
+    /// Returns the unit a thousand times as small in which readings report this one; `None` where they keep it.
+    pub fn reported_thousandth(&self) -> Option<Unit> {
+        Some(match self {
+            Unit::KV => Unit::V,
+            Unit::KA => Unit::A,
+            Unit::KHz => Unit::Hz,
             _ => return None,
         })
     }
@@ -179,6 +213,13 @@ mod tests {
             ("m3", Unit::CubicMeter),
             ("", Unit::None),
             ("ppm", Unit::Other("ppm".into())),
+            ("m³", Unit::CubicMeter),
+            ("m^3", Unit::CubicMeter),
+            ("m³/h", Unit::CubicMeterPerHour),
+            ("degC", Unit::Celsius),
+            ("kV", Unit::KV),
+            ("KA", Unit::KA),
+            ("kHz", Unit::KHz),
         ] {
             assert_eq!(Unit::from_p1(text), unit, "{text}");
         }

@@ -1,9 +1,11 @@
 //! `metertap decode`: decodes a file of bytes captured from a wire, and prints its readings.
 
 use crate::cli::report_table::write_table;
-use crate::port::{CrcPolicy, DecodeEvent, Dlms, DlmsOptions, Kmp, Listener, Mbus, P1, P1Options};
+use crate::port::{
+    CrcPolicy, DecodeEvent, Dlms, DlmsOptions, Iec, Kmp, Listener, Mbus, P1, P1Options, Sml, Tic,
+};
+use crate::source::wire::from_hex;
 use anyhow::{Context, Result, bail};
-use data_encoding::HEXUPPER_PERMISSIVE;
 use metertap_decode::cipher::{Key, Keys};
 use metertap_decode::dlms;
 use metertap_decode::time::Zone;
@@ -30,6 +32,21 @@ enum Protocol {
     Mbus(PlainFile),
     /// Responses of a Kamstrup meter at its optical eye: KMP frames, binary or hex.
     Kmp(PlainFile),
+    /// SML files of a German electricity meter; binary or hex.
+    Sml(PlainFile),
+    /// TIC frames of a French meter: Linky and older ones, historique or standard; text, binary or hex.
+    Tic(ZonedFile),
+    /// Readouts of a meter by IEC 62056-21, modes A to D; text, binary or hex.
+    Iec(ZonedFile),
+}
+
+#[derive(Debug, clap::Args)]
+struct ZonedFile {
+    #[command(flatten)]
+    input: PlainFile,
+    /// Time zone of the meter, whose clock shows local time.
+    #[arg(long, value_name = "ZONE", default_value = "Europe/Amsterdam")]
+    zone: Zone,
 }
 
 #[derive(Debug, clap::Args)]
@@ -81,6 +98,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 crc: args.crc,
                 keys: args.input.keys(),
                 zone: args.input.zone.clone(),
+                unnumbered: None,
             };
             let nothing = "there is no telegram in it: no line begins with /, and no frame with DB 08";
             decode(&args.input.file, &mut P1::new(options), nothing)
@@ -101,6 +119,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         Protocol::Kmp(PlainFile { file }) => {
             decode(file, &mut Kmp::default(), "there is no answer (40 … 0D) in it")
+        }
+        Protocol::Sml(PlainFile { file }) => {
+            let nothing = "there is no SML file in it: no 1B 1B 1B 1B 01 01 01 01";
+            decode(file, &mut Sml::default(), nothing)
+        }
+        Protocol::Tic(ZonedFile { input, zone }) => {
+            let nothing =
+                "there is no TIC frame in it: no 02 … 03, and no line that begins with ADCO or ADSC";
+            decode(&input.file, &mut Tic::new(zone.clone()), nothing)
+        }
+        Protocol::Iec(ZonedFile { input, zone }) => {
+            let nothing = "there is no readout in it: no / with three letters and a character of the speed";
+            decode(&input.file, &mut Iec::new(zone.clone()), nothing)
         }
     }
 }
@@ -163,16 +194,4 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         return Ok(bytes);
     }
     Ok(std::fs::read(path)?)
-}
-
-/// Parses hex digits, with white space and `//` comments between them; `None` if the file holds anything else.
-fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(text).ok()?;
-    let digits: String = text
-        .lines()
-        .flat_map(|line| line.split("//").next().unwrap_or_default().chars())
-        .filter(|digit| !digit.is_ascii_whitespace())
-        .collect();
-    let octets = HEXUPPER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
-    (!octets.is_empty()).then_some(octets)
 }

@@ -2,12 +2,15 @@
 
 use crate::cli::tuner_args::TunerArgs;
 use crate::config::{Config, RadioSource};
+use crate::port::{Finding, probe};
 use crate::publish::MqttConfig;
 use crate::publish::mqtt::check;
 use crate::receiver::Probe;
 use crate::runtime::{Cancel, Context, Runtime};
-use crate::source::{Live, wire};
+use crate::source::Live;
+use crate::source::wire::WireAddress;
 use anyhow::Result;
+use metertap_decode::report::{ReadingType, Report as WireReport};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +36,9 @@ pub struct Args {
     /// Seconds of reception per receiver.
     #[arg(long, value_name = "S", default_value_t = 5.0)]
     seconds: f64,
+    /// Seconds in which a wire must deliver a telegram, for each of its line settings.
+    #[arg(long, value_name = "S", default_value_t = 12.0)]
+    wire_seconds: f64,
     #[command(flatten)]
     tuner: TunerArgs,
 }
@@ -77,7 +83,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
             Ok(config) => {
                 report.ok("config", &path.display().to_string());
-                examine_wires(&config, &runtime.context, &mut report);
+                examine_wires(&config, args.wire_seconds, &runtime.context, &mut report);
                 brokers.extend(config.mqtt.clone());
                 examine_radios(config, &mut report)
             }
@@ -118,14 +124,87 @@ fn examine_radios(config: Config, report: &mut Report) -> Vec<(String, Live)> {
     receivers
 }
 
-/// Opens every wire of a configuration.
-fn examine_wires(config: &Config, context: &Context, report: &mut Report) {
+/// Waits for a telegram on every wire of a configuration, and judges it.
+fn examine_wires(config: &Config, seconds: f64, context: &Context, report: &mut Report) {
+    let wait = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(12));
     for port in &config.ports {
         let name = format!("{}: {}", port.name, port.address);
-        match wire::try_open(&port.address, &context.io) {
-            Ok(()) => report.ok("wire", &name),
-            Err(error) => report.bad("wire", &format!("{name}: {error:#}"), ""),
+        if port.address == WireAddress::Stdin {
+            report.ok("wire", &format!("{name}: not examined"));
+            continue;
         }
+        match context.io.block_on(probe(port, wait)) {
+            Finding::Report(reading, line) => {
+                let at = line.map_or_else(String::new, |line| format!(" at {line}"));
+                let id = if reading.id.is_empty() { "without a number" } else { reading.id.as_str() };
+                let (named, unnamed) = (reading.reading.0.len(), reading.unknown.0.len());
+                let finding = format!("{name}{at}: meter {id}, {named} values, {unnamed} of unknown meaning");
+                if named == 0 {
+                    let advice = "its list is not known: describe it in [wire.dlms] list (docs/wires.md), or report it";
+                    report.bad("wire", &finding, advice);
+                } else {
+                    report.ok("wire", &finding);
+                    if is_locked(&reading) {
+                        println!(
+                            "     {:9} → whole kilowatt hours and no power: enter the meter's PIN (docs/wires.md, SML)",
+                            ""
+                        );
+                    }
+                }
+            }
+            Finding::Refused(kind, text) => report.bad("wire", &format!("{name}: {text}"), remedy(kind)),
+            Finding::OtherProtocol(protocol) => report.bad(
+                "wire",
+                &format!("{name}: the meter speaks another protocol"),
+                &format!("set protocol = \"{protocol}\""),
+            ),
+            Finding::NotUnderstood(bytes) => report.bad(
+                "wire",
+                &format!("{name}: {bytes} bytes, and nothing understood"),
+                "is the protocol right, the cable in the meter's port, and the signal inverted as it should be? without baud and framing, the usual ones are tried",
+            ),
+            Finding::Silent(wait) => report.bad(
+                "wire",
+                &format!("{name}: no bytes in {} s", wait.as_secs_f64()),
+                "is the port of the meter activated, the cable in it, and its data request line powered?",
+            ),
+            Finding::Closed(reason) => report.bad("wire", &format!("{name}: {reason}"), ""),
+        }
+    }
+}
+
+/// Returns true for a German meter whose PIN was not entered: it sends no power.
+fn is_locked(reading: &WireReport) -> bool {
+    let has_power = reading
+        .reading
+        .0
+        .iter()
+        .any(|(name, _)| name.starts_with("power_"));
+    reading.reading_type == ReadingType::Sml && !has_power
+}
+
+/// Returns what to do about telegrams that are refused.
+fn remedy(kind: &str) -> &'static str {
+    match kind {
+        "no_key" => "ask the grid operator for the key of the customer interface, and set key (and auth_key)",
+        "wrong_key" | "bad_tag" => {
+            "compare key and auth_key with the grid operator's letter: is it that of this meter?"
+        }
+        "no_tag" | "repeated" => "is something between meter and metertap that repeats or changes telegrams?",
+        "wrong_crc" | "wrong_check" | "unread_line" => {
+            "bytes are lost or changed: a shorter cable, another adapter, or the right framing"
+        }
+        "no_crc" => "crc = \"when-present\" accepts telegrams without a CRC",
+        "asked" => "this meter is polled: protocol = \"mbus\"",
+        "silent" => {
+            "is the level converter powered, the address right (`metertap mbus scan`), and the speed (baud)?"
+        }
+        "no_data" => "the adapter must be able to change its speed; a TCP bridge must be set to 300 7E1",
+        "no_id" => {
+            "the line is noisy, or its speed wrong: without baud and framing, the usual ones are tried"
+        }
+        "other_meter" => "two meters have this address: use the eight digits printed on the meter",
+        _ => "`metertap decode` shows what a recording of the wire holds (docs/wires.md)",
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Args {
     /// Receiver: rtlsdr, rtlsdr:SERIAL, rtl_tcp://host:port.
     #[arg(long, value_name = "SOURCE")]
     radio: Option<Address>,
-    /// Wire: PROTOCOL=SOURCE, such as p1=/dev/serial/by-id/…; the protocol is p1, dlms, mbus or kmp.
+    /// Wire: PROTOCOL=SOURCE, such as p1=/dev/serial/by-id/…; the protocol is p1, dlms, sml, tic, mbus, kmp or iec.
     #[arg(long, value_name = "WIRE", value_parser = parse_wire)]
     wire: Vec<(String, WireAddress)>,
     /// Announce meters to Home Assistant.
@@ -37,9 +37,9 @@ fn parse_wire(text: &str) -> Result<(String, WireAddress), String> {
     let (protocol, source) = text
         .split_once('=')
         .ok_or("expected PROTOCOL=SOURCE, such as p1=/dev/ttyUSB0")?;
-    if !["p1", "dlms", "mbus", "kmp"].contains(&protocol) {
+    if !["p1", "dlms", "sml", "tic", "mbus", "kmp", "iec"].contains(&protocol) {
         return Err(format!(
-            "invalid protocol `{protocol}`: expected p1, dlms, mbus or kmp"
+            "invalid protocol `{protocol}`: expected p1, dlms, sml, tic, mbus, kmp or iec"
         ));
     }
     let source = source.parse().map_err(|error| format!("{error}"))?;
@@ -105,7 +105,9 @@ impl Answers {
                 .filter(|radio| !radio.is_empty())
                 .map(|radio| radio.parse())
                 .transpose()?;
-            let port = question("Wire (p1=/dev/serial/by-id/…, dlms=…, mbus=…, kmp=…, empty: none)")?;
+            let port = question(
+                "Wire (p1=/dev/serial/by-id/…, dlms=…, sml=…, tic=…, mbus=…, kmp=…, iec=…, empty: none)",
+            )?;
             if !port.is_empty() {
                 self.wires.push(parse_wire(&port).map_err(anyhow::Error::msg)?);
             }
@@ -158,6 +160,7 @@ impl Answers {
             text += match protocol.as_str() {
                 "mbus" => "addresses = [\"p1\"]       # `metertap mbus scan` finds them\n",
                 "kmp" => "model = \"403\"            # 302, 402, 403, 601, 602, 603, 382\n",
+                "sml" | "tic" | "iec" => "",
                 _ => "# key_file = \"meter.key\" # where the grid operator encrypts\n",
             };
         }

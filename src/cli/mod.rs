@@ -27,6 +27,7 @@ mod serve_rtl_tcp;
 mod sigmf_recorder;
 mod synth;
 mod synth_p1;
+mod synth_wire;
 mod tuner_args;
 
 use crate::status::log_buffer::LogBuffer;
@@ -75,6 +76,8 @@ enum Command {
     Synth(synth::Args),
     /// Build a P1 telegram from its lines: line ends, CRC, encryption.
     SynthP1(synth_p1::Args),
+    /// Build an SML file, a TIC frame or an IEC 62056-21 readout from its values.
+    SynthWire(synth_wire::Args),
     /// Hold a dongle for the daemon, which starts this process itself.
     #[cfg(feature = "rtlsdr")]
     #[command(hide = true)]
@@ -85,6 +88,8 @@ enum Command {
     Mbus(poll::MbusArgs),
     /// Poll a Kamstrup meter through its optical eye.
     Kamstrup(poll::KamstrupArgs),
+    /// Read a meter once by IEC 62056-21 through its optical eye.
+    D0(poll::D0Args),
     /// Run as a Home Assistant add-on.
     #[command(hide = true)]
     Addon(addon::Args),
@@ -127,6 +132,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(&args, journal),
         Command::Synth(args) => synth::run(&args),
         Command::SynthP1(args) => synth_p1::run(&args),
+        Command::SynthWire(args) => synth_wire::run(&args),
         #[cfg(feature = "rtlsdr")]
         Command::CaptureRtlsdr { request } => {
             crate::source::rtlsdr::capture::run(&request).map(|()| ExitCode::SUCCESS)
@@ -134,6 +140,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Decode(args) => decode::run(&args),
         Command::Mbus(args) => poll::mbus(&args),
         Command::Kamstrup(args) => poll::kamstrup(&args),
+        Command::D0(args) => poll::d0(&args),
         Command::Demo(args) => demo::run(&args),
     }
 }

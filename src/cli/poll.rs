@@ -1,14 +1,15 @@
-//! `metertap mbus` and `metertap kamstrup`: poll meters once, and print their reports.
+//! `metertap mbus`, `metertap kamstrup` and `metertap d0`: poll meters once, and print their reports.
 
 use crate::cli::report_table::write_table;
 use crate::config;
 use crate::port::kmp_poll::KnownMeter;
 use crate::port::mbus_poll::Address;
 use crate::port::transaction::Transaction;
-use crate::port::{kmp_poll, mbus_answer_time, mbus_poll};
+use crate::port::{iec_poll, kmp_poll, mbus_answer_time, mbus_poll};
 use crate::source::wire::{Framing, Line, WireAddress, open};
 use anyhow::{Context, Result, anyhow, bail};
 use metertap_decode::report::Report;
+use metertap_decode::time::Zone;
 use std::io::{IsTerminal, Write, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -88,11 +89,71 @@ struct DumpArgs {
     registers: Vec<String>,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct D0Args {
+    #[command(subcommand)]
+    command: D0Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum D0Command {
+    /// Print what a meter sends: its reading, or its lines with --raw. Drains the battery of a heat meter.
+    Dump(D0DumpArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct D0DumpArgs {
+    /// Port: /dev/serial/by-id/… or tcp://host:port.
+    #[arg(long)]
+    source: WireAddress,
+    /// Data bits, parity and stop bits, such as 7E1.
+    #[arg(long, default_value = "7E1")]
+    framing: Framing,
+    /// Time zone of the meter, whose clock shows local time.
+    #[arg(long, value_name = "ZONE", default_value = "Europe/Amsterdam")]
+    zone: Zone,
+    /// Print the identification and the data lines as sent.
+    #[arg(long)]
+    raw: bool,
+    /// Print JSON lines instead of tables; the default if standard output is no terminal.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn d0(args: &D0Args) -> Result<ExitCode> {
+    let D0Command::Dump(dump) = &args.command;
+    let line = Line {
+        baud: 300,
+        framing: dump.framing,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let read = runtime.block_on(async {
+        let mut wire = open(&dump.source, line).await?;
+        if wire.ends {
+            bail!("is a recording, which cannot be polled: `metertap decode` reads it");
+        }
+        Ok(iec_poll::read(&mut wire, &dump.zone, &mut iec_poll::KnownMeter::default()).await?)
+    });
+    let (readout, report) = read.with_context(|| dump.source.to_string())?;
+    if dump.raw {
+        let identification = &readout.identification;
+        let speed = char::from(identification.speed);
+        println!("/{}{speed}{}", identification.manufacturer, identification.model);
+        println!("{}", readout.data.replace('\r', "").trim());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let json = dump.json || !stdout().is_terminal();
+    ReportPrinter { json }.print(&report.id.clone(), &report);
+    Ok(ExitCode::SUCCESS)
+}
+
 pub fn mbus(args: &MbusArgs) -> Result<ExitCode> {
     let line = Line::even(2400, DataBits::Eight);
     // A scan asks hundreds of addresses at which nobody is: it waits little longer than the standard says.
-    let scan_timeout = |baud| mbus_answer_time(baud) + Duration::from_millis(160);
-    let read_timeout = |baud| mbus_answer_time(baud) + Duration::from_millis(800);
+    let scan_timeout = |baud| mbus_answer_time(Some(baud)) + Duration::from_millis(160);
+    let read_timeout = |baud| mbus_answer_time(Some(baud)) + Duration::from_millis(800);
     match &args.command {
         MbusCommand::Scan(scan) => scan.port.run(line, scan_timeout, async |transaction, out| {
             let mut found = 0;

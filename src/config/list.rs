@@ -1,6 +1,6 @@
 //! `[wire.dlms]`: description of a DLMS list that metertap does not know.
 
-use metertap_decode::dlms::{ListEntry, ListMapping, ReportOptions, Scales, ValueType};
+use metertap_decode::dlms::{GivenScales, ListEntry, ListMapping, ReportOptions, ValueType};
 use metertap_decode::obis::Obis;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListSection {
-    /// Values of a list without codes, in their order: `u32 1-0:1.7.0`, `u16 1-0:32.7.0 -1` (the power of ten), or `text` for one to skip. Default: none.
+    /// Values of a list without codes, in their order: `u32 1-0:1.7.0`, `u16 1-0:32.7.0 -1` (the power of ten), or a type alone for one to skip. Types: `u8` to `u64`, `i8` to `i64`, `number`, `float`, `enum`, `bool`, `text`, `octets`, `clock`, `any`. Default: none.
     #[serde(default)]
     list: Vec<String>,
     /// Power of ten of energies whose message has none. Default: by manufacturer.
@@ -18,6 +18,8 @@ pub struct ListSection {
     current: Option<i8>,
     /// Power of ten of voltages. Default: by manufacturer.
     voltage: Option<i8>,
+    /// Power of ten of powers. Default: 0.
+    power: Option<i8>,
     /// Power of ten of power factors. Default: by manufacturer.
     power_factor: Option<i8>,
     /// Names for OBIS codes. Default: those of docs/fields.md.
@@ -31,7 +33,13 @@ impl ListSection {
     /// # Errors
     /// Returns the first mistake.
     pub fn settings(&self) -> Result<ReportOptions, String> {
-        let given = [self.energy, self.current, self.voltage, self.power_factor];
+        let given = [
+            self.energy,
+            self.current,
+            self.voltage,
+            self.power,
+            self.power_factor,
+        ];
         if let Some(exponent) = given
             .iter()
             .flatten()
@@ -39,12 +47,12 @@ impl ListSection {
         {
             return Err(format!("dlms: invalid power of ten {exponent}: expected -9 to 9"));
         }
-        let default = Scales::default();
-        let scales = Scales {
-            energy: self.energy.unwrap_or(default.energy),
-            current: self.current.unwrap_or(default.current),
-            voltage: self.voltage.unwrap_or(default.voltage),
-            factor: self.power_factor.unwrap_or(default.factor),
+        let scales = GivenScales {
+            energy: self.energy,
+            current: self.current,
+            voltage: self.voltage,
+            power: self.power,
+            factor: self.power_factor,
         };
         let names = self.names.iter().map(|(code, name)| {
             let code = code
@@ -53,7 +61,7 @@ impl ListSection {
             Ok((code, name.clone()))
         });
         let entries = self.list.iter().map(|value| entry(value).ok_or_else(|| format!(
-            "dlms.list: invalid value `{value}`: expected u32 1-0:1.7.0, u16 1-0:32.7.0 -1, or text alone for a value to skip"
+            "dlms.list: invalid value `{value}`: expected u32 1-0:1.7.0, u16 1-0:32.7.0 -1, or a type (u8 to u64, i8 to i64, number, float, enum, bool, text, octets, clock, any) alone for a value to skip"
         )));
         let entries: Vec<_> = entries.collect::<Result<_, String>>()?;
         Ok(ReportOptions {
@@ -62,7 +70,7 @@ impl ListSection {
             } else {
                 vec![ListMapping::new(entries)]
             },
-            scales: given.iter().any(Option::is_some).then_some(scales),
+            scales,
             names: names.collect::<Result<_, String>>()?,
             ..ReportOptions::default()
         })
@@ -76,6 +84,12 @@ fn entry(text: &str) -> Option<ListEntry> {
         "text" => ValueType::Text,
         "clock" => ValueType::DateTime,
         "number" => ValueType::Integer,
+        "octets" => ValueType::Octets,
+        "float" => ValueType::Float,
+        "enum" => ValueType::Enumeration,
+        "bool" => ValueType::Boolean,
+        "any" => ValueType::Any,
+        "u64" | "i64" => ValueType::Bits64,
         "u8" | "i8" => ValueType::Bits8,
         "u16" | "i16" => ValueType::Bits16,
         "u32" | "i32" => ValueType::Bits32,
@@ -122,9 +136,35 @@ mod tests {
     }
 
     #[test]
+    fn given_a_list_of_every_type_then_each_value_has_its_entry() {
+        let dialect: ListSection = toml::from_str(
+            r#"list = ["clock", "octets", "enum 0-0:96.3.10", "bool", "float 1-0:32.7.0", "u64 1-0:1.8.0", "any", "text 0-0:96.1.0"]
+energy = -1"#,
+        )
+        .unwrap();
+        let values: [&[u8]; 8] = [
+            &[0x09, 12, 0x07, 0xE9, 3, 11, 2, 13, 27, 47, 0xFF, 0x80, 0, 0],
+            &[0x09, 2, 1, 2],
+            &[0x16, 1],
+            &[0x03, 1],
+            &[0x17, 0x43, 0x66, 0x19, 0x9A],
+            &[0x15, 0, 0, 0, 0, 0, 0, 0x03, 0xE8],
+            &[0x00],
+            b"\x09\x02M1",
+        ];
+        let message = [&[0x0F, 0, 0, 0, 0, 0, 0x02, 8], &values.concat()[..]].concat();
+        let notification = metertap_decode::dlms::Notification::parse(&message).unwrap();
+        let report = metertap_decode::dlms::report(&notification, None, &dialect.settings().unwrap());
+        assert_eq!(
+            serde_json::to_string(&report.reading).unwrap(),
+            r#"{"switch_electricity":1,"voltage_l1":{"value":230.1,"unit":"V"},"energy_import_total":{"value":1.000,"unit":"kWh"},"equipment_id":"M1"}"#
+        );
+    }
+
+    #[test]
     fn given_an_invalid_description_then_the_error_names_it() {
         for (text, says) in [
-            ("list = [\"u64 1-0:1.7.0\"]", "invalid value `u64 1-0:1.7.0`"),
+            ("list = [\"u128 1-0:1.7.0\"]", "invalid value `u128 1-0:1.7.0`"),
             ("list = [\"u32 1.7.0\"]", "invalid value `u32 1.7.0`"),
             ("voltage = -20", "invalid power of ten -20"),
             ("names = { \"1.7.0\" = \"x\" }", "`1.7.0` is not an OBIS code"),

@@ -8,6 +8,7 @@ use crate::config::{Config, Problem, Problems, Publish};
 use crate::meter::throttle::PublishRate;
 use crate::meter::{Meter, Meters};
 use crate::output::OutputConfig;
+use crate::port::{PortConfig, PortProtocol};
 use crate::publish::MqttConfig;
 use crate::publish::homeassistant::HomeAssistantConfig;
 use crate::secret::warn_if_world_readable;
@@ -98,7 +99,7 @@ impl Config {
             || outputs.iter().any(|output| output.value.holds_secret());
         let config = Config {
             radios: converted(&radios, RadioSection::config, &mut problems),
-            ports: converted(&wires, WireSection::config, &mut problems),
+            ports: identified(converted(&wires, WireSection::config, &mut problems)),
             meters: Meters::new(meters_by_id(&meters, &mut problems)),
             mqtt: mqtt.map(|section| section.value),
             homeassistant: homeassistant.map(|section| section.value),
@@ -114,6 +115,19 @@ impl Config {
         }
         Ok((config, holds_secret))
     }
+}
+
+/// Gives every P1 port but the first an id for a meter that sends no number: two meters of a type have the same
+/// identification line, and would be taken for one.
+fn identified(mut ports: Vec<PortConfig>) -> Vec<PortConfig> {
+    let p1 = ports.iter_mut().filter_map(|port| match &mut port.protocol {
+        PortProtocol::P1(options) => Some((&port.name, options)),
+        _ => None,
+    });
+    for (name, options) in p1.skip(1) {
+        options.unnumbered = Some(name.clone());
+    }
+    ports
 }
 
 /// Converts each section; sections with mistakes are left out, and their mistakes added to `problems`.

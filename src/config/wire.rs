@@ -30,7 +30,7 @@ pub(super) struct WireSection {
     /// Data bits, parity and stop bits, such as `8N1`. Default: as usual at that speed.
     #[serde(default, deserialize_with = "parsed")]
     framing: Option<Framing>,
-    /// P1 and DLMS: seconds between two telegrams, 0.5 to 86400. Default: learned.
+    /// P1, DLMS, SML and TIC: seconds between two telegrams, 0.5 to 86400. Default: learned.
     period: Option<f64>,
     /// Time zone of the meter's clock, such as `Europe/Amsterdam`. Default: that of the protocol's country.
     zone: Option<String>,
@@ -51,7 +51,8 @@ pub(super) struct WireSection {
     auth_key_env: Option<String>,
     /// DLMS: description of a list that metertap does not know; see below.
     dlms: Option<ListSection>,
-    /// M-Bus and KMP: seconds between two rounds, 1 to 86400. Default: 60 for M-Bus, 900 for KMP.
+    /// M-Bus, KMP and IEC: seconds between two rounds, 1 to 86400. Default: 60 for M-Bus, 900 for KMP and IEC, 21600 for a
+    /// battery-powered meter that is read by IEC.
     every: Option<f64>,
     /// M-Bus and KMP: seconds for a meter to begin its answer, 0.1 to 60, for slow gateways. Default: what the protocol allows at
     /// `baud`, and half a second for the way.
@@ -66,6 +67,11 @@ pub(super) struct WireSection {
     registers: Vec<String>,
 }
 
+/// Protocols of meters that send unasked.
+const PUSHING: [Protocol; 4] = [Protocol::P1, Protocol::Dlms, Protocol::Sml, Protocol::Tic];
+/// Protocols of meters that are polled.
+const POLLED: [Protocol; 3] = [Protocol::Mbus, Protocol::Kmp, Protocol::Iec];
+
 /// Protocol of the meter on a wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -74,26 +80,39 @@ enum Protocol {
     Dlms,
     Mbus,
     Kmp,
+    Sml,
+    Tic,
+    Iec,
 }
 
 impl Protocol {
     /// Line settings that meters use, the most common first.
     fn lines(self) -> Vec<Line> {
         match self {
-            // DSMR 4, 5 and their national variants; then DSMR 2 and 3.
+            // DSMR 4, 5 and their national variants; then DSMR 2 and 3; Slovenia.
             Protocol::P1 => vec![
                 Line::plain(115_200),
                 Line::even(9600, DataBits::Seven),
                 Line::plain(9600),
+                Line::even(115_200, DataBits::Seven),
             ],
-            // Austria and Norway; some of them without parity; Switzerland and Slovenia.
+            // Austria and Norway; some of them without parity; Switzerland and Slovenia; Vienna's infrared; Slovenia.
             Protocol::Dlms => vec![
                 Line::even(2400, DataBits::Eight),
                 Line::plain(2400),
                 Line::plain(115_200),
+                Line::plain(9600),
+                Line::plain(38_400),
             ],
             Protocol::Mbus => vec![Line::even(2400, DataBits::Eight)],
             Protocol::Kmp => vec![Line::two_stop_bits(1200)],
+            Protocol::Sml => vec![Line::plain(9600)],
+            // Historique, as Linky is installed; then standard.
+            Protocol::Tic => vec![
+                Line::even(1200, DataBits::Seven),
+                Line::even(9600, DataBits::Seven),
+            ],
+            Protocol::Iec => vec![Line::even(300, DataBits::Seven)],
         }
     }
 
@@ -159,13 +178,13 @@ impl WireSection {
         self.only_for("dlms", self.dlms.is_some(), &[Protocol::Dlms])?;
         let keys = self.keys()?;
         self.only_for("key", keys.is_some(), &[Protocol::P1, Protocol::Dlms])?;
-        self.only_for("every", self.every.is_some(), &[Protocol::Mbus, Protocol::Kmp])?;
+        self.only_for("every", self.every.is_some(), &POLLED)?;
         self.only_for(
             "timeout",
             self.timeout.is_some(),
             &[Protocol::Mbus, Protocol::Kmp],
         )?;
-        self.only_for("period", self.period.is_some(), &[Protocol::P1, Protocol::Dlms])?;
+        self.only_for("period", self.period.is_some(), &PUSHING)?;
         self.only_for("addresses", !self.addresses.is_empty(), &[Protocol::Mbus])?;
         self.only_for("model", self.model.is_some(), &[Protocol::Kmp])?;
         self.only_for("registers", !self.registers.is_empty(), &[Protocol::Kmp])?;
@@ -184,6 +203,7 @@ impl WireSection {
                 crc: self.crc,
                 keys,
                 zone,
+                unnumbered: None,
             }),
             Protocol::Dlms => {
                 let described = self.dlms.as_ref().map(ListSection::settings).transpose()?;
@@ -191,6 +211,12 @@ impl WireSection {
                 meter.zone = zone;
                 PortProtocol::Dlms(DlmsOptions { keys, meter })
             }
+            Protocol::Sml => PortProtocol::Sml,
+            Protocol::Tic => PortProtocol::Tic(zone),
+            Protocol::Iec => PortProtocol::Iec {
+                every: self.every.map(Duration::from_secs_f64),
+                zone,
+            },
             Protocol::Mbus => {
                 if self.addresses.is_empty() {
                     return Err("addresses are missing: `metertap mbus scan` finds them".into());

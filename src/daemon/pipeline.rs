@@ -21,6 +21,9 @@ use std::sync::Arc;
 /// Readings to be published, in order, and the change of their meter's availability, if there is one.
 pub type Published = (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>);
 
+/// Meters whose implausible readings are logged; a wire may deliver any id if its protocol has no check.
+const MAX_IMPLAUSIBLE: usize = 256;
+
 /// The stages and their state.
 pub struct Pipeline {
     clock: Clock,
@@ -31,7 +34,7 @@ pub struct Pipeline {
     throttle: Throttle<ReadingEvent>,
     intervals: Intervals,
     availability: Availability,
-    /// Configured meters whose last reading was implausible: logged once until one is plausible again.
+    /// Configured and wired meters whose last reading was implausible: logged once until one is plausible again.
     implausible: BTreeMap<String, Implausible>,
 }
 
@@ -68,7 +71,8 @@ impl Pipeline {
         let message = &reading.message;
         let limits = meter.as_deref().unwrap_or(Meter::unconfigured()).count_limits();
         let sample = CounterSample::from_message(message);
-        if !self.is_plausible(&id, kind, reading.time, sample, &limits) {
+        let is_ours = meter.is_some();
+        if !self.is_plausible(&id, is_ours, kind, reading.time, sample, &limits) {
             return (Vec::new(), None);
         }
         let now = self.clock.now();
@@ -101,7 +105,8 @@ impl Pipeline {
         }
         let limits = meter.as_deref().unwrap_or(Meter::unconfigured()).limits();
         let sample = CounterSample::from_fields(&reading.report.reading);
-        if !self.is_plausible(&id, kind, reading.received, sample, &limits) {
+        // A meter on a wire is ours by itself.
+        if !self.is_plausible(&id, true, kind, reading.received, sample, &limits) {
             return (Vec::new(), None);
         }
         let now = self.clock.now();
@@ -141,6 +146,7 @@ impl Pipeline {
     fn is_plausible(
         &mut self,
         id: &str,
+        is_ours: bool,
         kind: &'static str,
         time: Timestamp,
         sample: CounterSample,
@@ -152,7 +158,8 @@ impl Pipeline {
                 true
             }
             Err(reason) => {
-                if !self.implausible.contains_key(id) && self.meters.contains(id) {
+                let has_room = self.implausible.len() < MAX_IMPLAUSIBLE;
+                if !self.implausible.contains_key(id) && is_ours && has_room {
                     tracing::warn!(meter = id, %reason, "Reading is not plausible; held back until another one agrees");
                     self.implausible.insert(id.into(), reason);
                 }

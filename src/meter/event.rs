@@ -178,9 +178,9 @@ fn values(report: &Report) -> impl Iterator<Item = (&str, &Value)> {
 
 fn wire_commodity(report: &Report) -> &str {
     match (report.reading_type, report.reading.get("medium")) {
-        (ReadingType::P1 | ReadingType::Dlms, _) => "electricity",
+        (ReadingType::P1 | ReadingType::Dlms | ReadingType::Sml | ReadingType::Tic, _) => "electricity",
         (ReadingType::Kmp, _) => "heat",
-        (ReadingType::Mbus, Some(Value::Text(medium))) => medium,
+        (ReadingType::Mbus | ReadingType::Iec, Some(Value::Text(medium))) => medium,
         (sort, _) => sort.topic_name(),
     }
 }

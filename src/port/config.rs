@@ -3,6 +3,7 @@
 use crate::port::mbus_poll::Address;
 use crate::port::{DlmsOptions, P1Options};
 use crate::source::wire::{Line, WireAddress};
+use metertap_decode::time::Zone;
 use std::time::Duration;
 
 /// A port of the configuration; equal to another one if nothing of it has changed, keys included.
@@ -29,6 +30,17 @@ pub enum PortProtocol {
     P1(P1Options),
     /// DLMS/COSEM messages, pushed.
     Dlms(DlmsOptions),
+    /// SML files, pushed.
+    Sml,
+    /// TIC frames, pushed; the time zone is that of the meter.
+    Tic(Zone),
+    /// A meter that is read by IEC 62056-21, polled.
+    Iec {
+        /// Interval between two readouts; `None` for that of the meter's kind.
+        every: Option<Duration>,
+        /// Time zone of the meter.
+        zone: Zone,
+    },
     /// Meters on a wired M-Bus, polled.
     Mbus {
         /// Interval between two rounds.

@@ -4,7 +4,9 @@ use crate::port::frame_counters::{DecryptError, FrameCounters};
 use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::cipher::{CipherError, Ciphered, Keys};
 use metertap_decode::dlms;
-use metertap_decode::dlms::{NOTIFICATION, Notification, NotificationError, report};
+use metertap_decode::dlms::{
+    NOTIFICATION, Notification, NotificationError, ScaleFinding, ScaleMemory, report_with,
+};
 use metertap_decode::framing::dlms::{DlmsFramer, PushError};
 use metertap_decode::report::{MeterId, Report};
 
@@ -32,6 +34,14 @@ pub enum DlmsError {
     /// No value in it.
     #[error("a message without a value")]
     Empty,
+    /// A list whose meaning is not known; its values are kept by their place.
+    #[error(
+        "a list of {0} values without codes that metertap does not know: they are under `unknown`; [wire.dlms] list names them (docs/wires.md)"
+    )]
+    UnknownList(usize),
+    /// A power of ten that the meter does not send and that is not certain.
+    #[error(transparent)]
+    Scale(#[from] ScaleFinding),
 }
 
 /// Decoder of one port.
@@ -50,6 +60,8 @@ impl Dlms {
                 frame_counters: FrameCounters::default(),
                 id: None,
                 waiting: Vec::new(),
+                memory: ScaleMemory::default(),
+                unknown_lists: Vec::new(),
             },
         }
     }
@@ -78,6 +90,8 @@ impl Listener for Dlms {
     }
 }
 
+/// Lengths of unknown lists that are reported.
+const MAX_UNKNOWN_LISTS: usize = 8;
 /// Messages without the meter's id that wait for one with it. Norwegian meters send it in every fourth message.
 const MAX_WAITING: usize = 8;
 
@@ -87,16 +101,20 @@ struct Reader {
     /// Id of the meter once it was received; empty once it is no longer waited for, so that reports carry the name of the port.
     id: Option<MeterId>,
     waiting: Vec<(u64, Report)>,
+    memory: ScaleMemory,
+    /// Lengths of the unknown lists that were reported.
+    unknown_lists: Vec<usize>,
 }
 
 impl Reader {
     fn message(&mut self, at: u64, message: Result<Vec<u8>, PushError>, emit: &mut dyn FnMut(DecodeEvent)) {
         match message
             .map_err(DlmsError::from)
-            .and_then(|message| self.read(&message))
+            .and_then(|message| self.read(at, &message, emit))
         {
             Err(error) => emit(DecodeEvent::error(at, error)),
             Ok(mut report) => {
+                self.notices(at, emit);
                 if report.id.is_empty() {
                     match &self.id {
                         Some(id) => report.id = id.clone(),
@@ -117,6 +135,19 @@ impl Reader {
         }
     }
 
+    /// Emits what the user should know of the last message, once.
+    fn notices(&mut self, at: u64, emit: &mut dyn FnMut(DecodeEvent)) {
+        for finding in self.memory.take_findings() {
+            emit(DecodeEvent::error(at, DlmsError::from(finding)));
+        }
+        if let Some(len) = self.memory.unknown_list() {
+            if !self.unknown_lists.contains(&len) && self.unknown_lists.len() < MAX_UNKNOWN_LISTS {
+                self.unknown_lists.push(len);
+                emit(DecodeEvent::error(at, DlmsError::UnknownList(len)));
+            }
+        }
+    }
+
     /// Stops waiting for an id, and emits what waits for it.
     fn stop_waiting(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         self.id.get_or_insert_default();
@@ -130,7 +161,12 @@ impl Reader {
         }
     }
 
-    fn read(&mut self, message: &[u8]) -> Result<Report, DlmsError> {
+    fn read(
+        &mut self,
+        at: u64,
+        message: &[u8],
+        emit: &mut dyn FnMut(DecodeEvent),
+    ) -> Result<Report, DlmsError> {
         let is_plain = message.first() == Some(&NOTIFICATION);
         let (notification, title) = match Ciphered::parse(message) {
             _ if is_plain => (Notification::parse(message)?, None),
@@ -149,13 +185,16 @@ impl Reader {
                         let text = self.frame_counters.decrypt(&frame, keys.as_ref())?;
                         // Without an authentication tag, only the plaintext shows whether the key is right.
                         let notification = Notification::parse(&text).map_err(|_| DecryptError::WrongKey)?;
+                        if let Some(fell_back) = self.frame_counters.has_fallen_back(&frame) {
+                            emit(DecodeEvent::error(at, DlmsError::from(fell_back)));
+                        }
                         self.frame_counters.accept(&frame);
                         (notification, title)
                     }
                 }
             }
         };
-        let report = report(&notification, title, &self.options.meter);
+        let report = report_with(&notification, title, &self.options.meter, &mut self.memory);
         if report.reading.is_empty() && report.unknown.is_empty() {
             return Err(DlmsError::Empty);
         }
@@ -172,6 +211,8 @@ impl From<DlmsError> for DecodeError {
             DlmsError::DecryptError(error) => error.kind(),
             DlmsError::Notification(_) => "no_notification",
             DlmsError::Empty => "empty",
+            DlmsError::UnknownList(_) => "unknown_list",
+            DlmsError::Scale(_) => "scale",
         };
         DecodeError {
             kind,

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// Interval at which an error that goes on is logged again, with its count.
 const REPEAT: Duration = Duration::from_secs(600);
 
+/// Kinds that come with a report and are logged, but count as no error.
+const NOTICES: [&str; 3] = ["counter_reset", "scale", "unknown_list"];
+
 /// Counters of a port, and when each kind of error was last logged.
 #[derive(Debug, Default)]
 pub struct ErrorLog {
@@ -20,6 +23,15 @@ pub struct ErrorLog {
 impl ErrorLog {
     /// Counts an error of `port` at `now`; logs it, and returns true, if it is new or was last logged long ago.
     pub fn count(&mut self, port: &str, error: &DecodeError, now: Instant) -> bool {
+        // Something was decoded, but not all of it is certain; the decoder says so once.
+        if NOTICES.contains(&error.kind) {
+            tracing::warn!(
+                port,
+                notice = error.text,
+                "Values of the meter need your attention"
+            );
+            return false;
+        }
         let count = self.counters.errors.entry(error.kind).or_default();
         *count += 1;
         match self.logged.get(error.kind) {

@@ -68,6 +68,11 @@ impl LineSearch {
         self.is_disproved.fill(false);
     }
 
+    /// Returns true if so many bytes gave nothing that settings which were never right are wrong.
+    pub fn is_disproved_by(&self, heard: &Heard) -> bool {
+        !self.is_proven && heard.bytes > TRIAL_BYTES
+    }
+
     /// Changes to the next settings if those in use are wrong, or if it is the turn of others. Returns true if there was a
     /// change.
     pub fn judge(&mut self, heard: &Heard) -> bool {

@@ -45,7 +45,7 @@ impl Task {
             bytes: 0,
             silence: Duration::ZERO,
         };
-        let mut buffer = [0; 4096];
+        let (mut has_complained, mut buffer) = (false, [0; 4096]);
         loop {
             let is_understood = match timeout(PAUSE, wire.stream.read(&mut buffer)).await {
                 Ok(Ok(0)) if wire.ends => return Closed::EndOfRecording,
@@ -76,6 +76,11 @@ impl Task {
             if wire.has_line && self.lines.judge(&reception.heard()) {
                 return Closed::WrongLine;
             }
+            let is_only_line = !wire.has_line || self.lines.lines().len() == 1;
+            if is_only_line && !has_complained && self.lines.is_disproved_by(&reception.heard()) {
+                has_complained = true;
+                self.complain_of_line(wire.has_line).await;
+            }
             self.report_nothing_accepted().await;
             if let Some(closed) = self.judge_silence(reception.silence).await {
                 return closed;
@@ -104,6 +109,22 @@ impl Task {
             );
             self.set_condition(Condition::Stalled, Some(reason)).await;
         }
+    }
+
+    /// Says that the settings of the line, of which there is one, are of no use.
+    async fn complain_of_line(&mut self, has_line: bool) {
+        let reason = match has_line {
+            true => format!(
+                "{}: nothing understood at {}: without baud and framing, the usual ones are tried; is the cable in the meter's port, and does it invert?",
+                self.address,
+                self.lines.current()
+            ),
+            false => format!(
+                "{}: nothing understood: is the protocol right, and the speed that is set in the bridge?",
+                self.address
+            ),
+        };
+        self.set_condition(Condition::Stalled, Some(reason)).await;
     }
 
     fn note_bytes(&mut self, count: usize) {

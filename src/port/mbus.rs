@@ -2,7 +2,7 @@
 
 use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::framing::mbus::{Frame, FrameError};
-use metertap_decode::mbus::{Message, MessageError};
+use metertap_decode::mbus::{Message, MessageError, Record};
 use metertap_decode::mbus_report::report;
 use metertap_decode::report::Report;
 
@@ -36,6 +36,11 @@ impl Answers {
     pub fn take(&mut self, information: u8, data: &[u8]) -> Result<Option<Report>, MessageError> {
         let next = Message::parse(information, data).inspect_err(|_| self.pending = None)?;
         let whole = match self.pending.take() {
+            // A meter that ignores the frame count bit sends the same frame again and again, each with more to follow.
+            Some(first) if first.number == next.number && repeats(&first.records, &next.records) => Message {
+                more_follows: false,
+                ..first
+            },
             Some(mut first) if first.number == next.number => {
                 first.records.extend(next.records);
                 first.records.truncate(MAX_RECORDS);
@@ -55,6 +60,11 @@ impl Answers {
     pub fn take_unfinished(&mut self) -> Option<Report> {
         self.pending.take().map(|message| report(&message))
     }
+}
+
+/// Returns true if `next` are the last records of `before`.
+fn repeats(before: &[Record], next: &[Record]) -> bool {
+    !next.is_empty() && before.ends_with(next)
 }
 
 /// Decoder of recorded answers, or of those to another master.
@@ -146,5 +156,27 @@ impl From<MbusError> for DecodeError {
             is_understood: matches!(error, MbusError::Message(_)),
             text: error.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer with this volume; more records follow.
+    fn data(volume: u8) -> Vec<u8> {
+        let header = [0x78, 0x56, 0x34, 0x12, 0x43, 0x04, 1, 7, 2, 0, 0, 0];
+        [&header[..], &[0x04, 0x13, volume, 3, 0, 0, 0x1F]].concat()
+    }
+
+    #[test]
+    fn given_a_meter_that_repeats_its_frame_then_its_records_are_taken_once() {
+        let mut answers = Answers::default();
+        assert_eq!(answers.take(0x72, &data(1)), Ok(None));
+        assert_eq!(answers.take(0x72, &data(2)), Ok(None));
+        let report = answers.take(0x72, &data(2)).unwrap().unwrap();
+        let names: Vec<_> = report.reading.0.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["manufacturer", "medium", "volume", "volume_2"]);
+        assert_eq!(answers.take(0x72, &data(1)), Ok(None), "the next answer begins");
     }
 }

@@ -131,22 +131,11 @@ pub async fn read(transaction: &mut Transaction<'_>, address: Address) -> Result
             .map_err(|wrong| PollError::Wrong(address, wrong.into()))?
             .0;
         let Frame::Long {
-            address: from,
-            information,
-            data,
-            ..
+            information, data, ..
         } = frame
         else {
             return Err(PollError::Silent(address));
         };
-        if let Address::Primary(place) = address {
-            if from != place {
-                return Err(PollError::Other {
-                    asked: address,
-                    answered: format!("p{from}"),
-                });
-            }
-        }
         match answers.take(information, data) {
             Err(error) => return Err(PollError::Wrong(address, error.into())),
             Ok(None) => fcb ^= FCB,
@@ -177,7 +166,7 @@ fn check_sender(address: Address, report: Report) -> Result<Report, PollError> {
     }
 }
 
-/// Sends a request until a whole frame comes. The frame count bit stays the same, so the meter repeats its last answer.
+/// Sends a request until the meter's answer comes. The frame count bit stays the same, so the meter repeats its last answer.
 async fn request(
     transaction: &mut Transaction<'_>,
     control: u8,
@@ -186,14 +175,42 @@ async fn request(
 ) -> Result<Vec<u8>, PollError> {
     let mut last = PollError::Silent(address);
     for _ in 0..ATTEMPTS {
-        let bytes = transaction.ask(&short(control, place), is_frame).await?;
-        match Frame::parse(&bytes) {
-            Ok(_) => return Ok(bytes),
-            Err(_) if bytes.is_empty() => {}
+        let bytes = transaction
+            .ask(&short(control, place), |bytes| is_frame(answer(bytes, place).0))
+            .await?;
+        let (answer, other) = answer(&bytes, place);
+        match Frame::parse(answer) {
+            Ok(_) => return Ok(answer.to_vec()),
+            Err(_) if answer.is_empty() => {
+                if let Some(other) = other {
+                    last = PollError::Other {
+                        asked: address,
+                        answered: format!("p{other}"),
+                    };
+                }
+            }
             Err(wrong) => last = PollError::Wrong(address, wrong.into()),
         }
     }
     Err(last)
+}
+
+/// Returns the bytes from the answer of the meter at `place` on, and the address of another meter that answered before it. An
+/// acknowledgment that came late, requests that an adapter echoes, and late answers of other meters are passed over.
+fn answer(mut bytes: &[u8], place: u8) -> (&[u8], Option<u8>) {
+    let mut other = None;
+    loop {
+        let len = match Frame::parse(bytes) {
+            Ok((Frame::Ack | Frame::Short { .. }, len)) => len,
+            // A selected meter answers from its own primary address.
+            Ok((Frame::Long { address, .. }, len)) if place < SELECTED && address != place => {
+                other = Some(address);
+                len
+            }
+            _ => return (bytes, other),
+        };
+        bytes = &bytes[len..];
+    }
 }
 
 /// Selects the meters whose number matches; returns true if one or several acknowledge.
@@ -286,5 +303,27 @@ mod tests {
         for wrong in ["", "p", "p251", "5", "123456789", "1234567G"] {
             assert!(wrong.parse::<Address>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn given_late_acknowledgments_echoes_and_other_meters_then_the_answer_is_behind_them() {
+        let own = long(8, 1, 0x72, b"data");
+        let other = long(8, 2, 0x72, b"data");
+        for (before, passed_over) in [
+            (Vec::new(), None),
+            (vec![ACK], None),
+            (short(REQ_UD2, 1).to_vec(), None),
+            ([&[ACK], &short(REQ_UD2, 1)[..], &[ACK]].concat(), None),
+            (other.clone(), Some(2)),
+        ] {
+            let bytes = [&before[..], &own].concat();
+            assert_eq!(answer(&bytes, 1), (&own[..], passed_over));
+            assert!(!is_frame(answer(&before, 1).0), "more may come: {before:02X?}");
+        }
+        assert_eq!(
+            answer(&other, SELECTED).0,
+            other,
+            "a selected meter has an address of its own"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! A wire at work: a serial port or TCP bridge that is opened, listened to or polled, and opened again for ever.
 //!
 //! ```text
-//!   source::wire ──bytes──▶ Listener (P1, DLMS) ────────▶ PortEvent ──▶ daemon
-//!        ▲                  Poller (M-Bus, KMP) ──────────▶
+//!   source::wire ──bytes──▶ Listener (P1, DLMS, SML, TIC) ─▶ PortEvent ──▶ daemon
+//!        ▲                  Poller (M-Bus, KMP, IEC) ──────▶
 //!        └── requests ─────────┘
 //! ```
 //!
@@ -15,6 +15,8 @@ mod dlms;
 mod error_log;
 mod events;
 mod frame_counters;
+mod iec;
+pub mod iec_poll;
 mod interval_estimator;
 mod kmp;
 pub mod kmp_poll;
@@ -25,18 +27,25 @@ pub mod mbus_poll;
 mod p1;
 mod poll;
 mod poller;
+mod probe;
+mod sml;
 mod tap;
 mod task;
+mod tic;
 pub mod transaction;
 
 pub use config::{PortConfig, PortProtocol};
 pub use dlms::{Dlms, DlmsOptions};
 pub use events::{EventSender, PortEvent, PortEvents, port_events};
+pub use iec::Iec;
 pub use kmp::Kmp;
 pub use mbus::{Answers, Mbus};
 pub use p1::{CrcPolicy, P1, P1Options};
 pub use poller::{PollTarget, Poller, mbus_answer_time};
+pub use probe::{Finding, probe};
+pub use sml::Sml;
 pub use task::Port;
+pub use tic::Tic;
 
 use metertap_decode::report::Report;
 use std::sync::Arc;

@@ -4,8 +4,8 @@ use crate::port::frame_counters::{DecryptError, FrameCounters};
 use crate::port::{DecodeError, DecodeEvent, Listener};
 use metertap_decode::cipher::{Ciphered, Keys};
 use metertap_decode::framing::general_glo::GeneralGloFramer;
-use metertap_decode::framing::p1::{Crc, Frame, Framer, frames};
-use metertap_decode::p1::{Telegram, TelegramError, readings, text};
+use metertap_decode::framing::p1::{Crc, Frame, Framer, crc, encrypted_body, frames};
+use metertap_decode::p1::{Telegram, TelegramError, readings_of, text};
 use metertap_decode::time::Zone;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub struct P1Options {
     pub keys: Option<Keys>,
     /// Time zone of the meter's clock.
     pub zone: Zone,
+    /// Id of a meter that sends no number; its identification line if this is `None`. Two meters of a type have the same line.
+    pub unnumbered: Option<String>,
 }
 
 /// Telegram, or line of one, that is refused.
@@ -74,6 +76,8 @@ pub enum P1Error {
 #[derive(Default)]
 pub struct P1 {
     plain: Framer,
+    /// Telegrams whose bytes have an even parity in bit 7: a line of 7E1 received as 8N1.
+    with_parity: Framer,
     ciphered: GeneralGloFramer,
     reader: Reader,
 }
@@ -95,20 +99,33 @@ impl Listener for P1 {
     fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent)) {
         let P1 {
             plain,
+            with_parity,
             ciphered,
             reader,
         } = self;
         plain.push(bytes, |frame| _ = reader.telegram(&frame, emit));
+        for &byte in bytes {
+            // Text without parity soon has a byte of odd parity, `/` to begin with.
+            if byte.count_ones() % 2 == 0 {
+                with_parity.push(&[byte & 0x7F], |frame| _ = reader.telegram(&frame, emit));
+            } else if with_parity.is_within() {
+                with_parity.pause(|_| ());
+            }
+        }
         ciphered.push(bytes, |at, frame| reader.ciphered(at, frame, emit));
     }
 
     fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         let P1 {
             plain,
+            with_parity,
             ciphered,
             reader,
         } = self;
         if let Some(at) = plain.pause(|frame| _ = reader.telegram(&frame, emit)) {
+            emit(DecodeEvent::error(at, P1Error::BrokenOff));
+        }
+        if let Some(at) = with_parity.pause(|frame| _ = reader.telegram(&frame, emit)) {
             emit(DecodeEvent::error(at, P1Error::BrokenOff));
         }
         if let Some((at, error)) = ciphered.pause(|at, frame| reader.ciphered(at, frame, emit)) {
@@ -134,6 +151,14 @@ struct Reader {
 impl Reader {
     /// Emits the reports of a telegram; returns false if it is refused.
     fn telegram(&mut self, frame: &Frame, emit: &mut dyn FnMut(DecodeEvent)) -> bool {
+        if let Some((head, ciphered)) = encrypted_body(&frame.bytes) {
+            return self.with_encrypted_body(frame, head, &ciphered, emit);
+        }
+        self.plain(frame, emit)
+    }
+
+    /// Emits the reports of a plain telegram; returns false if it is refused.
+    fn plain(&mut self, frame: &Frame, emit: &mut dyn FnMut(DecodeEvent)) -> bool {
         let text = text(&frame.bytes);
         let telegram = match self.check(frame, &text) {
             Ok(telegram) => telegram,
@@ -150,7 +175,12 @@ impl Reader {
             emit(DecodeEvent::error(frame.at, error));
         }
         let mut whole = Some(Arc::from(frame.whole()));
-        for report in readings(&telegram, &self.options.zone) {
+        let unnumbered = self
+            .options
+            .unnumbered
+            .as_deref()
+            .unwrap_or(telegram.identification);
+        for report in readings_of(&telegram, &self.options.zone, unnumbered) {
             let event = DecodeEvent::report(frame.at, report);
             emit(DecodeEvent {
                 telegram: whole.take(),
@@ -195,12 +225,57 @@ impl Reader {
         }
         let mut is_accepted = false;
         for telegram in found {
-            is_accepted |= self.telegram(&Frame { at, ..telegram }, emit);
+            is_accepted |= self.plain(&Frame { at, ..telegram }, emit);
         }
         if is_accepted {
-            self.frame_counters.accept(frame);
+            self.accept(at, frame, emit);
         }
         is_accepted
+    }
+
+    /// Emits the reports of a telegram whose lines are encrypted behind a plain identification, `head`.
+    fn with_encrypted_body(
+        &mut self,
+        frame: &Frame,
+        head: &[u8],
+        ciphered: &Ciphered,
+        emit: &mut dyn FnMut(DecodeEvent),
+    ) -> bool {
+        let keys = self.options.keys.as_ref();
+        let is_checked = ciphered.has_tag() && keys.is_some_and(|keys| keys.authentication.is_some());
+        let lines = match self.frame_counters.decrypt(ciphered, keys) {
+            Ok(lines) => lines,
+            Err(error) => {
+                emit(DecodeEvent::error(frame.at, P1Error::from(error)));
+                return false;
+            }
+        };
+        let bytes = [head, &lines, b"!"].concat();
+        // The CRC is that of the telegram as sent, or of the telegram before it was encrypted.
+        let crc = match frame.crc {
+            Crc::Wrong { stated, .. } if stated == crc(bytes.iter().copied()) => Crc::Right,
+            Crc::Wrong { .. } if is_checked => Crc::Right,
+            other => other,
+        };
+        if Telegram::parse(&text(&bytes)).is_err() {
+            emit(DecodeEvent::error(
+                frame.at,
+                P1Error::from(DecryptError::WrongKey),
+            ));
+            return false;
+        }
+        let is_accepted = self.plain(&Frame { bytes, crc, ..*frame }, emit);
+        if is_accepted {
+            self.accept(frame.at, ciphered, emit);
+        }
+        is_accepted
+    }
+
+    fn accept(&mut self, at: u64, frame: &Ciphered, emit: &mut dyn FnMut(DecodeEvent)) {
+        if let Some(fell_back) = self.frame_counters.has_fallen_back(frame) {
+            emit(DecodeEvent::error(at, P1Error::from(fell_back)));
+        }
+        self.frame_counters.accept(frame);
     }
 }
 
@@ -219,5 +294,70 @@ impl From<P1Error> for DecodeError {
             is_understood: !matches!(kind, "cut" | "no_telegram"),
             text: error.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metertap_decode::framing::p1::seal;
+
+    const LINES: &str = "/ISK5made-up\n\n0-0:96.1.1(4B384547)\n1-0:1.7.0(01.193*kW)\n";
+    const KEY: &str = "000102030405060708090A0B0C0D0E0F";
+
+    fn read(bytes: &[u8], options: P1Options) -> Vec<Result<String, &'static str>> {
+        let (mut p1, mut found) = (P1::new(options), Vec::new());
+        let mut take = |event: DecodeEvent| {
+            found.push(
+                event
+                    .result
+                    .map(|report| report.id.to_string())
+                    .map_err(|error| error.kind),
+            );
+        };
+        p1.push(bytes, &mut take);
+        p1.end(&mut take);
+        found
+    }
+
+    #[test]
+    fn given_bytes_with_parity_then_the_telegram_is_read_once() {
+        let with_parity = |byte: &u8| byte | (byte.count_ones() as u8 & 1) << 7;
+        let sent: Vec<u8> = seal(LINES, true).iter().map(with_parity).collect();
+        for bytes in [seal(LINES, true), sent] {
+            assert_eq!(read(&bytes, P1Options::default()), [Ok("K8EG".into())]);
+        }
+    }
+
+    #[test]
+    fn given_no_number_then_the_id_is_that_of_the_options_or_the_identification() {
+        let telegram = seal("/KAM5\n\n1-0:1.7.0(01.193*kW)\n", true);
+        assert_eq!(read(&telegram, P1Options::default()), [Ok("KAM5".into())]);
+        let options = P1Options {
+            unnumbered: Some("barn".into()),
+            ..P1Options::default()
+        };
+        assert_eq!(read(&telegram, options), [Ok("barn".into())]);
+    }
+
+    #[test]
+    fn given_an_encrypted_body_then_it_takes_the_key() {
+        let lines = "0-0:96.1.1(4B384547)\r\n1-0:1.7.0(01.193*kW)\r\n";
+        let key: metertap_decode::cipher::Key = KEY.parse().unwrap();
+        let frame = Ciphered::encrypt([0; 8], 7, lines.as_bytes(), &key, None).unwrap();
+        let mut telegram = b"/EGM5made-up\r\n\r\n\0".to_vec();
+        telegram.extend(&frame[10..]);
+        telegram.push(b'!');
+        telegram.extend(format!("{:04X}\r\n", crc(telegram.iter().copied())).bytes());
+        let options = |key: &str| P1Options {
+            keys: Some(Keys {
+                encryption: key.parse().unwrap(),
+                authentication: None,
+            }),
+            ..P1Options::default()
+        };
+        assert_eq!(read(&telegram, options(KEY)), [Ok("K8EG".into())]);
+        assert_eq!(read(&telegram, options(&"02".repeat(16))), [Err("wrong_key")]);
+        assert_eq!(read(&telegram, P1Options::default()), [Err("no_key")]);
     }
 }

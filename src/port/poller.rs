@@ -3,14 +3,17 @@
 use crate::port::kmp_poll::KnownMeter;
 use crate::port::mbus_poll::Address;
 use crate::port::transaction::{Disconnected, Transaction};
-use crate::port::{DecodeError, kmp_poll, mbus_poll};
+use crate::port::{DecodeError, iec_poll, kmp_poll, mbus_poll};
 use crate::source::wire::Wire;
 use metertap_decode::report::Report;
+use metertap_decode::time::Zone;
 use std::time::Duration;
 
 /// Longest time from a request to the answer of an M-Bus meter: 330 bit times and 50 ms (EN 13757-2).
 const MBUS_ANSWER_BITS: u32 = 330;
 const MBUS_ANSWER: Duration = Duration::from_millis(50);
+/// Slowest speed of a bus; that of a bus behind a network is not known.
+const SLOWEST: u32 = 300;
 /// Time for a Kamstrup meter to begin its answer.
 const KMP_ANSWER: Duration = Duration::from_secs(1);
 /// Bits of a request that the operating system or a bridge may still be sending when the wait for the answer begins: the
@@ -18,6 +21,8 @@ const KMP_ANSWER: Duration = Duration::from_secs(1);
 const REQUEST_BITS: u32 = 20 * 11;
 /// Delays of USB adapters and TCP bridges.
 const TRANSPORT: Duration = Duration::from_millis(500);
+/// Interval between two readouts of a battery-powered meter: its maker allows for a few a day.
+const BATTERY_INTERVAL: Duration = Duration::from_secs(6 * 3600);
 /// Longest pause while no meter answers, in intervals.
 const LONGEST_BACK_OFF: u32 = 8;
 /// Rounds without an answer after which the connection is opened anew.
@@ -29,6 +34,15 @@ pub enum PollTarget {
     Mbus(Vec<Address>),
     /// Registers of a Kamstrup meter, and what was learned of it.
     Kmp(Vec<u16>, KnownMeter),
+    /// Meter that is read by IEC 62056-21.
+    Iec {
+        /// Time zone of the meter.
+        zone: Zone,
+        /// Properties learned of it.
+        known: iec_poll::KnownMeter,
+        /// The interval is the default one, so that it is longer for a battery-powered meter.
+        is_default_interval: bool,
+    },
 }
 
 impl PollTarget {
@@ -87,6 +101,13 @@ impl Poller {
                     answer => answer.map_err(|error| decode_error(error.kind(), &error)),
                 });
             }
+            PollTarget::Iec { zone, known, .. } => {
+                answers.push(match iec_poll::read(wire, zone, known).await {
+                    Err(iec_poll::PollError::Disconnected(gone)) => return Err(gone),
+                    Err(error) => Err(decode_error(error.kind(), &error)),
+                    Ok((_, report)) => Ok(report),
+                });
+            }
         }
         let is_answered = answers.iter().any(Result::is_ok);
         self.failures = if is_answered { 0 } else { self.failures + 1 };
@@ -101,28 +122,37 @@ impl Poller {
     /// Pause until the next round. It grows while no meter answers: each request drains a meter's battery.
     pub fn pause(&self) -> Duration {
         let back_off = 1 << self.failures.saturating_sub(1).min(31);
-        self.every * LONGEST_BACK_OFF.min(back_off)
+        let every = match &self.target {
+            PollTarget::Iec {
+                known,
+                is_default_interval: true,
+                ..
+            } if known.is_battery_powered => BATTERY_INTERVAL,
+            _ => self.every,
+        };
+        every * LONGEST_BACK_OFF.min(back_off)
     }
 }
 
 impl PollTarget {
-    /// Time for a meter to begin its answer at `baud`, as the protocol allows it, and for the way there and back.
-    pub fn answer_timeout(&self, baud: u32) -> Duration {
+    /// Time for a meter to begin its answer at `baud` (`None`: unknown, behind a network), as the protocol allows it, and
+    /// for the way there and back. IEC 62056-21 has times of its own, see [`iec_poll`].
+    pub fn answer_timeout(&self, baud: Option<u32>) -> Duration {
         let answer = match self {
             PollTarget::Mbus(_) => mbus_answer_time(baud),
-            PollTarget::Kmp(..) => KMP_ANSWER,
+            PollTarget::Kmp(..) | PollTarget::Iec { .. } => KMP_ANSWER,
         };
         answer + bits(REQUEST_BITS, baud) + TRANSPORT
     }
 }
 
-/// Returns the longest time from a request to the answer of an M-Bus meter at `baud`.
-pub fn mbus_answer_time(baud: u32) -> Duration {
+/// Returns the longest time from a request to the answer of an M-Bus meter at `baud`; `None` if that is unknown.
+pub fn mbus_answer_time(baud: Option<u32>) -> Duration {
     MBUS_ANSWER + bits(MBUS_ANSWER_BITS, baud)
 }
 
-fn bits(count: u32, baud: u32) -> Duration {
-    Duration::from_secs(count.into()) / baud.max(1)
+fn bits(count: u32, baud: Option<u32>) -> Duration {
+    Duration::from_secs(count.into()) / baud.unwrap_or(SLOWEST).max(1)
 }
 
 fn decode_error(kind: &'static str, error: &dyn std::error::Error) -> DecodeError {
@@ -142,10 +172,31 @@ mod tests {
         let mbus = PollTarget::Mbus(Vec::new());
         for (baud, latest_ms) in [(300, 1150), (2400, 187), (9600, 84)] {
             let answer = Duration::from_millis(latest_ms);
-            assert!(mbus_answer_time(baud) >= answer, "{baud}");
-            assert!(mbus.answer_timeout(baud) >= answer + TRANSPORT, "{baud}");
+            assert!(mbus_answer_time(Some(baud)) >= answer, "{baud}");
+            assert!(mbus.answer_timeout(Some(baud)) >= answer + TRANSPORT, "{baud}");
         }
-        assert!(mbus.answer_timeout(0) > mbus.answer_timeout(300));
+        assert!(mbus.answer_timeout(None) == mbus.answer_timeout(Some(300)));
+    }
+
+    #[test]
+    fn given_a_battery_powered_meter_then_the_default_interval_is_six_hours_and_a_configured_one_stays() {
+        let hours = |is_battery_powered, is_default_interval| {
+            let mut known = iec_poll::KnownMeter::default();
+            known.is_battery_powered = is_battery_powered;
+            let target = PollTarget::Iec {
+                zone: Zone::default(),
+                known,
+                is_default_interval,
+            };
+            Poller::new(Duration::from_secs(3600), Duration::ZERO, target)
+                .pause()
+                .as_secs()
+                / 3600
+        };
+        assert_eq!(
+            [hours(true, true), hours(false, true), hours(true, false)],
+            [6, 1, 1]
+        );
     }
 
     #[test]

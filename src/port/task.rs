@@ -3,12 +3,14 @@
 use crate::meter::WireReading;
 use crate::port::acceptance::Acceptance;
 use crate::port::error_log::ErrorLog;
+use crate::port::iec_poll::KnownMeter;
 use crate::port::interval_estimator::IntervalEstimator;
 use crate::port::line_search::LineSearch;
 use crate::port::poller::PollTarget;
 use crate::port::tap::Tapped;
 use crate::port::{
-    Dlms, EventSender, Listener, P1, Poller, PortConfig, PortEvent, PortEvents, PortProtocol, port_events,
+    Dlms, EventSender, Listener, P1, Poller, PortConfig, PortEvent, PortEvents, PortProtocol, Sml, Tic,
+    port_events,
 };
 use crate::runtime::{Backoff, Clock, Component, Context, Running};
 use crate::source::wire::{Wire, WireAddress, open};
@@ -26,6 +28,8 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(20);
 const REOPEN_LOG: Duration = Duration::from_secs(3600);
 /// Interval at which the state is published while nothing but its counters changes.
 const COUNTERS: Duration = Duration::from_secs(60);
+/// Interval between two readouts by IEC 62056-21 of a meter on mains.
+const IEC_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
 /// A port at work.
 pub struct Port {
@@ -75,12 +79,22 @@ pub(super) enum Decoder {
 }
 
 impl Decoder {
-    /// Creates the decoder of a port. A polled meter has `answer_timeout` to answer; without, as long as its protocol allows it
-    /// at `baud`.
-    fn new(protocol: PortProtocol, baud: u32, answer_timeout: Option<Duration>) -> Self {
+    /// Creates the decoder of a protocol; `baud` is the speed of the line, `None` behind a network. A polled meter has
+    /// `answer_timeout` to answer; without, as long as its protocol allows it at `baud`.
+    pub(super) fn new(protocol: PortProtocol, baud: Option<u32>, answer_timeout: Option<Duration>) -> Self {
         let (every, target) = match protocol {
             PortProtocol::P1(options) => return Decoder::Push(Box::new(P1::new(options))),
             PortProtocol::Dlms(options) => return Decoder::Push(Box::new(Dlms::new(options))),
+            PortProtocol::Sml => return Decoder::Push(Box::new(Sml::default())),
+            PortProtocol::Tic(zone) => return Decoder::Push(Box::new(Tic::new(zone))),
+            PortProtocol::Iec { every, zone } => {
+                let target = PollTarget::Iec {
+                    zone,
+                    known: KnownMeter::default(),
+                    is_default_interval: every.is_none(),
+                };
+                (every.unwrap_or(IEC_INTERVAL), target)
+            }
             PortProtocol::Mbus { every, addresses } => (every, PollTarget::Mbus(addresses)),
             PortProtocol::Kmp { every, registers } => (every, PollTarget::kmp(registers)),
         };
@@ -124,7 +138,8 @@ pub(super) enum Closed {
 
 impl Task {
     fn new(config: PortConfig, last_telegram: LastTelegram, events: EventSender, clock: Clock) -> Self {
-        let baud = config.lines.first().map_or(0, |line| line.baud);
+        let is_serial = matches!(config.address, WireAddress::Path(_));
+        let baud = config.lines.first().filter(|_| is_serial).map(|line| line.baud);
         Task {
             state: ReceiverState::new(&config.name, Arc::default(), clock.clone()),
             name: config.name.into(),

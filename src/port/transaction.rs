@@ -13,6 +13,12 @@ const MAX_ANSWER: usize = 4096;
 #[error("{0}")]
 pub struct Disconnected(String);
 
+impl Disconnected {
+    pub(super) fn new(reason: String) -> Self {
+        Disconnected(reason)
+    }
+}
+
 /// Line on which requests are sent.
 pub struct Transaction<'a> {
     /// Connection to the meters.

@@ -174,11 +174,11 @@ fn given_flags_then_init_writes_a_valid_file_and_overwrites_none() {
     assert!(complaint(&flags).contains("is there already"));
     let other = dir.path().join("other.toml").to_str().unwrap().to_owned();
     assert!(complaint(&["init", "--out", &other]).contains("nothing would be heard"));
-    let output = run(&["init", "--out", &other, "--wire", "sml=/dev/ttyUSB0"]);
+    let output = run(&["init", "--out", &other, "--wire", "modbus=/dev/ttyUSB0"]);
     assert!(
         String::from_utf8(output.stderr)
             .unwrap()
-            .contains("invalid protocol `sml`: expected p1")
+            .contains("invalid protocol `modbus`: expected p1")
     );
 }
 

@@ -146,6 +146,45 @@ fn retained(broker: &Broker, topic: &str) -> BTreeMap<String, Value> {
 }
 
 #[test]
+fn given_meters_that_send_sml_and_tic_then_their_sensors_have_classes_and_templates_that_match() {
+    let broker = Broker::start();
+    let root = root().display();
+    let mut daemon = Daemon::start(&format!(
+        "[mqtt]\nhost = \"127.0.0.1\"\nport = {}\nretain = true\n[homeassistant]\n\
+         [[wire]]\nprotocol = \"sml\"\nsource = \"{root}/testdata/sml/mme40.bin\"\n\
+         [[wire]]\nprotocol = \"tic\"\nsource = \"{root}/testdata/tic/producer.bin\"\n",
+        broker.port
+    ));
+    daemon.wait_for_success();
+    let readings = retained(&broker, "readings/+/+");
+    for (id, sensor, class) in [
+        ("1MTP0000000042_sml", "1MTP0000000042_power_net", "power"),
+        (
+            "1MTP0000000042_sml",
+            "1MTP0000000042_energy_export_total",
+            "energy",
+        ),
+        ("041234567890_tic", "041234567890_energy_import_total", "energy"),
+        ("041234567890_tic", "041234567890_voltage_l1", "voltage"),
+    ] {
+        let topic = format!("homeassistant/device/metertap_{id}/config");
+        let payload = &retained(&broker, &topic)[&topic];
+        check(&topic, payload);
+        let state = &readings[payload["state_topic"].as_str().unwrap()];
+        let components = payload["components"].as_object().unwrap();
+        assert_eq!(
+            components[&format!("metertap_{sensor}")]["device_class"],
+            class,
+            "{payload}"
+        );
+        for component in components.values() {
+            let found = rendered(component["value_template"].as_str().unwrap(), state);
+            assert!(found.is_number() || found.is_string(), "{component} in {state}");
+        }
+    }
+}
+
+#[test]
 fn given_configured_meters_then_each_is_announced_with_templates_that_match() {
     let broker = Broker::start();
     let mut daemon = start(&config(&broker, METERS));

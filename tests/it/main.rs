@@ -13,6 +13,7 @@ mod dlms;
 mod docs;
 mod errors;
 mod homeassistant;
+mod iec;
 #[cfg(feature = "rtlsdr")]
 mod live;
 mod mbus;
@@ -31,9 +32,11 @@ mod reference;
 mod reload;
 mod replay;
 mod rtl_tcp;
+mod sml;
 mod spool;
 #[cfg(feature = "rtlsdr")]
 mod terminal;
+mod tic;
 #[cfg(feature = "rtlsdr")]
 mod tools;
 mod web;

@@ -412,3 +412,132 @@ fn given_a_bridge_that_closes_after_each_telegram_then_all_are_read_and_the_stat
     assert_eq!(log.matches("Source ").count(), 1, "{log}");
     assert_eq!(log.matches("opened again at once").count(), 1, "{log}");
 }
+
+#[test]
+fn given_two_meters_that_send_no_number_then_each_is_a_meter_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = String::new();
+    for (port, energy) in [("house", 9621.0), ("barn", 28_073.0)] {
+        let telegrams: String = (0..5)
+            .map(|i| {
+                format!(
+                    "/KAM5\r\n\r\n1-0:1.8.0({:012.3}*kWh)\r\n!\r\n",
+                    energy + f64::from(i) / 1000.0
+                )
+            })
+            .collect();
+        let file = dir.path().join(port);
+        std::fs::write(&file, telegrams).unwrap();
+        config += &format!(
+            "[[wire]]\nname = \"{port}\"\nprotocol = \"p1\"\nsource = \"{}\"\n",
+            file.display()
+        );
+    }
+    let mut daemon = Daemon::start(&config);
+    daemon.wait_for_success();
+    let of = |port: &str| {
+        let lines = daemon.lines();
+        let ids = lines
+            .iter()
+            .filter(|line| line["port"] == port)
+            .map(|line| line["id"].to_string());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of("house"), of("barn")),
+        (vec!["\"KAM5\"".into(); 5], vec!["\"barn\"".into(); 5])
+    );
+}
+
+#[test]
+fn given_a_recording_in_hex_then_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("telegram.hex");
+    let (bytes, truth) = telegram("switzerland");
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x} ")).collect();
+    std::fs::write(&file, hex).unwrap();
+    let mut daemon = Daemon::start(&format!(
+        "[[wire]]\nprotocol = \"p1\"\nsource = \"{}\"\n",
+        file.display()
+    ));
+    daemon.wait_for_success();
+    let lines: Vec<Value> = daemon.lines().iter().map(without_origin).collect();
+    assert_eq!(lines, truth);
+}
+
+#[test]
+fn given_a_speed_that_is_wrong_then_the_state_says_that_nothing_is_understood() {
+    let pty = Pty::open();
+    let port = pty.port.display();
+    let daemon = Daemon::start(&format!(
+        "[[wire]]\nname = \"hall\"\nsource = \"{port}\"\nprotocol = \"p1\"\nbaud = 115200\n"
+    ));
+    daemon.expect_log("nothing understood at 115200 8N1");
+    daemon.wait_for_log("Port opened");
+    pty.meter().write_all(&[0xF8; 5000]).unwrap();
+    daemon
+        .wait_for_log("nothing understood at 115200 8N1: without baud and framing, the usual ones are tried");
+}
+
+#[test]
+fn given_a_meter_that_lost_its_frame_counter_then_it_is_read_on_with_a_word() {
+    let bridge = TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = Daemon::start(&format!(
+        "[[wire]]\nname = \"bridge\"\nprotocol = \"p1\"\nsource = \"tcp://{}\"\nkey = \"{KEY}\"\nauth_key = \"{AUTH_KEY}\"\n",
+        bridge.local_addr().unwrap()
+    ));
+    daemon.expect_log("the frame counter fell from 700021 to 1");
+    let (mut meter, _) = bridge.accept().unwrap();
+    for counter in [700_020, 700_021, 1, 2, 3] {
+        meter.write_all(&encrypted(counter, KEY)).unwrap();
+    }
+    daemon.wait_for_lines(5);
+    assert_eq!(daemon.log().matches("the frame counter fell").count(), 1);
+}
+
+#[test]
+fn given_wires_then_the_doctor_judges_their_telegrams() {
+    let dir = tempfile::tempdir().unwrap();
+    let (plain, _) = telegram("belgium");
+    let hdlc = "7EA036410883 1374D0E6E7000F00000000000205090600006001 00FF0A0441424331090601000107 00FF06000004A902020F00161B11987E";
+    let mut config = String::new();
+    for (name, content, protocol) in [
+        ("plain", plain, "p1"),
+        ("sealed", encrypted(1, KEY), "p1"),
+        ("other", hdlc.into(), "p1"),
+        ("noise", b"noise of another speed".to_vec(), "dlms"),
+    ] {
+        let file = dir.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        config += &format!(
+            "[[wire]]\nname = \"{name}\"\nprotocol = \"{protocol}\"\nsource = \"{}\"\n",
+            file.display()
+        );
+    }
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    config += &format!(
+        "[[wire]]\nname = \"silent\"\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",
+        silent.local_addr().unwrap()
+    );
+    let file = dir.path().join("metertap.toml");
+    write_private(&file, &config);
+    let output = metertap()
+        .args(["doctor", "--wire-seconds", "0.5", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success());
+    for line in [
+        "ok   wire      plain: ",
+        "BAD  wire      sealed: ",
+        "no key is configured",
+        "set key (and auth_key)",
+        "set protocol = \"dlms\"",
+        "bytes, and nothing understood",
+        "no bytes in 0.5 s",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(!text.contains("All is well"), "{text}");
+}

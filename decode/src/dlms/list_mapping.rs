@@ -5,7 +5,9 @@
 
 use super::data::{Data, Width};
 use crate::obis::Obis;
-use ValueType::{Bits8, Bits16, Bits32, DateTime, Integer, Text};
+use ValueType::{
+    Any, Bits8, Bits16, Bits32, Bits64, Boolean, DateTime, Enumeration, Float, Integer, Octets, Text,
+};
 use std::sync::LazyLock;
 
 /// Type of a value in a list.
@@ -13,9 +15,11 @@ use std::sync::LazyLock;
 pub enum ValueType {
     /// Octets other than a date-time, or text.
     Text,
+    /// Octets of any length, bits, or text.
+    Octets,
     /// Date-time of twelve octets.
     DateTime,
-    /// Integer of any width, or truth value.
+    /// Integer of any width, enumeration or truth value.
     Integer,
     /// Integer of 8 bits.
     Bits8,
@@ -23,22 +27,43 @@ pub enum ValueType {
     Bits16,
     /// Integer of 32 bits.
     Bits32,
+    /// Integer of 64 bits.
+    Bits64,
+    /// Floating-point number.
+    Float,
+    /// Enumeration.
+    Enumeration,
+    /// Truth value.
+    Boolean,
+    /// Value of any type, or none.
+    Any,
 }
 
 impl ValueType {
     fn matches(self, data: &Data) -> bool {
         match (self, data) {
-            (Text, Data::Octets(octets)) => octets.len() != 12,
-            (DateTime, Data::Octets(octets)) => octets.len() == 12,
-            (Text, Data::Text(_))
+            (Text, Data::Octets(octets)) => !is_date_time(octets),
+            (DateTime, Data::Octets(octets)) => is_date_time(octets),
+            (Any, _)
+            | (Text | Octets, Data::Text(_))
+            | (Octets, Data::Octets(_) | Data::Bits(_) | Data::DateTime(_))
             | (DateTime, Data::DateTime(_))
-            | (Integer, Data::Integer(..) | Data::Bool(_)) => true,
+            | (Integer, Data::Integer(..) | Data::Bool(_) | Data::Enum(_))
+            | (Float, Data::Float32(_) | Data::Float64(_))
+            | (Enumeration, Data::Enum(_))
+            | (Boolean, Data::Bool(_)) => true,
             (Bits8, Data::Integer(_, width)) => *width == Width::Bits8,
             (Bits16, Data::Integer(_, width)) => *width == Width::Bits16,
             (Bits32, Data::Integer(_, width)) => *width == Width::Bits32,
+            (Bits64, Data::Integer(_, width)) => *width == Width::Bits64,
             _ => false,
         }
     }
+}
+
+/// Returns true for twelve octets that are no text: the number of a meter may have twelve characters.
+fn is_date_time(octets: &[u8]) -> bool {
+    octets.len() == 12 && !octets.iter().all(|octet| (0x20..0x7F).contains(octet))
 }
 
 /// Entry of a list: the type of a value and what it means.
@@ -96,6 +121,15 @@ fn entry(value_type: ValueType, [a, c, d, e]: [u8; 4], exponent: i8) -> ListEntr
     }
 }
 
+/// Returns an entry for a value whose meaning is not known.
+fn unnamed(value_type: ValueType) -> ListEntry {
+    ListEntry {
+        value_type,
+        obis: None,
+        exponent: 0,
+    }
+}
+
 /// Entries that several lists begin with.
 fn list_version() -> ListEntry {
     entry(Text, [1, 0, 2, 129], 0)
@@ -137,6 +171,13 @@ static BUILT_IN: LazyLock<Vec<ListMapping>> = LazyLock::new(|| {
         iskra_all_tariffs(),
         iskra_tariffs(),
         iskra_totals(),
+        iskra_switzerland(),
+        iskra_croatia(true),
+        iskra_croatia(false),
+        kaernten(),
+        wiener_netze(),
+        burgenland(0),
+        burgenland(3),
     ];
     lists.extend(iskra_one_phase());
     lists
@@ -155,9 +196,10 @@ fn kaifa(currents: &[u8], has_energies: bool) -> ListMapping {
     ListMapping(entries)
 }
 
-/// Slovenia: name, metering point, powers, voltages, currents, and powers of each phase.
+/// Slovenia: name, number of the list, powers, voltages, currents, and powers of each phase.
 fn slovenia_powers() -> ListMapping {
-    let mut entries = vec![device_name(), entry(Text, [0, 96, 1, 2], 0)];
+    // The second value is the number of the list, the same in all meters.
+    let mut entries = vec![device_name(), unnamed(Text)];
     entries.extend(instantaneous(Bits32, [1, 2, 3, 4], 0));
     entries.extend(instantaneous(Bits16, [32, 52, 72], -1));
     entries.extend(instantaneous(Bits16, [31, 51, 71], -2));
@@ -174,11 +216,11 @@ fn slovenia_phases() -> ListMapping {
     ListMapping(entries)
 }
 
-/// Slovenia: state of the breaker, tariff, energies.
+/// Slovenia: name, number of the list, state of the breaker, tariff, energies.
 fn slovenia_energies() -> ListMapping {
     let mut entries = vec![
         device_name(),
-        entry(Text, [0, 96, 1, 3], 0),
+        unnamed(Text),
         entry(Integer, [0, 96, 3, 10], 0),
         entry(Text, [0, 96, 14, 0], 0),
     ];
@@ -221,13 +263,67 @@ fn iskra_tariffs() -> ListMapping {
 
 /// Iskraemeco: a byte of unknown meaning, then totals of imported and exported energy.
 fn iskra_totals() -> ListMapping {
-    let unknown = ListEntry {
-        value_type: Bits8,
-        obis: None,
-        exponent: 0,
-    };
-    let mut entries = vec![equipment_id(), unknown];
+    let mut entries = vec![equipment_id(), unnamed(Bits8)];
     entries.extend(energies(Bits32, [(1, 0), (2, 0)]));
+    ListMapping(entries)
+}
+
+/// Iskraemeco AM550 in Switzerland: energies, an empty text, clock, powers, currents, and voltages of the first and third phase.
+fn iskra_switzerland() -> ListMapping {
+    let quantities = [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)];
+    let mut entries = energies(Bits32, quantities).to_vec();
+    entries.extend([unnamed(Text), entry(DateTime, [0, 1, 0, 0], 0)]);
+    entries.extend(instantaneous(Bits32, [2, 1], 0));
+    entries.extend(instantaneous(Bits16, [31, 51, 71], -2));
+    entries.extend(instantaneous(Bits16, [32, 72], -1));
+    ListMapping(entries)
+}
+
+/// Iskraemeco IE.5 in Croatia: number, time of day, date, energies, powers, voltages, currents, and five values of unknown
+/// meaning. The longer list has reactive energies and the power factor, too.
+fn iskra_croatia(is_long: bool) -> ListMapping {
+    let mut entries = vec![equipment_id(), unnamed(Text), unnamed(Text)];
+    let quantities = [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)];
+    entries.extend(energies(Bits32, quantities));
+    if is_long {
+        entries.extend(energies(Bits32, [(5, 0), (6, 0), (7, 0), (8, 0)]));
+    }
+    entries.extend(instantaneous(Bits32, [1, 2], 0));
+    if is_long {
+        entries.extend(instantaneous(Bits16, [13], -3));
+    }
+    entries.extend(instantaneous(Bits32, [21, 41, 61, 22, 42, 62], 0));
+    entries.extend(instantaneous(Bits16, [32, 52, 72], -1));
+    entries.extend(instantaneous(Bits16, [31, 51, 71], -2));
+    entries.extend([Bits32, Bits16, Bits16, Bits16, Integer].map(unnamed));
+    ListMapping(entries)
+}
+
+/// Kärnten Netz, Iskraemeco AM550: code of the push setup, number, time of day, date, energies, powers, two empty texts.
+fn kaernten() -> ListMapping {
+    let mut entries = vec![unnamed(Text), equipment_id(), unnamed(Text), unnamed(Text)];
+    entries.extend(energies(Bits32, [(1, 0), (2, 0), (3, 0), (4, 0)]));
+    entries.extend(instantaneous(Bits32, [1, 2], 0));
+    entries.extend([Text, Text].map(unnamed));
+    ListMapping(entries)
+}
+
+/// Wiener Netze, meters of all makers: clock, energies, powers.
+fn wiener_netze() -> ListMapping {
+    let mut entries = vec![entry(DateTime, [0, 1, 0, 0], 0)];
+    entries.extend(energies(Integer, [(1, 0), (2, 0), (3, 0), (4, 0)]));
+    entries.extend(instantaneous(Integer, [1, 2, 3, 4], 0));
+    ListMapping(entries)
+}
+
+/// Netz Burgenland, Landis+Gyr E450: voltages, currents, powers, energies, values of unknown meaning, number.
+fn burgenland(unknown: usize) -> ListMapping {
+    let mut entries = instantaneous(Bits16, [32, 52, 72], 0).to_vec();
+    entries.extend(instantaneous(Bits16, [31, 51, 71], -2));
+    entries.extend(instantaneous(Bits32, [1, 2], 0));
+    entries.extend(energies(Bits32, [(1, 0), (2, 0)]));
+    entries.extend(std::iter::repeat_n(unnamed(Bits16), unknown));
+    entries.push(equipment_id());
     ListMapping(entries)
 }
 
@@ -243,6 +339,7 @@ mod tests {
             Bits8 => Data::Integer(1, Width::Bits8),
             Bits16 => Data::Integer(1, Width::Bits16),
             Integer | Bits32 => Data::Integer(1, Width::Bits32),
+            other => panic!("no built-in list has {other:?}"),
         };
         for list in BUILT_IN.iter() {
             let values: Vec<Data> = list.0.iter().map(|entry| sample(entry.value_type)).collect();

@@ -10,16 +10,19 @@
 
 mod clock;
 mod data;
+mod energy_check;
 mod list_mapping;
 mod notification;
 mod objects;
+mod power_check;
 mod report;
 mod scales;
-mod unit;
+pub(crate) mod unit;
 
 pub use data::{Data, DataError, Width};
 pub use list_mapping::{ListEntry, ListMapping, ValueType};
 pub use notification::{NOTIFICATION, Notification, NotificationError};
 pub use objects::{Object, Objects};
-pub use report::{ReportOptions, report};
-pub use scales::Scales;
+pub use power_check::ScaleFinding;
+pub use report::{ReportOptions, ScaleMemory, report, report_with};
+pub use scales::{GivenScales, Scales};

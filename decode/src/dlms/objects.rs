@@ -22,6 +22,8 @@ pub struct Objects<'a> {
     pub coded: Vec<Object<'a>>,
     /// Values without codes, in the order of the message.
     pub bare: Vec<&'a Data>,
+    /// True if the message describes its values, and the codes come from that description.
+    pub is_described: bool,
 }
 
 impl<'a> Objects<'a> {
@@ -29,10 +31,29 @@ impl<'a> Objects<'a> {
     pub fn from_data(data: &'a Data) -> Self {
         let mut objects = Objects::default();
         let items = data.items().unwrap_or(std::slice::from_ref(data));
-        if !objects.described(items) {
-            objects.walk(items);
+        if objects.described(items) {
+            objects.is_described = true;
+            return objects;
+        }
+        objects.walk(items);
+        // A list may begin with the code of the push setup by which it is sent (0-x:25.9.0, Kärnten Netz): a name of the list,
+        // not a value, so nothing in it has a code.
+        let is_list_name = |object: &Object| (object.obis.a, object.obis.c, object.obis.d) == (0, 25, 9);
+        if !objects.bare.is_empty() && objects.coded.iter().all(is_list_name) {
+            objects = Objects::default();
+            objects.flatten(items);
         }
         objects
+    }
+
+    /// Takes all values as values without a code.
+    fn flatten(&mut self, items: &'a [Data]) {
+        for item in items {
+            match item.items() {
+                Some(items) => self.flatten(items),
+                None => self.bare.push(item),
+            }
+        }
     }
 
     /// Takes `items` as a list of descriptions, `structure(class, code, attribute, index)`, followed by the values in the
@@ -162,6 +183,13 @@ mod tests {
             assert_eq!((object.obis, object.scale), (code, scale), "{order}");
             assert!(matches!(object.value, Data::Integer(2304, _)), "{order}");
         }
+    }
+
+    #[test]
+    fn a_list_that_begins_with_the_code_of_its_push_setup_has_no_codes() {
+        let data = data("0204 0906 0006190900FF 0A024142 0600000001 12FFFF");
+        let objects = Objects::from_data(&data);
+        assert_eq!((objects.coded.len(), objects.bare.len()), (0, 4));
     }
 
     #[test]

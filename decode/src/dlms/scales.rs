@@ -3,6 +3,9 @@
 use crate::obis::Obis;
 use crate::unit::Unit;
 
+/// No home has a kilovolt: a higher voltage counts tenths or hundredths of a volt.
+const MAX_VOLTS: i128 = 1000;
+
 /// Powers of ten of values for which the meter sends none, by what they measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scales {
@@ -12,44 +15,70 @@ pub struct Scales {
     pub current: i8,
     /// Power of ten of voltages in V.
     pub voltage: i8,
+    /// Power of ten of powers in W, var and VA.
+    pub power: i8,
     /// Power of ten of power factors.
     pub factor: i8,
 }
 
+/// Powers of ten that the user gives; others are detected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GivenScales {
+    /// Power of ten of energies in Wh, varh and VAh.
+    pub energy: Option<i8>,
+    /// Power of ten of currents in A.
+    pub current: Option<i8>,
+    /// Power of ten of voltages in V.
+    pub voltage: Option<i8>,
+    /// Power of ten of powers in W, var and VA.
+    pub power: Option<i8>,
+    /// Power of ten of power factors.
+    pub factor: Option<i8>,
+}
+
 impl Default for Scales {
-    /// Returns the powers of ten of Landis+Gyr meters, which are the natural ones.
+    /// Returns the powers of ten of Landis+Gyr meters.
     fn default() -> Self {
         Scales {
             energy: 0,
-            current: 0,
+            current: -2,
             voltage: 0,
+            power: 0,
             factor: -3,
         }
     }
 }
 
 impl Scales {
-    /// Chooses by the list version that the meter sends, else by its highest voltage without a power of ten, as sent.
+    /// Chooses by the list version that the meter sends, and by its highest voltage without a power of ten, as sent.
     pub fn detect(list_version: Option<&str>, highest_voltage: i128) -> Self {
         match list_version {
             Some(version) if version.starts_with("Kamstrup_V") => Scales {
                 energy: 1,
-                current: -2,
-                voltage: 0,
+                voltage: volts(highest_voltage),
                 factor: -2,
+                ..Scales::default()
             },
             Some(version) if version.starts_with("KFM_") => Scales {
                 current: -3,
                 voltage: -1,
                 ..Scales::default()
             },
-            // No home has a kilovolt: these are tenths of a volt, and such meters send hundredths of an ampere.
-            _ if highest_voltage >= 1000 => Scales {
-                current: -2,
-                voltage: -1,
+            _ => Scales {
+                voltage: volts(highest_voltage),
                 ..Scales::default()
             },
-            _ => Scales::default(),
+        }
+    }
+
+    /// Returns these powers of ten with those that the user gives.
+    pub fn with(self, given: &GivenScales) -> Self {
+        Scales {
+            energy: given.energy.unwrap_or(self.energy),
+            current: given.current.unwrap_or(self.current),
+            voltage: given.voltage.unwrap_or(self.voltage),
+            power: given.power.unwrap_or(self.power),
+            factor: given.factor.unwrap_or(self.factor),
         }
     }
 
@@ -64,9 +93,9 @@ impl Scales {
             (1 | 2 | 15 | 16, true) => (self.energy, Unit::Wh),
             (3..=8, true) => (self.energy, Unit::Varh),
             (9 | 10, true) => (self.energy, Unit::VAh),
-            (1 | 2 | 15 | 16, false) => (0, Unit::W),
-            (3..=8, false) => (0, Unit::Var),
-            (9 | 10, false) => (0, Unit::VA),
+            (1 | 2 | 15 | 16, false) => (self.power, Unit::W),
+            (3..=8, false) => (self.power, Unit::Var),
+            (9 | 10, false) => (self.power, Unit::VA),
             (11, false) => (self.current, Unit::A),
             (12, false) => (self.voltage, Unit::V),
             (13, false) => (self.factor, Unit::None),
@@ -74,6 +103,13 @@ impl Scales {
             _ => return None,
         })
     }
+}
+
+/// Returns the highest power of ten, 0 to -3, with which this is no more than a home's voltage.
+pub(super) fn volts(as_sent: i128) -> i8 {
+    (0..3)
+        .find(|places| as_sent / 10i128.pow(*places) < MAX_VOLTS)
+        .map_or(-3, |places| -(places as i8))
 }
 
 #[cfg(test)]
@@ -86,10 +122,23 @@ mod tests {
             let scales = Scales::detect(version, voltage);
             (scales.energy, scales.current, scales.voltage, scales.factor)
         };
-        assert_eq!(powers(Some("Kamstrup_V0001"), 2300), (1, -2, 0, -2));
+        assert_eq!(powers(Some("Kamstrup_V0001"), 230), (1, -2, 0, -2));
+        assert_eq!(powers(Some("Kamstrup_V0001"), 2300), (1, -2, -1, -2));
+        assert_eq!(powers(Some("Kamstrup_V0001"), 23_007), (1, -2, -2, -2));
         assert_eq!(powers(Some("KFM_001"), 230), (0, -3, -1, -3));
         assert_eq!(powers(Some("AIDON_V0001"), 2301), (0, -2, -1, -3));
-        assert_eq!(powers(None, 230), (0, 0, 0, -3));
+        assert_eq!(powers(None, 230), (0, -2, 0, -3));
+        assert_eq!(powers(None, i128::MAX).2, -3);
+    }
+
+    #[test]
+    fn given_a_power_of_ten_by_the_user_then_the_others_are_still_detected() {
+        let given = GivenScales {
+            energy: Some(0),
+            ..GivenScales::default()
+        };
+        let scales = Scales::detect(Some("Kamstrup_V0001"), 230).with(&given);
+        assert_eq!((scales.energy, scales.current, scales.factor), (0, -2, -2));
     }
 
     #[test]

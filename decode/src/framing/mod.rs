@@ -9,13 +9,19 @@
 //! | HDLC | [`hdlc`] | CRC-16/X-25 |
 //! | M-Bus, wired | [`mbus`] | sum |
 //! | KMP | [`kmp`] | CRC-16/XMODEM |
+//! | SML | [`sml`] | CRC-16/X-25 |
+//! | Linky's TIC | [`tic`] | sum of each group |
+//! | IEC 62056-21 readouts | [`iec`] | XOR |
 //!
-//! The framers of [`p1`], [`general_glo`] and [`dlms`] collect bytes; their buffers are bounded. The others are functions
+//! The framers of [`p1`], [`general_glo`], [`dlms`], [`sml`] and [`tic`] collect bytes; their buffers are bounded. The others are functions
 //! on a slice that begins with a frame.
 
 pub mod dlms;
 pub mod general_glo;
 pub mod hdlc;
+pub mod iec;
 pub mod kmp;
 pub mod mbus;
 pub mod p1;
+pub mod sml;
+pub mod tic;

@@ -5,12 +5,20 @@
 //!  └ identification               └ data lines                       └ CRC-16/ARC of `/` to `!`
 //! ```
 
+use crate::cipher::{CipherError, Ciphered};
+
 /// Longest telegram, in bytes: a text message may have 2048 hexadecimal digits, everything else is shorter than that.
 const MAX_TELEGRAM: usize = 8192;
+/// Longest identification with its empty line, in bytes.
+const MAX_HEAD: usize = 160;
+/// Longest header of a ciphered body, up to its length.
+const HEADER: usize = 12;
 /// Most bytes between `!` and the end of its line: four digits of the CRC, and NUL and CR of some bridges.
 const MAX_TAIL: usize = 7;
 
 static ARC: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_ARC);
+/// CRC that Holley's meters in Hungary compute instead, by their owners' reports.
+static X25: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_IBM_SDLC);
 
 /// Result of the check of a telegram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +72,20 @@ pub struct Framer {
     taken: u64,
     /// Bytes discarded: noise, and telegrams that broke off.
     pub skipped: u64,
+    /// Kind of the body of the unfinished telegram.
+    body: Body,
+}
+
+/// Body of a telegram, behind the empty line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Body {
+    /// Nothing of it has come, or not enough.
+    #[default]
+    Undecided,
+    /// Lines.
+    Plain,
+    /// Ciphertext up to this index, at which the `!` stands. In it, line ends and `/` mean nothing.
+    Ciphered(usize),
 }
 
 impl Framer {
@@ -82,9 +104,39 @@ impl Framer {
         }
         let has_begun = self.buffer.first_chunk().is_some_and(is_beginning);
         let broken = has_begun.then(|| self.begun_at());
+        self.discard();
+        broken
+    }
+
+    fn discard(&mut self) {
         self.skipped += self.buffer.len() as u64;
         self.buffer.clear();
-        broken
+        self.body = Body::Undecided;
+    }
+
+    /// Decides what the body is once its first bytes have come.
+    fn decide(&mut self) {
+        if self.body != Body::Undecided {
+            return;
+        }
+        let Some(at) = body_at(&self.buffer) else {
+            // No empty line where it should be.
+            if self.buffer.len() > MAX_HEAD {
+                self.body = Body::Plain;
+            }
+            return;
+        };
+        let end = match Ciphered::parse_untagged(&self.buffer[at..]) {
+            Ok((_, len)) => at + len,
+            Err(CipherError::Truncated(cut)) if cut.needs > HEADER => at + cut.needs,
+            Err(CipherError::Truncated(_)) => return,
+            Err(_) => MAX_TELEGRAM,
+        };
+        self.body = if end < MAX_TELEGRAM {
+            Body::Ciphered(end)
+        } else {
+            Body::Plain
+        };
     }
 
     /// Returns the position of the first byte in the buffer.
@@ -102,9 +154,8 @@ impl Framer {
             if let Some(end) = self.end() {
                 // The line end behind the CRC was lost; this telegram ends where the next one begins.
                 self.finish(end, found);
-            } else if self.begins_a_line() {
-                self.skipped += self.buffer.len() as u64;
-                self.buffer.clear();
+            } else if self.begins_a_line() && !self.is_in_ciphertext() {
+                self.discard();
             }
         }
         self.taken += 1;
@@ -113,6 +164,7 @@ impl Framer {
             return;
         }
         self.buffer.push(byte);
+        self.decide();
         if let Some(end) = self.end() {
             let tail = self.buffer.len() - end - 1;
             if byte == b'\n' || tail > MAX_TAIL {
@@ -123,20 +175,32 @@ impl Framer {
             let from = self.buffer.len() - 5;
             self.skipped += from as u64;
             self.buffer.drain(..from);
+            self.body = Body::Undecided;
         } else if self.buffer.len() > MAX_TELEGRAM {
-            self.skipped += self.buffer.len() as u64;
-            self.buffer.clear();
+            self.discard();
         }
     }
 
     /// Returns the index of the `!` that ends the telegram: the first byte of a line.
     fn end(&self) -> Option<usize> {
+        if let Body::Ciphered(end) = self.body {
+            match self.buffer.get(end) {
+                None => return None,
+                Some(b'!') => return Some(end),
+                // Not what it seemed.
+                Some(_) => {}
+            }
+        }
         // Only the tail is searched: the telegram is finished at most MAX_TAIL bytes behind its `!`.
         let tail = self.buffer.len().saturating_sub(MAX_TAIL + 2);
         let near = self.buffer[tail..]
             .windows(2)
             .position(|pair| pair[0] == b'\n' && pair[1] == b'!')?;
         Some(tail + near + 1)
+    }
+
+    fn is_in_ciphertext(&self) -> bool {
+        matches!(self.body, Body::Ciphered(end) if self.buffer.len() <= end)
     }
 
     fn begins_a_line(&self) -> bool {
@@ -148,16 +212,37 @@ impl Framer {
         let Some((before, last)) = self.buffer.split_last_chunk::<5>() else {
             return false;
         };
-        !before.is_empty() && is_beginning(last)
+        // In ciphertext these bytes come by chance; behind a line end they hardly do.
+        let is_possible = before.ends_with(b"\n") || !self.is_in_ciphertext();
+        !before.is_empty() && is_possible && is_beginning(last)
     }
 
     fn finish(&mut self, end: usize, found: &mut impl FnMut(Frame)) {
         let at = self.begun_at();
         let mut bytes = std::mem::take(&mut self.buffer);
+        self.body = Body::Undecided;
         let tail = bytes.split_off(end + 1);
         let crc = check(&bytes, &tail);
         found(Frame { at, bytes, crc });
     }
+}
+
+/// Returns the index behind the identification and the empty line; `None` if they are not complete.
+fn body_at(telegram: &[u8]) -> Option<usize> {
+    let line_end = telegram.iter().take(MAX_HEAD).position(|byte| *byte == b'\n')?;
+    match telegram[line_end + 1..] {
+        [b'\r', b'\n', ..] => Some(line_end + 3),
+        [b'\n', ..] => Some(line_end + 2),
+        _ => None,
+    }
+}
+
+/// Returns identification and ciphertext of a telegram whose body is encrypted, as meters of Stoen in Poland send it: a
+/// general-glo-ciphering frame without its tag takes the place of the lines.
+pub fn encrypted_body(telegram: &[u8]) -> Option<(&[u8], Ciphered)> {
+    let at = body_at(telegram)?;
+    let (frame, len) = Ciphered::parse_untagged(&telegram[at..]).ok()?;
+    (telegram.get(at + len) == Some(&b'!')).then(|| (&telegram[..at], frame))
 }
 
 /// Returns true for the first bytes of an identification: `/`, three letters of the maker, digit of the baud rate.
@@ -203,6 +288,9 @@ fn check(telegram: &[u8], tail: &[u8]) -> Crc {
     let computed = ARC.checksum(telegram);
     // Some bridges strip CR; the meter computed its CRC with it.
     if stated == computed || (!telegram.contains(&b'\r') && stated == crc(with_cr(telegram))) {
+        return Crc::Right;
+    }
+    if stated == X25.checksum(telegram) {
         return Crc::Right;
     }
     Crc::Wrong { stated, computed }
@@ -282,6 +370,39 @@ mod tests {
     }
 
     #[test]
+    fn given_an_encrypted_body_then_nothing_in_it_ends_the_telegram() {
+        // Control byte, counter, and ciphertext that looks like lines.
+        let body = b"\x20\0\0\0\x07\r\n!\r\n/AB\n!x/ABC5\r\n!";
+        let mut telegram = b"/ABC5made-up\r\n\r\n\0\x81".to_vec();
+        telegram.push(body.len() as u8);
+        telegram.extend(body);
+        telegram.extend(b"!");
+        let sealed = [
+            &telegram[..],
+            format!("{:04X}\r\n", crc(telegram.iter().copied())).as_bytes(),
+        ]
+        .concat();
+        let plain = self::telegram("1-0:1.7.0(01.193*kW)\r\n");
+        let found = of_parts(&[&sealed, &plain]);
+        assert_eq!(
+            found.iter().map(|frame| frame.crc).collect::<Vec<_>>(),
+            [Crc::Right; 2]
+        );
+        let (head, frame) = encrypted_body(&found[0].bytes).unwrap();
+        assert_eq!((head, frame.counter), (&b"/ABC5made-up\r\n\r\n"[..], 7));
+        assert_eq!(encrypted_body(&found[1].bytes), None);
+    }
+
+    #[test]
+    fn given_a_crc_of_holley_then_it_is_right() {
+        let mut one = seal("/HOL5made-up\n\n1-0:1.7.0(01.193*kW)\n", false);
+        one.truncate(one.len() - 2);
+        let crc = X25.checksum(&one);
+        one.extend(format!("{crc:04X}\r\n").bytes());
+        assert_eq!(of_parts(&[&one])[0].crc, Crc::Right);
+    }
+
+    #[test]
     fn given_a_slash_in_a_text_then_it_is_no_beginning() {
         let one = telegram("0-0:96.13.0(a/b//c)\r\n");
         assert_eq!(of_parts(&[&one])[0].crc, Crc::Right);
@@ -296,6 +417,25 @@ mod tests {
             cuts.sort_unstable();
             let parts: Vec<&[u8]> = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect();
             prop_assert_eq!(of_parts(&parts), of_parts(&[&bytes]));
+        }
+
+        #[test]
+        fn any_ciphertext_in_any_pieces_is_one_telegram(
+            ciphertext in prop::collection::vec(any::<u8>(), 1..600), cut in 0usize..700, with_cr: bool,
+        ) {
+            let line_end = if with_cr { "\r\n" } else { "\n" };
+            let mut telegram = format!("/ABC5made-up{line_end}{line_end}").into_bytes();
+            telegram.extend([0, 0x82]);
+            telegram.extend((5 + ciphertext.len() as u16).to_be_bytes());
+            telegram.extend([0x20, 0, 0, 0, 7]);
+            telegram.extend(&ciphertext);
+            telegram.extend(b"!");
+            let sealed = [&telegram[..], format!("{:04X}\r\n", crc(telegram.iter().copied())).as_bytes()].concat();
+            let (first, rest) = sealed.split_at(cut.min(sealed.len()));
+            let found = of_parts(&[first, rest]);
+            prop_assert_eq!(found.len(), 1);
+            prop_assert_eq!((found[0].crc, &found[0].bytes), (Crc::Right, &telegram));
+            prop_assert_eq!(encrypted_body(&telegram).map(|(_, frame)| frame.counter), Some(7));
         }
 
         #[test]

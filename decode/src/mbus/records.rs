@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
             _ => vif::primary(vif & !EXTENSION),
         };
         if let Some(text) = plain_text {
-            meaning.unit = Unit::from(&*text);
+            meaning.unit = Unit::from_text(&text);
         }
         let is_foreign = vif & !EXTENSION == MANUFACTURER;
         let mut modifiers = Vec::new();
@@ -172,6 +172,8 @@ impl<'a> Reader<'a> {
         let number = match format {
             5 => return Ok(float(bytes, meaning)),
             9..=0xE => bcd(bytes),
+            // The lowest number of a type stands for a value that the meter does not have (EN 13757-3, annex A, type B).
+            _ if !meaning.unit.is_none() && is_invalid(bytes) => None,
             _ => Some(signed(bytes)),
         };
         Ok(number.map(|number| scaled(number, meaning)))
@@ -209,6 +211,11 @@ impl<'a> Reader<'a> {
             _ => return Err(RecordError::Length { at, length }),
         })
     }
+}
+
+/// Returns true for the lowest two's complement number of two bytes or more; in one byte, it may be a temperature.
+fn is_invalid(bytes: &[u8]) -> bool {
+    matches!(bytes.split_last(), Some((0x80, rest)) if !rest.is_empty() && rest.iter().all(|byte| *byte == 0))
 }
 
 #[cfg(test)]
@@ -263,6 +270,8 @@ mod tests {
             assert_eq!(decoded(text), (quantity, value.into(), unit.into()), "{text}");
         }
         assert_eq!(decoded("0C 13 EEEEEEEE").1, "", "no value");
+        assert_eq!(decoded("07 06 0000000000000080").1, "", "no value");
+        assert_eq!(decoded("02 FD17 0080").1, "-32768", "flags");
         assert_eq!(decoded("05 2B 0000C07F").1, "", "no number");
         let tiny = format!("04 86 {} 70 01000000", "F0".repeat(9));
         assert_eq!(decoded(&tiny).1, "\"1e-57\"", "beyond the range of a decimal");

@@ -8,5 +8,5 @@ mod hex_text;
 mod reading;
 mod telegram;
 
-pub use reading::readings;
+pub use reading::{readings, readings_of};
 pub use telegram::{Object, Telegram, TelegramError, text};

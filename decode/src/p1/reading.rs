@@ -3,6 +3,7 @@
 use super::hex_text;
 use super::telegram::{Object, Telegram};
 use crate::fields::{FieldKind, field};
+use crate::obis::Obis;
 use crate::quantity::Quantity;
 use crate::report::{Failure, Fields, MeterId, Peak, ReadingType, Report, Value};
 use crate::time::{MeterTime, Zone};
@@ -13,13 +14,38 @@ const FILLER_S: u64 = (1 << 31) - 1;
 /// Most entries read of a log; the standards have 10 failures and 13 months.
 const MAX_ENTRIES: usize = 32;
 
+/// Codes of the number of a meter, the one that is printed on it first.
+const NUMBERS: [Obis; 8] = [
+    code(0, 96, 1, 1),
+    code(0, 96, 1, 0),
+    code(0, 96, 1, 255),
+    code(1, 96, 1, 0),
+    code(1, 0, 0, 1),
+    code(1, 0, 0, 5),
+    code(1, 0, 0, 0),
+    code(0, 0, 0, 0),
+];
+/// Time of day and date of meters that send them apart.
+const CLOCK_PARTS: [Obis; 2] = [code(1, 0, 9, 1), code(1, 0, 9, 2)];
+
+const fn code(a: u8, c: u8, d: u8, e: u8) -> Obis {
+    Obis { a, b: 0, c, d, e }
+}
+
 /// Returns all readings of a telegram, that of the meter itself first, then those of sub-meters by channel.
 ///
-/// The id of the meter is its equipment id or logical device name, else the identification line. `zone` is where the
-/// meter stands.
+/// The id of the meter is its equipment id or logical device name, else the identification line, which all meters of a type
+/// have in common. `zone` is where the meter stands.
 pub fn readings(telegram: &Telegram, zone: &Zone) -> Vec<Report> {
-    let mut main = Report::new(ReadingType::P1, telegram.identification);
+    readings_of(telegram, zone, telegram.identification)
+}
+
+/// Returns all readings of a telegram, as [`readings`] does; `unnumbered` is the id of a meter that sends no number.
+pub fn readings_of(telegram: &Telegram, zone: &Zone, unnumbered: &str) -> Vec<Report> {
+    let mut main = Report::new(ReadingType::P1, unnumbered);
     let mut channels: Vec<(u8, Vec<&Object>)> = Vec::new();
+    let number = NUMBERS.iter().find_map(|code| number(telegram, *code));
+    let clock = clock(telegram, zone);
     for object in &telegram.objects {
         let obis = object.obis;
         if obis.a == 0 && obis.b != 0 {
@@ -29,16 +55,38 @@ pub fn readings(telegram: &Telegram, zone: &Zone) -> Vec<Report> {
             }
             continue;
         }
-        match field(obis).map(|field| (value(object, field.kind, &field.unit, zone), field)) {
-            // Hungary's registers use the code of Belgium's peaks.
-            Some((Some(value @ Value::Registers { .. }), _)) => {
-                main.reading.put("month_end_registers", value);
+        if let Some(name) = average_current(object) {
+            if let Some(value) = value(object, FieldKind::Quantity, &Unit::A, zone) {
+                main.reading.put(name, value);
+                continue;
             }
-            Some((Some(value), field)) => main.reading.put(field.name, value),
-            // Empty brackets mean that the meter has no value for this code.
-            Some(_) if object.groups.iter().all(|group| group.is_empty()) => {}
-            _ => keep(object, &mut main.unknown),
         }
+        let field = field(obis);
+        match (field.as_ref().map(|field| field.name), &number) {
+            // A meter may send several numbers; the best one is its id.
+            (Some("equipment_id"), Some((best, id))) => match *best == obis {
+                true => main.reading.put("equipment_id", Value::Text(id.clone())),
+                false if self::number(telegram, obis).is_some_and(|(_, other)| other != *id) => {
+                    keep(object, &mut main.unknown);
+                }
+                false => {}
+            },
+            _ => match field.map(|field| (value(object, field.kind, &field.unit, zone), field)) {
+                // Hungary's registers use the code of Belgium's peaks.
+                Some((Some(value @ Value::Registers { .. }), _)) => {
+                    main.reading.put("month_end_registers", value);
+                }
+                Some((Some(Value::Time(time)), _)) if !time.is_set() => keep(object, &mut main.unknown),
+                Some((Some(value), field)) => main.reading.put(field.name, value),
+                // Empty brackets mean that the meter has no value for this code.
+                Some(_) if object.groups.iter().all(|group| group.is_empty()) => {}
+                None if clock.is_some() && CLOCK_PARTS.contains(&without_channel(obis)) => {}
+                _ => keep(object, &mut main.unknown),
+            },
+        }
+    }
+    if let (Some(clock), None) = (clock, main.reading.get("timestamp")) {
+        main.reading.put("timestamp", Value::Time(clock));
     }
     if let Some(Value::Time(time)) = main.reading.get("timestamp") {
         main.time = Some(*time);
@@ -61,6 +109,45 @@ pub fn readings(telegram: &Telegram, zone: &Zone) -> Vec<Report> {
         }
     }
     std::iter::once(main).chain(subs).collect()
+}
+
+/// Returns the number of the meter under this code, and the code.
+fn number(telegram: &Telegram, code: Obis) -> Option<(Obis, String)> {
+    let mut objects = telegram.objects.iter();
+    let object = objects.find(|object| without_channel(object.obis) == code)?;
+    let number = hex_text::decode_number(object.groups.first()?);
+    (!number.is_empty()).then_some((object.obis, number))
+}
+
+/// Returns the code with channel 0, which meters of one channel leave at any number.
+fn without_channel(obis: Obis) -> Obis {
+    let b = if obis.a == 1 { 0 } else { obis.b };
+    Obis { b, ..obis }
+}
+
+/// Returns the time that the meter sends as a time of day and a date (Slovenia, Tauron in Poland).
+fn clock(telegram: &Telegram, zone: &Zone) -> Option<MeterTime> {
+    let group = |code: Obis| {
+        let mut objects = telegram.objects.iter();
+        let object = objects
+            .find(|object| Obis { b: 0, ..object.obis } == code || object.obis == Obis { a: 0, ..code });
+        object.and_then(|object| object.groups.first())
+    };
+    let [time, date] = CLOCK_PARTS.map(group);
+    let stamp = format!("{} {}", date?, time?);
+    MeterTime::from_p1(&stamp, zone).filter(MeterTime::is_set)
+}
+
+/// Returns the name of a value that Lithuanian meters send under the code of DSMR's fuse threshold: the average current. They
+/// count in kA, in which nobody states a fuse.
+fn average_current(object: &Object) -> Option<&'static str> {
+    let (_, unit) = Quantity::as_sent(object.groups.first()?, &Unit::None)?;
+    match (object.obis.a, object.obis.c, object.obis.d, object.obis.e) {
+        (1, 31, 4, 0) if unit == Unit::KA => Some("current_avg_l1"),
+        (1, 51, 4, 0) if unit == Unit::KA => Some("current_avg_l2"),
+        (1, 71, 4, 0) if unit == Unit::KA => Some("current_avg_l3"),
+        _ => None,
+    }
 }
 
 /// Keeps an object by its code, as sent.
@@ -143,48 +230,32 @@ fn sub_meter(channel: u8, objects: &[&Object], main_id: &MeterId, zone: &Zone) -
     let reading_type = group(24, 1)
         .and_then(|device_type| device_type.parse().ok())
         .map_or(ReadingType::Other, from_medium);
-    let counter = objects
+    let is_counter = |object: &&&Object| object.obis.c == 24 && matches!(object.obis.d, 2 | 3);
+    let (counter, (time, quantity)) = objects
         .iter()
-        .find(|object| object.obis.c == 24 && matches!(object.obis.d, 2 | 3))?;
-    let groups = &counter.groups[..];
-    // DSMR 2.2 and 3: time, status, interval, number, code, unit, and the value on the next line.
-    let (value, unit) = match (counter.obis.d, groups) {
-        (3, [_, _, _, _, _, unit, value]) => (*value, Unit::from_p1(unit)),
-        (2, [_, value, ..]) => (*value, Unit::None),
-        _ => return None,
-    };
-    let quantity = Quantity::from_p1(value, &unit)?;
-    let time = MeterTime::from_p1(groups[0], zone);
-    // Channels to which no meter was ever connected send zero without a unit.
-    if quantity.unit.is_none() {
-        return None;
-    }
-    let name = match reading_type {
-        ReadingType::Gas => "gas",
-        ReadingType::Water => "water",
-        ReadingType::WarmWater => "warm_water",
-        ReadingType::Heat => "heat",
-        ReadingType::Cooling => "cooling",
-        ReadingType::Electricity => "energy_import_total",
-        _ => "counter",
-    };
+        .filter(is_counter)
+        .find_map(|object| Some((*object, counter(object, reading_type, zone)?)))?;
     let mut reading = Fields::default();
-    reading.put(name, Value::Quantity(quantity));
-    if counter.obis.e == 3 {
+    reading.put(
+        counter_name(reading_type, &quantity.unit),
+        Value::Quantity(quantity),
+    );
+    if counter.obis.e == 3 && reading_type == ReadingType::Gas {
         reading.put("not_temperature_compensated", Value::Count(1));
     }
     if let Some(valve) = group(24, 4).and_then(|valve| valve.parse().ok()) {
         reading.put("valve", Value::Count(valve));
     }
     let mut unknown = Fields::default();
-    for object in objects {
-        let is_known = matches!((object.obis.c, object.obis.d), (24, 1..=4) | (96, 1));
-        if !is_known {
-            keep(object, &mut unknown);
+    for object in objects.iter().filter(|object| !std::ptr::eq(**object, counter)) {
+        match (object.obis.c, object.obis.d) {
+            (24, 1 | 4) | (96, 1) => {}
+            (24, 2 | 3) if register(object, reading_type, &mut reading).is_some() => {}
+            _ => keep(object, &mut unknown),
         }
     }
     let id = group(96, 1)
-        .map(|id| hex_text::decode(id))
+        .map(|id| hex_text::decode_number(id))
         .filter(|id| !id.is_empty());
     Some(Report {
         time,
@@ -193,6 +264,72 @@ fn sub_meter(channel: u8, objects: &[&Object], main_id: &MeterId, zone: &Zone) -
         unknown,
         ..Report::new(reading_type, id.unwrap_or_else(|| format!("{main_id}-{channel}")))
     })
+}
+
+/// Returns time and value of a counter; `None` if it has no value, or none with a unit.
+fn counter(object: &Object, reading_type: ReadingType, zone: &Zone) -> Option<(Option<MeterTime>, Quantity)> {
+    let groups = &object.groups[..];
+    // DSMR 2.2 and 3: time, status, interval, number, code, unit, and the value on the next line.
+    let (value, unit) = match (object.obis.d, groups) {
+        (3, [_, _, _, _, _, unit, value]) => (*value, Unit::from_p1(unit)),
+        (2, [_, value, ..]) => (*value, Unit::None),
+        _ => return None,
+    };
+    let mut quantity = Quantity::from_p1(value, &unit)?;
+    let time = MeterTime::from_p1(groups[0], zone).filter(MeterTime::is_set);
+    // Channels to which no meter was ever connected send zero without a unit. Gas and water are counted in m3 (DSMR 5.0.2
+    // P1, 6.12), so that a value with a time needs none.
+    if quantity.unit.is_none() {
+        let is_volume = matches!(
+            reading_type,
+            ReadingType::Gas | ReadingType::Water | ReadingType::WarmWater
+        );
+        if !is_volume || time.is_none() || quantity.value.is_zero() {
+            return None;
+        }
+        quantity.unit = Unit::CubicMeter;
+    }
+    Some((time, quantity))
+}
+
+/// Returns the name of the counter of a sub-meter.
+fn counter_name(reading_type: ReadingType, unit: &Unit) -> &'static str {
+    match reading_type {
+        ReadingType::Gas => "gas",
+        ReadingType::Water => "water",
+        ReadingType::WarmWater => "warm_water",
+        // Some heat meters send the volume of their water first.
+        ReadingType::Heat | ReadingType::Cooling if *unit == Unit::CubicMeter => "volume",
+        ReadingType::Heat => "heat",
+        ReadingType::Cooling => "cooling",
+        ReadingType::Electricity => "energy_import_total",
+        _ => "counter",
+    }
+}
+
+/// Writes a further register of a sub-meter, in the unit that it sends; `None` if its unit does not tell its name, or if that
+/// is taken.
+fn register(object: &Object, reading_type: ReadingType, reading: &mut Fields) -> Option<()> {
+    let [_, value] = object.groups[..] else {
+        return None;
+    };
+    let (value, unit) = Quantity::as_sent(value, &Unit::None)?;
+    if !matches!(reading_type, ReadingType::Heat | ReadingType::Cooling) {
+        return None;
+    }
+    let names: &[&str] = match unit {
+        Unit::CubicMeter => &["volume"],
+        Unit::CubicMeterPerHour | Unit::LiterPerHour => &["volume_flow"],
+        // The warmer pipe comes first in all known telegrams.
+        Unit::Celsius => &["flow_temperature", "return_temperature"],
+        Unit::Kelvin => &["temperature_difference"],
+        Unit::W | Unit::KW => &["power"],
+        Unit::Wh | Unit::KWh | Unit::MWh | Unit::MJ | Unit::GJ => &[counter_name(reading_type, &Unit::GJ)],
+        _ => return None,
+    };
+    let name = names.iter().find(|name| reading.get(name).is_none())?;
+    reading.put(*name, Value::Quantity(Quantity { value, unit }));
+    Some(())
 }
 
 /// Returns the type of a sub-meter by the medium that it sends (EN 13757-3, device type identification).
@@ -205,5 +342,107 @@ fn from_medium(device_type: u8) -> ReadingType {
         7 => ReadingType::Water,
         10 | 11 => ReadingType::Cooling,
         _ => ReadingType::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reports of a telegram with these lines, as JSON.
+    fn reports(lines: &[&str]) -> Vec<String> {
+        let text = format!("/ABC5made-up\r\n\r\n{}\r\n!", lines.join("\r\n"));
+        let telegram = Telegram::parse(&text).unwrap();
+        let reports = readings(&telegram, &Zone::default());
+        reports
+            .iter()
+            .map(|report| serde_json::to_string(report).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_number_is_found_under_every_code_and_the_best_one_is_the_id() {
+        for (lines, id) in [
+            (
+                &["1-0:0.0.0*255(1336000009)", "0-0:96.1.255*255(1ESY1336000009)"][..],
+                "1ESY1336000009",
+            ),
+            (
+                &["1-0:0.0.0*255(1EBZ0100000009)", "1-0:96.1.0*255(1EBZ0100000009)"],
+                "1EBZ0100000009",
+            ),
+            (&["0-0:0.0.0(5100000009)", "1-0:1.7.0(01.0*kW)"], "5100000009"),
+            (&["0-0:96.1.0(96815399)"], "96815399"),
+            (&["0-0:96.1.1(4B384547)", "0-0:96.1.0(96815399)"], "K8EG"),
+            (&["0-0:96.1.1(FFFFFFFFFFFF)", "0-0:96.1.0(96815399)"], "96815399"),
+            (&["1-0:1.7.0(01.0*kW)"], "ABC5made-up"),
+        ] {
+            let report = &reports(lines)[0];
+            assert!(report.contains(&format!(r#""id":"{id}""#)), "{id}: {report}");
+        }
+    }
+
+    #[test]
+    fn a_clock_of_two_lines_is_a_time_and_one_that_was_never_set_is_none() {
+        let split = &reports(&["1-0:0.9.1(222553)", "1-0:0.9.2(251002)", "1-0:1.7.0(01.0*kW)"])[0];
+        assert!(
+            split.starts_with(r#"{"time":"2025-10-02T22:25:53+02:00""#),
+            "{split}"
+        );
+        assert!(!split.contains("unknown"), "{split}");
+        let unset = &reports(&["0-0:1.0.0(000101010000W)", "1-0:1.7.0(01.0*kW)"])[0];
+        assert!(
+            !unset.contains("time") && unset.contains("000101010000W"),
+            "{unset}"
+        );
+    }
+
+    #[test]
+    fn a_heat_meter_of_five_registers_keeps_them_all_with_their_names() {
+        let heat = &reports(&[
+            "0-1:24.1.0(004)",
+            "0-1:96.1.0(4830303039)",
+            "0-1:24.2.1(260115120000W)(1234.567*m3)",
+            "0-1:24.2.2(260115120000W)(0000.050*m3/h)",
+            "0-1:24.2.3(260115120000W)(000070.0*degC)",
+            "0-1:24.2.4(260115120000W)(000035.0*degC)",
+            "0-1:24.2.5(260115120000W)(0012.345*GJ)",
+            "0-1:24.2.6(260115120000W)(17)",
+        ])[1];
+        for value in [
+            r#""volume":{"value":1234.567,"unit":"m3"}"#,
+            r#""volume_flow":{"value":0.050,"unit":"m3/h"}"#,
+            r#""flow_temperature":{"value":70.0,"unit":"°C"}"#,
+            r#""return_temperature":{"value":35.0,"unit":"°C"}"#,
+            r#""heat":{"value":12.345,"unit":"GJ"}"#,
+            r#""unknown":{"0-1:24.2.6":"260115120000W)(17"}"#,
+        ] {
+            assert!(heat.contains(value), "{value} in {heat}");
+        }
+    }
+
+    #[test]
+    fn gas_without_a_unit_is_m3_if_it_has_a_time_and_is_not_zero() {
+        let gas = |value: &str| {
+            let counter = format!("0-1:24.2.1({value})");
+            reports(&[
+                "0-0:96.1.1(4B384547)",
+                "0-1:24.1.0(003)",
+                "0-1:96.1.0(4730303039)",
+                &counter,
+            ])
+            .len()
+        };
+        assert_eq!(gas("260115120000W)(00058.418"), 2);
+        assert_eq!(gas("260115120000W)(00058.418*m\u{B3}"), 2);
+        assert_eq!(gas("260115120000W)(00000.000"), 1);
+        assert_eq!(gas("632525252525S)(00058.418"), 1);
+    }
+
+    #[test]
+    fn a_current_in_ka_is_an_average_and_one_in_a_a_fuse() {
+        let current = |value: &str| reports(&[&format!("1-0:31.4.0({value})")]).remove(0);
+        assert!(current("0000.003*kA").contains(r#""current_avg_l1":{"value":3,"unit":"A"}"#));
+        assert!(current("025*A").contains(r#""fuse_threshold":{"value":25,"unit":"A"}"#));
     }
 }

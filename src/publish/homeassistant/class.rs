@@ -140,7 +140,7 @@ pub fn of_field(
     reading_type: ReadingType,
     medium: Option<&str>,
 ) -> Option<(Class, &'static str)> {
-    if name.contains("_storage_") || name.contains("_error") {
+    if name.contains("_storage_") || name.contains("_last_year") || name.contains("_error") {
         return None;
     }
     let class = match field {
@@ -174,6 +174,7 @@ fn of_unit(name: &str, unit: &str, reading_type: ReadingType, medium: Option<&st
         "A" => Class::measurement("current", unit),
         "Hz" => Class::measurement("frequency", unit),
         "°C" | "°F" => Class::measurement("temperature", unit),
+        "°" => Class::measurement("", unit).without_class(),
         "K" | "kg/h" => Class::measurement("temperature", unit).without_class(),
         "bar" => Class::measurement("pressure", unit),
         "m3" => Class::total(Some(volume(reading_type, medium)), "m³"),

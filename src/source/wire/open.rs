@@ -1,6 +1,7 @@
 //! Opening of wires, with errors that say what to do.
 
-use crate::source::wire::{Line, WireAddress};
+use crate::source::wire::serial::{LineControl, split};
+use crate::source::wire::{Line, WireAddress, from_hex};
 use anyhow::{Context, Result, anyhow};
 use socket2::{SockRef, TcpKeepalive};
 use std::io::ErrorKind;
@@ -9,7 +10,6 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::runtime::Handle;
 use tokio_serial::{SerialPortBuilderExt, SerialStream};
 
 /// Time for a host to accept the connection.
@@ -22,6 +22,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// that captures from a dongle, holds every open file for a moment.
 const BUSY_ATTEMPTS: u32 = 10;
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
+/// Longest recording in bytes that is looked at for hexadecimal digits.
+const MAX_HEX: u64 = 16 << 20;
 
 /// Bytes in both directions.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -35,6 +37,8 @@ pub struct Wire {
     pub ends: bool,
     /// True for a serial line, which has a speed and framing.
     pub has_line: bool,
+    /// Settings of a serial line.
+    pub control: Option<LineControl>,
 }
 
 /// Opens `address`; the settings of a serial port are `line`.
@@ -47,6 +51,7 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
         stream,
         ends: true,
         has_line: false,
+        control: None,
     };
     match address {
         WireAddress::Stdin => {
@@ -67,6 +72,7 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
                 stream: Box::new(stream),
                 ends: false,
                 has_line: false,
+                control: None,
             })
         }
         WireAddress::Path(path) => {
@@ -74,25 +80,26 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
                 .await
                 .map_err(|error| explain(path, error))?;
             if metadata.file_type().is_char_device() {
-                let stream = open_serial(path, line).await?;
+                let (bytes, control) = split(open_serial(path, line).await?, line);
                 return Ok(Wire {
-                    stream: Box::new(stream),
+                    stream: Box::new(bytes),
                     ends: false,
                     has_line: true,
+                    control: Some(control),
                 });
+            }
+            if metadata.is_file() && metadata.len() <= MAX_HEX {
+                let content = tokio::fs::read(path)
+                    .await
+                    .map_err(|error| explain(path, error))?;
+                let bytes = from_hex(&content).unwrap_or(content);
+                let stream = tokio::io::join(std::io::Cursor::new(bytes), tokio::io::sink());
+                return Ok(recording(Box::new(stream)));
             }
             let file = tokio::fs::File::open(path).await;
             Ok(recording(Box::new(file.map_err(|error| explain(path, error))?)))
         }
     }
-}
-
-/// Opens and closes `address`; blocks the calling thread.
-///
-/// # Errors
-/// Returns an error as [`open`] does.
-pub fn try_open(address: &WireAddress, io: &Handle) -> Result<()> {
-    io.block_on(open(address, Line::plain(115_200))).map(drop)
 }
 
 async fn open_serial(path: &Path, line: Line) -> Result<SerialStream> {
@@ -179,9 +186,9 @@ mod tests {
     #[test]
     fn given_a_port_that_is_not_there_then_the_error_says_so() {
         let runtime = Runtime::start(Clock::system()).unwrap();
-        let error = try_open(&WireAddress::Path("/dev/ttyUSB99".into()), &runtime.context.io)
-            .unwrap_err()
-            .to_string();
+        let address = WireAddress::Path("/dev/ttyUSB99".into());
+        let opened = runtime.context.io.block_on(open(&address, Line::plain(115_200)));
+        let error = opened.map(drop).unwrap_err().to_string();
         assert!(error.contains("is it plugged in?"), "{error}");
     }
 }

@@ -60,7 +60,10 @@ function chart(points, unit) {
 // Present power according to the meter itself.
 function power(meter) {
   const fields = meter.last?.reading ?? {};
-  const [used, back] = [fields.power_import ?? fields.power, fields.power_export];
+  const apparent = [fields.apparent_power_import, fields.apparent_power_export];
+  const [used, back] = fields.power_net
+    ? [fields.power_net]
+    : [fields.power_import ?? fields.power ?? apparent[0], fields.power_export ?? (fields.power_import ? undefined : apparent[1])];
   return used && { value: used.value - (back?.value ?? 0), unit: used.unit };
 }
 

@@ -23,8 +23,10 @@ function panel(name) {
 // The telegram as text if it is text, otherwise as hex, sixteen bytes per line.
 function raw(telegram) {
   const bytes = Uint8Array.from(atob(telegram.bytes), (letter) => letter.charCodeAt(0));
-  if (bytes.every((byte) => byte === 10 || byte === 13 || (byte >= 32 && byte < 127))) {
-    return new TextDecoder().decode(bytes).replaceAll("\r", "");
+  // TIC and IEC 62056-21 frame their lines with control characters from 2 to 6.
+  const isText = (byte) => (byte >= 2 && byte <= 6) || byte === 9 || byte === 10 || byte === 13 || (byte >= 32 && byte < 127);
+  if (bytes.every(isText)) {
+    return new TextDecoder().decode(bytes).replace(/[\x02-\x06\r]/g, "");
   }
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"));
   const lines = [];

@@ -33,5 +33,7 @@ pub use proxy::{pass_on, pass_on_one_way, swallow};
 pub use pty::{Pty, scripted};
 pub use stderr::StderrCheck;
 pub use test_needs::needs;
-pub use testdata::{NO_TIME, STREET, json_lines, root, shared, street_truth, without_origin, write_private};
+pub use testdata::{
+    NO_TIME, STREET, assert_golden, json_lines, root, shared, street_truth, without_origin, write_private,
+};
 pub use wait::{RealTime, signal, tool, wait_for, wait_long_for};

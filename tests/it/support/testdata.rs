@@ -28,6 +28,22 @@ pub fn json_lines(bytes: &[u8]) -> Vec<Value> {
         .collect()
 }
 
+/// Compares what `metertap decode` prints of each `.bin` file of `testdata/<protocol>` with the `.jsonl` file beside it.
+pub fn assert_golden(protocol: &str, files: usize) {
+    let mut compared = 0;
+    for entry in std::fs::read_dir(root().join("testdata").join(protocol)).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "bin") {
+            continue;
+        }
+        let out = super::stdout_of(&["decode", protocol, path.to_str().unwrap()]);
+        let golden = std::fs::read_to_string(path.with_extension("jsonl")).unwrap();
+        assert_eq!(String::from_utf8_lossy(&out), golden, "{}", path.display());
+        compared += 1;
+    }
+    assert_eq!(compared, files);
+}
+
 /// Path below `../shared`, which lies beside the repository. Tests that use it are marked `#[needs(shared)]` and
 /// are ignored where it is absent.
 pub fn shared(path: &str) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use crate::meter::event::{Origin, ReadingEvent};
 use metertap_decode::quantity::Quantity;
-use metertap_decode::report::ReadingType as Type;
+use metertap_decode::report::{Fields, ReadingType as Type, Value as Field};
 
 /// Value of a property, and its attributes.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +100,13 @@ const ELECTRICITY: [Row; 7] = [
     ),
 ];
 
+const NET_POWER: Row = row(
+    ("power", "current-usage"),
+    "Current usage",
+    WATT,
+    ("power_net", 1000.0),
+);
+
 const HEAT: [Row; 8] = [
     row(
         ("energy", "imported-total"),
@@ -150,7 +157,9 @@ pub fn properties(event: &ReadingEvent) -> Vec<Property> {
         Origin::Wire(reading) => {
             let fields = &reading.report.reading;
             let rows: &[Row] = match reading.report.reading_type {
-                Type::P1 | Type::Dlms => &ELECTRICITY,
+                Type::P1 | Type::Dlms | Type::Sml | Type::Tic => &ELECTRICITY,
+                Type::Iec if is_heat(fields) => &HEAT,
+                Type::Iec => &ELECTRICITY,
                 Type::Kmp => &HEAT,
                 _ => {
                     let first = fields.0.iter().find_map(|(_, field)| field.quantity());
@@ -158,10 +167,23 @@ pub fn properties(event: &ReadingEvent) -> Vec<Property> {
                 }
             };
             let property = |row: &Row| Some(from_row(row, fields.get(row.field)?.quantity()?));
-            rows.iter().filter_map(property).collect()
+            let mut properties: Vec<Property> = rows.iter().filter_map(property).collect();
+            // German meters send the net power only, negative for delivery.
+            if !properties
+                .iter()
+                .any(|property| property.id == NET_POWER.property)
+            {
+                properties.extend(property(&NET_POWER));
+            }
+            properties
         }
         Origin::Interval(_) => Vec::new(),
     }
+}
+
+/// Returns true for the reading of a heat meter.
+fn is_heat(fields: &Fields) -> bool {
+    matches!(fields.get("medium"), Some(Field::Text(medium)) if medium == "heat")
 }
 
 /// Property of a meter with one counter.
@@ -254,6 +276,34 @@ mod tests {
                 "flow/flow=84 l/h float",
                 "flow/volume=1422.61 m³ float",
                 "ops/hour-counter=20511 h float",
+            ]
+        );
+    }
+
+    #[test]
+    fn given_a_meter_that_sends_the_net_power_only_then_it_is_the_usage() {
+        let mut reading = Fields::default();
+        for (name, value) in [("energy_import_total", "2324*kWh"), ("power_net", "-1.520*kW")] {
+            let quantity = Quantity::from_p1(value, &Unit::None).unwrap();
+            reading.put(name, Field::Quantity(quantity));
+        }
+        let report = Report {
+            reading,
+            ..Report::new(Type::Sml, "1MTP0000000042")
+        };
+        let event = ReadingEvent::from_wire(
+            Box::new(WireReading::new("hall".into(), report, Timestamp::UNIX_EPOCH)),
+            None,
+        );
+        let ids: Vec<(&str, String)> = properties(&event)
+            .iter()
+            .map(|one| (one.id, one.value.clone()))
+            .collect();
+        assert_eq!(
+            ids,
+            [
+                ("imported-total", "2324000".to_owned()),
+                ("current-usage", "-1520".to_owned())
             ]
         );
     }

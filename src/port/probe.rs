@@ -1,0 +1,164 @@
+//! Probe of a port: opens it, waits for a telegram, and says what came.
+
+use crate::port::task::Decoder;
+use crate::port::{DecodeEvent, Dlms, DlmsOptions, Iec, Listener, Mbus, P1, P1Options, PortConfig, Sml, Tic};
+use crate::source::wire::{Line, Wire, WireAddress, open};
+use metertap_decode::report::Report;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, timeout};
+
+/// Bytes kept to find out what they are if nothing is understood; a telegram has at most 8 KiB.
+const KEPT: usize = 32 * 1024;
+/// Longer than any pause within a telegram.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Finding of a probe.
+#[derive(Debug)]
+pub enum Finding {
+    /// A telegram was decoded, with these line settings if the port has any.
+    Report(Box<Report>, Option<Line>),
+    /// Telegrams came, and were refused: kind and description of the last error.
+    Refused(&'static str, String),
+    /// Bytes came that are another protocol.
+    OtherProtocol(&'static str),
+    /// Bytes came, and nothing in them was understood.
+    NotUnderstood(usize),
+    /// No byte came in this time.
+    Silent(Duration),
+    /// The port cannot be opened, or was closed.
+    Closed(String),
+}
+
+/// What the bytes of one connection were.
+#[derive(Default)]
+struct Seen {
+    report: Option<Box<Report>>,
+    refused: Option<(&'static str, String)>,
+    received: usize,
+    bytes: Vec<u8>,
+}
+
+/// Opens the port and waits for a telegram, for at most `wait` with each of its line settings; asks once if the meter is
+/// polled.
+pub async fn probe(config: &PortConfig, wait: Duration) -> Finding {
+    let mut seen = Seen::default();
+    for line in &config.lines {
+        let wire = match open(&config.address, *line).await {
+            Ok(wire) => wire,
+            Err(error) => return Finding::Closed(format!("{error:#}")),
+        };
+        let shown = wire.has_line.then_some(*line);
+        let is_serial = matches!(config.address, WireAddress::Path(_));
+        let is_last = !wire.has_line;
+        let end = match Decoder::new(
+            config.protocol.clone(),
+            is_serial.then_some(line.baud),
+            config.answer_timeout,
+        ) {
+            Decoder::Push(mut listener) => listen(wire, &mut *listener, wait, &mut seen).await,
+            Decoder::Poll(mut poller) => {
+                let mut wire = wire;
+                let answers = poller.round(&mut wire).await;
+                let answers = match answers {
+                    Ok(answers) => answers,
+                    Err(gone) => return Finding::Closed(gone.to_string()),
+                };
+                for answer in answers {
+                    match answer {
+                        Ok(report) => seen.report = Some(Box::new(report)),
+                        Err(error) => seen.refused = Some((error.kind, error.text)),
+                    }
+                }
+                None
+            }
+        };
+        if let Some(report) = seen.report {
+            return Finding::Report(report, shown);
+        }
+        if let (Some(reason), 0) = (end, seen.received) {
+            return Finding::Closed(reason);
+        }
+        // Another speed makes other bytes of a signal, but none of silence.
+        if is_last || seen.received == 0 {
+            break;
+        }
+    }
+    match seen.refused {
+        Some((kind, text)) => Finding::Refused(kind, text),
+        None if seen.received == 0 => Finding::Silent(wait),
+        None => match other_protocol(&seen.bytes) {
+            Some(name) => Finding::OtherProtocol(name),
+            None => Finding::NotUnderstood(seen.received),
+        },
+    }
+}
+
+/// Listens until something is understood; returns the reason if the connection was closed.
+async fn listen(
+    mut wire: Wire,
+    listener: &mut dyn Listener,
+    wait: Duration,
+    seen: &mut Seen,
+) -> Option<String> {
+    let until = Instant::now() + wait;
+    let mut buffer = [0; 4096];
+    let closed = loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break None;
+        }
+        let read = timeout(PAUSE.min(left), wire.stream.read(&mut buffer)).await;
+        let mut take = |event: DecodeEvent| seen.take(event);
+        match read {
+            Ok(Ok(0)) => {
+                listener.end(&mut take);
+                break Some("hung up".to_owned());
+            }
+            Ok(Ok(n)) => {
+                listener.push(&buffer[..n], &mut take);
+                seen.received += n;
+                let room = KEPT.saturating_sub(seen.bytes.len());
+                seen.bytes.extend_from_slice(&buffer[..n.min(room)]);
+            }
+            Ok(Err(error)) => break Some(error.to_string()),
+            Err(_) => listener.pause(&mut take),
+        }
+        if seen.report.is_some() {
+            break None;
+        }
+    };
+    listener.end(&mut |event| seen.take(event));
+    closed
+}
+
+impl Seen {
+    fn take(&mut self, event: DecodeEvent) {
+        match event.result {
+            Ok(report) => self.report = Some(Box::new(report)),
+            Err(error) if error.is_understood => self.refused = Some((error.kind, error.text)),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Returns the name of the protocol that understands the bytes.
+fn other_protocol(bytes: &[u8]) -> Option<&'static str> {
+    let listeners: [(&str, Box<dyn Listener>); 6] = [
+        ("sml", Box::new(Sml::default())),
+        ("tic", Box::new(Tic::default())),
+        ("p1", Box::new(P1::new(P1Options::default()))),
+        ("dlms", Box::new(Dlms::new(DlmsOptions::default()))),
+        ("mbus", Box::new(Mbus::default())),
+        ("iec", Box::new(Iec::default())),
+    ];
+    for (name, mut listener) in listeners {
+        let mut seen = Seen::default();
+        listener.push(bytes, &mut |event| seen.take(event));
+        listener.end(&mut |event| seen.take(event));
+        if seen.report.is_some() || seen.refused.is_some() {
+            return Some(name);
+        }
+    }
+    None
+}
