@@ -4,8 +4,10 @@ use crate::config::ConfigFile;
 use crate::config::toml_text::quoted;
 use crate::runtime::signals::ReloadRequests;
 use crate::status::add_meter::{AddMeter, AddMeterError, AddMeterRequest, AddedMeter};
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 /// Appends sections to the configuration file.
@@ -56,11 +58,7 @@ impl AddMeter for ConfigAppender {
             .check(&format!("{text}{gap}{section}"))
             .map_err(|problems| AddMeterError::Invalid(problems.to_string()))?;
         if meter.write {
-            let mut file = OpenOptions::new().append(true).open(path).map_err(failed)?;
-            // One write, in place: the file keeps its owner and mode, and may be a mount of its own.
-            file.write_all(format!("{gap}{section}").as_bytes())
-                .and_then(|()| file.sync_all())
-                .map_err(failed)?;
+            replace(path, &format!("{text}{gap}{section}")).map_err(failed)?;
             tracing::info!(meter = meter.id, config = %path.display(), "Meter added to the configuration");
             self.reload.request();
         }
@@ -71,6 +69,57 @@ impl AddMeter for ConfigAppender {
             ends_publishing_all: before.publishes_all() && !after.publishes_all(),
         })
     }
+}
+
+/// Replaces the content of a file as a whole: whatever happens, it holds the old or the new text. A file that cannot be replaced,
+/// because it is a mount of its own or its folder is not writable, is appended to, and cut to its old length if that fails.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // A link stays one: what it points to is replaced.
+    let path = &path.canonicalize()?;
+    let metadata = std::fs::metadata(path)?;
+    let mut beside = path.clone().into_os_string();
+    beside.push(".new");
+    // Left behind by a process that was killed.
+    let _ = std::fs::remove_file(&beside);
+    let written = (|| {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let mut file = options.mode(metadata.mode() & 0o7777).open(&beside)?;
+        file.set_permissions(metadata.permissions())?;
+        // Only root may give files away; whoever else owns the folder owns the file.
+        if fchown(&file, Some(metadata.uid()), Some(metadata.gid())).is_err() && !is_owner(&file, &metadata)?
+        {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)?;
+        // The new name is on disk once the folder is.
+        path.parent()
+            .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    })();
+    let Err(error) = written else {
+        return Ok(());
+    };
+    let _ = std::fs::remove_file(&beside);
+    if error.kind() == io::ErrorKind::StorageFull {
+        return Err(error);
+    }
+    let old = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    let Some(added) = text.get(old..) else {
+        return Err(error);
+    };
+    let mut file = OpenOptions::new().append(true).open(path)?;
+    let appended = file.write_all(added.as_bytes()).and_then(|()| file.sync_all());
+    if appended.is_err() {
+        file.set_len(metadata.len())?;
+    }
+    appended
+}
+
+fn is_owner(file: &File, metadata: &Metadata) -> io::Result<bool> {
+    let found = file.metadata()?;
+    Ok((found.uid(), found.gid()) == (metadata.uid(), metadata.gid()))
 }
 
 /// Returns the section for a meter.
@@ -121,6 +170,22 @@ mod tests {
             ..AddMeterRequest::default()
         };
         assert_eq!(section(&text), "[[meter]]\nid = \"0012\"\n");
+    }
+
+    #[test]
+    fn given_a_file_behind_a_link_then_it_is_replaced_as_a_whole_and_keeps_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("real.toml"), dir.path().join("metertap.toml"));
+        std::fs::write(&file, "old\n").unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let before = std::fs::metadata(&file).unwrap();
+        replace(&link, "old\nnew\n").unwrap();
+        let after = std::fs::metadata(&file).unwrap();
+        assert_eq!(std::fs::read_to_string(&link).unwrap(), "old\nnew\n");
+        assert_eq!(before.mode(), after.mode());
+        assert!(before.ino() != after.ino() && link.is_symlink());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     proptest! {

@@ -94,11 +94,16 @@ impl Daemon {
         let pause = self.restarts.schedule(component);
         tracing::error!(component, reason, pause = ?pause, "Component failed; restarting");
         if let Some(("radio" | "wire", name)) = component.split_once(':') {
-            let mut state = ReceiverState::new(name, std::sync::Arc::default(), self.context.clock.clone());
-            state.change(Condition::Down, Some(reason.to_owned()), 0);
-            self.status.set_receiver(&state);
-            self.sinks.publish_state(&state);
+            self.publish_down(name, reason);
         }
+    }
+
+    /// Publishes a receiver or port as down for `reason`.
+    pub(super) fn publish_down(&mut self, name: &str, reason: &str) {
+        let mut state = ReceiverState::new(name, std::sync::Arc::default(), self.context.clock.clone());
+        state.change(Condition::Down, Some(reason.to_owned()), 0);
+        self.status.set_receiver(&state);
+        self.sinks.publish_state(&state);
     }
 
     /// Returns true if the receiver `name` is a device and not a recording.

@@ -74,9 +74,10 @@ impl Daemon {
         };
         let mut status = Status::new(log, context.clock.clone());
         let appender = Arc::new(ConfigAppender::new(file.clone(), reload.clone()));
+        let (sinks, failed) = Sinks::start(&config, &mut status, appender, &context)?;
         let mut daemon = Daemon {
             events: EventStream::for_daemon(&context, runtime.failures.clone(), &reload),
-            sinks: Sinks::start(&config, &mut status, appender, &context)?,
+            sinks,
             pipeline: Pipeline::new(config.meters.clone(), config.rate, context.clock.clone()),
             restarts: Restarts::new(context.clock.clone()),
             context,
@@ -86,13 +87,35 @@ impl Daemon {
             has_failed: false,
             config,
         };
-        for radio in daemon.config.radios.clone() {
-            daemon.start_radio(&radio)?;
+        for (component, error) in failed {
+            daemon.schedule_restart(&component, &format!("{error:#}"));
         }
-        for port in daemon.config.ports.clone() {
-            daemon.start_port(&port);
-        }
+        daemon.start_sources()?;
         Ok(daemon)
+    }
+
+    /// Starts all receivers and ports. One that cannot be started costs none of the others.
+    ///
+    /// # Errors
+    /// Returns the first error if there is no other receiver or port.
+    fn start_sources(&mut self) -> Result<()> {
+        let (radios, ports) = (self.config.radios.clone(), self.config.ports.clone());
+        let mut errors = Vec::new();
+        for radio in &radios {
+            if let Err(error) = self.start_radio(radio) {
+                errors.push((radio.name.clone(), error));
+            }
+        }
+        for port in &ports {
+            self.start_port(port);
+        }
+        if errors.len() == radios.len() && ports.is_empty() && !errors.is_empty() {
+            return Err(errors.swap_remove(0).1);
+        }
+        for (name, error) in errors {
+            self.radio_failed(&name, &format!("{error:#}"));
+        }
+        Ok(())
     }
 
     fn next_event(&mut self) -> Option<Event> {
@@ -164,13 +187,20 @@ impl Daemon {
             Err(error) => {
                 let error = format!("{error:#}");
                 tracing::error!(radio = name, error, "Receiver failed");
-                // A recording that cannot be read is not tried again.
-                if self.is_live(name) && !self.context.cancel.is_cancelled() {
-                    self.schedule_restart(&format!("radio:{name}"), &error);
-                } else {
-                    self.has_failed = true;
-                }
+                self.radio_failed(name, &error);
             }
+        }
+    }
+
+    /// Restarts a receiver that has failed, unless it is a recording: one that cannot be read is not tried again.
+    fn radio_failed(&mut self, name: &str, error: &str) {
+        if self.context.cancel.is_cancelled() {
+            self.has_failed = true;
+        } else if self.is_live(name) {
+            self.schedule_restart(&format!("radio:{name}"), error);
+        } else {
+            self.has_failed = true;
+            self.publish_down(name, error);
         }
     }
 

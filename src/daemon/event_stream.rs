@@ -17,6 +17,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// Time for receivers and ports to hand over what they have once the process is cancelled.
 const DRAIN: Duration = Duration::from_millis(900);
 
+/// Time for the threads of a receiver that has ended.
+const JOIN: Duration = Duration::from_secs(2);
+
 /// Event of a receiver, a port, or the process.
 #[derive(Debug)]
 pub enum Event {
@@ -193,7 +196,10 @@ impl EventStream {
                 self.failures.try_recv().ok().map(Event::Failure)
             }
             Some(Event::End(info, end)) => {
-                self.sources.remove(at);
+                // Its threads end with this event; a restart must find the device and its address free.
+                if !self.sources.remove(at).component.join(JOIN) {
+                    tracing::warn!(radio = %info.name, "Receiver has ended, but not all of its threads");
+                }
                 Some(Event::End(info, end))
             }
             event => event,

@@ -41,21 +41,33 @@ pub struct Pipeline {
 impl Pipeline {
     /// Creates the stages for these meters.
     pub fn new(meters: Meters, rate: PublishRate, clock: Clock) -> Self {
-        Pipeline {
+        let mut pipeline = Pipeline {
             clock,
-            meters,
+            meters: Meters::default(),
             rate,
             plausibility: Plausibility::default(),
             throttle: Throttle::default(),
             intervals: Intervals::default(),
             availability: Availability::default(),
             implausible: BTreeMap::new(),
-        }
+        };
+        pipeline.change(meters, rate);
+        pipeline
     }
 
-    /// Changes meters and rate; what was learned of the meters stays.
-    pub fn change(&mut self, meters: Meters, rate: PublishRate) {
+    /// Changes meters and rate; what was learned of the meters stays. Returns the ids of meters that have left.
+    pub fn change(&mut self, meters: Meters, rate: PublishRate) -> Vec<String> {
+        let left = self.meters.iter().filter(|(id, _)| !meters.contains(id));
+        let left: Vec<String> = left.map(|(id, _)| id.to_owned()).collect();
+        left.iter().for_each(|id| self.availability.forget(id));
+        let now = self.clock.now();
+        for (id, meter) in meters.iter() {
+            if let Some(expire) = meter.expire {
+                self.availability.expect(id, expire, now);
+            }
+        }
         (self.meters, self.rate) = (meters, rate);
+        left
     }
 
     /// Returns true if the reading is of a configured meter.

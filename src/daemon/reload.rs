@@ -72,14 +72,17 @@ impl Daemon {
             self.stop_component(component);
             self.restarts.forget(component);
         }
-        for name in &changes.removed {
-            self.status.remove_receiver(name);
-        }
         self.radio_options
             .filter
             .change(new.meters.clone(), new.decodes_all());
         self.radio_options.trust = new.trust();
-        self.pipeline.change(new.meters.clone(), new.rate);
+        let left = self.pipeline.change(new.meters.clone(), new.rate);
+        for name in &changes.removed {
+            self.status.remove_receiver(name);
+            // By the publisher that has published it: another one may use other topics.
+            self.sinks.clear_state(name);
+        }
+        left.iter().for_each(|id| self.sinks.clear_availability(id));
         let failed = self.sinks.change(&new, &mut self.status);
         self.config = new;
         if failed.is_publisher_new {

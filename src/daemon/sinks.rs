@@ -12,8 +12,10 @@ use crate::runtime::{Cancel, Clock, Component, Context};
 use crate::status::Status;
 use crate::status::add_meter::AddMeter;
 use crate::status::receiver::ReceiverState;
+use crate::status::sink::SinkMetrics;
 use crate::web::{Web, WebConfig};
 use anyhow::{Error, Result};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ pub struct Sinks {
     web: Option<Web>,
     add_meter: Arc<dyn AddMeter>,
     wanted: Wanted,
+    /// Sinks that could not be started, by the name of their component.
+    failed: BTreeMap<String, Arc<SinkMetrics>>,
     context: Context,
 }
 
@@ -43,7 +47,7 @@ struct Wanted {
     meters: Meters,
 }
 
-/// Result of a change of the configuration.
+/// Result of a change of the configuration, or of the start.
 #[derive(Default)]
 pub struct Changed {
     /// The publisher was started anew and knows no states yet.
@@ -53,6 +57,15 @@ pub struct Changed {
 }
 
 impl Wanted {
+    /// Returns true if the sink `component` is part of the configuration.
+    fn has(&self, component: &str) -> bool {
+        match component.split_once(':') {
+            Some(("output", name)) => (0..self.outputs.len()).any(|i| self.outputs[i].name(i) == name),
+            _ if component == "mqtt" => self.mqtt.is_some(),
+            _ => self.web.is_some(),
+        }
+    }
+
     fn new(config: &Config) -> Self {
         Wanted {
             mqtt: config.mqtt.clone(),
@@ -75,31 +88,55 @@ impl Wanted {
 }
 
 impl Sinks {
-    /// Starts all sinks.
+    /// Starts all sinks. One that cannot be started, because a file, address or thread is not to be had, costs none of the
+    /// others: it is returned with its error.
     ///
     /// # Errors
-    /// Returns the error of the first one that cannot be started: a file, address or thread is not to be had.
+    /// Returns the first error if no sink at all can be started: such a daemon would be of no use.
     pub fn start(
         config: &Config,
         status: &mut Status,
         add_meter: Arc<dyn AddMeter>,
         context: &Context,
-    ) -> Result<Self> {
+    ) -> Result<(Self, Vec<(String, Error)>)> {
         let mut sinks = Sinks {
             publisher: None,
             outputs: Vec::new(),
             web: None,
             add_meter,
             wanted: Wanted::new(config),
+            failed: BTreeMap::new(),
             context: context.clone(),
         };
-        sinks.start_publisher()?;
-        for i in 0..sinks.wanted.outputs.len() {
-            sinks.start_output(i)?;
+        let mut errors = Vec::new();
+        if let Err(error) = sinks.start_publisher() {
+            errors.push(("mqtt".to_owned(), error));
         }
-        sinks.start_web(status)?;
+        for i in 0..sinks.wanted.outputs.len() {
+            if let Err(error) = sinks.start_output(i) {
+                errors.push((format!("output:{}", sinks.wanted.outputs[i].name(i)), error));
+            }
+        }
+        if let Err(error) = sinks.start_web(status) {
+            errors.push(("web".to_owned(), error));
+        }
+        let is_none_running = sinks.publisher.is_none() && sinks.outputs.is_empty() && sinks.web.is_none();
+        if is_none_running && !errors.is_empty() {
+            return Err(errors.swap_remove(0).1);
+        }
+        sinks.note_failures(&errors);
         sinks.show(status);
-        Ok(sinks)
+        Ok((sinks, errors))
+    }
+
+    /// Shows sinks that could not be started as such.
+    fn note_failures(&mut self, errors: &[(String, Error)]) {
+        for (component, error) in errors {
+            let name = component.strip_prefix("output:").unwrap_or(component);
+            let metrics = SinkMetrics::new(name.to_owned());
+            metrics.set_trouble_unlogged(Some(format!("{error:#}")));
+            self.failed.insert(component.clone(), Arc::new(metrics));
+        }
     }
 
     fn start_publisher(&mut self) -> Result<()> {
@@ -138,7 +175,8 @@ impl Sinks {
     fn show(&self, status: &mut Status) {
         let outputs = self.outputs.iter().map(|(_, output)| output.metrics().clone());
         let publisher = self.publisher.iter().map(|publisher| publisher.metrics().clone());
-        status.set_sinks(publisher.chain(outputs));
+        let failed = self.failed.values().cloned();
+        status.set_sinks(publisher.chain(outputs).chain(failed));
         status.set_enabled(self.wanted.web.is_some());
         status.flush();
     }
@@ -148,6 +186,7 @@ impl Sinks {
     pub fn change(&mut self, config: &Config, status: &mut Status) -> Changed {
         let old = std::mem::replace(&mut self.wanted, Wanted::new(config));
         let mut changed = Changed::default();
+        self.failed.retain(|component, _| self.wanted.has(component));
         if self.wanted.has_other_publisher(&old) {
             changed.is_publisher_new = true;
             self.stop_publisher();
@@ -176,6 +215,7 @@ impl Sinks {
                 changed.errors.push(("web".into(), error));
             }
         }
+        self.note_failures(&changed.errors);
         self.show(status);
         changed
     }
@@ -190,6 +230,7 @@ impl Sinks {
     /// # Errors
     /// As [`Sinks::start`].
     pub fn restart(&mut self, component: &str, status: &mut Status) -> Result<()> {
+        self.failed.remove(component);
         let result = match component.split_once(':') {
             Some(("output", name)) => {
                 let at = (0..self.wanted.outputs.len()).find(|i| self.wanted.outputs[*i].name(*i) == name);
@@ -210,6 +251,13 @@ impl Sinks {
                 self.start_web(status)
             }
         };
+        if let Err(error) = result {
+            let failed = [(component.to_owned(), error)];
+            self.note_failures(&failed);
+            self.show(status);
+            let [(_, error)] = failed;
+            return Err(error);
+        }
         self.show(status);
         result
     }
@@ -245,6 +293,20 @@ impl Sinks {
     pub fn publish_state(&mut self, state: &ReceiverState) {
         if let Some(publisher) = &mut self.publisher {
             publisher.publish_state(state);
+        }
+    }
+
+    /// Deletes the retained state of a receiver or port that has left the configuration.
+    pub fn clear_state(&mut self, name: &str) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.clear_state(name);
+        }
+    }
+
+    /// Deletes the retained availability of a meter that has left the configuration.
+    pub fn clear_availability(&mut self, id: &str) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.clear_availability(id);
         }
     }
 

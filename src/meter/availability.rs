@@ -33,10 +33,12 @@ pub struct Availability {
 struct Tracked {
     first: Instant,
     last: Instant,
+    /// Transmissions so far; none of a meter that is expected and has not been received.
     transmissions: u32,
     /// Limit from the configuration.
     expire_after: Option<Duration>,
-    is_online: bool,
+    /// As last reported; nothing of a meter that has not been received and is not overdue.
+    is_online: Option<bool>,
 }
 
 impl Tracked {
@@ -53,6 +55,28 @@ impl Tracked {
 }
 
 impl Availability {
+    /// Expects messages of a configured meter with a limit from now on: it is offline if none comes, whatever an earlier process
+    /// has published of it.
+    pub fn expect(&mut self, id: &str, expire_after: Duration, now: Instant) {
+        if let Some(meter) = self.meters.get_mut(id) {
+            meter.expire_after = Some(expire_after);
+        } else if self.meters.len() < MAX_METERS {
+            let meter = Tracked {
+                first: now,
+                last: now,
+                transmissions: 0,
+                expire_after: Some(expire_after),
+                is_online: None,
+            };
+            self.meters.insert(id.to_owned(), meter);
+        }
+    }
+
+    /// Forgets a meter that has left the configuration.
+    pub fn forget(&mut self, id: &str) {
+        self.meters.remove(id);
+    }
+
     /// Records a message of a meter; returns the change if it was offline or unknown. `expire_after` is the configured
     /// limit, which replaces the learned one.
     pub fn seen(
@@ -75,37 +99,41 @@ impl Availability {
                 last: now,
                 transmissions: 1,
                 expire_after,
-                is_online: true,
+                is_online: Some(true),
             };
             self.meters.insert(id.to_owned(), meter);
             return Some(online);
         };
-        if now.duration_since(meter.last) > SAME_TRANSMISSION {
+        if meter.transmissions == 0 {
+            (meter.first, meter.last, meter.transmissions) = (now, now, 1);
+        } else if now.duration_since(meter.last) > SAME_TRANSMISSION {
             meter.transmissions += 1;
             meter.last = now;
         }
         meter.expire_after = expire_after;
-        (!std::mem::replace(&mut meter.is_online, true)).then_some(online)
+        (meter.is_online.replace(true) != Some(true)).then_some(online)
     }
 
     /// Returns the current state of every meter, for a sink that has just been started.
     pub fn states(&self) -> Vec<AvailabilityChange> {
-        let state = |(id, meter): (&String, &Tracked)| AvailabilityChange {
-            id: id.clone(),
-            is_online: meter.is_online,
+        let state = |(id, meter): (&String, &Tracked)| {
+            Some(AvailabilityChange {
+                id: id.clone(),
+                is_online: meter.is_online?,
+            })
         };
-        self.meters.iter().map(state).collect()
+        self.meters.iter().filter_map(state).collect()
     }
 
     /// Marks meters that have been silent for too long as offline, and returns them.
     pub fn expired(&mut self, now: Instant) -> Vec<AvailabilityChange> {
         let expired = self.meters.iter_mut().filter(|(_, meter)| {
             let silence = now.duration_since(meter.last);
-            meter.is_online && meter.limit().is_some_and(|limit| silence > limit)
+            meter.is_online != Some(false) && meter.limit().is_some_and(|limit| silence > limit)
         });
         expired
             .map(|(id, meter)| {
-                meter.is_online = false;
+                meter.is_online = Some(false);
                 AvailabilityChange {
                     id: id.clone(),
                     is_online: false,
@@ -135,6 +163,28 @@ mod tests {
         assert_eq!(availability.expired(at(92)), [], "reported once");
         assert_eq!(availability.states(), [change(false)]);
         assert_eq!(availability.seen("1", limit, at(93)), Some(change(true)));
+    }
+
+    #[test]
+    fn given_a_meter_that_is_never_received_then_it_is_offline_after_its_limit_and_unknown_before() {
+        let (mut availability, start) = (Availability::default(), Instant::now());
+        let at = |s| start + Duration::from_secs(s);
+        let change = |is_online| AvailabilityChange {
+            id: "1".into(),
+            is_online,
+        };
+        availability.expect("1", Duration::from_secs(60), at(0));
+        assert_eq!(
+            (availability.states(), availability.expired(at(60))),
+            (vec![], vec![])
+        );
+        assert_eq!(availability.expired(at(61)), [change(false)]);
+        assert_eq!(availability.seen("1", None, at(70)), Some(change(true)));
+        availability.expect("2", Duration::from_secs(60), at(0));
+        let limit = Some(Duration::from_secs(60));
+        assert!(availability.seen("2", limit, at(50)).is_some(), "online at first");
+        availability.forget("2");
+        assert_eq!(availability.expired(at(1000)), []);
     }
 
     #[test]

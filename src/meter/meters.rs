@@ -151,6 +151,11 @@ impl Meters {
         self.0.len()
     }
 
+    /// Returns the meters with their ids, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Arc<Meter>)> {
+        self.0.iter().map(|(id, meter)| (id.as_str(), meter))
+    }
+
     /// Returns whether the meter with this id is configured.
     pub fn contains(&self, id: &str) -> bool {
         self.0.contains_key(id)

@@ -137,6 +137,21 @@ impl Publisher {
         }
     }
 
+    /// Deletes the retained state of a receiver or port that is gone for good.
+    pub fn clear_state(&mut self, name: &str) {
+        if let Backend::One(shared) = &mut self.backend {
+            shared.clear(&format!("{name}/state"), DeliveryClass::State);
+        }
+    }
+
+    /// Deletes the retained availability of a meter that has left the configuration.
+    pub fn clear_availability(&mut self, id: &str) {
+        if let Backend::One(shared) = &mut self.backend {
+            let topic = format!("meters/{}/availability", topic_id(id));
+            shared.clear(&topic, DeliveryClass::Announcement);
+        }
+    }
+
     /// Publishes whether a meter is online, retained.
     pub fn publish_availability(&mut self, change: &AvailabilityChange) {
         if let Backend::One(shared) = &mut self.backend {
@@ -239,6 +254,15 @@ impl Shared {
         let announcements = announcer.map(|announcer| announcer.announce_receiver(&state.receiver));
         for announcement in announcements.into_iter().flatten() {
             self.mqtt.try_publish(announcement_message(announcement));
+        }
+    }
+
+    /// Deletes a retained message below the prefix of states: an empty payload takes its place. `class` is that of the
+    /// message, which it replaces also while the broker is away.
+    fn clear(&self, topic: &str, class: DeliveryClass) {
+        if let Some(prefix) = &self.states_prefix {
+            let topic = format!("{prefix}/{topic}");
+            self.mqtt.try_publish(Message::retained(topic, "", class));
         }
     }
 

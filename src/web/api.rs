@@ -11,11 +11,14 @@ use crate::web::json::{
 };
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::time::Duration;
 
+/// A thread at work without a heartbeat for this long is stuck.
+const STUCK: Duration = Duration::from_secs(45);
 /// Limit of readings in one answer.
 const MAX_PAGE: usize = 500;
 
@@ -113,9 +116,26 @@ pub async fn status(State(app): State<AppState>) -> Result<Response, ApiError> {
     })
 }
 
-/// `GET /healthz`: 200, or 503 with the reasons.
-pub async fn health(State(app): State<AppState>) -> Response {
-    let wrong = reasons(&app.status.snapshot());
+/// `GET /livez`: 200 while metertap itself works, or 503 with the thread that is stuck. What is outside the process does not
+/// matter: a restart would not mend it.
+pub async fn alive(State(app): State<AppState>) -> Response {
+    let stuck = app.context.watchdog().stuck(STUCK);
+    let wrong: Vec<String> = stuck
+        .map(|thread| format!("{thread}: stuck"))
+        .into_iter()
+        .collect();
+    let (status, word) = match wrong.is_empty() {
+        true => (StatusCode::OK, "ok"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "stuck"),
+    };
+    (status, Json(HealthJson { status: word, wrong })).into_response()
+}
+
+/// `GET /readyz`, `GET /healthz`: 200, or 503 with what is degraded. Reasons are told to who may read the API: they may contain
+/// numbers of meters.
+pub async fn ready(State(app): State<AppState>, headers: HeaderMap) -> Response {
+    let tells_reasons = app.guard.tells_reasons(&headers);
+    let wrong = reasons(&app.status.snapshot(), tells_reasons);
     let (status, word) = match wrong.is_empty() {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "in trouble"),
@@ -123,13 +143,22 @@ pub async fn health(State(app): State<AppState>) -> Response {
     (status, Json(HealthJson { status: word, wrong })).into_response()
 }
 
-fn reasons(snapshot: &Snapshot) -> Vec<String> {
+/// Describes what is degraded; without the reasons, only which part and how.
+fn reasons(snapshot: &Snapshot, tells_reasons: bool) -> Vec<String> {
     let receivers = snapshot.receivers.iter().filter_map(|(name, state)| {
-        let is_wrong = matches!(state.state, Condition::Down | Condition::Stalled);
-        is_wrong.then(|| format!("{name}: {}", state.reason.as_deref().unwrap_or("not up")))
+        let word = match state.state {
+            Condition::Down => "down",
+            Condition::Stalled => "stalled",
+            Condition::Starting | Condition::Up => return None,
+        };
+        let reason = state.reason.as_deref().filter(|_| tells_reasons);
+        Some(format!("{name}: {}", reason.unwrap_or(word)))
     });
-    let sinks = snapshot.sink_statuses().into_iter();
-    let sinks = sinks.filter_map(|sink| Some(format!("{}: {}", sink.name, sink.trouble?)));
+    let sinks = snapshot.sink_statuses().into_iter().filter_map(|sink| {
+        let trouble = sink.trouble?;
+        let reason = if tells_reasons { &trouble } else { "in trouble" };
+        Some(format!("{}: {reason}", sink.name))
+    });
     receivers.chain(sinks).collect()
 }
 

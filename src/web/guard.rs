@@ -8,7 +8,7 @@ use crate::web::origin;
 use crate::web::rate_limit::{RateLimit, too_many};
 use anyhow::{Error, Result};
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Delay before a request with wrong credentials is answered.
 const WRONG_CREDENTIALS: Duration = Duration::from_secs(1);
+/// Time to read the body of a request and to make its answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests in a burst, and per second after that.
 const REQUESTS: (f64, f64) = (300.0, 50.0);
 /// Requests that change something, in a burst and per second.
@@ -58,6 +60,20 @@ impl Guard {
         Ok(guard)
     }
 
+    /// Returns true if a request may read more than which parts work: it carries the credentials, or none are required and it is for a
+    /// name of this machine.
+    pub fn tells_reasons(&self, headers: &HeaderMap) -> bool {
+        match self.credentials.are_required() {
+            true => self.credentials.accepts(headers),
+            false => self.hosts.accepts(headers),
+        }
+    }
+
+    /// Returns true if all requests come through a proxy.
+    pub fn is_behind_proxy(&self) -> bool {
+        self.hosts.are_behind_proxy()
+    }
+
     /// Returns true if a peer may connect.
     pub fn allows_peer(&self, peer: IpAddr) -> bool {
         self.hosts.allows_peer(peer)
@@ -89,6 +105,14 @@ pub async fn authorize(State(guard): State<Arc<Guard>>, request: Request, next: 
         return too_many();
     }
     next.run(request).await
+}
+
+/// Middleware that limits the time in which a request is read and answered.
+pub async fn limit_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, "the request took too long\n").into_response(),
+    }
 }
 
 /// Middleware that limits the rate of all requests.

@@ -20,6 +20,7 @@ mod page;
 mod rate_limit;
 mod server;
 mod socket;
+mod timed_writes;
 
 pub use config::WebConfig;
 
@@ -160,14 +161,17 @@ fn router(app: AppState) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(app.guard.clone(), guard::authorize));
     Router::new()
-        // For the health check of a container, which has no token; names of meters are not in it.
-        .route("/healthz", get(api::health))
         .route("/api/openapi.json", get(api::description))
         // Contains nothing of the home, and asks for the token.
         .route("/", get(page::index))
         .route("/{file}", get(page::file))
         .merge(guarded)
         .layer(from_fn_with_state(app.guard.clone(), guard::limit_rate))
+        // For health checks, which have no token and which the requests of strangers must not delay: outside the rate limit.
+        .route("/livez", get(api::alive))
+        .route("/readyz", get(api::ready))
+        .route("/healthz", get(api::ready))
+        .layer(from_fn(guard::limit_time))
         .layer(from_fn(guard::add_headers))
         .with_state(app)
 }
