@@ -10,6 +10,7 @@ use crate::meter::counter_sample::CounterSample;
 use crate::meter::event::ReadingEvent;
 use crate::meter::intervals::Intervals;
 use crate::meter::plausibility::{Implausible, Limits, Plausibility, Rejections};
+use crate::meter::registers::Rollovers;
 use crate::meter::throttle::{PublishRate, Throttle};
 use crate::meter::{Meter, Meters, Reading, WireReading};
 use crate::runtime::Clock;
@@ -28,6 +29,7 @@ pub struct Pipeline {
     /// Rate of meters without one of their own.
     rate: PublishRate,
     plausibility: Plausibility,
+    rollovers: Rollovers,
     throttle: Throttle<ReadingEvent>,
     intervals: Intervals,
     availability: Availability,
@@ -43,6 +45,7 @@ impl Pipeline {
             meters,
             rate,
             plausibility: Plausibility::default(),
+            rollovers: Rollovers::default(),
             throttle: Throttle::default(),
             intervals: Intervals::default(),
             availability: Availability::default(),
@@ -50,8 +53,17 @@ impl Pipeline {
         }
     }
 
-    /// Changes meters and rate; what was learned of the meters stays.
+    /// Changes meters and rate; what was learned of the meters stays. A new offset replaces the sum of the rollovers.
     pub fn change(&mut self, meters: Meters, rate: PublishRate) {
+        for (id, meter) in meters.iter() {
+            if self
+                .meters
+                .get(id)
+                .is_none_or(|before| before.offset != meter.offset)
+            {
+                self.rollovers.forget(id);
+            }
+        }
         (self.meters, self.rate) = (meters, rate);
     }
 
@@ -66,12 +78,27 @@ impl Pipeline {
         let kind = reading.message.kind().topic_name();
         let meter = self.meters.get(&id).cloned();
         let message = &reading.message;
-        let limits = meter.as_deref().unwrap_or(Meter::unconfigured()).count_limits();
-        let sample = CounterSample::from_message(message);
+        let config = meter.as_deref().unwrap_or(Meter::unconfigured());
+        let now = self.clock.now();
+        if message.lacks_reading() {
+            tracing::debug!(
+                meter = id,
+                "Transmitter has no reading of its register; nothing published"
+            );
+            // It is on the air all the same.
+            let change = meter
+                .as_ref()
+                .and_then(|meter| self.availability.seen(&id, meter.expire, now));
+            return (Vec::new(), change);
+        }
+        let counts = config.registers(message);
+        let sample = CounterSample::from_message(message, counts.main, config.may_fall(message.kind()));
+        let limits = config.count_limits(message);
         if !self.is_plausible(&id, kind, reading.time, sample, &limits) {
             return (Vec::new(), None);
         }
-        let now = self.clock.now();
+        let continues = config.continues(message.kind());
+        let registers = self.rollovers.continued(&id, message, continues, counts);
         // A neighbour's meter is no concern of anybody's when it falls silent.
         let change = meter
             .as_ref()
@@ -86,7 +113,7 @@ impl Pipeline {
             );
         }
         let rate = self.rate_of(meter.as_deref());
-        let event = Arc::new(ReadingEvent::from_radio(reading, meter));
+        let event = Arc::new(ReadingEvent::with_registers(reading, meter, registers));
         events.extend(self.throttle.offer((&id, kind), event, rate, now));
         (events, change)
     }

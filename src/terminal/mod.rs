@@ -56,7 +56,9 @@ fn cells(&(id, kind): &(u32, Kind), meter: &MeterSummary) -> [String; 7] {
         id.to_string(),
         kind.to_string(),
         format!("{} ({})", meter.commodity, meter.meter_type),
-        meter.consumption.to_string(),
+        meter
+            .consumption
+            .map_or_else(|| "-".into(), |counts| counts.to_string()),
         meter.receptions.to_string(),
         format!("{:.1} dB", meter.snr_db),
         frequency,

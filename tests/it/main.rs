@@ -28,6 +28,7 @@ mod profiles;
 mod prose;
 mod radio_faults;
 mod reference;
+mod registers;
 mod reload;
 mod replay;
 mod rtl_tcp;
