@@ -22,7 +22,7 @@ use crate::status::spectrum::SpectrumBuffer;
 use anyhow::{Context as _, Result};
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use metertap_decode::ert::Kind;
-use metertap_dsp::{Config, Trust};
+use metertap_dsp::{Config, Resampling, Trust};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -195,14 +195,21 @@ impl Radio {
         let (info, context) = (parts.info, parts.context);
         let name = info.name.clone();
         let is_live = parts.when_full == WhenFull::DropOldest;
+        let resampling = Resampling::for_rate(info.sample_rate_hz);
         let config = Config {
-            sample_rate_hz: info.sample_rate_hz,
+            sample_rate_hz: resampling.rate_hz(),
             trust: options.trust,
             tentative: true,
         };
-        let spectrum_tap = SpectrumTap::new(info.sample_rate_hz, self.spectrum.clone());
-        let pool = DemodPool::start(&context, &name, Samples::new(info.format), config, spectrum_tap)
-            .with_context(|| name.clone())?;
+        let spectrum_tap = SpectrumTap::new(config.sample_rate_hz, self.spectrum.clone());
+        let pool = DemodPool::start(
+            &context,
+            &name,
+            Samples::new(info.format).resampled(resampling),
+            config,
+            spectrum_tap,
+        )
+        .with_context(|| name.clone())?;
         let mut tap = None;
         if let Some(address) = parts.serve_rtl_tcp {
             let server = Server::start(&name, address, &context)?;
@@ -218,12 +225,12 @@ impl Radio {
             pool,
             output: Output {
                 sample_clock: if is_live {
-                    SampleClock::for_live(info.sample_rate_hz)
+                    SampleClock::for_live(config.sample_rate_hz)
                 } else {
-                    SampleClock::for_recording(info.sample_rate_hz, info.start)
+                    SampleClock::for_recording(config.sample_rate_hz, info.start)
                 },
                 clock: context.clock.clone(),
-                builder: ReadingBuilder::new(&info, is_live, options.filter.clone(), config),
+                builder: ReadingBuilder::new(&info, is_live, options.filter.clone(), config, resampling),
                 readings: parts.readings,
                 events: EventSender::new(sender.clone(), &name),
             },
@@ -297,7 +304,7 @@ impl Drop for EndsRadio {
 /// Reads a recording into the ring.
 fn play(mut source: Box<dyn Source>, writer: &mut Writer, cancel: &Cancel) -> Result<()> {
     let name = source.info().name.clone();
-    let center_hz = source.info().center_hz;
+    let mut center_hz = source.info().center_hz;
     while !cancel.is_cancelled() {
         let Some(mut buffer) = writer.buffer() else {
             break;
@@ -308,6 +315,11 @@ fn play(mut source: Box<dyn Source>, writer: &mut Writer, cancel: &Cancel) -> Re
             Ok(0) => break,
             Ok(n) => {
                 buffer.truncate(n);
+                // A recording may consist of captures at several frequencies: no frame may be joined of two.
+                if source.info().center_hz != center_hz {
+                    center_hz = source.info().center_hz;
+                    writer.break_off(0);
+                }
                 if !writer.send(buffer, 0, center_hz) {
                     break;
                 }

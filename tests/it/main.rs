@@ -27,6 +27,7 @@ mod policies;
 mod profiles;
 mod prose;
 mod radio_faults;
+mod recordings;
 mod reference;
 mod registers;
 mod reload;

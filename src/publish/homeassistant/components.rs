@@ -76,7 +76,7 @@ fn add_flags(components: &mut Components, id: &str, flags: &R900Flags) {
             "device_class": "problem",
             "unique_id": unique_id,
             "name": "Leak",
-            "value_template": template("leak_now", "'OFF' if value_json.flags.leak_now == 'none' else 'ON'"),
+            "value_template": template("leak_now", "('OFF' if value_json.flags.leak_now == 'none' else 'ON')"),
         });
         components.insert(unique_id, component);
     }
