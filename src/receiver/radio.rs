@@ -14,7 +14,7 @@ use crate::receiver::supervisor::{Losses, Supervisor};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::priority::raise_priority;
 use crate::runtime::{Cancel, Component, Context, Running};
-use crate::source::rtl_tcp::server::Server;
+use crate::source::rtl_tcp::server::{Server, Sharing, Window};
 use crate::source::{Info, Live, Source};
 use crate::status::Revision;
 use crate::status::receiver::ReceiverState;
@@ -86,7 +86,9 @@ struct Parts {
     dropped_bytes: Arc<AtomicU64>,
     /// Counter of the search thread.
     readings: Arc<AtomicU64>,
-    serve_rtl_tcp: Option<SocketAddr>,
+    sharing: Option<Sharing>,
+    /// Window that its clients get.
+    window: Window,
 }
 
 impl Radio {
@@ -104,25 +106,21 @@ impl Radio {
             when_full: WhenFull::Wait,
             dropped_bytes: Arc::default(),
             readings: Arc::default(),
-            serve_rtl_tcp: None,
+            sharing: None,
+            window: Window::default(),
         };
         Self::start(parts, options, move |mut writer, _| {
             play(source, &mut writer, &cancel)
         })
     }
 
-    /// Receives from a live source until stopped, and opens it again however often it fails. With `serve_rtl_tcp`,
+    /// Receives from a live source until stopped, and opens it again however often it fails. With `sharing`,
     /// clients of rtl_tcp are served there with the same samples.
     ///
     /// # Errors
     /// Returns an error if the sample rate is not supported, if the address cannot be bound, or if a thread cannot be
     /// created; nothing is left running then. A source that cannot be opened is not an error: it is tried again.
-    pub fn live(
-        name: &str,
-        live: Live,
-        serve_rtl_tcp: Option<SocketAddr>,
-        options: &RadioOptions,
-    ) -> Result<Self> {
+    pub fn live(name: &str, live: Live, sharing: Option<Sharing>, options: &RadioOptions) -> Result<Self> {
         let context = options.context.component(&format!("radio:{name}"));
         let readings = Arc::<AtomicU64>::default();
         let dropped_bytes = Arc::<AtomicU64>::default();
@@ -139,7 +137,11 @@ impl Radio {
             when_full: WhenFull::DropOldest,
             dropped_bytes,
             readings,
-            serve_rtl_tcp,
+            sharing,
+            window: Window {
+                sample_rate_hz: live.tuning.sample_rate_hz,
+                center_hz: live.hop.is_none().then_some(live.tuning.center_hz),
+            },
         };
         Self::start(parts, options, move |mut writer, events| {
             raise_priority();
@@ -211,8 +213,8 @@ impl Radio {
         )
         .with_context(|| name.clone())?;
         let mut tap = None;
-        if let Some(address) = parts.serve_rtl_tcp {
-            let server = Server::start(&name, address, &context)?;
+        if let Some(sharing) = parts.sharing {
+            let server = Server::start(&name, sharing, parts.window, &context)?;
             self.rtl_tcp = Some(server.address);
             self.running.push(server.running);
             tap = Some(server.tap);
