@@ -81,7 +81,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let meters = table.meters().len();
     match candidates(args.reading, table.meters()).as_slice() {
         [] => eprintln!(
-            "metertap: none of {meters} meters heard is near {}. It may be out of range, or transmit rarely.",
+            "metertap: none of {meters} meters heard is near {}. It may be out of range, transmit rarely, or be of a kind that \
+             cannot be received: {NOT_RECEIVED}",
             args.reading
         ),
         several => eprintln!(
@@ -92,6 +93,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     Ok(ExitCode::FAILURE)
 }
+
+/// Kinds of meters that many people have and that send nothing that could be decoded.
+const NOT_RECEIVED: &str = "Itron OpenWay and Gen5, Sensus FlexNet, Aclara and Silver Spring meters encrypt their readings or hop in \
+    a mesh. A label with two digits, a dash and a decimal number is an ERT; one with hexadecimal digits is not (README, What it decodes)";
 
 fn print_candidates(candidates: &[Candidate]) {
     for c in candidates {

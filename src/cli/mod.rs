@@ -21,6 +21,7 @@ mod reading_display;
 mod record;
 mod replay;
 mod report_table;
+mod rtlamr_flags;
 mod run;
 mod scan;
 mod serve_rtl_tcp;
@@ -28,6 +29,8 @@ mod sigmf_recorder;
 mod synth;
 mod synth_p1;
 mod tuner_args;
+
+pub use rtlamr_flags::translate;
 
 use crate::status::log_buffer::LogBuffer;
 use clap::{Parser, Subcommand};

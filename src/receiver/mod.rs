@@ -12,6 +12,7 @@ pub mod event;
 mod hop;
 mod probe;
 mod radio;
+mod rate_estimate;
 mod rate_monitor;
 mod reading_builder;
 mod ring;
