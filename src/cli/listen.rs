@@ -8,9 +8,11 @@ use crate::format::LineFormat;
 use crate::receiver::RadioOptions;
 use crate::runtime::Runtime;
 use crate::source::R820T_GAINS_TENTHS;
+use crate::status::log_buffer::LogBuffer;
 use crate::status::receiver::Condition;
 use anyhow::Result;
 use metertap_dsp::Trust;
+use std::io::{IsTerminal, stderr, stdout};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -38,7 +40,15 @@ pub struct Args {
     messages: MessageArgs,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode> {
+impl Args {
+    /// Returns whether a table is drawn where the log would be written.
+    pub fn shows_table(&self) -> bool {
+        let lines = self.format.is_some() || self.rtlamr;
+        !lines && stdout().is_terminal() && stderr().is_terminal()
+    }
+}
+
+pub fn run(args: &Args, log: &LogBuffer) -> Result<ExitCode> {
     let runtime = Runtime::for_command()?;
     let cancel = runtime.context.cancel.clone();
     let options = RadioOptions::for_all(args.messages.kinds(), args.trust, &runtime.context);
@@ -50,6 +60,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         args.messages.filter(),
     )?;
     display.enable_keys();
+    if args.shows_table() {
+        display.show_log(log.clone());
+    }
     // The terminal has room for one spectrum.
     if let Some(radio) = radios.first() {
         display.show_spectrum(radio.spectrum.clone());
@@ -68,6 +81,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                     eprintln!("GainCount: {}", R820T_GAINS_TENTHS.len());
                 }
                 let reason = state.reason.as_deref().unwrap_or_default();
+                // Errors of a server begin with its address, which is the receiver's name here.
+                let reason = reason
+                    .strip_prefix(&format!("{}: ", state.receiver))
+                    .unwrap_or(reason);
                 display.set_title(&match state.state {
                     Condition::Starting => format!("{}: starting", state.receiver),
                     Condition::Up => format!("{}: {}", state.receiver, state.device.unwrap_or_default()),

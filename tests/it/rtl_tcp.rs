@@ -69,6 +69,28 @@ fn given_a_well_behaved_server_then_it_is_tuned_and_the_street_is_received() {
 }
 
 #[test]
+fn given_rtlamrs_command_line_then_it_is_understood_and_the_line_that_others_wait_for_comes() {
+    let _real_time = RealTime::acquire();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let flags = [
+        "listen",
+        "--rtlamr",
+        "-v",
+        "-server",
+        &address,
+        "-format=json",
+        "-unique=false",
+    ];
+    let mut listener = Listener::start(metertap().args(flags));
+    receive_street(&listener, server.accept().unwrap().0);
+    listener.running.wait_for_log("GainCount: 29");
+    listener.running.wait_for_log("hung up");
+    server.accept().unwrap();
+    assert_eq!(listener.finish(), Vec::<String>::new());
+}
+
+#[test]
 fn given_servers_that_misbehave_then_each_is_logged_and_the_next_attempt_succeeds() {
     type Misbehavior = fn(TcpStream);
     let _real_time = RealTime::acquire();
@@ -140,7 +162,8 @@ fn given_a_shared_dongle_then_several_clients_receive_and_none_can_retune_it() {
     let mut program = metertap();
     program.args(["serve-rtl-tcp", "--listen", &address]);
     dongles.plug_into(program.command());
-    let _server = program.start();
+    let server = program.start();
+    server.expect_log("rtl_tcp client asks for another frequency than it gets");
     wait_for("the server", || TcpStream::connect(&address).is_ok());
     // A client that never reads must not disturb the others.
     let _idle = TcpStream::connect(&address).unwrap();
