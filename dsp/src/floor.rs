@@ -26,7 +26,7 @@ pub(crate) fn has_jumped(power: &[f32], floor: &[f32]) -> bool {
 
 /// Initializes the floor of each bin with that of its neighborhood, whose median is not moved by bursts.
 pub(crate) fn first_floor(power: &[f32], floor: &mut [f32], scratch: &mut [f32]) {
-    for_each_neighborhood(power, floor, scratch, |floor, median| floor.fill(median));
+    for_each_neighborhood(power, floor, scratch, <[f32]>::fill);
 }
 
 /// Lowers the floor of each bin to that of its neighborhood, if that is clearly lower: what the floor was initialized with
