@@ -1,11 +1,12 @@
 //! Parse, hand over, exit code.
 
 use clap::Parser;
-use metertap::cli::{Cli, run};
+use metertap::cli::{Cli, run, translate};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let arguments = translate(std::env::args_os().collect(), |name| std::env::var(name).ok());
+    match run(Cli::parse_from(arguments)) {
         Ok(code) => code,
         // A reader that has had enough (`metertap … | head`) is no failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -7,7 +7,7 @@
 //! bins are added, so that neither the block grid nor the bin grid matters. A transmitter whose phase wanders
 //! has no such line, but its energy is still there: a second statistic adds all bins of a chip-wide band.
 
-use crate::floor::{first_floor, has_jumped, track_floor};
+use crate::floor::{first_floor, has_jumped, lower_floor, track_floor};
 use crate::{CHIP_RATE_HZ, Complex32};
 use rustfft::{Fft, FftPlanner};
 use std::sync::Arc;
@@ -19,6 +19,9 @@ const STEP: usize = 16;
 const LINE_THRESHOLD: f32 = 22.0;
 /// Standard deviations by which a band must exceed the noise.
 const BAND_THRESHOLD: f32 = 7.5;
+/// Blocks after the first one (14 ms) that may lower the floors at once: a click in the first block, as at the start of a
+/// stream, raises all of them, and their tracking would take seconds to bring them down again.
+const SETTLING_BLOCKS: u32 = 8;
 /// Peaks kept per block, the strongest.
 pub(crate) const MAX_PEAKS: usize = 48;
 
@@ -59,6 +62,8 @@ pub(crate) struct Bank {
     steps: Vec<f32>,
     peaks: Vec<Peak>,
     started: bool,
+    /// Blocks to come in which the first floors may still be lowered at once.
+    settling: u32,
     /// Steps of a band about one chip rate wide.
     band_steps: usize,
     /// Bins per 16 384 Hz, the distance of the first sideband of a Manchester run.
@@ -83,6 +88,7 @@ impl Bank {
             steps: vec![0.0; len / STEP + band_steps],
             peaks: Vec::with_capacity(MAX_PEAKS),
             started: false,
+            settling: 0,
             band_steps,
             sideband_bins: (CHIP_RATE_HZ / 2.0 / bin_hz) as f32,
         }
@@ -112,7 +118,11 @@ impl Bank {
         self.transform(block);
         if !self.started || has_jumped(&self.now, &self.floor) {
             self.started = true;
+            self.settling = SETTLING_BLOCKS;
             first_floor(&self.now, &mut self.floor, &mut self.sum);
+        } else if self.settling > 0 {
+            self.settling -= 1;
+            lower_floor(&self.now, &mut self.floor, &mut self.sum);
         }
         track_floor(&mut self.now, &mut self.floor);
         self.find();

@@ -1,5 +1,6 @@
 //! Configuration of a receiver: sample rate, and which error probability is accepted.
 
+use crate::resample::{HIGHEST_HZ, LOWEST_HZ};
 use std::str::FromStr;
 
 /// Greatest error probability of a tentative packet; about one in four of them is wrong.
@@ -69,7 +70,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::SampleRate`] outside 1.0 to 3.2 MS/s.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if (1.0e6..=3.2e6).contains(&self.sample_rate_hz) {
+        if (LOWEST_HZ..=HIGHEST_HZ).contains(&self.sample_rate_hz) {
             Ok(())
         } else {
             Err(ConfigError::SampleRate(self.sample_rate_hz))
@@ -97,7 +98,7 @@ impl Config {
 pub enum ConfigError {
     /// Sample rate in samples per second, outside 1.0 to 3.2 million.
     #[error(
-        "a sample rate of {0} S/s cannot be used: ERT needs 1 000 000 to 3 200 000 (2 359 296 is customary)"
+        "a sample rate of {0} S/s cannot be used: expected 225 000 to 25 600 000 (2 359 296 is customary)"
     )]
     SampleRate(f64),
 }

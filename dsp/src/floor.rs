@@ -8,6 +8,10 @@ const FLOOR_STEP: f32 = 0.012;
 /// splatter of a very strong packet.
 const JUMP: f32 = 1000.0;
 
+/// Factor by which a floor must be above its neighborhood to be lowered at once: 1.5 dB. A median over a neighborhood
+/// of 128 bins or more strays by a tenth of that.
+const CLEARLY: f32 = 1.4;
+
 /// Returns true if the noise has changed at once: the gain was changed, or samples follow silence. (In noise, one
 /// bin in 16 falls short of a sixteenth of its mean.)
 pub(crate) fn has_jumped(power: &[f32], floor: &[f32]) -> bool {
@@ -20,15 +24,36 @@ pub(crate) fn has_jumped(power: &[f32], floor: &[f32]) -> bool {
     above > bins / 2 || below > bins / 4 * 3
 }
 
-/// Initializes the floor of each bin with that of its neighborhood, whose median is not moved by bursts. (The median of exponentially distributed power is ln 2 times its mean.)
+/// Initializes the floor of each bin with that of its neighborhood, whose median is not moved by bursts.
 pub(crate) fn first_floor(power: &[f32], floor: &mut [f32], scratch: &mut [f32]) {
+    for_each_neighborhood(power, floor, scratch, <[f32]>::fill);
+}
+
+/// Lowers the floor of each bin to that of its neighborhood, if that is clearly lower: what the floor was initialized with
+/// was no noise.
+pub(crate) fn lower_floor(power: &[f32], floor: &mut [f32], scratch: &mut [f32]) {
+    for_each_neighborhood(power, floor, scratch, |floor, median| {
+        for floor in floor.iter_mut().filter(|floor| **floor > CLEARLY * median) {
+            *floor = median;
+        }
+    });
+}
+
+/// Hands `change` the floors of each neighborhood, and the noise in it. (The median of exponentially distributed power is
+/// ln 2 times its mean.)
+fn for_each_neighborhood(
+    power: &[f32],
+    floor: &mut [f32],
+    scratch: &mut [f32],
+    mut change: impl FnMut(&mut [f32], f32),
+) {
     let width = (power.len() / 16).max(1);
     for (power, floor) in power.chunks(width).zip(floor.chunks_mut(width)) {
         let sorted = &mut scratch[..power.len()];
         sorted.copy_from_slice(power);
         sorted.sort_unstable_by(f32::total_cmp);
         let median = sorted[sorted.len() / 2];
-        floor.fill((median / std::f32::consts::LN_2).max(f32::MIN_POSITIVE));
+        change(floor, (median / std::f32::consts::LN_2).max(f32::MIN_POSITIVE));
     }
 }
 
@@ -43,5 +68,22 @@ pub(crate) fn track_floor(power: &mut [f32], floor: &mut [f32]) {
         };
         *floor = floor.max(1e-20);
         *power /= *floor;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_a_click_in_the_first_block_then_the_next_one_brings_the_floors_down() {
+        let (mut floor, mut scratch) = (vec![0.0; 4096], vec![0.0; 4096]);
+        first_floor(&[50.0; 4096], &mut floor, &mut scratch);
+        lower_floor(&[1.0; 4096], &mut floor, &mut scratch);
+        let noise = 1.0 / std::f32::consts::LN_2;
+        assert!(floor.iter().all(|floor| (floor - noise).abs() < 1e-3));
+        // Noise strays: what is hardly lower changes nothing.
+        lower_floor(&[0.9; 4096], &mut floor, &mut scratch);
+        assert!(floor.iter().all(|floor| (floor - noise).abs() < 1e-3));
     }
 }

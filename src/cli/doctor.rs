@@ -109,9 +109,9 @@ fn examine_radios(config: Config, report: &mut Report) -> Vec<(String, Live)> {
     let mut receivers = Vec::new();
     for radio in config.radios {
         match radio.source {
-            RadioSource::Live { live, serve_rtl_tcp } => {
-                if let Some(address) = serve_rtl_tcp {
-                    examine_port(address, report);
+            RadioSource::Live { live, sharing } => {
+                if let Some(sharing) = sharing {
+                    examine_port(sharing.address, report);
                 }
                 receivers.push((radio.name, live));
             }

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Number on the meter's dial, all digits.
-    #[arg(long, value_name = "N")]
+    /// Number on the meter's dial, all digits, also painted zeros; 48,213 is understood.
+    #[arg(long, value_name = "N", value_parser = dial_reading)]
     reading: f64,
     /// Only meters of this commodity: electric, gas or water.
     #[arg(long)]
@@ -81,7 +81,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let meters = table.meters().len();
     match candidates(args.reading, table.meters()).as_slice() {
         [] => eprintln!(
-            "metertap: none of {meters} meters heard is near {}. It may be out of range, or transmit rarely.",
+            "metertap: none of {meters} meters heard is near {}. It may be out of range, transmit rarely, or be of a kind that \
+             cannot be received: {NOT_RECEIVED}",
             args.reading
         ),
         several => eprintln!(
@@ -93,17 +94,22 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
+/// Kinds of meters that many people have and that send nothing that could be decoded.
+const NOT_RECEIVED: &str = "Itron OpenWay and Gen5, Sensus FlexNet, Aclara and Silver Spring meters encrypt their readings or hop in \
+    a mesh. A label with two digits, a dash and a decimal number is an ERT; one with hexadecimal digits is not (README, What it decodes)";
+
 fn print_candidates(candidates: &[Candidate]) {
     for c in candidates {
         eprintln!(
-            "candidate {} ({} {}, type {}): {} is {:.0} from the dial, heard {} times",
+            "candidate {} ({} {}, type {}): {}{} is {:.0} from the dial, received {}",
             c.id,
             c.kind,
             c.summary.commodity,
             c.summary.meter_type,
-            c.summary.consumption,
+            c.summary.consumption.unwrap_or_default(),
+            factor(c.extra_digits),
             c.steps,
-            c.summary.receptions
+            times(c.summary.receptions)
         );
     }
     eprintln!();
@@ -114,8 +120,71 @@ fn print_match(mine: &Candidate) {
         "Your meter is {} ({} {}).",
         mine.id, mine.kind, mine.summary.commodity
     );
-    if mine.extra_digits > 0 {
-        println!("Its counter has {} digits more than the dial.", mine.extra_digits);
+    match mine.extra_digits {
+        0 => {}
+        1.. => println!(
+            "Its counter has {} more than the dial: one count is 1/{} of the dial's last digit.",
+            digits(mine.extra_digits),
+            power(mine.extra_digits)
+        ),
+        _ => println!(
+            "Its counter has {} fewer than the dial: multiply it by {}.",
+            digits(-mine.extra_digits),
+            power(-mine.extra_digits)
+        ),
     }
     println!("In metertap.toml:\n\n[[meter]]\nid = {}", mine.id);
+    if mine.extra_digits != 0 {
+        let scale = 10f64.powi(-mine.extra_digits);
+        println!("scale = {scale}    # reads as the dial does; give its unit as well");
+    }
+}
+
+/// Parses a dial's number; commas between digits are separators of thousands.
+fn dial_reading(text: &str) -> Result<f64, String> {
+    let plain: String = text.chars().filter(|c| !matches!(c, ',' | '_' | ' ')).collect();
+    match plain.parse::<f64>() {
+        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
+        _ => Err(format!(
+            "invalid reading `{text}`: expected the number on the dial, such as 48213"
+        )),
+    }
+}
+
+fn power(digits: i32) -> u32 {
+    10u32.pow(digits.unsigned_abs())
+}
+
+/// Factor between counter and dial, for a candidate's line.
+fn factor(extra_digits: i32) -> String {
+    match extra_digits {
+        0 => String::new(),
+        1.. => format!(" / {}", power(extra_digits)),
+        _ => format!(" x {}", power(extra_digits)),
+    }
+}
+
+fn digits(count: i32) -> String {
+    format!("{count} digit{}", if count == 1 { "" } else { "s" })
+}
+
+fn times(count: u64) -> String {
+    match count {
+        1 => "once".into(),
+        2 => "twice".into(),
+        _ => format!("{count} times"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_separators_then_the_dial_is_read_and_words_are_refused() {
+        for text in ["48213", "48,213", "48 213", "48_213"] {
+            assert_eq!(dial_reading(text), Ok(48_213.0), "{text}");
+        }
+        assert!(dial_reading("many").is_err() && dial_reading("-3").is_err() && dial_reading("nan").is_err());
+    }
 }

@@ -7,9 +7,12 @@ use crate::daemon::event_stream::{Event, EventStream};
 use crate::format::LineFormat;
 use crate::receiver::RadioOptions;
 use crate::runtime::Runtime;
+use crate::source::R820T_GAINS_TENTHS;
+use crate::status::log_buffer::LogBuffer;
 use crate::status::receiver::Condition;
 use anyhow::Result;
 use metertap_dsp::Trust;
+use std::io::{IsTerminal, stderr, stdout};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -20,6 +23,10 @@ pub struct Args {
     /// Print lines of this format. Default: a live table on a terminal, JSON lines elsewhere.
     #[arg(long, value_name = "FORMAT")]
     format: Option<LineFormat>,
+    /// Behave as rtlamr: its flags with one dash, its environment (RTLAMR_…), lines in its default format, rtl_tcp on this
+    /// machine, and its `GainCount` line on standard error once samples arrive.
+    #[arg(long)]
+    rtlamr: bool,
     /// Add signal quality to JSON lines.
     #[arg(long)]
     signal: bool,
@@ -33,22 +40,35 @@ pub struct Args {
     messages: MessageArgs,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode> {
+impl Args {
+    /// Returns whether a table is drawn where the log would be written.
+    pub fn shows_table(&self) -> bool {
+        let lines = self.format.is_some() || self.rtlamr;
+        !lines && stdout().is_terminal() && stderr().is_terminal()
+    }
+}
+
+pub fn run(args: &Args, log: &LogBuffer) -> Result<ExitCode> {
     let runtime = Runtime::for_command()?;
     let cancel = runtime.context.cancel.clone();
     let options = RadioOptions::for_all(args.messages.kinds(), args.trust, &runtime.context);
     let radios = args.tuner.radios(&options)?;
     let mut display = ReadingDisplay::new(
-        args.format,
+        args.format.or(args.rtlamr.then_some(LineFormat::Plain)),
         args.signal,
         "metertap listen",
         args.messages.filter(),
     )?;
     display.enable_keys();
+    if args.shows_table() {
+        display.show_log(log.clone());
+    }
     // The terminal has room for one spectrum.
     if let Some(radio) = radios.first() {
         display.show_spectrum(radio.spectrum.clone());
     }
+    // Programs that start rtlamr wait for this line before they read.
+    let mut waits_for_gain_count = args.rtlamr;
     let start = Instant::now();
     let limit = args.seconds.map(Duration::from_secs_f64);
     for event in EventStream::new(radios, &runtime.context) {
@@ -57,7 +77,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 display.add(&reading)?;
             }
             Event::State(state) => {
+                if state.state == Condition::Up && std::mem::take(&mut waits_for_gain_count) {
+                    eprintln!("GainCount: {}", R820T_GAINS_TENTHS.len());
+                }
                 let reason = state.reason.as_deref().unwrap_or_default();
+                // Errors of a server begin with its address, which is the receiver's name here.
+                let reason = reason
+                    .strip_prefix(&format!("{}: ", state.receiver))
+                    .unwrap_or(reason);
                 display.set_title(&match state.state {
                     Condition::Starting => format!("{}: starting", state.receiver),
                     Condition::Up => format!("{}: {}", state.receiver, state.device.unwrap_or_default()),

@@ -21,6 +21,7 @@ mod reading_display;
 mod record;
 mod replay;
 mod report_table;
+mod rtlamr_flags;
 mod run;
 mod scan;
 mod serve_rtl_tcp;
@@ -29,6 +30,8 @@ mod synth;
 mod synth_p1;
 mod synth_wire;
 mod tuner_args;
+
+pub use rtlamr_flags::translate;
 
 use crate::status::log_buffer::LogBuffer;
 use clap::{Parser, Subcommand};
@@ -109,10 +112,12 @@ enum Command {
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     // The daemon logs what it does; a command that prints a table or lines logs only warnings.
     let is_quiet = !matches!(cli.command, Command::Run(_) | Command::Addon(_));
-    let journal = log_to_stderr(cli.verbose, is_quiet);
+    // Lines on standard error would be written across a table; the table shows them itself.
+    let shows_log = matches!(&cli.command, Command::Listen(args) if args.shows_table());
+    let journal = log_to_stderr(cli.verbose, is_quiet, !shows_log);
     match cli.command {
         Command::Replay(args) => replay::run(*args),
-        Command::Listen(args) => listen::run(&args),
+        Command::Listen(args) => listen::run(&args, &journal),
         #[cfg(feature = "rtlsdr")]
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args),
@@ -145,8 +150,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Logs to standard error, and to the returned buffer of the newest events, which the page shows.
-fn log_to_stderr(verbose: u8, is_quiet: bool) -> LogBuffer {
+/// Logs to standard error, if `prints_lines`, and to the returned buffer of the newest events, which the page shows.
+fn log_to_stderr(verbose: u8, is_quiet: bool, prints_lines: bool) -> LogBuffer {
     use std::io::IsTerminal;
     use tracing_subscriber::EnvFilter;
     use tracing_subscriber::layer::SubscriberExt;
@@ -159,10 +164,12 @@ fn log_to_stderr(verbose: u8, is_quiet: bool) -> LogBuffer {
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let buffer = LogBuffer::default();
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
+    let lines = prints_lines.then(|| {
+        tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+    });
     tracing_subscriber::registry()
         .with(filter)
         .with(lines)

@@ -4,6 +4,7 @@ use crate::format::{LineFormat, ReadingWriter};
 use crate::meter::Reading;
 use crate::meter::filter::MessageFilter;
 use crate::meter::table::MeterTable;
+use crate::status::log_buffer::LogBuffer;
 use crate::status::spectrum::SpectrumBuffer;
 use crate::terminal::LiveTable;
 use anyhow::Result;
@@ -84,6 +85,13 @@ impl ReadingDisplay {
     pub fn show_spectrum(&mut self, spectrum: SpectrumBuffer) {
         if let DisplayOutput::Table(table) = &mut self.output {
             table.show_spectrum(spectrum);
+        }
+    }
+
+    /// Shows new events of the log above the table.
+    pub fn show_log(&mut self, log: LogBuffer) {
+        if let DisplayOutput::Table(table) = &mut self.output {
+            table.show_log(log);
         }
     }
 

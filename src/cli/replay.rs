@@ -18,8 +18,8 @@ use crate::source::{Info, Source};
 use crate::status::sink::SinkMetrics;
 use anyhow::{Result, bail};
 use jiff::Timestamp;
-use metertap_dsp::Trust;
 use metertap_dsp::iq::Format;
+use metertap_dsp::{Resampling, Tally, Trust};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// IQ files (cu8, cs8, cs16, cf32, SigMF); `-` is standard input.
+    /// IQ files (cu8, cs8, cs16, cf32, SigMF, WAV, each also with gzip); `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Samples per second, if the file does not say.
@@ -163,7 +163,11 @@ impl Replay {
                     log_statistics(&radio.info, &end);
                     end.result?;
                     if self.display.readings() == before && !self.options.context.cancel.is_cancelled() {
-                        eprintln!("metertap: {}: no meter heard", radio.info.name);
+                        eprintln!(
+                            "metertap: {}: {}",
+                            radio.info.name,
+                            nothing_heard(&radio.info, &end.tally, end.noise_dbfs)
+                        );
                     }
                     break;
                 }
@@ -262,11 +266,28 @@ impl Broker {
     }
 }
 
+/// Explains what was tried on a recording without a message.
+fn nothing_heard(info: &Info, tally: &Tally, noise_dbfs: f32) -> String {
+    let seconds = tally.samples as f64 / Resampling::for_rate(info.sample_rate_hz).rate_hz();
+    let level = match tally.segments {
+        0 => "nothing but noise or silence".to_owned(),
+        bursts => format!(
+            "{bursts} bursts, {} preambles, noise at {noise_dbfs:.0} dBFS",
+            tally.preambles
+        ),
+    };
+    format!(
+        "no meter heard in {seconds:.1} s read as {} at {} S/s: {level}. If that is not how it was recorded, \
+         use --sample-format and --sample-rate",
+        info.format, info.sample_rate_hz
+    )
+}
+
 fn log_statistics(info: &Info, end: &End) {
     let tally = end.tally;
     tracing::debug!(
         name = %info.name,
-        seconds = tally.samples as f64 / info.sample_rate_hz,
+        seconds = tally.samples as f64 / Resampling::for_rate(info.sample_rate_hz).rate_hz(),
         bursts = tally.segments,
         dropped_segments = tally.dropped_segments,
         preambles = tally.preambles,

@@ -2,7 +2,7 @@
 
 use crate::cli::hertz::parse_hertz;
 use crate::receiver::{Radio, RadioOptions};
-use crate::source::{Address, Center, DEFAULT_CENTER_HZ, Gain, Live, Tuning};
+use crate::source::{Address, Center, Chosen, DEFAULT_CENTER_HZ, Gain, Live, Tuning};
 use clap::Args;
 use std::time::Duration;
 
@@ -26,12 +26,13 @@ pub struct TunerArgs {
     /// Samples per second.
     #[arg(long, value_name = "HZ", value_parser = parse_hertz, default_value = "2359296")]
     sample_rate: f64,
-    /// Tuner gain: auto, best, or a number in dB.
-    #[arg(long, default_value = "auto", value_name = "GAIN")]
-    gain: Gain,
-    /// Frequency error of the crystal in parts per million; positive if it is too fast.
-    #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
-    ppm: i32,
+    /// Tuner gain: auto, best, or a number in dB. Default: auto; an rtl_tcp server keeps its own.
+    #[arg(long, value_name = "GAIN")]
+    gain: Option<Gain>,
+    /// Frequency error of the crystal in parts per million; positive if it is too fast. Default: 0; an rtl_tcp server
+    /// keeps its own.
+    #[arg(long, allow_hyphen_values = true)]
+    ppm: Option<i32>,
     /// Power an antenna amplifier through the cable.
     #[arg(long)]
     bias_tee: bool,
@@ -48,10 +49,16 @@ impl TunerArgs {
                 Center::Hop => DEFAULT_CENTER_HZ,
             },
             sample_rate_hz: self.sample_rate as u32,
-            gain: self.gain,
-            ppm: self.ppm,
+            gain: self.gain.unwrap_or(Gain::Auto),
+            ppm: self.ppm.unwrap_or_default(),
             digital_agc: self.digital_agc,
             bias_tee: self.bias_tee,
+            chosen: Chosen {
+                gain: self.gain.is_some(),
+                ppm: self.ppm.is_some(),
+                digital_agc: self.digital_agc,
+                bias_tee: self.bias_tee,
+            },
             ..Tuning::default()
         }
     }

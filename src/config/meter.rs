@@ -39,6 +39,9 @@ pub struct MeterSection {
     offset: Option<f64>,
     /// Digits of the counter, after which it starts again at 0; 1 to 12. Default: unknown.
     digits: Option<u8>,
+    /// Radio: the counter is a signed number that may fall, as that of net consumption behind a solar roof. `net` is the same. Default: false.
+    #[serde(default, alias = "net")]
+    signed: bool,
     /// Highest plausible use per hour, in its unit. Default: by commodity.
     max_rate: Option<f64>,
     /// Publishing rate: `"every"` reading, on `"change"`, or once in this many seconds. Default: the `rate` of the first level.
@@ -148,6 +151,11 @@ impl MeterSection {
         if self.digits.is_some_and(|digits| !(1..=12).contains(&digits)) {
             problems.push("digits must be between 1 and 12".into());
         }
+        if self.signed && self.digits.is_some() {
+            problems.push(
+                "signed and digits exclude each other: a signed counter has the width of its message".into(),
+            );
+        }
         if self
             .max_rate
             .is_some_and(|rate| !(rate > 0.0 && rate.is_finite()))
@@ -177,6 +185,7 @@ impl MeterSection {
             scale,
             offset,
             digits: self.digits,
+            signed: self.signed,
             max_rate: self.max_rate,
             rate: self.rate,
             expire: self.expire.map(Duration::from_secs_f64),

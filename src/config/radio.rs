@@ -2,7 +2,8 @@
 
 use crate::config::{must_parse, parsed, topic_problem};
 use crate::source::recording::RecordingOverrides;
-use crate::source::{Address, Center, Live, Tuning, UnknownGain};
+use crate::source::rtl_tcp::server::{DEFAULT_BUFFER_MB, Sharing};
+use crate::source::{Address, Center, Chosen, Live, Tuning, UnknownGain};
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
 use serde::Deserialize;
@@ -27,8 +28,8 @@ pub enum RadioSource {
     Live {
         /// Device and tuning.
         live: Live,
-        /// Address on which the samples are offered to other programs.
-        serve_rtl_tcp: Option<SocketAddr>,
+        /// Offer of the samples to other programs.
+        sharing: Option<Sharing>,
     },
     /// A recorded file.
     Recording {
@@ -55,6 +56,8 @@ pub(super) struct RadioSection {
     realtime: bool,
     /// Dongles only: address on which the samples are offered to other programs, by the protocol of rtl_tcp. Default: none.
     serve_rtl_tcp: Option<SocketAddr>,
+    /// Dongles only: megabytes that a slow client of `serve_rtl_tcp` may lag behind, 1 to 1024. Default: 128, which is 28 s.
+    serve_rtl_tcp_buffer_mb: Option<u32>,
     /// Samples per second. Default: 2359296 for a dongle; for a recording, from its name or metadata.
     sample_rate: Option<f64>,
     /// Center frequency in Hz, or `"hop"` to survey the band and then take turns between its best three centers. Default: 912600155.
@@ -66,7 +69,7 @@ pub(super) struct RadioSection {
     sample_format: Option<Format>,
     /// Recordings only: time of the first sample. Default: from the file's name, metadata or date.
     start: Option<Timestamp>,
-    /// Dongles only: gain in dB, `"auto"` (the tuner's own control) or `"best"` (found by trying). Default: `"auto"`.
+    /// Dongles only: gain in dB, `"auto"` (the tuner's own control) or `"best"` (found by trying). Default: `"auto"`; an rtl_tcp server keeps its gain, ppm, AGC and bias tee unless set here.
     gain: Option<GainSetting>,
     /// Dongles only: frequency correction in parts per million. Default: 0.
     ppm: Option<i32>,
@@ -108,7 +111,7 @@ impl RadioSection {
         let source = match (Live::new(&self.source, tuning), &self.source) {
             (Some(live), _) => RadioSource::Live {
                 live: live.hopping(self.hop()),
-                serve_rtl_tcp: self.serve_rtl_tcp,
+                sharing: self.sharing(),
             },
             (None, Address::File(path)) => RadioSource::Recording {
                 path: path.clone(),
@@ -126,6 +129,11 @@ impl RadioSection {
             name: self.name(i),
             source,
         })
+    }
+
+    fn sharing(&self) -> Option<Sharing> {
+        let megabytes = self.serve_rtl_tcp_buffer_mb.unwrap_or(DEFAULT_BUFFER_MB);
+        self.serve_rtl_tcp.map(|address| Sharing::new(address, megabytes))
     }
 
     fn overrides(&self) -> RecordingOverrides {
@@ -184,6 +192,12 @@ impl RadioSection {
                 512..=1 << 18,
                 512,
             )?,
+            chosen: Chosen {
+                gain: self.gain.is_some(),
+                ppm: self.ppm.is_some(),
+                digital_agc: self.digital_agc.is_some(),
+                bias_tee: self.bias_tee.is_some(),
+            },
         })
     }
 
@@ -213,6 +227,12 @@ impl RadioSection {
                 ("serve_rtl_tcp", self.serve_rtl_tcp.is_some()),
             ]
         };
+        if self
+            .serve_rtl_tcp_buffer_mb
+            .is_some_and(|mb| !(1..=1024).contains(&mb))
+        {
+            problems.push("serve_rtl_tcp_buffer_mb must be between 1 and 1024".into());
+        }
         if self.hop_seconds.is_some_and(|s| !(0.1..=86_400.0).contains(&s)) {
             problems.push("hop_seconds must be between 0.1 and 86400".into());
         }

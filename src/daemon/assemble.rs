@@ -124,8 +124,8 @@ impl Daemon {
 
 fn build_radio(config: &RadioConfig, daemon: &Daemon) -> Result<Radio> {
     match &config.source {
-        RadioSource::Live { live, serve_rtl_tcp } => {
-            Radio::live(&config.name, live.clone(), *serve_rtl_tcp, &daemon.radio_options)
+        RadioSource::Live { live, sharing } => {
+            Radio::live(&config.name, live.clone(), *sharing, &daemon.radio_options)
         }
         RadioSource::Recording {
             path,

@@ -10,6 +10,7 @@ use crate::meter::counter_sample::CounterSample;
 use crate::meter::event::ReadingEvent;
 use crate::meter::intervals::Intervals;
 use crate::meter::plausibility::{Implausible, Limits, Plausibility, Rejections};
+use crate::meter::registers::Rollovers;
 use crate::meter::throttle::{PublishRate, Throttle};
 use crate::meter::{Meter, Meters, Reading, WireReading};
 use crate::runtime::Clock;
@@ -31,6 +32,7 @@ pub struct Pipeline {
     /// Rate of meters without one of their own.
     rate: PublishRate,
     plausibility: Plausibility,
+    rollovers: Rollovers,
     throttle: Throttle<ReadingEvent>,
     intervals: Intervals,
     availability: Availability,
@@ -46,6 +48,7 @@ impl Pipeline {
             meters: Meters::default(),
             rate,
             plausibility: Plausibility::default(),
+            rollovers: Rollovers::default(),
             throttle: Throttle::default(),
             intervals: Intervals::default(),
             availability: Availability::default(),
@@ -55,13 +58,18 @@ impl Pipeline {
         pipeline
     }
 
-    /// Changes meters and rate; what was learned of the meters stays. Returns the ids of meters that have left.
+    /// Changes meters and rate; what was learned of the meters stays, but a new offset replaces the sum of the rollovers.
+    /// Returns the ids of meters that have left.
     pub fn change(&mut self, meters: Meters, rate: PublishRate) -> Vec<String> {
         let left = self.meters.iter().filter(|(id, _)| !meters.contains(id));
         let left: Vec<String> = left.map(|(id, _)| id.to_owned()).collect();
         left.iter().for_each(|id| self.availability.forget(id));
         let now = self.clock.now();
         for (id, meter) in meters.iter() {
+            let before = self.meters.get(id);
+            if before.is_none_or(|before| before.offset != meter.offset) {
+                self.rollovers.forget(id);
+            }
             if let Some(expire) = meter.expire {
                 self.availability.expect(id, expire, now);
             }
@@ -81,13 +89,27 @@ impl Pipeline {
         let kind = reading.message.kind().topic_name();
         let meter = self.meters.get(&id).cloned();
         let message = &reading.message;
-        let limits = meter.as_deref().unwrap_or(Meter::unconfigured()).count_limits();
-        let sample = CounterSample::from_message(message);
-        let is_ours = meter.is_some();
-        if !self.is_plausible(&id, is_ours, kind, reading.time, sample, &limits) {
+        let config = meter.as_deref().unwrap_or(Meter::unconfigured());
+        let now = self.clock.now();
+        if message.lacks_reading() {
+            tracing::debug!(
+                meter = id,
+                "Transmitter has no reading of its register; nothing published"
+            );
+            // It is on the air all the same.
+            let change = meter
+                .as_ref()
+                .and_then(|meter| self.availability.seen(&id, meter.expire, now));
+            return (Vec::new(), change);
+        }
+        let counts = config.registers(message);
+        let sample = CounterSample::from_message(message, counts.main, config.may_fall(message.kind()));
+        let limits = config.count_limits(message);
+        if !self.is_plausible(&id, meter.is_some(), kind, reading.time, sample, &limits) {
             return (Vec::new(), None);
         }
-        let now = self.clock.now();
+        let continues = config.continues(message.kind());
+        let registers = self.rollovers.continued(&id, message, continues, counts);
         // A neighbour's meter is no concern of anybody's when it falls silent.
         let change = meter
             .as_ref()
@@ -102,7 +124,7 @@ impl Pipeline {
             );
         }
         let rate = self.rate_of(meter.as_deref());
-        let event = Arc::new(ReadingEvent::from_radio(reading, meter));
+        let event = Arc::new(ReadingEvent::with_registers(reading, meter, registers));
         events.extend(self.throttle.offer((&id, kind), event, rate, now));
         (events, change)
     }

@@ -4,9 +4,10 @@
 use crate::format::rtlamr_json::RtlamrLine;
 use crate::meter::event::{INTERVAL, Origin, ReadingEvent};
 use crate::meter::intervals::{INTERVAL_S, Interval};
+use crate::meter::registers::Registers;
 use crate::meter::{Meter, Reading};
 use jiff::{SignedDuration, Timestamp};
-use metertap_decode::ert::Commodity;
+use metertap_decode::ert::{Commodity, R900Flags};
 use metertap_decode::quantity::{Decimal, Quantity, serialize_decimal};
 use serde::{Serialize, Serializer};
 
@@ -16,7 +17,7 @@ pub fn json(event: &ReadingEvent) -> &str {
     event.native_json(|event| {
         let meter = event.meter_or_default();
         let json = match &event.origin {
-            Origin::Radio(reading) => radio(reading, meter),
+            Origin::Radio(reading) => radio(reading, meter, &event.registers),
             Origin::Wire(reading) => serde_json::to_string(reading),
             Origin::Interval(interval) => interval_of(meter, &event.id, interval),
         };
@@ -34,6 +35,8 @@ struct HomeFields<'a> {
     #[serde(skip_serializing_if = "is_unknown")]
     commodity: Commodity,
     reading: Amounts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flags: Option<R900Flags>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // Signature required by serde.
@@ -84,14 +87,21 @@ impl Amount {
     }
 }
 
-fn radio(reading: &Reading, meter: &Meter) -> serde_json::Result<String> {
+fn radio(reading: &Reading, meter: &Meter, registers: &Registers) -> serde_json::Result<String> {
     let message = &reading.message;
-    let total = Amount::new(meter, meter.total(message));
+    let total = || Amount::new(meter, meter.scaled_total(registers.main));
+    let mut amounts = vec![(meter.counter_name(), total())];
+    let part = |(name, counts)| (name, Amount::new(meter, meter.scaled_amount(counts)));
+    amounts.extend(registers.parts().map(part));
+    if registers.export.is_some() {
+        amounts.push(("net", total()));
+    }
     let home = HomeFields {
         id: message.id().to_string(),
         name: meter.name.as_deref(),
         commodity: meter.commodity(message),
-        reading: Amounts(vec![(meter.counter_name(), total)]),
+        reading: Amounts(amounts),
+        flags: message.flags(),
     };
     serde_json::to_string(&RtlamrLine::new(reading, Some(home), true))
 }
@@ -114,9 +124,9 @@ fn interval_of(meter: &Meter, id: &str, interval: &Interval) -> serde_json::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::tests::{SCM, reading};
+    use crate::format::tests::{NET_IDM, SCM, reading};
     use crate::meter::Factor;
-    use metertap_decode::ert::Kind;
+    use metertap_decode::ert::{Kind, Message, R900};
     use std::sync::Arc;
 
     fn water() -> Meter {
@@ -150,6 +160,41 @@ mod tests {
         let event = event(None);
         let json = json(&event);
         assert!(json.contains(r#""reading":{"count":{"value":974582}}"#), "{json}");
+    }
+
+    #[test]
+    fn given_a_net_meter_then_import_export_and_net_are_values() {
+        let meter = Meter {
+            unit: Some("kWh".into()),
+            scale: Factor::new(0.001),
+            ..Meter::default()
+        };
+        let event = ReadingEvent::from_radio(Box::new(reading(Kind::NetIdm, NET_IDM)), Some(Arc::new(meter)));
+        let expected = r#""reading":{"total":{"value":0.333,"unit":"kWh"},"import":{"value":0.111,"unit":"kWh"},"export":{"value":0.222,"unit":"kWh"},"net":{"value":0.333,"unit":"kWh"}}"#;
+        assert!(json(&event).contains(expected), "{}", json(&event));
+    }
+
+    #[test]
+    fn given_an_r900_with_flags_then_they_are_told_in_words() {
+        let message = Message::R900(R900 {
+            id: 1_500_000_000,
+            unkn1: 163,
+            no_use: 33,
+            back_flow: 1,
+            consumption: 5,
+            unkn3: 0,
+            leak: 6,
+            leak_now: 2,
+            parity: 0,
+        });
+        let reading = Reading {
+            message,
+            ..reading(Kind::Scm, SCM)
+        };
+        let event = ReadingEvent::from_radio(Box::new(reading), None);
+        let expected =
+            r#""flags":{"leak_now":"continuous","leak_days":"35+","backflow":"low","no_use_days":"1-2"}"#;
+        assert!(json(&event).contains(expected), "{}", json(&event));
     }
 
     #[test]

@@ -35,7 +35,7 @@ const COUNTER_BITS: u32 = 12;
 pub struct ConfidenceFilter {
     config: Config,
     /// Newest accepted counter by meter id, message type and meter type.
-    counters: HashMap<(u32, Kind, u8), i64>,
+    counters: HashMap<(u32, Kind, Option<u8>), i64>,
     /// Tentative frames that were not accepted, oldest first.
     tentative: VecDeque<Tentative>,
 }
@@ -111,8 +111,8 @@ impl ConfidenceFilter {
     }
 }
 
-fn key(message: &Message) -> (u32, Kind, u8) {
-    (message.id(), message.kind(), message.meter_type())
+fn key(message: &Message) -> (u32, Kind, Option<u8>) {
+    (message.id(), message.kind(), message.constant_type())
 }
 
 /// Share of wrong frames that look like the next frame of a known meter.

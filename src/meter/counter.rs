@@ -2,7 +2,6 @@
 
 use crate::meter::counter_sample::cumulative_fields;
 use crate::meter::event::{Origin, ReadingEvent};
-use metertap_decode::ert::Kind;
 use std::collections::BTreeMap;
 
 /// Suffixes of the fields of one counter's tariffs.
@@ -61,16 +60,22 @@ pub fn counter_values(event: &ReadingEvent) -> Vec<CounterValue> {
     match &event.origin {
         Origin::Radio(reading) => {
             let meter = event.meter_or_default();
-            let total = meter.total(&reading.message);
+            let registers = &event.registers;
+            let total = meter.scaled_total(registers.main);
             let wraps_at = meter.digits.map(|digits| {
                 let range = meter.scaled_amount(10i64.saturating_pow(digits.into()));
                 range.to_f64().abs()
             });
-            vec![CounterValue {
+            let main = CounterValue {
                 wraps_at,
-                may_fall: reading.message.kind() == Kind::NetIdm,
+                may_fall: meter.may_fall(reading.message.kind()),
                 ..counter(meter.counter_name(), total.to_f64(), total.unit.as_str())
-            }]
+            };
+            let parts = registers.parts().map(|(name, counts)| {
+                let amount = meter.scaled_amount(counts);
+                counter(name, amount.to_f64(), amount.unit.as_str())
+            });
+            std::iter::once(main).chain(parts).collect()
         }
         Origin::Wire(reading) => {
             let fields = &reading.report.reading;

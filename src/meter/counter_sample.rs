@@ -1,6 +1,6 @@
 //! Counters of one reading as they are compared with those of the next.
 
-use metertap_decode::ert::{Kind, Message};
+use metertap_decode::ert::Message;
 use metertap_decode::quantity::Quantity;
 use metertap_decode::report::{Fields, Value};
 use metertap_decode::unit::Unit;
@@ -38,11 +38,12 @@ pub struct CounterSample {
 }
 
 impl CounterSample {
-    /// Takes the counter and type of a radio message.
-    pub fn from_message(message: &Message) -> Self {
+    /// Takes the main counter `counts` and the type of a radio message.
+    pub fn from_message(message: &Message, counts: i64, may_fall: bool) -> Self {
         CounterSample {
-            may_fall: message.kind() == Kind::NetIdm,
-            ..Self::from_counts(message.meter_type(), message.consumption())
+            meter_type: message.constant_type(),
+            may_fall,
+            ..Self::from_counts(0, counts)
         }
     }
 

@@ -1,6 +1,7 @@
 //! A reading on its way to all sinks, with the configuration of its meter.
 
 use crate::meter::intervals::Interval;
+use crate::meter::registers::Registers;
 use crate::meter::throttle::SameValues;
 use crate::meter::{Meter, Reading, WireReading};
 use jiff::Timestamp;
@@ -36,14 +37,24 @@ pub struct ReadingEvent {
     pub origin: Origin,
     /// Configuration of the meter; `None` for meters without a `[[meter]]` section.
     pub meter: Option<Arc<Meter>>,
+    /// Counts of a radio message; zero for other origins.
+    pub registers: Registers,
     /// The native JSON object, once a sink has asked for it.
     native_json: OnceLock<String>,
 }
 
 impl ReadingEvent {
-    /// Builds the event of a radio packet.
+    /// Builds the event of a radio packet whose counters are not continued beyond their width.
     pub fn from_radio(reading: Box<Reading>, meter: Option<Arc<Meter>>) -> Self {
+        let config = meter.as_deref().unwrap_or(Meter::unconfigured());
+        let registers = config.registers(&reading.message);
+        ReadingEvent::with_registers(reading, meter, registers)
+    }
+
+    /// Builds the event of a radio packet with these counts.
+    pub fn with_registers(reading: Box<Reading>, meter: Option<Arc<Meter>>, registers: Registers) -> Self {
         ReadingEvent {
+            registers,
             id: reading.message.id().to_string(),
             kind: reading.message.kind().topic_name(),
             origin: Origin::Radio(reading),
@@ -60,6 +71,7 @@ impl ReadingEvent {
             kind: reading.report.reading_type.topic_name(),
             origin: Origin::Wire(reading),
             meter,
+            registers: Registers::default(),
             native_json: OnceLock::new(),
         }
     }
@@ -71,6 +83,7 @@ impl ReadingEvent {
             kind: INTERVAL,
             origin: Origin::Interval(interval),
             meter: Some(meter),
+            registers: Registers::default(),
             native_json: OnceLock::new(),
         }
     }
@@ -163,7 +176,9 @@ fn without_time(message: &Message) -> Message {
             (m.consumption_interval_count, m.transmit_time_offset, m.packet_crc) = (0, 0, 0);
             m.differential_consumption_intervals.fill(0);
         }
-        Message::Scm(_) | Message::ScmPlus(_) | Message::R900(_) | Message::R900Bcd(_) => {}
+        // The first unknown byte changes by itself.
+        Message::R900(m) | Message::R900Bcd(m) => (m.unkn1, m.parity) = (0, 0),
+        Message::Scm(_) | Message::ScmPlus(_) => {}
     }
     message
 }
@@ -265,6 +280,12 @@ mod tests {
     fn given_another_time_and_signal_then_the_values_are_the_same() {
         assert!(radio(0, Message::R900(r900())).same_values(&radio(60, Message::R900(r900()))));
         assert!(p1(0, "00.5", "0").same_values(&p1(10, "00.5", "0")));
+        let flipped = R900 {
+            unkn1: 131,
+            parity: 7,
+            ..r900()
+        };
+        assert!(radio(0, Message::R900(r900())).same_values(&radio(60, Message::R900(flipped))));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Finds a meter by its dial: the one whose counter shows what the dial shows.
 //!
-//! A counter may have more digits than the dial (tenths of a cubic meter, watt-hours for kilowatt-hours), so it is
-//! compared after dropping up to three. A street has many meters, and some are close by chance: a match is certain if
+//! A counter may have more digits than the dial (tenths of a cubic meter, watt-hours for kilowatt-hours) or fewer (the
+//! last digits of the dial are painted zeros, or the meter sends tens), so both are compared at several powers of ten. A street has many meters, and some are close by chance: a match is certain if
 //! it is within a step or two of the dial and every other meter is far away.
 
 use crate::meter::table::MeterSummary;
@@ -9,10 +9,14 @@ use metertap_decode::ert::Kind;
 
 /// Most digits of the counter that the dial may lack.
 const MAX_EXTRA_DIGITS: i32 = 3;
+/// Most digits of the dial that the counter may lack.
+const MAX_MISSING_DIGITS: i32 = 3;
 /// Largest distance of a candidate as a share of the dial's reading: some days of consumption.
 const NEAR_SHARE: f64 = 0.02;
 /// Largest distance of a match, in steps of the dial: it was read a few minutes earlier.
 const MATCH_STEPS: f64 = 2.0;
+/// Least counts of a meter whose counter has fewer digits than the dial: two steps are then at most 2 % of the dial.
+const MIN_COARSE_STEPS: f64 = 100.0;
 /// Factor by which the runner-up must be further away.
 const CLEAR_FACTOR: f64 = 20.0;
 /// Receptions needed for a match, so that a single wrong packet is none.
@@ -27,9 +31,9 @@ pub struct Candidate {
     pub kind: Kind,
     /// Newest reading.
     pub summary: MeterSummary,
-    /// Digits of the counter that the dial lacks.
+    /// Digits of the counter that the dial lacks; negative for digits of the dial that the counter lacks.
     pub extra_digits: i32,
-    /// Distance between counter and dial, in steps of the dial.
+    /// Distance between counter and dial, in steps of the coarser of the two.
     pub steps: f64,
 }
 
@@ -40,13 +44,19 @@ pub fn candidates<'a>(
 ) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = meters
         .filter_map(|(&(id, kind), summary)| {
-            let (extra_digits, steps) = (0..=MAX_EXTRA_DIGITS)
+            let consumption = summary.consumption? as f64;
+            let (extra_digits, distance) = (-MAX_MISSING_DIGITS..=MAX_EXTRA_DIGITS)
                 .map(|digits| {
-                    let shown = summary.consumption as f64 / 10f64.powi(digits);
+                    let shown = consumption / 10f64.powi(digits);
                     (digits, (shown - reading).abs())
                 })
                 .min_by(|a, b| a.1.total_cmp(&b.1))?;
-            (steps <= (NEAR_SHARE * reading).max(MATCH_STEPS)).then(|| Candidate {
+            let step = 10f64.powi(-extra_digits).max(1.0);
+            // With steps this coarse, the first counter of a low number would match any dial.
+            let is_fine = step == 1.0 || reading >= step * MIN_COARSE_STEPS;
+            let steps = distance / step;
+            let near = (NEAR_SHARE * reading).max(MATCH_STEPS * step);
+            (is_fine && distance <= near).then(|| Candidate {
                 id,
                 kind,
                 summary: summary.clone(),
@@ -79,7 +89,7 @@ mod tests {
         MeterSummary {
             commodity: Commodity::Gas,
             meter_type: 12,
-            consumption,
+            consumption: Some(consumption),
             receptions,
             snr_db: 3.0,
             frequency_hz: None,
@@ -100,6 +110,20 @@ mod tests {
         let found = find(48213.0, &[(1, 990_674, 3), (2, 4_821_371, 2), (3, 660, 9)]);
         let mine = certain_match(&found).unwrap();
         assert_eq!((mine.id, mine.extra_digits), (2, 2));
+    }
+
+    #[test]
+    fn given_a_counter_with_fewer_digits_than_the_dial_then_it_is_found() {
+        for (reading, extra_digits) in [(482_130.0, -1), (4_821_399.0, -2), (48_213_000.0, -3)] {
+            let found = find(reading, &[(1, 990_674, 3), (2, 48_213, 2), (3, 660, 9)]);
+            let mine = certain_match(&found).unwrap();
+            assert_eq!((mine.id, mine.extra_digits), (2, extra_digits), "{reading}");
+        }
+    }
+
+    #[test]
+    fn given_a_counter_of_few_counts_then_it_is_not_multiplied() {
+        assert_eq!(find(4300.0, &[(1, 4, 2), (2, 43, 2)]), []);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Configured meters of this home.
 
 use crate::meter::Factor;
-use crate::meter::plausibility::Limits;
+use crate::meter::plausibility::{Limits, Wrap};
+use crate::meter::registers::{Registers, most_over_rollover};
 use crate::meter::throttle::PublishRate;
 use metertap_decode::ert::{Commodity, Kind, Message};
 use metertap_decode::quantity::{Decimal, Quantity, scaled};
@@ -26,6 +27,8 @@ pub struct Meter {
     pub offset: Option<Factor>,
     /// Decimal digits of the counter, which rolls over to 0 after the largest number they can show.
     pub digits: Option<u8>,
+    /// The counter is a signed number and may fall, as that of net consumption.
+    pub signed: bool,
     /// Largest plausible rise per hour, in `unit`.
     pub max_rate: Option<f64>,
     /// Publishing rate, overriding the general one.
@@ -52,12 +55,23 @@ impl Meter {
         if self.unit.is_some() { "total" } else { "count" }
     }
 
-    /// Counter of a message, scaled without rounding: as many decimal places as scale and offset have.
-    pub fn total(&self, message: &Message) -> Quantity {
-        self.scaled_total(message.consumption())
+    /// Counts of a message.
+    pub fn registers(&self, message: &Message) -> Registers {
+        Registers::new(message, self.signed)
     }
 
-    /// Counter value, scaled and offset.
+    /// Returns whether the counter in messages of type `kind` may fall: it is net consumption.
+    pub fn may_fall(&self, kind: Kind) -> bool {
+        self.signed || kind == Kind::NetIdm
+    }
+
+    /// Returns whether the counter in messages of type `kind` is continued beyond its width. One with `digits` starts
+    /// again at 0, as its dial does.
+    pub fn continues(&self, kind: Kind) -> bool {
+        !self.may_fall(kind) && self.digits.is_none()
+    }
+
+    /// Counter value, scaled and offset without rounding: as many decimal places as scale and offset have.
     pub fn scaled_total(&self, counts: i64) -> Quantity {
         self.quantity(counts, self.offset.unwrap_or(Factor::ZERO))
     }
@@ -96,12 +110,17 @@ impl Meter {
             .unwrap_or(kind)
     }
 
-    /// Plausibility limits of the unscaled counter.
-    pub fn count_limits(&self) -> Limits {
+    /// Plausibility limits of the unscaled counter of a message.
+    pub fn count_limits(&self, message: &Message) -> Limits {
         let scale = self.scale.unwrap_or(Factor::ONE).to_f64().abs();
+        let range = message.counter_range();
+        let of_width = Wrap {
+            at: range as f64,
+            most: most_over_rollover(range) as f64,
+        };
         Limits {
             per_hour: self.max_rate.map(|rate| rate / scale),
-            wraps_at: self.digits.map(|digits| 10f64.powi(digits.into())),
+            wraps_at: Some(self.digits.map_or(of_width, Wrap::of_digits)),
             is_counts: true,
         }
     }
@@ -110,7 +129,7 @@ impl Meter {
     pub fn limits(&self) -> Limits {
         Limits {
             per_hour: self.max_rate,
-            wraps_at: self.digits.map(|digits| 10f64.powi(digits.into())),
+            wraps_at: self.digits.map(Wrap::of_digits),
             is_counts: false,
         }
     }
@@ -141,6 +160,11 @@ impl Meters {
         self.0.get(id)
     }
 
+    /// Meters by id.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Arc<Meter>)> {
+        self.0.iter().map(|(id, meter)| (id.as_str(), meter))
+    }
+
     /// Returns whether no meter is configured.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -149,11 +173,6 @@ impl Meters {
     /// Number of configured meters.
     pub fn len(&self) -> usize {
         self.0.len()
-    }
-
-    /// Returns the meters with their ids, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Arc<Meter>)> {
-        self.0.iter().map(|(id, meter)| (id.as_str(), meter))
     }
 
     /// Returns whether the meter with this id is configured.
@@ -191,7 +210,8 @@ mod tests {
                 offset: offset.and_then(Factor::new),
                 ..Meter::default()
             };
-            let json = meter.total(&message()).value.to_string();
+            let counts = meter.registers(&message()).main;
+            let json = meter.scaled_total(counts).value.to_string();
             assert_eq!(json, value, "{scale:?} {offset:?}");
         }
     }

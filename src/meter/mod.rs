@@ -18,6 +18,7 @@ pub mod intervals;
 mod meters;
 pub mod plausibility;
 mod reading;
+pub mod registers;
 pub mod table;
 pub mod throttle;
 

@@ -73,10 +73,27 @@ impl fmt::Display for Implausible {
 pub struct Limits {
     /// Largest rise per hour, in the unit of the counter; `None` = a default.
     pub per_hour: Option<f64>,
-    /// Value at which the counter rolls over to 0, if known.
-    pub wraps_at: Option<f64>,
+    /// Rollover of the counter, if known.
+    pub wraps_at: Option<Wrap>,
     /// Counts of unknown unit, which have a default limit of their own.
     pub is_counts: bool,
+}
+
+/// Rollover of a counter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wrap {
+    /// Value at which the counter starts again at 0.
+    pub at: f64,
+    /// Highest rise over a rollover.
+    pub most: f64,
+}
+
+impl Wrap {
+    /// Rollover after the largest number of so many decimal digits.
+    pub fn of_digits(digits: u8) -> Self {
+        let at = 10f64.powi(digits.into());
+        Wrap { at, most: at }
+    }
 }
 
 impl Limits {
@@ -208,7 +225,7 @@ fn contradiction(
         }
         let rolled_over = limits
             .wraps_at
-            .is_some_and(|wraps_at| (0.0..=most).contains(&(to - from + wraps_at)));
+            .is_some_and(|wrap| (0.0..=most.min(wrap.most)).contains(&(to - from + wrap.at)));
         if !rolled_over {
             return Some(Implausible::WentBack { field, from, to });
         }
@@ -262,11 +279,24 @@ mod tests {
     #[test]
     fn given_the_number_of_digits_then_a_rollover_is_plausible() {
         let wraps = Limits {
-            wraps_at: Some(1e6),
+            wraps_at: Some(Wrap::of_digits(6)),
             ..COUNTS
         };
         assert_eq!(accepted(&[(0, 999_990), (600, 5)], &wraps), [true, true]);
         assert_eq!(accepted(&[(0, 999_990), (600, 5)], &COUNTS), [true, false]);
+    }
+
+    #[test]
+    fn given_a_width_then_a_rollover_is_plausible_and_the_reset_of_a_lower_counter_is_not() {
+        let wraps = Limits {
+            wraps_at: Some(Wrap {
+                at: 16_777_216.0,
+                most: 2_097_152.0,
+            }),
+            ..COUNTS
+        };
+        assert_eq!(accepted(&[(0, 16_777_210), (600, 5)], &wraps), [true, true]);
+        assert_eq!(accepted(&[(0, 9_000_000), (86_400, 5)], &wraps), [true, false]);
     }
 
     #[test]

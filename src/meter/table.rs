@@ -14,8 +14,8 @@ pub struct MeterSummary {
     pub commodity: Commodity,
     /// ERT type; for R900, the byte that rtlamr calls `Unkn1`.
     pub meter_type: u8,
-    /// Newest counter.
-    pub consumption: i64,
+    /// Newest counter; `None` if the transmitter says that it has no reading.
+    pub consumption: Option<i64>,
     /// Messages received.
     pub receptions: u64,
     /// Newest signal-to-noise ratio in dB.
@@ -47,7 +47,7 @@ impl MeterTable {
         let summary = MeterSummary {
             commodity: message.commodity(),
             meter_type: message.meter_type(),
-            consumption: message.consumption(),
+            consumption: (!message.lacks_reading()).then(|| message.consumption()),
             receptions: earlier + 1,
             snr_db: reading.signal.snr_db,
             frequency_hz: reading.frequency_hz,

@@ -13,6 +13,7 @@ mod hop;
 mod lock_workers;
 mod probe;
 mod radio;
+mod rate_estimate;
 mod rate_monitor;
 mod reading_builder;
 mod ring;

@@ -14,7 +14,7 @@ use crate::receiver::supervisor::{Losses, Supervisor};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::priority::raise_priority;
 use crate::runtime::{Cancel, Component, Context, Running};
-use crate::source::rtl_tcp::server::Server;
+use crate::source::rtl_tcp::server::{Server, Sharing, Window};
 use crate::source::{Info, Live, Source};
 use crate::status::Revision;
 use crate::status::receiver::ReceiverState;
@@ -22,7 +22,7 @@ use crate::status::spectrum::SpectrumBuffer;
 use anyhow::{Context as _, Result};
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use metertap_decode::ert::Kind;
-use metertap_dsp::{Config, Trust};
+use metertap_dsp::{Config, Resampling, Trust};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -86,7 +86,9 @@ struct Parts {
     dropped_bytes: Arc<AtomicU64>,
     /// Counter of the search thread.
     readings: Arc<AtomicU64>,
-    serve_rtl_tcp: Option<SocketAddr>,
+    sharing: Option<Sharing>,
+    /// Window that its clients get.
+    window: Window,
 }
 
 impl Radio {
@@ -104,25 +106,21 @@ impl Radio {
             when_full: WhenFull::Wait,
             dropped_bytes: Arc::default(),
             readings: Arc::default(),
-            serve_rtl_tcp: None,
+            sharing: None,
+            window: Window::default(),
         };
         Self::start(parts, options, move |mut writer, _| {
             play(source, &mut writer, &cancel)
         })
     }
 
-    /// Receives from a live source until stopped, and opens it again however often it fails. With `serve_rtl_tcp`,
+    /// Receives from a live source until stopped, and opens it again however often it fails. With `sharing`,
     /// clients of rtl_tcp are served there with the same samples.
     ///
     /// # Errors
     /// Returns an error if the sample rate is not supported, if the address cannot be bound, or if a thread cannot be
     /// created; nothing is left running then. A source that cannot be opened is not an error: it is tried again.
-    pub fn live(
-        name: &str,
-        live: Live,
-        serve_rtl_tcp: Option<SocketAddr>,
-        options: &RadioOptions,
-    ) -> Result<Self> {
+    pub fn live(name: &str, live: Live, sharing: Option<Sharing>, options: &RadioOptions) -> Result<Self> {
         let context = options.context.component(&format!("radio:{name}"));
         let readings = Arc::<AtomicU64>::default();
         let dropped_bytes = Arc::<AtomicU64>::default();
@@ -139,7 +137,11 @@ impl Radio {
             when_full: WhenFull::DropOldest,
             dropped_bytes,
             readings,
-            serve_rtl_tcp,
+            sharing,
+            window: Window {
+                sample_rate_hz: live.tuning.sample_rate_hz,
+                center_hz: live.hop.is_none().then_some(live.tuning.center_hz),
+            },
         };
         Self::start(parts, options, move |mut writer, events| {
             raise_priority();
@@ -195,17 +197,24 @@ impl Radio {
         let (info, context) = (parts.info, parts.context);
         let name = info.name.clone();
         let is_live = parts.when_full == WhenFull::DropOldest;
+        let resampling = Resampling::for_rate(info.sample_rate_hz);
         let config = Config {
-            sample_rate_hz: info.sample_rate_hz,
+            sample_rate_hz: resampling.rate_hz(),
             trust: options.trust,
             tentative: true,
         };
-        let spectrum_tap = SpectrumTap::new(info.sample_rate_hz, self.spectrum.clone());
-        let pool = DemodPool::start(&context, &name, Samples::new(info.format), config, spectrum_tap)
-            .with_context(|| name.clone())?;
+        let spectrum_tap = SpectrumTap::new(config.sample_rate_hz, self.spectrum.clone());
+        let pool = DemodPool::start(
+            &context,
+            &name,
+            Samples::new(info.format).resampled(resampling),
+            config,
+            spectrum_tap,
+        )
+        .with_context(|| name.clone())?;
         let mut tap = None;
-        if let Some(address) = parts.serve_rtl_tcp {
-            let server = Server::start(&name, address, &context)?;
+        if let Some(sharing) = parts.sharing {
+            let server = Server::start(&name, sharing, parts.window, &context)?;
             self.rtl_tcp = Some(server.address);
             self.running.push(server.running);
             tap = Some(server.tap);
@@ -218,12 +227,12 @@ impl Radio {
             pool,
             output: Output {
                 sample_clock: if is_live {
-                    SampleClock::for_live(info.sample_rate_hz)
+                    SampleClock::for_live(config.sample_rate_hz)
                 } else {
-                    SampleClock::for_recording(info.sample_rate_hz, info.start)
+                    SampleClock::for_recording(config.sample_rate_hz, info.start)
                 },
                 clock: context.clock.clone(),
-                builder: ReadingBuilder::new(&info, is_live, options.filter.clone(), config),
+                builder: ReadingBuilder::new(&info, is_live, options.filter.clone(), config, resampling),
                 readings: parts.readings,
                 events: EventSender::new(sender.clone(), &name),
             },
@@ -297,7 +306,7 @@ impl Drop for EndsRadio {
 /// Reads a recording into the ring.
 fn play(mut source: Box<dyn Source>, writer: &mut Writer, cancel: &Cancel) -> Result<()> {
     let name = source.info().name.clone();
-    let center_hz = source.info().center_hz;
+    let mut center_hz = source.info().center_hz;
     while !cancel.is_cancelled() {
         let Some(mut buffer) = writer.buffer() else {
             break;
@@ -308,6 +317,11 @@ fn play(mut source: Box<dyn Source>, writer: &mut Writer, cancel: &Cancel) -> Re
             Ok(0) => break,
             Ok(n) => {
                 buffer.truncate(n);
+                // A recording may consist of captures at several frequencies: no frame may be joined of two.
+                if source.info().center_hz != center_hz {
+                    center_hz = source.info().center_hz;
+                    writer.break_off(0);
+                }
                 if !writer.send(buffer, 0, center_hz) {
                     break;
                 }

@@ -1,5 +1,6 @@
 //! Finds sources that are open but deliver nothing of use.
 
+use crate::receiver::rate_estimate::RateEstimate;
 use crate::source::Info;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,9 @@ pub struct RateMonitor {
     /// Begin of the current measurement of the rate, and bytes since then.
     span_began: Instant,
     span_bytes: u64,
+    /// Estimate of a smaller error over a longer time.
+    estimate: RateEstimate,
+    name: String,
 }
 
 impl RateMonitor {
@@ -35,6 +39,8 @@ impl RateMonitor {
             varied: now,
             span_began: now,
             span_bytes: 0,
+            estimate: RateEstimate::new(info.sample_rate_hz, info.format.sample_bytes(), now),
+            name: info.name.clone(),
         }
     }
 
@@ -65,6 +71,14 @@ impl RateMonitor {
                 "all samples have been equal for {} s",
                 equal_for.as_secs()
             ));
+        }
+        if let Some(rate_hz) = self.estimate.add(bytes.len(), now) {
+            tracing::warn!(
+                source = self.name,
+                expected = self.bytes_per_second / self.sample_bytes,
+                delivers = rate_hz,
+                "Source has another sample rate than it was set to; meters cannot be decoded: set sample_rate to what it delivers"
+            );
         }
         self.span_bytes += bytes.len() as u64;
         let span = now - self.span_began;

@@ -3,7 +3,7 @@
 use crate::meter::{ConfidenceFilter, FrameFilter, Reading, Signal};
 use crate::source::Info;
 use jiff::Timestamp;
-use metertap_dsp::{Config, Packet};
+use metertap_dsp::{Config, Packet, Resampling};
 use std::sync::Arc;
 
 /// Decodes packets, drops those of other meters and implausible ones, and makes readings of the rest.
@@ -13,6 +13,8 @@ pub struct ReadingBuilder {
     confidence: ConfidenceFilter,
     /// Bytes of a sample in a recording; 0 for a live source, in which nothing has an offset.
     sample_bytes: u64,
+    /// Relation of these samples to the searched ones.
+    resampling: Resampling,
     /// Center of the window, if known.
     center_hz: Option<f64>,
     refused: u64,
@@ -20,7 +22,13 @@ pub struct ReadingBuilder {
 
 impl ReadingBuilder {
     /// Creates the builder of a receiver configured by `config`, whose samples `info` describes.
-    pub fn new(info: &Info, is_live: bool, filter: Arc<FrameFilter>, config: Config) -> Self {
+    pub fn new(
+        info: &Info,
+        is_live: bool,
+        filter: Arc<FrameFilter>,
+        config: Config,
+        resampling: Resampling,
+    ) -> Self {
         ReadingBuilder {
             receiver: info.name.as_str().into(),
             filter,
@@ -30,6 +38,7 @@ impl ReadingBuilder {
             } else {
                 info.format.sample_bytes() as u64
             },
+            resampling,
             center_hz: info.center_hz,
             refused: 0,
         }
@@ -65,15 +74,19 @@ impl ReadingBuilder {
             );
             return None;
         }
+        let bytes = |searched: u64| (searched as f64 / self.resampling.ratio()) as u64 * self.sample_bytes;
+        let mut signal = packet.signal;
+        signal.offset_hz = self.resampling.fold(signal.offset_hz);
+        signal.snr_db += self.resampling.snr_correction_db();
         Some(Reading {
             time,
-            offset: packet.start_sample * self.sample_bytes,
-            length: packet.len_samples * self.sample_bytes,
+            offset: bytes(packet.start_sample),
+            length: bytes(packet.len_samples),
             receiver: self.receiver.clone(),
             heard_by: vec![self.receiver.clone()],
-            frequency_hz: self.center_hz.map(|center| center + packet.signal.offset_hz),
+            frequency_hz: self.center_hz.map(|center| center + signal.offset_hz),
             message,
-            signal: Signal::new(&packet.signal),
+            signal: Signal::new(&signal),
         })
     }
 }

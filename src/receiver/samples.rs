@@ -1,7 +1,7 @@
 //! Complex samples from bytes.
 
-use metertap_dsp::Complex32;
 use metertap_dsp::iq::Format;
+use metertap_dsp::{Complex32, Resampler, Resampling};
 
 /// Decoder of a stream of samples; however the bytes are split, the samples are the same.
 pub struct Samples {
@@ -10,6 +10,8 @@ pub struct Samples {
     samples: Vec<Complex32>,
     /// Bytes of a sample that is not complete; always fewer than a sample has.
     partial: Vec<u8>,
+    /// Of a stream that is too slow or too fast for the receiver, and its output.
+    resampler: Option<(Resampler, Vec<Complex32>)>,
 }
 
 impl Samples {
@@ -19,7 +21,14 @@ impl Samples {
             format,
             samples: Vec::new(),
             partial: Vec::with_capacity(format.sample_bytes()),
+            resampler: None,
         }
+    }
+
+    /// Brings the samples to the rate at which they are searched.
+    pub fn resampled(self, resampling: Resampling) -> Self {
+        let resampler = (!resampling.is_none()).then(|| (Resampler::new(resampling), Vec::new()));
+        Samples { resampler, ..self }
     }
 
     /// Returns the samples that `bytes` completes.
@@ -38,6 +47,11 @@ impl Samples {
         let (whole, rest) = bytes.split_at(bytes.len() / sample_bytes * sample_bytes);
         self.format.decode(whole, &mut self.samples);
         self.partial.extend_from_slice(rest);
+        if let Some((resampler, resampled)) = &mut self.resampler {
+            resampled.clear();
+            resampler.push(&self.samples, resampled);
+            return resampled;
+        }
         &self.samples
     }
 

@@ -10,7 +10,7 @@ use crate::source::Info;
 use crate::source::rtl_tcp::server::Tap;
 use anyhow::{Result, anyhow, bail};
 use crossbeam_channel::{Receiver, Sender};
-use metertap_dsp::Packet;
+use metertap_dsp::{Packet, Resampling};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -95,7 +95,8 @@ impl Search {
             tap.send(&block.bytes);
         }
         let position = self.pool.position();
-        let samples = (block.bytes.len() / self.info.format.sample_bytes()) as u64;
+        let samples = (block.bytes.len() / self.info.format.sample_bytes()) as f64;
+        let samples = (samples * Resampling::for_rate(self.info.sample_rate_hz).ratio()) as u64;
         self.output.sample_clock.observe(position, samples, block.read_at);
         if let Some(center_hz) = block.center_hz {
             self.output.builder.set_center_hz(center_hz);

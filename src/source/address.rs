@@ -41,6 +41,11 @@ pub enum AddressError {
     /// `rtlsdr:` without a serial number, or `rtlsdr:index=` without a number.
     #[error("invalid dongle `{0}`: expected rtlsdr, rtlsdr:SERIAL or rtlsdr:index=0")]
     Rtlsdr(String),
+    /// Device of another kind.
+    #[error(
+        "`{0}`: {1} devices are not supported: expected rtlsdr, rtlsdr:SERIAL or rtl_tcp://HOST:1234 (file:{0} is a file)"
+    )]
+    OtherDevice(String, &'static str),
     /// Empty text or path.
     #[error("the source is empty: expected rtlsdr, rtl_tcp://HOST:1234 or a file")]
     Empty,
@@ -50,8 +55,32 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        if let Some(server) = text.strip_prefix("rtl_tcp://") {
-            return rtl_tcp(server.trim_end_matches('/')).ok_or_else(|| AddressError::RtlTcp(text.into()));
+        // rtl_433 writes `rtl_tcp:host:port`, and `rtl_tcp` for a server on this machine.
+        let server = text.strip_prefix("rtl_tcp").and_then(|rest| {
+            rest.strip_prefix("://")
+                .or_else(|| rest.strip_prefix(':'))
+                .or(rest.is_empty().then_some(""))
+        });
+        if let Some(server) = server {
+            let is_local = server.is_empty() && !text.ends_with("//");
+            let server = if is_local {
+                "127.0.0.1"
+            } else {
+                server.trim_end_matches('/')
+            };
+            return rtl_tcp(server).ok_or_else(|| AddressError::RtlTcp(text.into()));
+        }
+        if let Some(dongle) = dongle_of_others(text) {
+            return Ok(Address::Rtlsdr(dongle));
+        }
+        if let Some(device) = OTHER_DEVICES
+            .iter()
+            .find(|device| text.to_ascii_lowercase().starts_with(**device))
+        {
+            return Err(AddressError::OtherDevice(text.into(), device));
+        }
+        if is_host_and_port(text) {
+            return rtl_tcp(text).ok_or_else(|| AddressError::RtlTcp(text.into()));
         }
         if text == "rtlsdr" {
             return Ok(Address::Rtlsdr(DongleSelector::First));
@@ -71,6 +100,50 @@ impl FromStr for Address {
             path => Ok(Address::File(path.into())),
         }
     }
+}
+
+/// Beginnings of addresses of devices that are not supported, as other programs write them.
+const OTHER_DEVICES: [&str; 7] = [
+    "soapy", "driver=", "hackrf", "airspy", "sdrplay", "plutosdr", "limesdr",
+];
+
+/// Parses the dongles of other programs: `0` (rtl_433, rtl_test), `rtlsdr=0` and `rtl=0` (gr-osmosdr),
+/// `driver=rtlsdr,serial=1` (SoapySDR).
+fn dongle_of_others(text: &str) -> Option<DongleSelector> {
+    if let Some(arguments) = text.strip_prefix("driver=rtlsdr") {
+        let serial = arguments
+            .split(',')
+            .find_map(|argument| argument.strip_prefix("serial="));
+        return Some(serial.map_or(DongleSelector::First, |serial| {
+            DongleSelector::Serial(serial.into())
+        }));
+    }
+    let index = text
+        .strip_prefix("rtlsdr=")
+        .or_else(|| text.strip_prefix("rtl="))
+        .unwrap_or(text);
+    let is_index = (1..=2).contains(&index.len()) && index.bytes().all(|byte| byte.is_ascii_digit());
+    is_index
+        .then(|| index.parse().ok())
+        .flatten()
+        .map(DongleSelector::Index)
+}
+
+/// Returns true for `host:1234` and `[::1]:1234`, which no path looks like.
+fn is_host_and_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let is_name = |host: &str| {
+        host.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+    };
+    let is_ipv6 = host.starts_with('[') && host.ends_with(']');
+    port.parse::<u16>().is_ok()
+        && !host.is_empty()
+        && host != "file"
+        && host != "rtlsdr"
+        && (is_name(host) || is_ipv6)
 }
 
 /// Parses `host`, `host:port` and `[::1]:port`.
@@ -122,6 +195,30 @@ mod tests {
             "rtl_tcp://pi:1234"
         );
         assert_eq!("file:rtlsdr".parse(), Ok(Address::File("rtlsdr".into())));
+    }
+
+    #[test]
+    fn given_the_habits_of_other_programs_then_they_are_understood() {
+        for (text, address) in [
+            ("rtl_tcp:pi:1234", "rtl_tcp://pi:1234"),
+            ("rtl_tcp:10.0.0.7", "rtl_tcp://10.0.0.7:1234"),
+            ("rtl_tcp", "rtl_tcp://127.0.0.1:1234"),
+            ("rtl_tcp:", "rtl_tcp://127.0.0.1:1234"),
+            ("10.0.0.7:7000", "rtl_tcp://10.0.0.7:7000"),
+            ("localhost:1234", "rtl_tcp://localhost:1234"),
+            ("[::1]:1234", "rtl_tcp://[::1]:1234"),
+            ("0", "rtlsdr:index=0"),
+            ("rtlsdr=1", "rtlsdr:index=1"),
+            ("rtl=1", "rtlsdr:index=1"),
+            ("driver=rtlsdr", "rtlsdr"),
+            ("driver=rtlsdr,serial=7", "rtlsdr:7"),
+            ("file:0", "0"),
+            ("a/b:12", "a/b:12"),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), address, "{text}");
+        }
+        let refusal = "soapy".parse::<Address>().unwrap_err().to_string();
+        assert!(refusal.contains("rtl_tcp://HOST:1234"), "{refusal}");
     }
 
     #[test]

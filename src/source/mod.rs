@@ -21,4 +21,6 @@ pub use iq::{Info, Source};
 pub use levels::Levels;
 pub use live::Live;
 pub use recording::Paced;
-pub use tuning::{Center, DEFAULT_CENTER_HZ, DEFAULT_SAMPLE_RATE_HZ, Gain, TuneCommand, Tuning, UnknownGain};
+pub use tuning::{
+    Center, Chosen, DEFAULT_CENTER_HZ, DEFAULT_SAMPLE_RATE_HZ, Gain, TuneCommand, Tuning, UnknownGain,
+};

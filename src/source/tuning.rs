@@ -27,6 +27,22 @@ pub struct Tuning {
     pub usb_buffers: u32,
     /// Bytes of each USB transfer, a multiple of 512.
     pub usb_buffer_bytes: u32,
+    /// Settings that the user has chosen.
+    pub chosen: Chosen,
+}
+
+/// Settings that the user has chosen. A dongle is set to defaults in the others; an rtl_tcp server, which may serve others
+/// and was started with settings of its own, keeps them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// Tuner gain.
+    pub gain: bool,
+    /// Frequency error.
+    pub ppm: bool,
+    /// Gain control of the RTL2832.
+    pub digital_agc: bool,
+    /// Supply of an antenna amplifier.
+    pub bias_tee: bool,
 }
 
 impl Default for Tuning {
@@ -41,6 +57,7 @@ impl Default for Tuning {
             // 0.4 s of samples in transfers of 14 ms: little delay, and 2 MB of the 16 MB that usbfs grants by default.
             usb_buffers: 30,
             usb_buffer_bytes: 1 << 16,
+            chosen: Chosen::default(),
         }
     }
 }

@@ -125,7 +125,7 @@ mod tests {
             let summary = MeterSummary {
                 commodity,
                 meter_type: 12,
-                consumption: 5,
+                consumption: Some(5),
                 receptions,
                 snr_db,
                 frequency_hz: None,

@@ -1,16 +1,17 @@
 //! Live table: redrawn in place while readings come in, with a spectrum above it and keys to sort and filter.
 
 use crate::meter::table::MeterTable;
+use crate::status::log_buffer::LogBuffer;
 use crate::status::spectrum::SpectrumBuffer;
 use crate::terminal::controls::TableControls;
-use crate::terminal::{HEADINGS, WIDTHS, cells, to_text};
+use crate::terminal::{HEADINGS, WIDTHS, cells, columns_within, to_text};
 use anyhow::{Context, Result};
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use ratatui::crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Style, Stylize};
-use ratatui::widgets::{Gauge, Paragraph, Row, Sparkline, Table};
+use ratatui::widgets::{Gauge, Paragraph, Row, Sparkline, Table, Widget, Wrap};
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 use std::io::{IsTerminal, Stdout, Write};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ const SPECTRUM_LINES: u16 = 3;
 const RANGE_DB: f32 = 30.0;
 /// Fewer lines than this have no room for a spectrum.
 const MIN_LINES_FOR_SPECTRUM: u16 = 13;
+/// Lines of one event of the log at most.
+const MAX_LOG_LINES: usize = 4;
 /// Levels of a character of the spectrum.
 const EIGHTHS: u16 = 8;
 const CANNOT_DRAW: &str = "cannot draw on this terminal";
@@ -38,6 +41,8 @@ pub struct LiveTable {
     /// Copy of the table that is shown while paused.
     frozen: Option<MeterTable>,
     spectrum: Option<SpectrumBuffer>,
+    /// Log, and the number of its newest event that was shown.
+    log: Option<(LogBuffer, u64)>,
 }
 
 /// Delivery of each key as it is pressed; restored to lines on drop.
@@ -75,6 +80,7 @@ impl LiveTable {
             raw_mode: None,
             frozen: None,
             spectrum: None,
+            log: None,
         })
     }
 
@@ -93,6 +99,37 @@ impl LiveTable {
         self.spectrum = Some(spectrum);
     }
 
+    /// Shows new events of the log above the table, where they scroll away.
+    pub fn show_log(&mut self, log: LogBuffer) {
+        self.log = Some((log, 0));
+    }
+
+    /// Prints the events of the log since the last call above the table.
+    fn print_log(&mut self) -> Result<()> {
+        let Some((log, shown)) = &mut self.log else {
+            return Ok(());
+        };
+        let events = log.since(*shown);
+        *shown = events.last().map_or(*shown, |event| event.revision);
+        for event in events {
+            let text = format!("{} {}", event.level, event.text);
+            let width = self.terminal.size().map_or(80, |size| size.width).max(1);
+            let lines = text
+                .chars()
+                .count()
+                .div_ceil(width.into())
+                .clamp(1, MAX_LOG_LINES);
+            self.terminal
+                .insert_before(lines as u16, |buffer| {
+                    Paragraph::new(text)
+                        .wrap(Wrap { trim: false })
+                        .render(buffer.area, buffer);
+                })
+                .context(CANNOT_DRAW)?;
+        }
+        Ok(())
+    }
+
     /// Returns whether the user pressed the key to quit.
     pub fn quit_requested(&self) -> bool {
         self.controls.quit_requested
@@ -108,6 +145,7 @@ impl LiveTable {
             return Ok(());
         }
         self.last_drawn = Instant::now();
+        self.print_log()?;
         let row = self.spectrum.as_ref().and_then(SpectrumBuffer::last);
         let spectrum = row.map_or_else(Vec::new, |row| over_noise(&row.dbfs));
         let view = View {
@@ -198,17 +236,19 @@ impl View<'_> {
     fn render_table(&self, frame: &mut Frame, middle: Rect, bottom: Rect) {
         let room = usize::from(middle.height).saturating_sub(1);
         let all = self.controls.rows(self.meters);
-        let rows = all
-            .iter()
-            .take(room)
-            .map(|(key, meter)| Row::new(cells(key, meter)));
-        let headings = HEADINGS.iter().enumerate().map(|(i, heading)| {
+        let columns = columns_within(middle.width);
+        let rows = all.iter().take(room).map(|(key, meter)| {
+            let cells = cells(key, meter);
+            Row::new(columns.iter().map(move |column| cells[*column].clone()))
+        });
+        let headings = columns.iter().map(|&i| {
+            let heading = HEADINGS[i];
             let arrow = if self.controls.is_descending { "↓" } else { "↑" };
             let is_sorted = self.has_keys && i == self.controls.column;
             format!("{heading}{}", if is_sorted { arrow } else { "" })
         });
-        let table = Table::new(rows, WIDTHS.map(Constraint::Length))
-            .header(Row::new(headings).style(Style::new().bold()));
+        let widths = columns.iter().map(|column| Constraint::Length(WIDTHS[*column]));
+        let table = Table::new(rows, widths).header(Row::new(headings).style(Style::new().bold()));
         frame.render_widget(table, middle);
         let more = all.len().saturating_sub(room);
         let more = if more > 0 {

@@ -10,6 +10,7 @@ use crate::web::error::ApiError;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use metertap_decode::quantity::Quantity;
 use metertap_decode::report::Value;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -232,11 +233,16 @@ fn refused(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result 
 /// Numbers of a meter's last reading, by quantity, with their units.
 fn values(meter: &MeterStatus) -> BTreeMap<String, (f64, String)> {
     match &meter.last.origin {
-        Origin::Radio(reading) => {
+        Origin::Radio(_) => {
             let config = meter.last.meter_or_default();
-            let total = config.total(&reading.message);
-            let value = (total.to_f64(), total.unit.to_string());
-            BTreeMap::from([(config.counter_name().into(), value)])
+            let registers = &meter.last.registers;
+            let named = |name: &str, quantity: Quantity| {
+                (name.to_owned(), (quantity.to_f64(), quantity.unit.to_string()))
+            };
+            let total = named(config.counter_name(), config.scaled_total(registers.main));
+            let parts = registers.parts();
+            let parts = parts.map(|(name, counts)| named(name, config.scaled_amount(counts)));
+            parts.chain([total]).collect()
         }
         Origin::Wire(reading) => {
             let value = |(name, value): &(Cow<'static, str>, Value)| {

@@ -50,9 +50,9 @@ fn given_a_truncated_recording_then_the_incomplete_sample_is_reported() {
 #[test]
 fn given_an_impossible_sample_rate_then_the_possible_ones_are_given() {
     let (_dir, path) = file("a.cu8", &samples(50_000));
-    for rate in ["0", "250000", "10M"] {
+    for rate in ["0", "100000", "30M"] {
         assert!(
-            complaint(&["replay", &path, "--sample-rate", rate]).contains("1 000 000 to 3 200 000"),
+            complaint(&["replay", &path, "--sample-rate", rate]).contains("225 000 to 25 600 000"),
             "{rate}"
         );
     }
@@ -63,11 +63,10 @@ fn given_an_impossible_sample_rate_then_the_possible_ones_are_given() {
 #[test]
 fn given_broken_sigmf_metadata_then_file_and_key_are_named() {
     let (dir, data) = file("a.sigmf-data", &samples(50_000));
-    assert!(complaint(&["replay", &data]).contains("a.sigmf-meta: No such file"));
+    assert!(complaint(&["replay", &data]).contains("a.sigmf-meta: not found"));
     let meta = dir.path().join("a.sigmf-meta");
     for (text, reason) in [
         ("{", "not the metadata"),
-        (r#"{"global":{"core:datatype":"cu8"}}"#, "core:sample_rate"),
         (
             r#"{"global":{"core:datatype":"ru8","core:sample_rate":2e6}}"#,
             "unsupported core:datatype `ru8`",

@@ -64,8 +64,11 @@ fn check(topic: &str, payload: &Value) {
         assert_eq!(component["unique_id"], key.as_str(), "{place}");
         if component["platform"] == "binary_sensor" {
             // https://www.home-assistant.io/integrations/binary_sensor.mqtt
-            assert_eq!(component["device_class"], "connectivity", "{place}");
-            assert!(component["state_topic"].is_string(), "{place}");
+            let is_leak = key.ends_with("_leak");
+            let class = if is_leak { "problem" } else { "connectivity" };
+            assert_eq!(component["device_class"], class, "{place}");
+            // That of a leak is the device's.
+            assert!(is_leak || component["state_topic"].is_string(), "{place}");
             continue;
         }
         assert_eq!(component["platform"], "sensor", "{place}");

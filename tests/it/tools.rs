@@ -85,7 +85,24 @@ fn given_the_number_on_the_dial_then_the_meter_is_found() {
         ],
     );
     assert!(
-        ok && text.contains("Your meter is 48180892") && text.contains("1 digits more"),
+        ok && text.contains("Your meter is 48180892") && text.contains("1 digit more"),
+        "{text}{stderr}"
+    );
+    // Two painted zeros.
+    let (ok, text, stderr) = tool(
+        &dongles,
+        &[
+            "find",
+            "--reading",
+            "99,067,400",
+            "--commodity",
+            "gas",
+            "--seconds",
+            "10",
+        ],
+    );
+    assert!(
+        ok && text.contains("Your meter is 48180892") && text.contains("multiply it by 100"),
         "{text}{stderr}"
     );
     let (ok, _, stderr) = tool(

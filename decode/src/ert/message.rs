@@ -1,6 +1,6 @@
 //! Messages of every type.
 
-use super::{Commodity, ErtError, Idm, Kind, NetIdm, R900, Scm, ScmPlus, bcd};
+use super::{Commodity, ErtError, Idm, Kind, NetIdm, R900, R900Flags, Scm, ScmPlus, bcd};
 use metertap_dsp::Packet;
 use serde::Serialize;
 
@@ -86,7 +86,41 @@ impl Message {
             Message::ScmPlus(m) => m.consumption.into(),
             Message::Idm(m) => m.last_consumption_count.into(),
             Message::NetIdm(m) => i64::from(m.last_consumption_net as i32),
-            Message::R900(m) | Message::R900Bcd(m) => m.consumption.into(),
+            Message::R900(m) => m.counter().into(),
+            Message::R900Bcd(m) => m.consumption.into(),
+        }
+    }
+
+    /// Returns the number of values of the counter, after which it starts again at 0: a power of two, of ten for an R900BCD.
+    pub fn counter_range(&self) -> i64 {
+        match self {
+            Message::Scm(_) => 1 << 24,
+            Message::ScmPlus(_) | Message::Idm(_) | Message::NetIdm(_) => 1 << 32,
+            Message::R900(m) if m.has_flags() => 1 << 27,
+            Message::R900(_) => 1 << 24,
+            Message::R900Bcd(_) => 1_000_000,
+        }
+    }
+
+    /// Returns whether the transmitter says that it has no reading; [`Message::consumption`] then means nothing.
+    pub fn lacks_reading(&self) -> bool {
+        matches!(self, Message::R900(m) if m.lacks_reading())
+    }
+
+    /// Returns leak, backflow and days without use of a meter that reports them.
+    pub fn flags(&self) -> Option<R900Flags> {
+        match self {
+            Message::R900(m) | Message::R900Bcd(m) => m.flags(),
+            _ => None,
+        }
+    }
+
+    /// Returns the part of the type that a meter keeps for life; `None` for R900, whose first unknown byte changes
+    /// (163 and 131 from one meter, rtlamr issue 99).
+    pub fn constant_type(&self) -> Option<u8> {
+        match self {
+            Message::R900(_) | Message::R900Bcd(_) => None,
+            _ => Some(self.meter_type()),
         }
     }
 

@@ -21,6 +21,6 @@ pub use idm::Idm;
 pub use kind::{Kind, KindError};
 pub use message::{Message, id_of};
 pub use net_idm::{NetIdm, likely_kind};
-pub use r900::{R900, bcd};
+pub use r900::{R900, R900Flags, bcd};
 pub use scm::Scm;
 pub use scm_plus::ScmPlus;

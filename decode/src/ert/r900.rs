@@ -4,6 +4,9 @@
 //!  bit 0   32      40     46         48            72      74     78        80
 //!  ├─ id ──┼ unkn1 ┼ nouse ┼ backflow ┼ consumption ┼ unkn3 ┼ leak ┼ leaknow ┤
 //! ```
+//!
+//! The counter has 27 bits: `unkn3` and the top bit of `leak` continue `consumption` (rtlamr issue 99; rtl_433, `ert_r900.c`,
+//! does the same). Meters without flags send all of `leak` and `leaknow` set (rtlamr issue 295); those bits count nothing.
 
 use super::bits;
 use super::error::ErtError;
@@ -23,17 +26,41 @@ pub struct R900 {
     pub no_use: u8,
     /// Backflow in the last 35 days: 0 none, 1 low, 2 high.
     pub back_flow: u8,
-    /// Counter, 24 bits.
+    /// Low 24 bits of the counter; see [`R900::counter`].
     pub consumption: u32,
-    /// Unknown, 2 bits.
+    /// Bits 26 and 25 of the counter.
     pub unkn3: u8,
-    /// Days with a leak, 4 bits.
+    /// Bit 24 of the counter, and 3 bits for the days with a leak.
     pub leak: u8,
-    /// Leak in the last 24 hours: 0 none, 1 intermittent, 2 continuous.
+    /// Leak in the last 24 hours: 0 none, 1 intermittent, 2 continuous; 3 if the meter has no flags.
     pub leak_now: u8,
     /// Five parity symbols of five bits as sent.
     #[serde(skip)]
     pub parity: u32,
+}
+
+/// Value of `leak_now` of meters without flags.
+const NO_FLAGS: u8 = 3;
+/// Counter of a meter without flags that could not read its register.
+const NO_READING: u32 = 0xAA_AAAA;
+/// Days of the last 35 by the lower three bits of `leak` and `no_use`.
+const DAYS: [&str; 7] = ["0", "1-2", "3-7", "8-14", "15-21", "22-34", "35+"];
+
+/// Flags of an R900 in words; a member is `None` for a value without a known meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct R900Flags {
+    /// Leak in the last 24 hours: `none`, `intermittent` (water in at least 50 of the 96 quarter hours) or `continuous`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leak_now: Option<&'static str>,
+    /// Days with a leak in the last 35, as a range: `0`, `1-2`, `3-7`, `8-14`, `15-21`, `22-34` or `35+`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leak_days: Option<&'static str>,
+    /// Backflow in the last 35 days: `none`, `low` or `high`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backflow: Option<&'static str>,
+    /// Days without use in the last 35, as a range like `leak_days`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_use_days: Option<&'static str>,
 }
 
 impl R900 {
@@ -60,6 +87,38 @@ impl R900 {
             leak: field(74, 4) as u8,
             leak_now: field(78, 2) as u8,
             parity: field(80, 25),
+        })
+    }
+
+    /// Returns whether the meter reports leaks, backflow and days without use: `leak_now` has a defined value.
+    pub fn has_flags(&self) -> bool {
+        self.leak_now != NO_FLAGS
+    }
+
+    /// Returns the counter: 27 bits, or 24 bits of a meter without flags, whose upper bits are no part of it.
+    pub fn counter(&self) -> u32 {
+        if self.has_flags() {
+            u32::from(self.unkn3 & 3) << 25 | u32::from(self.leak >> 3 & 1) << 24 | self.consumption
+        } else {
+            self.consumption
+        }
+    }
+
+    /// Returns whether the transmitter has no reading of its register: a meter without flags that sends 0xAAAAAA
+    /// (rtlamr issue 251).
+    pub fn lacks_reading(&self) -> bool {
+        !self.has_flags() && self.consumption == NO_READING
+    }
+
+    /// Returns leak, backflow and days without use in words; `None` of a meter without flags.
+    pub fn flags(&self) -> Option<R900Flags> {
+        self.has_flags().then(|| R900Flags {
+            leak_now: ["none", "intermittent", "continuous"]
+                .get(usize::from(self.leak_now))
+                .copied(),
+            leak_days: DAYS.get(usize::from(self.leak & 7)).copied(),
+            backflow: ["none", "low", "high"].get(usize::from(self.back_flow)).copied(),
+            no_use_days: DAYS.get(usize::from(self.no_use & 7)).copied(),
         })
     }
 
@@ -119,6 +178,59 @@ mod tests {
     #[test]
     fn given_the_all_zero_word_then_it_is_refused() {
         assert_eq!(R900::parse(&[0; 14]), Err(ErtError::IdZero));
+    }
+
+    /// A meter with a counter and the fields above it.
+    fn with(consumption: u32, unkn1: u8, unkn3: u8, leak: u8, leak_now: u8) -> R900 {
+        R900 {
+            unkn1,
+            no_use: 33,
+            back_flow: 1,
+            consumption,
+            unkn3,
+            leak,
+            leak_now,
+            ..R900::parse(&frame()).unwrap()
+        }
+    }
+
+    #[test]
+    fn given_a_counter_beyond_24_bits_then_it_goes_on_in_the_next_three() {
+        for (consumption, unkn3, leak, counter) in [
+            (0xFF_FFFF, 0, 2, (1 << 24) - 1),
+            (0, 0, 2 | 8, 1 << 24),
+            (9, 1, 2, (1 << 25) + 9),
+            (0xFF_FFFF, 3, 7 | 8, (1 << 27) - 1),
+        ] {
+            let message = with(consumption, 163, unkn3, leak, 0);
+            assert_eq!(message.counter(), counter);
+            let days = message.flags().unwrap().leak_days;
+            assert_eq!(days, if leak & 7 == 2 { Some("3-7") } else { None });
+        }
+    }
+
+    #[test]
+    fn given_a_meter_without_flags_then_it_has_no_leak_and_its_counter_24_bits() {
+        let message = with(201_013, 161, 3, 15, 3);
+        assert_eq!(message.flags(), None);
+        assert_eq!((message.counter(), message.lacks_reading()), (201_013, false));
+        assert!(with(0xAA_AAAA, 161, 0, 15, 3).lacks_reading());
+        assert!(
+            !with(0xAA_AAAA, 163, 0, 1, 0).lacks_reading(),
+            "a count like any other"
+        );
+    }
+
+    #[test]
+    fn flags_have_words() {
+        let flags = with(1, 163, 0, 9, 2).flags().unwrap();
+        let expected = R900Flags {
+            leak_now: Some("continuous"),
+            leak_days: Some("1-2"),
+            backflow: Some("low"),
+            no_use_days: Some("1-2"),
+        };
+        assert_eq!(flags, expected);
     }
 
     #[test]

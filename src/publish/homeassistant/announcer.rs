@@ -64,10 +64,19 @@ impl Announcer {
             Origin::Radio(reading) => {
                 let is_wanted = event.meter.is_some() || self.settings.unknown_meters;
                 let device = self.device_of(event);
-                if !is_wanted || self.known.contains_key(&device.object_id) {
+                if !is_wanted {
                     return Vec::new();
                 }
-                self.announce(&device, of_radio(event, reading))
+                let known = self.known.get(&device.object_id);
+                // Flags of a water meter may be missing at first.
+                if known.is_some() && reading.message.flags().is_none() {
+                    return Vec::new();
+                }
+                let components = of_radio(event, reading);
+                if known.is_some_and(|known| known.len() >= components.len()) {
+                    return Vec::new();
+                }
+                self.announce(&device, components)
             }
             Origin::Wire(reading) => {
                 let device = self.device_of(event);

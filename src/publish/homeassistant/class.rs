@@ -48,6 +48,11 @@ impl Class {
         }
     }
 
+    /// Text.
+    pub fn text() -> Self {
+        Class::time().without_class()
+    }
+
     /// Point in time.
     pub fn time() -> Self {
         Class {

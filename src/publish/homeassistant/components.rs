@@ -5,6 +5,7 @@ use crate::meter::throttle::PublishRate;
 use crate::meter::{Reading, WireReading};
 use crate::publish::homeassistant::class::{Class, counter, of_field};
 use crate::publish::message::topic_id;
+use metertap_decode::ert::R900Flags;
 use metertap_decode::report::Value as Field;
 use serde_json::{Map, Value, json};
 
@@ -28,6 +29,15 @@ pub fn of_radio(event: &ReadingEvent, reading: &Reading) -> Components {
     let template = format!("{{{{ value_json.reading.{key}.value }}}}");
     // Without a name of its own, the sensor has that of the device.
     add(&mut components, id, key, Value::Null, &total, &template);
+    // Home Assistant's energy dashboard takes import and export, not their difference.
+    for (key, _) in event.registers.parts() {
+        let template = format!("{{{{ value_json.reading.{key}.value }}}}");
+        let name = json!(display_name(key));
+        add(&mut components, id, key, name, &total, &template);
+    }
+    if let Some(flags) = message.flags() {
+        add_flags(&mut components, id, &flags);
+    }
     let snr = Class::measurement("signal_strength", "dB").diagnostic();
     let corrected = Class::number().diagnostic();
     for (key, field, name, class) in [
@@ -39,6 +49,37 @@ pub fn of_radio(event: &ReadingEvent, reading: &Reading) -> Components {
     }
     add_last_seen(&mut components, id, "{{ value_json.Time }}");
     components
+}
+
+/// Adds the sensors of the flags that are known, and one that is on while water leaks.
+fn add_flags(components: &mut Components, id: &str, flags: &R900Flags) {
+    let template = |flag: &str, value: &str| {
+        format!(
+            "{{{{ {value} if value_json.flags is defined and value_json.flags.{flag} is defined else None }}}}"
+        )
+    };
+    for (flag, value, name) in [
+        ("leak_now", flags.leak_now, "Leak now"),
+        ("leak_days", flags.leak_days, "Days with a leak"),
+        ("backflow", flags.backflow, "Backflow"),
+        ("no_use_days", flags.no_use_days, "Days without use"),
+    ] {
+        if value.is_some() {
+            let template = template(flag, &format!("value_json.flags.{flag}"));
+            add(components, id, flag, json!(name), &Class::text(), &template);
+        }
+    }
+    if flags.leak_now.is_some() {
+        let unique_id = format!("metertap_{}_leak", topic_id(id));
+        let component = json!({
+            "platform": "binary_sensor",
+            "device_class": "problem",
+            "unique_id": unique_id,
+            "name": "Leak",
+            "value_template": template("leak_now", "('OFF' if value_json.flags.leak_now == 'none' else 'ON')"),
+        });
+        components.insert(unique_id, component);
+    }
 }
 
 /// Adds the sensors of a wired meter's reading that `components` does not have. Telegrams of one meter differ in their

@@ -136,14 +136,14 @@ fn given_a_radio_that_serves_rtl_tcp_when_it_is_replaced_then_the_new_one_gets_t
     let runtime = Runtime::start(Clock::system()).unwrap();
     let options = options(&runtime);
     let any_port = "127.0.0.1:0".parse().unwrap();
-    let radio = Radio::live("roof", nobody(), Some(any_port), &options).unwrap();
+    let radio = Radio::live("roof", nobody(), Some(Sharing::new(any_port, 1)), &options).unwrap();
     let address = radio.rtl_tcp.unwrap();
-    let taken = Radio::live("attic", nobody(), Some(address), &options).map(drop);
+    let taken = Radio::live("attic", nobody(), Some(Sharing::new(address, 1)), &options).map(drop);
     let error = format!("{:#}", taken.unwrap_err());
     assert!(error.contains(&address.to_string()), "{error}");
     radio.stop();
     assert!(Box::new(radio).join(LONG));
-    let radio = Radio::live("roof", nobody(), Some(address), &options).unwrap();
+    let radio = Radio::live("roof", nobody(), Some(Sharing::new(address, 1)), &options).unwrap();
     assert_eq!(radio.rtl_tcp, Some(address));
 }
 

@@ -1,5 +1,8 @@
 //! Facts in the name of a recording: `g001_912.6M_2400k.cu8` is 912.6 MHz at 2 400 000 S/s.
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use metertap_dsp::iq::Format;
 
 /// Facts found in a file name.
@@ -8,10 +11,15 @@ pub struct FilenameFacts {
     pub format: Option<Format>,
     pub sample_rate_hz: Option<f64>,
     pub center_hz: Option<f64>,
+    pub start: Option<Timestamp>,
 }
 
+/// Frequencies below this are sample rates: no meter sends there, and no dongle samples faster.
+const LOWEST_CENTER_HZ: f64 = 30e6;
+
 /// Parses the name of a file. A number with `M` is a center frequency and one with `k` a sample rate, as rtl_433 writes
-/// them; Hz, kHz, MHz, GHz, sps, ksps and Msps are understood as well. The extension is the format.
+/// them; Hz, kHz, MHz, GHz, sps, ksps and Msps are understood as well. Below 30 MHz, a frequency is a sample rate: `2.4M`.
+/// A date and time with `Z`, as SDR# and HDSDR write them, is the start. The extension is the format.
 pub fn parse(file_name: &str) -> FilenameFacts {
     let mut facts = FilenameFacts::default();
     let (stem, extension) = file_name.rsplit_once('.').unwrap_or((file_name, ""));
@@ -34,18 +42,35 @@ pub fn parse(file_name: &str) -> FilenameFacts {
         let Ok(number) = number.parse::<f64>() else {
             continue;
         };
-        match unit.to_ascii_lowercase().as_str() {
-            "m" | "mhz" => facts.center_hz = Some(number * 1e6),
-            "ghz" => facts.center_hz = Some(number * 1e9),
-            "khz" => facts.center_hz = Some(number * 1e3),
-            "hz" => facts.center_hz = Some(number),
-            "k" | "ksps" => facts.sample_rate_hz = Some(number * 1e3),
-            "msps" => facts.sample_rate_hz = Some(number * 1e6),
-            "sps" => facts.sample_rate_hz = Some(number),
-            _ => {}
+        let (hz, is_rate) = match unit.to_ascii_lowercase().as_str() {
+            "m" | "mhz" => (number * 1e6, number * 1e6 < LOWEST_CENTER_HZ),
+            "ghz" => (number * 1e9, false),
+            "khz" => (number * 1e3, number * 1e3 < LOWEST_CENTER_HZ),
+            "hz" => (number, number < LOWEST_CENTER_HZ),
+            "k" | "ksps" => (number * 1e3, true),
+            "msps" => (number * 1e6, true),
+            "sps" => (number, true),
+            _ => continue,
+        };
+        if is_rate {
+            facts.sample_rate_hz = Some(hz);
+        } else {
+            facts.center_hz = Some(hz);
         }
     }
+    facts.start = start(stem);
     facts
+}
+
+/// Time in `…_20260131_120000Z_…`.
+fn start(stem: &str) -> Option<Timestamp> {
+    let parts: Vec<&str> = stem.split('_').collect();
+    parts.windows(2).find_map(|pair| {
+        let (date, time) = (pair[0], pair[1].strip_suffix('Z')?);
+        let civil = DateTime::strptime("%Y%m%d%H%M%S", format!("{date}{time}")).ok()?;
+        (date.len() == 8 && time.len() == 6).then_some(())?;
+        Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    })
 }
 
 /// Parses `gqrx_YYYYMMDD_HHMMSS_<Hz>_<S/s>_fc.raw`, which holds complex floats.
@@ -56,6 +81,7 @@ fn parse_gqrx(stem: &str) -> Option<FilenameFacts> {
             format: Some(Format::Cf32),
             sample_rate_hz: rate.parse().ok(),
             center_hz: hz.parse().ok(),
+            start: None,
         }),
         _ => None,
     }
@@ -88,6 +114,15 @@ mod tests {
             rate_and_center("gqrx_20240131_120000_912600000_2400000_fc.raw"),
             (Some(2.4e6), Some(912.6e6))
         );
+        assert_eq!(rate_and_center("x_912.6M_2.4M.cu8"), (Some(2.4e6), Some(912.6e6)));
+        assert_eq!(rate_and_center("2.4M_912.6M.cu8"), (Some(2.4e6), Some(912.6e6)));
+        assert_eq!(
+            rate_and_center("a_2048kHz_868.95MHz.cu8"),
+            (Some(2.048e6), Some(868.95e6))
+        );
+        let sharp = "SDRSharp_20260131_120000Z_912600155Hz_IQ.wav";
+        assert_eq!(rate_and_center(sharp), (None, Some(912_600_155.0)));
+        assert_eq!(parse(sharp).start.unwrap().to_string(), "2026-01-31T12:00:00Z");
         assert_eq!(rate_and_center("cellar.cu8"), (None, None));
         assert_eq!(rate_and_center("1.2.3M_k.cu8"), (None, None));
     }

@@ -1,10 +1,14 @@
 //! Recordings: files of IQ samples, and standard input.
 
 mod assumptions;
+mod compressed;
 mod filename;
+mod overrides;
 mod paced;
 pub mod sigmf;
+mod wav;
 
+pub use overrides::RecordingOverrides;
 pub use paced::Paced;
 
 use crate::source::iq::{Info, Source};
@@ -12,29 +16,16 @@ use anyhow::{Context, Result, bail};
 use assumptions::Assumptions;
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::SystemTime;
 
 /// Bytes read in advance to recognize what they are.
 const HEAD_BYTES: u64 = 4096;
 /// Length of the greeting that a recorded rtl_tcp stream begins with: `RTL0` and two numbers.
 const RTL_TCP_GREETING: usize = 12;
-
-/// Facts that the user states about a recording; they take precedence over its metadata and its file name.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RecordingOverrides {
-    /// Name of the receiver; by default the file name.
-    pub name: Option<String>,
-    /// Encoding of a sample.
-    pub format: Option<Format>,
-    /// Samples a second.
-    pub sample_rate_hz: Option<f64>,
-    /// Center of the window.
-    pub center_hz: Option<f64>,
-    /// Time of the first sample.
-    pub start: Option<Timestamp>,
-}
 
 /// A recording being read.
 pub struct Recording {
@@ -42,6 +33,103 @@ pub struct Recording {
     reader: Box<dyn Read + Send>,
     /// Bytes that were read in advance and not yet handed out.
     head: Vec<u8>,
+    /// Changes of the center frequency to come: byte and frequency, in order.
+    captures: VecDeque<(u64, Option<f64>)>,
+    /// Bytes handed out.
+    position: u64,
+}
+
+/// A file or standard input whose first bytes were read.
+struct Opened {
+    file_name: String,
+    /// Name for errors.
+    shown: String,
+    bytes: Option<u64>,
+    modified: Option<SystemTime>,
+    reader: Box<dyn Read + Send>,
+    head: Vec<u8>,
+}
+
+impl Opened {
+    /// Unpacks a compressed file.
+    fn unpack(mut self) -> Result<Self> {
+        if !compressed::is_gzip(&self.head, &self.shown)? {
+            return Ok(self);
+        }
+        let packed = io::Cursor::new(std::mem::take(&mut self.head)).chain(self.reader);
+        let mut reader = compressed::unpacked(packed);
+        let head = read_head(&mut reader, &self.shown)?;
+        Ok(Opened {
+            file_name: compressed::without_ending(&self.file_name).to_owned(),
+            bytes: None,
+            reader: Box::new(reader),
+            head,
+            ..self
+        })
+    }
+
+    /// Settles the facts: the user's, else those of the metadata or the header, else those of the name, else assumed ones.
+    fn describe(self, mut meta: sigmf::Meta, overrides: &RecordingOverrides) -> Result<Recording> {
+        let mut opened = self.unpack()?;
+        if wav::is_wav(&opened.head) {
+            let mut whole = io::Cursor::new(std::mem::take(&mut opened.head)).chain(opened.reader);
+            let header = wav::read_header(&mut whole).with_context(|| opened.shown.clone())?;
+            let left = opened
+                .bytes
+                .map(|bytes| bytes.saturating_sub(header.header_bytes));
+            // A recorder that was killed may have announced more than it wrote.
+            opened.bytes = match (header.data_bytes, left) {
+                (Some(data), Some(left)) => Some(data.min(left)),
+                (data, left) => data.or(left),
+            };
+            opened.reader = match header.data_bytes {
+                Some(data) => Box::new(whole.take(data)),
+                None => Box::new(whole),
+            };
+            meta.format = Some(header.format);
+            meta.sample_rate_hz = Some(header.sample_rate_hz);
+            meta.center_hz = meta.center_hz.or(header.center_hz);
+            meta.start = meta.start.or(header.start);
+        }
+        let facts = filename::parse(&opened.file_name);
+        let mut assumptions = Assumptions {
+            texts: std::mem::take(&mut meta.assumed),
+        };
+        let format = assumptions.format(overrides.format, meta.format.or(facts.format));
+        let sample_rate_hz = assumptions.sample_rate_hz(
+            overrides.sample_rate_hz,
+            meta.sample_rate_hz.or(facts.sample_rate_hz),
+        );
+        let start = match overrides.start.or(meta.start).or(facts.start) {
+            Some(start) => start,
+            None => assumptions.start(opened.modified, opened.bytes, format, sample_rate_hz),
+        };
+        let sample_bytes = format.sample_bytes() as u64;
+        let captures = if overrides.center_hz.is_some() {
+            Vec::new()
+        } else {
+            meta.captures
+        };
+        let recording = Recording {
+            info: Info {
+                name: overrides.name.clone().unwrap_or(opened.file_name),
+                format,
+                sample_rate_hz,
+                center_hz: overrides.center_hz.or(meta.center_hz).or(facts.center_hz),
+                start,
+                bytes: opened.bytes,
+                assumed: assumptions.texts,
+            },
+            reader: opened.reader,
+            head: opened.head,
+            captures: captures
+                .into_iter()
+                .map(|(sample, hz)| (sample.saturating_mul(sample_bytes), hz))
+                .collect(),
+            position: 0,
+        };
+        Ok(recording.without_greeting())
+    }
 }
 
 impl Recording {
@@ -53,79 +141,50 @@ impl Recording {
         if path == Path::new("-") {
             return Self::open_stdin(overrides);
         }
-        let shown = path.display();
+        let shown = path.display().to_string();
         let meta = if sigmf::is_sigmf(path) {
-            Some(sigmf::read(path)?)
+            sigmf::read(path, overrides)?
         } else {
-            None
+            sigmf::Meta::of(path.into())
         };
-        let data: PathBuf = meta.as_ref().map_or(path.into(), |meta| meta.data.clone());
-        let mut file = File::open(&data).with_context(|| data.display().to_string())?;
-        let attributes = file.metadata().with_context(|| shown.to_string())?;
+        let mut file = File::open(&meta.data).with_context(|| meta.data.display().to_string())?;
+        let attributes = file.metadata().with_context(|| shown.clone())?;
         if attributes.is_dir() {
             bail!("{shown}: is a directory, not a recording");
         }
-        let head = read_head(&mut file, &shown.to_string())?;
-        let file_name = data.file_name().map(|name| name.to_string_lossy().into_owned());
-        let file_name = file_name.unwrap_or_else(|| shown.to_string());
-        let facts = filename::parse(&file_name);
-        let mut assumptions = Assumptions::default();
-        let format = assumptions.format(
-            overrides.format,
-            meta.as_ref().map(|meta| meta.format).or(facts.format),
-        );
-        let sample_rate_hz = assumptions.sample_rate_hz(
-            overrides.sample_rate_hz,
-            meta.as_ref()
-                .map(|meta| meta.sample_rate_hz)
-                .or(facts.sample_rate_hz),
-        );
-        let center_hz = overrides
-            .center_hz
-            .or(meta.as_ref().and_then(|meta| meta.center_hz))
-            .or(facts.center_hz);
-        let bytes = attributes.is_file().then_some(attributes.len());
-        let start = match overrides.start.or(meta.and_then(|meta| meta.start)) {
-            Some(start) => start,
-            None => assumptions.start(attributes.modified().ok(), bytes, format, sample_rate_hz),
-        };
-        let recording = Recording {
-            info: Info {
-                name: overrides.name.clone().unwrap_or(file_name),
-                format,
-                sample_rate_hz,
-                center_hz,
-                start,
-                bytes,
-                assumed: assumptions.texts,
-            },
+        let head = read_head(&mut file, &shown)?;
+        let file_name = meta
+            .data
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let opened = Opened {
+            file_name: file_name.unwrap_or_else(|| shown.clone()),
+            shown,
+            bytes: attributes.is_file().then_some(attributes.len()),
+            modified: attributes.modified().ok(),
             reader: Box::new(file),
             head,
         };
-        Ok(recording.without_greeting())
+        opened.describe(meta, overrides)
     }
 
     fn open_stdin(overrides: &RecordingOverrides) -> Result<Self> {
         const NAME: &str = "standard input";
         let mut reader = io::stdin();
         let head = read_head(&mut reader, NAME)?;
-        let mut assumptions = Assumptions::default();
-        let format = assumptions.format(overrides.format, None);
-        let sample_rate_hz = assumptions.sample_rate_hz(overrides.sample_rate_hz, None);
-        let recording = Recording {
-            info: Info {
-                name: overrides.name.clone().unwrap_or_else(|| NAME.into()),
-                format,
-                sample_rate_hz,
-                center_hz: overrides.center_hz,
-                start: overrides.start.unwrap_or_else(Timestamp::now),
-                bytes: None,
-                assumed: assumptions.texts,
-            },
+        let opened = Opened {
+            file_name: NAME.into(),
+            shown: NAME.into(),
+            bytes: None,
+            modified: None,
             reader: Box::new(reader),
             head,
         };
-        Ok(recording.without_greeting())
+        let overrides = RecordingOverrides {
+            start: overrides.start.or_else(|| Some(Timestamp::now())),
+            ..overrides.clone()
+        };
+        opened.describe(sigmf::Meta::default(), &overrides)
     }
 
     /// Drops the greeting of a recorded rtl_tcp stream, which is not a sample.
@@ -135,7 +194,7 @@ impl Recording {
             && self.head.starts_with(b"RTL0")
         {
             self.head.drain(..RTL_TCP_GREETING);
-            self.info.bytes = self.info.bytes.map(|n| n - RTL_TCP_GREETING as u64);
+            self.info.bytes = self.info.bytes.map(|n| n.saturating_sub(RTL_TCP_GREETING as u64));
         }
         self
     }
@@ -146,13 +205,30 @@ impl Source for Recording {
         &self.info
     }
 
+    /// Ends a read where the center frequency changes.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.head.is_empty() {
-            return self.reader.read(buffer);
+        while let Some(&(at, center_hz)) = self.captures.front() {
+            if at > self.position {
+                break;
+            }
+            self.info.center_hz = center_hz.or(self.info.center_hz);
+            self.captures.pop_front();
         }
-        let n = self.head.len().min(buffer.len());
-        buffer[..n].copy_from_slice(&self.head[..n]);
-        self.head.drain(..n);
+        let until = self
+            .captures
+            .front()
+            .map_or(u64::MAX, |(at, _)| at - self.position);
+        let len = usize::try_from(until).map_or(buffer.len(), |until| buffer.len().min(until));
+        let buffer = &mut buffer[..len];
+        let n = if self.head.is_empty() {
+            self.reader.read(buffer)?
+        } else {
+            let n = self.head.len().min(buffer.len());
+            buffer[..n].copy_from_slice(&self.head[..n]);
+            self.head.drain(..n);
+            n
+        };
+        self.position += n as u64;
         Ok(n)
     }
 }

@@ -4,6 +4,9 @@
 //! without its dongle greets and falls silent. Silence is the only symptom of either.
 
 use crate::source::iq::{Info, Source};
+use crate::source::rtl_tcp::command::{
+    SET_AGC, SET_BIAS_TEE, SET_FREQUENCY, SET_GAIN, SET_GAIN_MODE, SET_PPM, SET_SAMPLE_RATE,
+};
 use crate::source::tuning::{Gain, TuneCommand, Tuning};
 use anyhow::{Context, Result, anyhow, bail};
 use jiff::Timestamp;
@@ -21,19 +24,11 @@ const STALE_S: f64 = 0.1;
 /// First bytes of the greeting; the tuner type and the number of its gains follow.
 const MAGIC: &[u8; 4] = b"RTL0";
 
-// Command numbers of rtl_tcp.c.
-const SET_FREQUENCY: u8 = 0x01;
-const SET_SAMPLE_RATE: u8 = 0x02;
-const SET_GAIN_MODE: u8 = 0x03;
-const SET_GAIN: u8 = 0x04;
-const SET_PPM: u8 = 0x05;
-const SET_AGC: u8 = 0x08;
-const SET_BIAS_TEE: u8 = 0x0e;
-
 /// Connection to a server.
 pub struct RtlTcp {
     info: Info,
-    gain: Gain,
+    /// Gain that was set; `None` if the server keeps its own.
+    gain: Option<Gain>,
     stream: TcpStream,
     /// Bytes still to be discarded; even, so that the first byte read is an I.
     stale: usize,
@@ -79,7 +74,7 @@ impl RtlTcp {
                 bytes: None,
                 assumed: Vec::new(),
             },
-            gain: tuning.gain,
+            gain: tuning.chosen.gain.then_some(tuning.gain),
             stream,
             stale: 2 * (STALE_S * rate_hz) as usize,
         })
@@ -109,7 +104,7 @@ impl Source for RtlTcp {
     }
 
     fn gain(&self) -> Option<Gain> {
-        Some(self.gain)
+        self.gain
     }
 
     fn tune(&mut self, command: TuneCommand) -> io::Result<()> {
@@ -119,7 +114,7 @@ impl Source for RtlTcp {
                 vec![(SET_FREQUENCY, hz)]
             }
             TuneCommand::Gain(gain) => {
-                self.gain = gain;
+                self.gain = Some(gain);
                 gain_commands(gain)
             }
             TuneCommand::Ppm(ppm) => vec![(SET_PPM, ppm as u32)],
@@ -163,15 +158,20 @@ fn connect(host: &str, port: u16) -> Result<TcpStream> {
     }
 }
 
+/// Commands for the rate and frequency, and for what the user has chosen: the server was started with settings of its own,
+/// such as the supply of an amplifier or the correction of its crystal.
 fn setup_commands(tuning: &Tuning) -> Vec<u8> {
     let mut commands = vec![
         (SET_SAMPLE_RATE, tuning.sample_rate_hz),
         (SET_FREQUENCY, tuning.center_hz),
-        (SET_PPM, tuning.ppm as u32),
-        (SET_AGC, tuning.digital_agc.into()),
-        (SET_BIAS_TEE, tuning.bias_tee.into()),
     ];
-    commands.extend(gain_commands(tuning.gain));
+    let chosen = tuning.chosen;
+    commands.extend(chosen.ppm.then_some((SET_PPM, tuning.ppm as u32)));
+    commands.extend(chosen.digital_agc.then_some((SET_AGC, tuning.digital_agc.into())));
+    commands.extend(chosen.bias_tee.then_some((SET_BIAS_TEE, tuning.bias_tee.into())));
+    if chosen.gain {
+        commands.extend(gain_commands(tuning.gain));
+    }
     encode(&commands)
 }
 
@@ -194,12 +194,27 @@ fn encode(commands: &[(u8, u32)]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::tuning::Chosen;
+
+    #[test]
+    fn given_nothing_chosen_then_only_rate_and_frequency_are_sent() {
+        let commands = setup_commands(&Tuning::default());
+        assert_eq!(
+            commands.chunks(5).map(|c| c[0]).collect::<Vec<_>>(),
+            [SET_SAMPLE_RATE, SET_FREQUENCY]
+        );
+    }
 
     #[test]
     fn given_a_tuning_then_each_setting_is_a_command_of_five_bytes() {
         let tuning = Tuning {
             gain: Gain::Tenths(402),
             ppm: -3,
+            chosen: Chosen {
+                gain: true,
+                ppm: true,
+                ..Chosen::default()
+            },
             ..Tuning::default()
         };
         let commands = setup_commands(&tuning);

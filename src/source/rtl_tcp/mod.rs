@@ -2,6 +2,8 @@
 //! of 5 bytes in the other direction. There are no answers and no errors.
 
 mod client;
+mod command;
+mod lag;
 pub mod server;
 
 pub use client::RtlTcp;

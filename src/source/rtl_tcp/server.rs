@@ -1,33 +1,71 @@
 //! A server of the rtl_tcp protocol: shares the samples of a radio with other programs.
 //!
-//! The radio has precedence. A client that does not keep up loses blocks, commands are read and ignored (they would
-//! tune the radio away from its meters), and the number of clients is limited.
+//! The radio has precedence. A client that falls behind by more than its buffer holds loses blocks, commands are read and ignored
+//! (they would tune the radio away from its meters; a client that wanted another window is named in the log), and the
+//! number of clients is limited.
 
 use crate::runtime::{Cancel, Context, Running};
+use crate::source::rtl_tcp::command::{SET_FREQUENCY, SET_SAMPLE_RATE};
+use crate::source::rtl_tcp::lag::{Block, Lag};
 use anyhow::{Context as _, Result};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Clients at once; the connections of more are closed.
 const MAX_CLIENTS: usize = 8;
-/// Blocks that a client may lag behind, 0.9 s; then it loses the oldest ones. They are shared by all clients.
-const MAX_LAG: usize = 32;
+/// Default of the megabytes that a client may lag behind: 28 s at 2.36 MS/s, as rtl_tcp's own 500 buffers. Blocks are shared
+/// by all clients, so this is also the memory that all of them use together.
+pub const DEFAULT_BUFFER_MB: u32 = 128;
+/// Difference from what a client asked for that does not matter to it.
+const TOLERANCE_HZ: u32 = 1000;
 /// `RTL0`, tuner type 5 (R820T) and its number of gains: what most clients expect, and none can change.
 const GREETING: [u8; 12] = [b'R', b'T', b'L', b'0', 0, 0, 0, 5, 0, 0, 0, 29];
 /// A client that takes no bytes for this long is disconnected.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause after a failed accept, such as one for lack of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Whole samples of 8 bits, shared by all clients.
-type Block = Arc<[u8]>;
+/// Offer of a radio's samples to other programs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sharing {
+    /// Address to serve at.
+    pub address: SocketAddr,
+    /// Bytes that a client may lag behind.
+    buffer_bytes: usize,
+}
+
+impl Sharing {
+    /// Offers samples at `address` to clients that may lag behind by so many megabytes.
+    pub fn new(address: SocketAddr, buffer_mb: u32) -> Self {
+        Sharing {
+            address,
+            buffer_bytes: buffer_mb as usize * 1_000_000,
+        }
+    }
+}
+
+/// Window that clients get, whatever they ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Window {
+    /// Samples a second.
+    pub sample_rate_hz: u32,
+    /// Center; `None` if it changes.
+    pub center_hz: Option<u32>,
+}
+
+/// Clients at present.
+type Clients = Arc<Mutex<Vec<Client>>>;
+
+struct Client {
+    peer: SocketAddr,
+    lag: Arc<Lag>,
+}
 
 /// A server at work, which ends with the component that started it.
 pub struct Server {
@@ -41,17 +79,21 @@ pub struct Server {
 
 /// Entry of the samples that are shared; costs next to nothing while there are no clients.
 pub struct Tap {
-    blocks: broadcast::Sender<Block>,
+    clients: Clients,
     /// First byte of a sample that was split between two calls.
     partial: Option<u8>,
 }
 
 impl Server {
-    /// Serves the samples of radio `name` at `address` until `context` is cancelled.
+    /// Serves the samples of radio `name`, which are those of `window`, until `context` is cancelled.
     ///
     /// # Errors
     /// Returns an error if the address cannot be bound.
-    pub fn start(name: &str, address: SocketAddr, context: &Context) -> Result<Self> {
+    pub fn start(name: &str, sharing: Sharing, window: Window, context: &Context) -> Result<Self> {
+        let Sharing {
+            address,
+            buffer_bytes,
+        } = sharing;
         let bind = || -> io::Result<TcpListener> {
             let listener = std::net::TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
@@ -60,16 +102,30 @@ impl Server {
         };
         let listener = bind().with_context(|| format!("cannot serve rtl_tcp on {address}"))?;
         let address = listener.local_addr().context("cannot serve rtl_tcp")?;
-        let blocks = broadcast::Sender::new(MAX_LAG);
-        let accept = accept(listener, blocks.clone(), context.cancel.clone());
+        let clients = Clients::default();
+        let accept = accept(
+            listener,
+            clients.clone(),
+            buffer_bytes,
+            window,
+            context.cancel.clone(),
+        );
         Ok(Server {
             tap: Tap {
-                blocks,
+                clients,
                 partial: None,
             },
             address,
             running: context.task(&format!("rtl_tcp:{name}"), accept),
         })
+    }
+}
+
+/// The radio has ended: clients end once they have got what is queued.
+impl Drop for Tap {
+    fn drop(&mut self) {
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.iter().for_each(|client| client.lag.close());
     }
 }
 
@@ -86,9 +142,15 @@ impl Tap {
         };
         // Clients lose whole blocks, and so whole samples: for none of them I and Q change places.
         let first = std::mem::replace(&mut self.partial, next);
-        if self.blocks.receiver_count() > 0 {
-            let block: Block = first.into_iter().chain(whole.iter().copied()).collect();
-            let _ = self.blocks.send(block);
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if clients.is_empty() {
+            return;
+        }
+        let block: Block = first.into_iter().chain(whole.iter().copied()).collect();
+        for client in clients.iter() {
+            if client.lag.push(block.clone()) {
+                tracing::warn!(peer = %client.peer, "rtl_tcp client does not keep up and loses samples");
+            }
         }
     }
 
@@ -99,20 +161,30 @@ impl Tap {
 }
 
 /// Serves clients until cancelled.
-async fn accept(listener: TcpListener, blocks: broadcast::Sender<Block>, cancel: Cancel) {
-    let mut clients = JoinSet::new();
+async fn accept(
+    listener: TcpListener,
+    clients: Clients,
+    buffer_bytes: usize,
+    window: Window,
+    cancel: Cancel,
+) {
+    let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
             () = cancel.cancelled() => break,
-            Some(ended) = clients.join_next() => {
+            Some(ended) = tasks.join_next() => {
                 if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
                     // A panic of a client is one of the server.
                     std::panic::resume_unwind(panic);
                 }
             }
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) if clients.len() < MAX_CLIENTS => {
-                    clients.spawn(serve(stream, peer, blocks.subscribe()));
+                Ok((stream, peer)) if tasks.len() < MAX_CLIENTS => {
+                    let lag = Arc::new(Lag::new(buffer_bytes));
+                    let client = Client { peer, lag: lag.clone() };
+                    clients.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+                    let guard = Leaves { clients: clients.clone(), lag };
+                    tasks.spawn(serve(stream, peer, guard, window));
                 }
                 Ok((_, peer)) => {
                     tracing::warn!(%peer, limit = MAX_CLIENTS, "rtl_tcp client refused: too many clients");
@@ -124,50 +196,74 @@ async fn accept(listener: TcpListener, blocks: broadcast::Sender<Block>, cancel:
             }
         }
     }
-    clients.shutdown().await;
+    tasks.shutdown().await;
+}
+
+/// Removes a client when its task ends, however it ends.
+struct Leaves {
+    clients: Clients,
+    lag: Arc<Lag>,
+}
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|client| !Arc::ptr_eq(&client.lag, &self.lag));
+    }
 }
 
 /// Serves one client until it disconnects, stops reading, or the radio ends.
-async fn serve(mut stream: TcpStream, peer: SocketAddr, blocks: broadcast::Receiver<Block>) {
+async fn serve(mut stream: TcpStream, peer: SocketAddr, client: Leaves, window: Window) {
     tracing::info!(%peer, "rtl_tcp client connected");
     let (mut commands, mut samples) = stream.split();
-    let mut lost_blocks = 0;
     let result = tokio::select! {
-        result = ignore_commands(&mut commands) => result,
-        result = send_samples(&mut samples, blocks, &mut lost_blocks) => result,
+        result = ignore_commands(&mut commands, peer, window) => result,
+        result = send_samples(&mut samples, &client.lag) => result,
     };
     let error = result.err().map(tracing::field::display);
-    tracing::info!(%peer, lost_blocks, error, "rtl_tcp client disconnected");
+    let lost_bytes = client.lag.dropped_bytes();
+    tracing::info!(%peer, lost_bytes, error, "rtl_tcp client disconnected");
 }
 
-/// Reads the five bytes of each command, so that the client is not blocked, until it disconnects.
-async fn ignore_commands(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+/// Reads the five bytes of each command, so that the client is not blocked, until it disconnects. Logs once for each setting that
+/// it gets another window than it asks for.
+async fn ignore_commands(
+    stream: &mut (impl AsyncRead + Unpin),
+    peer: SocketAddr,
+    window: Window,
+) -> io::Result<()> {
+    let (mut rate_logged, mut center_logged) = (false, false);
     let mut command = [0; 5];
     loop {
         match stream.read_exact(&mut command).await {
-            Ok(_) => tracing::debug!(
-                command = command[0],
-                "rtl_tcp command ignored: the dongle is shared"
-            ),
+            Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             Err(e) => return Err(e),
+        }
+        let [number, a, b, c, d] = command;
+        let wanted = u32::from_be_bytes([a, b, c, d]);
+        match (number, window.center_hz) {
+            (SET_SAMPLE_RATE, _) if wanted.abs_diff(window.sample_rate_hz) > TOLERANCE_HZ => {
+                if !std::mem::replace(&mut rate_logged, true) {
+                    tracing::warn!(%peer, wanted, gets = window.sample_rate_hz, "rtl_tcp client asks for another sample rate than it gets: the dongle is shared");
+                }
+            }
+            (SET_FREQUENCY, Some(gets)) if wanted.abs_diff(gets) > TOLERANCE_HZ => {
+                if !std::mem::replace(&mut center_logged, true) {
+                    tracing::warn!(%peer, wanted, gets, "rtl_tcp client asks for another frequency than it gets: the dongle is shared");
+                }
+            }
+            _ => tracing::debug!(%peer, number, wanted, "rtl_tcp command ignored: the dongle is shared"),
         }
     }
 }
 
-async fn send_samples(
-    stream: &mut (impl AsyncWrite + Unpin),
-    mut blocks: broadcast::Receiver<Block>,
-    lost_blocks: &mut u64,
-) -> io::Result<()> {
+async fn send_samples(stream: &mut (impl AsyncWrite + Unpin), lag: &Lag) -> io::Result<()> {
     stream.write_all(&GREETING).await?;
-    loop {
-        match blocks.recv().await {
-            Ok(block) => timeout(WRITE_TIMEOUT, stream.write_all(&block)).await??,
-            Err(RecvError::Lagged(lost)) => *lost_blocks += lost,
-            Err(RecvError::Closed) => return Ok(()),
-        }
+    while let Some(block) = lag.pop().await {
+        timeout(WRITE_TIMEOUT, stream.write_all(&block)).await??;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -178,6 +274,10 @@ mod tests {
     use std::net::TcpStream;
 
     const LONG: Duration = Duration::from_secs(20);
+    const WINDOW: Window = Window {
+        sample_rate_hz: 2_359_296,
+        center_hz: Some(912_600_155),
+    };
 
     struct Served {
         runtime: Runtime,
@@ -188,7 +288,13 @@ mod tests {
     fn serve_at(address: &str) -> Served {
         let runtime = Runtime::start(Clock::system()).unwrap();
         let context = runtime.context.component("radio:roof");
-        let server = Server::start("roof", address.parse().unwrap(), &context).unwrap();
+        let server = Server::start(
+            "roof",
+            Sharing::new(address.parse().unwrap(), 1),
+            WINDOW,
+            &context,
+        )
+        .unwrap();
         Served {
             runtime,
             context,
@@ -239,6 +345,22 @@ mod tests {
     }
 
     #[test]
+    fn given_a_client_that_reads_late_then_it_gets_everything_that_its_buffer_holds() {
+        let mut served = serve_at("127.0.0.1:0");
+        let mut client = connect(served.server.address);
+        for block in 0..200u8 {
+            served.server.tap.send(&[block; 4096]);
+        }
+        let bytes = read(&mut client, 200 * 4096);
+        assert!(
+            bytes
+                .chunks(4096)
+                .zip(0u8..)
+                .all(|(part, block)| part == [block; 4096])
+        );
+    }
+
+    #[test]
     fn given_a_client_beyond_the_limit_then_it_is_disconnected() {
         let served = serve_at("127.0.0.1:0");
         let _clients: Vec<_> = (0..MAX_CLIENTS).map(|_| connect(served.server.address)).collect();
@@ -261,7 +383,13 @@ mod tests {
     #[test]
     fn given_an_address_in_use_then_the_error_names_it() {
         let served = serve_at("127.0.0.1:0");
-        let error = Server::start("attic", served.server.address, &served.context).map(drop);
+        let error = Server::start(
+            "attic",
+            Sharing::new(served.server.address, 1),
+            WINDOW,
+            &served.context,
+        )
+        .map(drop);
         let error = format!("{:#}", error.unwrap_err());
         assert!(error.contains(&served.server.address.to_string()), "{error}");
     }

@@ -14,6 +14,7 @@ pub fn message(meter: &SimulatedMeter, count: u32) -> Result<(Message, Vec<u8>)>
     let counter = meter.consumption.wrapping_add(meter.step.wrapping_mul(count));
     let limit = match kind {
         Kind::ScmPlus | Kind::Idm => u32::MAX,
+        Kind::R900 => (1 << 27) - 1,
         Kind::R900Bcd => 999_999,
         _ => 0xFF_FFFF,
     };
@@ -55,12 +56,13 @@ pub fn message(meter: &SimulatedMeter, count: u32) -> Result<(Message, Vec<u8>)>
             no_use: 0,
             back_flow: 0,
             consumption: if kind == Kind::R900 {
-                counter
+                counter & 0xFF_FFFF
             } else {
                 to_bcd(counter)
             },
-            unkn3: 0,
-            leak: 0,
+            // The upper three of 27 bits.
+            unkn3: (counter >> 25) as u8,
+            leak: (counter >> 24 & 1) as u8 * 8,
             leak_now: 0,
             parity: 0,
         }

@@ -151,8 +151,10 @@ const HEAT: [Row; 8] = [
 /// Returns the properties of a reading; none for an interval.
 pub fn properties(event: &ReadingEvent) -> Vec<Property> {
     match &event.origin {
-        Origin::Radio(reading) => {
-            vec![total(&event.meter_or_default().total(&reading.message))]
+        Origin::Radio(_) => {
+            vec![total(
+                &event.meter_or_default().scaled_total(event.registers.main),
+            )]
         }
         Origin::Wire(reading) => {
             let fields = &reading.report.reading;

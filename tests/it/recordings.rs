@@ -1,0 +1,175 @@
+//! Recordings as programs and people leave them: containers, compression, sample rates, clicks.
+
+use crate::support::*;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+
+/// Meters of the street of [`street`].
+const METERS: [(&str, u64); 4] = [
+    ("scm", 40_222_221),
+    ("scmplus", 40_222_222),
+    ("idm", 40_222_223),
+    ("r900", 1_522_222_224),
+];
+
+/// Writes a recording of one message of each type at this rate, and returns its samples, cu8.
+fn street(folder: &Path, sample_rate: u32) -> Vec<u8> {
+    let mut scenario = format!("seconds = 1.0\nsample_rate = {sample_rate}\n");
+    for (i, (kind, id)) in (0..).zip(METERS) {
+        scenario += &format!(
+            "[[meter]]\ntype = \"{kind}\"\nid = {id}\nert_type = 7\nat = 0.{}\nsnr_db = 15\noffset_hz = {}\n",
+            1 + 2 * i,
+            -60_000 + 40_000 * i
+        );
+    }
+    let (from, to) = (folder.join("street.toml"), folder.join("street.cu8"));
+    std::fs::write(&from, scenario).unwrap();
+    let made = run(&["synth", from.to_str().unwrap(), "--out", to.to_str().unwrap()]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    std::fs::read(to).unwrap()
+}
+
+/// Ids in the lines of `metertap replay`, and its standard error.
+fn replayed(args: &[&str]) -> (BTreeSet<u64>, String) {
+    let output = run(&[&["replay", "--format", "json"], args].concat());
+    let lines = json_lines(&output.stdout);
+    let id = |line: &serde_json::Value| {
+        let message = &line["Message"];
+        let keys = ["ID", "EndpointID", "ERTSerialNumber"];
+        keys.iter().find_map(|key| message[key].as_u64()).unwrap()
+    };
+    (
+        lines.iter().map(id).collect(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+fn all_ids() -> BTreeSet<u64> {
+    METERS.iter().map(|(_, id)| *id).collect()
+}
+
+/// Writes `bytes` as `name` and expects all meters in it; returns standard error.
+fn assert_all(folder: &Path, name: &str, bytes: &[u8], flags: &[&str]) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, bytes).unwrap();
+    let (ids, stderr) = replayed(&[&[path.to_str().unwrap()], flags].concat());
+    assert_eq!(ids, all_ids(), "{name}: {stderr}");
+    stderr
+}
+
+fn wav(samples: &[u8], sample_rate: u32, data_bytes: u32) -> Vec<u8> {
+    let mut file = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0".to_vec();
+    file.extend(sample_rate.to_le_bytes());
+    file.extend((2 * sample_rate).to_le_bytes());
+    file.extend(b"\x02\0\x08\0data");
+    file.extend(data_bytes.to_le_bytes());
+    file.extend(samples);
+    file
+}
+
+#[test]
+fn given_wav_then_its_header_says_format_and_rate_whatever_sizes_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let samples = street(dir.path(), 1_024_000);
+    for data_bytes in [samples.len() as u32, 0, u32::MAX] {
+        let file = wav(&samples, 1_024_000, data_bytes);
+        let stderr = assert_all(
+            dir.path(),
+            "SDRSharp_20260131_120000Z_912600155Hz_IQ.wav",
+            &file,
+            &[],
+        );
+        assert_eq!(stderr, "", "header and name say all");
+    }
+}
+
+#[test]
+fn given_gzip_then_it_is_unpacked_and_other_compression_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let samples = street(dir.path(), 1_024_000);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&samples).unwrap();
+    let packed = encoder.finish().unwrap();
+    for name in ["a_912.6M_1024k.cu8.gz", "b_912.6M_1.024M.cu8"] {
+        assert_all(dir.path(), name, &packed, &[]);
+    }
+    let path = dir.path().join("c.cu8.zst");
+    std::fs::write(&path, [0x28, 0xB5, 0x2F, 0xFD, 1, 2, 3]).unwrap();
+    let (_, stderr) = replayed(&[path.to_str().unwrap()]);
+    assert!(stderr.contains("compressed with zstd"), "{stderr}");
+}
+
+#[test]
+fn given_rates_below_one_and_above_three_million_then_all_types_are_received() {
+    for rate in [250_000, 262_144, 500_000, 960_000, 4_000_000, 10_000_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let samples = street(dir.path(), rate);
+        assert_all(dir.path(), &format!("a_{rate}sps.cu8"), &samples, &[]);
+    }
+}
+
+#[test]
+fn given_a_slow_recording_then_frequency_level_and_place_are_those_that_were_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    street(dir.path(), 250_000);
+    let path = dir.path().join("street.cu8");
+    let output = run(&[
+        "replay",
+        "--sample-rate",
+        "250000",
+        "--signal",
+        "--format",
+        "json",
+        path.to_str().unwrap(),
+    ]);
+    let lines = json_lines(&output.stdout);
+    assert_eq!(lines.len(), METERS.len());
+    for (i, line) in (0..).zip(&lines) {
+        let (signal, offset_hz) = (&line["signal"], f64::from(-60_000 + 40_000 * i));
+        assert!(
+            (signal["offset_hz"].as_f64().unwrap() - offset_hz).abs() < 50.0,
+            "{line}"
+        );
+        assert!((signal["snr_db"].as_f64().unwrap() - 15.0).abs() < 1.0, "{line}");
+        let begin = 500_000.0 * (0.1 + 0.2 * f64::from(i));
+        assert!(
+            (line["Offset"].as_f64().unwrap() - begin).abs() < 1000.0,
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn given_a_click_in_the_first_block_then_a_strong_meter_soon_after_is_received() {
+    let dir = tempfile::tempdir().unwrap();
+    let samples = street(dir.path(), 1_024_000);
+    for click in [1, 16, 400] {
+        let mut clicked = samples.clone();
+        clicked[..2 * click].fill(0);
+        assert_all(dir.path(), "click_1024k.cu8", &clicked, &[]);
+    }
+}
+
+#[test]
+fn given_sigmf_without_metadata_then_flags_are_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let samples = street(dir.path(), 1_024_000);
+    let flags = ["--sample-rate", "1024000", "--sample-format", "cu8"];
+    assert_all(dir.path(), "a.sigmf-data", &samples, &flags);
+    let (_, stderr) = replayed(&[dir.path().join("a.sigmf-data").to_str().unwrap()]);
+    assert!(stderr.contains("a.sigmf-meta: not found"), "{stderr}");
+}
+
+#[test]
+fn given_a_wrong_rate_then_the_failure_says_what_was_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    street(dir.path(), 1_024_000);
+    let path = dir.path().join("street.cu8");
+    let (ids, stderr) = replayed(&["--sample-rate", "2048000", path.to_str().unwrap()]);
+    assert!(ids.is_empty());
+    assert!(
+        stderr.contains("read as cu8 at 2048000 S/s") && stderr.contains("bursts"),
+        "{stderr}"
+    );
+}
