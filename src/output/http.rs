@@ -4,7 +4,7 @@ use crate::meter::event::ReadingEvent;
 use crate::output::queue::{Inbox, Queue};
 use crate::output::{Format, Output, OutputConfig, Payload};
 use crate::runtime::{Backoff, Clock, Component, Context};
-use crate::status::sink::SinkMetrics;
+use crate::status::sink::{LossReason, SinkMetrics};
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -127,29 +127,36 @@ struct PostError {
 impl Worker {
     fn run(&self, inbox: &Inbox<String>) {
         while let Some(object) = inbox.next() {
-            if self.deliver(inbox, &object) {
-                inbox.metrics.set_trouble(None);
-                inbox.metrics.delivered();
-            } else {
-                inbox.metrics.lost(1);
+            match self.deliver(inbox, &object) {
+                Ok(()) => {
+                    inbox.metrics.set_trouble(None);
+                    inbox.metrics.delivered();
+                }
+                Err(reason) => inbox.metrics.lost(reason, 1),
             }
         }
     }
 
-    /// Posts an object, several times if need be; returns false if it is given up.
-    fn deliver(&self, inbox: &Inbox<String>, object: &str) -> bool {
+    /// Posts an object, several times if need be.
+    ///
+    /// # Errors
+    /// Returns the reason if it is given up.
+    fn deliver(&self, inbox: &Inbox<String>, object: &str) -> Result<(), LossReason> {
         let body = body(object, self.format, self.fields.as_deref());
         let mut backoff = Backoff::new(LONGEST_PAUSE);
         for attempt in 1..=self.tries {
             let Err(error) = self.post(&body) else {
-                return true;
+                return Ok(());
             };
             inbox.metrics.set_trouble(Some(error.reason));
-            if !error.is_temporary || attempt == self.tries || !inbox.pause(backoff.next_pause()) {
-                break;
+            if !error.is_temporary {
+                return Err(LossReason::Refused);
+            }
+            if attempt < self.tries && !inbox.pause(backoff.next_pause()) {
+                return Err(LossReason::Stopped);
             }
         }
-        false
+        Err(LossReason::GivenUp)
     }
 
     /// Posts, and follows redirects: a collector that has moved answers with one, and has stored nothing.

@@ -5,14 +5,20 @@ use crate::publish::mqtt::{BrokerAddress, BrokerConfig, Login, SpoolConfig, TlsC
 use crate::publish::mqtt::{one_or_several, tls_problem};
 use crate::publish::profiles::{Native, ProfileConfig, Retain, Topics, template_problem};
 use crate::secret::Secret;
+use crate::store::database::with_suffix;
 use anyhow::{Context, Result, bail};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use url::Url;
 
 /// Default of `spool_mb`.
 const SPOOL_MB: u32 = 64;
+/// Default of `spool_sync`, in seconds.
+const SPOOL_SYNC: u32 = 5;
+/// Limit of `spool_sync`.
+const MAX_SPOOL_SYNC: u32 = 3600;
 
 /// The `[mqtt]` section.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -65,6 +71,9 @@ pub struct MqttConfig {
     pub spool: Option<PathBuf>,
     /// Limit of `spool` in megabytes; beyond it the oldest readings are dropped. Default: 64.
     spool_mb: Option<u32>,
+    /// Seconds for which a reading may wait without being on the disk. Readings that wait longer are written together, so a
+    /// higher number spares an SD card, and a power failure may cost the readings of so many seconds. Default: 5.
+    spool_sync: Option<u32>,
     /// Readings to publish after an outage: `"all"`, or only the `"latest"` of each meter. Default: `"all"`.
     #[serde(default)]
     backlog: Backlog,
@@ -114,6 +123,7 @@ impl MqttConfig {
             profile: ProfileConfig::default(),
             spool: None,
             spool_mb: None,
+            spool_sync: None,
             backlog: Backlog::All,
             is_spooled_by_default: false,
         }
@@ -145,6 +155,8 @@ impl MqttConfig {
     /// Settings of the connection. `client_id` applies if the configuration names none.
     pub fn broker(&self, client_id: Option<String>) -> BrokerConfig {
         let spool = self.spool_path().map(|path| SpoolConfig {
+            journal: journal_path(&path),
+            sync: Duration::from_secs(self.spool_sync.unwrap_or(SPOOL_SYNC).into()),
             path,
             limit_bytes: u64::from(self.spool_mb.unwrap_or(SPOOL_MB)) << 20,
             is_latest_only: self.backlog == Backlog::Latest,
@@ -190,6 +202,11 @@ impl MqttConfig {
             problems.push(format!(
                 "mqtt.readings = \"{}\" cannot begin a topic: no + or #, no / at its end",
                 self.readings
+            ));
+        }
+        if self.spool_sync.is_some_and(|seconds| seconds > MAX_SPOOL_SYNC) {
+            problems.push(format!(
+                "mqtt.spool_sync cannot be more than {MAX_SPOOL_SYNC} seconds"
             ));
         }
         let login = self.login();
@@ -245,6 +262,17 @@ impl MqttConfig {
             client_key_file: self.client_key_file.clone(),
             is_insecure: self.insecure,
         }
+    }
+}
+
+/// Place of the journal of a spool: in systemd's folder in memory, else beside it. The name tells spools apart.
+fn journal_path(spool: &Path) -> PathBuf {
+    match std::env::var_os("RUNTIME_DIRECTORY") {
+        Some(folder) if !folder.is_empty() => {
+            let name = spool.to_string_lossy().replace('/', "-");
+            PathBuf::from(folder).join(format!("{}.journal", name.trim_start_matches('-')))
+        }
+        _ => with_suffix(spool, "journal"),
     }
 }
 
@@ -305,8 +333,10 @@ mod tests {
         let settings = read("spool = \"/s\"\nspool_mb = 2\nbacklog = \"latest\"").unwrap();
         let expected = SpoolConfig {
             path: "/s".into(),
+            journal: "/s.journal".into(),
             limit_bytes: 2 << 20,
             is_latest_only: true,
+            sync: Duration::from_secs(5),
         };
         assert_eq!(settings.broker(None).spool, Some(expected));
         assert_eq!(MqttConfig::from_url("mqtt://b").unwrap().broker(None).spool, None);
