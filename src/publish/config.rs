@@ -16,7 +16,7 @@ use url::Url;
 /// Default of `spool_mb`.
 const SPOOL_MB: u32 = 64;
 /// Default of `spool_sync`, in seconds.
-const SPOOL_SYNC: u32 = 5;
+const SPOOL_SYNC: u32 = 2;
 /// Limit of `spool_sync`.
 const MAX_SPOOL_SYNC: u32 = 3600;
 
@@ -72,7 +72,7 @@ pub struct MqttConfig {
     /// Limit of `spool` in megabytes; beyond it the oldest readings are dropped. Default: 64.
     spool_mb: Option<u32>,
     /// Seconds for which a reading may wait without being on the disk. Readings that wait longer are written together, so a
-    /// higher number spares an SD card, and a power failure may cost the readings of so many seconds. Default: 5.
+    /// higher number spares an SD card, and a power failure may cost the readings of so many seconds. Default: 2.
     spool_sync: Option<u32>,
     /// Readings to publish after an outage: `"all"`, or only the `"latest"` of each meter. Default: `"all"`.
     #[serde(default)]
@@ -336,7 +336,7 @@ mod tests {
             journal: "/s.journal".into(),
             limit_bytes: 2 << 20,
             is_latest_only: true,
-            sync: Duration::from_secs(5),
+            sync: Duration::from_secs(2),
         };
         assert_eq!(settings.broker(None).spool, Some(expected));
         assert_eq!(MqttConfig::from_url("mqtt://b").unwrap().broker(None).spool, None);

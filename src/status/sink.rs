@@ -122,14 +122,15 @@ impl SinkMetrics {
         self.delivered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts messages that are lost for good. The first loss of each reason is logged, except refusals: they are logged
-    /// with their topic.
+    /// Counts messages that are lost for good. The first loss of each reason is logged, except refusals, which are logged
+    /// with their topic, and what is left at the end, which is logged with the other figures.
     pub fn lost(&self, reason: LossReason, count: u64) {
         let place = LossReason::ALL.iter().position(|(other, _)| *other == reason);
         let Some(counter) = place.map(|place| &self.lost[place]).filter(|_| count > 0) else {
             return;
         };
-        if counter.fetch_add(count, Ordering::Relaxed) == 0 && reason != LossReason::Refused {
+        let is_logged_elsewhere = matches!(reason, LossReason::Refused | LossReason::Stopped);
+        if counter.fetch_add(count, Ordering::Relaxed) == 0 && !is_logged_elsewhere {
             tracing::warn!(
                 output = self.name,
                 reason = reason.name(),

@@ -1,7 +1,7 @@
 //! Readings under way, in a file that survives the process: what was accepted and is neither delivered nor in the spool.
 //!
 //! ```text
-//!   header: magic, delivered, saved, checksum │ record │ record │ …
+//!   header: magic, delivered, saved, taken, checksum │ record │ record │ …
 //!   record: length, checksum, key, retain flag, length of the topic, topic, payload; all integers little-endian
 //! ```
 //!
@@ -17,7 +17,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 16] = b"metertap journl1";
-const HEADER: u64 = 40;
+const HEADER: u64 = 48;
 /// Length and checksum of a record.
 const PREFIX: usize = 8;
 /// Key, retain flag and length of the topic.
@@ -34,6 +34,8 @@ pub struct Marks {
     pub delivered: u64,
     /// Readings up to this key are delivered or in the spool.
     pub saved: u64,
+    /// Readings up to this key may have been published.
+    pub taken: u64,
 }
 
 /// The journal file.
@@ -196,6 +198,7 @@ fn header(marks: Marks) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend(marks.delivered.to_le_bytes());
     bytes.extend(marks.saved.to_le_bytes());
+    bytes.extend(marks.taken.to_le_bytes());
     let sum = u64::from(checksum(&bytes));
     bytes.extend(sum.to_le_bytes());
     bytes
@@ -220,13 +223,14 @@ fn encode(key: u64, topic: &str, payload: &str, is_retained: bool) -> Vec<u8> {
 #[allow(clippy::type_complexity)]
 fn parse(bytes: &[u8]) -> Option<(Found, VecDeque<(u64, u64)>, u64)> {
     let head = bytes.get(..HEADER as usize)?;
-    let sum = u64::from(checksum(&head[..32]));
-    if &head[..16] != MAGIC || integer(&head[32..]) != sum {
+    let sum = u64::from(checksum(&head[..40]));
+    if &head[..16] != MAGIC || integer(&head[40..]) != sum {
         return None;
     }
     let marks = Marks {
         delivered: integer(&head[16..24]),
         saved: integer(&head[24..32]),
+        taken: integer(&head[32..40]),
     };
     let settled = marks.delivered.max(marks.saved);
     let mut found = Found {
@@ -308,7 +312,10 @@ mod tests {
     }
 
     fn delivered(delivered: u64) -> Marks {
-        Marks { delivered, saved: 0 }
+        Marks {
+            delivered,
+            ..Marks::default()
+        }
     }
 
     #[test]
@@ -329,6 +336,7 @@ mod tests {
             .settle(Marks {
                 delivered: 2,
                 saved: 4,
+                taken: 6,
             })
             .unwrap();
         assert_eq!(keys(&open(&path).1), [5, 6]);
@@ -357,7 +365,7 @@ mod tests {
     fn given_a_journal_of_another_version_then_it_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal");
-        std::fs::write(&path, b"metertap journl9 and whatever follows it").unwrap();
+        std::fs::write(&path, b"metertap journl9 and whatever it is that follows").unwrap();
         let (mut journal, found) = open(&path);
         assert_eq!(found, Found::default());
         append(&mut journal, 1);

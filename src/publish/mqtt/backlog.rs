@@ -68,7 +68,11 @@ pub(crate) struct Backlog {
     remove_at: Option<Instant>,
     /// Highest key that was offered.
     offered: u64,
-    /// Rows with lower keys were written by an earlier process, and so many of them may have arrived.
+    /// Highest key that was taken, by this process or an earlier one.
+    taken: u64,
+    /// Readings up to this key may have been published by an earlier process.
+    taken_before: u64,
+    /// Without a journal of that process: its rows, and how many of them may have been published.
     inherited_below: u64,
     inherited: usize,
     has_logged_full: bool,
@@ -131,7 +135,9 @@ impl Backlog {
         let is_journal_new = marks == Marks::default();
         let mut backlog = Backlog {
             inherited_below: journal.next(),
-            inherited: 2 * IN_FLIGHT + if is_journal_new { REMOVE } else { 0 },
+            inherited: if is_journal_new { REMOVE + 2 * IN_FLIGHT } else { 0 },
+            taken: marks.taken,
+            taken_before: marks.taken,
             journal: SharedJournal(Arc::new(Mutex::new(journal))),
             metrics,
             spool,
@@ -221,10 +227,14 @@ impl Backlog {
         for waiting in &mut taken {
             let key = waiting.key.unwrap_or_default();
             self.in_flight.insert(key);
-            if key < self.inherited_below && self.inherited > 0 {
-                self.inherited -= 1;
-                waiting.may_have_arrived = true;
-            }
+            self.taken = self.taken.max(key);
+            let is_inherited = key < self.inherited_below && self.inherited > 0;
+            self.inherited -= usize::from(is_inherited);
+            waiting.may_have_arrived = key <= self.taken_before || is_inherited;
+        }
+        if !taken.is_empty() {
+            // Before they are published.
+            self.mark();
         }
         taken
     }
@@ -445,6 +455,7 @@ impl Backlog {
         let result = journal.settle(Marks {
             delivered: before(first).max(self.delivered_before),
             saved: before(first_in_memory),
+            taken: self.taken,
         });
         drop(journal);
         if let Err(error) = result {
@@ -606,17 +617,30 @@ mod tests {
         let fixture = Fixture::new();
         let mut backlog = fixture.open();
         publish(&mut backlog, 0..400, fixture.now);
-        let (_, keys) = take(&mut backlog, 10, fixture.now);
-        backlog.settled(&keys, fixture.now);
-        drop(backlog);
-        let mut backlog = fixture.open();
-        publish(&mut backlog, 400..401, fixture.now);
+        let (_, keys) = take(&mut backlog, 30, fixture.now);
+        backlog.settled(&keys[..10], fixture.now);
+        for _ in 0..2 {
+            drop(backlog);
+            backlog = fixture.open();
+            let taken = backlog.take(10, fixture.now);
+            assert!(taken.iter().all(|waiting| waiting.may_have_arrived));
+        }
         let taken = backlog.take(500, fixture.now);
-        let marked = taken
-            .iter()
-            .take_while(|waiting| waiting.may_have_arrived)
-            .count();
-        assert_eq!((taken.len(), marked), (391, 2 * IN_FLIGHT));
+        let marked = taken.iter().take_while(|waiting| waiting.may_have_arrived);
+        assert_eq!((marked.count(), taken.len()), (10, 380));
+    }
+
+    #[test]
+    fn given_rows_of_an_earlier_process_and_no_journal_then_as_many_are_marked_as_can_have_arrived() {
+        let fixture = Fixture::new();
+        let mut backlog = fixture.open();
+        publish(&mut backlog, 0..2000, fixture.now);
+        backlog.close(fixture.now);
+        drop(backlog);
+        std::fs::remove_file(fixture.settings().journal).unwrap();
+        let taken = fixture.open().take(2000, fixture.now);
+        let marked = taken.iter().take_while(|waiting| waiting.may_have_arrived);
+        assert_eq!((marked.count(), taken.len()), (REMOVE + 2 * IN_FLIGHT, 2000));
     }
 
     #[test]

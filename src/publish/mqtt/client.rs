@@ -11,6 +11,7 @@ use crate::runtime::{Cancel, Context, Running};
 use anyhow::Result;
 use crossbeam_channel::{Receiver, bounded};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -77,7 +78,11 @@ impl Mqtt {
             }
         });
         Ok(Mqtt {
-            inbox: InboxSender { readings, others },
+            inbox: InboxSender {
+                readings,
+                others,
+                next: AtomicU64::new(1),
+            },
             stop,
             give_up,
             task,

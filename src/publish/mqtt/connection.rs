@@ -23,6 +23,8 @@ use tokio::time::sleep;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Interval at which the queue is looked at even if nothing happens: parked messages are tried again after a time.
 const LOOK: Duration = Duration::from_secs(10);
+/// Time for the broker to close the connection after DISCONNECT.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Room in flight from which on more readings are taken: each time asks the spool's thread.
 const REFILL: usize = IN_FLIGHT / 4;
 /// Refused messages that are logged; further ones are only counted.
@@ -54,6 +56,7 @@ pub(crate) struct Connection {
     give_up: Cancel,
     /// CONNACK has come on the present connection.
     is_connected: bool,
+    was_connected_before: bool,
     /// The publishers are gone.
     is_stopping: bool,
     /// Keys that are settled and that the spool's thread does not know yet.
@@ -85,6 +88,7 @@ impl Connection {
             stop,
             give_up,
             is_connected: false,
+            was_connected_before: false,
             is_stopping: false,
             settled: Vec::with_capacity(IN_FLIGHT),
             logged_refusals: 0,
@@ -104,8 +108,8 @@ impl Connection {
             }
             Inbox::Memory(mut inbox) => {
                 inbox.close();
-                while let Ok(message) = inbox.try_recv() {
-                    self.delivery.enqueue(message);
+                while let Ok((number, message)) = inbox.try_recv() {
+                    self.delivery.enqueue_numbered(number, message);
                 }
                 (0, self.delivery.readings() as u64)
             }
@@ -209,7 +213,7 @@ impl Connection {
                 () = self.others.arrived(), if self.is_connected => {}
                 _ = look.tick(), if self.is_connected => {}
                 arrival = self.inbox.next(), if room > 0 => match arrival {
-                    Arrival::Message(message) => self.delivery.enqueue(message),
+                    Arrival::Message(number, message) => self.delivery.enqueue_numbered(number, message),
                     Arrival::InSpool => {}
                     Arrival::End => self.inbox = Inbox::Closed,
                 },
@@ -252,6 +256,10 @@ impl Connection {
     async fn connected(&mut self, address: &str, client: &MqttClient, link: &mut Link, max_packet: usize) {
         tracing::info!(broker = %address, "Connected to the broker");
         self.is_connected = true;
+        if self.was_connected_before {
+            self.others.keep_latest();
+        }
+        self.was_connected_before = true;
         self.others.set_connected(true);
         self.metrics.set_trouble_unlogged(None);
         let is_latest_only = self
@@ -278,8 +286,17 @@ impl Connection {
 
     /// Takes as much as may be in flight.
     async fn fill(&mut self, link: &mut Link) {
-        for message in self.others.take() {
-            self.delivery.enqueue(message);
+        for (number, message) in self.others.take() {
+            self.delivery.enqueue_numbered(number, message);
+        }
+        if let Inbox::Memory(inbox) = &mut self.inbox {
+            // Readings that precede the announcements and states just taken are here by now.
+            while self.delivery.room() > 0 {
+                let Ok((number, message)) = inbox.try_recv() else {
+                    break;
+                };
+                self.delivery.enqueue_numbered(number, message);
+            }
         }
         let room = self.delivery.room();
         let Inbox::Spool(spool) = &self.inbox else {
@@ -427,8 +444,13 @@ impl Connection {
             client.publish(goodbye);
         }
         client.disconnect();
-        let written =
-            async { while !matches!(link.next().await, Ok(SessionEvent::Disconnected) | Err(_)) {} };
+        let written = async {
+            while !matches!(link.next().await, Ok(SessionEvent::Disconnected) | Err(_)) {}
+            // The broker closes the connection. If that were done here while messages from it are unread, the system would
+            // reset the connection, and the broker might not see the DISCONNECT.
+            let closed = async { while link.next().await.is_ok() {} };
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
+        };
         tokio::select! {
             () = written => End::Delivered,
             () = self.give_up.cancelled() => End::GivenUp,

@@ -90,6 +90,8 @@ enum Place {
 
 struct Entry {
     token: u64,
+    /// Place among announcements, states and readings that came without a spool.
+    order: u64,
     key: Option<u64>,
     message: Message,
     place: Place,
@@ -175,17 +177,17 @@ impl Delivery {
         std::mem::take(&mut self.has_progressed) && !self.is_broker_at_fault
     }
 
-    /// Adds a message without a key at the end.
+    /// Adds a message of this process' own making; an announcement or state precedes all readings.
     pub fn enqueue(&mut self, message: Message) {
-        let waiting = Waiting {
-            message,
-            key: None,
-            may_have_arrived: false,
-        };
-        self.enqueue_waiting(waiting);
+        self.enqueue_at(0, None, message);
     }
 
-    /// Adds a message at the end.
+    /// Adds message number `order` of the publishers.
+    pub fn enqueue_numbered(&mut self, order: u64, message: Message) {
+        self.enqueue_at(order, None, message);
+    }
+
+    /// Adds a reading of the backlog. Announcements and states precede it.
     pub fn enqueue_waiting(&mut self, waiting: Waiting) {
         let Waiting {
             mut message,
@@ -195,6 +197,10 @@ impl Delivery {
         if may_have_arrived && self.marks_resent {
             message.mark_resent();
         }
+        self.enqueue_at(u64::MAX, key, message);
+    }
+
+    fn enqueue_at(&mut self, order: u64, key: Option<u64>, message: Message) {
         if message.class == DeliveryClass::Announcement {
             let topic = &message.topic;
             self.refused_announcements.remove(topic);
@@ -203,7 +209,8 @@ impl Delivery {
             }
         }
         let is_reading = message.is_reading();
-        let entry = self.entry(message, key);
+        let mut entry = self.entry(message, key);
+        entry.order = order;
         match is_reading {
             true => self.readings.push_back(entry),
             false => self.others.push_back(entry),
@@ -214,6 +221,7 @@ impl Delivery {
         self.next_token += 1;
         Entry {
             token: self.next_token,
+            order: 0,
             key,
             message,
             place: Place::Queued,
@@ -300,7 +308,7 @@ impl Delivery {
     }
 
     /// Next message for the connection, if there is one and it may be in flight besides the others. The birth message is the
-    /// first. Announcements and states precede readings, except while messages are sent one at a time: the broker may
+    /// first. Announcements and states precede readings of the backlog, except while messages are sent one at a time: the broker may
     /// refuse them all.
     pub fn next_unsent(&self) -> Option<&Message> {
         self.next_entry().map(|(entry, _)| &entry.message)
@@ -318,11 +326,15 @@ impl Delivery {
         if self.in_flight() >= self.window {
             return None;
         }
-        let reading = self.readings.iter().find(is_queued).map(|entry| (entry, true));
-        let other = self.others.iter().find(is_queued).map(|entry| (entry, false));
-        match self.window < IN_FLIGHT {
-            true => reading.or(other),
-            false => other.or(reading),
+        let reading = self.readings.iter().find(is_queued);
+        let other = self.others.iter().find(is_queued);
+        let is_reading_first = match (reading, other) {
+            (Some(reading), Some(other)) => self.window < IN_FLIGHT || reading.order < other.order,
+            (reading, _) => reading.is_some(),
+        };
+        match is_reading_first {
+            true => reading.map(|entry| (entry, true)),
+            false => other.map(|entry| (entry, false)),
         }
     }
 
@@ -390,7 +402,7 @@ impl Delivery {
         self.is_broker_willing = true;
         if is_birth {
             (self.birth_failures, self.birth_refused_until) = (0, None);
-            return vec![accepted];
+            return Vec::new();
         }
         self.window = (self.window + 1).min(IN_FLIGHT);
         (self.has_progressed, self.is_broker_at_fault) = (true, false);
@@ -450,7 +462,7 @@ impl Delivery {
         } = entry.message;
         let bytes = payload.len();
         match &result {
-            Ok(()) => self.delivered += 1,
+            Ok(()) => self.delivered += u64::from(!entry.is_birth),
             Err(_) if class == DeliveryClass::Reading => self.refused += 1,
             // Not to be repeated with every connection.
             Err(_) => {

@@ -4,19 +4,21 @@
 use crate::publish::message::Message;
 use crate::publish::mqtt::backlog::{SharedJournal, log_journal};
 use crate::publish::mqtt::spool_thread::SpoolHandle;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc};
 
 /// Topics of messages other than readings that wait, at most; meters of the whole street are far fewer.
 const MAX_OTHERS: usize = 20_000;
+/// Messages that wait in their sequence before the first connection; beyond it only the latest of each topic is kept.
+const MAX_SEQUENCE: usize = 256;
 
 /// Source of readings.
 pub(crate) enum Inbox {
-    /// Straight from the publishers; they wait there while the broker is away.
-    Memory(mpsc::Receiver<Message>),
+    /// Straight from the publishers, numbered; they wait there while the broker is away.
+    Memory(mpsc::Receiver<(u64, Message)>),
     /// By way of the spool's thread.
     Spool(SpoolHandle),
     /// No more readings: the publishers are gone, or the spool's thread is.
@@ -25,7 +27,7 @@ pub(crate) enum Inbox {
 
 /// Event of an inbox.
 pub(crate) enum Arrival {
-    Message(Message),
+    Message(u64, Message),
     /// The spool's thread may have readings to take, or has none any more.
     InSpool,
     /// The publishers are gone and the inbox is empty.
@@ -36,11 +38,13 @@ pub(crate) enum Arrival {
 pub(crate) struct InboxSender {
     pub readings: ReadingSender,
     pub others: Arc<Others>,
+    /// Number of the next message: the order of all messages, whichever way they take.
+    pub next: AtomicU64,
 }
 
 /// Sending half of an inbox of readings.
 pub(crate) enum ReadingSender {
-    Memory(mpsc::Sender<Message>),
+    Memory(mpsc::Sender<(u64, Message)>),
     Spool(SpoolSender),
 }
 
@@ -61,7 +65,7 @@ pub(crate) struct Others {
 
 #[derive(Default)]
 struct OthersQueue {
-    messages: VecDeque<Message>,
+    messages: VecDeque<(u64, Message)>,
     is_closed: bool,
     /// The connection takes messages as they come: their sequence on a topic matters to subscribers.
     is_connected: bool,
@@ -70,18 +74,20 @@ struct OthersQueue {
 impl InboxSender {
     /// Sends; waits while the inbox is full. Returns false if the connection has ended.
     pub fn send(&self, message: Message) -> bool {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         match &self.readings {
-            _ if !message.is_reading() => self.others.push(message),
-            ReadingSender::Memory(inbox) => inbox.blocking_send(message).is_ok(),
+            _ if !message.is_reading() => self.others.push(number, message),
+            ReadingSender::Memory(inbox) => inbox.blocking_send((number, message)).is_ok(),
             ReadingSender::Spool(inbox) => inbox.send(message, true),
         }
     }
 
     /// Sends without waiting. Returns false if the inbox is full or the connection has ended.
     pub fn try_send(&self, message: Message) -> bool {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         match &self.readings {
-            _ if !message.is_reading() => self.others.push(message),
-            ReadingSender::Memory(inbox) => inbox.try_send(message).is_ok(),
+            _ if !message.is_reading() => self.others.push(number, message),
+            ReadingSender::Memory(inbox) => inbox.try_send((number, message)).is_ok(),
             ReadingSender::Spool(inbox) => inbox.send(message, false),
         }
     }
@@ -123,18 +129,20 @@ impl SpoolSender {
 }
 
 impl Others {
-    /// Adds a message. While no connection takes them, an earlier one of its topic is dropped. Returns false if the
-    /// connection has ended, or if too many topics wait.
-    pub fn push(&self, message: Message) -> bool {
+    /// Adds message number `number`. While no connection takes them and many wait, earlier ones of its topic are dropped.
+    /// Returns false if the connection has ended, or if too many topics wait.
+    pub fn push(&self, number: u64, message: Message) -> bool {
         let mut queue = self.lock();
         let is_crowded = queue.messages.len() >= MAX_OTHERS;
-        if !queue.is_connected || is_crowded {
-            queue.messages.retain(|waiting| waiting.topic != message.topic);
+        if (!queue.is_connected && queue.messages.len() >= MAX_SEQUENCE) || is_crowded {
+            queue
+                .messages
+                .retain(|(_, waiting)| waiting.topic != message.topic);
         }
         if queue.is_closed || queue.messages.len() >= MAX_OTHERS {
             return false;
         }
-        queue.messages.push_back(message);
+        queue.messages.push_back((number, message));
         drop(queue);
         self.arrived.notify_one();
         true
@@ -146,8 +154,21 @@ impl Others {
     }
 
     /// Takes all messages.
-    pub fn take(&self) -> VecDeque<Message> {
+    pub fn take(&self) -> VecDeque<(u64, Message)> {
         std::mem::take(&mut self.lock().messages)
+    }
+
+    /// Drops all messages but the latest of each topic: after an outage nobody needs the others.
+    pub fn keep_latest(&self) {
+        let mut queue = self.lock();
+        let mut seen = HashSet::new();
+        let mut latest = VecDeque::with_capacity(queue.messages.len());
+        while let Some((number, message)) = queue.messages.pop_back() {
+            if seen.insert(message.topic.clone()) {
+                latest.push_front((number, message));
+            }
+        }
+        queue.messages = latest;
     }
 
     /// Number of messages.
@@ -174,7 +195,9 @@ impl Inbox {
     /// Waits for the next event; cancel safe. Never completes for a closed inbox.
     pub async fn next(&mut self) -> Arrival {
         match self {
-            Inbox::Memory(inbox) => inbox.recv().await.map_or(Arrival::End, Arrival::Message),
+            Inbox::Memory(inbox) => inbox.recv().await.map_or(Arrival::End, |(number, message)| {
+                Arrival::Message(number, message)
+            }),
             Inbox::Spool(spool) => {
                 spool.arrived().await;
                 Arrival::InSpool
@@ -204,28 +227,34 @@ mod tests {
     }
 
     fn payloads(others: &Others) -> Vec<String> {
-        others.take().into_iter().map(|message| message.payload).collect()
+        let taken = others.take().into_iter();
+        taken.map(|(_, message)| message.payload).collect()
     }
 
     #[test]
-    fn given_no_connection_then_only_the_latest_of_each_topic_waits_and_with_one_the_sequence_is_kept() {
+    fn given_an_outage_then_only_the_latest_of_each_topic_waits_and_otherwise_the_sequence_is_kept() {
         let others = Others::default();
-        for (topic, payload) in [("a", "1"), ("b", "2"), ("a", "3")] {
-            assert!(others.push(state(topic, payload)));
+        let sequence = [("a", "1"), ("b", "2"), ("a", "3")];
+        for (topic, payload) in sequence {
+            assert!(others.push(0, state(topic, payload)));
         }
+        others.keep_latest();
         assert_eq!(payloads(&others), ["2", "3"]);
-        others.set_connected(true);
-        for payload in ["init", "ready"] {
-            others.push(state("a", payload));
+        for (topic, payload) in sequence {
+            others.push(0, state(topic, payload));
         }
-        assert_eq!(payloads(&others), ["init", "ready"]);
+        assert_eq!(payloads(&others), ["1", "2", "3"]);
+        for i in 0..5000 {
+            others.push(0, state(&format!("t{}", i % 3), &i.to_string()));
+        }
+        assert!(others.len() <= MAX_SEQUENCE);
     }
 
     #[test]
     fn given_the_end_then_nothing_is_accepted() {
         let others = Others::default();
         others.close();
-        assert!(!others.push(state("a", "1")));
+        assert!(!others.push(0, state("a", "1")));
         assert_eq!(others.len(), 0);
     }
 }

@@ -220,6 +220,8 @@ impl Model {
 
     /// Lets the disk recover and the broker acknowledge everything, until nothing is left but a poisonous last reading.
     fn finish(&mut self) {
+        self.now += Duration::from_secs(60);
+        self.backlog.tick(self.now);
         for _ in 0..10_000 {
             self.now += Duration::from_secs(1);
             self.backlog.tick(self.now);
