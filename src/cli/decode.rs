@@ -135,7 +135,7 @@ fn decode(file: &Path, listener: &mut dyn Listener, nothing: &str, as_table: boo
         }
     };
     listener.push(bytes, &mut collect);
-    listener.end(&mut collect);
+    listener.finish(&mut collect);
     let mut out = stdout().lock();
     for report in &reports {
         if as_table {

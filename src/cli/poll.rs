@@ -5,7 +5,7 @@ use crate::config;
 use crate::port::kmp_poll::KnownMeter;
 use crate::port::mbus_poll::Address;
 use crate::port::transaction::Transaction;
-use crate::port::{kmp_poll, mbus_poll};
+use crate::port::{kmp_poll, mbus_answer_time, mbus_poll};
 use crate::source::wire::{Framing, Line, WireAddress, open};
 use anyhow::{Context, Result, anyhow, bail};
 use metertap_decode::report::Report;
@@ -90,8 +90,11 @@ struct DumpArgs {
 
 pub fn mbus(args: &MbusArgs) -> Result<ExitCode> {
     let line = Line::even(2400, DataBits::Eight);
+    // A scan asks hundreds of addresses at which nobody is: it waits little longer than the standard says.
+    let scan_timeout = |baud| mbus_answer_time(baud) + Duration::from_millis(160);
+    let read_timeout = |baud| mbus_answer_time(baud) + Duration::from_millis(800);
     match &args.command {
-        MbusCommand::Scan(scan) => scan.port.run(line, 350, async |transaction, out| {
+        MbusCommand::Scan(scan) => scan.port.run(line, scan_timeout, async |transaction, out| {
             let mut found = 0;
             if scan.numbers {
                 mbus_poll::scan_secondary(transaction, |report| {
@@ -114,7 +117,7 @@ pub fn mbus(args: &MbusArgs) -> Result<ExitCode> {
             }
             Ok(())
         }),
-        MbusCommand::Read(read) => read.port.run(line, 1000, async |transaction, out| {
+        MbusCommand::Read(read) => read.port.run(line, read_timeout, async |transaction, out| {
             let report = mbus_poll::read(transaction, read.address).await?;
             out.print(&read.address.to_string(), &report);
             Ok(())
@@ -125,20 +128,23 @@ pub fn mbus(args: &MbusArgs) -> Result<ExitCode> {
 pub fn kamstrup(args: &KamstrupArgs) -> Result<ExitCode> {
     let KamstrupCommand::Dump(dump) = &args.command;
     let registers = config::registers(dump.model.as_deref(), &dump.registers).map_err(anyhow::Error::msg)?;
-    dump.port
-        .run(Line::two_stop_bits(1200), 2000, async |transaction, out| {
+    dump.port.run(
+        Line::two_stop_bits(1200),
+        |_| Duration::from_secs(2),
+        async |transaction, out| {
             let report = kmp_poll::read(transaction, &registers, &mut KnownMeter::default()).await?;
             out.print(&report.id.clone(), &report);
             Ok(())
-        })
+        },
+    )
 }
 
 impl PortArgs {
-    /// Opens the port and polls with the defaults of a protocol: line settings and timeout of a response.
+    /// Opens the port and polls with the defaults of a protocol: line settings, and timeout of a response by the speed.
     fn run(
         &self,
         line: Line,
-        timeout_ms: u64,
+        timeout: impl Fn(u32) -> Duration,
         poll: impl AsyncFnOnce(&mut Transaction, &mut ReportPrinter) -> Result<()>,
     ) -> Result<ExitCode> {
         let line = Line {
@@ -161,7 +167,7 @@ impl PortArgs {
                 }
                 let mut transaction = Transaction {
                     wire: &mut wire,
-                    timeout: Duration::from_millis(self.timeout_ms.unwrap_or(timeout_ms)),
+                    timeout: self.timeout_ms.map_or(timeout(line.baud), Duration::from_millis),
                 };
                 poll(&mut transaction, &mut out).await
             })

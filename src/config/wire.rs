@@ -53,6 +53,9 @@ pub(super) struct WireSection {
     dlms: Option<ListSection>,
     /// M-Bus and KMP: seconds between two rounds, 1 to 86400. Default: 60 for M-Bus, 900 for KMP.
     every: Option<f64>,
+    /// M-Bus and KMP: seconds for a meter to begin its answer, 0.1 to 60, for slow gateways. Default: what the protocol allows at
+    /// `baud`, and half a second for the way.
+    timeout: Option<f64>,
     /// M-Bus: meters to ask, by place (`p5`) or by the eight digits printed on them.
     #[serde(default)]
     addresses: Vec<String>,
@@ -125,6 +128,13 @@ impl WireSection {
             }
             seconds => seconds.map(Duration::from_secs_f64),
         };
+        let answer_timeout = match self.timeout {
+            Some(s) if !(0.1..=60.0).contains(&s) => {
+                problems.push(format!("timeout = {s} must be between 0.1 and 60 seconds"));
+                None
+            }
+            seconds => seconds.map(Duration::from_secs_f64),
+        };
         let lines = self.lines().unwrap_or_else(|problem| {
             problems.push(problem);
             self.protocol.lines()
@@ -139,6 +149,7 @@ impl WireSection {
             address: self.source.clone(),
             lines,
             period,
+            answer_timeout,
             protocol,
         })
     }
@@ -149,6 +160,11 @@ impl WireSection {
         let keys = self.keys()?;
         self.only_for("key", keys.is_some(), &[Protocol::P1, Protocol::Dlms])?;
         self.only_for("every", self.every.is_some(), &[Protocol::Mbus, Protocol::Kmp])?;
+        self.only_for(
+            "timeout",
+            self.timeout.is_some(),
+            &[Protocol::Mbus, Protocol::Kmp],
+        )?;
         self.only_for("period", self.period.is_some(), &[Protocol::P1, Protocol::Dlms])?;
         self.only_for("addresses", !self.addresses.is_empty(), &[Protocol::Mbus])?;
         self.only_for("model", self.model.is_some(), &[Protocol::Kmp])?;

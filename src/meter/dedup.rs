@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 /// How long a reading waits for copies from other receivers, which lag by a block of samples or two.
 const HOLD: Duration = Duration::from_millis(300);
-/// Largest difference between the times of two copies: sample clocks are anchored to the arrival of blocks, which
-/// varies by the latency of the USB bus and the network.
+/// Largest difference between the times of two copies: sample clocks follow the arrival of blocks, which is later by the
+/// latency of the USB bus or the network, and agree to some milliseconds on one machine.
 const MAX_TIME_DIFFERENCE: SignedDuration = SignedDuration::from_millis(500);
 /// Readings waiting at once; beyond that the oldest leave early.
 const MAX_HELD: usize = 1024;

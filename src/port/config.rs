@@ -16,6 +16,8 @@ pub struct PortConfig {
     pub lines: Vec<Line>,
     /// Interval between telegrams, if known.
     pub period: Option<Duration>,
+    /// Time for a polled meter to begin its answer, if it is not that of the protocol.
+    pub answer_timeout: Option<Duration>,
     /// Protocol of the meter, and what it needs.
     pub protocol: PortProtocol,
 }

@@ -68,8 +68,13 @@ impl Listener for Dlms {
 
     fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         self.pause(emit);
-        self.reader.stop_waiting(emit);
+        // What waits for the meter's id goes on waiting: the connection may be closed after each message.
         self.reader.frame_counters = FrameCounters::default();
+    }
+
+    fn finish(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.end(emit);
+        self.reader.stop_waiting(emit);
     }
 }
 

@@ -2,56 +2,83 @@
 
 use crate::meter::WireReading;
 use crate::port::DecodeEvent;
+use crate::port::line_search::Heard;
 use crate::port::task::{Closed, Decoder, Task};
 use crate::source::wire::{Line, Wire};
 use crate::status::receiver::Condition;
-use jiff::Timestamp;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
 
 /// Longer than any pause within a telegram.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Time in which line settings must give something that is understood: DSMR 2 to 4 meters send every 10 s.
-const TRIAL: Duration = Duration::from_secs(12);
-/// Bytes without anything that is understood, after which the settings are wrong.
-const TRIAL_BYTES: usize = 4096;
+/// Longest time after which a silent port is opened anew for the second and further times, if the meter's interval does
+/// not ask for more.
+const LONGEST_REOPENING: Duration = Duration::from_secs(1800);
 
 /// Input of a listener.
 enum Input<'a> {
     Bytes(&'a [u8]),
     Pause,
     End,
+    Finish,
+}
+
+/// Bytes of one connection.
+struct Reception {
+    /// When it was opened, or when something was last understood.
+    understood: Instant,
+    first_byte: Option<Instant>,
+    /// Bytes since something was last understood.
+    bytes: usize,
+    /// Time without bytes in which this process was running: it is counted by pauses, so that a process that was stopped, or a
+    /// machine that was suspended, reads what has come in the meantime before it judges.
+    silence: Duration,
 }
 
 impl Task {
     /// Reads until the connection is lost, silent, or of no use with these line settings.
     pub(super) async fn listen(&mut self, mut wire: Wire) -> Closed {
-        self.interval.port_opened();
-        self.is_understood = false;
-        let is_trial = wire.has_line && self.lines.len() > 1;
-        let opened = Instant::now();
-        let mut last_bytes = Instant::now();
-        let (mut received, mut buffer) = (0, [0; 4096]);
+        let mut reception = Reception {
+            understood: Instant::now(),
+            first_byte: None,
+            bytes: 0,
+            silence: Duration::ZERO,
+        };
+        let mut buffer = [0; 4096];
         loop {
-            match timeout(PAUSE, wire.stream.read(&mut buffer)).await {
+            let is_understood = match timeout(PAUSE, wire.stream.read(&mut buffer)).await {
                 Ok(Ok(0)) if wire.ends => return Closed::EndOfRecording,
                 // A tty whose adapter was unplugged returns nothing again and again.
                 Ok(Ok(0)) => return Closed::Disconnected(format!("{}: hung up", self.address)),
                 Ok(Ok(n)) => {
-                    last_bytes = Instant::now();
-                    received += n;
-                    self.decode(Input::Bytes(&buffer[..n])).await;
+                    reception.silence = Duration::ZERO;
+                    reception.first_byte.get_or_insert_with(Instant::now);
+                    reception.bytes += n;
+                    self.silent_openings = 0;
+                    self.note_bytes(n);
+                    self.decode(Input::Bytes(&buffer[..n])).await
                 }
                 Ok(Err(error)) => return Closed::Disconnected(format!("{}: {error}", self.address)),
-                Err(_) => self.decode(Input::Pause).await,
+                Err(_) => {
+                    reception.silence += PAUSE;
+                    self.decode(Input::Pause).await
+                }
+            };
+            if is_understood {
+                self.lines.prove();
+                reception.understood = Instant::now();
+                (reception.bytes, reception.first_byte) = (0, None);
             }
-            if is_trial && !self.is_understood && (opened.elapsed() > TRIAL || received > TRIAL_BYTES) {
+            if wire.ends {
+                continue;
+            }
+            if wire.has_line && self.lines.judge(&reception.heard()) {
                 return Closed::WrongLine;
             }
-            if !wire.ends && last_bytes.elapsed() > self.interval.longest_silence() {
-                let seconds = last_bytes.elapsed().as_secs();
-                return Closed::Silent(format!("{}: no bytes for {seconds} s", self.address));
+            self.report_nothing_accepted().await;
+            if let Some(closed) = self.judge_silence(reception.silence).await {
+                return closed;
             }
         }
     }
@@ -61,11 +88,15 @@ impl Task {
         self.decode(Input::End).await;
     }
 
-    /// Selects the next line settings. Once all were tried the port is stalled, and they are tried again.
-    pub(super) async fn next_line(&mut self) {
-        self.line = (self.line + 1) % self.lines.len();
-        if self.line == 0 {
-            let tried: Vec<String> = self.lines.iter().map(Line::to_string).collect();
+    /// Ends the last stream.
+    pub(super) async fn finish_stream(&mut self) {
+        self.decode(Input::Finish).await;
+    }
+
+    /// Once all line settings were tried, the port is stalled; they are tried again.
+    pub(super) async fn report_lines(&mut self) {
+        if self.lines.has_tried_all() {
+            let tried: Vec<String> = self.lines.lines().iter().map(Line::to_string).collect();
             let reason = format!(
                 "{}: nothing understood at {}: is the cable in the meter's port, and does it invert?",
                 self.address,
@@ -75,15 +106,55 @@ impl Task {
         }
     }
 
-    async fn decode(&mut self, input: Input<'_>) {
+    fn note_bytes(&mut self, count: usize) {
+        let now = Instant::now().into_std();
+        self.acceptance
+            .bytes_received(count, &self.errors.counters.errors, now);
+    }
+
+    /// The port is stalled if bytes come, but no reading for minutes; its counters are published from time to time.
+    async fn report_nothing_accepted(&mut self) {
+        let due = self.interval.interval().unwrap_or_default() * 3;
+        let complaint = self.acceptance.complaint(&self.errors.counters.errors, due);
+        if let Some(complaint) = complaint {
+            let reason = format!("{}: {complaint}", self.address);
+            self.set_condition(Condition::Stalled, Some(reason)).await;
+        } else if self.acceptance.is_reported() {
+            self.set_condition(self.state.state, self.state.reason.clone())
+                .await;
+        }
+    }
+
+    /// The port is stalled after a silence in which several telegrams were due, and opened anew if the other end may be gone.
+    async fn judge_silence(&mut self, silence: Duration) -> Option<Closed> {
+        let limit = self.interval.longest_silence();
+        let reason = || format!("{}: no bytes for {} s", self.address, silence.as_secs());
+        let first = self.interval.reopen_after();
+        // A meter that stays silent is not helped by ever more openings.
+        let later = first * 2u32.saturating_pow(self.silent_openings.min(16));
+        if silence >= later.min(LONGEST_REOPENING.max(first)) {
+            self.silent_openings += 1;
+            let is_told = self.state.state == Condition::Stalled;
+            let told = self.state.reason.clone().filter(|_| is_told);
+            return Some(Closed::Silent(told.unwrap_or_else(reason)));
+        }
+        if silence >= limit && self.state.state != Condition::Stalled {
+            self.set_condition(Condition::Stalled, Some(reason())).await;
+        }
+        None
+    }
+
+    /// Decodes `input`, and publishes what it gives. Returns true if something was understood.
+    async fn decode(&mut self, input: Input<'_>) -> bool {
         let Decoder::Push(listener) = &mut self.decoder else {
-            return;
+            return false;
         };
         let (mut readings, mut is_understood, mut complaint) = (Vec::new(), false, None);
         let now = Instant::now().into_std();
+        let received = self.clock.timestamp();
         let mut take = |event: DecodeEvent| match event.result {
             Ok(report) => {
-                let mut reading = WireReading::new(self.name.clone(), report, Timestamp::now());
+                let mut reading = WireReading::new(self.name.clone(), report, received);
                 reading.telegram = event.telegram;
                 readings.push(reading);
             }
@@ -98,16 +169,29 @@ impl Task {
             Input::Bytes(bytes) => listener.push(bytes, &mut take),
             Input::Pause => listener.pause(&mut take),
             Input::End => listener.end(&mut take),
+            Input::Finish => listener.finish(&mut take),
         }
-        self.is_understood |= is_understood || !readings.is_empty();
         if readings.is_empty() {
             self.last_telegram.set_counters(&self.errors.counters);
-            if complaint.is_some() && self.state.state != Condition::Up {
+            let is_new = complaint.is_some() && !self.acceptance.is_reported();
+            if is_new && self.state.state != Condition::Up {
                 self.set_condition(Condition::Stalled, complaint).await;
             }
-            return;
+            return is_understood;
         }
         self.interval.telegram_received(now);
+        self.acceptance.reading_received();
         self.publish(readings).await;
+        true
+    }
+}
+
+impl Reception {
+    fn heard(&self) -> Heard {
+        Heard {
+            bytes: self.bytes,
+            since_first_byte: self.first_byte.map_or(Duration::ZERO, |first| first.elapsed()),
+            elapsed: self.understood.elapsed(),
+        }
     }
 }

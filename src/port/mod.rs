@@ -9,6 +9,7 @@
 //! A [`Listener`] turns the bytes of a meter that pushes into reports, a [`Poller`] asks and reads; neither knows files,
 //! sockets or time. [`Task`](task) drives one of them per port.
 
+mod acceptance;
 mod config;
 mod dlms;
 mod error_log;
@@ -17,6 +18,7 @@ mod frame_counters;
 mod interval_estimator;
 mod kmp;
 pub mod kmp_poll;
+mod line_search;
 mod listen;
 mod mbus;
 pub mod mbus_poll;
@@ -33,7 +35,7 @@ pub use events::{EventSender, PortEvent, PortEvents, port_events};
 pub use kmp::Kmp;
 pub use mbus::{Answers, Mbus};
 pub use p1::{CrcPolicy, P1, P1Options};
-pub use poller::{PollTarget, Poller};
+pub use poller::{PollTarget, Poller, mbus_answer_time};
 pub use task::Port;
 
 use metertap_decode::report::Report;
@@ -90,5 +92,10 @@ pub trait Listener: Send {
     /// Ends the stream; the next bytes are those of a new one.
     fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         self.pause(emit);
+    }
+
+    /// Ends the last stream: no more bytes will come, so what waits for more of them is emitted as it is.
+    fn finish(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.end(emit);
     }
 }

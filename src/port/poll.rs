@@ -5,7 +5,6 @@ use crate::port::DecodeError;
 use crate::port::task::{Closed, Decoder, Task};
 use crate::source::wire::Wire;
 use crate::status::receiver::Condition;
-use jiff::Timestamp;
 use metertap_decode::report::Report;
 use tokio::time::{Instant, sleep};
 
@@ -38,7 +37,10 @@ impl Task {
         let now = Instant::now().into_std();
         for answer in answers {
             match answer {
-                Ok(report) => readings.push(WireReading::new(self.name.clone(), report, Timestamp::now())),
+                Ok(report) => {
+                    let received = self.clock.timestamp();
+                    readings.push(WireReading::new(self.name.clone(), report, received));
+                }
                 Err(error) => {
                     self.errors.count(&self.name, &error, now);
                     complaint = Some(error.text);

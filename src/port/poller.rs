@@ -8,10 +8,16 @@ use crate::source::wire::Wire;
 use metertap_decode::report::Report;
 use std::time::Duration;
 
-/// Time for an M-Bus meter to answer: 330 bit times and 50 ms (EN 13757-2), and as much again for a TCP bridge.
-const MBUS_TIMEOUT: Duration = Duration::from_millis(700);
-/// Time for a Kamstrup meter to answer, which takes up to a second.
-const KMP_TIMEOUT: Duration = Duration::from_millis(1500);
+/// Longest time from a request to the answer of an M-Bus meter: 330 bit times and 50 ms (EN 13757-2).
+const MBUS_ANSWER_BITS: u32 = 330;
+const MBUS_ANSWER: Duration = Duration::from_millis(50);
+/// Time for a Kamstrup meter to begin its answer.
+const KMP_ANSWER: Duration = Duration::from_secs(1);
+/// Bits of a request that the operating system or a bridge may still be sending when the wait for the answer begins: the
+/// selection of a meter takes 17 characters of 11 bits, a request of eight registers about as much.
+const REQUEST_BITS: u32 = 20 * 11;
+/// Delays of USB adapters and TCP bridges.
+const TRANSPORT: Duration = Duration::from_millis(500);
 /// Longest pause while no meter answers, in intervals.
 const LONGEST_BACK_OFF: u32 = 8;
 /// Rounds without an answer after which the connection is opened anew.
@@ -35,16 +41,18 @@ impl PollTarget {
 /// Polls the meters of a port.
 pub struct Poller {
     every: Duration,
+    answer_timeout: Duration,
     target: PollTarget,
     /// Rounds without any answer since the last answer.
     failures: u32,
 }
 
 impl Poller {
-    /// Polls `target` at intervals of `every`.
-    pub fn new(every: Duration, target: PollTarget) -> Self {
+    /// Polls `target` at intervals of `every`, and waits for each answer for `answer_timeout`.
+    pub fn new(every: Duration, answer_timeout: Duration, target: PollTarget) -> Self {
         Poller {
             every,
+            answer_timeout,
             target,
             failures: 0,
         }
@@ -60,7 +68,7 @@ impl Poller {
             PollTarget::Mbus(addresses) => {
                 let mut transaction = Transaction {
                     wire,
-                    timeout: MBUS_TIMEOUT,
+                    timeout: self.answer_timeout,
                 };
                 for address in addresses {
                     answers.push(match mbus_poll::read(&mut transaction, *address).await {
@@ -72,7 +80,7 @@ impl Poller {
             PollTarget::Kmp(registers, known) => {
                 let mut transaction = Transaction {
                     wire,
-                    timeout: KMP_TIMEOUT,
+                    timeout: self.answer_timeout,
                 };
                 answers.push(match kmp_poll::read(&mut transaction, registers, known).await {
                     Err(kmp_poll::PollError::Disconnected(gone)) => return Err(gone),
@@ -97,6 +105,26 @@ impl Poller {
     }
 }
 
+impl PollTarget {
+    /// Time for a meter to begin its answer at `baud`, as the protocol allows it, and for the way there and back.
+    pub fn answer_timeout(&self, baud: u32) -> Duration {
+        let answer = match self {
+            PollTarget::Mbus(_) => mbus_answer_time(baud),
+            PollTarget::Kmp(..) => KMP_ANSWER,
+        };
+        answer + bits(REQUEST_BITS, baud) + TRANSPORT
+    }
+}
+
+/// Returns the longest time from a request to the answer of an M-Bus meter at `baud`.
+pub fn mbus_answer_time(baud: u32) -> Duration {
+    MBUS_ANSWER + bits(MBUS_ANSWER_BITS, baud)
+}
+
+fn bits(count: u32, baud: u32) -> Duration {
+    Duration::from_secs(count.into()) / baud.max(1)
+}
+
 fn decode_error(kind: &'static str, error: &dyn std::error::Error) -> DecodeError {
     DecodeError {
         kind,
@@ -110,8 +138,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn given_a_slow_line_then_a_meter_may_take_the_time_of_the_standard_to_answer() {
+        let mbus = PollTarget::Mbus(Vec::new());
+        for (baud, latest_ms) in [(300, 1150), (2400, 187), (9600, 84)] {
+            let answer = Duration::from_millis(latest_ms);
+            assert!(mbus_answer_time(baud) >= answer, "{baud}");
+            assert!(mbus.answer_timeout(baud) >= answer + TRANSPORT, "{baud}");
+        }
+        assert!(mbus.answer_timeout(0) > mbus.answer_timeout(300));
+    }
+
+    #[test]
     fn given_no_answer_then_the_pause_grows_up_to_eight_intervals() {
-        let mut poller = Poller::new(Duration::from_secs(60), PollTarget::Mbus(Vec::new()));
+        let target = PollTarget::Mbus(Vec::new());
+        let mut poller = Poller::new(Duration::from_secs(60), Duration::ZERO, target);
         let pauses: Vec<u64> = (0..8)
             .map(|failures| {
                 poller.failures = failures;

@@ -1,15 +1,17 @@
 //! Task of one port: opens it, listens or polls until the connection is lost, and opens it again.
 
 use crate::meter::WireReading;
+use crate::port::acceptance::Acceptance;
 use crate::port::error_log::ErrorLog;
 use crate::port::interval_estimator::IntervalEstimator;
+use crate::port::line_search::LineSearch;
 use crate::port::poller::PollTarget;
 use crate::port::tap::Tapped;
 use crate::port::{
     Dlms, EventSender, Listener, P1, Poller, PortConfig, PortEvent, PortEvents, PortProtocol, port_events,
 };
 use crate::runtime::{Backoff, Clock, Component, Context, Running};
-use crate::source::wire::{Line, Wire, WireAddress, open};
+use crate::source::wire::{Wire, WireAddress, open};
 use crate::status::last_telegram::LastTelegram;
 use crate::status::receiver::{Condition, ReceiverState};
 use std::sync::Arc;
@@ -18,6 +20,10 @@ use tokio::time::{Instant, sleep};
 
 /// Longest pause between two attempts to open a port.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Pause before a connection that has delivered is opened again: the other end may close each after one telegram.
+const REOPEN_PAUSE: Duration = Duration::from_millis(20);
+/// Shortest time between two log lines about such connections.
+const REOPEN_LOG: Duration = Duration::from_secs(3600);
 /// Interval at which the state is published while nothing but its counters changes.
 const COUNTERS: Duration = Duration::from_secs(60);
 
@@ -69,17 +75,17 @@ pub(super) enum Decoder {
 }
 
 impl Decoder {
-    fn new(protocol: PortProtocol) -> Self {
-        match protocol {
-            PortProtocol::P1(options) => Decoder::Push(Box::new(P1::new(options))),
-            PortProtocol::Dlms(options) => Decoder::Push(Box::new(Dlms::new(options))),
-            PortProtocol::Mbus { every, addresses } => {
-                Decoder::Poll(Poller::new(every, PollTarget::Mbus(addresses)))
-            }
-            PortProtocol::Kmp { every, registers } => {
-                Decoder::Poll(Poller::new(every, PollTarget::kmp(registers)))
-            }
-        }
+    /// Creates the decoder of a port. A polled meter has `answer_timeout` to answer; without, as long as its protocol allows it
+    /// at `baud`.
+    fn new(protocol: PortProtocol, baud: u32, answer_timeout: Option<Duration>) -> Self {
+        let (every, target) = match protocol {
+            PortProtocol::P1(options) => return Decoder::Push(Box::new(P1::new(options))),
+            PortProtocol::Dlms(options) => return Decoder::Push(Box::new(Dlms::new(options))),
+            PortProtocol::Mbus { every, addresses } => (every, PollTarget::Mbus(addresses)),
+            PortProtocol::Kmp { every, registers } => (every, PollTarget::kmp(registers)),
+        };
+        let answer_timeout = answer_timeout.unwrap_or_else(|| target.answer_timeout(baud));
+        Decoder::Poll(Poller::new(every, answer_timeout, target))
     }
 }
 
@@ -88,12 +94,15 @@ pub(super) struct Task {
     pub(super) name: Arc<str>,
     pub(super) address: WireAddress,
     pub(super) decoder: Decoder,
-    pub(super) lines: Vec<Line>,
-    /// Index of the line settings in use.
-    pub(super) line: usize,
-    /// A frame of the expected protocol has come since the port was opened.
-    pub(super) is_understood: bool,
+    pub(super) lines: LineSearch,
     pub(super) interval: IntervalEstimator,
+    pub(super) acceptance: Acceptance,
+    /// Connections in a row that were closed because nothing came.
+    pub(super) silent_openings: u32,
+    /// A reading has come over the present connection.
+    has_delivered: bool,
+    reopening_logged: Option<Instant>,
+    pub(super) clock: Clock,
     pub(super) last_telegram: LastTelegram,
     pub(super) state: ReceiverState,
     pub(super) errors: ErrorLog,
@@ -115,15 +124,19 @@ pub(super) enum Closed {
 
 impl Task {
     fn new(config: PortConfig, last_telegram: LastTelegram, events: EventSender, clock: Clock) -> Self {
+        let baud = config.lines.first().map_or(0, |line| line.baud);
         Task {
-            state: ReceiverState::new(&config.name, Arc::default(), clock),
+            state: ReceiverState::new(&config.name, Arc::default(), clock.clone()),
             name: config.name.into(),
             address: config.address,
-            decoder: Decoder::new(config.protocol),
-            lines: config.lines,
-            line: 0,
-            is_understood: false,
+            decoder: Decoder::new(config.protocol, baud, config.answer_timeout),
+            lines: LineSearch::new(config.lines, config.period),
             interval: IntervalEstimator::new(config.period),
+            acceptance: Acceptance::default(),
+            silent_openings: 0,
+            has_delivered: false,
+            reopening_logged: None,
+            clock,
             last_telegram,
             errors: ErrorLog::default(),
             published: Instant::now(),
@@ -136,25 +149,53 @@ impl Task {
         let mut backoff = Backoff::new(LONGEST_PAUSE);
         loop {
             let begun = Instant::now();
-            let closed = match open(&self.address, self.lines[self.line]).await {
+            self.has_delivered = false;
+            let closed = match open(&self.address, self.lines.current()).await {
                 Ok(wire) => self.use_connection(wire).await,
                 Err(error) => Closed::Disconnected(format!("{}: {error:#}", self.address)),
             };
-            self.end_stream().await;
+            if self.has_delivered {
+                backoff.reset();
+            }
             match closed {
                 Closed::EndOfRecording => {
+                    self.finish_stream().await;
                     tracing::info!(port = %self.name, reports = self.errors.counters.reports, "Recording ended");
                     return;
                 }
                 Closed::WrongLine => {
-                    self.next_line().await;
+                    self.report_lines().await;
                     continue;
                 }
-                Closed::Silent(reason) => self.set_condition(Condition::Stalled, Some(reason)).await,
+                // The silence before was pause enough.
+                Closed::Silent(reason) => {
+                    self.set_condition(Condition::Stalled, Some(reason)).await;
+                    continue;
+                }
+                // A bridge may close each connection after a telegram. The next telegram is the more welcome the sooner
+                // it is open again; and as long as each delivers, that is no change of state.
+                Closed::Disconnected(reason) if self.has_delivered && self.address.is_network() => {
+                    self.log_reopening(&reason);
+                    sleep(REOPEN_PAUSE).await;
+                    continue;
+                }
                 Closed::Disconnected(reason) => self.set_condition(Condition::Down, Some(reason)).await,
             }
             backoff.ended_after(begun.elapsed());
             sleep(backoff.next_pause()).await;
+        }
+    }
+
+    fn log_reopening(&mut self, reason: &str) {
+        let is_recent = |logged: Instant| logged.elapsed() < REOPEN_LOG;
+        if !self.reopening_logged.is_some_and(is_recent) {
+            self.reopening_logged = Some(Instant::now());
+            tracing::info!(
+                port = %self.name,
+                reason,
+                opened = self.state.opened,
+                "Connection closed after it had delivered; opened again at once, as often as that happens"
+            );
         }
     }
 
@@ -163,18 +204,24 @@ impl Task {
         let wire = Wire { stream, ..wire };
         self.state.opened += 1;
         self.state.device = Some(match wire.has_line {
-            true => format!("{} at {}", self.address, self.lines[self.line]),
+            true => format!("{} at {}", self.address, self.lines.current()),
             false => self.address.to_string(),
         });
         tracing::debug!(port = %self.name, device = self.state.device, "Port opened");
-        match self.decoder {
+        let std_now = || Instant::now().into_std();
+        self.interval.port_opened(std_now());
+        let closed = match self.decoder {
             Decoder::Push(_) => self.listen(wire).await,
             Decoder::Poll(_) => self.poll(wire).await,
-        }
+        };
+        self.interval.port_closed(std_now());
+        self.end_stream().await;
+        closed
     }
 
     /// Publishes readings; the port is up.
     pub(super) async fn publish(&mut self, readings: Vec<WireReading>) {
+        self.has_delivered = true;
         self.errors.counters.reports += readings.len() as u64;
         self.last_telegram.commit();
         self.last_telegram.set_counters(&self.errors.counters);

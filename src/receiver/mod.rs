@@ -10,6 +10,7 @@
 mod demod_pool;
 pub mod event;
 mod hop;
+mod lock_workers;
 mod probe;
 mod radio;
 mod rate_monitor;

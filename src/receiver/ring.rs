@@ -13,9 +13,8 @@
 //! Invariant: there are as many buffers as places in either queue. Each buffer is in one of them, with the writer, or with
 //! the reader, so sending never waits for room.
 
-use crate::runtime::Clock;
+use crate::runtime::{Clock, Moment};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
-use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -33,8 +32,8 @@ pub struct Block {
     pub number: u64,
     /// Number of the connection to the source; there is a gap in the samples between two connections.
     pub opened: u64,
-    /// Time at which the last byte was read.
-    pub read_at: Timestamp,
+    /// Moment at which the last byte was read.
+    pub read_at: Moment,
     /// Center of the window, if known.
     pub center_hz: Option<f64>,
     /// Samples, of which the first and the last may be incomplete; empty to mark a gap.
@@ -128,7 +127,7 @@ impl Writer {
         let block = Block {
             number: self.number,
             opened,
-            read_at: self.clock.timestamp(),
+            read_at: self.clock.moment(),
             center_hz,
             bytes,
         };

@@ -157,6 +157,7 @@ impl Supervisor<'_> {
         let Some(mut buffer) = self.writer.buffer() else {
             return Ok(Step::SearchEnded);
         };
+        let lost_before = source.lost_bytes();
         let n = match source.read(&mut buffer) {
             Ok(0) => return Err(Failure::Lost("hung up".into())),
             Ok(n) => n,
@@ -175,6 +176,10 @@ impl Supervisor<'_> {
         if let Err(reason) = monitor.samples(&buffer, self.clock.now()) {
             self.writer.keep(buffer);
             return Err(Failure::Stalled(reason));
+        }
+        if source.lost_bytes() != lost_before {
+            // What was lost lies before this block: no frame may be joined across it, nor time measured.
+            self.writer.break_off(self.state.opened);
         }
         if self
             .writer

@@ -30,10 +30,15 @@ impl Backoff {
         jittered(pause)
     }
 
+    /// Starts again after a success.
+    pub fn reset(&mut self) {
+        self.next = FIRST_PAUSE.min(self.longest);
+    }
+
     /// Starts again if the attempt that has just ended lasted long enough to be a success.
     pub fn ended_after(&mut self, lasted: Duration) {
         if lasted > STEADY {
-            self.next = FIRST_PAUSE.min(self.longest);
+            self.reset();
         }
     }
 }

@@ -11,6 +11,6 @@ pub mod signals;
 
 pub use backoff::Backoff;
 pub use cancel::Cancel;
-pub use clock::Clock;
+pub use clock::{Clock, Moment};
 pub use component::{Component, Context, Failure, Running, Runtime, propagate_panic};
 pub use heartbeat::{Heartbeat, Watchdog};

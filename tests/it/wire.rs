@@ -393,3 +393,22 @@ fn given_a_host_that_refuses_then_it_is_logged_and_tried_again() {
     (&meter).write_all(&bytes).unwrap();
     daemon.wait_for_lines(1);
 }
+
+#[test]
+fn given_a_bridge_that_closes_after_each_telegram_then_all_are_read_and_the_state_stays_up() {
+    let bridge = TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = Daemon::start(&format!(
+        "[[wire]]\nname = \"bridge\"\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",
+        bridge.local_addr().unwrap()
+    ));
+    let (bytes, truth) = telegram("sweden");
+    for _ in 0..30 {
+        let (mut meter, _) = bridge.accept().unwrap();
+        meter.write_all(&bytes).unwrap();
+    }
+    daemon.wait_for_lines(30);
+    assert!(daemon.lines().iter().all(|line| without_origin(line) == truth[0]));
+    let log = daemon.log();
+    assert_eq!(log.matches("Source ").count(), 1, "{log}");
+    assert_eq!(log.matches("opened again at once").count(), 1, "{log}");
+}

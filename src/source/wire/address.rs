@@ -21,6 +21,13 @@ pub enum WireAddress {
     Stdin,
 }
 
+impl WireAddress {
+    /// Returns true for a TCP server.
+    pub fn is_network(&self) -> bool {
+        matches!(self, WireAddress::Tcp { .. })
+    }
+}
+
 /// Text that is not a [`WireAddress`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid wire `{0}`: expected /dev/serial/by-id/…, tcp://HOST:PORT, a file, or - for standard input")]

@@ -2,6 +2,7 @@
 
 use crate::source::wire::{Line, WireAddress};
 use anyhow::{Context, Result, anyhow};
+use socket2::{SockRef, TcpKeepalive};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -9,10 +10,18 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio_serial::SerialPortBuilderExt;
+use tokio_serial::{SerialPortBuilderExt, SerialStream};
 
 /// Time for a host to accept the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Quiet time of a TCP connection before the system asks whether the other end is there, and between further attempts.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// Attempts at a serial port that is in use, and the pause between them: a process that is being started, such as the one
+/// that captures from a dongle, holds every open file for a moment.
+const BUSY_ATTEMPTS: u32 = 10;
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Bytes in both directions.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -49,6 +58,11 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
             let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect)
                 .await
                 .map_err(|_| anyhow!("does not answer for {} s", CONNECT_TIMEOUT.as_secs()))??;
+            // A bridge that is gone without a word is found by these, however rarely the meter sends.
+            let keepalive = TcpKeepalive::new()
+                .with_time(KEEPALIVE_IDLE)
+                .with_interval(KEEPALIVE_INTERVAL);
+            SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
             Ok(Wire {
                 stream: Box::new(stream),
                 ends: false,
@@ -60,12 +74,7 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
                 .await
                 .map_err(|error| explain(path, error))?;
             if metadata.file_type().is_char_device() {
-                let stream = tokio_serial::new(path.to_string_lossy(), line.baud)
-                    .data_bits(line.framing.data)
-                    .parity(line.framing.parity)
-                    .stop_bits(line.framing.stop)
-                    .open_native_async()
-                    .map_err(|error| explain_serial(path, error))?;
+                let stream = open_serial(path, line).await?;
                 return Ok(Wire {
                     stream: Box::new(stream),
                     ends: false,
@@ -86,13 +95,34 @@ pub fn try_open(address: &WireAddress, io: &Handle) -> Result<()> {
     io.block_on(open(address, Line::plain(115_200))).map(drop)
 }
 
+async fn open_serial(path: &Path, line: Line) -> Result<SerialStream> {
+    let port = tokio_serial::new(path.to_string_lossy(), line.baud)
+        .data_bits(line.framing.data)
+        .parity(line.framing.parity)
+        .stop_bits(line.framing.stop);
+    let mut attempt = 1;
+    loop {
+        match port.clone().open_native_async() {
+            Err(error) if is_busy(path, &error) && attempt < BUSY_ATTEMPTS => {
+                attempt += 1;
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            result => return result.map_err(|error| explain_serial(path, error)),
+        }
+    }
+}
+
+/// Returns true for the error of serialport for a port that is locked.
+fn is_busy(path: &Path, error: &tokio_serial::Error) -> bool {
+    error.kind == tokio_serial::ErrorKind::NoDevice && path.exists()
+}
+
 fn explain_serial(path: &Path, error: tokio_serial::Error) -> anyhow::Error {
     match error.kind {
         tokio_serial::ErrorKind::Io(kind) if kind == ErrorKind::PermissionDenied => {
             explain(path, kind.into())
         }
-        // The error of serialport for a port that is locked.
-        tokio_serial::ErrorKind::NoDevice if path.exists() => {
+        _ if is_busy(path, &error) => {
             anyhow!(
                 "another program has it open (sudo fuser -v {} shows which)",
                 path.display()
