@@ -38,7 +38,8 @@ pub struct MqttConfig {
     password_file: Option<PathBuf>,
     /// Environment variable that holds the password, instead of `password`.
     password_env: Option<String>,
-    /// Client id; must be unique at the broker. Default: a random one for each connection.
+    /// Client id; must be unique at the broker. Default: with a spool one of this installation, otherwise a random one for each
+    /// connection.
     pub client_id: Option<String>,
     /// Protocol version: `"3.1.1"` or `5`. Default: `"3.1.1"`.
     #[serde(default)]
@@ -165,7 +166,11 @@ impl MqttConfig {
             hosts: self.host.clone(),
             port: self.port,
             login: self.login(),
-            client_id: self.client_id.clone().or(client_id),
+            client_id: self
+                .client_id
+                .clone()
+                .or(client_id)
+                .or_else(|| spool.as_ref().map(|spool| installation_id(&spool.path))),
             version: self.version,
             tls: self.tls(),
             spool,
@@ -265,6 +270,19 @@ impl MqttConfig {
     }
 }
 
+/// Client id of this installation, the same for all connections and restarts, so that a connection takes over from one that
+/// is half open. No two processes of a machine have the same spool open.
+fn installation_id(spool: &Path) -> String {
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let text = format!("{machine}\n{host}\n{}", spool.display());
+    // FNV-1a; the machine's id itself is not for others.
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("metertap-{:012x}", hash >> 16)
+}
+
 /// Place of the journal of a spool: in systemd's folder in memory, else beside it. The name tells spools apart.
 fn journal_path(spool: &Path) -> PathBuf {
     match std::env::var_os("RUNTIME_DIRECTORY") {
@@ -338,7 +356,10 @@ mod tests {
             is_latest_only: true,
             sync: Duration::from_secs(2),
         };
-        assert_eq!(settings.broker(None).spool, Some(expected));
+        let broker = settings.broker(None);
+        assert_eq!(broker.spool, Some(expected));
+        assert_eq!(broker.client_id, settings.broker(None).client_id);
+        assert_eq!(broker.client_id.unwrap().len(), 21);
         assert_eq!(MqttConfig::from_url("mqtt://b").unwrap().broker(None).spool, None);
     }
 }
