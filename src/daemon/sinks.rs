@@ -349,6 +349,7 @@ impl Sinks {
                 output = status.name,
                 delivered = status.delivered,
                 lost = status.lost,
+                losses = status.losses(),
                 "Output stopped"
             );
         }

@@ -5,7 +5,7 @@ use crate::output::queue::{Inbox, Queue};
 use crate::output::rotating_file::RotatingFile;
 use crate::output::{Output, OutputConfig, Payload};
 use crate::runtime::{Component, Context};
-use crate::status::sink::SinkMetrics;
+use crate::status::sink::{LossReason, SinkMetrics};
 use anyhow::{Context as _, Result};
 use std::io::{ErrorKind, Write, stdout};
 use std::sync::Arc;
@@ -90,8 +90,12 @@ fn run(inbox: &Inbox<String>, target: &mut Target) {
             };
             inbox.metrics.set_trouble(Some(error));
             if is_closed || !inbox.pause(RETRY) {
-                inbox.metrics.lost(1);
-                return inbox.discard_all();
+                let reason = match is_closed {
+                    true => LossReason::ReaderGone,
+                    false => LossReason::Stopped,
+                };
+                inbox.metrics.lost(reason, 1);
+                return inbox.discard_all(reason);
             }
         }
         inbox.metrics.set_trouble(None);

@@ -1,7 +1,7 @@
 //! Bounded queue to a thread: adding never waits; when the queue is full the oldest item is dropped and counted.
 
 use crate::runtime::{Cancel, Context, Running};
-use crate::status::sink::SinkMetrics;
+use crate::status::sink::{LossReason, SinkMetrics};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -71,7 +71,7 @@ impl<T: Send + 'static> Queue<T> {
             item = back;
             lost += u64::from(self.receiver.try_recv().is_ok());
         }
-        self.metrics.lost(lost);
+        self.metrics.lost(LossReason::QueueFull, lost);
         self.metrics.waiting(self.receiver.len());
     }
 
@@ -89,7 +89,8 @@ impl<T: Send + 'static> Queue<T> {
             self.abandon.cancel();
             has_ended = self.thread.join(ABANDON_TIMEOUT);
         }
-        self.metrics.lost(self.receiver.try_iter().count() as u64);
+        self.metrics
+            .lost(LossReason::Stopped, self.receiver.try_iter().count() as u64);
         self.metrics.waiting(0);
         has_ended
     }
@@ -115,10 +116,10 @@ impl<T> Inbox<T> {
         self.abandon.sleep(pause)
     }
 
-    /// Counts this and all further items as lost until the queue is closed.
-    pub fn discard_all(&self) {
+    /// Counts all further items as lost until the queue is closed.
+    pub fn discard_all(&self, reason: LossReason) {
         while self.next().is_some() {
-            self.metrics.lost(1);
+            self.metrics.lost(reason, 1);
         }
     }
 }
@@ -163,7 +164,7 @@ mod tests {
         let queue = Queue::start(&runtime.context, metrics.clone(), move |inbox| {
             while inbox.next().is_some() {
                 while inbox.pause(Duration::from_secs(3600)) {}
-                inbox.metrics.lost(1);
+                inbox.metrics.lost(LossReason::Stopped, 1);
             }
         })
         .unwrap();

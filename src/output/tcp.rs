@@ -4,7 +4,7 @@
 use crate::meter::event::ReadingEvent;
 use crate::output::{Output, OutputConfig, OutputKind, Payload};
 use crate::runtime::{Cancel, Component, Context, Running, propagate_panic};
-use crate::status::sink::SinkMetrics;
+use crate::status::sink::{LossReason, SinkMetrics};
 use anyhow::{Context as _, Result};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -225,7 +225,7 @@ async fn serve(
                     Err(_) => return "too slow",
                 },
                 Err(RecvError::Lagged(count)) => {
-                    metrics.lost(count);
+                    metrics.lost(LossReason::ClientTooSlow, count);
                     return "too slow";
                 }
                 Err(RecvError::Closed) => return "output stopped",

@@ -5,14 +5,20 @@ use crate::publish::mqtt::{BrokerAddress, BrokerConfig, Login, SpoolConfig, TlsC
 use crate::publish::mqtt::{one_or_several, tls_problem};
 use crate::publish::profiles::{Native, ProfileConfig, Retain, Topics, template_problem};
 use crate::secret::Secret;
+use crate::store::database::with_suffix;
 use anyhow::{Context, Result, bail};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use url::Url;
 
 /// Default of `spool_mb`.
 const SPOOL_MB: u32 = 64;
+/// Default of `spool_sync`, in seconds.
+const SPOOL_SYNC: u32 = 2;
+/// Limit of `spool_sync`.
+const MAX_SPOOL_SYNC: u32 = 3600;
 
 /// The `[mqtt]` section.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -32,7 +38,8 @@ pub struct MqttConfig {
     password_file: Option<PathBuf>,
     /// Environment variable that holds the password, instead of `password`.
     password_env: Option<String>,
-    /// Client id; must be unique at the broker. Default: a random one for each connection.
+    /// Client id; must be unique at the broker. Default: with a spool one of this installation, otherwise a random one for each
+    /// connection.
     pub client_id: Option<String>,
     /// Protocol version: `"3.1.1"` or `5`. Default: `"3.1.1"`.
     #[serde(default)]
@@ -65,6 +72,9 @@ pub struct MqttConfig {
     pub spool: Option<PathBuf>,
     /// Limit of `spool` in megabytes; beyond it the oldest readings are dropped. Default: 64.
     spool_mb: Option<u32>,
+    /// Seconds for which a reading may wait without being on the disk. Readings that wait longer are written together, so a
+    /// higher number spares an SD card, and a power failure may cost the readings of so many seconds. Default: 2.
+    spool_sync: Option<u32>,
     /// Readings to publish after an outage: `"all"`, or only the `"latest"` of each meter. Default: `"all"`.
     #[serde(default)]
     backlog: Backlog,
@@ -114,6 +124,7 @@ impl MqttConfig {
             profile: ProfileConfig::default(),
             spool: None,
             spool_mb: None,
+            spool_sync: None,
             backlog: Backlog::All,
             is_spooled_by_default: false,
         }
@@ -145,6 +156,8 @@ impl MqttConfig {
     /// Settings of the connection. `client_id` applies if the configuration names none.
     pub fn broker(&self, client_id: Option<String>) -> BrokerConfig {
         let spool = self.spool_path().map(|path| SpoolConfig {
+            journal: journal_path(&path),
+            sync: Duration::from_secs(self.spool_sync.unwrap_or(SPOOL_SYNC).into()),
             path,
             limit_bytes: u64::from(self.spool_mb.unwrap_or(SPOOL_MB)) << 20,
             is_latest_only: self.backlog == Backlog::Latest,
@@ -153,7 +166,11 @@ impl MqttConfig {
             hosts: self.host.clone(),
             port: self.port,
             login: self.login(),
-            client_id: self.client_id.clone().or(client_id),
+            client_id: self
+                .client_id
+                .clone()
+                .or(client_id)
+                .or_else(|| spool.as_ref().map(|spool| installation_id(&spool.path))),
             version: self.version,
             tls: self.tls(),
             spool,
@@ -190,6 +207,11 @@ impl MqttConfig {
             problems.push(format!(
                 "mqtt.readings = \"{}\" cannot begin a topic: no + or #, no / at its end",
                 self.readings
+            ));
+        }
+        if self.spool_sync.is_some_and(|seconds| seconds > MAX_SPOOL_SYNC) {
+            problems.push(format!(
+                "mqtt.spool_sync cannot be more than {MAX_SPOOL_SYNC} seconds"
             ));
         }
         let login = self.login();
@@ -245,6 +267,30 @@ impl MqttConfig {
             client_key_file: self.client_key_file.clone(),
             is_insecure: self.insecure,
         }
+    }
+}
+
+/// Client id of this installation, the same for all connections and restarts, so that a connection takes over from one that
+/// is half open. No two processes of a machine have the same spool open.
+fn installation_id(spool: &Path) -> String {
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let text = format!("{machine}\n{host}\n{}", spool.display());
+    // FNV-1a; the machine's id itself is not for others.
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("metertap-{:012x}", hash >> 16)
+}
+
+/// Place of the journal of a spool: in systemd's folder in memory, else beside it. The name tells spools apart.
+fn journal_path(spool: &Path) -> PathBuf {
+    match std::env::var_os("RUNTIME_DIRECTORY") {
+        Some(folder) if !folder.is_empty() => {
+            let name = spool.to_string_lossy().replace('/', "-");
+            PathBuf::from(folder).join(format!("{}.journal", name.trim_start_matches('-')))
+        }
+        _ => with_suffix(spool, "journal"),
     }
 }
 
@@ -305,10 +351,15 @@ mod tests {
         let settings = read("spool = \"/s\"\nspool_mb = 2\nbacklog = \"latest\"").unwrap();
         let expected = SpoolConfig {
             path: "/s".into(),
+            journal: "/s.journal".into(),
             limit_bytes: 2 << 20,
             is_latest_only: true,
+            sync: Duration::from_secs(2),
         };
-        assert_eq!(settings.broker(None).spool, Some(expected));
+        let broker = settings.broker(None);
+        assert_eq!(broker.spool, Some(expected));
+        assert_eq!(broker.client_id, settings.broker(None).client_id);
+        assert_eq!(broker.client_id.unwrap().len(), 21);
         assert_eq!(MqttConfig::from_url("mqtt://b").unwrap().broker(None).spool, None);
     }
 }

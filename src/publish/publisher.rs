@@ -11,7 +11,7 @@ use crate::publish::profiles::homie::Homie;
 use crate::publish::profiles::{Connections, Profile};
 use crate::runtime::{Clock, Component, Context};
 use crate::status::receiver::ReceiverState;
-use crate::status::sink::SinkMetrics;
+use crate::status::sink::{LossReason, SinkMetrics};
 use anyhow::Result;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -169,11 +169,13 @@ impl Publisher {
             Backend::PerMeter(homie) => homie.join(within),
         };
         if let Some(outcome) = outcome {
+            let status = self.metrics.status();
             tracing::info!(
                 delivered = outcome.delivered,
                 undelivered = outcome.undelivered,
                 kept = outcome.kept,
-                lost = self.metrics.status().lost,
+                lost = status.lost,
+                losses = status.losses(),
                 "Publisher stopped"
             );
         } else {
@@ -224,7 +226,7 @@ impl Shared {
     fn send(&self, messages: Vec<Message>, metrics: &SinkMetrics) {
         for message in messages {
             if !self.mqtt.try_publish(message) {
-                metrics.lost(1);
+                metrics.lost(LossReason::QueueFull, 1);
             }
         }
     }

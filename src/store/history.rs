@@ -3,6 +3,7 @@
 use crate::meter::consumption::DayRecord;
 use crate::meter::counter::CounterKey;
 use crate::meter::counter_series::{HourlyUse, TimedValue};
+use crate::store::database;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use redb::{Database, ReadableTable, TableDefinition};
@@ -14,6 +15,8 @@ use std::sync::Arc;
 const DAYS: TableDefinition<(&str, i32), &[u8]> = TableDefinition::new("days");
 /// Counter → unit, time of the last reading in microseconds since 1970, and its value.
 const COUNTERS: TableDefinition<&str, (&str, i64, f64)> = TableDefinition::new("counters");
+/// Memory for pages of the file.
+const CACHE_BYTES: usize = 4 << 20;
 /// Separator of the parts of a counter's name: a control character that no id contains.
 const SEPARATOR: char = '\u{1f}';
 
@@ -28,19 +31,20 @@ impl std::fmt::Debug for HistoryStore {
 }
 
 impl HistoryStore {
-    /// Opens the file, or creates it.
+    /// Opens the file, or creates it; a damaged one is set aside.
     ///
     /// # Errors
-    /// Returns an error that names the path if the file cannot be created or read, is locked by another process, or is
-    /// not a redb database.
+    /// Returns an error that names the path if the file cannot be created or read, or is locked by another process.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = || format!("web.history: {}", path.display());
-        let db = Database::create(path).with_context(shown)?;
-        let transaction = db.begin_write().with_context(shown)?;
-        transaction.open_table(DAYS).with_context(shown)?;
-        transaction.open_table(COUNTERS).with_context(shown)?;
-        transaction.commit().with_context(shown)?;
-        Ok(HistoryStore(Arc::new(db)))
+        let (opened, ()) = database::open(path, CACHE_BYTES, |db| {
+            let transaction = db.begin_write()?;
+            transaction.open_table(DAYS)?;
+            transaction.open_table(COUNTERS)?;
+            Ok(transaction.commit()?)
+        })
+        .with_context(shown)?;
+        Ok(HistoryStore(Arc::new(opened.db)))
     }
 
     /// Writes rows in one transaction, over earlier ones of the same counter and day.
@@ -190,14 +194,21 @@ mod tests {
     }
 
     #[test]
-    fn given_a_file_that_is_not_a_history_then_the_error_names_it() {
+    fn given_a_file_that_is_not_a_history_then_it_is_set_aside_and_a_fresh_one_begun() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history");
         std::fs::write(&path, "not a history").unwrap();
-        let error = format!("{:#}", HistoryStore::open(&path).unwrap_err());
-        assert!(
-            error.starts_with("web.history: ") && error.contains("history: "),
-            "{error}"
-        );
+        let store = HistoryStore::open(&path).unwrap();
+        assert_eq!(store.newest(1).unwrap(), []);
+        let names = std::fs::read_dir(dir.path()).unwrap();
+        let mut names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert!(names.any(|name| name.starts_with("history.damaged-")));
+    }
+
+    #[test]
+    fn given_a_folder_that_is_missing_then_the_error_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = HistoryStore::open(&dir.path().join("missing/history")).unwrap_err();
+        assert!(format!("{error:#}").starts_with("web.history: "));
     }
 }

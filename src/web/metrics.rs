@@ -151,6 +151,15 @@ fn sinks(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
     family(encoder, "sink_delivered", "Messages delivered.", delivered)?;
     let lost = counters(|sink| sink.lost);
     family(encoder, "sink_lost", "Messages lost for good.", lost)?;
+    let reasons = statuses.iter().flat_map(|sink| {
+        let counts = sink.lost_by_reason.iter();
+        counts.map(|(reason, count)| {
+            let labels = [("sink", sink.name.as_str().into()), ("reason", (*reason).into())];
+            (labels, ConstCounter::new(*count))
+        })
+    });
+    let help = "Messages lost for good, by reason.";
+    family(encoder, "sink_lost_by_reason", help, reasons)?;
     let waiting = gauges(|sink| sink.waiting);
     family(
         encoder,

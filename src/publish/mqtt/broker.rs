@@ -3,9 +3,11 @@
 use crate::publish::mqtt::address::BrokerAddress;
 use crate::publish::mqtt::tls::TlsConfig;
 use crate::secret::{Secret, SecretSource};
+use crate::store::database::with_suffix;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything a connection needs to know; topics and payloads are not its business.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,10 +33,21 @@ pub struct BrokerConfig {
 pub struct SpoolConfig {
     /// The file.
     pub path: PathBuf,
+    /// Journal of readings under way, in memory if there is a folder for it.
+    pub journal: PathBuf,
     /// Limit in bytes of topics and payloads.
     pub limit_bytes: u64,
     /// After an outage, publish only the newest reading of each topic.
     pub is_latest_only: bool,
+    /// Longest time for which a reading waits without being on the disk.
+    pub sync: Duration,
+}
+
+impl SpoolConfig {
+    /// Place of the journal where there is no folder in memory.
+    pub fn journal_beside(&self) -> PathBuf {
+        with_suffix(&self.path, "journal")
+    }
 }
 
 /// Credentials, with the password where the user keeps it.

@@ -24,9 +24,9 @@ pub async fn check(settings: &BrokerConfig, broker: &BrokerAddress) -> Result<()
     let connected = async {
         loop {
             match session.next().await {
-                Ok(SessionEvent::Connected) => return Ok(()),
+                Ok(SessionEvent::Connected { .. }) => return Ok(()),
                 Ok(_) => {}
-                Err(reason) => bail!(reason),
+                Err(error) => bail!(error.reason),
             }
         }
     };

@@ -3,18 +3,22 @@
 use crate::publish::message::Message;
 use crate::publish::mqtt::broker::BrokerConfig;
 use crate::publish::mqtt::connection::Connection;
-use crate::publish::mqtt::inbox::{Inbox, InboxSender};
+use crate::publish::mqtt::inbox::{Inbox, InboxSender, Others, ReadingSender, SpoolSender};
 use crate::publish::mqtt::options::MqttOptions;
 use crate::publish::mqtt::outcome::{HURRIED, Outcome};
 use crate::publish::mqtt::spool_thread;
 use crate::runtime::{Cancel, Context, Running};
 use anyhow::Result;
 use crossbeam_channel::{Receiver, bounded};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Capacity of the inbox. Without a spool, readings wait here while the broker is away: a thousand of about 1 kB.
+/// Capacity of the inbox without a spool: readings wait there while the broker is away, a thousand of about 1 kB.
 const INBOX: usize = 1024;
+/// Capacity of the inbox in front of the spool's thread: readings of a busy street while a slow disk takes its time.
+const SPOOL_INBOX: usize = 16_384;
 /// Time for the last write of the spool, on a slow SD card.
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
@@ -38,17 +42,20 @@ impl Mqtt {
     /// # Errors
     /// Returns an error if the spool cannot be opened, or its thread cannot be started.
     pub fn start(context: &Context, settings: BrokerConfig, options: MqttOptions) -> Result<Self> {
-        let (sender, inbox, spool) = match &settings.spool {
+        let (readings, inbox, spool) = match &settings.spool {
             None => {
                 let (sender, receiver) = mpsc::channel(INBOX);
-                (InboxSender::Memory(sender), Inbox::Memory(receiver), None)
+                (ReadingSender::Memory(sender), Inbox::Memory(receiver), None)
             }
             Some(settings) => {
-                let (sender, receiver) = bounded(INBOX);
-                let (handle, running) = spool_thread::start(context, settings, receiver)?;
-                (InboxSender::Spool(sender), Inbox::Spool(handle), Some(running))
+                let (sender, receiver) = bounded(SPOOL_INBOX);
+                let (handle, journal, running) =
+                    spool_thread::start(context, settings, options.metrics.clone(), receiver)?;
+                let sender = SpoolSender::new(journal, settings.journal.clone(), sender);
+                (ReadingSender::Spool(sender), Inbox::Spool(handle), Some(running))
             }
         };
+        let others = Arc::<Others>::default();
         let (stop, give_up) = (Cancel::default(), Cancel::default());
         let (report, outcome) = bounded(1);
         let task = options.task.clone();
@@ -56,6 +63,7 @@ impl Mqtt {
             context.clock.clone(),
             settings,
             inbox,
+            others.clone(),
             options,
             stop.clone(),
             give_up.clone(),
@@ -70,7 +78,11 @@ impl Mqtt {
             }
         });
         Ok(Mqtt {
-            inbox: sender,
+            inbox: InboxSender {
+                readings,
+                others,
+                next: AtomicU64::new(1),
+            },
             stop,
             give_up,
             task,
@@ -138,12 +150,13 @@ mod tests {
     use crate::runtime::{Clock, Runtime};
     use crate::status::sink::SinkMetrics;
     use std::path::Path;
-    use std::sync::Arc;
 
     /// Starts a connection to a port where nobody listens.
     fn without_a_broker(context: &Context, spool: Option<&Path>) -> Mqtt {
         let spool = spool.map(|path| SpoolConfig {
             path: path.to_owned(),
+            journal: path.with_extension("journal"),
+            sync: Duration::from_secs(5),
             limit_bytes: 1 << 20,
             is_latest_only: false,
         });

@@ -1,4 +1,4 @@
-//! Connections to the broker, one after the other: I/O around the policies of `Delivery` and `SpoolQueue`.
+//! Connections to the broker, one after the other: I/O around the policies of `Delivery` and `Backlog`.
 //!
 //! The task never blocks and never drops work halfway. It waits for the spool's thread with [`Link::during`], so that the
 //! network is served meanwhile; and it ends on `give_up` only at points where nothing is half done.
@@ -6,24 +6,29 @@
 use crate::publish::message::{BirthAndWill, DeliveryClass, Message};
 use crate::publish::mqtt::broker::BrokerConfig;
 use crate::publish::mqtt::delivery::Delivery;
-use crate::publish::mqtt::inbox::{Arrival, Inbox};
+use crate::publish::mqtt::inbox::{Arrival, Inbox, Others};
 use crate::publish::mqtt::link::Link;
 use crate::publish::mqtt::options::MqttOptions;
 use crate::publish::mqtt::outcome::Outcome;
-use crate::publish::mqtt::session::{self, MqttClient, SessionEvent};
+use crate::publish::mqtt::session::{self, MqttClient, SessionError, SessionEvent};
 use crate::publish::mqtt::subscriber::{Reaction, Received, Subscriber};
-use crate::publish::mqtt::waiting::Settled;
-use crate::runtime::backoff::{FIRST_PAUSE, STEADY, jittered};
+use crate::publish::mqtt::waiting::{IN_FLIGHT, Settled};
+use crate::runtime::backoff::{FIRST_PAUSE, jittered};
 use crate::runtime::{Backoff, Cancel, Clock};
-use crate::status::sink::SinkMetrics;
-use std::future::Future;
+use crate::status::sink::{LossReason, SinkMetrics};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::time::sleep;
 
-/// Without a PUBACK for this long, readings in flight are written to the spool.
-const SILENCE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Interval at which the queue is looked at even if nothing happens: parked messages are tried again after a time.
+const LOOK: Duration = Duration::from_secs(10);
+/// Time for the broker to close the connection after DISCONNECT.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Room in flight from which on more readings are taken: each time asks the spool's thread.
+const REFILL: usize = IN_FLIGHT / 4;
+/// Refused messages that are logged; further ones are only counted.
+const MAX_LOGGED_REFUSALS: u32 = 20;
 
 /// Way in which a connection ended.
 enum End {
@@ -31,8 +36,8 @@ enum End {
     Delivered,
     /// Time is up.
     GivenUp,
-    /// No connection was made, or it has broken, for this reason.
-    Broken(String),
+    /// No connection was made, or it has broken.
+    Broken(SessionError),
 }
 
 /// Connection after connection, with what they have in common.
@@ -40,6 +45,7 @@ pub(crate) struct Connection {
     clock: Clock,
     settings: BrokerConfig,
     inbox: Inbox,
+    others: Arc<Others>,
     delivery: Delivery,
     birth_and_will: BirthAndWill,
     subscriber: Option<Box<dyn Subscriber>>,
@@ -48,55 +54,71 @@ pub(crate) struct Connection {
     stop: Cancel,
     /// End now.
     give_up: Cancel,
-    /// Time of the last acknowledgement, or of the connection's beginning.
-    progressed: Instant,
-    has_logged_refusal: bool,
+    /// CONNACK has come on the present connection.
+    is_connected: bool,
+    was_connected_before: bool,
+    /// The publishers are gone.
+    is_stopping: bool,
+    /// Keys that are settled and that the spool's thread does not know yet.
+    settled: Vec<u64>,
+    logged_refusals: u32,
 }
 
 impl Connection {
-    /// Prepares connections that take messages from `inbox`.
+    /// Prepares connections that take messages from `inbox` and `others`.
     pub fn new(
         clock: Clock,
         settings: BrokerConfig,
         inbox: Inbox,
+        others: Arc<Others>,
         options: MqttOptions,
         stop: Cancel,
         give_up: Cancel,
     ) -> Self {
+        let birth = options.birth_and_will.birth.clone();
         Connection {
-            progressed: clock.now(),
             clock,
             settings,
             inbox,
-            delivery: Delivery::new(options.marks_resent),
+            others,
+            delivery: Delivery::new(birth, options.marks_resent),
             birth_and_will: options.birth_and_will,
             subscriber: options.subscriber,
             metrics: options.metrics,
             stop,
             give_up,
-            has_logged_refusal: false,
+            is_connected: false,
+            was_connected_before: false,
+            is_stopping: false,
+            settled: Vec::with_capacity(IN_FLIGHT),
+            logged_refusals: 0,
         }
     }
 
     /// Connects until everything is delivered after `stop`, or until `give_up`.
     pub async fn run(mut self) -> Outcome {
         self.connect_for_ever().await;
-        // Nothing is in service any more: what is in flight goes to the spool, then what the publishers sent meanwhile.
-        self.store(None).await;
-        let (kept, lost) = match std::mem::replace(&mut self.inbox, Inbox::Closed) {
-            Inbox::Spool(spool) => spool.close().await.unwrap_or_default(),
+        self.others.close();
+        let (kept, unsaved) = match std::mem::replace(&mut self.inbox, Inbox::Closed) {
+            Inbox::Spool(spool) => {
+                if !self.settled.is_empty() {
+                    spool.settled(std::mem::take(&mut self.settled)).await;
+                }
+                (spool.close().await.unwrap_or_default(), 0)
+            }
             Inbox::Memory(mut inbox) => {
                 inbox.close();
-                while let Ok(message) = inbox.try_recv() {
-                    self.delivery.enqueue(message);
+                while let Ok((number, message)) = inbox.try_recv() {
+                    self.delivery.enqueue_numbered(number, message);
                 }
-                (0, 0)
+                (0, self.delivery.readings() as u64)
             }
-            Inbox::Closed => (0, 0),
+            Inbox::Closed => (0, self.delivery.readings() as u64),
         };
+        self.metrics.lost(LossReason::Stopped, unsaved);
         Outcome {
             delivered: self.delivery.delivered(),
-            undelivered: self.delivery.unspooled() + lost + self.delivery.refused(),
+            undelivered: self.metrics.status().lost,
             kept,
         }
     }
@@ -112,20 +134,33 @@ impl Connection {
             let opened = session::open(&self.settings, host, self.birth_and_will.will.as_ref()).await;
             let end = match opened {
                 Ok((client, session)) => self.serve(&address, &client, &mut Link::new(session)).await,
-                Err(error) => End::Broken(format!("{error:#}")),
+                Err(error) => End::Broken(SessionError {
+                    reason: format!("{error:#}"),
+                    is_oversized: false,
+                }),
             };
-            self.delivery.connection_lost();
-            let End::Broken(reason) = end else {
+            let was_connected = std::mem::take(&mut self.is_connected);
+            self.others.set_connected(false);
+            let settled = self.delivery.connection_lost(self.clock.now());
+            self.count(settled.into_iter().collect());
+            let End::Broken(SessionError { reason, is_oversized }) = end else {
                 return;
             };
-            self.store(None).await;
-            let lasted = self.clock.now() - begun;
-            backoff.ended_after(lasted);
+            backoff.ended_after(self.clock.now() - begun);
+            if self.delivery.take_progress() {
+                backoff = Backoff::new(LONGEST_PAUSE);
+            }
             self.metrics.set_trouble_unlogged(Some(reason.clone()));
-            if lasted > STEADY || !has_complained {
+            // A connection that was made and has broken is news each time, an attempt that fails only once.
+            if was_connected || !has_complained {
                 let waiting = self.waiting();
                 tracing::warn!(broker = %address, reason, waiting, "No connection to the broker; retrying");
                 has_complained = true;
+            }
+            if is_oversized && self.subscriber.take().is_some() {
+                tracing::warn!(
+                    "A retained message of another client is too large; no longer listening to other clients"
+                );
             }
             self.metrics.waiting(self.waiting());
             // The members of a cluster are tried one after the other before the pause grows.
@@ -143,20 +178,17 @@ impl Connection {
 
     /// Serves one connection, from CONNECT to its end.
     async fn serve(&mut self, address: &str, client: &MqttClient, link: &mut Link) -> End {
-        self.delivery.begin();
-        self.progressed = self.clock.now();
-        let mut is_connected = false;
-        let mut is_stopping = false;
         // On the first connection nothing is announced yet, and the profile publishes this message itself.
         let mut ready = self.birth_and_will.ready.clone();
         ready = ready.filter(|_| self.delivery.has_announced());
-        let mut silence = tokio::time::interval(SILENCE);
+        let mut look = tokio::time::interval(LOOK);
         loop {
             self.metrics.waiting(self.waiting());
-            if is_connected {
+            if self.is_connected {
                 self.fill(link).await;
                 self.hand_over(client);
-                if self.delivery.next_unsent().is_none() {
+                self.report_settled(link).await;
+                if self.delivery.next_unsent().is_none() && self.others.len() == 0 {
                     if let Some(ready) = ready.take() {
                         self.delivery.enqueue(ready);
                         continue;
@@ -167,52 +199,44 @@ impl Connection {
                 }
             }
             // Before CONNACK only the end may interrupt the session: any other branch would start its attempt over.
-            let room = if is_connected { self.delivery.room() } else { 0 };
+            let room = if self.is_connected {
+                self.delivery.room()
+            } else {
+                0
+            };
             tokio::select! {
                 () = self.give_up.cancelled() => return End::GivenUp,
-                () = self.stop.cancelled(), if is_connected && !is_stopping => {
-                    is_stopping = true;
+                () = self.stop.cancelled(), if self.is_connected && !self.is_stopping => {
+                    self.is_stopping = true;
                     self.close_inbox(link).await;
                 }
+                () = self.others.arrived(), if self.is_connected => {}
+                _ = look.tick(), if self.is_connected => {}
                 arrival = self.inbox.next(), if room > 0 => match arrival {
-                    Arrival::Message(message) => self.delivery.enqueue(message),
+                    Arrival::Message(number, message) => self.delivery.enqueue_numbered(number, message),
                     Arrival::InSpool => {}
                     Arrival::End => self.inbox = Inbox::Closed,
                 },
-                _ = silence.tick(), if is_connected => {
-                    // A network that stays up and lets nothing through, or a broker that hangs.
-                    let is_silent = self.clock.now() - self.progressed > SILENCE;
-                    if is_silent && !self.delivery.is_empty() {
-                        self.store(Some(link)).await;
-                    }
-                }
                 event = link.next() => match event {
-                    Ok(SessionEvent::Connected) => {
-                        is_connected = true;
-                        self.connected(address, client, link).await;
+                    Ok(SessionEvent::Connected { max_packet }) => {
+                        self.connected(address, client, link, max_packet).await;
                     }
-                    Ok(event) => if let Err(reason) = self.handle(event, link).await {
-                        return End::Broken(reason);
+                    Ok(event) => if let Err(reason) = self.handle(event) {
+                        return End::Broken(SessionError { reason, is_oversized: false });
                     },
-                    Err(reason) => return End::Broken(reason),
+                    Err(error) => return End::Broken(error),
                 },
             }
         }
     }
 
     /// Handles an event of a connection.
-    async fn handle(&mut self, event: SessionEvent, link: &mut Link) -> Result<(), String> {
+    fn handle(&mut self, event: SessionEvent) -> Result<(), String> {
         match event {
             SessionEvent::Written(id) => self.delivery.written(id),
             SessionEvent::Acknowledged(id, result) => {
-                for Settled { topic, result } in self.delivery.acknowledged(id, result)? {
-                    self.progressed = self.clock.now();
-                    match result {
-                        Ok(()) => self.metrics.delivered(),
-                        Err(refusal) => self.count_refusal(&topic, &refusal.reason),
-                    }
-                }
-                self.remove_delivered(link).await;
+                let settled = self.delivery.acknowledged(id, result, self.clock.now())?;
+                self.count(settled);
             }
             SessionEvent::Received {
                 topic,
@@ -223,14 +247,20 @@ impl Connection {
                 payload: &payload,
                 is_retained,
             }),
-            SessionEvent::Connected | SessionEvent::Disconnected | SessionEvent::Other => {}
+            SessionEvent::Connected { .. } | SessionEvent::Disconnected | SessionEvent::Other => {}
         }
         Ok(())
     }
 
-    /// CONNACK: sends the birth message, subscribes, and announces again what this process has announced.
-    async fn connected(&mut self, address: &str, client: &MqttClient, link: &mut Link) {
+    /// CONNACK: sends the birth message first, subscribes, and announces again what this process has announced.
+    async fn connected(&mut self, address: &str, client: &MqttClient, link: &mut Link, max_packet: usize) {
         tracing::info!(broker = %address, "Connected to the broker");
+        self.is_connected = true;
+        if self.was_connected_before {
+            self.others.keep_latest();
+        }
+        self.was_connected_before = true;
+        self.others.set_connected(true);
         self.metrics.set_trouble_unlogged(None);
         let is_latest_only = self
             .settings
@@ -241,40 +271,53 @@ impl Connection {
             let kept = link.during(spool.keep_latest()).await;
             self.check_spool(kept.is_some());
         }
-        let birth = self.birth_and_will.birth.as_ref();
-        if birth.is_some_and(|birth| client.publish(birth)) {
-            self.delivery.sent_birth();
-        }
+        self.delivery.begin(max_packet, self.clock.now());
+        self.delivery.announce_again(self.clock.now());
+        self.hand_over(client);
         let filters = self
             .subscriber
             .as_ref()
             .map(|subscriber| subscriber.topic_filters());
-        for filter in filters.iter().flatten() {
+        let own = self.birth_and_will.will.as_ref().map(|will| &will.topic);
+        for filter in filters.iter().flatten().chain(own) {
             client.subscribe(filter);
         }
-        self.delivery.announce_again();
     }
 
-    /// Takes from the spool as much as may be in flight.
+    /// Takes as much as may be in flight.
     async fn fill(&mut self, link: &mut Link) {
+        for (number, message) in self.others.take() {
+            self.delivery.enqueue_numbered(number, message);
+        }
+        if let Inbox::Memory(inbox) = &mut self.inbox {
+            // Readings that precede the announcements and states just taken are here by now.
+            while self.delivery.room() > 0 {
+                let Ok((number, message)) = inbox.try_recv() else {
+                    break;
+                };
+                self.delivery.enqueue_numbered(number, message);
+            }
+        }
         let room = self.delivery.room();
         let Inbox::Spool(spool) = &self.inbox else {
             return;
         };
-        if room == 0 || !spool.has_more() {
+        let is_low = room >= REFILL || self.is_stopping;
+        if room == 0 || !is_low || !spool.has_more() {
             return;
         }
         let taken = link.during(spool.take(room)).await;
         let is_alive = taken.is_some();
         for waiting in taken.into_iter().flatten() {
-            let is_inherited = spool.is_inherited(&waiting);
-            self.delivery.enqueue_spooled(waiting, is_inherited);
+            self.delivery.enqueue_waiting(waiting);
         }
         self.check_spool(is_alive);
     }
 
     /// Hands the connection what it has not got yet, as far as it has room.
     fn hand_over(&mut self, client: &MqttClient) {
+        let settled = self.delivery.set_aside(self.clock.now());
+        self.count(settled);
         while let Some(message) = self.delivery.next_unsent() {
             if !client.publish(message) {
                 return;
@@ -283,33 +326,19 @@ impl Connection {
         }
     }
 
-    /// Writes what is in flight to the spool, so that neither a kill nor a long absence of the broker loses it.
-    async fn store(&mut self, link: Option<&mut Link>) {
+    /// Tells the spool's thread which readings are settled, once no further events are at hand.
+    async fn report_settled(&mut self, link: &mut Link) {
         let Inbox::Spool(spool) = &self.inbox else {
+            self.settled.clear();
             return;
         };
-        let (slots, removable) = self.delivery.slots_to_store();
-        // The queue stays as it is until the answer comes: its places are those of `slots`.
-        let stored = during(link, spool.store(slots, removable)).await;
-        let is_alive = stored.is_some();
-        if let Some(stored) = stored {
-            self.delivery.stored(&stored.keys);
-            for waiting in stored.more {
-                self.delivery.enqueue_spooled(waiting, false);
-            }
-        }
-        self.check_spool(is_alive);
-    }
-
-    /// Removes delivered rows from the spool, once it is worth a transaction.
-    async fn remove_delivered(&mut self, link: &mut Link) {
-        let Inbox::Spool(spool) = &self.inbox else {
+        if self.settled.is_empty() || (!link.is_empty() && self.settled.len() < IN_FLIGHT) {
             return;
-        };
-        if let Some(last) = self.delivery.take_removable() {
-            let removed = link.during(spool.remove_through(last)).await;
-            self.check_spool(removed.is_some());
         }
+        let reported = link
+            .during(spool.settled(std::mem::take(&mut self.settled)))
+            .await;
+        self.check_spool(reported.is_some());
     }
 
     async fn close_inbox(&mut self, link: &mut Link) {
@@ -332,24 +361,57 @@ impl Connection {
         }
     }
 
-    fn count_refusal(&mut self, topic: &str, reason: &str) {
-        if !std::mem::replace(&mut self.has_logged_refusal, true) {
-            tracing::error!(
-                topic,
-                reason,
-                "The broker will not take a message; it and others like it are lost"
-            );
+    fn count(&mut self, settled: Vec<Settled>) {
+        for Settled {
+            key,
+            is_reading,
+            topic,
+            bytes,
+            result,
+        } in settled
+        {
+            self.settled.extend(key);
+            let Err(refusal) = result else {
+                self.metrics.delivered();
+                continue;
+            };
+            if is_reading {
+                self.metrics.lost(LossReason::Refused, 1);
+            }
+            self.logged_refusals += 1;
+            if self.logged_refusals <= MAX_LOGGED_REFUSALS {
+                tracing::error!(
+                    topic,
+                    bytes,
+                    reason = refusal.reason,
+                    "The broker will not take a message; it is set aside"
+                );
+            }
+            if self.logged_refusals == MAX_LOGGED_REFUSALS {
+                tracing::error!("Further messages that the broker will not take are counted only");
+            }
         }
-        self.metrics.lost(1);
     }
 
     fn receive(&mut self, message: &Received<'_>) {
+        let will = self.birth_and_will.will.as_ref();
+        if let Some(will) = will.filter(|will| will.topic == message.topic) {
+            // The last will of an earlier connection, which the broker has given up only now.
+            if will.payload.as_bytes() == message.payload && !self.is_stopping {
+                let birth = &self.birth_and_will.birth;
+                if let Some(state) = self.birth_and_will.ready.as_ref().or(birth.as_ref()) {
+                    tracing::info!(topic = message.topic, "Status corrected after a late last will");
+                    self.delivery.enqueue(state.clone());
+                }
+            }
+            return;
+        }
         let reaction = self
             .subscriber
             .as_ref()
             .map(|subscriber| subscriber.receive(message));
         match reaction {
-            Some(Reaction::AnnounceAgain) => self.delivery.announce_again(),
+            Some(Reaction::AnnounceAgain) => self.delivery.announce_again(self.clock.now()),
             Some(Reaction::Clear) if !self.delivery.has_announced_on(message.topic) => {
                 tracing::info!(topic = message.topic, "Stale announcement deleted");
                 let empty = Message::retained(message.topic, "", DeliveryClass::State);
@@ -361,12 +423,19 @@ impl Connection {
 
     /// Number of messages that are not acknowledged, wherever they wait.
     fn waiting(&self) -> usize {
-        self.delivery.len() + self.inbox.len()
+        let others = self.delivery.others() + self.others.len();
+        let readings = match &self.inbox {
+            // It counts what is in flight, too.
+            Inbox::Spool(spool) => spool.len().max(self.delivery.readings()),
+            Inbox::Memory(inbox) => inbox.len() + self.delivery.readings(),
+            Inbox::Closed => self.delivery.readings(),
+        };
+        readings + others
     }
 
-    /// Returns true if the publishers are gone and everything is acknowledged.
+    /// Returns true if the publishers are gone and everything that can be sent is acknowledged.
     fn is_done(&self) -> bool {
-        self.inbox.is_finished() && self.delivery.is_empty()
+        self.inbox.is_finished() && self.delivery.is_idle() && self.others.len() == 0
     }
 
     /// Ends the connection cleanly: the broker discards the last will, so its counterpart is published here.
@@ -375,19 +444,16 @@ impl Connection {
             client.publish(goodbye);
         }
         client.disconnect();
-        let written =
-            async { while !matches!(link.next().await, Ok(SessionEvent::Disconnected) | Err(_)) {} };
+        let written = async {
+            while !matches!(link.next().await, Ok(SessionEvent::Disconnected) | Err(_)) {}
+            // The broker closes the connection. If that were done here while messages from it are unread, the system would
+            // reset the connection, and the broker might not see the DISCONNECT.
+            let closed = async { while link.next().await.is_ok() {} };
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
+        };
         tokio::select! {
             () = written => End::Delivered,
             () = self.give_up.cancelled() => End::GivenUp,
         }
-    }
-}
-
-/// Waits for `work` and polls the session meanwhile, if there is one.
-async fn during<T>(link: Option<&mut Link>, work: impl Future<Output = T>) -> T {
-    match link {
-        Some(link) => link.during(work).await,
-        None => work.await,
     }
 }

@@ -1,83 +1,154 @@
-//! Delivery policy, without I/O: which messages wait for the broker, in which order, and what an acknowledgement settles.
+//! Delivery policy, without I/O: which messages wait for the broker, in which order, and what an acknowledgement or the end
+//! of a connection means for them.
 //!
 //! rumqttc keeps a message only as long as the broker keeps the session, which it seldom does. So every connection gets
-//! a client of its own, and each message stays in this queue until its PUBACK:
+//! a client of its own, and each message stays here until its PUBACK:
 //!
 //! ```text
-//!   settled ◀── waiting[0 .. sent]: handed to this connection ── waiting[sent ..]: not yet ◀── enqueue
+//!   enqueue ─▶ queued ─ sent_next ─▶ in flight ─ acknowledged ─▶ Settled
+//!                ▲                       │
+//!                └── connection_lost ────┘
 //! ```
 //!
-//! Invariants:
-//! - Messages leave at the front only, and a message is handed over after all those in front of it. So the broker gets
-//!   them in the order of the queue, and after a broken connection again in this order.
-//! - Keys of the spool ascend along the queue. So the key of the last settled message covers all rows up to it.
-//! - `packets` holds the packet ids of the birth message, if it is in flight, and then of `waiting[0 .. sent]` as far as
-//!   rumqttc has written them: ids are assigned in the order of writing.
+//! Readings are handed over in the order in which they were enqueued, and after a broken connection again in this order.
+//!
+//! A message that the broker does not accept must not block the others, and one that merely met a bad connection must not
+//! be lost. Therefore:
+//! - After a connection that broke with messages in flight, they are sent one at a time; the number grows with each PUBACK.
+//! - The first message that was not acknowledged when a connection broke, on which the broker had accepted something, has
+//!   failed once; so has one that was refused. After a few failures it is *parked*: others are tried first.
+//! - When another message is accepted meanwhile, the parked one is tried alone. If it fails again, the fault is its own: it is
+//!   settled as refused. If all fail, none is lost.
 
 use crate::publish::message::{DeliveryClass, Message};
-use crate::publish::mqtt::waiting::{IN_FLIGHT, Refusal, Settled, Slot, Waiting};
-use std::collections::{BTreeMap, VecDeque};
+use crate::publish::mqtt::quarantine::Quarantine;
+use crate::publish::mqtt::waiting::{IN_FLIGHT, Refusal, Settled, Waiting};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
 
-/// Delivered rows are removed from the spool in lots of this size: every removal is a transaction.
-const REMOVE: u64 = 32;
+/// Parked messages, at most: if so many fail, the fault is not theirs.
+const MAX_PARKED: usize = 8;
+/// Time after which a parked message is tried again even if no other one comes.
+const PARKED_PAUSE: Duration = Duration::from_secs(60);
+/// Failures of the birth message after which a connection is tried without it.
+const BIRTH_TRIES: u8 = 3;
+/// Birth messages that fail are tried again after this time.
+const BIRTH_PAUSE: Duration = Duration::from_secs(600);
+/// Topics whose announcements are remembered, at most; meters of the whole street are far fewer.
+const MAX_ANNOUNCED: usize = 20_000;
+/// Longest topic in MQTT: its length has two bytes.
+const MAX_TOPIC: usize = 65_535;
+/// Bytes of a PUBLISH packet besides topic and payload, at most.
+const PACKET_OVERHEAD: usize = 16;
+/// Reason for a message at which the connection is closed.
+const HUNG_UP: &str = "the broker closes the connection at it: not allowed, or too large";
 
-/// Queue of the messages that wait for the broker.
+/// The messages.
 pub(crate) struct Delivery {
-    waiting: VecDeque<Waiting>,
-    /// Length of the part that was handed to the present connection.
-    sent: usize,
-    packets: VecDeque<Packet>,
-    /// Birth messages handed to the present connection and not acknowledged; they are not in `waiting`.
-    births: usize,
+    readings: VecDeque<Entry>,
+    /// Announcements, states, and the birth message of the present connection in front.
+    others: VecDeque<Entry>,
     /// Latest payload of each announced topic.
     announced: BTreeMap<String, String>,
+    /// Announcements that were refused, until they are tried again.
+    refused_announcements: BTreeMap<String, String>,
+    birth: Option<Message>,
+    birth_failures: u8,
+    birth_refused_until: Option<Instant>,
+    /// Tokens of the messages that rumqttc has not written yet, in its order.
+    unwritten: VecDeque<u64>,
+    /// Packet ids and tokens of the messages that were written and not acknowledged.
+    written: VecDeque<(u16, u64)>,
+    next_token: u64,
+    /// Messages up to this token were found fit to be sent.
+    checked: u64,
+    /// Limit of messages in flight, besides the birth message.
+    window: usize,
+    /// Largest packet that the broker takes.
+    max_packet: usize,
+    /// This connection was worth its while: something was accepted, or a failure has found its message.
+    has_progressed: bool,
+    has_failure_counted: bool,
+    /// Something was accepted on this connection, or it has no birth message by which that could be seen.
+    is_broker_willing: bool,
+    unpark_at: Option<Instant>,
+    /// So many messages fail that the fault is not theirs.
+    is_broker_at_fault: bool,
+    quarantine: Quarantine,
     /// Mark readings that are sent again; only in payloads of metertap's own layout.
     marks_resent: bool,
-    /// Rows of an earlier process still to be marked: as many as it can have had in flight when it ended.
-    inherited: usize,
-    /// Last delivered key whose row is still in the spool.
-    removable: Option<u64>,
     delivered: u64,
     refused: u64,
 }
 
-/// PUBLISH packet that was written to the network.
-struct Packet {
-    id: u16,
-    /// Set by its PUBACK, which may overtake others.
-    result: Option<Result<(), Refusal>>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Queued,
+    InFlight,
+    Parked,
+}
+
+struct Entry {
+    token: u64,
+    /// Place among announcements, states and readings that came without a spool.
+    order: u64,
+    key: Option<u64>,
+    message: Message,
+    place: Place,
+    failures: u8,
+    /// Another message was accepted after this one was parked: it must not fail once more.
+    is_on_trial: bool,
+    is_birth: bool,
 }
 
 impl Delivery {
-    /// Creates an empty queue.
-    pub fn new(marks_resent: bool) -> Self {
+    /// Creates an empty queue. `birth` is sent first on every connection.
+    pub fn new(birth: Option<Message>, marks_resent: bool) -> Self {
         Delivery {
-            waiting: VecDeque::with_capacity(IN_FLIGHT),
-            sent: 0,
-            packets: VecDeque::with_capacity(IN_FLIGHT),
-            births: 0,
+            readings: VecDeque::with_capacity(IN_FLIGHT),
+            others: VecDeque::new(),
             announced: BTreeMap::new(),
+            refused_announcements: BTreeMap::new(),
+            birth,
+            birth_failures: 0,
+            birth_refused_until: None,
+            unwritten: VecDeque::with_capacity(IN_FLIGHT),
+            written: VecDeque::with_capacity(IN_FLIGHT),
+            next_token: 0,
+            checked: 0,
+            window: IN_FLIGHT,
+            max_packet: usize::MAX,
+            has_progressed: false,
+            has_failure_counted: false,
+            is_broker_willing: false,
+            unpark_at: None,
+            is_broker_at_fault: false,
+            quarantine: Quarantine::default(),
             marks_resent,
-            inherited: IN_FLIGHT,
-            removable: None,
             delivered: 0,
             refused: 0,
         }
     }
 
-    /// Number of messages in the queue.
-    pub fn len(&self) -> usize {
-        self.waiting.len()
+    /// Number of readings.
+    pub fn readings(&self) -> usize {
+        self.readings.len()
     }
 
-    /// Number of messages that may be added before [`IN_FLIGHT`] is reached.
+    /// Number of messages that are not readings.
+    pub fn others(&self) -> usize {
+        self.others.len()
+    }
+
+    /// Number of readings that may be added before [`IN_FLIGHT`] is reached.
     pub fn room(&self) -> usize {
-        IN_FLIGHT.saturating_sub(self.waiting.len())
+        IN_FLIGHT.saturating_sub(self.readings.len())
     }
 
-    /// Returns true if everything is acknowledged, the birth message included.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.births == 0
+    /// Returns true if nothing is in flight or can be tried; parked messages may be left.
+    pub fn is_idle(&self) -> bool {
+        let mut entries = self.readings.iter().chain(&self.others);
+        entries.all(|entry| entry.place == Place::Parked)
     }
 
     /// Acknowledged messages.
@@ -85,15 +156,10 @@ impl Delivery {
         self.delivered
     }
 
-    /// Messages that the broker has refused for ever.
+    /// Readings that the broker has refused for ever.
+    #[cfg(test)]
     pub fn refused(&self) -> u64 {
         self.refused
-    }
-
-    /// Readings in the queue that are not in the spool.
-    pub fn unspooled(&self) -> u64 {
-        let is_unspooled = |waiting: &&Waiting| waiting.key.is_none() && waiting.message.is_reading();
-        self.waiting.iter().filter(is_unspooled).count() as u64
     }
 
     /// Returns true if anything was announced since the process began.
@@ -103,340 +169,426 @@ impl Delivery {
 
     /// Returns true if this process has announced something on `topic`.
     pub fn has_announced_on(&self, topic: &str) -> bool {
-        self.announced.contains_key(topic)
+        self.announced.contains_key(topic) || self.refused_announcements.contains_key(topic)
     }
 
-    /// Adds a message at the end.
+    /// Returns true, once, if the connection that has ended brought the queue forward: the next one need not wait long.
+    pub fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.has_progressed) && !self.is_broker_at_fault
+    }
+
+    /// Adds a message of this process' own making; an announcement or state precedes all readings.
     pub fn enqueue(&mut self, message: Message) {
-        self.enqueue_spooled(Waiting { message, key: None }, false);
+        self.enqueue_at(0, None, message);
     }
 
-    /// Adds a message at the end that may have a row in the spool. `is_inherited`: an earlier process wrote the row.
-    pub fn enqueue_spooled(&mut self, mut waiting: Waiting, is_inherited: bool) {
-        if is_inherited && self.inherited > 0 {
-            self.inherited -= 1;
-            if self.marks_resent {
-                waiting.message.mark_resent();
+    /// Adds message number `order` of the publishers.
+    pub fn enqueue_numbered(&mut self, order: u64, message: Message) {
+        self.enqueue_at(order, None, message);
+    }
+
+    /// Adds a reading of the backlog. Announcements and states precede it.
+    pub fn enqueue_waiting(&mut self, waiting: Waiting) {
+        let Waiting {
+            mut message,
+            key,
+            may_have_arrived,
+        } = waiting;
+        if may_have_arrived && self.marks_resent {
+            message.mark_resent();
+        }
+        self.enqueue_at(u64::MAX, key, message);
+    }
+
+    fn enqueue_at(&mut self, order: u64, key: Option<u64>, message: Message) {
+        if message.class == DeliveryClass::Announcement {
+            let topic = &message.topic;
+            self.refused_announcements.remove(topic);
+            if self.announced.len() < MAX_ANNOUNCED || self.announced.contains_key(topic) {
+                self.announced.insert(topic.clone(), message.payload.clone());
             }
         }
-        let message = &waiting.message;
-        if message.class == DeliveryClass::Announcement {
-            self.announced
-                .insert(message.topic.clone(), message.payload.clone());
+        let is_reading = message.is_reading();
+        let mut entry = self.entry(message, key);
+        entry.order = order;
+        match is_reading {
+            true => self.readings.push_back(entry),
+            false => self.others.push_back(entry),
         }
-        debug_assert!(
-            waiting.key.is_none() || waiting.key > self.waiting.iter().rev().find_map(|waiting| waiting.key),
-            "keys ascend along the queue"
-        );
-        self.waiting.push_back(waiting);
     }
 
-    /// Adds all announcements again, except those whose topic is in the queue anyway.
-    pub fn announce_again(&mut self) {
-        let is_waiting = |topic: &String| self.waiting.iter().any(|waiting| waiting.message.topic == *topic);
+    fn entry(&mut self, message: Message, key: Option<u64>) -> Entry {
+        self.next_token += 1;
+        Entry {
+            token: self.next_token,
+            order: 0,
+            key,
+            message,
+            place: Place::Queued,
+            failures: 0,
+            is_on_trial: false,
+            is_birth: false,
+        }
+    }
+
+    /// Adds all announcements again, except those whose topic is in the queue anyway; also those that were refused, if it is
+    /// time to try them again.
+    pub fn announce_again(&mut self, now: Instant) {
+        let refused = std::mem::take(&mut self.refused_announcements);
+        for (topic, payload) in refused {
+            let message = Message::retained(topic, payload, DeliveryClass::Announcement);
+            let Message { topic, payload, .. } = message.clone();
+            match self.quarantine.is_blocked(&message, now) {
+                true => self.refused_announcements.insert(topic, payload),
+                false => self.announced.insert(topic, payload),
+            };
+        }
+        let waiting: HashSet<&str> = self
+            .others
+            .iter()
+            .map(|entry| entry.message.topic.as_str())
+            .collect();
         let missing: Vec<Message> = self
             .announced
             .iter()
-            .filter(|(topic, _)| !is_waiting(topic))
-            .map(|(topic, payload)| Message::retained(topic.clone(), payload.clone(), DeliveryClass::State))
+            .filter(|(topic, _)| !waiting.contains(topic.as_str()))
+            .map(|(topic, payload)| {
+                Message::retained(topic.clone(), payload.clone(), DeliveryClass::Announcement)
+            })
             .collect();
         missing.into_iter().for_each(|message| self.enqueue(message));
     }
 
-    /// Begins a connection: nothing is handed to it yet.
-    pub fn begin(&mut self) {
-        self.sent = 0;
-        self.packets.clear();
-        self.births = 0;
+    /// Begins a connection that the broker has accepted, with its limit of the packet size.
+    pub fn begin(&mut self, max_packet: usize, now: Instant) {
+        debug_assert!(self.written.is_empty() && self.unwritten.is_empty());
+        (self.max_packet, self.checked) = (max_packet, 0);
+        (self.has_progressed, self.has_failure_counted) = (false, false);
+        let is_refused = self.birth_refused_until.is_some_and(|until| now < until);
+        let is_parked = self.birth_failures >= BIRTH_TRIES;
+        let birth = self.birth.clone().filter(|_| !is_refused && !is_parked);
+        self.is_broker_willing = birth.is_none();
+        if let Some(birth) = birth {
+            let mut entry = self.entry(birth, None);
+            entry.is_birth = true;
+            self.others.push_front(entry);
+        }
     }
 
-    /// Records that the birth message was handed to the connection. Must precede every other message.
-    pub fn sent_birth(&mut self) {
-        debug_assert!(
-            self.sent == 0 && self.packets.is_empty(),
-            "the birth message comes first"
-        );
-        self.births += 1;
+    /// Removes messages that cannot be sent on this connection, or are not tried at present. To be called before
+    /// [`Delivery::next_unsent`], and every few seconds.
+    pub fn set_aside(&mut self, now: Instant) -> Vec<Settled> {
+        if self.unpark_at.is_some_and(|at| now >= at) {
+            self.unpark_at = None;
+            self.unpark(|entry| entry.failures = entry.failures.saturating_sub(1));
+        }
+        let mut tokens = Vec::new();
+        let is_new = |entry: &&Entry| entry.token > self.checked;
+        let readings = self.readings.iter().rev().take_while(is_new);
+        let others = self.others.iter().rev().take_while(is_new);
+        for entry in readings
+            .chain(others)
+            .filter(|entry| entry.place == Place::Queued)
+        {
+            let reason = unsendable(&entry.message, self.max_packet);
+            let is_blocked = !entry.is_birth && self.quarantine.is_blocked(&entry.message, now);
+            if let Some(reason) = reason.or_else(|| is_blocked.then(|| HUNG_UP.to_owned())) {
+                tokens.push((entry.token, reason));
+            }
+        }
+        self.checked = self.next_token;
+        let settle = |(token, reason)| {
+            let refusal = Refusal {
+                reason,
+                is_final: true,
+            };
+            self.settle(token, Err(refusal))
+        };
+        tokens.into_iter().rev().filter_map(settle).collect()
     }
 
-    /// First message that the connection has not got.
+    /// Next message for the connection, if there is one and it may be in flight besides the others. The birth message is the
+    /// first. Announcements and states precede readings of the backlog, except while messages are sent one at a time: the broker may
+    /// refuse them all.
     pub fn next_unsent(&self) -> Option<&Message> {
-        self.waiting.get(self.sent).map(|waiting| &waiting.message)
+        self.next_entry().map(|(entry, _)| &entry.message)
+    }
+
+    fn next_entry(&self) -> Option<(&Entry, bool)> {
+        let is_queued = |entry: &&Entry| entry.place == Place::Queued;
+        if let Some(birth) = self
+            .others
+            .front()
+            .filter(|entry| entry.is_birth && is_queued(entry))
+        {
+            return Some((birth, false));
+        }
+        if self.in_flight() >= self.window {
+            return None;
+        }
+        let reading = self.readings.iter().find(is_queued);
+        let other = self.others.iter().find(is_queued);
+        let is_reading_first = match (reading, other) {
+            (Some(reading), Some(other)) => self.window < IN_FLIGHT || reading.order < other.order,
+            (reading, _) => reading.is_some(),
+        };
+        match is_reading_first {
+            true => reading.map(|entry| (entry, true)),
+            false => other.map(|entry| (entry, false)),
+        }
     }
 
     /// Records that the connection has got that message.
     pub fn sent_next(&mut self) {
-        self.sent += 1;
-        debug_assert!(self.sent <= self.waiting.len());
+        let Some((token, is_reading)) = self
+            .next_entry()
+            .map(|(entry, is_reading)| (entry.token, is_reading))
+        else {
+            return;
+        };
+        let queue = match is_reading {
+            true => &mut self.readings,
+            false => &mut self.others,
+        };
+        if let Some(entry) = queue.iter_mut().find(|entry| entry.token == token) {
+            entry.place = Place::InFlight;
+        }
+        self.unwritten.push_back(token);
     }
 
-    /// Records the packet id under which the next message was written to the network.
+    /// Records the packet id under which the next message was written to the network: rumqttc writes in the order in which
+    /// it gets them.
     pub fn written(&mut self, id: u16) {
-        debug_assert!(
-            self.packets.len() < self.births + self.sent,
-            "a packet is a message"
-        );
-        self.packets.push_back(Packet { id, result: None });
+        if let Some(token) = self.unwritten.pop_front() {
+            self.written.push_back((id, token));
+        }
     }
 
-    /// Takes a PUBACK, and returns the messages that it settles. Brokers acknowledge in order, but need not: a message
-    /// leaves the queue after all those in front of it.
+    /// Takes a PUBACK, in whatever order they come; returns the messages that are settled by it. An unknown id is ignored.
     ///
     /// # Errors
     /// Returns the reason if the broker refuses the message but may accept it later: the connection is to be made anew.
-    pub fn acknowledged(&mut self, id: u16, result: Result<(), Refusal>) -> Result<Vec<Settled>, String> {
-        if let Some(refusal) = result.as_ref().err().filter(|refusal| !refusal.is_final) {
-            return Err(format!("the broker refuses a message: {}", refusal.reason));
-        }
-        let is_it = |packet: &&mut Packet| packet.id == id && packet.result.is_none();
-        if let Some(packet) = self.packets.iter_mut().find(is_it) {
-            packet.result = Some(result);
-        }
-        let mut settled = Vec::new();
-        while let Some(result) = self.packets.front_mut().and_then(|packet| packet.result.take()) {
-            self.packets.pop_front();
-            if self.births > 0 {
-                self.births -= 1;
-                continue;
-            }
-            let Some(Waiting { message, key }) = self.waiting.pop_front() else {
-                break;
-            };
-            self.sent = self.sent.saturating_sub(1);
-            match result {
-                Ok(()) => self.delivered += 1,
-                Err(_) => self.refused += 1,
-            }
-            // Keys ascend, so the latest one covers those before it.
-            self.removable = key.or(self.removable);
-            settled.push(Settled {
-                topic: message.topic,
-                result,
-            });
-        }
-        Ok(settled)
-    }
-
-    /// Takes the key through which rows are to be removed from the spool, once there are enough of them or no row is
-    /// left in the queue.
-    pub fn take_removable(&mut self) -> Option<u64> {
-        let key = self.removable?;
-        let is_last = self.waiting.iter().all(|waiting| waiting.key.is_none());
-        if is_last || key % REMOVE == 0 {
-            return self.removable.take();
-        }
-        None
-    }
-
-    /// Ends a connection: readings that were handed to it may have arrived or not, and are marked.
-    pub fn connection_lost(&mut self) {
-        let sent = std::mem::take(&mut self.sent);
-        if self.marks_resent {
-            let handed_over = self.waiting.iter_mut().take(sent);
-            handed_over.for_each(|waiting| waiting.message.mark_resent());
-        }
-    }
-
-    /// Returns the queue as the spool sees it, and the key through which rows must be removed *before* anything is
-    /// stored: rows that are put in front get lower keys, and a later removal would take them along.
-    pub fn slots_to_store(&mut self) -> (Vec<Slot>, Option<u64>) {
-        let slot = |(place, waiting): (usize, &Waiting)| match waiting.key {
-            Some(key) => Slot::Spooled(key),
-            None if waiting.message.is_reading() => {
-                let mut message = waiting.message.clone();
-                // It may arrive over this connection. A process that finds it in the spool later cannot know.
-                if self.marks_resent && place < self.sent {
-                    message.mark_resent();
-                }
-                Slot::Unspooled(message.into())
-            }
-            None => Slot::Other,
+    pub fn acknowledged(
+        &mut self,
+        id: u16,
+        result: Result<(), Refusal>,
+        now: Instant,
+    ) -> Result<Vec<Settled>, String> {
+        let Some(place) = self.written.iter().position(|(written, _)| *written == id) else {
+            return Ok(Vec::new());
         };
-        let slots = self.waiting.iter().enumerate().map(slot).collect();
-        (slots, self.removable.take())
-    }
-
-    /// Records the keys of the rows that were stored, in the order of [`Delivery::slots_to_store`].
-    pub fn stored(&mut self, keys: &[Option<u64>]) {
-        for (waiting, key) in self.waiting.iter_mut().zip(keys) {
-            debug_assert!(waiting.key.is_none() || waiting.key == *key, "a key is for life");
-            waiting.key = *key;
+        let token = self.written.remove(place).map_or(0, |(_, token)| token);
+        match result {
+            Ok(()) => Ok(self.accepted(token, now)),
+            Err(refusal) if refusal.is_final => {
+                self.has_progressed = true;
+                Ok(self.refuse(token, refusal, now).into_iter().collect())
+            }
+            Err(refusal) => {
+                self.has_failure_counted = true;
+                if let Some(settled) = self.failed(token, now) {
+                    return Ok(vec![settled]);
+                }
+                Err(format!("the broker refuses a message: {}", refusal.reason))
+            }
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reading(topic: &str) -> Message {
-        Message::reading(topic, "{\"a\":1}", false)
-    }
-
-    /// Hands everything to a connection that writes it with packet ids from `first_id` on; returns topics and payloads.
-    fn send_all(delivery: &mut Delivery, first_id: u16) -> Vec<(String, String)> {
-        let mut sent = Vec::new();
-        while let Some(message) = delivery.next_unsent() {
-            sent.push((message.topic.clone(), message.payload.clone()));
-            delivery.sent_next();
-            delivery.written(first_id + sent.len() as u16 - 1);
+    fn accepted(&mut self, token: u64, now: Instant) -> Vec<Settled> {
+        let is_birth = self.find(token).is_some_and(|entry| entry.is_birth);
+        let Some(accepted) = self.settle(token, Ok(())) else {
+            return Vec::new();
+        };
+        self.is_broker_willing = true;
+        if is_birth {
+            (self.birth_failures, self.birth_refused_until) = (0, None);
+            return Vec::new();
         }
-        sent
+        self.window = (self.window + 1).min(IN_FLIGHT);
+        (self.has_progressed, self.is_broker_at_fault) = (true, false);
+        self.quarantine.accepted(&accepted.topic, accepted.is_reading);
+        self.put_on_trial(now);
+        vec![accepted]
     }
 
-    fn topics(settled: &[Settled]) -> Vec<&str> {
-        settled.iter().map(|settled| settled.topic.as_str()).collect()
+    /// A message was accepted: those that are parked may be at fault themselves.
+    fn put_on_trial(&mut self, now: Instant) {
+        if self.birth_failures >= BIRTH_TRIES {
+            self.birth_failures = 0;
+            self.birth_refused_until = Some(now + BIRTH_PAUSE);
+            let topic = self.birth.as_ref().map_or("", |birth| birth.topic.as_str());
+            tracing::error!(
+                topic,
+                reason = HUNG_UP,
+                "The broker does not accept the birth message; the status on it will be wrong"
+            );
+        }
+        if self.unpark(|entry| entry.is_on_trial = true) {
+            self.window = 1;
+        }
     }
 
-    fn refusal(is_final: bool) -> Result<(), Refusal> {
-        Err(Refusal {
-            reason: "quota".into(),
-            is_final,
+    /// Settles a message as refused for ever.
+    fn refuse(&mut self, token: u64, refusal: Refusal, now: Instant) -> Option<Settled> {
+        let is_birth = self.find(token)?.is_birth;
+        let refused = self.settle(token, Err(refusal))?;
+        if is_birth {
+            self.birth_refused_until = Some(now + BIRTH_PAUSE);
+        } else {
+            self.quarantine.refused(&refused.topic, refused.is_reading, now);
+            // Others of its family may be blocked now.
+            self.checked = 0;
+        }
+        Some(refused)
+    }
+
+    fn find(&self, token: u64) -> Option<&Entry> {
+        let mut entries = self.readings.iter().chain(&self.others);
+        entries.find(|entry| entry.token == token)
+    }
+
+    /// Removes a message from its queue.
+    fn settle(&mut self, token: u64, result: Result<(), Refusal>) -> Option<Settled> {
+        let queues = [&mut self.readings, &mut self.others];
+        let entry = queues.into_iter().find_map(|queue| {
+            let place = queue.iter().position(|entry| entry.token == token)?;
+            queue.remove(place)
+        })?;
+        let Message {
+            topic,
+            payload,
+            class,
+            ..
+        } = entry.message;
+        let bytes = payload.len();
+        match &result {
+            Ok(()) => self.delivered += u64::from(!entry.is_birth),
+            Err(_) if class == DeliveryClass::Reading => self.refused += 1,
+            // Not to be repeated with every connection.
+            Err(_) => {
+                if let Some(payload) = self.announced.remove(&topic) {
+                    self.refused_announcements.insert(topic.clone(), payload);
+                }
+            }
+        }
+        Some(Settled {
+            key: entry.key,
+            is_reading: class == DeliveryClass::Reading,
+            topic,
+            bytes,
+            result,
         })
     }
 
-    #[test]
-    fn given_acknowledgements_out_of_order_then_messages_are_settled_in_order() {
-        let mut delivery = Delivery::new(true);
-        ["a", "b", "c"]
-            .into_iter()
-            .for_each(|topic| delivery.enqueue(reading(topic)));
-        delivery.begin();
-        delivery.sent_birth();
-        delivery.written(1);
-        send_all(&mut delivery, 2);
-        assert_eq!(delivery.acknowledged(3, Ok(())), Ok(Vec::new()));
-        assert_eq!(
-            delivery.acknowledged(1, Ok(())),
-            Ok(Vec::new()),
-            "the birth message"
-        );
-        assert_eq!(topics(&delivery.acknowledged(2, Ok(())).unwrap()), ["a", "b"]);
-        assert_eq!(topics(&delivery.acknowledged(4, Ok(())).unwrap()), ["c"]);
-        assert!(delivery.is_empty());
-        assert_eq!(delivery.delivered(), 3);
+    /// Ends a connection, or an attempt to make one. Readings in flight may have arrived or not, and are marked. Returns a
+    /// message that has failed once too often.
+    pub fn connection_lost(&mut self, now: Instant) -> Option<Settled> {
+        let written = std::mem::take(&mut self.written);
+        let unwritten = std::mem::take(&mut self.unwritten);
+        let first = written.iter().map(|(_, token)| *token).chain(unwritten).next();
+        let mut settled = None;
+        if let Some(first) = first {
+            let is_birth = self.find(first).is_some_and(|entry| entry.is_birth);
+            if !self.has_failure_counted && (self.is_broker_willing || is_birth) {
+                self.has_progressed = true;
+                settled = self.failed(first, now);
+            }
+            self.window = 1;
+        }
+        for entry in &mut self.readings {
+            if entry.place == Place::InFlight {
+                entry.place = Place::Queued;
+                if self.marks_resent {
+                    entry.message.mark_resent();
+                }
+            }
+        }
+        self.others.retain(|entry| !entry.is_birth);
+        for entry in &mut self.others {
+            if entry.place == Place::InFlight {
+                entry.place = Place::Queued;
+            }
+        }
+        self.keep_latest_others();
+        let entries = self.readings.iter().chain(&self.others);
+        if entries.filter(|entry| entry.place == Place::Parked).count() >= MAX_PARKED {
+            self.is_broker_at_fault = true;
+            self.birth_failures = 0;
+            self.unpark(|entry| entry.failures = 0);
+        }
+        settled
     }
 
-    #[test]
-    fn given_a_lost_connection_then_what_it_had_is_sent_again_first_and_marked() {
-        let mut delivery = Delivery::new(true);
-        delivery.enqueue(reading("a"));
-        delivery.enqueue(reading("b"));
-        delivery.begin();
-        send_all(&mut delivery, 1);
-        delivery.acknowledged(1, Ok(())).unwrap();
-        delivery.enqueue(reading("c"));
-        delivery.connection_lost();
-        delivery.begin();
-        let again = send_all(&mut delivery, 1);
-        let expected = [("b", r#"{"a":1,"resent":true}"#), ("c", r#"{"a":1}"#)];
-        assert_eq!(
-            again,
-            expected.map(|(topic, payload)| (topic.into(), payload.into()))
-        );
+    /// Removes announcements and states that have a later one of their topic.
+    fn keep_latest_others(&mut self) {
+        let mut seen = HashSet::new();
+        let mut latest = VecDeque::with_capacity(self.others.len());
+        while let Some(entry) = self.others.pop_back() {
+            if seen.insert(entry.message.topic.clone()) {
+                latest.push_front(entry);
+            }
+        }
+        self.others = latest;
     }
 
-    #[test]
-    fn given_a_refusal_then_a_final_one_settles_the_message_and_another_one_breaks_the_connection() {
-        let mut delivery = Delivery::new(true);
-        delivery.enqueue(reading("a"));
-        delivery.begin();
-        send_all(&mut delivery, 1);
-        assert!(delivery.acknowledged(1, refusal(false)).is_err());
-        assert_eq!(delivery.len(), 1);
-        delivery.connection_lost();
-        delivery.begin();
-        send_all(&mut delivery, 1);
-        assert_eq!(topics(&delivery.acknowledged(1, refusal(true)).unwrap()), ["a"]);
-        assert_eq!((delivery.refused(), delivery.delivered()), (1, 0));
+    /// Counts a failure of a message, and parks it after a few. Returns it if it was on trial.
+    fn failed(&mut self, token: u64, now: Instant) -> Option<Settled> {
+        let queues = self.readings.iter_mut().chain(&mut self.others);
+        let entry = queues.into_iter().find(|entry| entry.token == token)?;
+        if entry.is_birth {
+            self.birth_failures = self.birth_failures.saturating_add(1);
+            return None;
+        }
+        if entry.is_on_trial {
+            let refusal = Refusal {
+                reason: HUNG_UP.into(),
+                is_final: true,
+            };
+            return self.refuse(token, refusal, now);
+        }
+        entry.failures = entry.failures.saturating_add(1);
+        if entry.failures < self.quarantine.tries(&entry.message) {
+            return None;
+        }
+        entry.place = Place::Parked;
+        self.unpark_at.get_or_insert(now + PARKED_PAUSE);
+        None
     }
 
-    #[test]
-    fn given_announcements_then_they_are_said_again_with_their_last_payload_unless_they_wait() {
-        let mut delivery = Delivery::new(true);
-        for (topic, payload) in [("a", "1"), ("a", "2"), ("b", "3")] {
-            delivery.enqueue(Message::retained(topic, payload, DeliveryClass::Announcement));
+    /// Puts parked messages back into the queue, and changes them; returns true if there are any.
+    fn unpark(&mut self, change: impl Fn(&mut Entry)) -> bool {
+        let mut has_any = false;
+        for entry in self.readings.iter_mut().chain(&mut self.others) {
+            if entry.place == Place::Parked {
+                has_any = true;
+                entry.place = Place::Queued;
+                if self.marks_resent {
+                    entry.message.mark_resent();
+                }
+                change(entry);
+            }
         }
-        delivery.begin();
-        let sent = send_all(&mut delivery, 1).len() as u16;
-        for id in 1..=sent {
-            delivery.acknowledged(id, Ok(())).unwrap();
-        }
-        delivery.enqueue(Message::retained("b", "4", DeliveryClass::Announcement));
-        delivery.announce_again();
-        let again = send_all(&mut delivery, 1);
-        assert_eq!(again, [("b", "4"), ("a", "2")].map(|(t, p)| (t.into(), p.into())));
+        has_any
     }
 
-    #[test]
-    fn given_rows_of_the_spool_then_they_are_removed_in_lots_and_when_the_last_one_is_delivered() {
-        let mut delivery = Delivery::new(true);
-        for key in 30..=34 {
-            let message = reading("a");
-            delivery.enqueue_spooled(
-                Waiting {
-                    message,
-                    key: Some(key),
-                },
-                false,
-            );
-        }
-        delivery.begin();
-        send_all(&mut delivery, 1);
-        let mut removed = Vec::new();
-        for id in 1..=5 {
-            delivery.acknowledged(id, Ok(())).unwrap();
-            removed.push(delivery.take_removable());
-        }
-        assert_eq!(removed, [None, None, Some(32), None, Some(34)]);
-    }
-
-    #[test]
-    fn given_rows_of_an_earlier_process_then_as_many_are_marked_as_can_have_been_in_flight() {
-        let mut delivery = Delivery::new(true);
-        for key in 1..=IN_FLIGHT as u64 + 1 {
-            let message = reading("a");
-            delivery.enqueue_spooled(
-                Waiting {
-                    message,
-                    key: Some(key),
-                },
-                true,
-            );
-        }
-        let marked = send_all(&mut delivery, 1);
-        let marked = marked.iter().filter(|(_, payload)| payload.contains("resent"));
-        assert_eq!(marked.count(), IN_FLIGHT);
-    }
-
-    #[test]
-    fn given_a_pending_removal_when_the_queue_is_stored_then_it_comes_first() {
-        let mut delivery = Delivery::new(true);
-        for key in [1, 2] {
-            let message = reading("a");
-            delivery.enqueue_spooled(
-                Waiting {
-                    message,
-                    key: Some(key),
-                },
-                false,
-            );
-        }
-        delivery.enqueue(reading("b"));
-        delivery.enqueue(Message::retained("s", "up", DeliveryClass::State));
-        delivery.begin();
-        send_all(&mut delivery, 1);
-        delivery.acknowledged(1, Ok(())).unwrap();
-        assert_eq!(delivery.take_removable(), None, "not enough for a transaction");
-        let (slots, removable) = delivery.slots_to_store();
-        assert_eq!(removable, Some(1));
-        let mut marked = reading("b");
-        marked.mark_resent();
-        assert_eq!(
-            slots,
-            [Slot::Spooled(2), Slot::Unspooled(marked.into()), Slot::Other]
-        );
-        delivery.stored(&[Some(2), Some(3), None]);
-        assert_eq!(delivery.unspooled(), 0);
+    /// Messages in flight, without the birth message.
+    fn in_flight(&self) -> usize {
+        let is_birth_in_flight = self.others.front().is_some_and(|entry| entry.is_birth);
+        (self.written.len() + self.unwritten.len()).saturating_sub(usize::from(is_birth_in_flight))
     }
 }
+
+/// Returns the reason why no broker would take `message`, or this one would not.
+fn unsendable(message: &Message, max_packet: usize) -> Option<String> {
+    let topic = &message.topic;
+    if topic.is_empty() || topic.len() > MAX_TOPIC || topic.contains(['\0', '+', '#']) {
+        return Some("its topic is empty, too long, or has characters that MQTT forbids".into());
+    }
+    let bytes = topic.len() + message.payload.len() + PACKET_OVERHEAD;
+    (bytes > max_packet)
+        .then(|| format!("{bytes} bytes are more than the {max_packet} that the broker takes"))
+}
+
+#[cfg(test)]
+#[path = "delivery_tests.rs"]
+mod tests;

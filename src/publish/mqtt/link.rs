@@ -1,6 +1,6 @@
 //! Session that stays in service while the connection waits for something else.
 
-use crate::publish::mqtt::session::{Session, SessionEvent};
+use crate::publish::mqtt::session::{Session, SessionError, SessionEvent};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
@@ -12,7 +12,7 @@ const MAX_EVENTS: usize = 1024;
 /// A session and its events that were not handled yet, in order.
 pub(crate) struct Link {
     session: Session,
-    events: VecDeque<Result<SessionEvent, String>>,
+    events: VecDeque<Result<SessionEvent, SessionError>>,
 }
 
 impl Link {
@@ -24,11 +24,16 @@ impl Link {
         }
     }
 
+    /// Returns true if no event is held back.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
     /// Waits for the next event; cancel safe like [`Session::next`].
     ///
     /// # Errors
     /// Returns the reason if the connection could not be made or has broken.
-    pub async fn next(&mut self) -> Result<SessionEvent, String> {
+    pub async fn next(&mut self) -> Result<SessionEvent, SessionError> {
         match self.events.pop_front() {
             Some(event) => event,
             None => self.session.next().await,

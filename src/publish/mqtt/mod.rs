@@ -1,11 +1,12 @@
 //! MQTT client: every reading is kept until the broker has acknowledged it.
 //!
 //! ```text
-//!   publisher ─▶ inbox ─▶ spool thread ─▶ connection task ─▶ rumqttc ─▶ broker
-//!   (client.rs)           (spool_queue)   (delivery)         (session)
+//!   publisher ─▶ journal, inbox ─▶ spool thread ─▶ connection task ─▶ rumqttc ─▶ broker
+//!   (client)     (inbox)           (backlog)       (delivery)         (session)
 //! ```
 
 mod address;
+mod backlog;
 mod broker;
 mod check;
 mod client;
@@ -17,8 +18,8 @@ mod link;
 mod model;
 mod options;
 mod outcome;
+mod quarantine;
 mod session;
-mod spool_queue;
 mod spool_thread;
 mod subscriber;
 mod tls;

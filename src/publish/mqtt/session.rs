@@ -10,8 +10,11 @@ use anyhow::{Result, bail};
 use rumqttc::{Outgoing, QoS, TlsConfiguration, v5};
 use std::time::Duration;
 
-/// Largest packet in either direction, in bytes. An IDM reading has 900; retained messages of others may have more.
+/// Largest packet to the broker, in bytes. An IDM reading has 900.
 const MAX_PACKET: usize = 1 << 20;
+/// Largest packet from the broker: retained messages of others may be large. With MQTT 5 the broker is told and withholds
+/// larger ones; otherwise the connection breaks at them.
+const MAX_INCOMING: usize = 8 << 20;
 /// Interval of PINGREQ on an idle connection; the broker gives up after one and a half of it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Queue in front of rumqttc: everything in flight, the birth message, and subscriptions.
@@ -20,8 +23,8 @@ const REQUESTS: usize = IN_FLIGHT + 8;
 /// Event of a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SessionEvent {
-    /// CONNACK: the broker has accepted the connection.
-    Connected,
+    /// CONNACK: the broker has accepted the connection, and takes packets up to this size in bytes.
+    Connected { max_packet: usize },
     /// PUBLISH was written to the network, with this packet id.
     Written(u16),
     /// PUBACK for this packet id.
@@ -36,6 +39,14 @@ pub(crate) enum SessionEvent {
     Disconnected,
     /// Any other packet.
     Other,
+}
+
+/// Reason why a connection could not be made or has broken.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct SessionError {
+    pub reason: String,
+    /// A message of another client is larger than what is read.
+    pub is_oversized: bool,
 }
 
 /// Sending half of a connection.
@@ -100,7 +111,7 @@ fn open_blocking(
             let mut options = rumqttc::MqttOptions::new(client_id, host, port);
             options.set_transport(transport);
             options.set_keep_alive(KEEP_ALIVE);
-            options.set_max_packet_size(MAX_PACKET, MAX_PACKET);
+            options.set_max_packet_size(MAX_INCOMING, MAX_PACKET);
             options.set_inflight(IN_FLIGHT as u16);
             if let Some((user, password)) = login {
                 options.set_credentials(user, password);
@@ -120,7 +131,7 @@ fn open_blocking(
             let mut options = v5::MqttOptions::new(client_id, host, port);
             options.set_transport(transport);
             options.set_keep_alive(KEEP_ALIVE);
-            options.set_max_packet_size(Some(MAX_PACKET as u32));
+            options.set_max_packet_size(Some(MAX_INCOMING as u32));
             options.set_outgoing_inflight_upper_limit(IN_FLIGHT as u16);
             if let Some((user, password)) = login {
                 options.set_credentials(user, password);
@@ -179,18 +190,20 @@ impl Session {
     ///
     /// # Errors
     /// Returns the reason if the connection could not be made or has broken. Not to be called again after that.
-    pub async fn next(&mut self) -> Result<SessionEvent, String> {
+    pub async fn next(&mut self) -> Result<SessionEvent, SessionError> {
         match self {
-            Session::V3(events) => events
-                .poll()
-                .await
-                .map(event_v3)
-                .map_err(|error| reason_v3(&error)),
-            Session::V5(events) => events
-                .poll()
-                .await
-                .map(event_v5)
-                .map_err(|error| reason_v5(&error)),
+            Session::V3(events) => events.poll().await.map(event_v3).map_err(|error| {
+                use rumqttc::mqttbytes::Error::PayloadSizeLimitExceeded;
+                use rumqttc::{ConnectionError::MqttState, StateError::Deserialization};
+                SessionError {
+                    is_oversized: matches!(error, MqttState(Deserialization(PayloadSizeLimitExceeded(_)))),
+                    reason: reason_v3(&error),
+                }
+            }),
+            Session::V5(events) => events.poll().await.map(event_v5).map_err(|error| SessionError {
+                reason: reason_v5(&error),
+                is_oversized: false,
+            }),
         }
     }
 }
@@ -198,7 +211,9 @@ impl Session {
 fn event_v3(event: rumqttc::Event) -> SessionEvent {
     use rumqttc::{Event, Packet};
     match event {
-        Event::Incoming(Packet::ConnAck(_)) => SessionEvent::Connected,
+        Event::Incoming(Packet::ConnAck(_)) => SessionEvent::Connected {
+            max_packet: MAX_PACKET,
+        },
         Event::Incoming(Packet::PubAck(ack)) => SessionEvent::Acknowledged(ack.pkid, Ok(())),
         Event::Incoming(Packet::Publish(message)) => SessionEvent::Received {
             topic: message.topic,
@@ -213,7 +228,13 @@ fn event_v3(event: rumqttc::Event) -> SessionEvent {
 fn event_v5(event: v5::Event) -> SessionEvent {
     use v5::mqttbytes::v5::{Packet, PubAckReason};
     match event {
-        v5::Event::Incoming(Packet::ConnAck(_)) => SessionEvent::Connected,
+        v5::Event::Incoming(Packet::ConnAck(ack)) => {
+            let limit = ack.properties.and_then(|properties| properties.max_packet_size);
+            let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+            SessionEvent::Connected {
+                max_packet: limit.map_or(MAX_PACKET, |limit| limit.min(MAX_PACKET)),
+            }
+        }
         v5::Event::Incoming(Packet::PubAck(ack)) => {
             let result = match ack.reason {
                 PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Ok(()),
@@ -280,8 +301,7 @@ fn reason_v5(error: &v5::ConnectionError) -> String {
     }
 }
 
-/// Random client id of 21 characters; every broker accepts 23. A new one for each connection, so that a half-open earlier
-/// connection is not taken over: the broker would publish its last will.
+/// Random client id of 21 characters; every broker accepts 23.
 fn random_client_id() -> String {
     format!("metertap-{:012x}", fastrand::u64(0..1 << 48))
 }

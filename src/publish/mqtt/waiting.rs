@@ -1,21 +1,23 @@
-//! Messages that wait for their acknowledgement, as seen by the policies and by the spool.
+//! Messages that wait for their acknowledgement, as seen by the policies.
 
 use crate::publish::message::Message;
-use crate::store::spool::Record;
+use crate::store::record::Record;
 
 /// Messages handed to a connection and not acknowledged, at most. The broker's limit is usually lower (20 for mosquitto);
 /// it then takes them from rumqttc as it can.
 pub(crate) const IN_FLIGHT: usize = 100;
 
-/// Message that is not acknowledged yet.
+/// Reading that is not acknowledged yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Waiting {
     pub message: Message,
-    /// Key of its row in the spool, if it is there as well.
+    /// Key in the backlog; `None` without a spool.
     pub key: Option<u64>,
+    /// An earlier process may have published it.
+    pub may_have_arrived: bool,
 }
 
-/// Reason for which an MQTT 5 broker refuses a message.
+/// Reason for which a message is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub reason: String,
@@ -26,30 +28,14 @@ pub(crate) struct Refusal {
 /// Fate of a message that has left the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settled {
+    /// Key in the backlog.
+    pub key: Option<u64>,
+    pub is_reading: bool,
     pub topic: String,
-    /// `Err`: the broker will never accept it, and it is lost.
+    /// Length of the payload.
+    pub bytes: usize,
+    /// `Err`: the broker does not accept it; a reading is lost.
     pub result: Result<(), Refusal>,
-}
-
-/// Place in the queue as the spool sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Slot {
-    /// Reading with a row in the spool.
-    Spooled(u64),
-    /// Reading that is only in memory.
-    Unspooled(Record),
-    /// Message that is not spooled.
-    Other,
-}
-
-impl From<Message> for Record {
-    fn from(message: Message) -> Self {
-        Record {
-            topic: message.topic,
-            payload: message.payload,
-            is_retained: message.is_retained,
-        }
-    }
 }
 
 impl From<Record> for Message {
