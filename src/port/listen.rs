@@ -172,10 +172,10 @@ impl Task {
         };
         let (mut readings, mut is_understood, mut complaint) = (Vec::new(), false, None);
         let now = Instant::now().into_std();
-        let received = self.clock.timestamp();
         let mut take = |event: DecodeEvent| match event.result {
             Ok(report) => {
-                let mut reading = WireReading::new(self.name.clone(), report, received);
+                // Each at a time of its own: counters that rise at the same moment cannot be told apart.
+                let mut reading = WireReading::new(self.name.clone(), report, self.clock.timestamp());
                 reading.telegram = event.telegram;
                 readings.push(reading);
             }
