@@ -1,6 +1,11 @@
 //! Files that survive a restart: the spool of undelivered messages, the journal of those under way, and the history of
 //! consumption.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "redb's error; it occurs only when a disk fails"
+)]
+
 pub mod database;
 pub mod history;
 pub mod journal;

@@ -385,9 +385,8 @@ impl Backlog {
 
     fn remove_delivered_before(&mut self, now: Instant) {
         let last = self.delivered_before;
-        match self.spool.as_mut().map(|spool| spool.remove_through(last)) {
-            Some(Err(error)) => self.spool_failed(&error, now),
-            Some(Ok(())) | None => {}
+        if let Some(Err(error)) = self.spool.as_mut().map(|spool| spool.remove_through(last)) {
+            self.spool_failed(&error, now);
         }
     }
 
