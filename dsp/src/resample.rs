@@ -47,7 +47,7 @@ impl Resampling {
 
     /// Samples a second at which the stream is searched.
     pub fn rate_hz(&self) -> f64 {
-        self.input_hz * self.ratio()
+        self.input_hz * self.up as f64 / self.down as f64
     }
 
     /// Searched samples per sample of the stream.

@@ -111,10 +111,7 @@ async fn listen(
         let read = timeout(PAUSE.min(left), wire.stream.read(&mut buffer)).await;
         let mut take = |event: DecodeEvent| seen.take(event);
         match read {
-            Ok(Ok(0)) => {
-                listener.end(&mut take);
-                break Some("hung up".to_owned());
-            }
+            Ok(Ok(0)) => break Some("hung up".to_owned()),
             Ok(Ok(n)) => {
                 listener.push(&buffer[..n], &mut take);
                 seen.received += n;
@@ -128,7 +125,7 @@ async fn listen(
             break None;
         }
     };
-    listener.end(&mut |event| seen.take(event));
+    listener.finish(&mut |event| seen.take(event));
     closed
 }
 

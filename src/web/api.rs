@@ -131,8 +131,8 @@ pub async fn alive(State(app): State<AppState>) -> Response {
     (status, Json(HealthJson { status: word, wrong })).into_response()
 }
 
-/// `GET /readyz`, `GET /healthz`: 200, or 503 with what is degraded. Reasons are told to who may read the API: they may contain
-/// numbers of meters.
+/// `GET /readyz`: 200, or 503 with what is degraded. The reasons, which may contain numbers of
+/// meters, only for those who may read the API. `/healthz` is the same.
 pub async fn ready(State(app): State<AppState>, headers: HeaderMap) -> Response {
     let tells_reasons = app.guard.tells_reasons(&headers);
     let wrong = reasons(&app.status.snapshot(), tells_reasons);

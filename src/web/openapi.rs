@@ -50,7 +50,7 @@ const fn guarded(
     }
 }
 
-const OPERATIONS: [Operation; 10] = [
+const OPERATIONS: [Operation; 11] = [
     guarded("meters", "MetersJson", &[]),
     guarded(
         "add_meter",
@@ -85,7 +85,13 @@ const OPERATIONS: [Operation; 10] = [
         ],
     ),
     Operation {
-        handler: "health",
+        handler: "alive",
+        answer: "HealthJson",
+        others: &[(503, "HealthJson")],
+        is_public: true,
+    },
+    Operation {
+        handler: "ready",
         answer: "HealthJson",
         others: &[(503, "HealthJson")],
         is_public: true,

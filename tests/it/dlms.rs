@@ -234,7 +234,7 @@ fn given_any_cut_or_flipped_bit_then_a_checked_frame_gives_no_wrong_value() {
             Err(_) => troubles += 1,
         };
         dlms.push(bytes, &mut tell);
-        dlms.end(&mut tell);
+        dlms.finish(&mut tell);
         (reports, troubles)
     };
     let (truth, _) = reports(&whole);

@@ -321,10 +321,18 @@ fn given_a_history_then_consumption_is_there_after_a_restart() {
     // What was counted while nobody listened belongs to the time between.
     wait_for("the consumption", || used() == Some(9.0));
     daemon.stop();
-    let text = "web.history: ";
     std::fs::write(dir.path().join("history"), "not a history").unwrap();
-    let failed = Daemon::start(&config);
-    failed.wait_for_log(text);
+    let daemon = Daemon::start(&config);
+    daemon.wait_for_log("set aside, and a fresh one begun");
+    meter.accept();
+    meter.send(1);
+    daemon.wait_for_lines(1);
+    wait_for("the page", || get(port, "/livez", "").0 == 200);
+    let is_damaged = |entry: std::io::Result<std::fs::DirEntry>| {
+        let name = entry.unwrap().file_name();
+        name.to_string_lossy().starts_with("history.damaged-")
+    };
+    assert!(std::fs::read_dir(dir.path()).unwrap().any(is_damaged));
 }
 
 #[test]
