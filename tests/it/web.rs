@@ -96,7 +96,7 @@ fn every_path_answers_as_its_description_says() {
     let _daemon = daemon(port, "");
     let description = json(port, "/api/openapi.json");
     let paths = description["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 9);
+    assert_eq!(paths.len(), 10);
     for (path, methods) in paths {
         let may_change = path == "/api/meters";
         assert_eq!(
