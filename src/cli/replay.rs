@@ -11,8 +11,7 @@ use crate::publish::MqttConfig;
 use crate::publish::message::{BirthAndWill, Message};
 use crate::publish::mqtt::{Mqtt, MqttOptions};
 use crate::receiver::{End, Radio, RadioOptions, ReceiverEvent};
-use crate::runtime::Context;
-use crate::runtime::Runtime;
+use crate::runtime::{Component, Context, Runtime};
 use crate::source::recording::{Paced, Recording, RecordingOverrides};
 use crate::source::{Info, Source};
 use crate::status::sink::SinkMetrics;
@@ -27,6 +26,8 @@ use std::time::Duration;
 
 /// Longest wait for the broker to acknowledge the last readings of a finished replay.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time for the threads of a recording to end: none at all, but for the backtrace of one that panicked.
+const END_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -176,6 +177,8 @@ impl Replay {
                 self.options.context.cancel.cancel();
             }
         }
+        // Only a thread that has ended has reported its panic.
+        Box::new(radio).join(END_TIMEOUT);
         Ok(())
     }
 

@@ -17,8 +17,8 @@ use std::time::Duration;
 /// Segments copied for the workers at a time, 1.7 MB each at most: enough to keep two workers
 /// busy while the search goes on.
 const MAX_SEGMENTS: usize = 8;
-/// Time for a worker to end; a lock takes some milliseconds.
-const END_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for a worker to end: a lock takes some milliseconds, the backtrace of one that panics takes seconds.
+const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("thread `{thread}` panicked: {message}")]

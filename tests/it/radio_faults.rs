@@ -26,6 +26,7 @@ fn given_a_thread_of_a_radio_that_panics_then_replay_fails_and_names_it() {
     for (thread, message) in [
         ("radio", "the thread that reads it panicked"),
         ("search", "the thread search:"),
+        ("lock", "thread `lock:"),
     ] {
         let stderr = replay_with("panic", thread);
         assert!(stderr.contains(message), "{thread}: {stderr}");
