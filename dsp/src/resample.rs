@@ -154,11 +154,7 @@ mod tests {
             (100e3, 100e3),
             (40e6, 40e6),
         ] {
-            let found_hz = Resampling::for_rate(rate_hz).rate_hz();
-            assert!(
-                (found_hz / searched_hz - 1.0).abs() < 1e-12,
-                "{rate_hz}: {found_hz}"
-            );
+            assert_eq!(Resampling::for_rate(rate_hz).rate_hz(), searched_hz, "{rate_hz}");
         }
     }
 
