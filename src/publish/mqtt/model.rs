@@ -54,9 +54,15 @@ struct Model {
 
 impl Model {
     fn new(dir: PathBuf, has_poison: bool) -> Self {
-        let now = Instant::now();
         let metrics = Arc::new(SinkMetrics::new("mqtt".into()));
-        let mut model = Model {
+        let mut model = Model::of_process(dir, metrics, Instant::now(), has_poison);
+        model.begin();
+        model
+    }
+
+    /// A process before its first connection, with what it finds on disk.
+    fn of_process(dir: PathBuf, metrics: Arc<SinkMetrics>, now: Instant, has_poison: bool) -> Self {
+        Model {
             backlog: Self::open(&dir, &metrics, now),
             dir,
             now,
@@ -68,9 +74,7 @@ impl Model {
             has_poison,
             received: Vec::new(),
             refused: BTreeSet::new(),
-        };
-        model.begin();
-        model
+        }
     }
 
     fn open(dir: &std::path::Path, metrics: &Arc<SinkMetrics>, now: Instant) -> Backlog {
@@ -103,17 +107,11 @@ impl Model {
         }
         drop(backlog);
         let mut model = Model {
-            backlog: Self::open(&dir, &metrics, now),
-            dir,
-            now,
-            delivery: Delivery::new(None, true),
-            metrics,
             next,
-            pending: Vec::new(),
             next_id,
-            has_poison,
             received,
             refused,
+            ..Model::of_process(dir, metrics, now, has_poison)
         };
         model.begin();
         model
