@@ -6,8 +6,8 @@ use crate::port::kmp_poll::KnownMeter;
 use crate::port::mbus_poll::Address;
 use crate::port::transaction::Transaction;
 use crate::port::{iec_poll, kmp_poll, mbus_answer_time, mbus_poll};
-use crate::source::wire::{Framing, Line, WireAddress, open};
-use anyhow::{Context, Result, anyhow, bail};
+use crate::source::wire::{Framing, Line, Wire, WireAddress, open};
+use anyhow::{Context, Result, bail};
 use metertap_decode::report::Report;
 use metertap_decode::time::Zone;
 use std::io::{IsTerminal, Write, stdout};
@@ -126,17 +126,9 @@ pub fn d0(args: &D0Args) -> Result<ExitCode> {
         baud: 300,
         framing: dump.framing,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let read = runtime.block_on(async {
-        let mut wire = open(&dump.source, line).await?;
-        if wire.ends {
-            bail!("is a recording, which cannot be polled: `metertap decode` reads it");
-        }
-        Ok(iec_poll::read(&mut wire, &dump.zone, &mut iec_poll::KnownMeter::default()).await?)
-    });
-    let (readout, report) = read.with_context(|| dump.source.to_string())?;
+    let (readout, report) = poll_once(&dump.source, line, async |wire| {
+        Ok(iec_poll::read(wire, &dump.zone, &mut iec_poll::KnownMeter::default()).await?)
+    })?;
     if dump.raw {
         let identification = &readout.identification;
         let speed = char::from(identification.speed);
@@ -215,26 +207,38 @@ impl PortArgs {
         let mut out = ReportPrinter {
             json: self.json || !stdout().is_terminal(),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime
-            .block_on(async {
-                let mut wire = open(&self.source, line).await?;
-                if wire.ends {
-                    return Err(anyhow!(
-                        "is a recording, which cannot be polled: `metertap decode` reads it"
-                    ));
-                }
-                let mut transaction = Transaction {
-                    wire: &mut wire,
-                    timeout: self.timeout_ms.map_or(timeout(line.baud), Duration::from_millis),
-                };
-                poll(&mut transaction, &mut out).await
-            })
-            .with_context(|| self.source.to_string())?;
+        poll_once(&self.source, line, async |wire| {
+            let mut transaction = Transaction {
+                wire,
+                timeout: self.timeout_ms.map_or(timeout(line.baud), Duration::from_millis),
+            };
+            poll(&mut transaction, &mut out).await
+        })?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Opens a port with these line settings and polls it.
+///
+/// # Errors
+/// Returns an error that names the port if it cannot be opened, is a recording, or `poll` fails.
+fn poll_once<T>(
+    source: &WireAddress,
+    line: Line,
+    poll: impl AsyncFnOnce(&mut Wire) -> Result<T>,
+) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime
+        .block_on(async {
+            let mut wire = open(source, line).await?;
+            if wire.ends {
+                bail!("is a recording, which cannot be polled: `metertap decode` reads it");
+            }
+            poll(&mut wire).await
+        })
+        .with_context(|| source.to_string())
 }
 
 /// Printer of reports: tables for people, JSON lines for programs.

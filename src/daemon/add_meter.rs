@@ -4,6 +4,7 @@ use crate::config::ConfigFile;
 use crate::config::toml_text::quoted;
 use crate::runtime::signals::ReloadRequests;
 use crate::status::add_meter::{AddMeter, AddMeterError, AddMeterRequest, AddedMeter};
+use crate::store::database::with_suffix;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
@@ -77,8 +78,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     // A link stays one: what it points to is replaced.
     let path = &path.canonicalize()?;
     let metadata = std::fs::metadata(path)?;
-    let mut beside = path.clone().into_os_string();
-    beside.push(".new");
+    let beside = with_suffix(path, "new");
     // Left behind by a process that was killed.
     let _ = std::fs::remove_file(&beside);
     let written = (|| {

@@ -124,19 +124,19 @@ impl Sinks {
         if is_none_running && !errors.is_empty() {
             return Err(errors.swap_remove(0).1);
         }
-        sinks.note_failures(&errors);
+        for (component, error) in &errors {
+            sinks.note_failure(component, error);
+        }
         sinks.show(status);
         Ok((sinks, errors))
     }
 
-    /// Shows sinks that could not be started as such.
-    fn note_failures(&mut self, errors: &[(String, Error)]) {
-        for (component, error) in errors {
-            let name = component.strip_prefix("output:").unwrap_or(component);
-            let metrics = SinkMetrics::new(name.to_owned());
-            metrics.set_trouble_unlogged(Some(format!("{error:#}")));
-            self.failed.insert(component.clone(), Arc::new(metrics));
-        }
+    /// Notes that a sink could not be started: the status shows it with the error.
+    fn note_failure(&mut self, component: &str, error: &Error) {
+        let name = component.strip_prefix("output:").unwrap_or(component);
+        let metrics = SinkMetrics::new(name.to_owned());
+        metrics.set_trouble_unlogged(Some(format!("{error:#}")));
+        self.failed.insert(component.to_owned(), Arc::new(metrics));
     }
 
     fn start_publisher(&mut self) -> Result<()> {
@@ -215,7 +215,9 @@ impl Sinks {
                 changed.errors.push(("web".into(), error));
             }
         }
-        self.note_failures(&changed.errors);
+        for (component, error) in &changed.errors {
+            self.note_failure(component, error);
+        }
         self.show(status);
         changed
     }
@@ -251,12 +253,8 @@ impl Sinks {
                 self.start_web(status)
             }
         };
-        if let Err(error) = result {
-            let failed = [(component.to_owned(), error)];
-            self.note_failures(&failed);
-            self.show(status);
-            let [(_, error)] = failed;
-            return Err(error);
+        if let Err(error) = &result {
+            self.note_failure(component, error);
         }
         self.show(status);
         result

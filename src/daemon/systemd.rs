@@ -1,11 +1,10 @@
 //! Notifications to systemd: readiness, watchdog, end. Without systemd they go nowhere.
 
 use crate::runtime::Watchdog;
+use crate::runtime::heartbeat::STUCK;
 use sd_notify::NotifyState;
 use std::time::{Duration, Instant};
 
-/// A thread at work without a heartbeat for this long is stuck. To open a dongle may take a third of it.
-const LONGEST: Duration = Duration::from_secs(45);
 /// Interval of watchdog notifications at most, whatever systemd asks for.
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -40,7 +39,7 @@ impl Systemd {
             return;
         }
         self.notified = Instant::now();
-        let stuck = self.watchdog.stuck(LONGEST);
+        let stuck = self.watchdog.stuck(STUCK);
         match &stuck {
             None => notify(NotifyState::Watchdog),
             Some(thread) if self.stuck != stuck => {

@@ -6,8 +6,8 @@ use metertap_decode::iec;
 use metertap_decode::report::Report;
 use metertap_decode::time::Zone;
 
-/// Longest unfinished readout in bytes.
-const MAX_BUFFER: usize = 40_000;
+/// Longest readout in bytes.
+pub const MAX_READOUT: usize = 40_000;
 
 /// Readout that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +79,7 @@ impl Listener for Iec {
             self.taken += part.len() as u64;
             self.search(false, emit);
             // Noise without an identification is dropped, except a beginning of one at its end.
-            if Readout::find(&self.buffer).is_none() || self.buffer.len() > MAX_BUFFER {
+            if Readout::find(&self.buffer).is_none() || self.buffer.len() > MAX_READOUT {
                 let kept = self.buffer.len().min(4);
                 self.buffer.drain(..self.buffer.len() - kept);
             }

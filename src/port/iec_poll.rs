@@ -6,7 +6,7 @@
 //!  speed    300 ──────────────────────────────────────▶ that of Z
 //! ```
 
-use crate::port::iec::{IecError, report};
+use crate::port::iec::{IecError, MAX_READOUT, report};
 use crate::port::transaction::Disconnected;
 use crate::source::wire::{Line, Wire};
 use metertap_decode::framing::iec::{Identification, Mode, REQUEST, Readout, ReadoutError, acknowledgement};
@@ -17,8 +17,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
-/// Longest answer in bytes.
-const MAX_ANSWER: usize = 40_000;
 /// Time for a meter to begin its answer (IEC 62056-21, 6.4.3: 1.5 s), and for a TCP bridge.
 const REACTION: Duration = Duration::from_millis(2500);
 /// Longest pause within an answer (1.5 s between two characters).
@@ -220,7 +218,7 @@ async fn receive(
     is_whole: impl Fn(&[u8]) -> bool,
 ) -> Result<(), Disconnected> {
     let (deadline, mut patience, mut buffer) = (Instant::now() + LONGEST, REACTION, [0; 512]);
-    while !is_whole(bytes) && bytes.len() < MAX_ANSWER && Instant::now() < deadline {
+    while !is_whole(bytes) && bytes.len() < MAX_READOUT && Instant::now() < deadline {
         match timeout(patience, wire.stream.read(&mut buffer)).await {
             Err(_) => break,
             Ok(Ok(0)) => return Err(Disconnected::new("hung up".into())),

@@ -81,7 +81,7 @@ impl LineSearch {
         }
         let is_wrong = match self.is_proven {
             true => heard.bytes > PROVEN_TRIAL_BYTES && heard.elapsed > PROVEN_TRIAL,
-            false => heard.bytes > TRIAL_BYTES || (heard.bytes > 0 && heard.since_first_byte > self.trial),
+            false => self.is_disproved_by(heard) || (heard.bytes > 0 && heard.since_first_byte > self.trial),
         };
         let left = self
             .is_disproved

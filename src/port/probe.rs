@@ -2,7 +2,7 @@
 
 use crate::port::task::Decoder;
 use crate::port::{DecodeEvent, Dlms, DlmsOptions, Iec, Listener, Mbus, P1, P1Options, PortConfig, Sml, Tic};
-use crate::source::wire::{Line, Wire, WireAddress, open};
+use crate::source::wire::{Line, Wire, open};
 use metertap_decode::report::Report;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -49,13 +49,8 @@ pub async fn probe(config: &PortConfig, wait: Duration) -> Finding {
             Err(error) => return Finding::Closed(format!("{error:#}")),
         };
         let shown = wire.has_line.then_some(*line);
-        let is_serial = matches!(config.address, WireAddress::Path(_));
         let is_last = !wire.has_line;
-        let end = match Decoder::new(
-            config.protocol.clone(),
-            is_serial.then_some(line.baud),
-            config.answer_timeout,
-        ) {
+        let end = match Decoder::new(config, Some(line)) {
             Decoder::Push(mut listener) => listen(wire, &mut *listener, wait, &mut seen).await,
             Decoder::Poll(mut poller) => {
                 let mut wire = wire;

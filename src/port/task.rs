@@ -13,7 +13,7 @@ use crate::port::{
     port_events,
 };
 use crate::runtime::{Backoff, Clock, Component, Context, Running};
-use crate::source::wire::{Wire, WireAddress, open};
+use crate::source::wire::{Line, Wire, WireAddress, open};
 use crate::status::last_telegram::LastTelegram;
 use crate::status::receiver::{Condition, ReceiverState};
 use std::sync::Arc;
@@ -79,10 +79,10 @@ pub(super) enum Decoder {
 }
 
 impl Decoder {
-    /// Creates the decoder of a protocol; `baud` is the speed of the line, `None` behind a network. A polled meter has
-    /// `answer_timeout` to answer; without, as long as its protocol allows it at `baud`.
-    pub(super) fn new(protocol: PortProtocol, baud: Option<u32>, answer_timeout: Option<Duration>) -> Self {
-        let (every, target) = match protocol {
+    /// Creates the decoder of a port with these settings of its line, whose speed is not known behind a network. A polled
+    /// meter has `answer_timeout` to answer; without, as long as its protocol allows it at that speed.
+    pub(super) fn new(config: &PortConfig, line: Option<&Line>) -> Self {
+        let (every, target) = match config.protocol.clone() {
             PortProtocol::P1(options) => return Decoder::Push(Box::new(P1::new(options))),
             PortProtocol::Dlms(options) => return Decoder::Push(Box::new(Dlms::new(options))),
             PortProtocol::Sml => return Decoder::Push(Box::new(Sml::default())),
@@ -98,7 +98,11 @@ impl Decoder {
             PortProtocol::Mbus { every, addresses } => (every, PollTarget::Mbus(addresses)),
             PortProtocol::Kmp { every, registers } => (every, PollTarget::kmp(registers)),
         };
-        let answer_timeout = answer_timeout.unwrap_or_else(|| target.answer_timeout(baud));
+        let is_serial = matches!(config.address, WireAddress::Path(_));
+        let baud = line.filter(|_| is_serial).map(|line| line.baud);
+        let answer_timeout = config
+            .answer_timeout
+            .unwrap_or_else(|| target.answer_timeout(baud));
         Decoder::Poll(Poller::new(every, answer_timeout, target))
     }
 }
@@ -138,13 +142,11 @@ pub(super) enum Closed {
 
 impl Task {
     fn new(config: PortConfig, last_telegram: LastTelegram, events: EventSender, clock: Clock) -> Self {
-        let is_serial = matches!(config.address, WireAddress::Path(_));
-        let baud = config.lines.first().filter(|_| is_serial).map(|line| line.baud);
         Task {
+            decoder: Decoder::new(&config, config.lines.first()),
             state: ReceiverState::new(&config.name, Arc::default(), clock.clone()),
             name: config.name.into(),
             address: config.address,
-            decoder: Decoder::new(config.protocol, baud, config.answer_timeout),
             lines: LineSearch::new(config.lines, config.period),
             interval: IntervalEstimator::new(config.period),
             acceptance: Acceptance::default(),

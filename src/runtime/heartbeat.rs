@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+/// A thread at work without a heartbeat for this long is stuck. To open a dongle may take a third of it.
+pub const STUCK: Duration = Duration::from_secs(45);
 /// Value of a heartbeat whose thread waits for work and may do so for any time.
 const IDLE: u64 = u64::MAX;
 

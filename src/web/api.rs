@@ -1,6 +1,7 @@
 //! The API: JSON to read, described by `openapi.json`.
 
 use crate::format::smartmeter2mqtt::telegram_object;
+use crate::runtime::heartbeat::STUCK;
 use crate::runtime::propagate_panic;
 use crate::status::Snapshot;
 use crate::status::receiver::Condition;
@@ -15,10 +16,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::time::Duration;
 
-/// A thread at work without a heartbeat for this long is stuck.
-const STUCK: Duration = Duration::from_secs(45);
 /// Limit of readings in one answer.
 const MAX_PAGE: usize = 500;
 

@@ -72,51 +72,29 @@ fn given_a_fault_then_the_doctor_names_the_remedy() {
 fn given_the_number_on_the_dial_then_the_meter_is_found() {
     let dongles = Dongles::plugged("1");
     // The meter 48180892 sends 990674; its dial lacks a digit.
-    let (ok, text, stderr) = tool(
-        &dongles,
-        &[
-            "find",
+    let find = |reading: &str, commodity: &str, seconds: &str| {
+        let options = [
             "--reading",
-            "99067",
+            reading,
             "--commodity",
-            "gas",
+            commodity,
             "--seconds",
-            "10",
-        ],
-    );
+            seconds,
+        ];
+        tool(&dongles, &[&["find"], &options[..]].concat())
+    };
+    let (ok, text, stderr) = find("99067", "gas", "10");
     assert!(
         ok && text.contains("Your meter is 48180892") && text.contains("1 digit more"),
         "{text}{stderr}"
     );
     // Two painted zeros.
-    let (ok, text, stderr) = tool(
-        &dongles,
-        &[
-            "find",
-            "--reading",
-            "99,067,400",
-            "--commodity",
-            "gas",
-            "--seconds",
-            "10",
-        ],
-    );
+    let (ok, text, stderr) = find("99,067,400", "gas", "10");
     assert!(
         ok && text.contains("Your meter is 48180892") && text.contains("multiply it by 100"),
         "{text}{stderr}"
     );
-    let (ok, _, stderr) = tool(
-        &dongles,
-        &[
-            "find",
-            "--reading",
-            "77",
-            "--commodity",
-            "electric",
-            "--seconds",
-            "2",
-        ],
-    );
+    let (ok, _, stderr) = find("77", "electric", "2");
     assert!(!ok && stderr.contains("none of"), "{stderr}");
     let (ok, text, _) = tool(&dongles, &["find", "--reading", "660", "--file", STREET]);
     assert!(ok && text.contains("23456789"), "{text}");
