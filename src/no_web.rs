@@ -27,6 +27,11 @@ impl WebConfig {
         SocketAddr::from(([0, 0, 0, 0], 0))
     }
 
+    /// Returns nothing: there is nobody to ask.
+    pub fn authorization(&self) -> Option<String> {
+        None
+    }
+
     /// Returns false: nothing of the section is read.
     pub fn holds_secret(&self) -> bool {
         false

@@ -12,12 +12,15 @@ use crate::meter::event::ReadingEvent;
 use crate::meter::{FrameFilter, Reading, default_kinds};
 use crate::receiver::RadioOptions;
 use crate::runtime::signals::{self, ReloadRequests};
-use crate::runtime::{Clock, Context, Failure, Runtime};
+use crate::runtime::{Clock, Context, Failure, Heartbeat, Runtime};
 use crate::status::Status;
 use crate::status::log_buffer::LogBuffer;
 use anyhow::Result;
 use std::process::ExitCode;
 use std::sync::Arc;
+
+/// Name of the thread of the event loop.
+const MAIN: &str = "main";
 
 /// Runs the daemon until it is cancelled by a signal, or until every recording it plays has ended. The exit code says
 /// whether all of them ended well.
@@ -30,14 +33,19 @@ pub fn run(file: &ConfigFile, log: LogBuffer) -> Result<ExitCode> {
     let reload = ReloadRequests::default();
     signals::handle(&runtime.context, Some(reload.clone()))?;
     let mut daemon = Daemon::start(config, file.clone(), &runtime, reload, log)?;
-    let mut systemd = Systemd::ready(runtime.context.watchdog().clone());
+    let systemd = Systemd::ready(&runtime.context)?;
+    // Starting has waited for disks and devices.
+    daemon.heartbeat.beat();
+    runtime.context.inject(MAIN);
     while let Some(event) = daemon.next_event() {
+        daemon.heartbeat.beat();
         daemon.handle(event);
         daemon.tick();
-        systemd.tick();
     }
     systemd.stopping();
-    Ok(daemon.finish())
+    // Waits for brokers, servers and disks, each for a limited time.
+    let heartbeat = daemon.heartbeat.clone();
+    Ok(heartbeat.idle_during(|| daemon.finish()))
 }
 
 /// All components, and what passes between them.
@@ -52,6 +60,8 @@ pub(super) struct Daemon {
     pub(super) sinks: Sinks,
     pub(super) status: Status,
     pub(super) restarts: Restarts,
+    /// Heartbeat of the event loop.
+    heartbeat: Heartbeat,
     /// A receiver has ended with an error, and nothing starts it again.
     has_failed: bool,
 }
@@ -80,6 +90,7 @@ impl Daemon {
             sinks,
             pipeline: Pipeline::new(config.meters.clone(), config.rate, context.clock.clone()),
             restarts: Restarts::new(context.clock.clone()),
+            heartbeat: context.heartbeat(MAIN),
             context,
             file,
             radio_options,
@@ -136,10 +147,16 @@ impl Daemon {
                 self.sinks.publish_state(&state);
             }
             Event::End(info, end) => self.radio_ended(&info.name, &end),
-            Event::Failure(failure) => self.component_failed(&failure),
-            Event::Reload => self.reload(),
+            Event::Failure(failure) => self.idle_during(|daemon| daemon.component_failed(&failure)),
+            Event::Reload => self.idle_during(Daemon::reload),
             Event::Quiet => {}
         }
+    }
+
+    /// Stops and starts components: that waits for devices, addresses and disks, and for none of them too long.
+    fn idle_during(&mut self, work: impl FnOnce(&mut Self)) {
+        let heartbeat = self.heartbeat.clone();
+        heartbeat.idle_during(|| work(self));
     }
 
     fn radio_reading(&mut self, reading: Box<Reading>) {
@@ -165,7 +182,7 @@ impl Daemon {
         self.status.set_refused(self.pipeline.refused());
         self.status.tick();
         for component in self.restarts.take_due() {
-            self.restart(&component);
+            self.idle_during(|daemon| daemon.restart(&component));
         }
     }
 

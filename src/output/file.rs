@@ -81,7 +81,7 @@ impl Output for FileOutput {
 /// Writes all lines in order. One that cannot be written is tried again, except that a closed pipe ends the output.
 fn run(inbox: &Inbox<String>, target: &mut Target) {
     while let Some(line) = inbox.next() {
-        while let Err(error) = target.write(&line) {
+        while let Err(error) = inbox.attempt(|| target.write(&line)) {
             let is_closed = matches!(target, Target::Stdout) && error.kind() == ErrorKind::BrokenPipe;
             let error = if is_closed {
                 "the reader of standard output is gone; nothing more is written".into()

@@ -145,7 +145,7 @@ impl Worker {
         let body = body(object, self.format, self.fields.as_deref());
         let mut backoff = Backoff::new(LONGEST_PAUSE);
         for attempt in 1..=self.tries {
-            let Err(error) = self.post(&body) else {
+            let Err(error) = inbox.attempt(|| self.post(&body)) else {
                 return Ok(());
             };
             inbox.metrics.set_trouble(Some(error.reason));

@@ -1,6 +1,6 @@
 //! Bounded queue to a thread: adding never waits; when the queue is full the oldest item is dropped and counted.
 
-use crate::runtime::{Cancel, Context, Running};
+use crate::runtime::{Cancel, Context, Heartbeat, Running};
 use crate::status::sink::{LossReason, SinkMetrics};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::io;
@@ -30,6 +30,7 @@ pub struct Inbox<T> {
     pub metrics: Arc<SinkMetrics>,
     /// Cancelled when the time for what is left has run out.
     abandon: Cancel,
+    heartbeat: Heartbeat,
 }
 
 impl<T: Send + 'static> Queue<T> {
@@ -45,12 +46,15 @@ impl<T: Send + 'static> Queue<T> {
     ) -> io::Result<Self> {
         let (sender, receiver) = bounded(CAPACITY);
         let abandon = Cancel::default();
-        let inbox = Inbox {
-            receiver: receiver.clone(),
-            metrics: metrics.clone(),
-            abandon: abandon.clone(),
-        };
-        let thread = context.thread(context.name(), move || run(inbox))?;
+        let (items, worker_metrics, is_abandoned) = (receiver.clone(), metrics.clone(), abandon.clone());
+        let thread = context.thread(context.name(), move |heartbeat| {
+            run(Inbox {
+                receiver: items,
+                metrics: worker_metrics,
+                abandon: is_abandoned,
+                heartbeat,
+            });
+        })?;
         Ok(Queue {
             sender: Mutex::new(Some(sender)),
             receiver,
@@ -106,14 +110,19 @@ impl<T> Inbox<T> {
         if self.abandon.is_cancelled() {
             return None;
         }
-        let next = self.receiver.recv().ok();
+        let next = self.heartbeat.idle_during(|| self.receiver.recv().ok());
         self.metrics.waiting(self.receiver.len());
         next
     }
 
     /// Sleeps between two attempts to deliver an item. Returns false if there is no time for another one.
     pub fn pause(&self, pause: Duration) -> bool {
-        self.abandon.sleep(pause)
+        self.heartbeat.idle_during(|| self.abandon.sleep(pause))
+    }
+
+    /// Makes an attempt to deliver an item: however long a disk or a server takes, the thread is not stuck.
+    pub fn attempt<R>(&self, attempt: impl FnOnce() -> R) -> R {
+        self.heartbeat.idle_during(attempt)
     }
 
     /// Counts all further items as lost until the queue is closed.

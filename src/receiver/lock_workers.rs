@@ -4,7 +4,7 @@
 //! Bounds: at most [`MAX_JOBS`] jobs are under way (the scheduler counts what does not fit), with at most
 //! [`MAX_SEGMENTS`] copies of samples; when all of them are in use, the search waits for a worker.
 
-use crate::runtime::{self, Running};
+use crate::runtime::{self, Heartbeat, Running};
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use metertap_dsp::{Complex32, Detection, LockExecutor, MAX_JOBS, Outcome, Segment};
@@ -94,7 +94,7 @@ impl Workers {
                 message: None,
                 to_search: to_search.clone(),
             };
-            let running = context.thread(&thread, move || run_jobs(notice, &work, lock));
+            let running = context.thread(&thread, move |heartbeat| run_jobs(notice, &work, &heartbeat, lock));
             workers
                 .threads
                 .push(running.with_context(|| format!("cannot create the thread {thread}"))?);
@@ -214,8 +214,13 @@ impl Drop for PanicNotice {
 }
 
 /// Runs a worker: locks until there are no more jobs, nobody wants them, or a lock panics.
-fn run_jobs(mut notice: PanicNotice, work: &Receiver<LockJob>, mut lock: impl FnMut(&Segment, &mut Outcome)) {
-    for mut job in work {
+fn run_jobs(
+    mut notice: PanicNotice,
+    work: &Receiver<LockJob>,
+    heartbeat: &Heartbeat,
+    mut lock: impl FnMut(&Segment, &mut Outcome),
+) {
+    while let Ok(mut job) = heartbeat.idle_during(|| work.recv()) {
         let segment = Segment {
             samples: &job.samples,
             detection: job.detection,

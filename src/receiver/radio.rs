@@ -13,7 +13,7 @@ use crate::receiver::spectrum_tap::SpectrumTap;
 use crate::receiver::supervisor::{Losses, Supervisor};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::priority::raise_priority;
-use crate::runtime::{Cancel, Component, Context, Running};
+use crate::runtime::{Cancel, Component, Context, Heartbeat, Running};
 use crate::source::rtl_tcp::server::{Server, Sharing, Window};
 use crate::source::{Info, Live, Source};
 use crate::status::Revision;
@@ -109,7 +109,9 @@ impl Radio {
             sharing: None,
             window: Window::default(),
         };
-        Self::start(parts, options, move |mut writer, _| {
+        Self::start(parts, options, move |mut writer, _, heartbeat| {
+            // It waits for the disk, for the search thread and, in real time, for the clock.
+            heartbeat.idle();
             play(source, &mut writer, &cancel)
         })
     }
@@ -130,7 +132,6 @@ impl Radio {
         let hopper = live
             .hop
             .map(|dwell| Hopper::new(dwell, readings.clone(), context.clock.now()));
-        let heartbeat = context.heartbeat(context.name());
         let parts = Parts {
             info: live.info(name, context.clock.timestamp()),
             context: context.clone(),
@@ -143,7 +144,7 @@ impl Radio {
                 center_hz: live.hop.is_none().then_some(live.tuning.center_hz),
             },
         };
-        Self::start(parts, options, move |mut writer, events| {
+        Self::start(parts, options, move |mut writer, events, heartbeat| {
             raise_priority();
             Supervisor {
                 state,
@@ -165,7 +166,7 @@ impl Radio {
     fn start(
         parts: Parts,
         options: &RadioOptions,
-        read: impl FnOnce(Writer, Sender<ReceiverEvent>) -> Result<()> + Send + 'static,
+        read: impl FnOnce(Writer, Sender<ReceiverEvent>, Heartbeat) -> Result<()> + Send + 'static,
     ) -> Result<Self> {
         let (sender, events) = bounded(MAX_EVENTS);
         let mut radio = Radio {
@@ -192,7 +193,7 @@ impl Radio {
         parts: Parts,
         options: &RadioOptions,
         sender: Sender<ReceiverEvent>,
-        read: impl FnOnce(Writer, Sender<ReceiverEvent>) -> Result<()> + Send + 'static,
+        read: impl FnOnce(Writer, Sender<ReceiverEvent>, Heartbeat) -> Result<()> + Send + 'static,
     ) -> Result<()> {
         let (info, context) = (parts.info, parts.context);
         let name = info.name.clone();
@@ -238,23 +239,22 @@ impl Radio {
             },
             tap,
             read: result_of_reader,
-            heartbeat: context.heartbeat(&search_name),
             info,
         };
-        self.thread(&search_name, move || search.run(blocks))?;
-        self.thread(context.name(), move || {
+        self.thread(&search_name, move |heartbeat| search.run(blocks, &heartbeat))?;
+        self.thread(context.name(), move |heartbeat| {
             // The writer is dropped before the result is sent: the search thread waits for the result once the ring is
             // empty and has no writer.
-            let _ = result.send(read(writer, sender));
+            let _ = result.send(read(writer, sender, heartbeat));
         })
     }
 
     /// Starts a thread; when it ends, however it ends, the radio is stopped.
-    fn thread(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+    fn thread(&mut self, name: &str, body: impl FnOnce(Heartbeat) + Send + 'static) -> Result<()> {
         let ends = EndsRadio(self.context.cancel.clone());
-        let running = self.context.thread(name, move || {
+        let running = self.context.thread(name, move |heartbeat| {
             let _ends = ends;
-            body();
+            body(heartbeat);
         });
         let running = running.with_context(|| format!("cannot create the thread {name}"))?;
         self.running.push(running);

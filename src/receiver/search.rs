@@ -24,7 +24,6 @@ pub struct Search {
     pub tap: Option<Tap>,
     /// Result of the thread that reads the source; disconnected if that thread panicked.
     pub read: Receiver<Result<()>>,
-    pub heartbeat: Heartbeat,
 }
 
 /// Path of a packet from the demodulator to the events of the radio.
@@ -40,14 +39,14 @@ pub struct Output {
 
 impl Search {
     /// Searches all blocks until the source has ended, then sends [`ReceiverEvent::End`].
-    pub fn run(mut self, blocks: Reader) {
-        let searched = self.search_all(&blocks);
+    pub fn run(mut self, blocks: Reader, heartbeat: &Heartbeat) {
+        let searched = self.search_all(&blocks, heartbeat);
         // From now on the reading thread gets no buffer, and ends. It may still wait for its source, so an error of the
         // search does not wait for it.
         drop(blocks);
         let result = match searched {
             Err(error) => Err(error),
-            Ok(left) => match self.read.recv() {
+            Ok(left) => match heartbeat.idle_during(|| self.read.recv()) {
                 Ok(result) => result.and_then(|()| self.check_whole(left)),
                 Err(_) => Err(anyhow!("{}: the thread that reads it panicked", self.info.name)),
             },
@@ -61,15 +60,13 @@ impl Search {
     }
 
     /// Searches all blocks, and returns how many bytes of an unfinished sample were left over.
-    fn search_all(&mut self, blocks: &Reader) -> Result<usize> {
+    fn search_all(&mut self, blocks: &Reader, heartbeat: &Heartbeat) -> Result<usize> {
         let mut expected = None;
         let mut bytes_read = 0;
         loop {
-            self.heartbeat.idle();
-            let Some(block) = blocks.next() else {
+            let Some(block) = heartbeat.idle_during(|| blocks.next()) else {
                 break;
             };
-            self.heartbeat.beat();
             // Samples follow one another without a gap only from block to block of one connection; an empty block marks
             // a gap within a connection, such as a change of frequency. No frame may be joined across a gap, and sample
             // numbers do not measure time across it.

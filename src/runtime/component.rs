@@ -8,7 +8,7 @@
 
 use crate::runtime::cancel::Cancel;
 use crate::runtime::clock::Clock;
-use crate::runtime::heartbeat::{Heartbeat, Watchdog};
+use crate::runtime::heartbeat::{Heartbeat, STUCK, Watchdog};
 use crate::runtime::injection::Injection;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::any::Any;
@@ -25,6 +25,8 @@ use tokio::task::JoinError;
 /// Failures that wait for the daemon; a component fails once and is then restarted, so there are never many. Beyond
 /// this limit they are counted and logged, and the restart of the component is triggered by the failures before.
 const MAX_FAILURES: usize = 256;
+/// Interval of the heartbeat of the I/O runtime.
+const IO_BEAT: Duration = Duration::from_secs(1);
 
 /// A part of the daemon that has threads or tasks of its own. Constructors start it.
 pub trait Component: Send {
@@ -100,18 +102,26 @@ impl Runtime {
             .enable_all()
             .build()?;
         let (failures, receiver) = bounded(MAX_FAILURES);
+        let injection = Injection::from_environment();
         let context = Context {
             component: "metertap".into(),
             cancel: Cancel::default(),
             clock: clock.clone(),
             io: io.handle().clone(),
             shared: Arc::new(Shared {
-                watchdog: Watchdog::new(clock),
+                watchdog: Watchdog::new(clock, injection.stuck_limit().unwrap_or(STUCK)),
                 failures,
                 panics: AtomicU64::new(0),
-                injection: Injection::from_environment(),
+                injection,
             }),
         };
+        let heartbeat = context.heartbeat("io");
+        context.task("io", async move {
+            loop {
+                heartbeat.beat();
+                tokio::time::sleep(IO_BEAT).await;
+            }
+        });
         Ok(Runtime {
             context,
             failures: receiver,
@@ -159,21 +169,27 @@ impl Context {
         self.shared.watchdog.register(name)
     }
 
-    /// Runs `body` on a thread called `name`. A panic there is logged, counted and reported as a [`Failure`].
+    /// Hangs or panics if that was injected for the thread `name`: for a thread that was not started by [`Context::thread`].
+    pub fn inject(&self, name: &str) {
+        self.shared.injection.strike(name);
+    }
+
+    /// Runs `body` on a thread called `name`, which is at work until it says by its heartbeat that it waits. A panic there is
+    /// logged, counted and reported as a [`Failure`].
     ///
     /// # Errors
     /// Returns the system's error if the thread cannot be created.
-    pub fn thread(&self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<Running> {
+    pub fn thread(&self, name: &str, body: impl FnOnce(Heartbeat) + Send + 'static) -> io::Result<Running> {
         if self.shared.injection.refuses_thread(name) {
             return Err(io::Error::other("cannot create a thread (injected)"));
         }
         let (ends, running) = Running::new(name);
-        let context = self.clone();
+        let (context, heartbeat) = (self.clone(), self.heartbeat(name));
         let thread = name.to_owned();
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                context.shared.injection.panic_if_asked(&thread);
-                body();
+                context.inject(&thread);
+                body(heartbeat);
             }));
             if let Err(payload) = result {
                 context.report(&thread, payload.as_ref());
@@ -183,20 +199,25 @@ impl Context {
         Ok(running)
     }
 
-    /// Runs `future` as a task called `name` on the I/O runtime. A panic there is logged, counted and reported as a
-    /// [`Failure`].
+    /// Runs `future` as a task called `name` on the I/O runtime; it is at work while it is polled. A panic there is logged,
+    /// counted and reported as a [`Failure`].
     pub fn task(&self, name: &str, future: impl Future<Output = ()> + Send + 'static) -> Running {
         let (ends, running) = Running::new(name);
         let context = self.clone();
         let task = name.to_owned();
+        let heartbeat = self.heartbeat(name);
+        heartbeat.idle();
         self.io.spawn(async move {
             let injected = context.clone();
             let injected_name = task.clone();
             let body = async move {
-                injected.shared.injection.panic_if_asked(&injected_name);
+                injected.inject(&injected_name);
                 future.await;
             };
-            let mut body = CatchUnwind(Box::pin(body));
+            let mut body = Supervised {
+                body: Box::pin(body),
+                heartbeat,
+            };
             if let Err(payload) = (&mut body).await {
                 context.report(&task, payload.as_ref());
             }
@@ -257,14 +278,19 @@ pub fn propagate_panic<T>(result: Result<T, JoinError>) -> Option<T> {
     }
 }
 
-/// Future that returns a panic of the inner one as an error.
-struct CatchUnwind(Pin<Box<dyn Future<Output = ()> + Send>>);
+/// Future that returns a panic of the inner one as an error, and is at work while it is polled.
+struct Supervised {
+    body: Pin<Box<dyn Future<Output = ()> + Send>>,
+    heartbeat: Heartbeat,
+}
 
-impl Future for CatchUnwind {
+impl Future for Supervised {
     type Output = Result<(), Box<dyn Any + Send>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)));
+        self.heartbeat.beat();
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| self.body.as_mut().poll(cx)));
+        self.heartbeat.idle();
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
@@ -292,7 +318,7 @@ mod tests {
         let runtime = Runtime::start(Clock::system()).unwrap();
         let context = runtime.context.component("radio:roof");
         let thread = context
-            .thread("search:roof", || panic!("out of samples"))
+            .thread("search:roof", |_| panic!("out of samples"))
             .unwrap();
         assert!(thread.join(LONG));
         assert_eq!(
@@ -312,7 +338,7 @@ mod tests {
     fn given_threads_and_tasks_that_end_then_nothing_is_reported() {
         let runtime = Runtime::start(Clock::system()).unwrap();
         let context = runtime.context.component("radio:roof");
-        let thread = context.thread("quick", || ()).unwrap();
+        let thread = context.thread("quick", |_| ()).unwrap();
         let cancel = context.cancel.clone();
         let task = context.task("patient", async move { cancel.cancelled().await });
         assert!(thread.join(LONG));

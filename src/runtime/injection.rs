@@ -1,9 +1,14 @@
 //! Faults on demand, for tests of supervision: only in builds with debug assertions.
 //!
 //! `METERTAP_INJECT=panic:search:roof*2` makes the thread `search:roof` panic at its first two starts;
-//! `METERTAP_INJECT=refuse:search:roof*1` makes its creation fail once.
+//! `METERTAP_INJECT=refuse:search:roof*1` makes its creation fail once; `METERTAP_INJECT=hang:search:roof*1` makes it hang, and
+//! the watchdog impatient.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Patience of the watchdog with a thread that hangs on purpose: a test waits for it.
+const IMPATIENT: Duration = Duration::from_secs(3);
 
 /// One fault, how often it still happens.
 #[derive(Debug, Default)]
@@ -37,9 +42,18 @@ impl Injection {
         self.take("refuse", thread)
     }
 
-    /// Panics if the thread is to do so.
-    pub fn panic_if_asked(&self, thread: &str) {
+    /// Panics, or never returns, if the thread is to do so.
+    pub fn strike(&self, thread: &str) {
         assert!(!self.take("panic", thread), "injected panic");
+        let hangs = self.take("hang", thread);
+        while hangs {
+            std::thread::park();
+        }
+    }
+
+    /// Time after which a thread is stuck, if one is to hang.
+    pub fn stuck_limit(&self) -> Option<Duration> {
+        (self.kind == "hang").then_some(IMPATIENT)
     }
 
     fn take(&self, kind: &str, thread: &str) -> bool {
@@ -62,6 +76,6 @@ mod tests {
         assert!(!injection.refuses_thread("search:cellar"));
         assert!(injection.refuses_thread("search:roof") && injection.refuses_thread("search:roof"));
         assert!(!injection.refuses_thread("search:roof"));
-        injection.panic_if_asked("search:roof");
+        injection.strike("search:roof");
     }
 }

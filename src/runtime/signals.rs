@@ -2,6 +2,7 @@
 
 use crate::runtime::clock::Clock;
 use crate::runtime::component::{Context, Runtime};
+use crate::runtime::heartbeat::Heartbeat;
 use anyhow::{Context as _, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -56,7 +57,8 @@ pub fn handle(context: &Context, reload: Option<ReloadRequests>) -> Result<()> {
     numbers.extend(reload.as_ref().map(|_| SIGHUP));
     let mut signals = Signals::new(numbers).context("cannot handle signals")?;
     let cancel = context.cancel.clone();
-    let wait = move || {
+    let wait = move |heartbeat: Heartbeat| {
+        heartbeat.idle();
         for signal in signals.forever() {
             match (signal, &reload) {
                 (SIGHUP, Some(reload)) => reload.request(),

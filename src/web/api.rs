@@ -1,7 +1,6 @@
 //! The API: JSON to read, described by `openapi.json`.
 
 use crate::format::smartmeter2mqtt::telegram_object;
-use crate::runtime::heartbeat::STUCK;
 use crate::runtime::propagate_panic;
 use crate::status::Snapshot;
 use crate::status::receiver::Condition;
@@ -117,7 +116,7 @@ pub async fn status(State(app): State<AppState>) -> Result<Response, ApiError> {
 /// `GET /livez`: 200 while metertap itself works, or 503 with the thread that is stuck. What is outside the process does not
 /// matter: a restart would not mend it.
 pub async fn alive(State(app): State<AppState>) -> Response {
-    let stuck = app.context.watchdog().stuck(STUCK);
+    let stuck = app.context.watchdog().stuck();
     let wrong: Vec<String> = stuck
         .map(|thread| format!("{thread}: stuck"))
         .into_iter()

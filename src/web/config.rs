@@ -1,6 +1,7 @@
 //! The `[web]` section.
 
 use crate::secret::{Secret, SecretSource};
+use crate::web::credentials::Credentials;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -72,6 +73,14 @@ impl WebConfig {
     /// Returns true if the section holds a secret itself.
     pub fn holds_secret(&self) -> bool {
         self.token.is_some() || self.password.is_some()
+    }
+
+    /// Returns a value of the `Authorization` header that is accepted; nothing if none is required, or a secret cannot be read.
+    pub fn authorization(&self) -> Option<String> {
+        let token = self.token().ok().flatten();
+        let password = self.password().ok().flatten();
+        let user = self.user.as_deref().zip(password.as_ref());
+        Credentials::new(token.as_ref(), user).into_accepted()
     }
 
     pub(super) fn token(&self) -> Result<Option<Secret>, String> {

@@ -42,6 +42,11 @@ impl Credentials {
         !self.accepted.is_empty()
     }
 
+    /// Returns one of the values of the `Authorization` header that are accepted.
+    pub fn into_accepted(self) -> Option<String> {
+        self.accepted.into_iter().next()
+    }
+
     /// Returns true if a request carries credentials that are accepted. Takes the same time wherever they differ.
     pub fn accepts(&self, headers: &HeaderMap) -> bool {
         let Some(shown) = shown(headers) else {

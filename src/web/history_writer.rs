@@ -1,7 +1,7 @@
 //! Thread that writes usage to disk, once an hour and at the end.
 
 use crate::meter::counter_series::DAYS;
-use crate::runtime::{Cancel, Context, Running};
+use crate::runtime::{Cancel, Context, Heartbeat, Running};
 use crate::status::{Status, StatusReader};
 use crate::store::history::HistoryStore;
 use anyhow::{Context as _, Result};
@@ -23,13 +23,14 @@ pub fn start(
     let rows = store.newest(DAYS).context("web.history")?;
     status.restore_consumption(rows);
     let reader = status.reader();
-    let run = move || {
+    let run = move |heartbeat: Heartbeat| {
         let mut writer = Writer {
             store,
             reader,
             written: 0,
+            heartbeat,
         };
-        while closing.sleep(INTERVAL) {
+        while writer.heartbeat.idle_during(|| closing.sleep(INTERVAL)) {
             writer.write();
         }
         writer.write();
@@ -42,6 +43,7 @@ struct Writer {
     reader: StatusReader,
     /// Number of the newest change that is on disk.
     written: u64,
+    heartbeat: Heartbeat,
 }
 
 impl Writer {
@@ -52,7 +54,7 @@ impl Writer {
         if rows.is_empty() {
             return;
         }
-        match self.store.put(&rows) {
+        match self.heartbeat.idle_during(|| self.store.put(&rows)) {
             Ok(()) => self.written = consumption.changes(),
             Err(error) => {
                 let error = format!("{error:#}");

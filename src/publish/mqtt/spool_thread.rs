@@ -43,8 +43,8 @@ enum Request {
     Close(oneshot::Sender<u64>),
 }
 
-/// Opens the spool and starts its thread, which is supervised but has no heartbeat: a disk that hangs is no reason to
-/// restart the process. Readings sent into `inbox` have the keys of the journal that is returned, and are in their order.
+/// Opens the spool and starts its thread. Its heartbeat idles: all its work is for the disk, and a disk that hangs is no reason
+/// to restart the process. Readings sent into `inbox` have the keys of the journal that is returned, and are in their order.
 ///
 /// # Errors
 /// Returns an error that names the file if it cannot be used, or the system's error if there is no thread.
@@ -68,7 +68,10 @@ pub(crate) fn start(
         clock: context.clock.clone(),
     };
     let running = context
-        .thread("spool", || worker.run())
+        .thread("spool", |heartbeat| {
+            heartbeat.idle();
+            worker.run();
+        })
         .context("cannot start the spool's thread")?;
     Ok((SpoolHandle { requests, state }, journal, running))
 }

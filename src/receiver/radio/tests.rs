@@ -111,7 +111,7 @@ fn given_a_search_thread_that_panics_then_the_last_event_is_an_error() {
     let runtime = Runtime::start(Clock::system()).unwrap();
     let (sender, events) = bounded(1);
     let sender = EventSender::new(sender, "roof");
-    let thread = runtime.context.thread("search:roof", move || {
+    let thread = runtime.context.thread("search:roof", move |_| {
         let _sender = sender;
         panic!("out of tune");
     });
