@@ -5,7 +5,7 @@ set -eu
 PATH=$PATH:/usr/sbin:/sbin
 missing=
 for pair in mosquitto:mosquitto mosquitto_sub:mosquitto-clients nats-server:nats-server socat:socat openssl:openssl \
-  iptables:iptables ip:iproute2 unshare:util-linux tmux:tmux chromium:chromium chromedriver:chromium-driver; do
+  iptables:iptables promtool:prometheus ip:iproute2 unshare:util-linux tmux:tmux chromium:chromium chromedriver:chromium-driver; do
   command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 [ -n "$missing" ] || exit 0
@@ -25,7 +25,7 @@ fi
 echo "The tests need these packages:$missing"
 case $missing in *chromium*) echo "With what they depend on that is about 180 packages: 250 MB to download, 750 MB on disk." ;; esac
 services=
-for service in mosquitto nats-server; do
+for service in mosquitto nats-server prometheus; do
   case "$missing " in *" $service "*) services="$services $service" ;; esac
 done
 [ -z "$services" ] || echo "Services among them, neither started nor enabled:$services"

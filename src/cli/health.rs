@@ -53,7 +53,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .read_to_string()
         .with_context(|| url.clone())?;
     let Ok(health) = serde_json::from_str::<Health>(&answer) else {
-        bail!("{url}: expected the health of metertap, found {:?}", answer.trim_end());
+        bail!(
+            "{url}: expected the health of metertap, found {:?}",
+            answer.trim_end()
+        );
     };
     println!("{}", health.status);
     health.wrong.iter().for_each(|reason| println!("{reason}"));

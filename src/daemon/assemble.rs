@@ -22,7 +22,8 @@ impl Daemon {
     /// thread cannot be created. Nothing of it is left running then.
     pub(super) fn start_radio(&mut self, config: &RadioConfig) -> Result<()> {
         let radio = build_radio(config, self).with_context(|| format!("radio {}", config.name))?;
-        self.status.add_spectrum(&radio.info.name, radio.spectrum.clone());
+        self.status
+            .add_radio(&radio.info.name, radio.spectrum.clone(), radio.metrics.clone());
         self.events.add_radio(radio);
         Ok(())
     }
@@ -116,6 +117,7 @@ impl Daemon {
     pub(super) fn introduce_publisher(&mut self) {
         let states = self.status.receivers().values();
         states.for_each(|state| self.sinks.publish_state(state));
+        self.state_topic.forget();
         for change in self.pipeline.availability() {
             self.sinks.publish_availability(&change);
         }

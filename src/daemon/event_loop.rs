@@ -6,6 +6,7 @@ use crate::daemon::event_stream::{Event, EventStream};
 use crate::daemon::pipeline::Pipeline;
 use crate::daemon::restarts::Restarts;
 use crate::daemon::sinks::Sinks;
+use crate::daemon::state_topic::StateTopic;
 use crate::daemon::systemd::Systemd;
 use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
@@ -14,7 +15,9 @@ use crate::receiver::RadioOptions;
 use crate::runtime::signals::{self, ReloadRequests};
 use crate::runtime::{Clock, Context, Failure, Heartbeat, Runtime};
 use crate::status::Status;
+use crate::status::daemon_state::ReadingCounters;
 use crate::status::log_buffer::LogBuffer;
+use crate::status::radio::RadioMetrics;
 use anyhow::Result;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -60,6 +63,9 @@ pub(super) struct Daemon {
     pub(super) sinks: Sinks,
     pub(super) status: Status,
     pub(super) restarts: Restarts,
+    pub(super) state_topic: StateTopic,
+    /// Readings published.
+    published: u64,
     /// Heartbeat of the event loop.
     heartbeat: Heartbeat,
     /// A receiver has ended with an error, and nothing starts it again.
@@ -90,6 +96,8 @@ impl Daemon {
             sinks,
             pipeline: Pipeline::new(config.meters.clone(), config.rate, context.clock.clone()),
             restarts: Restarts::new(context.clock.clone()),
+            state_topic: StateTopic::new(context.clock.clone()),
+            published: 0,
             heartbeat: context.heartbeat(MAIN),
             context,
             file,
@@ -142,7 +150,9 @@ impl Daemon {
                 let (events, change) = self.pipeline.wire(reading);
                 self.publish(&events, change);
             }
-            Event::State(state) => {
+            Event::State(mut state) => {
+                let radio = self.status.current().radios.get(&state.receiver);
+                state.radio = radio.map(RadioMetrics::counters);
                 self.status.set_receiver(&state);
                 self.sinks.publish_state(&state);
             }
@@ -176,20 +186,44 @@ impl Daemon {
         self.publish(&due, None);
         for change in expired {
             tracing::warn!(meter = change.id, "Meter expired: no reading for too long");
-            self.sinks.publish_availability(&change);
+            self.publish(&[], Some(change));
         }
         self.sinks.tick();
-        self.status.set_refused(self.pipeline.refused());
-        self.status.tick();
+        self.update_status();
         for component in self.restarts.take_due() {
             self.idle_during(|daemon| daemon.restart(&component));
         }
     }
 
+    /// Counts anew, and publishes the status, if that is due.
+    fn update_status(&mut self) {
+        if self.status.is_due() {
+            self.count();
+        }
+        self.status.tick();
+        if let Some(state) = self.state_topic.due(self.status.current()) {
+            self.sinks.publish_daemon_state(state);
+        }
+    }
+
+    fn count(&mut self) {
+        self.status.set_refused(self.pipeline.refused());
+        let counters = ReadingCounters {
+            published: self.published,
+            throttled: self.pipeline.throttled(),
+            implausible: self.pipeline.refused().values().sum(),
+            merged: self.events.merged(),
+        };
+        self.status
+            .set_counters(counters, self.restarts.counts(), self.context.panics());
+    }
+
     fn publish(&mut self, events: &[Arc<ReadingEvent>], change: Option<AvailabilityChange>) {
         if let Some(change) = change {
+            self.status.set_online(&change.id, change.is_online);
             self.sinks.publish_availability(&change);
         }
+        self.published += events.len() as u64;
         for event in events {
             self.status.add_reading(event);
             self.sinks.publish(event);
@@ -235,6 +269,10 @@ impl Daemon {
     fn finish(mut self) -> ExitCode {
         let held_back = self.pipeline.drain();
         self.publish(&held_back, None);
+        self.count();
+        if let Some(state) = self.state_topic.changed(self.status.current()) {
+            self.sinks.publish_daemon_state(state);
+        }
         let refused: u64 = self.pipeline.refused().values().sum();
         if refused > 0 {
             tracing::info!(refused, "Implausible readings were not published");

@@ -138,6 +138,11 @@ impl EventStream {
         self.is_waiting = is_waiting;
     }
 
+    /// Number of readings that were copies of others.
+    pub fn merged(&self) -> u64 {
+        self.dedup.as_ref().map_or(0, Deduplicator::merged)
+    }
+
     fn radios(&self) -> usize {
         let is_radio = |source: &&Source| matches!(source.events, SourceEvents::Radio(..));
         self.sources.iter().filter(is_radio).count()

@@ -14,6 +14,7 @@ pub mod pipeline;
 mod reload;
 mod restarts;
 mod sinks;
+mod state_topic;
 mod systemd;
 
 pub use event_loop::run;

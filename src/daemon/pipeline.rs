@@ -168,6 +168,11 @@ impl Pipeline {
         self.throttle.drain()
     }
 
+    /// Number of readings that their rate has kept from being published.
+    pub fn throttled(&self) -> u64 {
+        self.throttle.dropped()
+    }
+
     /// Number of refused readings, by meter and reason.
     pub fn refused(&self) -> &Rejections {
         self.plausibility.rejected()

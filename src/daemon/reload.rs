@@ -82,7 +82,10 @@ impl Daemon {
             // By the publisher that has published it: another one may use other topics.
             self.sinks.clear_state(name);
         }
-        left.iter().for_each(|id| self.sinks.clear_availability(id));
+        for id in &left {
+            self.status.forget_online(id);
+            self.sinks.clear_availability(id);
+        }
         let failed = self.sinks.change(&new, &mut self.status);
         self.config = new;
         if failed.is_publisher_new {

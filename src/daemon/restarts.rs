@@ -87,6 +87,14 @@ impl Restarts {
         due
     }
 
+    /// Restarts so far of all components that have failed, by name.
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        let counts = self.components.iter();
+        counts
+            .map(|(name, restart)| (name.clone(), restart.count))
+            .collect()
+    }
+
     /// Restarts of a component so far.
     pub fn count(&self, component: &str) -> u64 {
         self.components.get(component).map_or(0, |restart| restart.count)

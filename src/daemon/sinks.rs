@@ -294,6 +294,13 @@ impl Sinks {
         }
     }
 
+    /// Publishes the state of the daemon itself.
+    pub fn publish_daemon_state(&mut self, state: &str) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.publish_daemon_state(state);
+        }
+    }
+
     /// Deletes the retained state of a receiver or port that has left the configuration.
     pub fn clear_state(&mut self, name: &str) {
         if let Some(publisher) = &mut self.publisher {

@@ -3,6 +3,7 @@
 use crate::runtime::{Cancel, Context, Heartbeat, Watchdog};
 use anyhow::{Context as _, Result};
 use sd_notify::NotifyState;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Interval of watchdog notifications at most, whatever systemd asks for.
@@ -21,8 +22,8 @@ struct Feeder {
     /// Half the time after which systemd would restart the process; none if it does not watch it.
     period: Option<Duration>,
     notified: Instant,
-    /// Thread that was stuck at the last look.
-    stuck: Option<String>,
+    /// Threads that were stuck at the last look.
+    stuck: BTreeSet<String>,
 }
 
 impl Systemd {
@@ -35,7 +36,7 @@ impl Systemd {
             watchdog: context.watchdog().clone(),
             period: sd_notify::watchdog_enabled().map(|longest| longest / 2),
             notified: Instant::now(),
-            stuck: None,
+            stuck: BTreeSet::new(),
         };
         let (ended, look) = (Cancel::default(), feeder.period.unwrap_or(LOOK).min(LOOK));
         let is_ended = ended.clone();
@@ -46,9 +47,7 @@ impl Systemd {
                 feeder.look();
             }
         };
-        context
-            .thread("watchdog", run)
-            .context("cannot start a thread")?;
+        context.thread("watchdog", run).context("cannot start a thread")?;
         notify(NotifyState::Ready);
         Ok(Systemd { ended })
     }
@@ -66,26 +65,24 @@ impl Drop for Systemd {
 }
 
 impl Feeder {
-    /// Logs a thread that is stuck, once; feeds systemd's watchdog if that is due and no thread is stuck.
+    /// Logs each thread that is stuck, once; feeds systemd's watchdog if that is due and no thread is stuck.
     fn look(&mut self) {
         self.watchdog.tick();
         let stuck = self.watchdog.stuck();
-        match (&self.stuck, &stuck) {
-            (before, Some(thread)) if *before != stuck => {
-                tracing::error!(
-                    thread,
-                    is_watched = self.period.is_some(),
-                    "Thread is stuck; systemd restarts metertap if it watches it"
-                );
-            }
-            (Some(thread), None) => tracing::warn!(thread, "Thread is no longer stuck"),
-            _ => {}
+        for thread in stuck.difference(&self.stuck) {
+            tracing::error!(
+                thread,
+                "Thread is stuck; systemd restarts metertap if it watches it"
+            );
+        }
+        for thread in self.stuck.difference(&stuck) {
+            tracing::warn!(thread, "Thread is no longer stuck");
         }
         self.stuck = stuck;
         let is_due = |period: Duration| self.notified.elapsed() >= period.min(INTERVAL);
         if self.period.is_some_and(is_due) {
             self.notified = Instant::now();
-            if self.stuck.is_none() {
+            if self.stuck.is_empty() {
                 notify(NotifyState::Watchdog);
             }
         }

@@ -18,6 +18,7 @@ pub struct Deduplicator {
     /// Readings in the order of their arrival, which is the order in which they leave. A merged reading keeps the
     /// place of its first copy.
     held: Vec<(Instant, Reading)>,
+    merged: u64,
 }
 
 impl Deduplicator {
@@ -33,6 +34,7 @@ impl Deduplicator {
             self.held.push((now, reading));
             return;
         };
+        self.merged += 1;
         let mut heard_by = std::mem::take(&mut other.heard_by);
         if reading.signal.snr_db > other.signal.snr_db {
             *other = reading;
@@ -41,6 +43,11 @@ impl Deduplicator {
             heard_by.extend(reading.heard_by);
         }
         other.heard_by = heard_by;
+    }
+
+    /// Number of copies that became part of another reading.
+    pub fn merged(&self) -> u64 {
+        self.merged
     }
 
     /// Removes the oldest reading once it has waited long enough, or at once if `flush`.
@@ -89,7 +96,7 @@ mod tests {
         let later = now + HOLD;
         let first = merge.pop(later, false).unwrap();
         assert_eq!((&*first.receiver, first.signal.snr_db), ("cellar", 9.0));
-        assert_eq!(first.heard_by.len(), 2);
+        assert_eq!((first.heard_by.len(), merge.merged()), (2, 1));
         assert_eq!(merge.pop(later, false).unwrap().signal.snr_db, 5.0);
         assert!(merge.pop(later, false).is_none());
     }

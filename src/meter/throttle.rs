@@ -54,6 +54,8 @@ pub trait SameValues {
 /// an older one that is still held.
 pub struct Throttle<T> {
     meters: HashMap<(String, &'static str), Throttled<T>>,
+    /// Readings that will never leave.
+    dropped: u64,
 }
 
 struct Throttled<T> {
@@ -71,6 +73,7 @@ impl<T> Default for Throttle<T> {
     fn default() -> Self {
         Throttle {
             meters: HashMap::new(),
+            dropped: 0,
         }
     }
 }
@@ -91,7 +94,8 @@ impl<T: SameValues> Throttle<T> {
         let (period, published) = match rate {
             PublishRate::Every => {
                 if !self.meters.is_empty() {
-                    self.meters.remove(&key());
+                    let held = self.meters.remove(&key()).and_then(|meter| meter.held);
+                    self.dropped += u64::from(held.is_some());
                 }
                 return Some(reading);
             }
@@ -113,7 +117,7 @@ impl<T: SameValues> Throttle<T> {
             return Some(reading);
         };
         meter.period = period;
-        meter.held = None;
+        self.dropped += u64::from(meter.held.take().is_some());
         let may_leave = match rate {
             PublishRate::Once(period) => now.duration_since(meter.last) >= period,
             _ => !meter
@@ -127,8 +131,15 @@ impl<T: SameValues> Throttle<T> {
         }
         if let PublishRate::Once(_) = rate {
             meter.held = Some(reading);
+        } else {
+            self.dropped += 1;
         }
         None
+    }
+
+    /// Number of readings that were replaced by newer ones, or differed too little from the one before.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Takes the held readings whose period is over.

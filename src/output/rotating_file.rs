@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Result, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Rotating file, opened when it is needed.
@@ -67,7 +68,12 @@ impl RotatingFile {
     }
 
     fn append_to(path: &Path, bytes: &mut u64) -> Result<BufWriter<File>> {
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        // Readings are nobody else's business; a group may be given them.
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o640)
+            .open(path)?;
         *bytes = file.metadata()?.len();
         Ok(BufWriter::new(file))
     }
@@ -132,6 +138,11 @@ mod tests {
         assert_eq!(read(&dir, "readings.jsonl.1"), "eeee\nffff\n");
         assert_eq!(read(&dir, "readings.jsonl.2"), "cccc\ndddd\n");
         assert!(!dir.path().join("readings.jsonl.3").exists());
+        for name in ["readings.jsonl", "readings.jsonl.1"] {
+            let metadata = std::fs::metadata(dir.path().join(name)).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
+            assert_eq!(mode & 0o137, 0, "{name} is readable by its group at most");
+        }
         // A file that exists is continued.
         let path = dir.path().join("readings.jsonl");
         RotatingFile::open(path, 10, 2).unwrap().write("h").unwrap();

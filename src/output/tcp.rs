@@ -3,6 +3,7 @@
 
 use crate::meter::event::ReadingEvent;
 use crate::output::{Output, OutputConfig, OutputKind, Payload};
+use crate::runtime::log_limit::LogLimit;
 use crate::runtime::{Cancel, Component, Context, Running, propagate_panic};
 use crate::status::sink::{LossReason, SinkMetrics};
 use anyhow::{Context as _, Result};
@@ -56,6 +57,7 @@ impl TcpOutput {
             max_clients: config.max_clients.unwrap_or(MAX_CLIENTS),
             metrics: metrics.clone(),
             clients: JoinSet::new(),
+            rejections: LogLimit::default(),
         };
         let (ends, is_abandoned) = (closing.clone(), abandon.clone());
         let task = context.task(context.name(), async move {
@@ -133,6 +135,7 @@ struct Server {
     max_clients: u16,
     metrics: Arc<SinkMetrics>,
     clients: JoinSet<()>,
+    rejections: LogLimit,
 }
 
 impl Server {
@@ -171,12 +174,15 @@ impl Server {
 
     fn admit(&mut self, stream: TcpStream, peer: std::net::SocketAddr) {
         if self.clients.len() >= usize::from(self.max_clients) {
-            tracing::warn!(
-                output = self.metrics.name(),
-                %peer,
-                max_clients = self.max_clients,
-                "Client rejected: too many are connected"
-            );
+            if let Some(times) = self.rejections.count(std::time::Instant::now()) {
+                tracing::warn!(
+                    output = self.metrics.name(),
+                    %peer,
+                    max_clients = self.max_clients,
+                    times,
+                    "Client rejected: too many are connected"
+                );
+            }
             return;
         }
         let (receiver, connected) = (self.sender.subscribe(), Connected::new(&self.metrics));

@@ -137,6 +137,13 @@ impl Publisher {
         }
     }
 
+    /// Publishes the state of the daemon itself, retained.
+    pub fn publish_daemon_state(&mut self, state: &str) {
+        if let Backend::One(shared) = &mut self.backend {
+            shared.publish_daemon_state(state);
+        }
+    }
+
     /// Deletes the retained state of a receiver or port that is gone for good.
     pub fn clear_state(&mut self, name: &str) {
         if let Backend::One(shared) = &mut self.backend {
@@ -256,6 +263,14 @@ impl Shared {
         let announcements = announcer.map(|announcer| announcer.announce_receiver(&state.receiver));
         for announcement in announcements.into_iter().flatten() {
             self.mqtt.try_publish(announcement_message(announcement));
+        }
+    }
+
+    fn publish_daemon_state(&self, state: &str) {
+        if let Some(prefix) = &self.states_prefix {
+            let topic = format!("{prefix}/state");
+            self.mqtt
+                .try_publish(Message::retained(topic, state, DeliveryClass::State));
         }
     }
 

@@ -94,7 +94,9 @@ impl Workers {
                 message: None,
                 to_search: to_search.clone(),
             };
-            let running = context.thread(&thread, move |heartbeat| run_jobs(notice, &work, &heartbeat, lock));
+            let running = context.thread(&thread, move |heartbeat| {
+                run_jobs(notice, &work, &heartbeat, lock)
+            });
             workers
                 .threads
                 .push(running.with_context(|| format!("cannot create the thread {thread}"))?);

@@ -17,6 +17,7 @@ use crate::runtime::{Cancel, Component, Context, Heartbeat, Running};
 use crate::source::rtl_tcp::server::{Server, Sharing, Window};
 use crate::source::{Info, Live, Source};
 use crate::status::Revision;
+use crate::status::radio::RadioMetrics;
 use crate::status::receiver::ReceiverState;
 use crate::status::spectrum::SpectrumBuffer;
 use anyhow::{Context as _, Result};
@@ -71,6 +72,8 @@ pub struct Radio {
     pub info: Info,
     /// Rows of the waterfall.
     pub spectrum: SpectrumBuffer,
+    /// Counters.
+    pub metrics: RadioMetrics,
     /// Address at which clients of rtl_tcp are served.
     pub rtl_tcp: Option<SocketAddr>,
     context: Context,
@@ -173,6 +176,7 @@ impl Radio {
             events,
             info: parts.info.clone(),
             spectrum: SpectrumBuffer::new(options.revision.clone(), parts.context.clock.clone()),
+            metrics: RadioMetrics::default(),
             rtl_tcp: None,
             context: parts.context.clone(),
             running: Vec::new(),
@@ -237,6 +241,7 @@ impl Radio {
                 readings: parts.readings,
                 events: EventSender::new(sender.clone(), &name),
             },
+            metrics: self.metrics.clone(),
             tap,
             read: result_of_reader,
             info,

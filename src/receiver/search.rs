@@ -8,6 +8,7 @@ use crate::receiver::sample_clock::SampleClock;
 use crate::runtime::{Clock, Heartbeat};
 use crate::source::Info;
 use crate::source::rtl_tcp::server::Tap;
+use crate::status::radio::{RadioCounters, RadioMetrics};
 use anyhow::{Result, anyhow, bail};
 use crossbeam_channel::{Receiver, Sender};
 use metertap_dsp::{Packet, Resampling};
@@ -20,6 +21,7 @@ pub struct Search {
     pub is_live: bool,
     pub pool: DemodPool,
     pub output: Output,
+    pub metrics: RadioMetrics,
     /// Clients of rtl_tcp, who get the samples as well.
     pub tap: Option<Tap>,
     /// Result of the thread that reads the source; disconnected if that thread panicked.
@@ -80,11 +82,24 @@ impl Search {
                 self.search(&block)?;
             }
             blocks.give_back(block);
+            self.count();
             if !self.is_live {
                 self.output.events.send(ReceiverEvent::Progress(bytes_read));
             }
         }
-        self.flush()
+        let left = self.flush();
+        self.count();
+        left
+    }
+
+    fn count(&self) {
+        let tally = self.pool.tally();
+        self.metrics.set(RadioCounters {
+            packets: tally.packets,
+            duplicates: tally.duplicates,
+            dropped_bursts: tally.dropped_segments,
+            refused_frames: self.output.builder.refused(),
+        });
     }
 
     fn search(&mut self, block: &Block) -> Result<()> {

@@ -282,7 +282,7 @@ mod tests {
                 clock.advance(Duration::from_secs(1));
                 watchdog.tick();
             }
-            assert_eq!(watchdog.stuck(), None);
+            assert!(watchdog.stuck().is_empty());
             let act = acts.borrow_mut().pop_front();
             if acts.borrow().is_empty() {
                 cancel.cancel();

@@ -10,6 +10,7 @@
 //! to answer or a disk to write. None of these is mended by a restart, which would cost what waits in memory.
 
 use crate::runtime::clock::Clock;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -79,15 +80,16 @@ impl Watchdog {
         self.0.running_ms.fetch_add(elapsed_ms, Ordering::Relaxed);
     }
 
-    /// Returns the name of a thread that is at work and has not beaten for too long, if there is one.
-    pub fn stuck(&self) -> Option<String> {
+    /// Returns the names of threads and tasks that are at work and have not beaten for too long. A task that blocks stops the
+    /// I/O runtime as well.
+    pub fn stuck(&self) -> BTreeSet<String> {
         let now = self.0.running_ms();
         let beats = self.0.beats.lock().unwrap_or_else(PoisonError::into_inner);
-        beats.iter().find_map(|(name, beat)| {
-            let beat = beat.upgrade()?.load(Ordering::Relaxed);
-            let is_stuck = beat != IDLE && u128::from(now.saturating_sub(beat)) > self.0.limit.as_millis();
-            is_stuck.then(|| name.clone())
-        })
+        let stuck = beats.iter().filter(|(_, beat)| {
+            let beat = beat.upgrade().map_or(IDLE, |beat| beat.load(Ordering::Relaxed));
+            beat != IDLE && u128::from(now.saturating_sub(beat)) > self.0.limit.as_millis()
+        });
+        stuck.map(|(name, _)| name.clone()).collect()
     }
 }
 
@@ -131,7 +133,7 @@ mod tests {
     fn given_a_thread_without_a_heartbeat_then_it_is_stuck_until_it_beats_idles_or_ends() {
         let (watchdog, clock) = watchdog();
         let heartbeat = watchdog.register("search:roof");
-        let is_stuck = || watchdog.stuck().as_deref() == Some("search:roof");
+        let is_stuck = || watchdog.stuck().contains("search:roof");
         let wait = || {
             for _ in 0..46 {
                 clock.advance(Duration::from_secs(1));
@@ -165,6 +167,6 @@ mod tests {
         watchdog.tick();
         clock.advance(Duration::from_secs(3600));
         watchdog.tick();
-        assert_eq!(watchdog.stuck(), None);
+        assert_eq!(watchdog.stuck(), BTreeSet::new());
     }
 }

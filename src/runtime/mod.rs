@@ -6,6 +6,7 @@ pub mod clock;
 pub mod component;
 pub mod heartbeat;
 mod injection;
+pub mod log_limit;
 pub mod priority;
 pub mod signals;
 

@@ -3,16 +3,19 @@
 //! ```text
 //!   pipeline (main thread) ──▶ Status ──publishes──▶ Arc<Snapshot> ◀── StatusReader (page, metrics, history)
 //!   receiver threads ────────▶ SpectrumBuffer ─────────▲
+//!   search threads ──────────▶ RadioMetrics ───────────┤
 //!   port tasks ──────────────▶ LastTelegram ───────────┤ handles in the snapshot, each with a lock of its own
 //!   every thread ────────────▶ LogBuffer, SinkMetrics ─┘
 //! ```
 
 pub mod add_meter;
+pub mod daemon_state;
 pub mod last_telegram;
 pub mod log_buffer;
 pub mod meter_map;
 mod meter_status;
 pub mod port;
+pub mod radio;
 pub mod receiver;
 pub mod revision;
 pub mod sink;

@@ -2,6 +2,7 @@
 
 use crate::runtime::Clock;
 use crate::status::port::PortCounters;
+use crate::status::radio::RadioCounters;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::sync::Arc;
@@ -50,6 +51,9 @@ pub struct ReceiverState {
     /// Counters of a port.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub wire: Option<PortCounters>,
+    /// Counters of a radio.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub radio: Option<RadioCounters>,
     /// Chunks dropped between its threads, which are part of `dropped`.
     #[serde(skip)]
     blocks_dropped: Arc<AtomicU64>,
@@ -72,6 +76,7 @@ impl ReceiverState {
             dropped: 0,
             opened: 0,
             wire: None,
+            radio: None,
             blocks_dropped: dropped,
             losses_logged: None,
             clock,

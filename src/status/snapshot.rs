@@ -2,10 +2,12 @@
 
 use crate::meter::consumption::Consumption;
 use crate::meter::event::ReadingEvent;
+use crate::status::daemon_state::ReadingCounters;
 use crate::status::last_telegram::LastTelegram;
 use crate::status::log_buffer::LogBuffer;
 use crate::status::meter_map::MeterMap;
 use crate::status::meter_status::Publication;
+use crate::status::radio::RadioMetrics;
 use crate::status::receiver::ReceiverState;
 use crate::status::revision::Revision;
 use crate::status::sink::{SinkMetrics, SinkStatus};
@@ -21,6 +23,8 @@ pub struct Snapshot {
     pub started: Timestamp,
     /// Receivers and ports by name.
     pub receivers: Arc<BTreeMap<String, ReceiverState>>,
+    /// Counters of each radio, by name.
+    pub radios: Arc<BTreeMap<String, RadioMetrics>>,
     /// Spectrum of each receiver, by name.
     pub spectra: Arc<BTreeMap<String, SpectrumBuffer>>,
     /// Last telegram of each port, by name.
@@ -41,12 +45,32 @@ pub struct Snapshot {
     pub sinks: Arc<[Arc<SinkMetrics>]>,
     /// Number of implausible readings by meter and reason.
     pub refused: Arc<BTreeMap<(String, &'static str), u64>>,
+    /// Whether each configured or wired meter is received, by id.
+    pub online: Arc<BTreeMap<String, bool>>,
+    /// Numbers of readings.
+    pub counters: ReadingCounters,
+    /// Number of restarts of the components that have failed, by name.
+    pub restarts: Arc<BTreeMap<String, u64>>,
+    /// Number of panics in threads and tasks.
+    pub panics: u64,
 }
 
 impl Snapshot {
     /// Returns the state of all sinks.
     pub fn sink_statuses(&self) -> Vec<SinkStatus> {
         self.sinks.iter().map(|metrics| metrics.status()).collect()
+    }
+
+    /// Returns the states of receivers and ports with their counters as they are now: a state is published seldom.
+    pub fn receivers_now(&self) -> BTreeMap<String, ReceiverState> {
+        let mut receivers = BTreeMap::clone(&self.receivers);
+        for (name, state) in &mut receivers {
+            if let Some(telegram) = self.telegrams.get(name) {
+                state.wire = Some(telegram.counters());
+            }
+            state.radio = self.radios.get(name).map(RadioMetrics::counters);
+        }
+        receivers
     }
 }
 

@@ -4,10 +4,12 @@ use crate::meter::consumption::{Consumption, DayRecord};
 use crate::meter::counter::counter_values;
 use crate::meter::event::{Origin, ReadingEvent};
 use crate::runtime::Clock;
+use crate::status::daemon_state::ReadingCounters;
 use crate::status::last_telegram::LastTelegram;
 use crate::status::log_buffer::LogBuffer;
 use crate::status::meter_map::MeterMap;
 use crate::status::meter_status::{MeterStatus, Publication};
+use crate::status::radio::RadioMetrics;
 use crate::status::receiver::ReceiverState;
 use crate::status::revision::Revision;
 use crate::status::sink::SinkMetrics;
@@ -50,6 +52,7 @@ impl Status {
         let working = Snapshot {
             started: clock.timestamp(),
             receivers: Arc::default(),
+            radios: Arc::default(),
             spectra: Arc::default(),
             telegrams: Arc::default(),
             log,
@@ -60,6 +63,10 @@ impl Status {
             p1_telegram: None,
             sinks: Arc::new([]),
             refused: Arc::default(),
+            online: Arc::default(),
+            counters: ReadingCounters::default(),
+            restarts: Arc::default(),
+            panics: 0,
         };
         Status {
             cell: Arc::new(Cell::new(working.clone(), revision.clone())),
@@ -76,6 +83,11 @@ impl Status {
     /// Returns a reader for another thread.
     pub fn reader(&self) -> StatusReader {
         StatusReader(self.cell.clone())
+    }
+
+    /// Everything as it is now, published or not.
+    pub fn current(&self) -> &Snapshot {
+        &self.working
     }
 
     /// Counter of changes, for the buffers that other threads write.
@@ -156,6 +168,30 @@ impl Status {
         }
     }
 
+    /// Records that a meter is received, or no longer.
+    pub fn set_online(&mut self, id: &str, is_online: bool) {
+        Arc::make_mut(&mut self.working.online).insert(id.to_owned(), is_online);
+        self.has_changed = true;
+    }
+
+    /// Forgets whether a meter is received that has left the configuration.
+    pub fn forget_online(&mut self, id: &str) {
+        Arc::make_mut(&mut self.working.online).remove(id);
+        self.has_changed = true;
+    }
+
+    /// Replaces the numbers of readings, of restarts by component, and of panics.
+    pub fn set_counters(&mut self, counters: ReadingCounters, restarts: BTreeMap<String, u64>, panics: u64) {
+        let working = &mut self.working;
+        let is_same =
+            (working.counters, working.panics) == (counters, panics) && *working.restarts == restarts;
+        if !is_same {
+            (working.counters, working.panics) = (counters, panics);
+            working.restarts = Arc::new(restarts);
+            self.has_changed = true;
+        }
+    }
+
     /// Replaces the state of a receiver or port.
     pub fn set_receiver(&mut self, state: &ReceiverState) {
         Arc::make_mut(&mut self.working.receivers).insert(state.receiver.clone(), state.clone());
@@ -164,9 +200,10 @@ impl Status {
         self.flush();
     }
 
-    /// Adds the spectrum of a receiver.
-    pub fn add_spectrum(&mut self, receiver: &str, spectrum: SpectrumBuffer) {
-        Arc::make_mut(&mut self.working.spectra).insert(receiver.into(), spectrum);
+    /// Adds the spectrum and the counters of a radio.
+    pub fn add_radio(&mut self, radio: &str, spectrum: SpectrumBuffer, metrics: RadioMetrics) {
+        Arc::make_mut(&mut self.working.spectra).insert(radio.into(), spectrum);
+        Arc::make_mut(&mut self.working.radios).insert(radio.into(), metrics);
         self.has_changed = true;
     }
 
@@ -180,6 +217,7 @@ impl Status {
     pub fn remove_receiver(&mut self, name: &str) {
         Arc::make_mut(&mut self.working.receivers).remove(name);
         Arc::make_mut(&mut self.working.spectra).remove(name);
+        Arc::make_mut(&mut self.working.radios).remove(name);
         Arc::make_mut(&mut self.working.telegrams).remove(name);
         self.has_changed = true;
     }
@@ -215,7 +253,8 @@ impl Status {
         }
     }
 
-    fn is_due(&self) -> bool {
+    /// Returns true if the last snapshot is old enough for another one.
+    pub fn is_due(&self) -> bool {
         self.clock.now().saturating_duration_since(self.published) >= INTERVAL
     }
 }

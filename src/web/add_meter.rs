@@ -15,8 +15,9 @@ pub async fn add_meter(
     request: Result<Json<AddMeterRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let Json(request) = request?;
-    let added = blocking(move || app.add_meter.add(&request).map_err(ApiError::from)).await?;
-    json(&added)
+    let writer = app.add_meter.clone();
+    let added = blocking(move || writer.add(&request).map_err(ApiError::from)).await?;
+    json(&app, &added)
 }
 
 impl From<AddMeterError> for ApiError {

@@ -10,6 +10,7 @@ use crate::web::json::{
     HealthJson, MeterJson, MetersJson, OneMeterJson, ReadingsJson, RefusedJson, StatusJson, object,
 };
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,15 +23,17 @@ const MAX_PAGE: usize = 500;
 /// `GET /api/meters`: every meter received, configured ones first.
 pub async fn meters(State(app): State<AppState>) -> Result<Response, ApiError> {
     let snapshot = app.status.snapshot();
-    blocking(move || {
-        let meters = snapshot.meters.iter();
+    let newest = snapshot.clone();
+    let write = app.answers.write(move || {
+        let meters = newest.meters.iter();
         let mut meters: Vec<_> = meters
-            .map(|meter| MeterJson::new(meter, &snapshot.consumption))
+            .map(|meter| MeterJson::new(meter, &newest.consumption))
             .collect();
         meters.sort_by(|a, b| a.order().cmp(&b.order()));
-        json(&MetersJson { meters })
-    })
-    .await
+        serde_json::to_string(&MetersJson { meters }).map_err(ApiError::internal)
+    });
+    let answer = app.answers.shared(&snapshot, write).await?;
+    Ok(json_bytes(answer))
 }
 
 /// `GET /api/meters/<id>`: all types of one meter, and its last readings.
@@ -50,7 +53,7 @@ pub async fn meter(State(app): State<AppState>, Path(id): Path<String>) -> Resul
         .filter_map(|event| object(event))
         .collect();
     readings.reverse();
-    json(&OneMeterJson { types, readings })
+    json(&app, &OneMeterJson { types, readings })
 }
 
 /// Parameters of `GET /api/readings`.
@@ -77,18 +80,19 @@ pub async fn readings(
         .skip((begin - first) as usize)
         .take(MAX_PAGE);
     let readings: Vec<&RawValue> = page.filter_map(|event| object(event)).collect();
-    json(&ReadingsJson {
+    let page = ReadingsJson {
         next: begin + readings.len() as u64,
         missed: begin.saturating_sub(since),
         readings,
-    })
+    };
+    json(&app, &page)
 }
 
 /// `GET /api/reading`: the last P1 telegram as an object of smartmeter2mqtt, whose answers and errors these are.
 pub async fn reading(State(app): State<AppState>) -> Result<Response, ApiError> {
     let telegram = app.status.snapshot().p1_telegram.clone();
     match telegram.and_then(|telegram| telegram_object(&telegram)) {
-        Some(object) => Ok(json_text(object)),
+        Some(object) => Ok(json_bytes(app.answers.answer(object)?)),
         None => Err(ApiError::bad_request("No reading just yet!")),
     }
 }
@@ -97,12 +101,15 @@ pub async fn reading(State(app): State<AppState>) -> Result<Response, ApiError> 
 pub async fn status(State(app): State<AppState>) -> Result<Response, ApiError> {
     let snapshot = app.status.snapshot();
     let refused = snapshot.refused.iter();
-    json(&StatusJson {
+    let status = StatusJson {
         version: env!("CARGO_PKG_VERSION"),
         started: snapshot.started,
         meters: snapshot.meters.len(),
-        receivers: &snapshot.receivers,
+        readings: snapshot.counters,
+        receivers: snapshot.receivers_now(),
         sinks: snapshot.sink_statuses(),
+        restarts: &snapshot.restarts,
+        panics: snapshot.panics,
         refused: refused
             .map(|((id, reason), count)| RefusedJson {
                 id,
@@ -110,17 +117,15 @@ pub async fn status(State(app): State<AppState>) -> Result<Response, ApiError> {
                 count: *count,
             })
             .collect(),
-    })
+    };
+    json(&app, &status)
 }
 
-/// `GET /livez`: 200 while metertap itself works, or 503 with the thread that is stuck. What is outside the process does not
+/// `GET /livez`: 200 while metertap itself works, or 503 with the threads that are stuck. What is outside the process does not
 /// matter: a restart would not mend it.
 pub async fn alive(State(app): State<AppState>) -> Response {
     let stuck = app.context.watchdog().stuck();
-    let wrong: Vec<String> = stuck
-        .map(|thread| format!("{thread}: stuck"))
-        .into_iter()
-        .collect();
+    let wrong: Vec<String> = stuck.iter().map(|thread| format!("{thread}: stuck")).collect();
     let (status, word) = match wrong.is_empty() {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "stuck"),
@@ -131,7 +136,7 @@ pub async fn alive(State(app): State<AppState>) -> Response {
 /// `GET /readyz`: 200, or 503 with what is degraded. The reasons, which may contain numbers of
 /// meters, only for those who may read the API. `/healthz` is the same.
 pub async fn ready(State(app): State<AppState>, headers: HeaderMap) -> Response {
-    let tells_reasons = app.guard.tells_reasons(&headers);
+    let tells_reasons = app.guard.tells_reasons(&headers, app.is_peer_trusted).await;
     let wrong = reasons(&app.status.snapshot(), tells_reasons);
     let (status, word) = match wrong.is_empty() {
         true => (StatusCode::OK, "ok"),
@@ -161,11 +166,10 @@ fn reasons(snapshot: &Snapshot, tells_reasons: bool) -> Vec<String> {
 
 /// `GET /api/openapi.json`
 pub async fn description() -> Response {
-    json_text(include_str!("openapi.json").into())
+    json_bytes(Bytes::from_static(include_bytes!("openapi.json")))
 }
 
-/// Runs `work` on a thread for blocking work: it reads the disk, or writes JSON of many meters, and would delay MQTT and
-/// wires on the I/O thread.
+/// Runs `work` on a thread for blocking work: it reads the disk, for instance, and would delay MQTT and wires on the I/O thread.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -174,13 +178,12 @@ pub async fn blocking<T: Send + 'static>(
 }
 
 /// Answers with `value` as JSON.
-pub fn json(value: &impl Serialize) -> Result<Response, ApiError> {
-    serde_json::to_string(value)
-        .map(json_text)
-        .map_err(ApiError::internal)
+pub fn json(app: &AppState, value: &impl Serialize) -> Result<Response, ApiError> {
+    let text = serde_json::to_string(value).map_err(ApiError::internal)?;
+    app.answers.answer(text).map(json_bytes)
 }
 
 /// Answers with text that is JSON already.
-pub fn json_text(text: String) -> Response {
+pub fn json_bytes(text: Bytes) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

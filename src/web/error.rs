@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -45,6 +46,11 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
     }
 
+    /// The request would cost more than there is for it at present.
+    pub fn busy(reason: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+    }
+
     fn new(status: StatusCode, reason: impl Display) -> Self {
         ApiError {
             status,
@@ -55,6 +61,12 @@ impl ApiError {
 
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<WebSocketUpgradeRejection> for ApiError {
+    fn from(rejection: WebSocketUpgradeRejection) -> Self {
         Self::new(rejection.status(), rejection.body_text())
     }
 }

@@ -60,13 +60,17 @@ impl Guard {
         Ok(guard)
     }
 
-    /// Returns true if a request may read more than which parts work: it carries the credentials, or none are required and it is for a
-    /// name of this machine.
-    pub fn tells_reasons(&self, headers: &HeaderMap) -> bool {
-        match self.credentials.are_required() {
-            true => self.credentials.accepts(headers),
-            false => self.hosts.accepts(headers),
+    /// Returns true if a request may read more than which parts work: it carries the credentials, or none are required, it is for
+    /// a name of this machine, and its peer may connect. Takes its time with wrong credentials.
+    pub async fn tells_reasons(&self, headers: &HeaderMap, is_peer_trusted: bool) -> bool {
+        if !self.credentials.are_required() {
+            return is_peer_trusted && self.hosts.accepts(headers);
         }
+        let are_accepted = self.credentials.accepts(headers);
+        if !are_accepted && credentials::shown(headers).is_some() {
+            tokio::time::sleep(WRONG_CREDENTIALS).await;
+        }
+        are_accepted
     }
 
     /// Returns true if all requests come through a proxy.

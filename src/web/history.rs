@@ -39,11 +39,12 @@ pub async fn history(
     Path(id): Path<String>,
     Parameters(HistoryQuery { by }): Parameters<HistoryQuery>,
 ) -> Result<Response, ApiError> {
-    let history = blocking(move || collect(&app, &id, by)).await?;
+    let reader = app.clone();
+    let history = blocking(move || collect(&reader, &id, by)).await?;
     if history.types.is_empty() {
         return Err(ApiError::not_found("no usage of such a meter is known"));
     }
-    json(&history)
+    json(&app, &history)
 }
 
 fn collect(app: &AppState, id: &str, by: Resolution) -> Result<HistoryJson, ApiError> {

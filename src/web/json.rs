@@ -4,6 +4,7 @@ use crate::format::native;
 use crate::meter::consumption::Consumption;
 use crate::meter::event::{Origin, ReadingEvent};
 use crate::status::MeterStatus;
+use crate::status::daemon_state::ReadingCounters;
 use crate::status::log_buffer::LogEvent;
 use crate::status::receiver::ReceiverState;
 use crate::status::sink::SinkStatus;
@@ -152,10 +153,16 @@ pub struct StatusJson<'a> {
     pub started: Timestamp,
     /// Number of meters received.
     pub meters: usize,
+    /// Readings since the start.
+    pub readings: ReadingCounters,
     /// Receivers and ports by name.
-    pub receivers: &'a BTreeMap<String, ReceiverState>,
+    pub receivers: BTreeMap<String, ReceiverState>,
     /// State of the outputs and of MQTT.
     pub sinks: Vec<SinkStatus>,
+    /// Number of restarts of the components that have failed, by name.
+    pub restarts: &'a BTreeMap<String, u64>,
+    /// Number of panics in threads and tasks.
+    pub panics: u64,
     /// Implausible readings.
     pub refused: Vec<RefusedJson<'a>>,
 }
@@ -174,9 +181,9 @@ pub struct RefusedJson<'a> {
 /// Health of the daemon.
 #[derive(Serialize)]
 pub struct HealthJson {
-    /// `ok` or `in trouble`.
+    /// `ok`, `stuck` or `in trouble`.
     pub status: &'static str,
-    /// Receivers, ports and sinks that do not work, with the reason.
+    /// What does not work: threads; receivers, ports and sinks, with the reason for those who may read it.
     pub wrong: Vec<String>,
 }
 

@@ -4,7 +4,7 @@ use crate::status::StatusReader;
 use crate::status::last_telegram::Telegram;
 use crate::status::spectrum::SpectrumRow;
 use crate::web::AppState;
-use crate::web::api::{blocking, json_text};
+use crate::web::api::json_bytes;
 use crate::web::error::{ApiError, Parameters};
 use crate::web::json::{MeterJson, NewsJson, SpectrumJson, TelegramJson};
 use axum::extract::State;
@@ -38,8 +38,10 @@ pub async fn live(
     State(app): State<AppState>,
     Parameters(query): Parameters<LiveQuery>,
 ) -> Result<Response, ApiError> {
-    let news = blocking(move || news(&app.status, query, true)).await?;
-    Ok(json_text(news.json.unwrap_or_default()))
+    let status = app.status.clone();
+    let write = move || Ok(news(&status, query, true)?.json.unwrap_or_default());
+    let written = app.answers.write(write).await?;
+    app.answers.answer(written.answer).map(json_bytes)
 }
 
 /// Collects everything beyond `query.since`; without any change, only if `is_wanted_anyway`.
@@ -57,15 +59,10 @@ pub fn news(status: &StatusReader, query: LiveQuery, is_wanted_anyway: bool) -> 
     let meters: Vec<_> = meters
         .map(|meter| MeterJson::new(meter, &snapshot.consumption))
         .collect();
-    let mut receivers = BTreeMap::clone(&snapshot.receivers);
     let mut telegrams = BTreeMap::new();
     for (port, buffer) in snapshot.telegrams.iter() {
         if let Some(telegram) = buffer.last().filter(|telegram| is_new(telegram.revision)) {
             telegrams.insert(port.as_str(), TelegramJson::new(&telegram));
-        }
-        // The state of a port is published seldom; its counters are shown as they are.
-        if let Some(state) = receivers.get_mut(port) {
-            state.wire = Some(buffer.counters());
         }
     }
     let mut events = snapshot.log.since(since);
@@ -87,7 +84,7 @@ pub fn news(status: &StatusReader, query: LiveQuery, is_wanted_anyway: bool) -> 
         version: env!("CARGO_PKG_VERSION"),
         started: snapshot.started,
         next,
-        receivers,
+        receivers: snapshot.receivers_now(),
         sinks: snapshot.sink_statuses(),
         meters,
         telegrams,

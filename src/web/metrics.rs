@@ -1,11 +1,11 @@
 //! Metrics for Prometheus. Ids of neighbors' meters are never labels.
 
 use crate::meter::event::Origin;
+use crate::status::radio::RadioCounters;
 use crate::status::receiver::Condition;
 use crate::status::sink::SinkStatus;
 use crate::status::{MeterStatus, Snapshot, StatusReader};
 use crate::web::AppState;
-use crate::web::api::blocking;
 use crate::web::error::ApiError;
 use axum::extract::State;
 use axum::http::header;
@@ -39,13 +39,15 @@ impl Metrics {
 
 /// `GET /metrics`
 pub async fn metrics(State(app): State<AppState>) -> Result<Response, ApiError> {
-    let text = blocking(move || {
+    let registry = app.metrics.clone();
+    let write = move || {
         let mut text = String::new();
-        encode(&mut text, &app.metrics.0).map_err(ApiError::internal)?;
+        encode(&mut text, &registry.0).map_err(ApiError::internal)?;
         Ok(text)
-    })
-    .await?;
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+    };
+    let written = app.answers.write(write).await?;
+    let answer = app.answers.answer(written.answer)?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], answer).into_response())
 }
 
 #[derive(Debug)]
@@ -58,7 +60,10 @@ impl Collector for StatusCollector {
         let started = snapshot.started.as_millisecond() as f64 / 1000.0;
         let help = "Start of the process.";
         single(encoder, "start_time_seconds", help, &ConstGauge::new(started))?;
+        daemon(encoder, &snapshot)?;
         receivers(encoder, &snapshot)?;
+        radios(encoder, &snapshot)?;
+        ports(encoder, &snapshot)?;
         sinks(encoder, &snapshot)?;
         meters(encoder, &snapshot)?;
         refused(encoder, &snapshot)
@@ -114,6 +119,92 @@ fn family<'a, const N: usize, M: EncodeMetric + TypedMetric>(
         metric.encode(encoder.encode_family(&labels)?)?;
     }
     Ok(())
+}
+
+fn daemon(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
+    let counters = snapshot.counters;
+    for (name, help, count) in [
+        ("readings_published", "Readings published.", counters.published),
+        (
+            "readings_throttled",
+            "Readings not published because of the rate of their meter.",
+            counters.throttled,
+        ),
+        (
+            "readings_implausible",
+            "Readings that were not plausible, of all meters.",
+            counters.implausible,
+        ),
+        (
+            "readings_merged",
+            "Further copies of readings, from other receivers.",
+            counters.merged,
+        ),
+        ("panics", "Panics of threads and tasks.", snapshot.panics),
+    ] {
+        single(encoder, name, help, &ConstCounter::new(count))?;
+    }
+    let restarts: u64 = snapshot.restarts.values().sum();
+    let help = "Restarts of components that have failed.";
+    single(encoder, "restarts", help, &ConstCounter::new(restarts))?;
+    let by_component = snapshot.restarts.iter().map(|(component, count)| {
+        let labels = [("component", component.as_str().into())];
+        (labels, ConstCounter::new(*count))
+    });
+    let help = "Restarts of components that have failed, by component.";
+    family(encoder, "restarts_by_component", help, by_component)
+}
+
+fn radios(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
+    let radios = snapshot.radios.iter();
+    let radios: Vec<_> = radios.map(|(name, radio)| (name, radio.counters())).collect();
+    let metrics: [(_, _, fn(&RadioCounters) -> u64); 4] = [
+        ("radio_packets", "Packets received.", |radio| radio.packets),
+        (
+            "radio_duplicates",
+            "Further copies of packets, dropped.",
+            |radio| radio.duplicates,
+        ),
+        (
+            "radio_dropped_bursts",
+            "Bursts not looked at because too many came at a time.",
+            |radio| radio.dropped_bursts,
+        ),
+        (
+            "radio_refused_frames",
+            "Frames with a good check that are no message.",
+            |radio| radio.refused_frames,
+        ),
+    ];
+    for (name, help, value) in metrics {
+        let samples = radios.iter();
+        let samples = samples.map(|(name, radio)| (port(name), ConstCounter::new(value(radio))));
+        family(encoder, name, help, samples)?;
+    }
+    Ok(())
+}
+
+fn ports(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
+    let ports = snapshot.telegrams.iter();
+    let ports: Vec<_> = ports.map(|(name, port)| (name, port.counters())).collect();
+    let reports = ports
+        .iter()
+        .map(|(name, counters)| (port(name), ConstCounter::new(counters.reports)));
+    family(encoder, "port_reports", "Reports decoded.", reports)?;
+    let errors = ports.iter().map(|(name, counters)| {
+        let errors: u64 = counters.errors.values().sum();
+        (port(name), ConstCounter::new(errors))
+    });
+    let help = "Errors in what came over a port.";
+    family(encoder, "port_errors", help, errors)?;
+    let by_kind = ports.iter().flat_map(|(name, counters)| {
+        counters.errors.iter().map(|(kind, count)| {
+            let labels = [("port", name.as_str().into()), ("kind", (*kind).into())];
+            (labels, ConstCounter::new(*count))
+        })
+    });
+    let help = "Errors in what came over a port, by kind.";
+    family(encoder, "port_errors_by_kind", help, by_kind)
 }
 
 fn receivers(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
@@ -198,6 +289,12 @@ fn meters(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
     });
     let name = "meter_last_seen_timestamp_seconds";
     family(encoder, name, "Time of the last reading.", seen)?;
+    let online = snapshot.online.iter().map(|(id, is_online)| {
+        let labels = [("id", id.as_str().into())];
+        (labels, ConstGauge::new(i64::from(*is_online)))
+    });
+    let help = "Whether a meter is received as often as expected.";
+    family(encoder, "meter_online", help, online)?;
     let snr = ours.iter().filter_map(|meter| match &meter.last.origin {
         Origin::Radio(reading) => Some((meter_labels(meter), ConstGauge::new(reading.signal.snr_db))),
         _ => None,

@@ -2,6 +2,7 @@
 //! that is the configuration file.
 
 mod add_meter;
+mod answers;
 mod api;
 mod config;
 mod credentials;
@@ -17,6 +18,7 @@ mod metrics;
 mod openapi;
 mod origin;
 mod page;
+mod places;
 mod rate_limit;
 mod server;
 mod socket;
@@ -28,6 +30,7 @@ use crate::runtime::{Cancel, Component, Context, Running};
 use crate::status::add_meter::AddMeter;
 use crate::status::{Status, StatusReader};
 use crate::store::history::HistoryStore;
+use answers::AnswerMemory;
 use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -35,6 +38,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use guard::Guard;
 use metrics::Metrics;
+use server::Routers;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -52,6 +56,9 @@ struct AppState {
     history: Option<HistoryStore>,
     metrics: Arc<Metrics>,
     sockets: Arc<Semaphore>,
+    answers: AnswerMemory,
+    /// The peer may connect: directly, or as one of the proxies.
+    is_peer_trusted: bool,
     context: Context,
     /// Ends the sockets.
     closing: Cancel,
@@ -88,19 +95,28 @@ impl Web {
             .clone()
             .map(|store| history_writer::start(store, status, closing.clone(), context))
             .transpose()?;
-        let router = router(AppState {
+        let app = AppState {
             status: status.reader(),
             guard: guard.clone(),
             add_meter,
             history: store,
             metrics: Arc::new(Metrics::new(status.reader())),
             sockets: Arc::new(Semaphore::new(socket::MAX_SOCKETS)),
+            answers: AnswerMemory::default(),
+            is_peer_trusted: true,
             context: context.clone(),
             closing: closing.clone(),
-        });
+        };
+        let routers = Routers {
+            health: health(AppState {
+                is_peer_trusted: false,
+                ..app.clone()
+            }),
+            all: router(app),
+        };
         let ends = closing.clone();
         let server = context.task(context.name(), async move {
-            server::serve(listener, router, &guard, ends).await;
+            server::serve(listener, routers, &guard, ends).await;
         });
         Ok(Web {
             name: context.name().to_owned(),
@@ -167,7 +183,15 @@ fn router(app: AppState) -> Router {
         .route("/{file}", get(page::file))
         .merge(guarded)
         .layer(from_fn_with_state(app.guard.clone(), guard::limit_rate))
-        // For health checks, which have no token and which the requests of strangers must not delay: outside the rate limit.
+        .layer(from_fn(guard::limit_time))
+        .layer(from_fn(guard::add_headers))
+        .with_state(app.clone())
+        .merge(health(app))
+}
+
+/// Health checks, which have no token and which the requests of strangers must not delay: outside the rate limit.
+fn health(app: AppState) -> Router {
+    Router::new()
         .route("/livez", get(api::alive))
         .route("/readyz", get(api::ready))
         .route("/healthz", get(api::ready))

@@ -11,10 +11,12 @@ use syn::{Attribute, Expr, Field, Fields, FnArg, GenericArgument, Item, ItemEnum
 use syn::{PathArguments, Type};
 
 /// Files with types and handlers of the API.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 14] = [
     "src/status/add_meter.rs",
+    "src/status/daemon_state.rs",
     "src/status/log_buffer.rs",
     "src/status/port.rs",
+    "src/status/radio.rs",
     "src/status/receiver.rs",
     "src/status/sink.rs",
     "src/web/add_meter.rs",
@@ -50,6 +52,17 @@ const fn guarded(
     }
 }
 
+/// Answers of the checks that every request passes first.
+const GUARDED: [(u16, &str); 4] = [
+    (401, "Authentication is required."),
+    (403, "The host name is unknown, and no token is required."),
+    (408, "The request took more than ten seconds."),
+    (
+        429,
+        "More than 300 requests in a burst, or 50 per second after that.",
+    ),
+];
+
 const OPERATIONS: [Operation; 11] = [
     guarded("meters", "MetersJson", &[]),
     guarded(
@@ -57,7 +70,10 @@ const OPERATIONS: [Operation; 11] = [
         "AddedMeter",
         &[
             (400, ""),
-            (403, "The request comes from another site."),
+            (
+                403,
+                "The request comes from another site, or the host name is unknown.",
+            ),
             (409, ""),
             (413, "The body has more than 4 KiB."),
             (415, ""),
@@ -80,7 +96,11 @@ const OPERATIONS: [Operation; 11] = [
         "NewsJson",
         &[
             (400, ""),
-            (403, "The request comes from another site."),
+            (
+                403,
+                "The request comes from another site, or the host name is unknown.",
+            ),
+            (426, ""),
             (503, "Sixteen sockets are open."),
         ],
     ),
@@ -207,9 +227,10 @@ impl Code {
                     let query = &self.structs[&generic(query).0];
                     parameters.extend(query.fields.iter().map(|field| self.parameter(field, schemas)));
                 }
-                ("Result", Some(json)) => {
-                    let (_, request) = generic(json);
-                    body = Some(self.content(&generic(request.unwrap()).0, schemas));
+                ("Result", Some(extracted)) => {
+                    if let ("Json", Some(request)) = (generic(extracted).0.as_str(), generic(extracted).1) {
+                        body = Some(self.content(&generic(request).0, schemas));
+                    }
                 }
                 _ => {}
             }
@@ -221,10 +242,12 @@ impl Code {
             json!({ "description": "Answer.", "content": content }),
         );
         if !operation.is_public {
-            responses.insert(
-                "401".into(),
-                json!({ "description": "Authentication is required." }),
-            );
+            for (status, reason) in GUARDED {
+                responses.insert(status.to_string(), json!({ "description": reason }));
+            }
+            let content = self.content("ErrorJson", schemas);
+            let busy = "Answers that others have not read yet take all the memory there is for them.";
+            responses.insert("503".into(), json!({ "description": busy, "content": content }));
         }
         for (status, reason) in operation.others {
             let response = match *reason {
@@ -292,12 +315,16 @@ impl Code {
     fn object(&self, item: &ItemStruct, schemas: &mut BTreeMap<String, Value>) -> Value {
         let (mut properties, mut required) = (Map::new(), Vec::new());
         self.properties(item, true, &mut properties, &mut required, schemas);
-        json!({
+        let mut object = json!({
             "type": "object",
             "description": comment(&item.attrs),
             "required": required,
             "properties": properties
-        })
+        });
+        if serde_of(&item.attrs).contains("deny_unknown_fields") {
+            object["additionalProperties"] = false.into();
+        }
+        object
     }
 
     fn properties(
@@ -352,7 +379,8 @@ impl Code {
             }
             ("str" | "String", _) => json!({ "type": "string" }),
             ("bool", _) => json!({ "type": "boolean" }),
-            ("u64" | "i64" | "usize", _) => json!({ "type": "integer" }),
+            ("u64" | "usize", _) => json!({ "type": "integer", "minimum": 0 }),
+            ("i64", _) => json!({ "type": "integer" }),
             ("f64" | "f32", _) => json!({ "type": "number" }),
             ("Timestamp", _) => json!({ "type": "string", "format": "date-time" }),
             ("RawValue", _) => json!({ "$ref": "#/components/schemas/Reading" }),

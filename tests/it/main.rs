@@ -7,6 +7,8 @@ mod support;
 mod architecture;
 mod asking;
 mod brokers;
+#[cfg(feature = "web")]
+mod counters;
 #[cfg(feature = "demo")]
 mod demo;
 mod dlms;

@@ -49,18 +49,50 @@ fn given_a_daemon_then_health_reports_whether_it_runs_and_what_is_wrong() {
     let config = silent(&format!("[web]\nlisten = \"0.0.0.0:{port}\""));
     let file = dir.path().join("metertap.toml");
     std::fs::write(&file, &config).unwrap();
-    let health = || {
-        let output = metertap().arg("health").arg("-c").arg(&file).output().unwrap();
+    let health = |options: &[&str]| {
+        let output = metertap()
+            .arg("health")
+            .arg("-c")
+            .arg(&file)
+            .args(options)
+            .output()
+            .unwrap();
         let printed = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
         (output.status.success(), printed)
     };
-    let (is_well, printed) = health();
-    assert!(!is_well && printed.contains("/healthz"), "{printed}");
+    let (is_well, printed) = health(&[]);
+    assert!(!is_well && printed.contains("/livez"), "{printed}");
     let daemon = Daemon::start(&config);
     daemon.expect_log("The page is open to everybody");
     daemon.wait_for_log("onnection refused");
-    let (is_well, printed) = health();
-    assert!(!is_well && printed.contains("hall: "), "{printed}");
+    // A restart would not mend the wire: only who asks is told.
+    assert_eq!(health(&[]), (true, "ok\n".to_owned()));
+    let (is_well, printed) = health(&["--ready"]);
+    assert!(
+        !is_well && printed.starts_with("in trouble\nhall: ") && printed.contains("refused"),
+        "{printed}"
+    );
+    drop(daemon);
+    // The reasons are told to those who have the token, which health takes from the configuration.
+    let token = config.replace("[web]\n", "[web]\ntoken = \"correct horse\"\n");
+    std::fs::remove_file(&file).unwrap();
+    write_private(&file, &token);
+    let daemon = Daemon::start(&token);
+    daemon.wait_for_log("onnection refused");
+    assert!(health(&["--ready"]).1.contains("refused"));
+    drop(daemon);
+    // Behind a proxy, which health does not come through, only the parts are named.
+    let proxied = silent(&format!(
+        "[web]\nlisten = \"127.0.0.1:{port}\"\nproxies = [\"172.30.32.2\"]"
+    ));
+    std::fs::write(&file, &proxied).unwrap();
+    let daemon = Daemon::start(&proxied);
+    daemon.wait_for_log("onnection refused");
+    assert!(health(&[]).0);
+    assert_eq!(
+        health(&["--ready"]),
+        (false, "in trouble\nhall: down\n".to_owned())
+    );
     drop(daemon);
     // And one that is well: a recording that is over.
     let well = format!(
@@ -70,10 +102,10 @@ fn given_a_daemon_then_health_reports_whether_it_runs_and_what_is_wrong() {
     std::fs::write(&file, &well).unwrap();
     let daemon = Daemon::start(&well);
     daemon.expect_log(NO_TIME);
-    wait_for("health", || health().0);
+    wait_for("health", || health(&["--ready"]).0);
     // Without a page nobody can be asked.
     std::fs::write(&file, silent("")).unwrap();
-    assert!(health().1.contains("there is no [web]"));
+    assert!(health(&[]).1.contains("there is no [web]"));
 }
 
 /// Makes a recording of the street that lasts 20 s.
@@ -184,7 +216,7 @@ fn given_add_on_options_then_they_become_the_configuration() {
 
 #[cfg(feature = "web")]
 #[test]
-fn given_trusted_proxies_then_no_other_client_gets_an_answer() {
+fn given_trusted_proxies_then_no_other_client_gets_an_answer_but_health() {
     let port = free_port();
     let config = silent(&format!(
         "[web]\nlisten = \"127.0.0.1:{port}\"\nproxies = [\"172.30.32.2\"]"
@@ -192,9 +224,101 @@ fn given_trusted_proxies_then_no_other_client_gets_an_answer() {
     let daemon = Daemon::start(&config);
     daemon.expect_log("onnection refused");
     wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-    let mut line = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let _ = line.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
-    let mut answer = Vec::new();
-    let _ = line.read_to_end(&mut answer);
-    assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
+    let get = |path: &str| {
+        let mut line = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let _ = line.write_all(request.as_bytes());
+        let mut answer = Vec::new();
+        let _ = line.read_to_end(&mut answer);
+        String::from_utf8(answer).unwrap()
+    };
+    for path in ["/", "/api/status", "/metrics", "/app.js"] {
+        assert!(get(path).starts_with("HTTP/1.1 404"), "{path}: {}", get(path));
+    }
+    // Except health checks of this machine, which learn nothing that is behind the proxy.
+    assert!(get("/livez").starts_with("HTTP/1.1 200"), "{}", get("/livez"));
+    let ready = get("/readyz");
+    assert!(
+        ready.contains("hall: down") && !ready.contains("refused"),
+        "{ready}"
+    );
+}
+
+#[cfg(all(feature = "web", feature = "rtlsdr"))]
+#[test]
+fn given_a_thread_that_hangs_then_it_is_named_systemd_is_not_fed_and_metertap_is_not_alive() {
+    // One daemon each, all at the same time.
+    std::thread::scope(|scope| {
+        for thread in [
+            "main",
+            "io",
+            "web",
+            "mqtt",
+            "spool",
+            "history",
+            "output:lines",
+            "radio:roof",
+            "search:roof",
+            "lock:roof",
+            "wire:hall",
+            "signals",
+        ] {
+            scope.spawn(move || hang(thread));
+        }
+    });
+}
+
+/// Runs a daemon in which `thread` hangs.
+#[cfg(all(feature = "web", feature = "rtlsdr"))]
+fn hang(thread: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd.set_nonblocking(true).unwrap();
+    let (port, broker, folder) = (free_port(), free_port(), dir.path().display());
+    let mut config = silent(&format!(
+        "[web]\nlisten = \"127.0.0.1:{port}\"\nhistory = \"{folder}/history\"\n\
+         [mqtt]\nhost = \"127.0.0.1:{broker}\"\nspool = \"{folder}/spool\"\n\
+         [[output]]\nname = \"lines\"\nkind = \"file\"\npath = \"{folder}/lines\"\n"
+    ));
+    if thread.ends_with(":roof") {
+        config += "[[radio]]\nname = \"roof\"\nsource = \"rtlsdr:00000042\"\n";
+    }
+    let dongles = Dongles::plugged("00000042");
+    let mut daemon = Daemon::start_with(&config, |command| {
+        dongles
+            .plug_into(command)
+            .env("METERTAP_INJECT", format!("hang:{thread}*1"))
+            .env("NOTIFY_SOCKET", &socket)
+            .env("WATCHDOG_USEC", "1000000")
+    });
+    for expected in [
+        "onnection refused",
+        "No connection to the broker",
+        "Thread is stuck",
+        "Thread is no longer stuck",
+    ] {
+        daemon.expect_log(expected);
+    }
+    let quoted = format!("{thread:?}");
+    let is_named = |line: &str| line.contains("Thread is stuck") && line.contains(&quoted);
+    daemon.wait_for(thread, || daemon.log().lines().any(is_named));
+    // What was sent before it was stuck; from then on nothing is sent.
+    while systemd.recv(&mut [0; 256]).is_ok() {}
+    // Of one that blocks the runtime nobody is left to answer.
+    if !matches!(thread, "io" | "web" | "mqtt" | "wire:hall") {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .build()
+            .into();
+        let mut answer = agent
+            .get(format!("http://127.0.0.1:{port}/livez"))
+            .call()
+            .unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        let wrong = format!("{thread}: stuck");
+        assert!(answer.status() == 503 && text.contains(&wrong), "{text}");
+    }
+    assert!(systemd.recv(&mut [0; 256]).is_err(), "{thread}: systemd was fed");
+    daemon.kill();
 }

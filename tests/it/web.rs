@@ -1,9 +1,10 @@
 //! The HTTP API: its answers, access control, and bad requests.
 
 use crate::support::*;
+use metertap_decode::framing::p1::seal;
 use serde_json::Value;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 /// Sends a request and returns status, head and body of the answer.
@@ -121,10 +122,26 @@ fn every_path_answers_as_its_description_says() {
         ("/api/meters/12345678/history?by=years", 400),
         ("/api/meters/none/history", 404),
         ("/api/socket", 400),
-        ("/api/nothing", 404),
     ] {
-        assert_eq!(get(port, path, "").0, status, "{path}");
+        let (got, body) = get(port, path, "");
+        assert_eq!(got, status, "{path}");
+        let error: Value = serde_json::from_str(&body).unwrap_or_else(|_| panic!("{path}: {body}"));
+        assert_matches(
+            &description,
+            &description["components"]["schemas"]["Error"],
+            &error,
+            path,
+        );
     }
+    assert_eq!(get(port, "/api/nothing", "").0, 404);
+    // What is refused is described as refused.
+    let since = &paths["/api/live"]["get"]["parameters"][0];
+    assert_eq!(
+        (&since["name"], &since["schema"]["minimum"]),
+        (&"since".into(), &0.into())
+    );
+    let request = &description["components"]["schemas"]["AddMeterRequest"];
+    assert_eq!(request["additionalProperties"], false);
     // All at once, then what is new.
     let all = json(port, "/api/live?air=true");
     let next = all["next"].as_u64().unwrap();
@@ -382,7 +399,17 @@ fn given_a_street_then_meters_and_readings_are_listed_ours_first() {
 #[test]
 fn given_a_token_then_the_api_requires_it_and_health_names_no_meter() {
     let port = free_port();
-    let _daemon = daemon(port, "token = \"correct horse\"");
+    // A meter on a bus that never answers: the reason has its number.
+    let bus = TcpListener::bind("127.0.0.1:0").unwrap();
+    let daemon = daemon(
+        port,
+        &format!(
+            "token = \"correct horse\"\n[[wire]]\nname = \"cellar\"\nprotocol = \"mbus\"\naddresses = [\"87654321\"]\n\
+             timeout = 0.1\nsource = \"tcp://{}\"\n",
+            bus.local_addr().unwrap()
+        ),
+    );
+    daemon.expect_log("87654321");
     for path in ["/api/meters", "/metrics", "/api/status", "/api/readings"] {
         assert_eq!(get(port, path, "").0, 401, "{path}");
         assert_eq!(
@@ -396,11 +423,20 @@ fn given_a_token_then_the_api_requires_it_and_health_names_no_meter() {
             "{path}"
         );
     }
-    let (status, body) = get(port, "/healthz", "");
-    assert!(
-        status == 503 && body.contains("gone: ") && !body.contains("12345678"),
-        "{body}"
-    );
+    let authorized = "Authorization: Bearer correct horse\r\n";
+    daemon.wait_for("the reason", || {
+        get(port, "/readyz", authorized).1.contains("87654321")
+    });
+    for path in ["/healthz", "/readyz"] {
+        for more in ["", "Authorization: Bearer wrong horse!\r\n"] {
+            let (status, body) = get(port, path, more);
+            assert!(status == 503 && body.contains("\"gone: down\""), "{path}: {body}");
+            assert!(
+                body.contains("\"cellar: ") && !body.contains("87654321"),
+                "{path}: {body}"
+            );
+        }
+    }
     let (ok, printed) = checked("[web]\ntoken = \"short\"\n[[radio]]\nsource = \"rtlsdr\"\n");
     assert!(
         !ok && printed.contains("web.token must have at least 8 characters"),
@@ -476,14 +512,165 @@ fn given_bad_requests_then_they_are_rejected_and_others_are_served() {
         0 | 400 | 431
     ));
     assert_eq!(exchange(port, "nonsense\r\n\r\n").0, 400);
-    // A connection that sends nothing is closed after ten seconds.
-    let silent: Vec<TcpStream> = (0..64)
-        .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
+    // A connection that sends nothing, or half a body, is closed after ten seconds.
+    let half = "POST /api/meters HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{";
+    let silent: Vec<TcpStream> = (0..100)
+        .map(|i| {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            stream
+                .write_all(if i % 2 == 0 { b"" } else { half.as_bytes() })
+                .unwrap();
+            stream
+        })
         .collect();
+    // All places are taken, but for health checks.
+    for _ in 0..20 {
+        assert_eq!(get(port, "/livez", "").0, 200);
+        assert_eq!(get(port, "/readyz", "").0, 503);
+    }
     assert_eq!(
         get(port, "/api/status", "").0,
         200,
         "after those who say nothing were let go"
     );
     drop(silent);
+}
+
+/// Sends a request, and returns the status of the answer with the connection, over which nothing more is read.
+fn unread(port: u16, path: &str) -> (u16, TcpStream) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).unwrap();
+    let status = std::str::from_utf8(&head).unwrap().rsplit(' ').next().unwrap();
+    (status.parse().unwrap(), stream)
+}
+
+/// Resident memory of a process in KiB.
+fn memory(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn given_clients_that_ask_for_much_and_read_nothing_then_their_memory_is_bounded_and_others_are_served() {
+    const METERS: u32 = 4000;
+    let (meters, port) = (TcpListener::bind("127.0.0.1:0").unwrap(), free_port());
+    let daemon = Daemon::start(&format!(
+        "[web]\nlisten = \"127.0.0.1:{port}\"\n[[output]]\nkind = \"file\"\npath = \"/dev/null\"\n\
+         [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nperiod = 3600\nsource = \"tcp://{}\"\n",
+        meters.local_addr().unwrap()
+    ));
+    let (mut line, _) = meters.accept().unwrap();
+    let mut send = |id: u32, kwh: u32| {
+        let id: String = format!("{id:08}")
+            .bytes()
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
+        let text =
+            format!("/MTP5x\n\n0-0:96.1.1({id})\n1-0:1.8.0({kwh:06}.000*kWh)\n1-0:2.8.0(000001.000*kWh)\n");
+        line.write_all(&seal(&text, true)).unwrap();
+    };
+    (0..METERS).for_each(|id| send(id, 1));
+    daemon.wait_for("the meters", || json(port, "/api/status")["meters"] == METERS);
+    let size = get(port, "/api/meters", "").1.len() as u64 / 1024;
+    let before = memory(daemon.id());
+    // All of them get the same bytes.
+    let same: Vec<_> = (0..60).map(|_| unread(port, "/api/meters")).collect();
+    assert!(same.iter().all(|(status, _)| *status == 200));
+    let grown = memory(daemon.id()).saturating_sub(before);
+    println!("{size} KiB an answer; 60 readers of one: {grown} KiB more");
+    assert!(
+        grown < 10 * size,
+        "{size} KiB an answer, {grown} KiB for 60 that nobody reads"
+    );
+    drop(same);
+    // Answers that differ are limited in sum; then small ones are still given.
+    let mut differing = Vec::new();
+    for i in 0..40 {
+        send(0, 2 + i);
+        daemon.wait_for("the reading", || {
+            json(port, "/api/meters/00000000")["types"][0]["value"] == 2 + i
+        });
+        differing.push(unread(port, "/api/meters"));
+    }
+    let grown = memory(daemon.id()).saturating_sub(before);
+    let answered = differing.iter().filter(|(status, _)| *status == 200).count() as u64;
+    println!("{answered} different ones: {grown} KiB more");
+    assert!(answered > 5 && differing.iter().all(|(status, _)| matches!(status, 200 | 503)));
+    assert!(answered * size <= 32 << 10, "{answered} answers of {size} KiB");
+    assert!(
+        grown < 64 << 10,
+        "{grown} KiB for {answered} answers of {size} KiB"
+    );
+    assert_eq!(get(port, "/api/status", "").0, 200);
+    drop(differing);
+    daemon.wait_for("memory", || get(port, "/api/meters", "").0 == 200);
+}
+
+#[needs(private_mounts)]
+#[test]
+fn given_a_full_disk_then_a_meter_that_cannot_be_added_leaves_the_configuration_as_it_was() {
+    let output = tool("unshare")
+        .args(["-rm"])
+        .arg(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "web::in_own_mounts_given_a_full_disk",
+            "--ignored",
+            "--nocapture",
+        ])
+        .output()
+        .unwrap();
+    let printed =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && printed.contains("1 passed"),
+        "{printed}"
+    );
+}
+
+#[test]
+#[ignore = "runs in a mount namespace of its own, started by the test above"]
+fn in_own_mounts_given_a_full_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = dir.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mount = tool("mount")
+        .args(["-t", "tmpfs", "-o", "size=64k", "none"])
+        .arg(&disk)
+        .status();
+    assert!(mount.unwrap().success());
+    let (port, quiet) = (free_port(), free_port());
+    let config = disk.join("metertap.toml");
+    let before = format!(
+        "[web]\nlisten = \"127.0.0.1:{port}\"\n\
+         [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{quiet}\"\n"
+    );
+    write_private(&config, &before);
+    let daemon = metertap().args(["-v", "run", "--config"]).arg(&config).start();
+    daemon.wait_for_log("onnection refused");
+    let filler = disk.join("filler");
+    std::fs::write(&filler, vec![0; 1 << 20]).unwrap_err();
+    let request = "{\"id\": \"17580293\", \"name\": \"Ours\", \"write\": true}";
+    let (status, answer) = claim(port, request, "");
+    assert!(status == 500 && answer.contains("No space left"), "{answer}");
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), before);
+    assert_eq!(
+        std::fs::read_dir(&disk).unwrap().count(),
+        2,
+        "nothing is left behind"
+    );
+    std::fs::remove_file(&filler).unwrap();
+    assert_eq!(claim(port, request, "").0, 200);
+    let after = std::fs::read_to_string(&config).unwrap();
+    assert_eq!(
+        after,
+        format!("{before}\n[[meter]]\nid = 17580293\nname = \"Ours\"\n")
+    );
+    drop(daemon);
+    assert!(tool("umount").arg(&disk).status().unwrap().success());
 }

@@ -4,6 +4,7 @@
 //! (they would tune the radio away from its meters; a client that wanted another window is named in the log), and the
 //! number of clients is limited.
 
+use crate::runtime::log_limit::LogLimit;
 use crate::runtime::{Cancel, Context, Running};
 use crate::source::rtl_tcp::command::{SET_FREQUENCY, SET_SAMPLE_RATE};
 use crate::source::rtl_tcp::lag::{Block, Lag};
@@ -11,7 +12,7 @@ use anyhow::{Context as _, Result};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -28,6 +29,8 @@ const TOLERANCE_HZ: u32 = 1000;
 const GREETING: [u8; 12] = [b'R', b'T', b'L', b'0', 0, 0, 0, 5, 0, 0, 0, 29];
 /// A client that takes no bytes for this long is disconnected.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Clients of which everything is logged; of later ones, only now and then.
+const LOGGED_CLIENTS: u32 = 32;
 /// Pause after a failed accept, such as one for lack of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -65,6 +68,7 @@ type Clients = Arc<Mutex<Vec<Client>>>;
 struct Client {
     peer: SocketAddr,
     lag: Arc<Lag>,
+    is_logged: bool,
 }
 
 /// A server at work, which ends with the component that started it.
@@ -148,7 +152,7 @@ impl Tap {
         }
         let block: Block = first.into_iter().chain(whole.iter().copied()).collect();
         for client in clients.iter() {
-            if client.lag.push(block.clone()) {
+            if client.lag.push(block.clone()) && client.is_logged {
                 tracing::warn!(peer = %client.peer, "rtl_tcp client does not keep up and loses samples");
             }
         }
@@ -169,6 +173,8 @@ async fn accept(
     cancel: Cancel,
 ) {
     let mut tasks = JoinSet::new();
+    let [mut rejections, mut unlogged, mut failures] = [const { LogLimit::new() }; 3];
+    let mut admitted = 0;
     loop {
         tokio::select! {
             () = cancel.cancelled() => break,
@@ -181,16 +187,23 @@ async fn accept(
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) if tasks.len() < MAX_CLIENTS => {
                     let lag = Arc::new(Lag::new(buffer_bytes));
-                    let client = Client { peer, lag: lag.clone() };
+                    // The first ones are logged, and later one now and then, whatever they do.
+                    admitted += 1;
+                    let is_logged = admitted <= LOGGED_CLIENTS || unlogged.count(Instant::now()).is_some();
+                    let client = Client { peer, lag: lag.clone(), is_logged };
                     clients.lock().unwrap_or_else(PoisonError::into_inner).push(client);
                     let guard = Leaves { clients: clients.clone(), lag };
-                    tasks.spawn(serve(stream, peer, guard, window));
+                    tasks.spawn(serve(stream, peer, guard, window, is_logged));
                 }
                 Ok((_, peer)) => {
-                    tracing::warn!(%peer, limit = MAX_CLIENTS, "rtl_tcp client refused: too many clients");
+                    if let Some(times) = rejections.count(Instant::now()) {
+                        tracing::warn!(%peer, limit = MAX_CLIENTS, times, "rtl_tcp client refused: too many clients");
+                    }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "Cannot accept rtl_tcp clients");
+                    if let Some(times) = failures.count(Instant::now()) {
+                        tracing::warn!(%error, times, "Cannot accept rtl_tcp clients");
+                    }
                     let _ = timeout(ACCEPT_PAUSE, cancel.cancelled()).await;
                 }
             }
@@ -213,16 +226,20 @@ impl Drop for Leaves {
 }
 
 /// Serves one client until it disconnects, stops reading, or the radio ends.
-async fn serve(mut stream: TcpStream, peer: SocketAddr, client: Leaves, window: Window) {
-    tracing::info!(%peer, "rtl_tcp client connected");
+async fn serve(mut stream: TcpStream, peer: SocketAddr, client: Leaves, window: Window, is_logged: bool) {
+    if is_logged {
+        tracing::info!(%peer, "rtl_tcp client connected");
+    }
     let (mut commands, mut samples) = stream.split();
     let result = tokio::select! {
-        result = ignore_commands(&mut commands, peer, window) => result,
+        result = ignore_commands(&mut commands, peer, window, is_logged) => result,
         result = send_samples(&mut samples, &client.lag) => result,
     };
     let error = result.err().map(tracing::field::display);
     let lost_bytes = client.lag.dropped_bytes();
-    tracing::info!(%peer, lost_bytes, error, "rtl_tcp client disconnected");
+    if is_logged {
+        tracing::info!(%peer, lost_bytes, error, "rtl_tcp client disconnected");
+    }
 }
 
 /// Reads the five bytes of each command, so that the client is not blocked, until it disconnects. Logs once for each setting that
@@ -231,8 +248,9 @@ async fn ignore_commands(
     stream: &mut (impl AsyncRead + Unpin),
     peer: SocketAddr,
     window: Window,
+    is_logged: bool,
 ) -> io::Result<()> {
-    let (mut rate_logged, mut center_logged) = (false, false);
+    let (mut rate_logged, mut center_logged) = (!is_logged, !is_logged);
     let mut command = [0; 5];
     loop {
         match stream.read_exact(&mut command).await {

@@ -4,6 +4,8 @@
 //! | argument | needs |
 //! | --- | --- |
 //! | `shared` | `../shared`: vectors and recordings that are not part of the repository |
+//! | `promtool` | Prometheus' promtool, which evaluates alerting rules |
+//! | `private_mounts` | permission to mount a small file system (`unshare -rm`) |
 //! | `network_namespace` | permission to make a network namespace with packet filters (`unshare -rn`, iptables) |
 //!
 //! libtest cannot ignore a test at run time, so the decision is made when the tests are compiled. If it was made
@@ -34,6 +36,16 @@ pub fn needs(what: TokenStream, test: TokenStream) -> TokenStream {
             String::new(),
             "a network namespace of its own (unshare -rn, iptables)",
         ),
+        "promtool" => (
+            is_tool("promtool"),
+            String::new(),
+            "promtool (Debian: prometheus)",
+        ),
+        "private_mounts" => (
+            may_mount(),
+            String::new(),
+            "mounts of its own (unshare -rm, tmpfs)",
+        ),
         other => return parse(&format!("compile_error!(\"unknown need: {other}\");")),
     };
     let mut tokens = if is_there {
@@ -49,6 +61,20 @@ pub fn needs(what: TokenStream, test: TokenStream) -> TokenStream {
 
 fn parse(code: &str) -> TokenStream {
     code.parse().expect("tokens")
+}
+
+fn is_tool(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
+fn may_mount() -> bool {
+    Command::new("unshare")
+        .args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 fn may_filter_packets() -> bool {
