@@ -6,6 +6,7 @@ pub mod clock;
 pub mod component;
 pub mod heartbeat;
 mod injection;
+pub mod limit;
 pub mod priority;
 pub mod signals;
 
@@ -14,3 +15,4 @@ pub use cancel::Cancel;
 pub use clock::{Clock, Moment};
 pub use component::{Component, Context, Failure, Running, Runtime, propagate_panic};
 pub use heartbeat::{Heartbeat, Watchdog};
+pub use limit::Limit;
