@@ -14,6 +14,7 @@ mod health;
 mod hertz;
 mod init;
 mod listen;
+mod log_writer;
 mod manual;
 mod message_args;
 mod poll;
@@ -33,6 +34,7 @@ mod tuner_args;
 
 pub use rtlamr_flags::translate;
 
+use crate::cli::log_writer::LogWriter;
 use crate::status::log_buffer::LogBuffer;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -163,10 +165,15 @@ fn log_to_stderr(verbose: u8, is_quiet: bool, prints_lines: bool) -> LogBuffer {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // They log whole URLs, which may hold a token.
+    let filter = ["ureq=info", "ureq_proto=info"]
+        .into_iter()
+        .filter_map(|directive| directive.parse().ok())
+        .fold(filter, EnvFilter::add_directive);
     let buffer = LogBuffer::default();
     let lines = prints_lines.then(|| {
         tracing_subscriber::fmt::layer()
-            .with_writer(std::io::stderr)
+            .with_writer(|| LogWriter)
             .with_ansi(std::io::stderr().is_terminal())
             .with_target(false)
     });

@@ -173,6 +173,13 @@ impl MeterSection {
                 ));
             }
         }
+        if self
+            .name
+            .as_ref()
+            .is_some_and(|name| name.contains(char::is_control))
+        {
+            problems.push("name has a control character, which no topic may have".into());
+        }
         if !problems.is_empty() {
             let numbered = |problem| format!("[[meter]] {} ({}): {problem}", i + 1, self.id());
             return Err(problems.into_iter().map(numbered).collect());

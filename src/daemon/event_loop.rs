@@ -277,7 +277,7 @@ impl Daemon {
         if refused > 0 {
             tracing::info!(refused, "Implausible readings were not published");
         }
-        self.sinks.finish(&mut self.status, &self.context.cancel);
+        self.sinks.finish(&mut self.status);
         if self.has_failed {
             return ExitCode::FAILURE;
         }

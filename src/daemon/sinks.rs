@@ -8,7 +8,7 @@ use crate::output::{self, Output, OutputConfig};
 use crate::publish::homeassistant::HomeAssistantConfig;
 use crate::publish::publisher::Publisher;
 use crate::publish::{MqttConfig, mqtt};
-use crate::runtime::{Cancel, Clock, Component, Context};
+use crate::runtime::{Component, Context, Limit};
 use crate::status::Status;
 use crate::status::add_meter::AddMeter;
 use crate::status::receiver::ReceiverState;
@@ -198,7 +198,7 @@ impl Sinks {
             .into_iter()
             .partition(|(config, _)| self.wanted.outputs.contains(config));
         // Files and addresses of those that go must be free for those that come.
-        finish_all(stopped, HURRIED, &self.context.clock);
+        finish_all(stopped, &Limit::within(HURRIED));
         self.outputs = kept;
         for i in 0..self.wanted.outputs.len() {
             let config = &self.wanted.outputs[i];
@@ -241,7 +241,7 @@ impl Sinks {
                     .into_iter()
                     .partition(|(running, _)| Some(running) == config.as_ref());
                 self.outputs = kept;
-                finish_all(failed, HURRIED, &self.context.clock);
+                finish_all(failed, &Limit::within(HURRIED));
                 at.map_or(Ok(()), |i| self.start_output(i))
             }
             None if component == "mqtt" => {
@@ -329,14 +329,9 @@ impl Sinks {
         }
     }
 
-    /// Delivers what is left, in a hurry once `cancel` is cancelled.
-    pub fn finish(mut self, status: &mut Status, cancel: &Cancel) {
-        let timeout = if cancel.is_cancelled() {
-            HURRIED
-        } else {
-            FINISH_TIMEOUT
-        };
-        let deadline = self.context.clock.now() + timeout;
+    /// Delivers what is left, in a hurry once the process is interrupted.
+    pub fn finish(mut self, status: &mut Status) {
+        let limit = Limit::within_or_interrupted(FINISH_TIMEOUT, &self.context, HURRIED);
         let outputs = std::mem::take(&mut self.outputs);
         let metrics: Vec<_> = outputs
             .iter()
@@ -347,8 +342,7 @@ impl Sinks {
         if let Some(publisher) = self.publisher.take() {
             publisher.finish(FINISH_TIMEOUT);
         }
-        let left = deadline.saturating_duration_since(self.context.clock.now());
-        finish_all(outputs, left, &self.context.clock);
+        finish_all(outputs, &limit);
         for status in metrics.iter().map(|metrics| metrics.status()) {
             tracing::info!(
                 output = status.name,
@@ -362,13 +356,12 @@ impl Sinks {
     }
 }
 
-/// Finishes outputs side by side, within `timeout` for all of them.
-fn finish_all(outputs: Vec<(OutputConfig, Box<dyn Output>)>, timeout: Duration, clock: &Clock) {
-    let deadline = clock.now() + timeout;
+/// Finishes outputs side by side, by `limit` for all of them.
+fn finish_all(outputs: Vec<(OutputConfig, Box<dyn Output>)>, limit: &Limit) {
     outputs.iter().for_each(|(_, output)| output.stop());
     for (_, output) in outputs {
         let name = output.name().to_owned();
-        if !output.join(deadline.saturating_duration_since(clock.now())) {
+        if !output.finish(limit) {
             tracing::error!(component = name, "Component does not end; it is left behind");
         }
     }

@@ -1,7 +1,9 @@
 //! The `[[output]]` section.
 
 use crate::output::Payload;
+use crate::secret::Secret;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,8 +41,8 @@ pub struct OutputConfig {
     /// `http`: fields of the object that are posted, nested ones with underscores as in `reading_gas_value`. Default: all.
     pub(super) fields: Option<Vec<String>>,
     /// `http`: additional headers, for example `{ authorization = "Bearer …" }`.
-    #[serde(default)]
-    pub(super) headers: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "headers")]
+    pub(super) headers: BTreeMap<String, Secret>,
     /// `http`: number of attempts for a post, 1 to 20, with growing pauses; then it is lost. Default: 5.
     pub(super) tries: Option<u8>,
 }
@@ -69,6 +71,20 @@ pub enum Format {
     Json,
     /// Its fields as a form: `a=1&b_c=2`.
     Form,
+}
+
+/// Accepts a table. Serde's own error for text, such as `headers = "Bearer …"`, would print it.
+fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Secret>, D::Error> {
+    let toml::Value::Table(table) = toml::Value::deserialize(from)? else {
+        return Err(D::Error::custom(
+            "expected a table, such as headers = { authorization = \"Bearer …\" }",
+        ));
+    };
+    let secret = |(name, value)| match value {
+        toml::Value::String(text) => Ok((name, text.into())),
+        _ => Err(D::Error::custom(format!("`{name}` must be text in quotes"))),
+    };
+    table.into_iter().map(secret).collect()
 }
 
 impl OutputConfig {

@@ -4,7 +4,7 @@ use crate::meter::event::ReadingEvent;
 use crate::output::queue::{Inbox, Queue};
 use crate::output::rotating_file::RotatingFile;
 use crate::output::{Output, OutputConfig, Payload};
-use crate::runtime::{Component, Context};
+use crate::runtime::{Component, Context, Limit};
 use crate::status::sink::{LossReason, SinkMetrics};
 use anyhow::{Context as _, Result};
 use std::io::{ErrorKind, Write, stdout};
@@ -62,7 +62,7 @@ impl Component for FileOutput {
     }
 
     fn join(self: Box<Self>, within: Duration) -> bool {
-        self.queue.join(within)
+        self.finish(&Limit::within(within))
     }
 }
 
@@ -71,6 +71,10 @@ impl Output for FileOutput {
         if let Some(line) = self.payload.line(event) {
             self.queue.put(line.into_owned());
         }
+    }
+
+    fn finish(self: Box<Self>, limit: &Limit) -> bool {
+        self.queue.join(limit)
     }
 
     fn metrics(&self) -> &Arc<SinkMetrics> {

@@ -3,7 +3,8 @@
 use crate::meter::event::ReadingEvent;
 use crate::output::queue::{Inbox, Queue};
 use crate::output::{Format, Output, OutputConfig, Payload};
-use crate::runtime::{Backoff, Clock, Component, Context};
+use crate::runtime::{Backoff, Clock, Component, Context, Limit};
+use crate::secret::Secret;
 use crate::status::sink::{LossReason, SinkMetrics};
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
@@ -81,7 +82,7 @@ impl Component for HttpOutput {
     }
 
     fn join(self: Box<Self>, within: Duration) -> bool {
-        self.queue.join(within)
+        self.finish(&Limit::within(within))
     }
 }
 
@@ -101,6 +102,10 @@ impl Output for HttpOutput {
         self.queue.put(object.into_owned());
     }
 
+    fn finish(self: Box<Self>, limit: &Limit) -> bool {
+        self.queue.join(limit)
+    }
+
     fn metrics(&self) -> &Arc<SinkMetrics> {
         &self.metrics
     }
@@ -113,7 +118,7 @@ struct Worker {
     has_logged_redirect: AtomicBool,
     format: Format,
     fields: Option<Vec<String>>,
-    headers: BTreeMap<String, String>,
+    headers: BTreeMap<String, Secret>,
     tries: u8,
 }
 
@@ -194,7 +199,7 @@ impl Worker {
         };
         let mut request = self.agent.post(url.as_str()).header("content-type", content_type);
         for (name, value) in &self.headers {
-            request = request.header(name, value);
+            request = request.header(name, value.reveal());
         }
         match request.send(body) {
             Ok(response) if response.status().is_redirection() => {
@@ -300,7 +305,7 @@ mod tests {
             fields: None,
             headers: headers
                 .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned().into()))
                 .collect(),
             tries: 1,
         };

@@ -15,7 +15,7 @@ pub use config::{Format, OutputConfig, OutputKind};
 pub use payload::Payload;
 
 use crate::meter::event::ReadingEvent;
-use crate::runtime::{Component, Context};
+use crate::runtime::{Component, Context, Limit};
 use crate::status::sink::SinkMetrics;
 use anyhow::Result;
 use std::sync::Arc;
@@ -24,6 +24,10 @@ use std::sync::Arc;
 pub trait Output: Component {
     /// Takes a reading; returns at once.
     fn publish(&mut self, event: &Arc<ReadingEvent>);
+
+    /// Stops the output and waits until what is left is delivered; what is not by `limit` is lost. Returns false if a thread
+    /// or task does not end: it is left to itself.
+    fn finish(self: Box<Self>, limit: &Limit) -> bool;
 
     /// Metrics of the output.
     fn metrics(&self) -> &Arc<SinkMetrics>;

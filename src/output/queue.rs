@@ -1,6 +1,6 @@
 //! Bounded queue to a thread: adding never waits; when the queue is full the oldest item is dropped and counted.
 
-use crate::runtime::{Cancel, Context, Heartbeat, Running};
+use crate::runtime::{Cancel, Context, Heartbeat, Limit, Running};
 use crate::status::sink::{LossReason, SinkMetrics};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::io;
@@ -84,11 +84,11 @@ impl<T: Send + 'static> Queue<T> {
         *self.sender() = None;
     }
 
-    /// Closes the queue and waits until all items are taken, for `within` at most; the rest is lost then. Returns false if
-    /// the thread does not end.
-    pub fn join(self, within: Duration) -> bool {
+    /// Closes the queue and waits until all items are taken; the rest is lost after `limit`. Returns false if the thread does
+    /// not end.
+    pub fn join(self, limit: &Limit) -> bool {
         self.close();
-        let mut has_ended = self.thread.join(within);
+        let mut has_ended = self.thread.join_until(limit);
         if !has_ended {
             self.abandon.cancel();
             has_ended = self.thread.join(ABANDON_TIMEOUT);
@@ -160,7 +160,7 @@ mod tests {
         let status = metrics.status();
         assert_eq!((status.lost, status.waiting), (10, CAPACITY as u64));
         drop(free);
-        assert!(queue.join(LONG));
+        assert!(queue.join(&Limit::within(LONG)));
         let items: Vec<usize> = items.try_iter().collect();
         assert_eq!(items, (10..CAPACITY + 10).collect::<Vec<_>>());
         assert_eq!(metrics.status().delivered, CAPACITY as u64);
@@ -180,7 +180,7 @@ mod tests {
         for i in 0..5 {
             queue.put(i);
         }
-        queue.join(Duration::ZERO);
+        queue.join(&Limit::within(Duration::ZERO));
         assert_eq!(metrics.status().lost, 5);
     }
 }

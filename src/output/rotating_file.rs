@@ -8,6 +8,9 @@ use std::io::{BufWriter, ErrorKind, Result, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// Permissions of new files, whatever the umask removes further: the group may read them.
+const READABLE: u32 = 0o640;
+
 /// Rotating file, opened when it is needed.
 pub struct RotatingFile {
     path: PathBuf,
@@ -68,11 +71,10 @@ impl RotatingFile {
     }
 
     fn append_to(path: &Path, bytes: &mut u64) -> Result<BufWriter<File>> {
-        // Readings are nobody else's business; a group may be given them.
         let file = OpenOptions::new()
             .append(true)
             .create(true)
-            .mode(0o640)
+            .mode(READABLE)
             .open(path)?;
         *bytes = file.metadata()?.len();
         Ok(BufWriter::new(file))
@@ -116,6 +118,7 @@ fn done_if_missing(result: Result<()>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
     use tempfile::TempDir;
 
     fn setup(keep: u8) -> (TempDir, RotatingFile) {
@@ -147,6 +150,17 @@ mod tests {
         let path = dir.path().join("readings.jsonl");
         RotatingFile::open(path, 10, 2).unwrap().write("h").unwrap();
         assert_eq!(read(&dir, "readings.jsonl"), "gggg\nh\n");
+    }
+
+    #[test]
+    fn given_a_new_file_then_others_may_not_read_it() {
+        let (dir, mut file) = setup(1);
+        file.write("aaaa").unwrap();
+        let mode = std::fs::metadata(dir.path().join("readings.jsonl"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o037, 0, "{mode:o}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::meter::event::ReadingEvent;
 use crate::output::{Output, OutputConfig, OutputKind, Payload};
 use crate::runtime::log_limit::LogLimit;
-use crate::runtime::{Cancel, Component, Context, Running, propagate_panic};
+use crate::runtime::{Cancel, Component, Context, Limit, Running, propagate_panic};
 use crate::status::sink::{LossReason, SinkMetrics};
 use anyhow::{Context as _, Result};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,12 +98,7 @@ impl Component for TcpOutput {
     }
 
     fn join(self: Box<Self>, within: Duration) -> bool {
-        self.stop();
-        if self.task.join(within) {
-            return true;
-        }
-        self.abandon.cancel();
-        self.task.join(ABANDON_TIMEOUT)
+        self.finish(&Limit::within(within))
     }
 }
 
@@ -121,6 +116,15 @@ impl Output for TcpOutput {
             // An error only says that there are no clients.
             let _ = sender.send(bytes);
         }
+    }
+
+    fn finish(self: Box<Self>, limit: &Limit) -> bool {
+        self.stop();
+        if self.task.join_until(limit) {
+            return true;
+        }
+        self.abandon.cancel();
+        self.task.join(ABANDON_TIMEOUT)
     }
 
     fn metrics(&self) -> &Arc<SinkMetrics> {

@@ -2,7 +2,7 @@
 
 use crate::publish::message::is_topic;
 use crate::publish::mqtt::{BrokerAddress, BrokerConfig, Login, SpoolConfig, TlsConfig, Version};
-use crate::publish::mqtt::{one_or_several, tls_problem};
+use crate::publish::mqtt::{installation_id, one_or_several, tls_problem};
 use crate::publish::profiles::{Native, ProfileConfig, Retain, Topics, template_problem};
 use crate::secret::Secret;
 use crate::store::database::with_suffix;
@@ -38,8 +38,8 @@ pub struct MqttConfig {
     password_file: Option<PathBuf>,
     /// Environment variable that holds the password, instead of `password`.
     password_env: Option<String>,
-    /// Client id; must be unique at the broker. Default: with a spool one of this installation, otherwise a random one for each
-    /// connection.
+    /// Client id; must be unique at the broker. Default: one of this installation, made of the machine's id, the host name
+    /// and the spool or the status topic.
     pub client_id: Option<String>,
     /// Protocol version: `"3.1.1"` or `5`. Default: `"3.1.1"`.
     #[serde(default)]
@@ -170,10 +170,20 @@ impl MqttConfig {
                 .client_id
                 .clone()
                 .or(client_id)
-                .or_else(|| spool.as_ref().map(|spool| installation_id(&spool.path))),
+                .or_else(|| self.installation_id(spool.as_ref())),
             version: self.version,
             tls: self.tls(),
             spool,
+        }
+    }
+
+    /// Client id of the daemon; `None` for commands beside it. No two processes of a machine have the same spool open.
+    fn installation_id(&self, spool: Option<&SpoolConfig>) -> Option<String> {
+        let status = self.status_topic();
+        match spool {
+            Some(spool) => Some(installation_id(&[&spool.path.to_string_lossy()])),
+            None if self.is_spooled_by_default => Some(installation_id(&[&status])),
+            None => None,
         }
     }
 
@@ -268,19 +278,6 @@ impl MqttConfig {
             is_insecure: self.insecure,
         }
     }
-}
-
-/// Client id of this installation, the same for all connections and restarts, so that a connection takes over from one that
-/// is half open. No two processes of a machine have the same spool open.
-fn installation_id(spool: &Path) -> String {
-    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let text = format!("{machine}\n{host}\n{}", spool.display());
-    // FNV-1a; the machine's id itself is not for others.
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("metertap-{:012x}", hash >> 16)
 }
 
 /// Place of the journal of a spool: in systemd's folder in memory, else beside it. The name tells spools apart.

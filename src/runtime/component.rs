@@ -10,6 +10,7 @@ use crate::runtime::cancel::Cancel;
 use crate::runtime::clock::Clock;
 use crate::runtime::heartbeat::{Heartbeat, STUCK, Watchdog};
 use crate::runtime::injection::Injection;
+use crate::runtime::limit::Limit;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::any::Any;
 use std::future::Future;
@@ -260,6 +261,11 @@ impl Running {
     pub fn join(&self, within: Duration) -> bool {
         // Nothing is ever sent: the sender is dropped at the end, also by a panic.
         self.ended.recv_timeout(within) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    /// Waits until the thread or task has ended, or until `limit`; returns true if it has ended.
+    pub fn join_until(&self, limit: &Limit) -> bool {
+        limit.wait(&self.ended)
     }
 
     /// Returns true if the thread or task has ended.

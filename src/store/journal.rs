@@ -10,13 +10,15 @@
 
 use crate::store::database::{private, set_aside, with_suffix};
 use crate::store::record::Record;
+use crc::{CRC_32_ISO_HDLC, Crc};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-const MAGIC: &[u8; 16] = b"metertap journl1";
+const MAGIC: &[u8; 16] = b"metertap journl2";
+static CRC_32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 const HEADER: u64 = 48;
 /// Length and checksum of a record.
 const PREFIX: usize = 8;
@@ -281,11 +283,9 @@ fn integer(bytes: &[u8]) -> u64 {
         .fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
-/// FNV-1a: detects a record that was not written to its end.
+/// Detects a record that was not written to its end.
 fn checksum(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |sum, byte| {
-        (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
+    CRC_32.checksum(bytes)
 }
 
 #[cfg(test)]

@@ -51,6 +51,8 @@ fn given_a_full_broker_then_refused_readings_are_delivered_when_it_has_room() {
         spool.display()
     )));
     daemon.expect_log("No connection to the broker");
+    // The meter pauses when the test waits.
+    daemon.expect_log("no bytes for");
     // Until the broker is full, which it does not always report at once.
     wait_for("a full broker", || {
         meter.send(100);

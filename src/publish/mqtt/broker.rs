@@ -18,7 +18,7 @@ pub struct BrokerConfig {
     pub port: Option<u16>,
     /// Credentials.
     pub login: Login,
-    /// Client id; `None`: a random one for each connection.
+    /// Client id; `None`: a random one for each connection, for commands beside the daemon.
     pub client_id: Option<String>,
     /// Protocol version.
     pub version: Version,

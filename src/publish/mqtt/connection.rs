@@ -10,8 +10,10 @@ use crate::publish::mqtt::inbox::{Arrival, Inbox, Others};
 use crate::publish::mqtt::link::Link;
 use crate::publish::mqtt::options::MqttOptions;
 use crate::publish::mqtt::outcome::Outcome;
-use crate::publish::mqtt::session::{self, MqttClient, SessionError, SessionEvent};
+use crate::publish::mqtt::session::{self, MqttClient, SessionEvent};
+use crate::publish::mqtt::session_error::{Fault, SessionError};
 use crate::publish::mqtt::subscriber::{Reaction, Received, Subscriber};
+use crate::publish::mqtt::takeover::Takeovers;
 use crate::publish::mqtt::waiting::{IN_FLIGHT, Settled};
 use crate::runtime::backoff::{FIRST_PAUSE, jittered};
 use crate::runtime::{Backoff, Cancel, Clock};
@@ -21,6 +23,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Pause after a connection that ended at an acknowledgement of the broker's own making: the next one works as well.
+const ACK_PAUSE: Duration = Duration::from_millis(100);
 /// Interval at which the queue is looked at even if nothing happens: parked messages are tried again after a time.
 const LOOK: Duration = Duration::from_secs(10);
 /// Time for the broker to close the connection after DISCONNECT.
@@ -62,6 +66,8 @@ pub(crate) struct Connection {
     /// Keys that are settled and that the spool's thread does not know yet.
     settled: Vec<u64>,
     logged_refusals: u32,
+    takeovers: Takeovers,
+    has_logged_takeover: bool,
 }
 
 impl Connection {
@@ -92,6 +98,8 @@ impl Connection {
             is_stopping: false,
             settled: Vec::with_capacity(IN_FLIGHT),
             logged_refusals: 0,
+            takeovers: Takeovers::default(),
+            has_logged_takeover: false,
         }
     }
 
@@ -134,30 +142,45 @@ impl Connection {
             let opened = session::open(&self.settings, host, self.birth_and_will.will.as_ref()).await;
             let end = match opened {
                 Ok((client, session)) => self.serve(&address, &client, &mut Link::new(session)).await,
-                Err(error) => End::Broken(SessionError {
-                    reason: format!("{error:#}"),
-                    is_oversized: false,
-                }),
+                Err(error) => End::Broken(SessionError::new(format!("{error:#}"))),
             };
             let was_connected = std::mem::take(&mut self.is_connected);
+            let lasted = self.clock.now() - begun;
+            let fault = match &end {
+                End::Broken(error) => error.fault,
+                End::Delivered | End::GivenUp => Fault::Unknown,
+            };
+            let is_nobody_at_fault = fault == Fault::UnknownAck || fault == Fault::TakenOver;
+            if was_connected {
+                self.takeovers.ended(
+                    lasted,
+                    is_nobody_at_fault || self.delivery.has_nothing_in_flight(),
+                );
+            }
+            if is_nobody_at_fault {
+                self.delivery.blame_nobody();
+            }
             self.others.set_connected(false);
             let settled = self.delivery.connection_lost(self.clock.now());
             self.count(settled.into_iter().collect());
-            let End::Broken(SessionError { reason, is_oversized }) = end else {
+            let End::Broken(SessionError { reason, .. }) = end else {
                 return;
             };
-            backoff.ended_after(self.clock.now() - begun);
-            if self.delivery.take_progress() {
+            backoff.ended_after(lasted);
+            let has_progressed = self.delivery.take_progress();
+            if has_progressed {
                 backoff = Backoff::new(LONGEST_PAUSE);
             }
             self.metrics.set_trouble_unlogged(Some(reason.clone()));
             // A connection that was made and has broken is news each time, an attempt that fails only once.
-            if was_connected || !has_complained {
+            let is_news = (was_connected || !has_complained) && !self.has_logged_takeover;
+            self.log_takeover(&address);
+            if is_news && !self.has_logged_takeover {
                 let waiting = self.waiting();
                 tracing::warn!(broker = %address, reason, waiting, "No connection to the broker; retrying");
                 has_complained = true;
             }
-            if is_oversized && self.subscriber.take().is_some() {
+            if fault == Fault::Oversized && self.subscriber.take().is_some() {
                 tracing::warn!(
                     "A retained message of another client is too large; no longer listening to other clients"
                 );
@@ -166,6 +189,7 @@ impl Connection {
             // The members of a cluster are tried one after the other before the pause grows.
             let is_round = i + 1 == hosts.len();
             let pause = match is_round {
+                _ if fault == Fault::UnknownAck && has_progressed => ACK_PAUSE,
                 true => backoff.next_pause(),
                 false => jittered(FIRST_PAUSE),
             };
@@ -174,6 +198,20 @@ impl Connection {
                 () = self.give_up.cancelled() => return,
             }
         }
+    }
+
+    /// Logs once that another client probably has the same id, until a connection lasts.
+    fn log_takeover(&mut self, address: &str) {
+        let is_likely = self.takeovers.are_likely();
+        if is_likely && !self.has_logged_takeover {
+            tracing::warn!(
+                broker = %address,
+                client_id = self.settings.client_id.as_deref().unwrap_or("random"),
+                "The broker closes each connection soon after it was made; probably another client uses the same \
+                 client id: set mqtt.client_id to a name of its own. Further ones are not logged"
+            );
+        }
+        self.has_logged_takeover = is_likely;
     }
 
     /// Serves one connection, from CONNECT to its end.
@@ -222,7 +260,7 @@ impl Connection {
                         self.connected(address, client, link, max_packet).await;
                     }
                     Ok(event) => if let Err(reason) = self.handle(event) {
-                        return End::Broken(SessionError { reason, is_oversized: false });
+                        return End::Broken(SessionError::new(reason));
                     },
                     Err(error) => return End::Broken(error),
                 },
@@ -254,7 +292,9 @@ impl Connection {
 
     /// CONNACK: sends the birth message first, subscribes, and announces again what this process has announced.
     async fn connected(&mut self, address: &str, client: &MqttClient, link: &mut Link, max_packet: usize) {
-        tracing::info!(broker = %address, "Connected to the broker");
+        if !self.has_logged_takeover {
+            tracing::info!(broker = %address, "Connected to the broker");
+        }
         self.is_connected = true;
         if self.was_connected_before {
             self.others.keep_latest();

@@ -480,6 +480,16 @@ impl Delivery {
         })
     }
 
+    /// Returns true if the broker has acknowledged all that was handed to the connection.
+    pub fn has_nothing_in_flight(&self) -> bool {
+        self.written.is_empty() && self.unwritten.is_empty()
+    }
+
+    /// Records that the connection has ended for a reason that none of the messages in flight can be.
+    pub fn blame_nobody(&mut self) {
+        self.has_failure_counted = true;
+    }
+
     /// Ends a connection, or an attempt to make one. Readings in flight may have arrived or not, and are marked. Returns a
     /// message that has failed once too often.
     pub fn connection_lost(&mut self, now: Instant) -> Option<Settled> {

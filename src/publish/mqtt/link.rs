@@ -1,6 +1,7 @@
 //! Session that stays in service while the connection waits for something else.
 
-use crate::publish::mqtt::session::{Session, SessionError, SessionEvent};
+use crate::publish::mqtt::session::{Session, SessionEvent};
+use crate::publish::mqtt::session_error::SessionError;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;

@@ -3,11 +3,13 @@
 use crate::publish::message::Message;
 use crate::publish::mqtt::address::{BrokerAddress, Transport};
 use crate::publish::mqtt::broker::{BrokerConfig, Version};
+use crate::publish::mqtt::client_id::random_id;
+use crate::publish::mqtt::session_error::{SessionError, error_v3, error_v5};
 use crate::publish::mqtt::tls;
 use crate::publish::mqtt::waiting::{IN_FLIGHT, Refusal};
 use crate::secret::Secret;
 use anyhow::{Result, bail};
-use rumqttc::{Outgoing, QoS, TlsConfiguration, v5};
+use rumqttc::{NetworkOptions, Outgoing, QoS, TlsConfiguration, v5};
 use std::time::Duration;
 
 /// Largest packet to the broker, in bytes. An IDM reading has 900.
@@ -41,14 +43,6 @@ pub(crate) enum SessionEvent {
     Other,
 }
 
-/// Reason why a connection could not be made or has broken.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct SessionError {
-    pub reason: String,
-    /// A message of another client is larger than what is read.
-    pub is_oversized: bool,
-}
-
 /// Sending half of a connection.
 pub(crate) enum MqttClient {
     V3(rumqttc::AsyncClient),
@@ -56,7 +50,13 @@ pub(crate) enum MqttClient {
 }
 
 /// Receiving half of a connection; does all of its I/O while it is polled.
-pub(crate) enum Session {
+pub(crate) struct Session {
+    events: EventLoop,
+    /// The connection has broken; returned once the events before it are.
+    failed: Option<SessionError>,
+}
+
+enum EventLoop {
     V3(Box<rumqttc::EventLoop>),
     V5(Box<v5::EventLoop>),
 }
@@ -101,12 +101,12 @@ fn open_blocking(
             rumqttc::Transport::wss_with_config(TlsConfiguration::Rustls(tls::client_config(&settings.tls)?))
         }
     };
-    let client_id = settings.client_id.clone().unwrap_or_else(random_client_id);
+    let client_id = settings.client_id.clone().unwrap_or_else(random_id);
     let login = settings.login.resolve().map_err(anyhow::Error::msg)?;
     let login = login
         .as_ref()
         .map(|(user, password)| (user.as_str(), password.as_ref().map_or("", Secret::reveal)));
-    Ok(match settings.version {
+    let (client, events) = match settings.version {
         Version::V3 => {
             let mut options = rumqttc::MqttOptions::new(client_id, host, port);
             options.set_transport(transport);
@@ -124,8 +124,9 @@ fn open_blocking(
                     will.is_retained,
                 ));
             }
-            let (client, events) = rumqttc::AsyncClient::new(options, REQUESTS);
-            (MqttClient::V3(client), Session::V3(Box::new(events)))
+            let (client, mut events) = rumqttc::AsyncClient::new(options, REQUESTS);
+            events.set_network_options(without_delay());
+            (MqttClient::V3(client), EventLoop::V3(Box::new(events)))
         }
         Version::V5 => {
             let mut options = v5::MqttOptions::new(client_id, host, port);
@@ -145,10 +146,19 @@ fn open_blocking(
                     None,
                 ));
             }
+            options.set_network_options(without_delay());
             let (client, events) = v5::AsyncClient::new(options, REQUESTS);
-            (MqttClient::V5(client), Session::V5(Box::new(events)))
+            (MqttClient::V5(client), EventLoop::V5(Box::new(events)))
         }
-    })
+    };
+    Ok((client, Session { events, failed: None }))
+}
+
+/// Options of the socket. Without TCP_NODELAY the last message of a burst waits for the broker's delayed ACK.
+fn without_delay() -> NetworkOptions {
+    let mut options = NetworkOptions::new();
+    options.set_tcp_nodelay(true);
+    options
 }
 
 impl MqttClient {
@@ -191,19 +201,39 @@ impl Session {
     /// # Errors
     /// Returns the reason if the connection could not be made or has broken. Not to be called again after that.
     pub async fn next(&mut self) -> Result<SessionEvent, SessionError> {
-        match self {
-            Session::V3(events) => events.poll().await.map(event_v3).map_err(|error| {
-                use rumqttc::mqttbytes::Error::PayloadSizeLimitExceeded;
-                use rumqttc::{ConnectionError::MqttState, StateError::Deserialization};
-                SessionError {
-                    is_oversized: matches!(error, MqttState(Deserialization(PayloadSizeLimitExceeded(_)))),
-                    reason: reason_v3(&error),
-                }
-            }),
-            Session::V5(events) => events.poll().await.map(event_v5).map_err(|error| SessionError {
-                reason: reason_v5(&error),
-                is_oversized: false,
-            }),
+        if self.failed.is_none() {
+            match self.poll().await {
+                Ok(event) => return Ok(event),
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        // rumqttc reads several packets at once: PUBACKs may have come before what broke the connection.
+        match (self.take_event(), &self.failed) {
+            (Some(event), _) => Ok(event),
+            (None, Some(error)) => Err(error.clone()),
+            (None, None) => Ok(SessionEvent::Other),
+        }
+    }
+
+    async fn poll(&mut self) -> Result<SessionEvent, SessionError> {
+        match &mut self.events {
+            EventLoop::V3(events) => events
+                .poll()
+                .await
+                .map(event_v3)
+                .map_err(|error| error_v3(&error)),
+            EventLoop::V5(events) => events
+                .poll()
+                .await
+                .map(event_v5)
+                .map_err(|error| error_v5(&error)),
+        }
+    }
+
+    fn take_event(&mut self) -> Option<SessionEvent> {
+        match &mut self.events {
+            EventLoop::V3(events) => events.state.events.pop_front().map(event_v3),
+            EventLoop::V5(events) => events.state.events.pop_front().map(event_v5),
         }
     }
 }
@@ -266,42 +296,4 @@ fn outgoing_event(outgoing: &Outgoing) -> SessionEvent {
         Outgoing::Disconnect => SessionEvent::Disconnected,
         _ => SessionEvent::Other,
     }
-}
-
-const REFUSED_LOGIN: &str = "the broker refuses user name or password";
-
-fn reason_v3(error: &rumqttc::ConnectionError) -> String {
-    use rumqttc::{ConnectReturnCode as Code, ConnectionError};
-    match error {
-        ConnectionError::ConnectionRefused(Code::BadUserNamePassword | Code::NotAuthorized) => {
-            REFUSED_LOGIN.into()
-        }
-        ConnectionError::ConnectionRefused(Code::RefusedProtocolVersion) => {
-            "the broker does not speak MQTT 3.1.1: set mqtt.version = 5".into()
-        }
-        ConnectionError::Io(error) => error.to_string(),
-        ConnectionError::MqttState(rumqttc::StateError::Io(error)) => error.to_string(),
-        other => other.to_string(),
-    }
-}
-
-fn reason_v5(error: &v5::ConnectionError) -> String {
-    use v5::ConnectionError;
-    use v5::mqttbytes::v5::ConnectReturnCode as Code;
-    match error {
-        ConnectionError::ConnectionRefused(Code::BadUserNamePassword | Code::NotAuthorized) => {
-            REFUSED_LOGIN.into()
-        }
-        ConnectionError::ConnectionRefused(
-            Code::UnsupportedProtocolVersion | Code::RefusedProtocolVersion,
-        ) => "the broker does not speak MQTT 5: set mqtt.version = \"3.1.1\"".into(),
-        ConnectionError::Io(error) => error.to_string(),
-        ConnectionError::MqttState(v5::StateError::Io(error)) => error.to_string(),
-        other => other.to_string(),
-    }
-}
-
-/// Random client id of 21 characters; every broker accepts 23.
-fn random_client_id() -> String {
-    format!("metertap-{:012x}", fastrand::u64(0..1 << 48))
 }

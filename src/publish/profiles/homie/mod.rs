@@ -5,7 +5,7 @@ mod device;
 mod properties;
 
 use crate::meter::event::ReadingEvent;
-use crate::publish::mqtt::{BrokerConfig, Outcome};
+use crate::publish::mqtt::{BrokerConfig, Outcome, installation_id};
 use crate::runtime::Context;
 use crate::status::sink::SinkMetrics;
 use anyhow::Result;
@@ -57,9 +57,8 @@ impl Homie {
         Homie {
             context: context.clone(),
             settings,
-            // Values are states, so there is nothing to spool; and a client id is unique at the broker.
+            // Values are states, so there is nothing to spool.
             broker: BrokerConfig {
-                client_id: None,
                 spool: None,
                 ..broker
             },
@@ -89,9 +88,15 @@ impl Homie {
                 }
                 return Ok(());
             }
+            // A client id is unique at the broker.
+            let client_id = self.broker.client_id.as_ref();
+            let broker = BrokerConfig {
+                client_id: client_id.map(|client_id| installation_id(&[client_id, &id])),
+                ..self.broker.clone()
+            };
             let device = Device::start(
                 &self.context,
-                &self.broker,
+                &broker,
                 format!("{}/{id}", self.settings.topic),
                 event.name(),
                 &self.metrics,
