@@ -87,6 +87,9 @@ impl Daemon {
             has_failed: false,
             config,
         };
+        if let Some(hint) = daemon.config.homeassistant_hint() {
+            tracing::info!("{hint}");
+        }
         for (component, error) in failed {
             daemon.schedule_restart(&component, &format!("{error:#}"));
         }
@@ -161,7 +164,9 @@ impl Daemon {
             tracing::warn!(meter = change.id, "Meter expired: no reading for too long");
             self.sinks.publish_availability(&change);
         }
-        self.sinks.tick();
+        for (id, silence) in self.sinks.tick() {
+            self.pipeline.expect(&id, silence);
+        }
         self.status.set_refused(self.pipeline.refused());
         self.status.tick();
         for component in self.restarts.take_due() {
