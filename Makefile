@@ -4,7 +4,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 CARGO ?= cargo
 
 .PHONY: demo test bench check fmt testdata sensitivity screenshots packages toolchain \
-	deb deb-test image-test cross-test reproducible sbom
+	deb deb-test image-test homeassistant-test cross-test reproducible sbom
 
 ## The main job, live, with no dongle and no broker.
 demo: toolchain
@@ -51,6 +51,10 @@ deb-test:
 ## docker/Dockerfile built and run, with no registry and no daemon.
 image-test:
 	scripts/image-test.sh
+
+## What Home Assistant makes of it: half an hour the first time, a quarter then.
+homeassistant-test:
+	scripts/homeassistant-test.sh
 
 ## arm64 and armhf, by Debian 13's compiler and under qemu.
 cross-test:

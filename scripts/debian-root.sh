@@ -1,4 +1,4 @@
-# Sourced: `debian_root DIR PACKAGE…` makes a small Debian 13 in DIR (once), with these packages.
+# Sourced: `debian_root DIR PACKAGE…` makes a small Debian 13, or `suite=sid`, in DIR (once), with these packages.
 
 # As root: by itself, or by sudo.
 as_root() {
@@ -22,9 +22,9 @@ debian_root() {
   shift
   need debootstrap:debootstrap
   if [ ! -e "$root/.made" ]; then
-    echo "making a Debian 13 in $root"
+    echo "making a Debian ${suite:-13} in $root"
     as_root rm -rf "$root"
-    as_root debootstrap --variant=minbase trixie "$root" http://deb.debian.org/debian >/dev/null
+    as_root debootstrap --variant=minbase "${suite:-trixie}" "$root" http://deb.debian.org/debian >/dev/null
     as_root touch "$root/.made"
   fi
   as_root cp /etc/resolv.conf "$root/etc/resolv.conf"

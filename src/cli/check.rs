@@ -39,6 +39,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         counted(config.ports.len(), "wire"),
         counted(config.meters.len(), "meter")
     );
+    if let Some(hint) = config.homeassistant_hint() {
+        println!("{hint}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::meter::throttle::PublishRate;
 use crate::meter::{Factor, Meter};
+use crate::publish::homeassistant;
 use metertap_decode::ert::{Commodity, Kind};
 use metertap_decode::report::ReadingType;
 use serde::Deserialize;
@@ -170,6 +171,18 @@ impl MeterSection {
                 problems.push(format!(
                     "device_class = \"{class}\": use {}",
                     DEVICE_CLASSES.join(", ")
+                ));
+            } else if let Some(unit) = unit
+                .as_deref()
+                .filter(|unit| homeassistant::is_refused(class, unit))
+            {
+                let known = homeassistant::units_of(class).iter().copied();
+                let known: Vec<&str> = known
+                    .filter(|unit| !homeassistant::is_refused(class, unit))
+                    .collect();
+                problems.push(format!(
+                    "Home Assistant refuses device_class = \"{class}\" with unit = \"{unit}\": expected {}",
+                    known.join(", ")
                 ));
             }
         }

@@ -73,6 +73,16 @@ impl Config {
         self.publishes_all() || self.web.is_some()
     }
 
+    /// What is to be done before Home Assistant shows a meter, if there is anything.
+    pub fn homeassistant_hint(&self) -> Option<&'static str> {
+        let homeassistant = self.homeassistant.as_ref()?;
+        let is_empty = self.meters.is_empty() && self.ports.is_empty() && !homeassistant.unknown_meters;
+        is_empty.then_some(
+            "Home Assistant is not told of any meter yet: there is no [[meter]]. `metertap find --reading NUMBER` tells which id is yours; write \
+             [[meter]] with it, and its unit, such as \"kWh\", \"m³\" or \"gal\".",
+        )
+    }
+
     /// Evidence that a corrected frame needs.
     pub fn trust(&self) -> Trust {
         self.trust.unwrap_or_default()

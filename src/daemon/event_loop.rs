@@ -106,6 +106,9 @@ impl Daemon {
             has_failed: false,
             config,
         };
+        if let Some(hint) = daemon.config.homeassistant_hint() {
+            tracing::info!("{hint}");
+        }
         for (component, error) in failed {
             daemon.schedule_restart(&component, &format!("{error:#}"));
         }
@@ -188,7 +191,9 @@ impl Daemon {
             tracing::warn!(meter = change.id, "Meter expired: no reading for too long");
             self.publish(&[], Some(change));
         }
-        self.sinks.tick();
+        for (id, silence) in self.sinks.tick() {
+            self.pipeline.expect(&id, silence);
+        }
         self.update_status();
         for component in self.restarts.take_due() {
             self.idle_during(|daemon| daemon.restart(&component));
@@ -202,7 +207,7 @@ impl Daemon {
         }
         self.status.tick();
         if let Some(state) = self.state_topic.due(self.status.current()) {
-            self.sinks.publish_daemon_state(state);
+            self.sinks.publish_counts(state);
         }
     }
 
@@ -271,7 +276,7 @@ impl Daemon {
         self.publish(&held_back, None);
         self.count();
         if let Some(state) = self.state_topic.changed(self.status.current()) {
-            self.sinks.publish_daemon_state(state);
+            self.sinks.publish_counts(state);
         }
         let refused: u64 = self.pipeline.refused().values().sum();
         if refused > 0 {

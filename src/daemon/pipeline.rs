@@ -13,11 +13,13 @@ use crate::meter::plausibility::{Implausible, Limits, Plausibility, Rejections};
 use crate::meter::registers::Rollovers;
 use crate::meter::throttle::{PublishRate, Throttle};
 use crate::meter::{Meter, Meters, Reading, WireReading};
+use crate::publish::message::topic_id;
 use crate::runtime::Clock;
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Readings to be published, in order, and the change of their meter's availability, if there is one.
 pub type Published = (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>);
@@ -76,6 +78,28 @@ impl Pipeline {
         }
         (self.meters, self.rate) = (meters, rate);
         left
+    }
+
+    /// Expects a meter that an earlier process has received: it is offline after `silence`, if it is not received before.
+    pub fn expect(&mut self, id: &str, silence: Duration) {
+        let limit = self
+            .meters
+            .get(id)
+            .and_then(|meter| meter.expire)
+            .unwrap_or(silence);
+        let now = self.clock.now();
+        self.availability.expect_unheard(id, limit, now);
+    }
+
+    /// Forgets meters, by their ids as in topics, that are no longer part of this home.
+    pub fn forget(&mut self, keys: &[String]) {
+        let states = self.availability.states().into_iter();
+        for id in states
+            .map(|state| state.id)
+            .filter(|id| keys.contains(&topic_id(id)))
+        {
+            self.availability.forget(&id);
+        }
     }
 
     /// Returns true if the reading is of a configured meter.

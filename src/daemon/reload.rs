@@ -87,6 +87,7 @@ impl Daemon {
             self.sinks.clear_availability(id);
         }
         let failed = self.sinks.change(&new, &mut self.status);
+        self.pipeline.forget(&failed.gone);
         self.config = new;
         if failed.is_publisher_new {
             self.introduce_publisher();

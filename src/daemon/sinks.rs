@@ -1,12 +1,12 @@
 //! All sinks of the daemon: the MQTT publisher, the outputs and the page. None waits for another.
 
-use crate::config::Config;
-use crate::meter::Meters;
+use crate::config::{Config, RadioConfig, RadioSource};
 use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
 use crate::output::{self, Output, OutputConfig};
 use crate::publish::homeassistant::HomeAssistantConfig;
-use crate::publish::publisher::Publisher;
+use crate::publish::instance;
+use crate::publish::publisher::{Home, Publisher};
 use crate::publish::{MqttConfig, mqtt};
 use crate::runtime::{Component, Context, Limit};
 use crate::status::Status;
@@ -43,8 +43,7 @@ struct Wanted {
     homeassistant: Option<HomeAssistantConfig>,
     outputs: Vec<OutputConfig>,
     web: Option<WebConfig>,
-    publishes_all: bool,
-    meters: Meters,
+    home: Home,
 }
 
 /// Result of a change of the configuration, or of the start.
@@ -54,6 +53,8 @@ pub struct Changed {
     pub is_publisher_new: bool,
     /// Components that could not be started.
     pub errors: Vec<(String, Error)>,
+    /// Ids, as in topics, of meters that are no longer part of this home.
+    pub gone: Vec<String>,
 }
 
 impl Wanted {
@@ -72,18 +73,38 @@ impl Wanted {
             homeassistant: config.homeassistant.clone(),
             outputs: config.outputs_or_stdout(),
             web: config.web.clone(),
-            publishes_all: config.publishes_all(),
-            meters: config.meters.clone(),
+            home: home(config),
         }
     }
 
     /// Returns true if a publisher made of `old` is not the one that is wanted.
     fn has_other_publisher(&self, old: &Wanted) -> bool {
-        let is_same = (&old.mqtt, &old.homeassistant) == (&self.mqtt, &self.homeassistant);
-        // Devices of meters that were removed are cleared when the publisher connects.
-        let has_other_meters = self.homeassistant.is_some()
-            && (old.publishes_all, &old.meters) != (self.publishes_all, &self.meters);
-        !is_same || has_other_meters
+        let parts = |wanted: &Wanted| (wanted.mqtt.clone(), wanted.homeassistant.clone(), wanted.page());
+        parts(old) != parts(self)
+    }
+
+    /// Address of the page, if Home Assistant is to link to it.
+    fn page(&self) -> Option<String> {
+        let web = self.web.as_ref().filter(|_| self.homeassistant.is_some())?;
+        web.address(&instance::default_name())
+    }
+}
+
+/// Part of the configuration that says what belongs to this installation.
+fn home(config: &Config) -> Home {
+    let radios = config.radios.iter();
+    let ports = config.ports.iter().map(|port| port.name.clone());
+    let is_live = |radio: &&RadioConfig| matches!(radio.source, RadioSource::Live { .. });
+    let live = radios.clone().filter(is_live).map(|radio| radio.name.clone());
+    Home {
+        meters: config.meters.clone(),
+        publishes_all: config.publishes_all(),
+        names: radios
+            .map(|radio| radio.name.clone())
+            .chain(ports.clone())
+            .collect(),
+        receivers: live.chain(ports.clone()).collect(),
+        ports: ports.collect(),
     }
 }
 
@@ -147,8 +168,8 @@ impl Sinks {
                 &self.context.component("mqtt"),
                 mqtt,
                 homeassistant,
-                &wanted.meters,
-                wanted.publishes_all,
+                wanted.page(),
+                wanted.home.clone(),
             )?);
         }
         Ok(())
@@ -193,6 +214,8 @@ impl Sinks {
             if let Err(error) = self.start_publisher() {
                 changed.errors.push(("mqtt".into(), error));
             }
+        } else if let Some(publisher) = self.publisher.as_mut().filter(|_| old.home != self.wanted.home) {
+            changed.gone = publisher.change(self.wanted.home.clone());
         }
         let (kept, stopped): (Vec<_>, Vec<_>) = std::mem::take(&mut self.outputs)
             .into_iter()
@@ -295,9 +318,9 @@ impl Sinks {
     }
 
     /// Publishes the state of the daemon itself.
-    pub fn publish_daemon_state(&mut self, state: &str) {
+    pub fn publish_counts(&mut self, state: &str) {
         if let Some(publisher) = &mut self.publisher {
-            publisher.publish_daemon_state(state);
+            publisher.publish_counts(state);
         }
     }
 
@@ -322,11 +345,14 @@ impl Sinks {
         }
     }
 
-    /// Publishes what is due by time.
-    pub fn tick(&mut self) {
-        if let Some(publisher) = &mut self.publisher {
-            publisher.tick();
-        }
+    /// Publishes what is due by time. Returns meters that an earlier process has published as online, each with the silence after
+    /// which it is offline.
+    pub fn tick(&mut self) -> Vec<(String, Duration)> {
+        let Some(publisher) = &mut self.publisher else {
+            return Vec::new();
+        };
+        publisher.tick();
+        publisher.take_expected()
     }
 
     /// Delivers what is left, in a hurry once the process is interrupted.

@@ -72,6 +72,13 @@ impl Availability {
         }
     }
 
+    /// Expects messages of a meter that an earlier process has received, unless this one knows it already.
+    pub fn expect_unheard(&mut self, id: &str, expire_after: Duration, now: Instant) {
+        if !self.meters.contains_key(id) {
+            self.expect(id, expire_after, now);
+        }
+    }
+
     /// Forgets a meter that has left the configuration.
     pub fn forget(&mut self, id: &str) {
         self.meters.remove(id);

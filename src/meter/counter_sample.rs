@@ -76,7 +76,8 @@ pub fn cumulative_fields(fields: &Fields) -> impl Iterator<Item = (&str, &Quanti
     })
 }
 
-fn is_cumulative(name: &str, unit: &Unit) -> bool {
+/// Returns true for a register that counts energy or volume since the meter was made and never falls.
+pub fn is_cumulative(name: &str, unit: &Unit) -> bool {
     CUMULATIVE_UNITS.contains(unit) && !NOT_CUMULATIVE.iter().any(|part| name.contains(part))
 }
 

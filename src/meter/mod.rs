@@ -5,6 +5,7 @@
 pub mod availability;
 mod confidence;
 pub mod consumption;
+pub mod continuity;
 pub mod counter;
 pub mod counter_sample;
 pub mod counter_series;

@@ -97,7 +97,8 @@ impl Wrap {
 }
 
 impl Limits {
-    fn rate_per_hour(&self) -> f64 {
+    /// Largest rise per hour, configured or by default.
+    pub fn rate_per_hour(&self) -> f64 {
         self.per_hour.unwrap_or(if self.is_counts {
             COUNTS_PER_HOUR
         } else {

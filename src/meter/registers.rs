@@ -6,7 +6,7 @@ use std::collections::HashMap;
 /// Registers continued; those of further meters start again at 0.
 const MAX_REGISTERS: usize = 20_000;
 /// Number of values of the import and export registers of a NetIDM.
-const NET_IDM_RANGE: i64 = 1 << 24;
+pub const NET_IDM_RANGE: i64 = 1 << 24;
 
 /// Counts of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

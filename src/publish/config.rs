@@ -1,5 +1,6 @@
 //! The `[mqtt]` section of the configuration, or a broker's URL on the command line.
 
+use crate::publish::instance::{self, Instance};
 use crate::publish::message::is_topic;
 use crate::publish::mqtt::{BrokerAddress, BrokerConfig, Login, SpoolConfig, TlsConfig, Version};
 use crate::publish::mqtt::{installation_id, one_or_several, tls_problem};
@@ -53,6 +54,9 @@ pub struct MqttConfig {
     /// Do not verify the broker's certificate. Default: `false`.
     #[serde(default)]
     pub insecure: bool,
+    /// Name of this installation, part of the topics about itself: `readings/metertap/<instance>/status`. Several on one broker need
+    /// different ones. Empty: topics without it, `readings/metertap/status`. Default: the name of the host.
+    pub instance: Option<String>,
     /// First part of every topic. Default: `"readings"`.
     #[serde(default = "default_readings")]
     pub readings: String,
@@ -118,6 +122,8 @@ impl MqttConfig {
             client_cert_file: None,
             client_key_file: None,
             insecure: false,
+            // Not that of the daemon, whose status must not end with a command.
+            instance: Some(String::new()),
             readings: default_readings(),
             topic: None,
             retain: Retain::Always(false),
@@ -199,7 +205,13 @@ impl MqttConfig {
 
     /// Topic of the publisher's `online` or `offline`, also the last will; retained.
     pub fn status_topic(&self) -> String {
-        format!("{}/metertap/status", self.readings)
+        self.instance().status_topic()
+    }
+
+    /// Name of this installation, and its topics about itself.
+    pub fn instance(&self) -> Instance {
+        let name = self.instance.clone().unwrap_or_else(instance::default_name);
+        Instance::new(&self.readings, &name)
     }
 
     /// Returns true if the configuration file itself holds a password.
@@ -218,6 +230,13 @@ impl MqttConfig {
                 "mqtt.readings = \"{}\" cannot begin a topic: no + or #, no / at its end",
                 self.readings
             ));
+        }
+        if let Some(name) = &self.instance {
+            if name.contains(['/', '+', '#']) || name == "meters" {
+                problems.push(format!(
+                    "mqtt.instance = \"{name}\" cannot be one level of a topic: no /, + or #, and not \"meters\""
+                ));
+            }
         }
         if self.spool_sync.is_some_and(|seconds| seconds > MAX_SPOOL_SYNC) {
             problems.push(format!(

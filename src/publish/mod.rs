@@ -7,13 +7,17 @@
 //! | `homeassistant` | discovery messages |
 //! | `profiles` | topics and payloads: metertap's own, and those of the programs that it replaces |
 //! | `mqtt` | delivery: queues, spool, connection |
+//! | `retained` | what the broker has kept of this installation |
+//! | `instance` | names and topics of an installation |
 //! | `message` | a message before it is sent |
 
 pub mod config;
 pub mod homeassistant;
+pub mod instance;
 pub mod message;
 pub mod mqtt;
 pub mod profiles;
 pub mod publisher;
+mod retained;
 
 pub use config::MqttConfig;

@@ -20,7 +20,7 @@ pub struct ReadingCounters {
     pub merged: u64,
 }
 
-/// Payload of the topic `metertap/state`.
+/// Payload of the topic `counts`.
 #[derive(Serialize)]
 pub struct DaemonState<'a> {
     version: &'static str,

@@ -44,6 +44,17 @@ fn default_listen() -> SocketAddr {
 }
 
 impl WebConfig {
+    /// Address of the page for other machines; `None` if they cannot reach it. `host`: name of this machine.
+    pub fn address(&self, host: &str) -> Option<String> {
+        let (ip, port) = (self.listen.ip(), self.listen.port());
+        match ip {
+            _ if ip.is_loopback() => None,
+            _ if ip.is_unspecified() => Some(format!("http://{host}.local:{port}")),
+            IpAddr::V4(ip) => Some(format!("http://{ip}:{port}")),
+            IpAddr::V6(ip) => Some(format!("http://[{ip}]:{port}")),
+        }
+    }
+
     /// Returns the first mistake of the section; the text names the key.
     pub fn problem(&self) -> Option<String> {
         let secrets = [("token", self.token()), ("password", self.password())];

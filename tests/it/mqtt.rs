@@ -75,7 +75,7 @@ fn given_configured_meters_then_only_they_are_published_and_the_status_is_retain
     std::fs::write(
         &config,
         format!(
-            "[mqtt]\nhost = \"127.0.0.1\"\nport = {}\nretain = true\n[[radio]]\nsource = {:?}\n[[meter]]\nid = 12345678\n[[meter]]\nid = 41007788\ntype = \"idm\"\n",
+            "[mqtt]\nhost = \"127.0.0.1\"\nport = {}\ninstance = \"\"\nretain = true\n[[radio]]\nsource = {:?}\n[[meter]]\nid = 12345678\n[[meter]]\nid = 41007788\ntype = \"idm\"\n",
             broker.port,
             source.to_str().unwrap()
         ),

@@ -241,6 +241,10 @@ fn given_homie_and_a_kill_then_the_device_is_lost_and_ready_after_a_restart() {
     let daemon = Daemon::start(&config);
     let line = hear();
     state("ready");
+    // The last will of a connection that the broker gives up only now.
+    broker.publish("homie/m1/$state", "lost", &["-r"]);
+    daemon.wait_for_log("Status corrected after a late last will");
+    state("ready");
     drop((daemon, line));
 }
 

@@ -18,6 +18,9 @@ pub struct HomeAssistantConfig {
     /// Announce radio meters that are not in the configuration as well. Default: `false`.
     #[serde(default)]
     pub unknown_meters: bool,
+    /// Address of metertap's page, to which the devices link. Default: that of `web.listen`, with the name of the host and `.local` if
+    /// it listens on all addresses; none if it listens on this machine only.
+    pub configuration_url: Option<String>,
 }
 
 /// Form of the discovery messages.
@@ -59,6 +62,17 @@ fn default_prefix() -> String {
 impl HomeAssistantConfig {
     /// Mistake in the section, in a sentence that names the key.
     pub fn problem(&self) -> Option<String> {
+        let url = self.configuration_url.as_deref();
+        let is_url = |url: &str| {
+            ["http://", "https://", "homeassistant://"]
+                .iter()
+                .any(|start| url.starts_with(start))
+        };
+        if let Some(url) = url.filter(|url| !is_url(url) || url::Url::parse(url).is_err()) {
+            return Some(format!(
+                "homeassistant.configuration_url = \"{url}\" is no address of a page: write http://host:8080"
+            ));
+        }
         (!is_topic(&self.prefix)).then(|| {
             format!(
                 "homeassistant.prefix = \"{}\" cannot begin a topic: no + or #, no / at its end",

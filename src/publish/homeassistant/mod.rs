@@ -1,16 +1,29 @@
 //! MQTT discovery for Home Assistant: one retained message per device, as since version 2024.11, or one per sensor, as
-//! before.
+//! before; and one retained message per meter with its latest values, for the sensors.
 //!
-//! There is a device per meter and type, `homeassistant/device/metertap_<id>_<type>/config`, and one for the daemon.
-//! Meters that are not in the configuration are announced only on request. Device classes younger than 2024.11 are not
-//! used: Home Assistant rejects the whole message for one that it does not know.
+//! There is a device per meter, whatever types of messages it sends, and one for the daemon. The topic of a meter's announcement is
+//! `homeassistant/device/metertap_<id>_<type>/config`, with the type that was received first. Meters that are not in the
+//! configuration are announced only on request. Device classes younger than 2024.11 are not used: Home Assistant rejects the
+//! whole message for one that it does not know.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | `announcer` | which devices are announced, changed and removed, and when |
+//! | `device` | one device: its announcement and its state |
+//! | `found` | announcements of earlier processes and of other installations |
+//! | `state` | latest values of a meter |
+//! | `entities`, `class` | the values of a reading, and how they are shown |
+//! | `description` | name, model and maker of a meter |
 
 mod announcer;
 mod class;
-mod cleanup;
-mod components;
 mod config;
+mod description;
+mod device;
+mod entities;
+mod found;
+mod state;
 
-pub use announcer::{Announcement, Announcer};
-pub use cleanup::DiscoveryCleanup;
+pub use announcer::{Announcer, Changes, Home, UNKNOWN_SILENCE};
+pub use class::{is_refused, units_of};
 pub use config::HomeAssistantConfig;

@@ -204,7 +204,10 @@ impl Delivery {
         if message.class == DeliveryClass::Announcement {
             let topic = &message.topic;
             self.refused_announcements.remove(topic);
-            if self.announced.len() < MAX_ANNOUNCED || self.announced.contains_key(topic) {
+            if message.payload.is_empty() {
+                // Deleted: nothing to be announced again.
+                self.announced.remove(topic);
+            } else if self.announced.len() < MAX_ANNOUNCED || self.announced.contains_key(topic) {
                 self.announced.insert(topic.clone(), message.payload.clone());
             }
         }

@@ -22,6 +22,10 @@ impl Daemon {
         write_private(&file, config);
         let mut program = metertap();
         program.args(["-v", "run", "--config"]).arg(&file);
+        if config.contains("[mqtt]") && !config.contains("instance = ") {
+            // Topics without the name of this host.
+            program.command().env("METERTAP_MQTT__INSTANCE", "");
+        }
         prepare(program.command());
         Daemon {
             running: program.start(),

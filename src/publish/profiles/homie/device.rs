@@ -8,7 +8,12 @@ use crate::status::sink::SinkMetrics;
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Extension that every device has. An empty list could not be retained, and late consumers would miss the attribute.
+const EXTENSION: &str = "org.homie.legacy-stats:0.1.1:[4.x]";
+/// Interval of the statistics of a device.
+const STATS_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Names of the nodes, as in the asyncio reader.
 const NODES: [(&str, &str); 6] = [
@@ -27,6 +32,9 @@ pub struct Device {
     base: String,
     /// Node and property, in the order in which they were first received.
     known: Vec<(&'static str, &'static str)>,
+    started: Instant,
+    /// Time of the latest statistics.
+    stats_at: Instant,
 }
 
 impl Device {
@@ -41,6 +49,7 @@ impl Device {
         name: &str,
         metrics: &Arc<SinkMetrics>,
     ) -> Result<Self> {
+        let now = context.clock.now();
         let state = |state: &str| {
             let topic = format!("{base}/$state");
             Some(Message::retained(topic, state, DeliveryClass::State))
@@ -61,11 +70,15 @@ impl Device {
             mqtt: Mqtt::start(context, broker.clone(), options)?,
             base,
             known: Vec::new(),
+            started: now,
+            stats_at: now,
         };
         device.announce("$homie", "4.0.0");
         device.announce("$name", name);
         device.announce("$implementation", "metertap");
-        device.announce("$extensions", "");
+        device.announce("$extensions", EXTENSION);
+        device.announce("$stats/interval", &STATS_INTERVAL.as_secs().to_string());
+        device.announce("$stats/uptime", "0");
         Ok(device)
     }
 
@@ -85,6 +98,15 @@ impl Device {
         }
         if !new.is_empty() {
             self.publish_state("ready");
+        }
+    }
+
+    /// Publishes statistics if they are due.
+    pub fn tick(&mut self, now: Instant) {
+        if now.duration_since(self.stats_at) >= STATS_INTERVAL {
+            self.stats_at = now;
+            let uptime = now.duration_since(self.started).as_secs();
+            self.announce("$stats/uptime", &uptime.to_string());
         }
     }
 

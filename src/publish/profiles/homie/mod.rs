@@ -115,6 +115,11 @@ impl Homie {
         device_id(configured.unwrap_or_else(|| event.name()))
     }
 
+    /// Publishes what is due by time.
+    pub fn tick(&mut self, now: Instant) {
+        self.devices.values_mut().for_each(|device| device.tick(now));
+    }
+
     /// Asks all connections to end when everything is delivered; returns at once.
     pub fn stop(&self) {
         self.devices.values().for_each(Device::stop);
