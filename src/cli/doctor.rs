@@ -136,7 +136,11 @@ fn examine_wires(config: &Config, seconds: f64, context: &Context, report: &mut 
         match context.io.block_on(probe(port, wait)) {
             Finding::Report(reading, line) => {
                 let at = line.map_or_else(String::new, |line| format!(" at {line}"));
-                let id = if reading.id.is_empty() { "without a number" } else { reading.id.as_str() };
+                let id = if reading.id.is_empty() {
+                    "without a number"
+                } else {
+                    reading.id.as_str()
+                };
                 let (named, unnamed) = (reading.reading.0.len(), reading.unknown.0.len());
                 let finding = format!("{name}{at}: meter {id}, {named} values, {unnamed} of unknown meaning");
                 if named == 0 {
@@ -158,10 +162,10 @@ fn examine_wires(config: &Config, seconds: f64, context: &Context, report: &mut 
                 &format!("{name}: the meter speaks another protocol"),
                 &format!("set protocol = \"{protocol}\""),
             ),
-            Finding::NotUnderstood(bytes) => report.bad(
+            Finding::NotUnderstood(bytes, not_understood) => report.bad(
                 "wire",
-                &format!("{name}: {bytes} bytes, and nothing understood"),
-                "is the protocol right, the cable in the meter's port, and the signal inverted as it should be? without baud and framing, the usual ones are tried",
+                &format!("{name}: {bytes} bytes, {}", not_understood.finding()),
+                not_understood.advice(),
             ),
             Finding::Silent(wait) => report.bad(
                 "wire",

@@ -1,15 +1,12 @@
 //! Log of decoding errors: each kind is logged when it is new, then counted, and repeated at long intervals.
 
-use crate::port::DecodeError;
+use crate::port::{DecodeError, Severity};
 use crate::status::port::PortCounters;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Interval at which an error that goes on is logged again, with its count.
 const REPEAT: Duration = Duration::from_secs(600);
-
-/// Kinds that come with a report and are logged, but count as no error.
-const NOTICES: [&str; 3] = ["counter_reset", "scale", "unknown_list"];
 
 /// Counters of a port, and when each kind of error was last logged.
 #[derive(Debug, Default)]
@@ -23,8 +20,8 @@ pub struct ErrorLog {
 impl ErrorLog {
     /// Counts an error of `port` at `now`; logs it, and returns true, if it is new or was last logged long ago.
     pub fn count(&mut self, port: &str, error: &DecodeError, now: Instant) -> bool {
-        // Something was decoded, but not all of it is certain; the decoder says so once.
-        if NOTICES.contains(&error.kind) {
+        // The decoder says so once.
+        if error.severity == Severity::Notice {
             tracing::warn!(
                 port,
                 notice = error.text,
@@ -62,7 +59,7 @@ mod tests {
         let mut log = ErrorLog::default();
         let error = DecodeError {
             kind: "wrong_crc",
-            is_understood: true,
+            severity: Severity::Refused,
             text: "the CRC is wrong".into(),
         };
         let begun = Instant::now();

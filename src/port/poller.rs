@@ -3,7 +3,7 @@
 use crate::port::kmp_poll::KnownMeter;
 use crate::port::mbus_poll::Address;
 use crate::port::transaction::{Disconnected, Transaction};
-use crate::port::{DecodeError, iec_poll, kmp_poll, mbus_poll};
+use crate::port::{DecodeError, Severity, iec_poll, kmp_poll, mbus_poll};
 use crate::source::wire::Wire;
 use metertap_decode::report::Report;
 use metertap_decode::time::Zone;
@@ -25,6 +25,8 @@ const TRANSPORT: Duration = Duration::from_millis(500);
 const BATTERY_INTERVAL: Duration = Duration::from_secs(6 * 3600);
 /// Longest pause while no meter answers, in intervals.
 const LONGEST_BACK_OFF: u32 = 8;
+/// Rounds without an answer after which the meters are silent: a single one may be lost by a weak battery or a collision.
+const SILENT: u32 = 2;
 /// Rounds without an answer after which the connection is opened anew.
 const LOST: u32 = 3;
 
@@ -114,6 +116,11 @@ impl Poller {
         Ok(answers)
     }
 
+    /// Returns true if more rounds than one went unanswered.
+    pub fn is_silent(&self) -> bool {
+        self.failures >= SILENT
+    }
+
     /// Returns true if so many rounds went unanswered that the connection itself may be dead.
     pub fn is_lost(&self) -> bool {
         self.failures >= LOST
@@ -158,7 +165,7 @@ fn bits(count: u32, baud: Option<u32>) -> Duration {
 fn decode_error(kind: &'static str, error: &dyn std::error::Error) -> DecodeError {
     DecodeError {
         kind,
-        is_understood: true,
+        severity: Severity::Refused,
         text: error.to_string(),
     }
 }

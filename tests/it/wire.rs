@@ -340,7 +340,10 @@ fn given_an_invalid_section_then_the_mistake_is_named_and_no_secret_shown() {
             "source = \"tcp://host\"\nprotocol = \"p1\"",
             "line 2: [[wire]] 1: source: invalid wire `tcp://host`",
         ),
-        ("source = \"-\"\nprotocol = \"p2\"", "unknown variant `p2`"),
+        (
+            "source = \"-\"\nprotocol = \"p2\"",
+            "protocol: unknown value `p2`: did you mean `p1`?",
+        ),
         (
             "source = \"-\"\nprotocol = \"p1\"\nkey = \"0011aabbcc\"",
             "key: expected a key of 32",
@@ -534,7 +537,7 @@ fn given_wires_then_the_doctor_judges_their_telegrams() {
         "no key is configured",
         "set key (and auth_key)",
         "set protocol = \"dlms\"",
-        "bytes, and nothing understood",
+        "bytes, nothing understood",
         "no bytes in 0.5 s",
     ] {
         assert!(text.contains(line), "{line}: {text}");
