@@ -222,6 +222,7 @@ impl From<DlmsError> for DecodeError {
         DecodeError {
             kind,
             severity,
+            about: None,
             text: error.to_string(),
         }
     }

@@ -102,6 +102,7 @@ impl From<IecError> for DecodeError {
         DecodeError {
             kind,
             severity: Severity::of_error(error == IecError::Empty),
+            about: None,
             text: error.to_string(),
         }
     }

@@ -99,6 +99,7 @@ impl From<KmpError> for DecodeError {
         DecodeError {
             kind,
             severity: Severity::of_error(matches!(error, KmpError::Answer(_))),
+            about: None,
             text: error.to_string(),
         }
     }

@@ -154,6 +154,7 @@ impl From<MbusError> for DecodeError {
         DecodeError {
             kind,
             severity: Severity::of_error(matches!(error, MbusError::Message(_))),
+            about: None,
             text: error.to_string(),
         }
     }

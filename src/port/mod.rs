@@ -59,6 +59,8 @@ pub struct DecodeError {
     pub kind: &'static str,
     /// What it means for the bytes and for the port.
     pub severity: Severity,
+    /// Meter of a bus that it is about: the errors of each are logged by themselves.
+    pub about: Option<Box<str>>,
     /// Description for the log.
     pub text: String,
 }

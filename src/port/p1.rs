@@ -296,6 +296,7 @@ impl From<P1Error> for DecodeError {
         DecodeError {
             kind,
             severity,
+            about: None,
             text: error.to_string(),
         }
     }

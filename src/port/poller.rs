@@ -89,7 +89,10 @@ impl Poller {
                 for address in addresses {
                     answers.push(match mbus_poll::read(&mut transaction, *address).await {
                         Err(mbus_poll::PollError::Disconnected(gone)) => return Err(gone),
-                        answer => answer.map_err(|error| decode_error(error.kind(), &error)),
+                        answer => answer.map_err(|error| DecodeError {
+                            about: Some(address.to_string().into()),
+                            ..decode_error(error.kind(), &error)
+                        }),
                     });
                 }
             }
@@ -166,6 +169,7 @@ fn decode_error(kind: &'static str, error: &dyn std::error::Error) -> DecodeErro
     DecodeError {
         kind,
         severity: Severity::Refused,
+        about: None,
         text: error.to_string(),
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::port::task::Decoder;
 use crate::port::{
-    DecodeEvent, Dlms, DlmsOptions, Iec, Listener, Mbus, NotUnderstood, P1, P1Options, PortConfig, Severity,
-    Sml, Tic,
+    DecodeError, DecodeEvent, Dlms, DlmsOptions, Iec, Listener, Mbus, NotUnderstood, P1, P1Options,
+    PortConfig, Severity, Sml, Tic,
 };
 use crate::source::wire::{Line, Wire, open};
 use metertap_decode::report::Report;
@@ -21,6 +21,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub enum Finding {
     /// A telegram was decoded, with these line settings if the port has any.
     Report(Box<Report>, Option<Line>),
+    /// Polled meters: what each answered, in the order of the configuration.
+    Polled(Vec<Result<Report, DecodeError>>),
     /// Telegrams came, and were refused: kind and description of the last error.
     Refused(&'static str, String),
     /// Bytes came that are another protocol.
@@ -57,22 +59,15 @@ pub async fn probe(config: &PortConfig, wait: Duration) -> Finding {
         if is_last {
             tried = &[];
         }
-        let end = match Decoder::new(config, Some(line)) {
+        let recording = Decoder::for_recording(&config.protocol).filter(|_| wire.ends);
+        let end = match recording.unwrap_or_else(|| Decoder::new(config, Some(line))) {
             Decoder::Push(mut listener) => listen(wire, &mut *listener, wait, &mut seen).await,
             Decoder::Poll(mut poller) => {
                 let mut wire = wire;
-                let answers = poller.round(&mut wire).await;
-                let answers = match answers {
-                    Ok(answers) => answers,
-                    Err(gone) => return Finding::Closed(gone.to_string()),
+                return match poller.round(&mut wire).await {
+                    Ok(answers) => Finding::Polled(answers),
+                    Err(gone) => Finding::Closed(gone.to_string()),
                 };
-                for answer in answers {
-                    match answer {
-                        Ok(report) => seen.report = Some(Box::new(report)),
-                        Err(error) => seen.refused = Some((error.kind, error.text)),
-                    }
-                }
-                None
             }
         };
         if let Some(report) = seen.report {
@@ -136,7 +131,7 @@ impl Seen {
         match event.result {
             Ok(report) => self.report = Some(Box::new(report)),
             Err(error) if error.severity != Severity::Unrecognized => {
-                self.refused = Some((error.kind, error.text))
+                self.refused = Some((error.kind, error.text));
             }
             Err(_) => {}
         }

@@ -71,6 +71,7 @@ impl From<SmlError> for DecodeError {
         DecodeError {
             kind,
             severity: Severity::of_error(matches!(error, SmlError::Message(_) | SmlError::Empty)),
+            about: None,
             text: error.to_string(),
         }
     }

@@ -76,6 +76,7 @@ impl From<TicError> for DecodeError {
             kind,
             // At a wrong speed, 02 and 03 come by chance, but no group is right.
             severity: Severity::of_error(matches!(error, TicError::Groups(_))),
+            about: None,
             text: error.to_string(),
         }
     }

@@ -97,6 +97,16 @@ fn the_lists_of_operators_have_names_units_and_powers_of_ten() {
             ],
         ),
         (
+            "Wiener Netze, Siemens",
+            10,
+            octets("SIE1030300000009") + CLOCK + &energies + &u32s(&[1500, 0, 20, 30]),
+            vec![
+                r#""equipment_id":"SIE1030300000009""#,
+                r#""energy_export_total":{"value":234.567,"unit":"kWh"}"#,
+                r#""reactive_power_import":{"value":0.020,"unit":"kvar"}"#,
+            ],
+        ),
+        (
             "Netz Burgenland",
             14,
             u16s(&[229, 231, 230, 781, 402, 63])
