@@ -20,6 +20,8 @@
 //! ([`Decimal`](quantity::Decimal)), units are an enum ([`Unit`](unit::Unit)), times know their offset
 //! ([`MeterTime`](time::MeterTime)). For most frames there is also an encoder, which tests and simulators use.
 //!
+//! The folder `examples` has a small program for each protocol, which prints the readings of a recording as JSON.
+//!
 //! # P1/DSMR
 //!
 //! A framer finds telegrams in the bytes of the port; a telegram gives a report of the meter and one of each meter

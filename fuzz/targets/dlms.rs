@@ -1,21 +1,24 @@
-//! Any bytes on a DLMS port: nothing panics, nothing grows.
+//! Any bytes on a DLMS port, as they are and as the body of a notification in an HDLC frame.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use metertap::port::{Dlms, DlmsOptions};
 use metertap_decode::cipher::Keys;
-use metertap::port::{Dlms, DlmsOptions, Listener};
+use metertap_decode::framing::dlms::hdlc_segments;
+use metertap_fuzz::push_in_pieces;
 
 fuzz_target!(|bytes: &[u8]| {
-    let keys = Keys {
-        encryption: "000102030405060708090A0B0C0D0E0F".parse().expect("a key"),
-        authentication: None,
+    let port = || {
+        let keys = Keys {
+            encryption: "000102030405060708090A0B0C0D0E0F".parse().expect("a key"),
+            authentication: None,
+        };
+        Dlms::new(DlmsOptions {
+            keys: Some(keys),
+            ..DlmsOptions::default()
+        })
     };
-    let mut port = Dlms::new(DlmsOptions {
-        keys: Some(keys),
-        ..DlmsOptions::default()
-    });
-    let (first, second) = bytes.split_at(bytes.len() / 2);
-    port.push(first, &mut |_| ());
-    port.push(second, &mut |_| ());
-    port.end(&mut |_| ());
+    push_in_pieces(port, bytes);
+    let notification = [&[0x0F, 0, 0, 0, 0, 0], bytes].concat();
+    push_in_pieces(port, &hdlc_segments(&notification, 1000));
 });

@@ -2,13 +2,13 @@
 
 use crate::cli::tuner_args::TunerArgs;
 use crate::config::{Config, RadioSource};
-use crate::port::{Finding, probe};
+use crate::port::{Finding, PortProtocol, probe};
 use crate::publish::MqttConfig;
 use crate::publish::mqtt::check;
 use crate::receiver::Probe;
 use crate::runtime::{Cancel, Context, Runtime};
 use crate::source::Live;
-use crate::source::wire::WireAddress;
+use crate::source::wire::{Line, WireAddress};
 use anyhow::Result;
 use metertap_decode::report::{ReadingType, Report as WireReport};
 use std::net::{SocketAddr, TcpListener};
@@ -134,21 +134,19 @@ fn examine_wires(config: &Config, seconds: f64, context: &Context, report: &mut 
             continue;
         }
         match context.io.block_on(probe(port, wait)) {
-            Finding::Report(reading, line) => {
-                let at = line.map_or_else(String::new, |line| format!(" at {line}"));
-                let id = if reading.id.is_empty() { "without a number" } else { reading.id.as_str() };
-                let (named, unnamed) = (reading.reading.0.len(), reading.unknown.0.len());
-                let finding = format!("{name}{at}: meter {id}, {named} values, {unnamed} of unknown meaning");
-                if named == 0 {
-                    let advice = "its list is not known: describe it in [wire.dlms] list (docs/wires.md), or report it";
-                    report.bad("wire", &finding, advice);
-                } else {
-                    report.ok("wire", &finding);
-                    if is_locked(&reading) {
-                        println!(
-                            "     {:9} → whole kilowatt hours and no power: enter the meter's PIN (docs/wires.md, SML)",
-                            ""
-                        );
+            Finding::Report(reading, line) => examine_reading(&name, &reading, line, report),
+            Finding::Polled(answers) => {
+                for answer in answers {
+                    match answer {
+                        Ok(reading) => examine_reading(&name, &reading, None, report),
+                        Err(error) => {
+                            let advice = match (error.kind, &port.protocol) {
+                                // The error itself says what to look at.
+                                ("silent", PortProtocol::Iec { .. } | PortProtocol::Kmp { .. }) => "",
+                                (kind, _) => remedy(kind),
+                            };
+                            report.bad("wire", &format!("{name}: {}", error.text), advice);
+                        }
                     }
                 }
             }
@@ -158,10 +156,10 @@ fn examine_wires(config: &Config, seconds: f64, context: &Context, report: &mut 
                 &format!("{name}: the meter speaks another protocol"),
                 &format!("set protocol = \"{protocol}\""),
             ),
-            Finding::NotUnderstood(bytes) => report.bad(
+            Finding::NotUnderstood(bytes, not_understood) => report.bad(
                 "wire",
-                &format!("{name}: {bytes} bytes, and nothing understood"),
-                "is the protocol right, the cable in the meter's port, and the signal inverted as it should be? without baud and framing, the usual ones are tried",
+                &format!("{name}: {bytes} bytes, {}", not_understood.finding()),
+                not_understood.advice(),
             ),
             Finding::Silent(wait) => report.bad(
                 "wire",
@@ -170,6 +168,29 @@ fn examine_wires(config: &Config, seconds: f64, context: &Context, report: &mut 
             ),
             Finding::Closed(reason) => report.bad("wire", &format!("{name}: {reason}"), ""),
         }
+    }
+}
+
+/// Judges the reading that a wire gave.
+fn examine_reading(name: &str, reading: &WireReport, line: Option<Line>, report: &mut Report) {
+    let at = line.map_or_else(String::new, |line| format!(" at {line}"));
+    let id = if reading.id.is_empty() {
+        "without a number"
+    } else {
+        reading.id.as_str()
+    };
+    let (named, unnamed) = (reading.reading.0.len(), reading.unknown.0.len());
+    let finding = format!("{name}{at}: meter {id}, {named} values, {unnamed} of unknown meaning");
+    if named == 0 {
+        let advice = "its list is not known: describe it in [wire.dlms] list (docs/wires.md), or report it";
+        return report.bad("wire", &finding, advice);
+    }
+    report.ok("wire", &finding);
+    if is_locked(reading) {
+        println!(
+            "     {:9} → whole kilowatt hours and no power: enter the meter's PIN (docs/wires.md, SML)",
+            ""
+        );
     }
 }
 

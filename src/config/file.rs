@@ -268,18 +268,23 @@ fn key_at(value: &DeValue, span: &Range<usize>) -> Option<String> {
         .map(|(key, _)| key.get_ref().to_string())
 }
 
-/// Replaces the list of all fields, in serde's message on an unknown one, by the field that was probably meant.
+/// Replaces the list of all fields or values, in serde's message on an unknown one, by the one that was probably meant.
 fn with_suggestion(message: &str) -> String {
-    let Some((unknown, list)) = message
-        .strip_prefix("unknown field `")
-        .and_then(|rest| rest.split_once('`'))
-    else {
+    let parts = ["field", "variant"].into_iter().find_map(|of| {
+        let rest = message
+            .strip_prefix("unknown ")?
+            .strip_prefix(of)?
+            .strip_prefix(" `")?;
+        let (unknown, list) = rest.split_once('`')?;
+        Some((if of == "field" { of } else { "value" }, unknown, list))
+    });
+    let Some((of, unknown, list)) = parts else {
         return message.trim_end().into();
     };
     let known: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
     match near(unknown, &known) {
-        Some(near) => format!("unknown field `{unknown}`: did you mean `{near}`?"),
-        None => format!("unknown field `{unknown}`; these are known: {}", known.join(", ")),
+        Some(near) => format!("unknown {of} `{unknown}`: did you mean `{near}`?"),
+        None => format!("unknown {of} `{unknown}`; these are known: {}", known.join(", ")),
     }
 }
 

@@ -8,8 +8,9 @@
 use crate::meter::availability::{Availability, AvailabilityChange};
 use crate::meter::counter_sample::CounterSample;
 use crate::meter::event::ReadingEvent;
+use crate::meter::held_back::HeldBackLog;
 use crate::meter::intervals::Intervals;
-use crate::meter::plausibility::{Implausible, Limits, Plausibility, Rejections};
+use crate::meter::plausibility::{Limits, Plausibility, Rejections};
 use crate::meter::registers::Rollovers;
 use crate::meter::throttle::{PublishRate, Throttle};
 use crate::meter::{Meter, Meters, Reading, WireReading};
@@ -17,15 +18,11 @@ use crate::publish::message::topic_id;
 use crate::runtime::Clock;
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Readings to be published, in order, and the change of their meter's availability, if there is one.
 pub type Published = (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>);
-
-/// Meters whose implausible readings are logged; a wire may deliver any id if its protocol has no check.
-const MAX_IMPLAUSIBLE: usize = 256;
 
 /// The stages and their state.
 pub struct Pipeline {
@@ -38,8 +35,8 @@ pub struct Pipeline {
     throttle: Throttle<ReadingEvent>,
     intervals: Intervals,
     availability: Availability,
-    /// Configured and wired meters whose last reading was implausible: logged once until one is plausible again.
-    implausible: BTreeMap<String, Implausible>,
+    /// Implausible readings of configured and wired meters that were logged.
+    held_back: HeldBackLog,
 }
 
 impl Pipeline {
@@ -54,7 +51,7 @@ impl Pipeline {
             throttle: Throttle::default(),
             intervals: Intervals::default(),
             availability: Availability::default(),
-            implausible: BTreeMap::new(),
+            held_back: HeldBackLog::default(),
         };
         pipeline.change(meters, rate);
         pipeline
@@ -217,14 +214,12 @@ impl Pipeline {
     ) -> bool {
         match self.plausibility.check(id, kind, time, sample, limits) {
             Ok(()) => {
-                self.implausible.remove(id);
+                self.held_back.plausible(id);
                 true
             }
             Err(reason) => {
-                let has_room = self.implausible.len() < MAX_IMPLAUSIBLE;
-                if !self.implausible.contains_key(id) && is_ours && has_room {
+                if is_ours && self.held_back.is_due(id, self.clock.now()) {
                     tracing::warn!(meter = id, %reason, "Reading is not plausible; held back until another one agrees");
-                    self.implausible.insert(id.into(), reason);
                 }
                 false
             }

@@ -15,6 +15,7 @@ mod factor;
 pub mod filter;
 pub mod find;
 mod frame_filter;
+pub mod held_back;
 pub mod intervals;
 mod meters;
 pub mod plausibility;

@@ -1,7 +1,7 @@
 //! Listener for DLMS/COSEM messages that a meter pushes.
 
 use crate::port::frame_counters::{DecryptError, FrameCounters};
-use crate::port::{DecodeError, DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener, Severity};
 use metertap_decode::cipher::{CipherError, Ciphered, Keys};
 use metertap_decode::dlms;
 use metertap_decode::dlms::{
@@ -214,9 +214,15 @@ impl From<DlmsError> for DecodeError {
             DlmsError::UnknownList(_) => "unknown_list",
             DlmsError::Scale(_) => "scale",
         };
+        let severity = match error {
+            DlmsError::DecryptError(error) => error.severity(),
+            DlmsError::UnknownList(_) | DlmsError::Scale(_) => Severity::Notice,
+            _ => Severity::of_error(!matches!(kind, "cut" | "wrong_check")),
+        };
         DecodeError {
             kind,
-            is_understood: !matches!(kind, "cut" | "wrong_check"),
+            severity,
+            about: None,
             text: error.to_string(),
         }
     }

@@ -1,5 +1,6 @@
 //! Frame counters per system title: encrypted frames are decrypted once, and repeats refused.
 
+use crate::port::Severity;
 use metertap_decode::cipher::{CipherError, Ciphered, Keys};
 use std::collections::HashMap;
 
@@ -61,6 +62,14 @@ impl DecryptError {
             DecryptError::Repeated { .. } => "repeated",
             DecryptError::FellBack { .. } => "counter_reset",
             DecryptError::NoTag => "no_tag",
+        }
+    }
+
+    /// What it means for the bytes.
+    pub fn severity(self) -> Severity {
+        match self {
+            DecryptError::FellBack { .. } => Severity::Notice,
+            other => Severity::of_error(other.kind() != "cut"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! IEC 62056-21 readouts, and a listener for recorded ones.
 
-use crate::port::{DecodeError, DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener, Severity};
 use metertap_decode::framing::iec::{Readout, ReadoutError};
 use metertap_decode::iec;
 use metertap_decode::report::Report;
@@ -101,7 +101,8 @@ impl From<IecError> for DecodeError {
         };
         DecodeError {
             kind,
-            is_understood: error == IecError::Empty,
+            severity: Severity::of_error(error == IecError::Empty),
+            about: None,
             text: error.to_string(),
         }
     }

@@ -10,7 +10,7 @@ use crate::port::iec::{IecError, MAX_READOUT, report};
 use crate::port::transaction::Disconnected;
 use crate::source::wire::{Line, Wire};
 use metertap_decode::framing::iec::{Identification, Mode, REQUEST, Readout, ReadoutError, acknowledgement};
-use metertap_decode::iec::is_battery_powered;
+use metertap_decode::iec::{is_battery_powered, is_heat_meter};
 use metertap_decode::report::Report;
 use metertap_decode::time::Zone;
 use std::time::Duration;
@@ -86,6 +86,8 @@ impl WakeUp {
 pub struct KnownMeter {
     /// Sequence to which the meter answered.
     wake_up: Option<WakeUp>,
+    /// No data came at the speed that the meter announced: it is asked to stay at 300 baud, which some heads need.
+    is_slow: bool,
     /// The meter runs on a battery.
     pub is_battery_powered: bool,
 }
@@ -117,11 +119,15 @@ pub async fn read(
             // A meter that was silent after it has answered before is more telling than the silence.
             Err(PollError::Silent) if attempt > 0 => continue,
             Err(error) => {
+                if matches!(error, PollError::NoData(..)) {
+                    known.is_slow = !known.is_slow;
+                }
                 last = error;
                 continue;
             }
         };
         known.wake_up = Some(wake_up);
+        known.is_battery_powered = is_heat_meter(&readout);
         let report = report(&readout, zone)?;
         return Ok((readout, report));
     }
@@ -143,7 +149,7 @@ async fn read_once(wire: &mut Wire, wake_up: WakeUp, known: &mut KnownMeter) -> 
     let Some((identification, _)) = Identification::find(&bytes) else {
         return Err(PollError::Silent);
     };
-    known.is_battery_powered = is_battery_powered(&identification);
+    known.is_battery_powered |= is_battery_powered(&identification);
     tracing::debug!(
         manufacturer = identification.manufacturer,
         model = identification.model,
@@ -157,7 +163,7 @@ async fn read_once(wire: &mut Wire, wake_up: WakeUp, known: &mut KnownMeter) -> 
         }
         Mode::C(speed) => {
             // A TCP bridge cannot change its speed from here; a meter may be told to stay at 300 baud.
-            let (character, speed) = match wire.control.is_some() {
+            let (character, speed) = match wire.control.is_some() && !known.is_slow {
                 true => (identification.speed, speed),
                 false => (b'0', 300),
             };

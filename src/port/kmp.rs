@@ -1,6 +1,6 @@
 //! Answers of a Kamstrup meter, and a listener for recorded ones.
 
-use crate::port::{DecodeError, DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener, Severity};
 use metertap_decode::framing::kmp::{Frame, FrameError};
 use metertap_decode::kamstrup::{Answer, AnswerError, fields};
 use metertap_decode::report::{Fields, ReadingType, Report, Value};
@@ -98,7 +98,8 @@ impl From<KmpError> for DecodeError {
         };
         DecodeError {
             kind,
-            is_understood: matches!(error, KmpError::Answer(_)),
+            severity: Severity::of_error(matches!(error, KmpError::Answer(_))),
+            about: None,
             text: error.to_string(),
         }
     }

@@ -1,10 +1,11 @@
 //! Listening to a meter that sends unasked, and finding the settings of its line.
 
 use crate::meter::WireReading;
-use crate::port::DecodeEvent;
+use crate::port::acceptance::Complaint;
 use crate::port::line_search::Heard;
 use crate::port::task::{Closed, Decoder, Task};
-use crate::source::wire::{Line, Wire};
+use crate::port::{DecodeEvent, NotUnderstood, Severity};
+use crate::source::wire::Wire;
 use crate::status::receiver::Condition;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -56,7 +57,7 @@ impl Task {
                     reception.first_byte.get_or_insert_with(Instant::now);
                     reception.bytes += n;
                     self.silent_openings = 0;
-                    self.note_bytes(n);
+                    self.note_bytes();
                     self.decode(Input::Bytes(&buffer[..n])).await
                 }
                 Ok(Err(error)) => return Closed::Disconnected(format!("{}: {error}", self.address)),
@@ -79,9 +80,9 @@ impl Task {
             let is_only_line = !wire.has_line || self.lines.lines().len() == 1;
             if is_only_line && !has_complained && self.lines.is_disproved_by(&reception.heard()) {
                 has_complained = true;
-                self.complain_of_line(wire.has_line).await;
+                self.report_nothing_understood(wire.has_line).await;
             }
-            self.report_nothing_accepted().await;
+            self.report_nothing_accepted(wire.has_line).await;
             if let Some(closed) = self.judge_silence(reception.silence).await {
                 return closed;
             }
@@ -101,48 +102,36 @@ impl Task {
     /// Once all line settings were tried, the port is stalled; they are tried again.
     pub(super) async fn report_lines(&mut self) {
         if self.lines.has_tried_all() {
-            let tried: Vec<String> = self.lines.lines().iter().map(Line::to_string).collect();
-            let reason = format!(
-                "{}: nothing understood at {}: is the cable in the meter's port, and does it invert?",
-                self.address,
-                tried.join(", ")
-            );
-            self.set_condition(Condition::Stalled, Some(reason)).await;
+            self.report_nothing_understood(true).await;
         }
     }
 
-    /// Says that the settings of the line, of which there is one, are of no use.
-    async fn complain_of_line(&mut self, has_line: bool) {
-        let reason = match has_line {
-            true => format!(
-                "{}: nothing understood at {}: without baud and framing, the usual ones are tried; is the cable in the meter's port, and does it invert?",
-                self.address,
-                self.lines.current()
-            ),
-            false => format!(
-                "{}: nothing understood: is the protocol right, and the speed that is set in the bridge?",
-                self.address
-            ),
-        };
+    /// The port is stalled: what comes is not understood with any of its line settings.
+    async fn report_nothing_understood(&mut self, has_line: bool) {
+        let tried = if has_line { self.lines.lines() } else { &[] };
+        let reason = format!("{}: {}", self.address, NotUnderstood::at(tried));
         self.set_condition(Condition::Stalled, Some(reason)).await;
     }
 
-    fn note_bytes(&mut self, count: usize) {
+    fn note_bytes(&mut self) {
         let now = Instant::now().into_std();
-        self.acceptance
-            .bytes_received(count, &self.errors.counters.errors, now);
+        self.acceptance.bytes_received(&self.errors.counters.errors, now);
     }
 
     /// The port is stalled if bytes come, but no reading for minutes; its counters are published from time to time.
-    async fn report_nothing_accepted(&mut self) {
+    async fn report_nothing_accepted(&mut self, has_line: bool) {
         let due = self.interval.interval().unwrap_or_default() * 3;
-        let complaint = self.acceptance.complaint(&self.errors.counters.errors, due);
-        if let Some(complaint) = complaint {
-            let reason = format!("{}: {complaint}", self.address);
-            self.set_condition(Condition::Stalled, Some(reason)).await;
-        } else if self.acceptance.is_reported() {
-            self.set_condition(self.state.state, self.state.reason.clone())
-                .await;
+        match self.acceptance.complaint(&self.errors.counters.errors, due) {
+            Some(Complaint::NotUnderstood) => self.report_nothing_understood(has_line).await,
+            Some(Complaint::Errors(errors)) => {
+                let reason = format!("{}: {errors}", self.address);
+                self.set_condition(Condition::Stalled, Some(reason)).await;
+            }
+            None if self.acceptance.is_reported() => {
+                self.set_condition(self.state.state, self.state.reason.clone())
+                    .await;
+            }
+            None => {}
         }
     }
 
@@ -180,7 +169,7 @@ impl Task {
                 readings.push(reading);
             }
             Err(error) => {
-                is_understood |= error.is_understood;
+                is_understood |= error.severity != Severity::Unrecognized;
                 if self.errors.count(&self.name, &error, now) {
                     complaint = Some(error.text);
                 }

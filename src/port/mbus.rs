@@ -1,6 +1,6 @@
 //! Answers of M-Bus meters: assembly of frames, and a listener for recorded ones.
 
-use crate::port::{DecodeError, DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener, Severity};
 use metertap_decode::framing::mbus::{Frame, FrameError};
 use metertap_decode::mbus::{Message, MessageError, Record};
 use metertap_decode::mbus_report::report;
@@ -153,7 +153,8 @@ impl From<MbusError> for DecodeError {
         };
         DecodeError {
             kind,
-            is_understood: matches!(error, MbusError::Message(_)),
+            severity: Severity::of_error(matches!(error, MbusError::Message(_))),
+            about: None,
             text: error.to_string(),
         }
     }

@@ -24,6 +24,7 @@ mod line_search;
 mod listen;
 mod mbus;
 pub mod mbus_poll;
+mod not_understood;
 mod p1;
 mod poll;
 mod poller;
@@ -40,6 +41,7 @@ pub use events::{EventSender, PortEvent, PortEvents, port_events};
 pub use iec::Iec;
 pub use kmp::Kmp;
 pub use mbus::{Answers, Mbus};
+pub use not_understood::NotUnderstood;
 pub use p1::{CrcPolicy, P1, P1Options};
 pub use poller::{PollTarget, Poller, mbus_answer_time};
 pub use probe::{Finding, probe};
@@ -50,15 +52,39 @@ pub use tic::Tic;
 use metertap_decode::report::Report;
 use std::sync::Arc;
 
-/// Bytes from a wire that gave no report.
+/// Bytes from a wire that gave no report, or one of which something should be known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeError {
     /// Name of the counter that it increments.
     pub kind: &'static str,
-    /// The bytes are of the expected protocol, so the line settings are right.
-    pub is_understood: bool,
+    /// What it means for the bytes and for the port.
+    pub severity: Severity,
+    /// Meter of a bus that it is about: the errors of each are logged by themselves.
+    pub about: Option<Box<str>>,
     /// Description for the log.
     pub text: String,
+}
+
+/// What a [`DecodeError`] means for the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// They gave a report, of which the user should know something: logged, and counted as no error.
+    Notice,
+    /// They are of the expected protocol, so the line settings are right, but are refused.
+    Refused,
+    /// They may be of another protocol, or at another speed.
+    Unrecognized,
+}
+
+impl Severity {
+    /// Returns [`Refused`](Self::Refused) for bytes of the expected protocol, else [`Unrecognized`](Self::Unrecognized).
+    fn of_error(is_of_protocol: bool) -> Self {
+        if is_of_protocol {
+            Severity::Refused
+        } else {
+            Severity::Unrecognized
+        }
+    }
 }
 
 /// Result of decoding one frame, telegram or message of a stream.

@@ -1,7 +1,7 @@
 //! Listener for P1 telegrams, plain or encrypted: which of the two is detected.
 
 use crate::port::frame_counters::{DecryptError, FrameCounters};
-use crate::port::{DecodeError, DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener, Severity};
 use metertap_decode::cipher::{Ciphered, Keys};
 use metertap_decode::framing::general_glo::GeneralGloFramer;
 use metertap_decode::framing::p1::{Crc, Frame, Framer, crc, encrypted_body, frames};
@@ -289,9 +289,14 @@ impl From<P1Error> for DecodeError {
             P1Error::Telegram(_) | P1Error::Empty => "no_telegram",
             P1Error::Unread { .. } => "unread_line",
         };
+        let severity = match error {
+            P1Error::DecryptError(error) => error.severity(),
+            _ => Severity::of_error(!matches!(kind, "cut" | "no_telegram")),
+        };
         DecodeError {
             kind,
-            is_understood: !matches!(kind, "cut" | "no_telegram"),
+            severity,
+            about: None,
             text: error.to_string(),
         }
     }

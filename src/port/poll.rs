@@ -21,8 +21,8 @@ impl Task {
                     return Closed::Disconnected(format!("{}: {disconnected}", self.address));
                 }
             };
-            let (pause, is_lost) = (poller.pause(), poller.is_lost());
-            let complaint = self.take_answers(answers).await;
+            let (pause, is_lost, is_silent) = (poller.pause(), poller.is_lost(), poller.is_silent());
+            let complaint = self.take_answers(answers, is_silent).await;
             sleep(pause).await;
             // A dead TCP connection does not report itself: after some rounds without an answer it is opened anew.
             if let (true, Some(complaint)) = (is_lost, complaint) {
@@ -31,8 +31,13 @@ impl Task {
         }
     }
 
-    /// Publishes the answers of a round; returns the last error if there was none.
-    async fn take_answers(&mut self, answers: Vec<Result<Report, DecodeError>>) -> Option<String> {
+    /// Publishes the answers of a round; returns the reason of the stalled port if there was none. A port that was up stays
+    /// so until its meters are silent: one round that fails is an error, several are a condition.
+    async fn take_answers(
+        &mut self,
+        answers: Vec<Result<Report, DecodeError>>,
+        is_silent: bool,
+    ) -> Option<String> {
         let (mut readings, mut complaint) = (Vec::new(), None);
         let now = Instant::now().into_std();
         for answer in answers {
@@ -49,8 +54,14 @@ impl Task {
         }
         if readings.is_empty() {
             self.last_telegram.set_counters(&self.errors.counters);
-            self.set_condition(Condition::Stalled, complaint.clone()).await;
-            return complaint;
+            let (condition, reason) = match self.state.state {
+                Condition::Up if !is_silent => (Condition::Up, None),
+                // The next error of several that take turns is no change.
+                Condition::Stalled => (Condition::Stalled, self.state.reason.clone()),
+                _ => (Condition::Stalled, complaint),
+            };
+            self.set_condition(condition, reason.clone()).await;
+            return reason;
         }
         self.publish(readings).await;
         None

@@ -3,7 +3,7 @@
 use crate::port::kmp_poll::KnownMeter;
 use crate::port::mbus_poll::Address;
 use crate::port::transaction::{Disconnected, Transaction};
-use crate::port::{DecodeError, iec_poll, kmp_poll, mbus_poll};
+use crate::port::{DecodeError, Severity, iec_poll, kmp_poll, mbus_poll};
 use crate::source::wire::Wire;
 use metertap_decode::report::Report;
 use metertap_decode::time::Zone;
@@ -25,6 +25,8 @@ const TRANSPORT: Duration = Duration::from_millis(500);
 const BATTERY_INTERVAL: Duration = Duration::from_secs(6 * 3600);
 /// Longest pause while no meter answers, in intervals.
 const LONGEST_BACK_OFF: u32 = 8;
+/// Rounds without an answer after which the meters are silent: a single one may be lost by a weak battery or a collision.
+const SILENT: u32 = 2;
 /// Rounds without an answer after which the connection is opened anew.
 const LOST: u32 = 3;
 
@@ -87,7 +89,10 @@ impl Poller {
                 for address in addresses {
                     answers.push(match mbus_poll::read(&mut transaction, *address).await {
                         Err(mbus_poll::PollError::Disconnected(gone)) => return Err(gone),
-                        answer => answer.map_err(|error| decode_error(error.kind(), &error)),
+                        answer => answer.map_err(|error| DecodeError {
+                            about: Some(address.to_string().into()),
+                            ..decode_error(error.kind(), &error)
+                        }),
                     });
                 }
             }
@@ -112,6 +117,11 @@ impl Poller {
         let is_answered = answers.iter().any(Result::is_ok);
         self.failures = if is_answered { 0 } else { self.failures + 1 };
         Ok(answers)
+    }
+
+    /// Returns true if more rounds than one went unanswered.
+    pub fn is_silent(&self) -> bool {
+        self.failures >= SILENT
     }
 
     /// Returns true if so many rounds went unanswered that the connection itself may be dead.
@@ -158,7 +168,8 @@ fn bits(count: u32, baud: Option<u32>) -> Duration {
 fn decode_error(kind: &'static str, error: &dyn std::error::Error) -> DecodeError {
     DecodeError {
         kind,
-        is_understood: true,
+        severity: Severity::Refused,
+        about: None,
         text: error.to_string(),
     }
 }

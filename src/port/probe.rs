@@ -1,7 +1,10 @@
 //! Probe of a port: opens it, waits for a telegram, and says what came.
 
 use crate::port::task::Decoder;
-use crate::port::{DecodeEvent, Dlms, DlmsOptions, Iec, Listener, Mbus, P1, P1Options, PortConfig, Sml, Tic};
+use crate::port::{
+    DecodeError, DecodeEvent, Dlms, DlmsOptions, Iec, Listener, Mbus, NotUnderstood, P1, P1Options,
+    PortConfig, Severity, Sml, Tic,
+};
 use crate::source::wire::{Line, Wire, open};
 use metertap_decode::report::Report;
 use std::time::Duration;
@@ -18,12 +21,14 @@ const PAUSE: Duration = Duration::from_secs(2);
 pub enum Finding {
     /// A telegram was decoded, with these line settings if the port has any.
     Report(Box<Report>, Option<Line>),
+    /// Polled meters: what each answered, in the order of the configuration.
+    Polled(Vec<Result<Report, DecodeError>>),
     /// Telegrams came, and were refused: kind and description of the last error.
     Refused(&'static str, String),
     /// Bytes came that are another protocol.
     OtherProtocol(&'static str),
-    /// Bytes came, and nothing in them was understood.
-    NotUnderstood(usize),
+    /// Bytes came, so many, and nothing in them was understood.
+    NotUnderstood(usize, NotUnderstood),
     /// No byte came in this time.
     Silent(Duration),
     /// The port cannot be opened, or was closed.
@@ -43,6 +48,7 @@ struct Seen {
 /// polled.
 pub async fn probe(config: &PortConfig, wait: Duration) -> Finding {
     let mut seen = Seen::default();
+    let mut tried = &config.lines[..];
     for line in &config.lines {
         let wire = match open(&config.address, *line).await {
             Ok(wire) => wire,
@@ -50,22 +56,18 @@ pub async fn probe(config: &PortConfig, wait: Duration) -> Finding {
         };
         let shown = wire.has_line.then_some(*line);
         let is_last = !wire.has_line;
-        let end = match Decoder::new(config, Some(line)) {
+        if is_last {
+            tried = &[];
+        }
+        let recording = Decoder::for_recording(&config.protocol).filter(|_| wire.ends);
+        let end = match recording.unwrap_or_else(|| Decoder::new(config, Some(line))) {
             Decoder::Push(mut listener) => listen(wire, &mut *listener, wait, &mut seen).await,
             Decoder::Poll(mut poller) => {
                 let mut wire = wire;
-                let answers = poller.round(&mut wire).await;
-                let answers = match answers {
-                    Ok(answers) => answers,
-                    Err(gone) => return Finding::Closed(gone.to_string()),
+                return match poller.round(&mut wire).await {
+                    Ok(answers) => Finding::Polled(answers),
+                    Err(gone) => Finding::Closed(gone.to_string()),
                 };
-                for answer in answers {
-                    match answer {
-                        Ok(report) => seen.report = Some(Box::new(report)),
-                        Err(error) => seen.refused = Some((error.kind, error.text)),
-                    }
-                }
-                None
             }
         };
         if let Some(report) = seen.report {
@@ -84,7 +86,7 @@ pub async fn probe(config: &PortConfig, wait: Duration) -> Finding {
         None if seen.received == 0 => Finding::Silent(wait),
         None => match other_protocol(&seen.bytes) {
             Some(name) => Finding::OtherProtocol(name),
-            None => Finding::NotUnderstood(seen.received),
+            None => Finding::NotUnderstood(seen.received, NotUnderstood::at(tried)),
         },
     }
 }
@@ -128,7 +130,9 @@ impl Seen {
     fn take(&mut self, event: DecodeEvent) {
         match event.result {
             Ok(report) => self.report = Some(Box::new(report)),
-            Err(error) if error.is_understood => self.refused = Some((error.kind, error.text)),
+            Err(error) if error.severity != Severity::Unrecognized => {
+                self.refused = Some((error.kind, error.text));
+            }
             Err(_) => {}
         }
     }

@@ -1,6 +1,6 @@
 //! Listener for SML files, which German electricity meters send.
 
-use crate::port::{DecodeError, DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener, Severity};
 use metertap_decode::framing::sml::{Frame, FrameError, Framer};
 use metertap_decode::sml::{Message, MessageError, messages, report};
 
@@ -70,7 +70,8 @@ impl From<SmlError> for DecodeError {
         };
         DecodeError {
             kind,
-            is_understood: matches!(error, SmlError::Message(_) | SmlError::Empty),
+            severity: Severity::of_error(matches!(error, SmlError::Message(_) | SmlError::Empty)),
+            about: None,
             text: error.to_string(),
         }
     }

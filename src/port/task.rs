@@ -9,8 +9,8 @@ use crate::port::line_search::LineSearch;
 use crate::port::poller::PollTarget;
 use crate::port::tap::Tapped;
 use crate::port::{
-    Dlms, EventSender, Listener, P1, Poller, PortConfig, PortEvent, PortEvents, PortProtocol, Sml, Tic,
-    port_events,
+    Dlms, EventSender, Iec, Kmp, Listener, Mbus, P1, Poller, PortConfig, PortEvent, PortEvents, PortProtocol,
+    Sml, Tic, port_events,
 };
 use crate::runtime::{Backoff, Clock, Component, Context, Running};
 use crate::source::wire::{Line, Wire, WireAddress, open};
@@ -105,6 +105,19 @@ impl Decoder {
             .unwrap_or_else(|| target.answer_timeout(baud));
         Decoder::Poll(Poller::new(every, answer_timeout, target))
     }
+
+    /// Creates the decoder for a recording of meters that are polled, which cannot be asked; `None` if they are not polled.
+    pub(super) fn for_recording(protocol: &PortProtocol) -> Option<Self> {
+        let listener: Box<dyn Listener> = match protocol {
+            PortProtocol::Mbus { .. } => Box::new(Mbus::default()),
+            PortProtocol::Kmp { .. } => Box::new(Kmp::default()),
+            PortProtocol::Iec { zone, .. } => Box::new(Iec::new(zone.clone())),
+            PortProtocol::P1(_) | PortProtocol::Dlms(_) | PortProtocol::Sml | PortProtocol::Tic(_) => {
+                return None;
+            }
+        };
+        Some(Decoder::Push(listener))
+    }
 }
 
 /// State of the task.
@@ -112,6 +125,8 @@ pub(super) struct Task {
     pub(super) name: Arc<str>,
     pub(super) address: WireAddress,
     pub(super) decoder: Decoder,
+    /// Decoder to use instead if the source is a recording.
+    recording: Option<Decoder>,
     pub(super) lines: LineSearch,
     pub(super) interval: IntervalEstimator,
     pub(super) acceptance: Acceptance,
@@ -144,6 +159,7 @@ impl Task {
     fn new(config: PortConfig, last_telegram: LastTelegram, events: EventSender, clock: Clock) -> Self {
         Task {
             decoder: Decoder::new(&config, config.lines.first()),
+            recording: Decoder::for_recording(&config.protocol),
             state: ReceiverState::new(&config.name, Arc::default(), clock.clone()),
             name: config.name.into(),
             address: config.address,
@@ -217,6 +233,9 @@ impl Task {
     }
 
     async fn use_connection(&mut self, wire: Wire) -> Closed {
+        if let Some(recording) = self.recording.take_if(|_| wire.ends) {
+            self.decoder = recording;
+        }
         let stream = Box::new(Tapped::new(wire.stream, self.last_telegram.clone()));
         let wire = Wire { stream, ..wire };
         self.state.opened += 1;

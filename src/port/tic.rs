@@ -1,6 +1,6 @@
 //! Listener for the TIC port of French meters.
 
-use crate::port::{DecodeError, DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener, Severity};
 use metertap_decode::Truncated;
 use metertap_decode::framing::tic::{Frame, Framer};
 use metertap_decode::tic::{ReportError, report};
@@ -75,7 +75,8 @@ impl From<TicError> for DecodeError {
         DecodeError {
             kind,
             // At a wrong speed, 02 and 03 come by chance, but no group is right.
-            is_understood: matches!(error, TicError::Groups(_)),
+            severity: Severity::of_error(matches!(error, TicError::Groups(_))),
+            about: None,
             text: error.to_string(),
         }
     }

@@ -19,7 +19,7 @@ fn answer(place: u8, number: &str) -> Vec<u8> {
 }
 
 /// Answers of a bus with meters (primary address, secondary address); those of several meters at once collide.
-fn bus(meters: Vec<(u8, &'static str)>) -> impl FnMut(&[u8]) -> Option<Vec<u8>> {
+pub fn bus(meters: Vec<(u8, &'static str)>) -> impl FnMut(&[u8]) -> Option<Vec<u8>> {
     let mut selected: Vec<usize> = Vec::new();
     // A complete frame is answered, if only by silence.
     move |request| Some(reply(&meters, &mut selected, &Frame::parse(request).ok()?.0).unwrap_or_default())
@@ -177,6 +177,28 @@ fn given_garbled_answers_then_they_are_requested_again_and_never_published() {
             (&"12345678".into(), &1234.5.into())
         );
     }
+}
+
+#[test]
+fn given_a_meter_that_fails_every_second_poll_then_its_port_stays_up_and_the_log_quiet() {
+    let pty = Pty::open();
+    let mut bus = bus(vec![(5, "12345678")]);
+    let mut round = 0;
+    scripted(&pty, move |request| {
+        let mut reply = bus(request)?;
+        if matches!(Frame::parse(request), Ok((Frame::Short { control: 0x40, .. }, _))) {
+            round += 1;
+        } else if round % 2 == 0 {
+            reply[20] ^= 0x10;
+        }
+        Some(reply)
+    });
+    let daemon = asking(&pty, "protocol = \"mbus\"\naddresses = [\"p5\"]");
+    daemon.expect_log("the checksum of an M-Bus frame is");
+    daemon.wait_for_lines(4);
+    let log = daemon.log();
+    assert_eq!(log.matches("Source ").count(), 1, "one change of state: {log}");
+    assert_eq!(log.matches("the checksum of").count(), 1, "{log}");
 }
 
 #[test]
@@ -387,4 +409,22 @@ fn given_an_invalid_section_then_the_mistake_is_named() {
             "{section}: {stderr}"
         );
     }
+}
+
+#[test]
+fn given_a_recording_of_answers_in_hex_then_it_is_read_instead_of_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("answer.hex");
+    std::fs::write(&file, data_encoding::HEXLOWER.encode(&answer(5, "12345678"))).unwrap();
+    let mut daemon = Daemon::start(&format!(
+        "[[wire]]\nprotocol = \"mbus\"\naddresses = [\"p5\"]\nsource = \"{}\"\n",
+        file.display()
+    ));
+    daemon.wait_for_success();
+    let lines = daemon.lines();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(
+        (&lines[0]["id"], &lines[0]["reading"]["energy"]["value"]),
+        (&"12345678".into(), &1234.5.into())
+    );
 }

@@ -121,6 +121,43 @@ fn given_a_meter_in_mode_c_then_it_is_acknowledged_and_read_at_its_speed() {
 }
 
 #[test]
+fn given_a_meter_in_mode_a_then_its_data_are_read_at_300_baud() {
+    let line = Line::open();
+    let [first, block] = draft("zmd");
+    let first = String::from_utf8(first).unwrap().replace("/MTP5", "/MTP!");
+    line.play(move |speed, received| {
+        assert_eq!(speed(), 300, "a change of speed");
+        received
+            .ends_with(b"/?!\r\n")
+            .then(|| [first.as_bytes(), &block].concat())
+    });
+    let (ok, stdout, stderr) = line.dump(&["--json"]);
+    assert!(ok, "{stderr}");
+    assert_eq!(json_lines(stdout.as_bytes())[0], golden("zmd"));
+}
+
+#[test]
+fn given_a_head_that_is_too_slow_for_the_meters_speed_then_it_is_read_at_300_baud() {
+    let line = Line::open();
+    let [first, block] = draft("zmd");
+    line.play(move |speed, received| {
+        if received.ends_with(b"/?!\r\n") {
+            return Some(first.clone());
+        }
+        if received.ends_with(&acknowledgement(b'5')) {
+            return Some(b"\x81\x12".to_vec());
+        }
+        received.ends_with(&acknowledgement(b'0')).then(|| {
+            assert_eq!(speed(), 300);
+            block.clone()
+        })
+    });
+    let (ok, stdout, stderr) = line.dump(&["--json"]);
+    assert!(ok, "{stderr}");
+    assert_eq!(json_lines(stdout.as_bytes())[0], golden("zmd"));
+}
+
+#[test]
 fn given_a_heat_meter_that_sleeps_then_it_is_woken_and_its_speed_followed_unasked() {
     let line = Line::open();
     let [first, block] = draft("ultraheat");

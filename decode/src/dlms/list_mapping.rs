@@ -175,7 +175,8 @@ static BUILT_IN: LazyLock<Vec<ListMapping>> = LazyLock::new(|| {
         iskra_croatia(true),
         iskra_croatia(false),
         kaernten(),
-        wiener_netze(),
+        wiener_netze(false),
+        wiener_netze(true),
         burgenland(0),
         burgenland(3),
     ];
@@ -308,9 +309,13 @@ fn kaernten() -> ListMapping {
     ListMapping(entries)
 }
 
-/// Wiener Netze, meters of all makers: clock, energies, powers.
-fn wiener_netze() -> ListMapping {
-    let mut entries = vec![entry(DateTime, [0, 1, 0, 0], 0)];
+/// Wiener Netze: clock, energies, powers; meters of Siemens send their number first.
+fn wiener_netze(has_number: bool) -> ListMapping {
+    let mut entries = Vec::new();
+    if has_number {
+        entries.push(equipment_id());
+    }
+    entries.push(entry(DateTime, [0, 1, 0, 0], 0));
     entries.extend(energies(Integer, [(1, 0), (2, 0), (3, 0), (4, 0)]));
     entries.extend(instantaneous(Integer, [1, 2, 3, 4], 0));
     ListMapping(entries)

@@ -22,8 +22,6 @@ pub struct Objects<'a> {
     pub coded: Vec<Object<'a>>,
     /// Values without codes, in the order of the message.
     pub bare: Vec<&'a Data>,
-    /// True if the message describes its values, and the codes come from that description.
-    pub is_described: bool,
 }
 
 impl<'a> Objects<'a> {
@@ -32,7 +30,6 @@ impl<'a> Objects<'a> {
         let mut objects = Objects::default();
         let items = data.items().unwrap_or(std::slice::from_ref(data));
         if objects.described(items) {
-            objects.is_described = true;
             return objects;
         }
         objects.walk(items);
@@ -56,33 +53,37 @@ impl<'a> Objects<'a> {
         }
     }
 
-    /// Takes `items` as a list of descriptions, `structure(class, code, attribute, index)`, followed by the values in the
-    /// same order; returns false if they are anything else.
+    /// Takes `items` as a list of descriptions followed by the values in the same order; returns false if they are anything
+    /// else. Values of which the descriptions do not say what they are have no code.
     fn described(&mut self, items: &'a [Data]) -> bool {
         let Some((Data::Array(descriptions), values)) = items.split_first() else {
             return false;
         };
-        let code = |description: &Data| match description {
-            Data::Structure(parts) => match &parts[..] {
-                [Data::Integer(..), code, Data::Integer(attribute, _), _, ..] => {
-                    Some((code.obis()?, *attribute))
-                }
-                _ => None,
-            },
-            _ => None,
-        };
-        let Some(codes) = descriptions.iter().map(code).collect::<Option<Vec<_>>>() else {
+        let Some(descriptions) = descriptions
+            .iter()
+            .map(Description::from_data)
+            .collect::<Option<Vec<_>>>()
+            .filter(|descriptions| !descriptions.is_empty())
+        else {
             return false;
         };
         // The list may describe itself first; that description has no value.
-        let skip = codes.len().saturating_sub(values.len());
-        if codes.is_empty() || skip > 1 {
-            return false;
+        let skip = usize::from(descriptions.len() > values.len());
+        if descriptions.len() - skip != values.len() {
+            self.flatten(values);
+            return true;
         }
-        for ((obis, attribute), value) in codes.into_iter().skip(skip).zip(values) {
-            // Attribute 1 of every class is its code (logical name), not a value.
-            if attribute != 1 {
-                self.put(obis, value, None);
+        let described = || descriptions.iter().skip(skip).zip(values);
+        for (description, value) in described() {
+            if description.is_value() {
+                self.put(description.obis, value, None);
+            }
+        }
+        // Some lists give the power of ten and the unit of a register as a value of its own.
+        for (description, value) in described().filter(|(description, _)| description.is_scale()) {
+            let mut objects = self.coded.iter_mut();
+            if let Some(object) = objects.find(|object| object.obis == description.obis) {
+                object.scale = scale(value);
             }
         }
         true
@@ -119,6 +120,40 @@ impl<'a> Objects<'a> {
             _ => (value, sent_scale),
         };
         self.coded.push(Object { obis, value, scale });
+    }
+}
+
+/// Description of a value: the attribute of an object whose value it is.
+struct Description {
+    class: i128,
+    obis: Obis,
+    attribute: i128,
+}
+
+impl Description {
+    /// Reads `structure(class, code, attribute, index)`.
+    fn from_data(data: &Data) -> Option<Self> {
+        let Data::Structure(parts) = data else {
+            return None;
+        };
+        match &parts[..] {
+            [Data::Integer(class, _), code, Data::Integer(attribute, _), _, ..] => Some(Description {
+                class: *class,
+                obis: code.obis()?,
+                attribute: *attribute,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Attribute 3 of a register (classes 3 and 4) is its power of ten and unit (DLMS UA 1000-1, 4.3.2).
+    fn is_scale(&self) -> bool {
+        matches!((self.class, self.attribute), (3 | 4, 3))
+    }
+
+    /// Attribute 1 of every class is its code (logical name), not a value.
+    fn is_value(&self) -> bool {
+        self.attribute != 1 && !self.is_scale()
     }
 }
 
@@ -190,6 +225,34 @@ mod tests {
         let data = data("0204 0906 0006190900FF 0A024142 0600000001 12FFFF");
         let objects = Objects::from_data(&data);
         assert_eq!((objects.coded.len(), objects.bare.len()), (0, 4));
+    }
+
+    #[test]
+    fn a_description_may_cover_powers_of_ten_too() {
+        let description = |attribute: &str| format!("0204 120003 0906 0100200700FF 0F{attribute} 120000");
+        let list = format!(
+            "0203 0102 {} {} 12 0900 0202 0FFF 1623",
+            description("02"),
+            description("03")
+        );
+        let data = data(&list);
+        let objects = Objects::from_data(&data);
+        assert_eq!((objects.coded.len(), objects.coded[0].scale), (1, Some((-1, 35))));
+    }
+
+    #[test]
+    fn given_fewer_or_more_values_than_descriptions_then_none_is_taken_for_another() {
+        let description = "0204 120003 0906 0100200700FF 0F02 120000";
+        for (count, values) in [("02", "12 0900"), ("05", "12 0900 12 0901 12 0902 12 0903")] {
+            let data = data(&format!(
+                "02{count} 0103 {description} {description} {description} {values}"
+            ));
+            let objects = Objects::from_data(&data);
+            assert_eq!(
+                (objects.coded.len(), objects.bare.len() + 1),
+                (0, usize::from_str_radix(count, 16).unwrap())
+            );
+        }
     }
 
     #[test]

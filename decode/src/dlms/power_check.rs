@@ -68,6 +68,15 @@ pub enum ScaleFinding {
         /// Power of ten of currents in use.
         current: i8,
     },
+    /// Energies are in a unit that the maker does not use in every country.
+    #[error(
+        "energies are read in units of 10^{used} Wh, as most meters of this maker count; if they are {} times what the meter's display shows, set energy = 0 in [wire.dlms]",
+        10u64.pow(u32::from(used.unsigned_abs()))
+    )]
+    EnergyAssumed {
+        /// Power of ten in use.
+        used: i8,
+    },
     /// The energy does not rise as the power demands.
     #[error(
         "the energy rises {} as fast as the power demands: compare it with the meter's display, and set energy = {fits} in [wire.dlms] (energies are in units of 10^{used} Wh now)",

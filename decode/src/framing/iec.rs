@@ -260,6 +260,21 @@ mod tests {
 
     proptest! {
         #[test]
+        fn what_is_sealed_is_found_behind_noise(
+            noise in prop::collection::vec(any::<u8>().prop_filter("a beginning", |byte| byte & 0x7F != b'/'), 0..20),
+            maker in "[A-Za-z]{3}", speed in "[0-9A-I]", model in "[0-9A-Za-z.-]{0,16}",
+            lines in prop::collection::vec("[0-9A-F.]{1,8}(\\([0-9a-zA-Z.*:-]{0,12}\\)){1,3}", 0..20),
+        ) {
+            let sealed = seal(&format!("{maker}{speed}{model}"), &lines.join("\n")).concat();
+            let (readout, start, end) = Readout::find(&[&noise[..], &sealed, b"/LGZ"].concat()).unwrap();
+            let readout = readout.unwrap();
+            prop_assert_eq!((start, end), (noise.len(), noise.len() + sealed.len()));
+            prop_assert!(readout.has_check);
+            prop_assert_eq!(readout.identification.model, model);
+            prop_assert_eq!(readout.data.lines().collect::<Vec<_>>(), lines);
+        }
+
+        #[test]
         fn a_flipped_bit_or_a_cut_gives_no_other_data(at in any::<usize>(), bit in 0u8..7) {
             let [first, block] = seal("LGZ5ZMD", LINES);
             let right = LINES.replace('\n', "\r\n");

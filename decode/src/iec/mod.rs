@@ -9,4 +9,4 @@ mod heat;
 mod report;
 
 pub use data_set::{DataSet, data_sets};
-pub use report::{is_battery_powered, report};
+pub use report::{is_battery_powered, is_heat_meter, report};

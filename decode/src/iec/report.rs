@@ -11,10 +11,16 @@ pub fn is_battery_powered(identification: &Identification) -> bool {
     matches!(identification.manufacturer.as_str(), "LUG" | "SVM")
 }
 
+/// Returns true for the readout of a heat meter: by its maker, or by the code of its energy.
+pub fn is_heat_meter(readout: &Readout) -> bool {
+    is_battery_powered(&readout.identification)
+        || data_sets(&readout.data).iter().any(|set| set.code == "6.8")
+}
+
 /// Returns the report of a readout. `zone` is where the meter stands.
 pub fn report(readout: &Readout, zone: &Zone) -> Report {
     let sets = data_sets(&readout.data);
-    let is_heat = is_battery_powered(&readout.identification) || sets.iter().any(|set| set.code == "6.8");
+    let is_heat = is_heat_meter(readout);
     let ids: &[&str] = if is_heat { &heat::IDS } else { &electricity::IDS };
     let mut report = Report::new(ReadingType::Iec, id(&sets, ids).unwrap_or_default());
     let medium = if is_heat { "heat" } else { "electricity" };

@@ -77,6 +77,10 @@ pub fn readings_of(telegram: &Telegram, zone: &Zone, unnumbered: &str) -> Vec<Re
                     main.reading.put("month_end_registers", value);
                 }
                 Some((Some(Value::Time(time)), _)) if !time.is_set() => keep(object, &mut main.unknown),
+                // Channels of one quantity have one name; the first one counts.
+                Some((Some(_), field)) if main.reading.get(field.name).is_some() => {
+                    keep(object, &mut main.unknown);
+                }
                 Some((Some(value), field)) => main.reading.put(field.name, value),
                 // Empty brackets mean that the meter has no value for this code.
                 Some(_) if object.groups.iter().all(|group| group.is_empty()) => {}
@@ -98,6 +102,10 @@ pub fn readings_of(telegram: &Telegram, zone: &Zone, unnumbered: &str) -> Vec<Re
                 break;
             }
         }
+    }
+    for (code, groups) in &telegram.earlier {
+        main.unknown
+            .put((*code).to_owned(), Value::Text(groups.join(")(")));
     }
     channels.sort_by_key(|(channel, _)| *channel);
     let mut subs = Vec::new();

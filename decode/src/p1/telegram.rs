@@ -24,6 +24,8 @@ pub struct Telegram<'a> {
     pub identification: &'a str,
     /// Objects in the order of the telegram.
     pub objects: Vec<Object<'a>>,
+    /// Values of earlier billing periods: code with its period (`1-0:1.8.0*01`), and contents of the brackets.
+    pub earlier: Vec<(&'a str, Vec<&'a str>)>,
     /// Malformed lines with their numbers; the identification is line 1.
     pub unread: Vec<(usize, &'a str)>,
 }
@@ -60,7 +62,7 @@ impl<'a> Telegram<'a> {
         };
         let lines = lines.filter(|(line, _)| !line.is_empty());
         for (line, number) in lines.take_while(|(line, _)| !line.starts_with('!')) {
-            if telegram.objects.len() + telegram.unread.len() >= MAX_OBJECTS {
+            if telegram.objects.len() + telegram.earlier.len() + telegram.unread.len() >= MAX_OBJECTS {
                 return Err(TelegramError::TooLong);
             }
             telegram.line(number, line);
@@ -106,8 +108,10 @@ impl<'a> Telegram<'a> {
                 None => self.unread.push((number, line)),
             };
         }
-        match code.trim().parse() {
+        let code = code.trim();
+        match code.parse() {
             Ok(obis) => self.objects.push(Object { obis, groups }),
+            Err(_) if is_earlier(code) => self.earlier.push((code, groups)),
             Err(_) => self.unread.push((number, line)),
         }
     }
@@ -124,6 +128,12 @@ pub fn text(bytes: &[u8]) -> Cow<'_, str> {
             .collect::<String>()
             .into(),
     }
+}
+
+/// Returns true for a code with a billing period other than the current one, such as `1-0:1.8.0*01`.
+fn is_earlier(code: &str) -> bool {
+    code.rsplit_once('*')
+        .is_some_and(|(code, period)| code.parse::<Obis>().is_ok() && period.parse::<u8>().is_ok())
 }
 
 /// Splits `(a)(b)` into `a` and `b`; `None` if a bracket is missing.
@@ -158,6 +168,14 @@ mod tests {
         let telegram = Telegram::parse(text).unwrap();
         assert_eq!(telegram.objects.len(), 1);
         assert_eq!(telegram.unread, [(3, "1-0:72:32.0(00000)"), (5, "1-0:2.7.0(")]);
+    }
+
+    #[test]
+    fn given_values_of_earlier_periods_then_they_are_no_current_ones() {
+        let text = "/EBZ5x\r\n\r\n1-0:1.8.0*255(012.5*kWh)\r\n1-0:1.8.0*96(001.5*kWh)\r\n!";
+        let telegram = Telegram::parse(text).unwrap();
+        assert_eq!((telegram.objects.len(), telegram.unread.len()), (1, 0));
+        assert_eq!(telegram.earlier, [("1-0:1.8.0*96", vec!["001.5*kWh"])]);
     }
 
     #[test]

@@ -148,6 +148,7 @@ pub fn file(lists: &[List]) -> Vec<u8> {
 mod tests {
     use super::super::list::Entry;
     use super::*;
+    use jiff::Timestamp;
     use proptest::prelude::*;
 
     fn list() -> List {
@@ -196,7 +197,50 @@ mod tests {
         ));
     }
 
+    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+        let value = prop_oneof![
+            any::<u64>().prop_map(Data::Unsigned),
+            any::<i64>().prop_map(|number| Data::Integer(number, 8)),
+            any::<bool>().prop_map(Data::Bool),
+            prop::collection::vec(any::<u8>(), 1..60).prop_map(Data::Octets),
+        ];
+        let entry = (
+            any::<[u8; 6]>(),
+            any::<Option<u64>>(),
+            any::<Option<u8>>(),
+            any::<i8>(),
+            value,
+        );
+        let entry = entry.prop_map(|(code, status, unit, scaler, value)| Entry {
+            code,
+            status,
+            unit,
+            scaler,
+            value,
+        });
+        prop::collection::vec(entry, 0..20)
+    }
+
     proptest! {
+        #[test]
+        fn what_is_encoded_is_parsed(
+            server_id in prop::collection::vec(any::<u8>(), 0..20), time in prop::option::of(1_300_000_000i64..4_000_000_000),
+            all in prop::collection::vec(entries(), 1..4),
+        ) {
+            let list = |entries| List {
+                server_id: server_id.clone(),
+                time: time.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+                entries,
+            };
+            let lists: Vec<List> = all.into_iter().map(list).collect();
+            let read = messages(&file(&lists)).unwrap();
+            let is_list = |message: Message| match message {
+                Message::List(list) => Some(list),
+                _ => None,
+            };
+            prop_assert_eq!(read.into_iter().filter_map(is_list).collect::<Vec<_>>(), lists);
+        }
+
         #[test]
         fn a_flipped_bit_is_never_another_value(at in any::<usize>(), bit in 0u8..8) {
             let mut bytes = file(&[list()]);

@@ -182,6 +182,10 @@ fn write_number(
         return unknown.put(printed_code(entry.code), text);
     };
     let quantity = Quantity { value, unit };
+    // Hager's EHZ361 sends the signed power of the connection as that of a tariff.
+    if (c, d, e, f) == (1, 7, 1, 255) && reading.get("power_net").is_none() {
+        return reading.put("power_net", Value::Quantity(quantity));
+    }
     let Some(field) = known else {
         return unknown.put(printed_code(entry.code), Value::Quantity(quantity));
     };
@@ -339,6 +343,18 @@ mod tests {
         );
         assert_eq!(id(vec![text(METER_ID, b" 4711 ")], b""), ("4711".into(), None));
         assert_eq!(id(vec![], b"").0, "");
+    }
+
+    #[test]
+    fn given_the_net_power_under_the_code_of_a_tariff_then_it_is_that_of_the_meter() {
+        let list = List {
+            entries: vec![entry([1, 0, 1, 7, 1, 255], 27, -4, Data::Integer(-56_321_916, 4))],
+            ..List::default()
+        };
+        assert_eq!(
+            serde_json::to_string(&report(&list).reading).unwrap(),
+            r#"{"power_net":{"value":-5.6321916,"unit":"kW"}}"#
+        );
     }
 
     #[test]
