@@ -16,6 +16,7 @@ mod init;
 mod listen;
 mod manual;
 mod message_args;
+mod other_rates;
 mod poll;
 mod reading_display;
 mod record;

@@ -26,6 +26,7 @@ use crate::web::WebConfig;
 use metertap_dsp::Trust;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// All sections of the file. Two values are equal if nothing has changed; a reload compares them part by part.
@@ -71,6 +72,15 @@ impl Config {
     /// Returns true if such meters are decoded: they are published, or shown on the page to be added from there.
     pub fn decodes_all(&self) -> bool {
         self.publishes_all() || self.web.is_some()
+    }
+
+    /// Folder for what is learned of meters: the service manager's, else that of the spool.
+    pub fn state_folder(&self) -> Option<PathBuf> {
+        let spool = || self.mqtt.as_ref()?.spool_path();
+        match std::env::var_os("STATE_DIRECTORY") {
+            Some(folder) => Some(folder.into()),
+            None => Some(spool()?.parent()?.to_owned()),
+        }
     }
 
     /// Evidence that a corrected frame needs.

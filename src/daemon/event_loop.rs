@@ -15,6 +15,7 @@ use crate::runtime::signals::{self, ReloadRequests};
 use crate::runtime::{Clock, Context, Failure, Runtime};
 use crate::status::Status;
 use crate::status::log_buffer::LogBuffer;
+use crate::store::registers::RegisterFile;
 use anyhow::Result;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub(super) struct Daemon {
     pub(super) sinks: Sinks,
     pub(super) status: Status,
     pub(super) restarts: Restarts,
+    /// Registers that have rolled over, for the next process; `None` without a folder for it.
+    registers: Option<RegisterFile>,
     /// A receiver has ended with an error, and nothing starts it again.
     has_failed: bool,
 }
@@ -80,6 +83,9 @@ impl Daemon {
             sinks,
             pipeline: Pipeline::new(config.meters.clone(), config.rate, context.clock.clone()),
             restarts: Restarts::new(context.clock.clone()),
+            registers: config
+                .state_folder()
+                .map(|folder| RegisterFile::open(folder.join("registers.json"), context.clock.now())),
             context,
             file,
             radio_options,
@@ -87,6 +93,9 @@ impl Daemon {
             has_failed: false,
             config,
         };
+        if let Some(file) = &daemon.registers {
+            daemon.pipeline.restore(file.registers());
+        }
         for (component, error) in failed {
             daemon.schedule_restart(&component, &format!("{error:#}"));
         }
@@ -162,6 +171,13 @@ impl Daemon {
             self.sinks.publish_availability(&change);
         }
         self.sinks.tick();
+        let has_rolled_over = self.pipeline.take_rolled_over();
+        let now = self.context.clock.now();
+        if let Some(file) = &mut self.registers {
+            if has_rolled_over || file.is_due(now) {
+                file.save(self.pipeline.learned(), now);
+            }
+        }
         self.status.set_refused(self.pipeline.refused());
         self.status.tick();
         for component in self.restarts.take_due() {
@@ -218,6 +234,9 @@ impl Daemon {
     fn finish(mut self) -> ExitCode {
         let held_back = self.pipeline.drain();
         self.publish(&held_back, None);
+        if let Some(file) = &mut self.registers {
+            file.save(self.pipeline.learned(), self.context.clock.now());
+        }
         let refused: u64 = self.pipeline.refused().values().sum();
         if refused > 0 {
             tracing::info!(refused, "Implausible readings were not published");
