@@ -45,6 +45,11 @@ impl Resampling {
         self.up == 1 && self.down == 1
     }
 
+    /// Returns true if the receiver can use the stream.
+    pub fn is_supported(&self) -> bool {
+        (LOWEST_HZ..=HIGHEST_HZ).contains(&self.rate_hz())
+    }
+
     /// Samples a second at which the stream is searched.
     pub fn rate_hz(&self) -> f64 {
         self.input_hz * self.up as f64 / self.down as f64
@@ -154,7 +159,12 @@ mod tests {
             (100e3, 100e3),
             (40e6, 40e6),
         ] {
-            assert_eq!(Resampling::for_rate(rate_hz).rate_hz(), searched_hz, "{rate_hz}");
+            let resampling = Resampling::for_rate(rate_hz);
+            assert_eq!(resampling.rate_hz(), searched_hz, "{rate_hz}");
+            assert_eq!(
+                resampling.is_supported(),
+                searched_hz != 100e3 && searched_hz != 40e6
+            );
         }
     }
 

@@ -304,6 +304,9 @@ fn examine_receiver(name: &str, live: &Live, seconds: f64, cancel: &Cancel, repo
         "{packets} packets in {seconds:.0} s, noise {:.1} dBFS",
         probe.noise_dbfs()
     );
+    if let Some(error) = probe.crystal_error() {
+        report.ok("crystal", &error.to_string());
+    }
     if packets > 0 {
         report.ok("meters", &finding);
     } else {

@@ -87,7 +87,18 @@ pub fn run(args: &Args, log: &LogBuffer) -> Result<ExitCode> {
                     .unwrap_or(reason);
                 display.set_title(&match state.state {
                     Condition::Starting => format!("{}: starting", state.receiver),
-                    Condition::Up => format!("{}: {}", state.receiver, state.device.unwrap_or_default()),
+                    Condition::Up => {
+                        let measured = [
+                            state.sample_rate.map(|hz| format!(", {hz:.0} S/s")),
+                            state.crystal_ppm.map(|ppm| format!(", crystal {ppm:+.0} ppm")),
+                        ];
+                        let measured: String = measured.into_iter().flatten().collect();
+                        format!(
+                            "{}: {}{measured}",
+                            state.receiver,
+                            state.device.unwrap_or_default()
+                        )
+                    }
                     Condition::Stalled => format!("{}: stalled: {reason}", state.receiver),
                     Condition::Down => format!("{}: down: {reason}", state.receiver),
                 });

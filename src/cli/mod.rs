@@ -17,6 +17,7 @@ mod listen;
 mod log_writer;
 mod manual;
 mod message_args;
+mod other_rates;
 mod poll;
 mod reading_display;
 mod record;

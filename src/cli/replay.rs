@@ -2,6 +2,7 @@
 
 use crate::cli::hertz::parse_hertz;
 use crate::cli::message_args::MessageArgs;
+use crate::cli::other_rates;
 use crate::cli::reading_display::ReadingDisplay;
 use crate::format::{LineFormat, line};
 use crate::meter::Reading;
@@ -28,6 +29,9 @@ use std::time::Duration;
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time for the threads of a recording to end: none at all, but for the backtrace of one that panicked.
 const END_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Error of a recording's sample rate that is remarked on: no crystal is off by so much.
+const RATE_ERROR_PPM: f64 = 400.0;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -97,13 +101,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
             .map(|config| Broker::start(&runtime.context, config))
             .transpose()?,
     };
-    for recording in recordings {
+    for (number, recording) in recordings.into_iter().enumerate() {
         let recording = if args.realtime {
             Box::new(Paced::new(recording))
         } else {
             recording
         };
-        replay.play(recording)?;
+        let rate_hz = recording.info().sample_rate_hz;
+        if replay.play(recording)? == Outcome::Undecoded {
+            other_rates::suggest(&args.files[number], rate_hz, &overrides, &runtime.context.cancel)?;
+        }
         if replay.options.context.cancel.is_cancelled() {
             break;
         }
@@ -114,6 +121,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
         bail!("thread `{}` panicked: {}", failure.thread, failure.cause);
     }
     Ok(code)
+}
+
+/// Result of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// There were messages.
+    Decoded,
+    /// There were bursts, and no message in them.
+    Undecoded,
+    /// There was nothing but noise.
+    Silence,
 }
 
 /// Decodes recordings one after the other into the same display and broker.
@@ -149,12 +167,13 @@ impl Replay {
     ///
     /// # Errors
     /// If the source cannot be read, or a reading not be displayed or published.
-    pub fn play(&mut self, source: Box<dyn Source>) -> Result<()> {
+    pub fn play(&mut self, source: Box<dyn Source>) -> Result<Outcome> {
         let radio = Radio::recording(source, &self.options)?;
         for assumed in &radio.info.assumed {
             eprintln!("metertap: {}: {assumed}", radio.info.name);
         }
         let before = self.display.readings();
+        let mut outcome = Outcome::Decoded;
         for event in &radio.events {
             match event {
                 ReceiverEvent::Reading(reading) => self.add(&reading)?,
@@ -162,13 +181,19 @@ impl Replay {
                 ReceiverEvent::State(_) => {}
                 ReceiverEvent::End(end) => {
                     log_statistics(&radio.info, &end);
+                    let name = &radio.info.name;
+                    if let Some(remark) = rate_remark(&radio.info, &end) {
+                        eprintln!("metertap: {name}: {remark}");
+                    }
                     end.result?;
                     if self.display.readings() == before && !self.options.context.cancel.is_cancelled() {
-                        eprintln!(
-                            "metertap: {}: {}",
-                            radio.info.name,
-                            nothing_heard(&radio.info, &end.tally, end.noise_dbfs)
-                        );
+                        let nothing = nothing_heard(&radio.info, &end.tally, end.noise_dbfs);
+                        eprintln!("metertap: {name}: {nothing}");
+                        outcome = if end.tally.segments > 0 {
+                            Outcome::Undecoded
+                        } else {
+                            Outcome::Silence
+                        };
                     }
                     break;
                 }
@@ -179,7 +204,7 @@ impl Replay {
         }
         // Only a thread that has ended has reported its panic.
         Box::new(radio).join(END_TIMEOUT);
-        Ok(())
+        Ok(outcome)
     }
 
     fn add(&mut self, reading: &Reading) -> Result<()> {
@@ -267,6 +292,20 @@ impl Broker {
             mqtt: Mqtt::start(&context.component("mqtt"), config.broker(None), options)?,
         })
     }
+}
+
+/// Says what rate a recording has by the chip clocks of its meters, if that is another one than it was read at.
+fn rate_remark(info: &Info, end: &End) -> Option<String> {
+    let (ppm, meters) = end.chips.median()?;
+    let rate_hz = (info.sample_rate_hz * (1.0 + ppm * 1e-6)).round();
+    (ppm.abs() > RATE_ERROR_PPM).then(|| {
+        format!(
+            "the chips of {meters} meter{} are {ppm:+.0} ppm off: read at {} S/s, it seems to have been recorded at about {rate_hz} \
+             S/s, and weak meters may be lost (--sample-rate {rate_hz})",
+            if meters == 1 { "" } else { "s" },
+            info.sample_rate_hz
+        )
+    })
 }
 
 /// Explains what was tried on a recording without a message.

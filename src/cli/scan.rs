@@ -75,6 +75,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         probe = probe.restart()?;
         center_hz += args.step;
     }
+    if let Some(error) = probe.crystal_error() {
+        println!("\n{error}");
+    }
     receptions.retain(|reception| reception.packets > 0);
     receptions.sort_by_key(|reception| std::cmp::Reverse((reception.meters, reception.packets)));
     let Some(best) = receptions.first() else {

@@ -26,6 +26,7 @@ use crate::web::WebConfig;
 use metertap_dsp::Trust;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// All sections of the file. Two values are equal if nothing has changed; a reload compares them part by part.
@@ -81,6 +82,15 @@ impl Config {
             "Home Assistant is not told of any meter yet: there is no [[meter]]. `metertap find --reading NUMBER` tells which id is yours; write \
              [[meter]] with it, and its unit, such as \"kWh\", \"m³\" or \"gal\".",
         )
+    }
+
+    /// Folder for what is learned of meters: the service manager's, else that of the spool.
+    pub fn state_folder(&self) -> Option<PathBuf> {
+        let spool = || self.mqtt.as_ref()?.spool_path();
+        match std::env::var_os("STATE_DIRECTORY") {
+            Some(folder) => Some(folder.into()),
+            None => Some(spool()?.parent()?.to_owned()),
+        }
     }
 
     /// Evidence that a corrected frame needs.

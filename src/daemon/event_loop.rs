@@ -18,6 +18,7 @@ use crate::status::Status;
 use crate::status::daemon_state::ReadingCounters;
 use crate::status::log_buffer::LogBuffer;
 use crate::status::radio::RadioMetrics;
+use crate::store::registers::RegisterFile;
 use anyhow::Result;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub(super) struct Daemon {
     published: u64,
     /// Heartbeat of the event loop.
     heartbeat: Heartbeat,
+    /// Registers that have rolled over, for the next process; `None` without a folder for it.
+    registers: Option<RegisterFile>,
     /// A receiver has ended with an error, and nothing starts it again.
     has_failed: bool,
 }
@@ -99,6 +102,9 @@ impl Daemon {
             state_topic: StateTopic::new(context.clock.clone()),
             published: 0,
             heartbeat: context.heartbeat(MAIN),
+            registers: config
+                .state_folder()
+                .map(|folder| RegisterFile::open(folder.join("registers.json"), context.clock.now())),
             context,
             file,
             radio_options,
@@ -108,6 +114,9 @@ impl Daemon {
         };
         if let Some(hint) = daemon.config.homeassistant_hint() {
             tracing::info!("{hint}");
+        }
+        if let Some(file) = &daemon.registers {
+            daemon.pipeline.restore(file.registers());
         }
         for (component, error) in failed {
             daemon.schedule_restart(&component, &format!("{error:#}"));
@@ -194,9 +203,21 @@ impl Daemon {
         for (id, silence) in self.sinks.tick() {
             self.pipeline.expect(&id, silence);
         }
+        self.save_registers();
         self.update_status();
         for component in self.restarts.take_due() {
             self.idle_during(|daemon| daemon.restart(&component));
+        }
+    }
+
+    /// Saves what was learned of registers: at once if one has rolled over, otherwise now and then.
+    fn save_registers(&mut self) {
+        let has_rolled_over = self.pipeline.take_rolled_over();
+        let now = self.context.clock.now();
+        if let Some(file) = &mut self.registers {
+            if has_rolled_over || file.is_due(now) {
+                file.save(self.pipeline.learned(), now);
+            }
         }
     }
 
@@ -277,6 +298,9 @@ impl Daemon {
         self.count();
         if let Some(state) = self.state_topic.changed(self.status.current()) {
             self.sinks.publish_counts(state);
+        }
+        if let Some(file) = &mut self.registers {
+            file.save(self.pipeline.learned(), self.context.clock.now());
         }
         let refused: u64 = self.pipeline.refused().values().sum();
         if refused > 0 {

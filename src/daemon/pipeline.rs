@@ -11,9 +11,9 @@ use crate::meter::event::ReadingEvent;
 use crate::meter::held_back::HeldBackLog;
 use crate::meter::intervals::Intervals;
 use crate::meter::plausibility::{Limits, Plausibility, Rejections};
-use crate::meter::registers::Rollovers;
+use crate::meter::registers::{LearnedRegister, Rollovers};
 use crate::meter::throttle::{PublishRate, Throttle};
-use crate::meter::{Meter, Meters, Reading, WireReading};
+use crate::meter::{Factor, Meter, Meters, Reading, WireReading};
 use crate::publish::message::topic_id;
 use crate::runtime::Clock;
 use jiff::Timestamp;
@@ -97,6 +97,35 @@ impl Pipeline {
         {
             self.availability.forget(&id);
         }
+    }
+
+    /// Takes over what an earlier process has learned of registers. Their rollovers do not count for a meter whose offset has
+    /// changed since.
+    pub fn restore(&mut self, learned: &[LearnedRegister]) {
+        let meters = &self.meters;
+        let restored = learned.iter().map(|register| {
+            let keeps = offset_of(meters, &register.meter) == register.offset;
+            let base = if keeps { register.base } else { 0 };
+            LearnedRegister {
+                base,
+                ..register.clone()
+            }
+        });
+        self.rollovers.restore(restored);
+    }
+
+    /// Returns what was learned of registers: of configured meters, and of those that have rolled over.
+    pub fn learned(&self) -> Vec<LearnedRegister> {
+        let mut learned = self.rollovers.learned(|id| self.meters.contains(id));
+        for register in &mut learned {
+            register.offset = offset_of(&self.meters, &register.meter);
+        }
+        learned
+    }
+
+    /// Returns whether a register has rolled over since the last call.
+    pub fn take_rolled_over(&mut self) -> bool {
+        self.rollovers.take_rolled_over()
     }
 
     /// Returns true if the reading is of a configured meter.
@@ -225,4 +254,9 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// Configured offset of a meter.
+fn offset_of(meters: &Meters, id: &str) -> Option<f64> {
+    meters.get(id)?.offset.map(Factor::to_f64)
 }

@@ -96,6 +96,7 @@ mod tests {
                 snr_db: 12.5,
                 level_dbfs: -20.1,
                 corrected: 0,
+                clock_ppm: -23,
             },
         }
     }
@@ -143,7 +144,7 @@ mod tests {
     fn signal_is_added_when_asked_for() {
         let line = line(LineFormat::Json, &reading(Kind::Scm, SCM), true);
         assert!(
-            line.ends_with(r#","ChecksumVal":7504},"signal":{"offset_hz":-12345,"snr_db":12.5,"level_dbfs":-20.1,"corrected":0}}"#),
+            line.ends_with(r#","ChecksumVal":7504},"signal":{"offset_hz":-12345,"snr_db":12.5,"level_dbfs":-20.1,"corrected":0,"clock_ppm":-23}}"#),
             "{line}"
         );
     }

@@ -81,6 +81,7 @@ mod tests {
                 snr_db,
                 level_dbfs: 0.0,
                 corrected: 0,
+                clock_ppm: 0,
             },
         }
     }

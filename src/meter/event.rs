@@ -222,6 +222,7 @@ mod tests {
                 snr_db: second as f64,
                 level_dbfs: 0.0,
                 corrected: 0,
+                clock_ppm: 0,
             },
         };
         ReadingEvent::from_radio(Box::new(reading), None)

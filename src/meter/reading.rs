@@ -18,10 +18,13 @@ pub struct Signal {
     pub level_dbfs: f64,
     /// Corrected bits (R900: symbols of 5 bits).
     pub corrected: u8,
+    /// Chip clock of the meter by that of the receiver, in parts per million; positive if the meter's is slow, or the
+    /// receiver's is fast.
+    pub clock_ppm: i32,
 }
 
 impl Signal {
-    /// Rounds the receiver's estimates to the precision they have: 1 Hz and 0.1 dB.
+    /// Rounds the receiver's estimates to the precision they have: 1 Hz, 0.1 dB and 1 ppm.
     pub fn new(signal: &metertap_dsp::Signal) -> Self {
         let tenths = |db: f32| (f64::from(db) * 10.0).round() / 10.0;
         Signal {
@@ -29,6 +32,7 @@ impl Signal {
             snr_db: tenths(signal.snr_db),
             level_dbfs: tenths(signal.level_dbfs),
             corrected: signal.corrected,
+            clock_ppm: signal.clock_ppm.round() as i32,
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Registers of a radio message as they are published: signed where the meter is, and continued beyond their width.
 
-use metertap_decode::ert::Message;
+use metertap_decode::ert::{Kind, Message};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Registers continued; those of further meters start again at 0.
 const MAX_REGISTERS: usize = 20_000;
+/// Names of the registers of a message: the main counter has none.
+const NAMES: [&str; 3] = ["", "import", "export"];
 /// Number of values of the import and export registers of a NetIDM.
 pub const NET_IDM_RANGE: i64 = 1 << 24;
 
@@ -56,6 +59,25 @@ pub fn most_over_rollover(range: i64) -> i64 {
 pub struct Rollovers {
     /// By meter id, message type and register.
     registers: HashMap<(String, &'static str, &'static str), Continued>,
+    /// A register has rolled over since [`Rollovers::take_rolled_over`].
+    has_rolled_over: bool,
+}
+
+/// What was learned of a register, for the next start of the program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LearnedRegister {
+    /// Meter id.
+    pub meter: String,
+    /// Message type, as in topics.
+    pub kind: String,
+    /// `import` or `export` of a NetIDM; empty for the main counter.
+    pub register: String,
+    /// Newest count as sent.
+    pub last: i64,
+    /// Sum of the rollovers.
+    pub base: i64,
+    /// Configured offset of the meter, which the sum adds to.
+    pub offset: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +105,44 @@ impl Rollovers {
         }
     }
 
+    /// Returns whether a register has rolled over since the last call.
+    pub fn take_rolled_over(&mut self) -> bool {
+        std::mem::take(&mut self.has_rolled_over)
+    }
+
+    /// Returns the registers worth keeping: those of meters that `is_kept`, and those that have rolled over.
+    pub fn learned(&self, is_kept: impl Fn(&str) -> bool) -> Vec<LearnedRegister> {
+        let kept = self
+            .registers
+            .iter()
+            .filter(|((meter, ..), register)| register.base != 0 || is_kept(meter));
+        let mut learned: Vec<_> = kept
+            .map(|((meter, kind, name), register)| LearnedRegister {
+                meter: meter.clone(),
+                kind: (*kind).to_owned(),
+                register: (*name).to_owned(),
+                last: register.last,
+                base: register.base,
+                offset: None,
+            })
+            .collect();
+        learned.sort_by(|a, b| (&a.meter, &a.kind, &a.register).cmp(&(&b.meter, &b.kind, &b.register)));
+        learned
+    }
+
+    /// Takes over what an earlier process has learned; ignores registers that do not exist.
+    pub fn restore(&mut self, learned: impl IntoIterator<Item = LearnedRegister>) {
+        for register in learned.into_iter().take(MAX_REGISTERS) {
+            let name = NAMES.into_iter().find(|name| *name == register.register);
+            let (Ok(kind), Some(name)) = (register.kind.parse::<Kind>(), name) else {
+                continue;
+            };
+            let (last, base) = (register.last, register.base);
+            let key = (register.meter, kind.topic_name(), name);
+            self.registers.insert(key, Continued { last, base });
+        }
+    }
+
     /// Forgets what was continued of a meter, whose offset has changed.
     pub fn forget(&mut self, id: &str) {
         self.registers.retain(|(meter, _, _), _| meter != id);
@@ -99,11 +159,12 @@ impl Rollovers {
         let rise = count - register.last;
         if rise < 0 && rise + range <= most {
             register.base += range;
-            tracing::warn!(
+            self.has_rolled_over = true;
+            tracing::info!(
                 meter = key.0,
                 register = key.2,
                 range,
-                "Counter rolled over and is continued; to continue it after a restart too, add this range times scale to the meter's offset"
+                "Counter rolled over and is continued"
             );
         } else if rise > 0 && range - rise <= most && register.base > 0 {
             // A reading from before the rollover, late.
@@ -181,6 +242,29 @@ mod tests {
             continued(sent.map(r900)),
             [(1 << 24) - 1, 1 << 24, (1 << 27) - 1, 1 << 27]
         );
+    }
+
+    #[test]
+    fn given_a_restart_then_the_counter_goes_on_also_if_it_rolled_over_in_between() {
+        const RANGE: i64 = 1 << 24;
+        let next = |rollovers: &mut Rollovers, count| {
+            let message = scm(count);
+            let counts = Registers::new(&message, false);
+            rollovers.continued("1", &message, true, counts).main
+        };
+        let mut before = Rollovers::default();
+        assert_eq!(next(&mut before, RANGE - 2), RANGE - 2);
+        assert_eq!(
+            (before.learned(|_| false), before.take_rolled_over()),
+            (vec![], false)
+        );
+        let mut after = Rollovers::default();
+        after.restore(before.learned(|meter| meter == "1"));
+        assert_eq!(next(&mut after, 5), RANGE + 5);
+        assert!(after.take_rolled_over() && !after.take_rolled_over());
+        let mut later = Rollovers::default();
+        later.restore(after.learned(|_| false));
+        assert_eq!(next(&mut later, 9), RANGE + 9);
     }
 
     #[test]

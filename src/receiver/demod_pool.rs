@@ -14,47 +14,68 @@ use crate::receiver::lock_workers::{WorkerPanicked, Workers};
 use crate::receiver::samples::Samples;
 use crate::receiver::spectrum_tap::SpectrumTap;
 use crate::runtime;
+use crate::status::spectrum::SpectrumBuffer;
 use anyhow::Result;
 use jiff::Timestamp;
-use metertap_dsp::{Config, Locker, Outcome, Packet, Scheduler, Segment, Tally};
+use metertap_dsp::iq::Format;
+use metertap_dsp::{Config, Locker, Outcome, Packet, Resampling, Scheduler, Segment, Tally, Trust};
 use std::thread;
 
 /// Worker threads of a receiver at most; more would not help, as a street of 34 packets per second needs less
 /// than 0.02 of a processor.
 const MAX_WORKERS: usize = 2;
 
+/// Starts the demodulator of one receiver, once for each sample rate that its source turns out to have.
+pub struct DemodFactory {
+    pub context: runtime::Context,
+    /// Name of the receiver.
+    pub name: String,
+    /// Encoding of a sample.
+    pub format: Format,
+    pub trust: Trust,
+    /// Rows of the waterfall.
+    pub spectrum: SpectrumBuffer,
+}
+
+impl DemodFactory {
+    /// Starts the workers, one per processor but at most [`MAX_WORKERS`], for samples of `input_hz` a second.
+    ///
+    /// # Errors
+    /// Returns an error if the sample rate is out of range, or if a thread cannot be created.
+    pub fn start(&self, input_hz: f64) -> Result<DemodPool> {
+        let resampling = Resampling::for_rate(input_hz);
+        let config = Config {
+            sample_rate_hz: resampling.rate_hz(),
+            trust: self.trust,
+            tentative: true,
+        };
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let workers = Workers::start(&self.context, &self.name, processors.min(MAX_WORKERS), || {
+            let mut locker = Locker::new(config)?;
+            Ok(move |segment: &Segment, outcome: &mut Outcome| locker.run(segment, outcome))
+        })?;
+        Ok(DemodPool {
+            config,
+            resampling,
+            samples: Samples::new(self.format).resampled(resampling),
+            scheduler: Scheduler::new(config, workers)?,
+            spectrum_tap: SpectrumTap::new(config.sample_rate_hz, self.spectrum.clone()),
+        })
+    }
+}
+
 /// Demodulates the samples of one receiver.
 pub struct DemodPool {
+    /// Configuration at the rate at which samples are searched.
+    pub config: Config,
+    /// Relation of the samples of the source to those that are searched.
+    pub resampling: Resampling,
     samples: Samples,
     scheduler: Scheduler<Workers>,
     spectrum_tap: SpectrumTap,
 }
 
 impl DemodPool {
-    /// Starts the workers of receiver `name`, one per processor but at most [`MAX_WORKERS`]; the samples pass
-    /// `spectrum_tap` as well.
-    ///
-    /// # Errors
-    /// Returns an error if the sample rate is out of range, or if a thread cannot be created.
-    pub fn start(
-        context: &runtime::Context,
-        name: &str,
-        samples: Samples,
-        config: Config,
-        spectrum_tap: SpectrumTap,
-    ) -> Result<Self> {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let workers = Workers::start(context, name, processors.min(MAX_WORKERS), || {
-            let mut locker = Locker::new(config)?;
-            Ok(move |segment: &Segment, outcome: &mut Outcome| locker.run(segment, outcome))
-        })?;
-        Ok(DemodPool {
-            samples,
-            scheduler: Scheduler::new(config, workers)?,
-            spectrum_tap,
-        })
-    }
-
     /// Number of the next sample, as [`Packet::start_sample`] counts them.
     pub fn position(&self) -> u64 {
         self.scheduler.position()
@@ -100,10 +121,8 @@ impl DemodPool {
 mod tests {
     use super::*;
     use crate::runtime::{Clock, Runtime};
-    use crate::status::spectrum::SpectrumBuffer;
-    use metertap_dsp::iq::Format;
+    use metertap_dsp::Protocol;
     use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
-    use metertap_dsp::{Protocol, Trust};
     use std::time::Duration;
 
     const RATE_HZ: f64 = 2_359_296.0;
@@ -172,6 +191,8 @@ mod tests {
             })
         });
         let mut pool = DemodPool {
+            config: CONFIG,
+            resampling: Resampling::for_rate(RATE_HZ),
             samples: Samples::new(Format::Cu8),
             scheduler: Scheduler::new(CONFIG, workers.unwrap()).unwrap(),
             spectrum_tap: SpectrumTap::new(RATE_HZ, SpectrumBuffer::default()),
@@ -245,6 +266,8 @@ mod tests {
                 Ok(|_: &Segment, _: &mut Outcome| panic!("bad lock"))
             });
             let mut pool = DemodPool {
+                config: CONFIG,
+                resampling: Resampling::for_rate(RATE_HZ),
                 samples: Samples::new(Format::Cu8),
                 scheduler: Scheduler::new(CONFIG, locks.unwrap()).unwrap(),
                 spectrum_tap: SpectrumTap::new(RATE_HZ, SpectrumBuffer::default()),

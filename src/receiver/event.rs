@@ -1,6 +1,7 @@
 //! Events of a receiver.
 
 use crate::meter::Reading;
+use crate::receiver::chip_clocks::ChipClocks;
 use crate::status::receiver::ReceiverState;
 use anyhow::Result;
 use metertap_dsp::Tally;
@@ -21,12 +22,14 @@ pub enum ReceiverEvent {
 /// Summary of a receiver that has ended.
 #[derive(Debug)]
 pub struct End {
-    /// Counts of the demodulator.
+    /// Counts of the demodulator; of a live source, since its rate last changed.
     pub tally: Tally,
     /// Frames with a good check that were not a message.
     pub refused: u64,
     /// Noise power of the window, full scale = 0 dB.
     pub noise_dbfs: f32,
+    /// Chip clocks of the meters received.
+    pub chips: ChipClocks,
     /// Error that ended the receiver; `Ok` at the end of a recording and after [`crate::receiver::Radio`] was stopped.
     pub result: Result<()>,
 }
@@ -38,6 +41,7 @@ impl End {
             tally: Tally::default(),
             refused: 0,
             noise_dbfs: f32::NEG_INFINITY,
+            chips: ChipClocks::default(),
             result: Err(error),
         }
     }

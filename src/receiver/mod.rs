@@ -7,13 +7,13 @@
 //!                                   lock:NAME
 //! ```
 
+mod chip_clocks;
 mod demod_pool;
 pub mod event;
 mod hop;
 mod lock_workers;
 mod probe;
 mod radio;
-mod rate_estimate;
 mod rate_monitor;
 mod reading_builder;
 mod ring;
@@ -23,6 +23,8 @@ mod search;
 mod spectrum_tap;
 mod supervisor;
 
+pub use chip_clocks::{ChipClocks, CrystalError};
 pub use event::{End, ReceiverEvent};
 pub use probe::Probe;
 pub use radio::{Radio, RadioOptions};
+pub use rate_monitor::CUSTOMARY_HZ;

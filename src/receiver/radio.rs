@@ -1,20 +1,19 @@
 //! A radio as a component: starts its threads, hands out its events, and stops.
 
 use crate::meter::{FrameFilter, Meters};
-use crate::receiver::demod_pool::DemodPool;
+use crate::receiver::chip_clocks::ChipClocks;
+use crate::receiver::demod_pool::DemodFactory;
 use crate::receiver::event::ReceiverEvent;
 use crate::receiver::hop::Hopper;
 use crate::receiver::reading_builder::ReadingBuilder;
-use crate::receiver::ring::{WhenFull, Writer, ring};
+use crate::receiver::ring::{WhenFull, Window, Writer, ring};
 use crate::receiver::sample_clock::SampleClock;
-use crate::receiver::samples::Samples;
 use crate::receiver::search::{EventSender, Output, Search};
-use crate::receiver::spectrum_tap::SpectrumTap;
 use crate::receiver::supervisor::{Losses, Supervisor};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::priority::raise_priority;
 use crate::runtime::{Cancel, Component, Context, Heartbeat, Running};
-use crate::source::rtl_tcp::server::{Server, Sharing, Window};
+use crate::source::rtl_tcp::server::{Offer, Server, Sharing};
 use crate::source::{Info, Live, Source};
 use crate::status::Revision;
 use crate::status::radio::RadioMetrics;
@@ -23,7 +22,7 @@ use crate::status::spectrum::SpectrumBuffer;
 use anyhow::{Context as _, Result};
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use metertap_decode::ert::Kind;
-use metertap_dsp::{Config, Resampling, Trust};
+use metertap_dsp::Trust;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -89,9 +88,10 @@ struct Parts {
     dropped_bytes: Arc<AtomicU64>,
     /// Counter of the search thread.
     readings: Arc<AtomicU64>,
-    sharing: Option<Sharing>,
-    /// Window that its clients get.
-    window: Window,
+    /// Chip clocks that the search thread measures.
+    chips: ChipClocks,
+    /// Server of rtl_tcp.
+    server: Option<(SocketAddr, Running)>,
 }
 
 impl Radio {
@@ -109,8 +109,8 @@ impl Radio {
             when_full: WhenFull::Wait,
             dropped_bytes: Arc::default(),
             readings: Arc::default(),
-            sharing: None,
-            window: Window::default(),
+            chips: ChipClocks::default(),
+            server: None,
         };
         Self::start(parts, options, move |mut writer, _, heartbeat| {
             // It waits for the disk, for the search thread and, in real time, for the clock.
@@ -135,17 +135,27 @@ impl Radio {
         let hopper = live
             .hop
             .map(|dwell| Hopper::new(dwell, readings.clone(), context.clock.now()));
+        let chips = ChipClocks::default();
+        // Clients get the samples where they are read: a search that lags behind costs them nothing.
+        let (server, tap) = match sharing {
+            Some(sharing) => {
+                let offer = Offer {
+                    sample_rate_hz: live.tuning.sample_rate_hz,
+                    center_hz: live.hop.is_none().then_some(live.tuning.center_hz),
+                };
+                let server = Server::start(name, sharing, offer, &context)?;
+                (Some((server.address, server.running)), Some(server.tap))
+            }
+            None => (None, None),
+        };
         let parts = Parts {
             info: live.info(name, context.clock.timestamp()),
             context: context.clone(),
             when_full: WhenFull::DropOldest,
             dropped_bytes,
             readings,
-            sharing,
-            window: Window {
-                sample_rate_hz: live.tuning.sample_rate_hz,
-                center_hz: live.hop.is_none().then_some(live.tuning.center_hz),
-            },
+            chips: chips.clone(),
+            server,
         };
         Self::start(parts, options, move |mut writer, events, heartbeat| {
             raise_priority();
@@ -159,6 +169,9 @@ impl Radio {
                 backoff: Backoff::new(live.longest_pause()),
                 publish: &|state| drop(events.send(ReceiverEvent::State(Box::new(state.clone())))),
                 losses,
+                chips,
+                rate_hz: None,
+                tap,
             }
             .run(|| live.open());
             Ok(())
@@ -199,50 +212,46 @@ impl Radio {
         sender: Sender<ReceiverEvent>,
         read: impl FnOnce(Writer, Sender<ReceiverEvent>, Heartbeat) -> Result<()> + Send + 'static,
     ) -> Result<()> {
+        if let Some((address, running)) = parts.server {
+            self.rtl_tcp = Some(address);
+            self.running.push(running);
+        }
         let (info, context) = (parts.info, parts.context);
         let name = info.name.clone();
         let is_live = parts.when_full == WhenFull::DropOldest;
-        let resampling = Resampling::for_rate(info.sample_rate_hz);
-        let config = Config {
-            sample_rate_hz: resampling.rate_hz(),
+        let demod = DemodFactory {
+            context: context.clone(),
+            name: name.clone(),
+            format: info.format,
             trust: options.trust,
-            tentative: true,
+            spectrum: self.spectrum.clone(),
         };
-        let spectrum_tap = SpectrumTap::new(config.sample_rate_hz, self.spectrum.clone());
-        let pool = DemodPool::start(
-            &context,
-            &name,
-            Samples::new(info.format).resampled(resampling),
-            config,
-            spectrum_tap,
-        )
-        .with_context(|| name.clone())?;
-        let mut tap = None;
-        if let Some(sharing) = parts.sharing {
-            let server = Server::start(&name, sharing, parts.window, &context)?;
-            self.rtl_tcp = Some(server.address);
-            self.running.push(server.running);
-            tap = Some(server.tap);
-        }
+        let pool = demod.start(info.sample_rate_hz).with_context(|| name.clone())?;
         let (writer, blocks) = ring(parts.when_full, parts.dropped_bytes, context.clock.clone());
         let (result, result_of_reader) = bounded(1);
         let search_name = format!("search:{name}");
+        let (config, resampling) = (pool.config, pool.resampling);
         let search = Search {
             is_live,
+            window: Window {
+                start: (!is_live).then_some(info.start),
+                ..Window::of_recording(&info)
+            },
+            demod,
             pool,
             output: Output {
                 sample_clock: if is_live {
                     SampleClock::for_live(config.sample_rate_hz)
                 } else {
-                    SampleClock::for_recording(config.sample_rate_hz, info.start)
+                    SampleClock::for_recording(config.sample_rate_hz, info.start, 0)
                 },
                 clock: context.clock.clone(),
                 builder: ReadingBuilder::new(&info, is_live, options.filter.clone(), config, resampling),
                 readings: parts.readings,
+                chips: parts.chips,
                 events: EventSender::new(sender.clone(), &name),
             },
             metrics: self.metrics.clone(),
-            tap,
             read: result_of_reader,
             info,
         };
@@ -311,7 +320,7 @@ impl Drop for EndsRadio {
 /// Reads a recording into the ring.
 fn play(mut source: Box<dyn Source>, writer: &mut Writer, cancel: &Cancel) -> Result<()> {
     let name = source.info().name.clone();
-    let mut center_hz = source.info().center_hz;
+    let mut window = Window::of_recording(source.info());
     while !cancel.is_cancelled() {
         let Some(mut buffer) = writer.buffer() else {
             break;
@@ -322,12 +331,12 @@ fn play(mut source: Box<dyn Source>, writer: &mut Writer, cancel: &Cancel) -> Re
             Ok(0) => break,
             Ok(n) => {
                 buffer.truncate(n);
-                // A recording may consist of captures at several frequencies: no frame may be joined of two.
-                if source.info().center_hz != center_hz {
-                    center_hz = source.info().center_hz;
+                // A recording may consist of captures at several frequencies and times: no frame may be joined of two.
+                let newest = Window::of_recording(source.info());
+                if std::mem::replace(&mut window, newest) != newest {
                     writer.break_off(0);
                 }
-                if !writer.send(buffer, 0, center_hz) {
+                if !writer.send(buffer, 0, Some(window)) {
                     break;
                 }
             }

@@ -49,6 +49,11 @@ impl ReadingBuilder {
         self.center_hz = Some(center_hz);
     }
 
+    /// Sets the relation of the samples to the searched ones for the packets that follow.
+    pub fn set_resampling(&mut self, resampling: Resampling) {
+        self.resampling = resampling;
+    }
+
     /// Frames with a good check that were not a message, so far.
     pub fn refused(&self) -> u64 {
         self.refused

@@ -14,7 +14,9 @@
 //! the reader, so sending never waits for room.
 
 use crate::runtime::{Clock, Moment};
+use crate::source::Info;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,10 +36,32 @@ pub struct Block {
     pub opened: u64,
     /// Moment at which the last byte was read.
     pub read_at: Moment,
-    /// Center of the window, if known.
-    pub center_hz: Option<f64>,
+    /// Center and sample rate; nothing in an empty block.
+    pub window: Option<Window>,
     /// Samples, of which the first and the last may be incomplete; empty to mark a gap.
     pub bytes: Vec<u8>,
+}
+
+/// Part of the spectrum that the samples of a block show.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window {
+    /// Samples a second.
+    pub sample_rate_hz: f64,
+    /// Center, if known.
+    pub center_hz: Option<f64>,
+    /// Time of the first sample of a recording, or of its part that follows; nothing for a live source.
+    pub start: Option<Timestamp>,
+}
+
+impl Window {
+    /// Window of the next samples of a recording.
+    pub fn of_recording(info: &Info) -> Self {
+        Window {
+            sample_rate_hz: info.sample_rate_hz,
+            center_hz: info.center_hz,
+            start: Some(info.start),
+        }
+    }
 }
 
 /// Behavior when the ring is full.
@@ -123,12 +147,12 @@ impl Writer {
     }
 
     /// Hands `bytes` over to the search thread; returns false if that has ended.
-    pub fn send(&mut self, bytes: Vec<u8>, opened: u64, center_hz: Option<f64>) -> bool {
+    pub fn send(&mut self, bytes: Vec<u8>, opened: u64, window: Option<Window>) -> bool {
         let block = Block {
             number: self.number,
             opened,
             read_at: self.clock.moment(),
-            center_hz,
+            window,
             bytes,
         };
         self.number += 1;

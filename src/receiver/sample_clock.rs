@@ -32,8 +32,8 @@ pub struct SampleClock {
 
 #[derive(Clone, Debug)]
 enum Reference {
-    /// A recording has a start and no observations.
-    Recording(Timestamp),
+    /// A recording has a start and no observations: time of a sample, and its number.
+    Recording(Timestamp, u64),
     /// A live source that was not observed since its start or the last gap.
     Unknown,
     Live(Observed),
@@ -71,11 +71,11 @@ impl Span {
 }
 
 impl SampleClock {
-    /// Returns the clock of a recording whose sample 0 was taken at `start`.
-    pub fn for_recording(sample_rate_hz: f64, start: Timestamp) -> Self {
+    /// Returns the clock of a recording, or of a part of one, whose sample number `first` was taken at `start`.
+    pub fn for_recording(sample_rate_hz: f64, start: Timestamp, first: u64) -> Self {
         SampleClock {
             sample_rate_hz,
-            reference: Reference::Recording(start),
+            reference: Reference::Recording(start, first),
         }
     }
 
@@ -91,7 +91,7 @@ impl SampleClock {
     pub fn observe(&mut self, first: u64, samples: u64, read_at: Moment) {
         let end_s = (first + samples) as f64 / self.sample_rate_hz;
         match &mut self.reference {
-            Reference::Recording(_) => {}
+            Reference::Recording(..) => {}
             Reference::Unknown => {
                 self.reference = Reference::Live(Observed {
                     epoch: read_at.instant,
@@ -115,7 +115,10 @@ impl SampleClock {
         let sample_s = sample as f64 / self.sample_rate_hz;
         match &self.reference {
             Reference::Unknown => None,
-            Reference::Recording(start) => Some(after(*start, sample_s)),
+            // Frames begun before the part reach back beyond its start.
+            Reference::Recording(start, first) => {
+                Some(after(*start, sample_s - *first as f64 / self.sample_rate_hz))
+            }
             Reference::Live(observed) => {
                 let since_newest_s = sample_s + observed.offset_s() - observed.newest_s();
                 Some(after(observed.newest.timestamp, since_newest_s))
@@ -239,7 +242,7 @@ mod tests {
 
     #[test]
     fn given_a_recording_then_time_counts_from_its_start_and_nothing_moves_it() {
-        let mut clock = SampleClock::for_recording(RATE_HZ, at(1000.0));
+        let mut clock = SampleClock::for_recording(RATE_HZ, at(1000.0), 0);
         clock.observe(0, BLOCK, Clock::simulated(at(5.0)).moment());
         clock.reset();
         assert_eq!(clock.time_of(2_500_000), Some(at(1002.5)));

@@ -1,17 +1,17 @@
 //! The search thread of a radio: blocks of samples in, events out.
 
-use crate::receiver::demod_pool::DemodPool;
+use crate::receiver::chip_clocks::ChipClocks;
+use crate::receiver::demod_pool::{DemodFactory, DemodPool};
 use crate::receiver::event::{End, ReceiverEvent};
 use crate::receiver::reading_builder::ReadingBuilder;
-use crate::receiver::ring::{Block, Reader};
+use crate::receiver::ring::{Block, Reader, Window};
 use crate::receiver::sample_clock::SampleClock;
 use crate::runtime::{Clock, Heartbeat};
 use crate::source::Info;
-use crate::source::rtl_tcp::server::Tap;
 use crate::status::radio::{RadioCounters, RadioMetrics};
 use anyhow::{Result, anyhow, bail};
 use crossbeam_channel::{Receiver, Sender};
-use metertap_dsp::{Packet, Resampling};
+use metertap_dsp::Packet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,11 +19,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Search {
     pub info: Info,
     pub is_live: bool,
+    /// Window of the samples at present.
+    pub window: Window,
+    pub demod: DemodFactory,
     pub pool: DemodPool,
     pub output: Output,
     pub metrics: RadioMetrics,
-    /// Clients of rtl_tcp, who get the samples as well.
-    pub tap: Option<Tap>,
     /// Result of the thread that reads the source; disconnected if that thread panicked.
     pub read: Receiver<Result<()>>,
 }
@@ -36,6 +37,8 @@ pub struct Output {
     pub builder: ReadingBuilder,
     /// Readings so far, for the hopper.
     pub readings: Arc<AtomicU64>,
+    /// Chip clocks of the meters.
+    pub chips: ChipClocks,
     pub events: EventSender,
 }
 
@@ -57,6 +60,7 @@ impl Search {
             tally: self.pool.tally(),
             refused: self.output.builder.refused(),
             noise_dbfs: self.pool.noise_dbfs(),
+            chips: self.output.chips.clone(),
             result,
         });
     }
@@ -103,20 +107,36 @@ impl Search {
     }
 
     fn search(&mut self, block: &Block) -> Result<()> {
-        if let Some(tap) = &mut self.tap {
-            tap.send(&block.bytes);
+        if let Some(window) = block.window.filter(|window| *window != self.window) {
+            self.change_window(window)?;
         }
         let position = self.pool.position();
         let samples = (block.bytes.len() / self.info.format.sample_bytes()) as f64;
-        let samples = (samples * Resampling::for_rate(self.info.sample_rate_hz).ratio()) as u64;
+        let samples = (samples * self.pool.resampling.ratio()) as u64;
         self.output.sample_clock.observe(position, samples, block.read_at);
-        if let Some(center_hz) = block.center_hz {
-            self.output.builder.set_center_hz(center_hz);
-        }
         self.pool
-            .set_position(block.center_hz, self.output.time_of(position));
+            .set_position(self.window.center_hz, self.output.time_of(position));
         self.pool
             .push(&block.bytes, |packet| self.output.packet(packet))?;
+        Ok(())
+    }
+
+    /// Takes over center, rate and time of the samples to come. Those of another rate are searched by demodulators made for it.
+    fn change_window(&mut self, window: Window) -> Result<()> {
+        let before = std::mem::replace(&mut self.window, window);
+        if let Some(center_hz) = window.center_hz {
+            self.output.builder.set_center_hz(center_hz);
+        }
+        if before.sample_rate_hz != window.sample_rate_hz {
+            self.begin_anew()?;
+            self.pool = self.demod.start(window.sample_rate_hz)?;
+            self.output.builder.set_resampling(self.pool.resampling);
+            self.output.sample_clock = SampleClock::for_live(self.pool.config.sample_rate_hz);
+        }
+        if let Some(start) = window.start.filter(|_| before.start != window.start) {
+            let (rate_hz, position) = (self.pool.config.sample_rate_hz, self.pool.position());
+            self.output.sample_clock = SampleClock::for_recording(rate_hz, start, position);
+        }
         Ok(())
     }
 
@@ -129,9 +149,6 @@ impl Search {
     fn begin_anew(&mut self) -> Result<()> {
         self.flush()?;
         self.output.sample_clock.reset();
-        if let Some(tap) = &mut self.tap {
-            tap.begin_anew();
-        }
         Ok(())
     }
 
@@ -154,6 +171,7 @@ impl Output {
         let time = self.time_of(packet.start_sample);
         if let Some(reading) = self.builder.build(packet, time) {
             self.readings.fetch_add(1, Ordering::Relaxed);
+            self.chips.add(reading.message.id(), packet.signal.clock_ppm);
             self.events.send(ReceiverEvent::Reading(Box::new(reading)));
         }
     }

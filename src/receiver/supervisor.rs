@@ -7,12 +7,14 @@
 //!                             └── open fails ── Stalled ◀┘ silent, constant or at a wrong rate
 //! ```
 
+use crate::receiver::chip_clocks::ChipClocks;
 use crate::receiver::hop::Hopper;
 use crate::receiver::rate_monitor::RateMonitor;
-use crate::receiver::ring::Writer;
+use crate::receiver::ring::{Window, Writer};
 use crate::runtime::backoff::Backoff;
 use crate::runtime::{Cancel, Clock, Heartbeat};
-use crate::source::{Source, TuneCommand};
+use crate::source::rtl_tcp::server::Tap;
+use crate::source::{Info, Source, TuneCommand};
 use crate::status::receiver::{Condition, ReceiverState};
 use anyhow::Result;
 use std::io::ErrorKind;
@@ -38,6 +40,12 @@ pub struct Supervisor<'a> {
     /// Called with each change of the state.
     pub publish: &'a dyn Fn(&ReceiverState),
     pub losses: Losses,
+    /// Chip clocks that the search thread measures.
+    pub chips: ChipClocks,
+    /// Sample rate that was measured, if it is another one than the source was set to.
+    pub rate_hz: Option<f64>,
+    /// Clients of rtl_tcp, who get the samples as well.
+    pub tap: Option<Tap>,
 }
 
 /// Counts lost samples, wherever they were lost, in chunks of the same size.
@@ -115,7 +123,7 @@ impl Supervisor<'_> {
             Err(failure) => failure,
         };
         self.losses.end_connection(source.lost_bytes());
-        self.writer.break_off(self.state.opened);
+        self.break_off();
         self.backoff.ended_after(self.clock.now() - opened);
         // One event, one state: a stalled source stays `stalled` until it delivers again or cannot be opened.
         let (condition, reason) = match failure {
@@ -129,7 +137,9 @@ impl Supervisor<'_> {
 
     /// Reads `source` until it is time to end.
     fn read_on(&mut self, source: &mut dyn Source) -> Result<(), Failure> {
-        let mut monitor = RateMonitor::new(source.info(), self.clock.now());
+        // What was measured before is most likely still so.
+        let rate_hz = self.rate_hz.unwrap_or(source.info().sample_rate_hz);
+        let mut monitor = RateMonitor::new(source.info(), rate_hz, self.clock.now());
         if let Some(hopper) = &self.hopper {
             tune(source, hopper.center_hz())?;
         }
@@ -147,7 +157,7 @@ impl Supervisor<'_> {
         let now = self.clock.now();
         if let Some(hz) = self.hopper.as_mut().and_then(|hopper| hopper.next(now)) {
             // Samples under way belong to the old center: no frame may be joined of both.
-            self.writer.break_off(self.state.opened);
+            self.break_off();
             tune(source, hz)?;
         }
         self.read(source, monitor)
@@ -173,29 +183,66 @@ impl Supervisor<'_> {
             Err(e) => return Err(Failure::Lost(e.to_string())),
         };
         buffer.truncate(n);
-        if let Err(reason) = monitor.samples(&buffer, self.clock.now()) {
-            self.writer.keep(buffer);
-            return Err(Failure::Stalled(reason));
+        let lost_bytes = source.lost_bytes();
+        match monitor.samples(&buffer, lost_bytes, &self.chips, self.clock.now()) {
+            Ok(Some(rate_hz)) => self.follow(rate_hz, source.info()),
+            Ok(None) => {}
+            Err(reason) => {
+                self.writer.keep(buffer);
+                return Err(Failure::Stalled(reason));
+            }
         }
-        if source.lost_bytes() != lost_before {
+        if lost_bytes != lost_before {
             // What was lost lies before this block: no frame may be joined across it, nor time measured.
-            self.writer.break_off(self.state.opened);
+            self.break_off();
         }
-        if self
-            .writer
-            .send(buffer, self.state.opened, source.info().center_hz)
-        {
+        if let Some(tap) = &mut self.tap {
+            tap.send(&buffer);
+        }
+        let window = Window {
+            sample_rate_hz: self.rate_hz.unwrap_or(source.info().sample_rate_hz),
+            center_hz: source.info().center_hz,
+            start: None,
+        };
+        if self.writer.send(buffer, self.state.opened, Some(window)) {
             Ok(Step::Samples)
         } else {
             Ok(Step::SearchEnded)
         }
     }
 
+    /// Marks a gap: the samples that follow do not continue those before.
+    fn break_off(&mut self) {
+        self.writer.break_off(self.state.opened);
+        if let Some(tap) = &mut self.tap {
+            tap.begin_anew();
+        }
+    }
+
+    /// Takes over the sample rate that the source really has.
+    fn follow(&mut self, rate_hz: f64, info: &Info) {
+        tracing::warn!(
+            receiver = %self.state.receiver,
+            expected = info.sample_rate_hz,
+            delivers = rate_hz,
+            "Source has another sample rate than it was set to; following it"
+        );
+        self.rate_hz = (rate_hz != info.sample_rate_hz).then_some(rate_hz);
+        // The clocks were measured in samples of another length.
+        self.chips.reset();
+        self.state.sample_rate = self.rate_hz;
+        (self.publish)(&self.state);
+    }
+
     /// Publishes what changed with a step; `lost_bytes` were lost by this connection so far.
     fn note(&mut self, step: &Step, lost_bytes: u64) {
         if matches!(step, Step::Samples) && self.state.state != Condition::Up {
             self.change(Condition::Up, None, lost_bytes);
-        } else if self.state.has_dropped(self.losses.chunks(lost_bytes)) {
+            return;
+        }
+        let error_ppm = || self.chips.crystal_error().map(|error| error.ppm);
+        let has_dropped = self.state.has_dropped(self.losses.chunks(lost_bytes));
+        if self.state.has_measured(error_ppm) || has_dropped {
             (self.publish)(&self.state);
         }
     }
@@ -221,7 +268,6 @@ mod tests {
     use super::*;
     use crate::receiver::ring::{WhenFull, ring};
     use crate::runtime::Watchdog;
-    use crate::source::Info;
     use anyhow::bail;
     use jiff::Timestamp;
     use metertap_dsp::iq::Format;
@@ -315,6 +361,9 @@ mod tests {
             backoff: Backoff::new(Duration::from_millis(1)),
             publish: &|state| published.borrow_mut().push((state.state, state.reason.clone())),
             losses: Losses::new(Arc::default()),
+            chips: ChipClocks::default(),
+            rate_hz: None,
+            tap: None,
         }
         .run(open);
         drop(reader);

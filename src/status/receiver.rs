@@ -12,6 +12,11 @@ use std::time::{Duration, Instant};
 /// Shortest time between two reports of losses.
 const LOSS_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Time between two updates of the crystal's error.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
+/// Change of the crystal's error that is published, in ppm: dongles drift by as much with their temperature.
+const MEASURE_STEP_PPM: f64 = 5.0;
+
 /// Condition of a receiver or port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +49,13 @@ pub struct ReceiverState {
     /// Tuner gain in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gain: Option<String>,
+    /// Sample rate that was measured and is followed, if it is another one than the source was set to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_rate: Option<f64>,
+    /// Error of the dongle's crystal in parts per million, from the chip clocks of the meters received; positive if it is too
+    /// fast.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crystal_ppm: Option<f64>,
     /// Number of chunks of samples lost so far because the machine or the bus was too slow.
     pub dropped: u64,
     /// Number of times it was opened.
@@ -60,6 +72,8 @@ pub struct ReceiverState {
     #[serde(skip)]
     losses_logged: Option<Instant>,
     #[serde(skip)]
+    measured: Option<Instant>,
+    #[serde(skip)]
     clock: Clock,
 }
 
@@ -73,12 +87,15 @@ impl ReceiverState {
             since: clock.timestamp(),
             device: None,
             gain: None,
+            sample_rate: None,
+            crystal_ppm: None,
             dropped: 0,
             opened: 0,
             wire: None,
             radio: None,
             blocks_dropped: dropped,
             losses_logged: None,
+            measured: None,
             clock,
         }
     }
@@ -114,6 +131,28 @@ impl ReceiverState {
         self.losses_logged = Some(now);
         self.dropped = dropped;
         true
+    }
+
+    /// Updates the error of the crystal with that of `error_ppm`, which is asked once per [`MEASURE_INTERVAL`]. Returns true if
+    /// it differs from before by [`MEASURE_STEP_PPM`].
+    pub fn has_measured(&mut self, error_ppm: impl FnOnce() -> Option<f64>) -> bool {
+        let now = self.clock.now();
+        let is_due = self
+            .measured
+            .is_none_or(|measured| now.saturating_duration_since(measured) >= MEASURE_INTERVAL);
+        if !is_due {
+            return false;
+        }
+        self.measured = Some(now);
+        let error_ppm = error_ppm();
+        let differs = match (error_ppm, self.crystal_ppm) {
+            (Some(now), Some(before)) => (now - before).abs() >= MEASURE_STEP_PPM,
+            (now, before) => now.is_some() != before.is_some(),
+        };
+        if differs {
+            self.crystal_ppm = error_ppm;
+        }
+        differs
     }
 
     /// Logs the state.

@@ -1,5 +1,5 @@
-//! Files that survive a restart: the spool of undelivered messages, the journal of those under way, and the history of
-//! consumption.
+//! Files that survive a restart: the spool of undelivered messages, the journal of those under way, the history of
+//! consumption, and the registers that have rolled over.
 
 #![allow(
     clippy::result_large_err,
@@ -10,4 +10,5 @@ pub mod database;
 pub mod history;
 pub mod journal;
 pub mod record;
+pub mod registers;
 pub mod spool;

@@ -59,10 +59,18 @@ fn assert_all(folder: &Path, name: &str, bytes: &[u8], flags: &[&str]) -> String
 }
 
 fn wav(samples: &[u8], sample_rate: u32, data_bytes: u32) -> Vec<u8> {
+    wav_of(8, samples, sample_rate, data_bytes)
+}
+
+/// WAV file of integers of so many bits.
+fn wav_of(bits: u16, samples: &[u8], sample_rate: u32, data_bytes: u32) -> Vec<u8> {
+    let frame = 2 * bits / 8;
     let mut file = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0".to_vec();
     file.extend(sample_rate.to_le_bytes());
-    file.extend((2 * sample_rate).to_le_bytes());
-    file.extend(b"\x02\0\x08\0data");
+    file.extend((u32::from(frame) * sample_rate).to_le_bytes());
+    file.extend(frame.to_le_bytes());
+    file.extend(bits.to_le_bytes());
+    file.extend(b"data");
     file.extend(data_bytes.to_le_bytes());
     file.extend(samples);
     file
@@ -152,6 +160,81 @@ fn given_a_click_in_the_first_block_then_a_strong_meter_soon_after_is_received()
 }
 
 #[test]
+fn given_wav_of_24_or_32_bits_then_all_types_are_received() {
+    let dir = tempfile::tempdir().unwrap();
+    let samples = street(dir.path(), 1_024_000);
+    for bits in [24, 32] {
+        let widened = |sample: &u8| {
+            // The noise of the lower bytes is none of the signal.
+            let mut wide = vec![0x55; usize::from(bits / 8)];
+            let [.., top] = &mut wide[..] else { unreachable!() };
+            *top = sample.wrapping_sub(128);
+            wide
+        };
+        let wide: Vec<u8> = samples.iter().flat_map(widened).collect();
+        let file = wav_of(bits, &wide, 1_024_000, wide.len() as u32);
+        assert_all(dir.path(), "baseband_912600155Hz.wav", &file, &[]);
+    }
+}
+
+#[test]
+fn given_sigmf_with_several_captures_then_each_has_its_time_and_frequency() {
+    let dir = tempfile::tempdir().unwrap();
+    let samples = street(dir.path(), 1_024_000);
+    let seconds = [samples.clone(), samples.clone(), samples].concat();
+    std::fs::write(dir.path().join("a.sigmf-data"), seconds).unwrap();
+    let meta = r#"{"global": {"core:datatype": "cu8", "core:sample_rate": 1024000, "core:version": "1.0.0"}, "captures": [
+        {"core:sample_start": 0, "core:frequency": 910e6, "core:datetime": "2026-01-31T12:00:00Z"},
+        {"core:sample_start": 1024000, "core:frequency": 920e6, "core:datetime": "2026-02-01T08:30:00Z"},
+        {"core:sample_start": 2048000}]}"#;
+    let path = dir.path().join("a.sigmf-meta");
+    std::fs::write(&path, meta).unwrap();
+    let starts = |flags: &[&str]| -> Vec<String> {
+        let output = run(&[&["replay", "--format", "json", path.to_str().unwrap()], flags].concat());
+        let lines = json_lines(&output.stdout);
+        // The SCM of each capture, 0.1 s after its start.
+        let scm = lines.iter().filter(|line| line["Type"] == "SCM");
+        let time = |line: &serde_json::Value| line["Time"].as_str().unwrap()[..21].to_owned();
+        scm.map(time).collect()
+    };
+    assert_eq!(
+        starts(&[]),
+        [
+            "2026-01-31T12:00:00.1",
+            "2026-02-01T08:30:00.1",
+            "2026-02-01T08:30:01.1"
+        ]
+    );
+    // A start that is given moves all of them.
+    assert_eq!(
+        starts(&["--start", "2026-01-31T13:00:00Z"]),
+        [
+            "2026-01-31T13:00:00.1",
+            "2026-02-01T09:30:00.1",
+            "2026-02-01T09:30:01.1"
+        ]
+    );
+}
+
+#[test]
+fn given_a_rate_that_is_a_little_off_then_the_chips_of_the_meters_tell_the_right_one() {
+    let dir = tempfile::tempdir().unwrap();
+    street(dir.path(), 1_024_000);
+    let path = dir.path().join("street.cu8");
+    let (ids, stderr) = replayed(&["--sample-rate", "1024900", path.to_str().unwrap()]);
+    assert_eq!(ids, all_ids());
+    // 0.088 %: within what is decoded.
+    let rate = stderr
+        .split("--sample-rate ")
+        .nth(1)
+        .and_then(|rest| rest.split(')').next());
+    let rate: f64 = rate.unwrap_or_default().parse().unwrap_or_default();
+    assert!((rate / 1_024_000.0 - 1.0).abs() < 1e-4, "{stderr}");
+    let (_, stderr) = replayed(&["--sample-rate", "1024000", path.to_str().unwrap()]);
+    assert!(!stderr.contains("--sample-rate"), "{stderr}");
+}
+
+#[test]
 fn given_sigmf_without_metadata_then_flags_are_enough() {
     let dir = tempfile::tempdir().unwrap();
     let samples = street(dir.path(), 1_024_000);
@@ -172,4 +255,5 @@ fn given_a_wrong_rate_then_the_failure_says_what_was_tried() {
         stderr.contains("read as cu8 at 2048000 S/s") && stderr.contains("bursts"),
         "{stderr}"
     );
+    assert!(stderr.contains("use --sample-rate 1024000"), "{stderr}");
 }

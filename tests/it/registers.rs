@@ -2,10 +2,16 @@
 
 use crate::support::*;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Readings published by a daemon with the configuration `meters` that receives `scenario`, and the folder of its files.
 fn readings(scenario: &str, meters: &str) -> Vec<Value> {
+    let state = tempfile::tempdir().unwrap();
+    readings_with_state(scenario, meters, state.path())
+}
+
+/// The same, with what was learned of registers in `state`.
+fn readings_with_state(scenario: &str, meters: &str, state: &Path) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| -> PathBuf { folder.path().join(name) };
     std::fs::write(
@@ -16,11 +22,11 @@ fn readings(scenario: &str, meters: &str) -> Vec<Value> {
     let (from, to) = (path("scenario.toml"), path("air.cu8"));
     let made = run(&["synth", from.to_str().unwrap(), "--out", to.to_str().unwrap()]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let mut daemon = Daemon::start(&format!(
+    let config = format!(
         "publish = \"all\"\n{meters}\n[[radio]]\nsample_rate = 1048576\nstart = \"2026-11-21T04:12:30Z\"\nsource = \"{}\"\n",
         to.display()
-    ));
-    daemon.expect_log("Counter rolled over");
+    );
+    let mut daemon = Daemon::start_with(&config, |command| command.env("STATE_DIRECTORY", state));
     daemon.wait_for_success();
     daemon.lines()
 }
@@ -70,6 +76,39 @@ fn given_an_scm_that_rolls_over_then_its_total_continues() {
         values(&readings, "count"),
         [(1 << 24) - 2, (1 << 24) + 3, (1 << 24) + 4]
     );
+}
+
+#[test]
+fn given_a_restart_then_what_has_rolled_over_is_continued_unless_the_offset_has_changed() {
+    const METER: &str = "[[meter]]\nid = 40111115\n";
+    let state = tempfile::tempdir().unwrap();
+    let next = |sent: &[u32], meters: &str| {
+        let readings = readings_with_state(&counts("scm", 40_111_115, sent), meters, state.path());
+        values(&readings, "count")
+    };
+    const RANGE: i64 = 1 << 24;
+    assert_eq!(next(&[(1 << 24) - 5], METER), [RANGE - 5]);
+    // It has rolled over while the program did not run.
+    assert_eq!(next(&[3, 4], METER), [RANGE + 3, RANGE + 4]);
+    assert_eq!(next(&[6], METER), [RANGE + 6]);
+    // Whoever sets an offset has added what was missing.
+    assert_eq!(next(&[7], &format!("{METER}offset = {RANGE}\n")), [RANGE + 7]);
+}
+
+#[test]
+fn given_a_damaged_file_of_registers_then_it_is_set_aside_and_readings_go_on() {
+    let state = tempfile::tempdir().unwrap();
+    std::fs::write(state.path().join("registers.json"), "{").unwrap();
+    let config = "[[wire]]\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:9\"\n";
+    let mut daemon = Daemon::start_with(config, |command| command.env("STATE_DIRECTORY", state.path()));
+    daemon.wait_for_log("Registers cannot be read");
+    daemon.expect_log("Source down");
+    daemon.stop();
+    let aside = std::fs::read_dir(state.path()).unwrap().flatten();
+    let aside: Vec<_> = aside
+        .map(|file| file.file_name().into_string().unwrap())
+        .collect();
+    assert!(aside[0].starts_with("registers.json.damaged-"), "{aside:?}");
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn given_signal_then_level_and_offset_are_those_that_were_sent() {
         );
         assert_eq!(
             signal.as_object().unwrap().keys().collect::<Vec<_>>(),
-            ["offset_hz", "snr_db", "level_dbfs", "corrected"]
+            ["offset_hz", "snr_db", "level_dbfs", "corrected", "clock_ppm"]
         );
     }
 }

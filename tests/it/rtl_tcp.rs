@@ -55,6 +55,39 @@ fn receive_street(listener: &Listener, stream: TcpStream) -> Vec<(u8, u32)> {
 }
 
 #[test]
+fn given_a_server_with_a_rate_of_its_own_then_it_is_followed_and_meters_are_received() {
+    let _real_time = RealTime::acquire();
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = "seconds = 1.0\nsample_rate = 2400000\n[[meter]]\ntype = \"idm\"\nid = 40333331\nat = 0.2\nevery = 0.2\nsnr_db = 15\n";
+    let (from, to) = (folder.path().join("a.toml"), folder.path().join("a.cu8"));
+    std::fs::write(&from, scenario).unwrap();
+    let made = run(&["synth", from.to_str().unwrap(), "--out", to.to_str().unwrap()]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let second = std::fs::read(to).unwrap();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = listen(&server);
+    let mut stream = server.accept().unwrap().0;
+    stream.write_all(GREETING).unwrap();
+    let play = std::thread::spawn(move || {
+        let begun = Instant::now();
+        let mut sent = 0;
+        // Until the client has what it wants, and hangs up.
+        for chunk in second.chunks(48_000).cycle() {
+            if stream.write_all(chunk).is_err() {
+                return;
+            }
+            sent += chunk.len();
+            let due = begun + Duration::from_secs_f64(sent as f64 / 4_800_000.0);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+    });
+    listener.running.wait_for_log("following it");
+    assert!(listener.next_line().contains("40333331"));
+    drop(listener);
+    play.join().unwrap();
+}
+
+#[test]
 fn given_a_well_behaved_server_then_it_is_tuned_and_the_street_is_received() {
     let _real_time = RealTime::acquire();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -18,7 +18,8 @@ pub struct FilenameFacts {
 const LOWEST_CENTER_HZ: f64 = 30e6;
 
 /// Parses the name of a file. A number with `M` is a center frequency and one with `k` a sample rate, as rtl_433 writes
-/// them; Hz, kHz, MHz, GHz, sps, ksps and Msps are understood as well. Below 30 MHz, a frequency is a sample rate: `2.4M`.
+/// them; Hz, kHz, MHz, GHz, sps, ksps and Msps are understood as well. Below 30 MHz, a frequency is a sample rate (`2.4M`),
+/// unless that is given, too.
 /// A date and time with `Z`, as SDR# and HDSDR write them, is the start. The extension is the format.
 pub fn parse(file_name: &str) -> FilenameFacts {
     let mut facts = FilenameFacts::default();
@@ -33,33 +34,83 @@ pub fn parse(file_name: &str) -> FilenameFacts {
     if let Some(facts) = parse_gqrx(stem) {
         return facts;
     }
-    let is_separator = |c: char| !(c.is_ascii_alphanumeric() || c == '.');
-    for token in stem.split(is_separator) {
-        let digits = token
-            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-            .unwrap_or(token.len());
-        let (number, unit) = token.split_at(digits);
-        let Ok(number) = number.parse::<f64>() else {
-            continue;
-        };
-        let (hz, is_rate) = match unit.to_ascii_lowercase().as_str() {
-            "m" | "mhz" => (number * 1e6, number * 1e6 < LOWEST_CENTER_HZ),
-            "ghz" => (number * 1e9, false),
-            "khz" => (number * 1e3, number * 1e3 < LOWEST_CENTER_HZ),
-            "hz" => (number, number < LOWEST_CENTER_HZ),
-            "k" | "ksps" => (number * 1e3, true),
-            "msps" => (number * 1e6, true),
-            "sps" => (number, true),
-            _ => continue,
-        };
-        if is_rate {
-            facts.sample_rate_hz = Some(hz);
-        } else {
-            facts.center_hz = Some(hz);
+    let (mut rate_hz, mut window_hz) = (None, None);
+    for (number, unit) in numbers(stem) {
+        match unit.as_str() {
+            "m" | "mhz" | "ghz" | "khz" | "hz" => {
+                let hz = number * hertz(&unit);
+                if unit != "ghz" && hz < LOWEST_CENTER_HZ {
+                    window_hz = Some(hz);
+                } else {
+                    facts.center_hz = Some(hz);
+                }
+            }
+            "k" | "ksps" => rate_hz = Some(number * 1e3),
+            "msps" => rate_hz = Some(number * 1e6),
+            "sps" => rate_hz = Some(number),
+            _ => {}
         }
+    }
+    // Some programs write the bandwidth beside the rate.
+    facts.sample_rate_hz = rate_hz.or(window_hz);
+    if facts.sample_rate_hz.is_none() && facts.center_hz.is_none() {
+        (facts.center_hz, facts.sample_rate_hz) = plain_numbers(stem);
     }
     facts.start = start(stem);
     facts
+}
+
+/// Numbers with a unit in lower case: `912.6M`, `1M6` for 1.6 M (rtl-wmbus), and `912_6MHz` between dashes (Universal Radio
+/// Hacker).
+fn numbers(stem: &str) -> Vec<(f64, String)> {
+    let mut found = Vec::new();
+    for part in stem.split('-') {
+        let fraction = part.split_once('_').filter(|(whole, rest)| {
+            let is_whole = !whole.is_empty() && whole.bytes().all(|byte| byte.is_ascii_digit());
+            is_whole
+                && !rest.contains(['_', '.'])
+                && number_and_unit(rest).is_some_and(|(_, unit)| unit.len() >= 3)
+        });
+        if let Some((whole, rest)) = fraction {
+            found.extend(number_and_unit(&format!("{whole}.{rest}")));
+            continue;
+        }
+        let is_separator = |c: char| !(c.is_ascii_alphanumeric() || c == '.');
+        found.extend(part.split(is_separator).filter_map(number_and_unit));
+    }
+    found
+}
+
+/// Splits `912.6M` and `1M6`.
+fn number_and_unit(token: &str) -> Option<(f64, String)> {
+    let is_digit = |c: char| c.is_ascii_digit() || c == '.';
+    let (number, unit) = token.split_at(token.find(|c| !is_digit(c))?);
+    let unit = unit.to_ascii_lowercase();
+    if let Some(fraction) = unit.strip_prefix('m').filter(|rest| rest.parse::<u32>().is_ok()) {
+        return Some((format!("{number}.{fraction}").parse().ok()?, "m".into()));
+    }
+    Some((number.parse().ok()?, unit))
+}
+
+/// Hertz in a unit of frequency.
+fn hertz(unit: &str) -> f64 {
+    match unit {
+        "ghz" => 1e9,
+        "mhz" | "m" => 1e6,
+        "khz" => 1e3,
+        _ => 1.0,
+    }
+}
+
+/// Center frequency and sample rate in `…_912600000_2400000…`: nine digits, followed by those of a rate.
+fn plain_numbers(stem: &str) -> (Option<f64>, Option<f64>) {
+    let tokens: Vec<&str> = stem.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let pair = tokens.windows(2).find_map(|pair| {
+        let [center_hz, rate_hz] = [pair[0], pair[1]].map(|token| token.parse::<u32>().ok().map(f64::from));
+        let is_rate = |hz: &f64| (225e3..LOWEST_CENTER_HZ).contains(hz);
+        (pair[0].len() == 9).then_some((center_hz?, rate_hz.filter(is_rate)?))
+    });
+    (pair.map(|pair| pair.0), pair.map(|pair| pair.1))
 }
 
 /// Time in `…_20260131_120000Z_…`.
@@ -123,7 +174,31 @@ mod tests {
         let sharp = "SDRSharp_20260131_120000Z_912600155Hz_IQ.wav";
         assert_eq!(rate_and_center(sharp), (None, Some(912_600_155.0)));
         assert_eq!(parse(sharp).start.unwrap().to_string(), "2026-01-31T12:00:00Z");
-        assert_eq!(rate_and_center("cellar.cu8"), (None, None));
+        for (name, rate_hz, center_hz) in [
+            ("rtlsdr_868.950M_1M6_issue47.cu8", 1.6e6, 868.95e6),
+            (
+                "RTL-SDR-20260131_120000-912_6MHz-2_4MSps-2MHz.complex16u",
+                2.4e6,
+                912.6e6,
+            ),
+            ("HDSDR_20260131_120000Z_912600kHz_2400ksps.wav", 2.4e6, 912.6e6),
+            (
+                "baseband_912600155Hz_12-00-00_31-01-2026_2.4Msps.wav",
+                2.4e6,
+                912_600_155.0,
+            ),
+            ("meter_912600155_2359296.cu8", 2_359_296.0, 912_600_155.0),
+        ] {
+            assert_eq!(rate_and_center(name), (Some(rate_hz), Some(center_hz)), "{name}");
+        }
+        for name in [
+            "cellar.cu8",
+            "scm_12345678_99.cu8",
+            "a_20260131_120000.cu8",
+            "1700000000_5.cu8",
+        ] {
+            assert_eq!(rate_and_center(name), (None, None), "{name}");
+        }
         assert_eq!(rate_and_center("1.2.3M_k.cu8"), (None, None));
     }
 

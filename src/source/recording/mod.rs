@@ -14,8 +14,9 @@ pub use paced::Paced;
 use crate::source::iq::{Info, Source};
 use anyhow::{Context, Result, bail};
 use assumptions::Assumptions;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use metertap_dsp::iq::Format;
+use sigmf::Segment;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
@@ -33,8 +34,10 @@ pub struct Recording {
     reader: Box<dyn Read + Send>,
     /// Bytes that were read in advance and not yet handed out.
     head: Vec<u8>,
-    /// Changes of the center frequency to come: byte and frequency, in order.
-    captures: VecDeque<(u64, Option<f64>)>,
+    /// Segments to come, in order.
+    segments: VecDeque<Segment>,
+    /// Number of the first sample of the current segment.
+    first_sample: u64,
     /// Bytes handed out.
     position: u64,
 }
@@ -86,6 +89,10 @@ impl Opened {
                 Some(data) => Box::new(whole.take(data)),
                 None => Box::new(whole),
             };
+            if let Some(width) = header.narrowed_from {
+                opened.bytes = opened.bytes.map(|bytes| bytes / width as u64 * 2);
+                opened.reader = Box::new(wav::Narrowed::new(opened.reader, width));
+            }
             meta.format = Some(header.format);
             meta.sample_rate_hz = Some(header.sample_rate_hz);
             meta.center_hz = meta.center_hz.or(header.center_hz);
@@ -104,12 +111,16 @@ impl Opened {
             Some(start) => start,
             None => assumptions.start(opened.modified, opened.bytes, format, sample_rate_hz),
         };
-        let sample_bytes = format.sample_bytes() as u64;
-        let captures = if overrides.center_hz.is_some() {
-            Vec::new()
-        } else {
-            meta.captures
+        // A start that the user gives moves all segments.
+        let moved_by = match (overrides.start, meta.start) {
+            (Some(user), Some(stated)) => user.duration_since(stated),
+            _ => SignedDuration::ZERO,
         };
+        let mut segments = meta.captures;
+        for segment in &mut segments {
+            segment.start = segment.start.and_then(|time| time.checked_add(moved_by).ok());
+            segment.center_hz = segment.center_hz.filter(|_| overrides.center_hz.is_none());
+        }
         let recording = Recording {
             info: Info {
                 name: overrides.name.clone().unwrap_or(opened.file_name),
@@ -122,10 +133,8 @@ impl Opened {
             },
             reader: opened.reader,
             head: opened.head,
-            captures: captures
-                .into_iter()
-                .map(|(sample, hz)| (sample.saturating_mul(sample_bytes), hz))
-                .collect(),
+            segments: segments.into(),
+            first_sample: 0,
             position: 0,
         };
         Ok(recording.without_greeting())
@@ -187,6 +196,22 @@ impl Recording {
         opened.describe(sigmf::Meta::default(), &overrides)
     }
 
+    fn byte_of(&self, sample: u64) -> u64 {
+        sample.saturating_mul(self.info.format.sample_bytes() as u64)
+    }
+
+    /// Takes over the facts of a segment.
+    fn begin(&mut self, segment: Segment) {
+        let since_s =
+            segment.first_sample.saturating_sub(self.first_sample) as f64 / self.info.sample_rate_hz;
+        let follows = SignedDuration::try_from_secs_f64(since_s)
+            .ok()
+            .and_then(|since| self.info.start.checked_add(since).ok());
+        self.info.center_hz = segment.center_hz.or(self.info.center_hz);
+        self.info.start = segment.start.or(follows).unwrap_or(self.info.start);
+        self.first_sample = segment.first_sample;
+    }
+
     /// Drops the greeting of a recorded rtl_tcp stream, which is not a sample.
     fn without_greeting(mut self) -> Self {
         if self.info.format == Format::Cu8
@@ -205,19 +230,18 @@ impl Source for Recording {
         &self.info
     }
 
-    /// Ends a read where the center frequency changes.
+    /// Ends a read where a segment ends: center and start of the next one are those of [`Source::info`] from then on.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Some(&(at, center_hz)) = self.captures.front() {
-            if at > self.position {
+        while let Some(segment) = self.segments.front().copied() {
+            if self.byte_of(segment.first_sample) > self.position {
                 break;
             }
-            self.info.center_hz = center_hz.or(self.info.center_hz);
-            self.captures.pop_front();
+            self.segments.pop_front();
+            self.begin(segment);
         }
-        let until = self
-            .captures
-            .front()
-            .map_or(u64::MAX, |(at, _)| at - self.position);
+        let until = self.segments.front().map_or(u64::MAX, |segment| {
+            self.byte_of(segment.first_sample) - self.position
+        });
         let len = usize::try_from(until).map_or(buffer.len(), |until| buffer.len().min(until));
         let buffer = &mut buffer[..len];
         let n = if self.head.is_empty() {

@@ -19,10 +19,21 @@ pub struct Meta {
     pub sample_rate_hz: Option<f64>,
     pub center_hz: Option<f64>,
     pub start: Option<Timestamp>,
-    /// Captures after the first: number of the first sample, and center frequency.
-    pub captures: Vec<(u64, Option<f64>)>,
+    /// Captures after the first, in order.
+    pub captures: Vec<Segment>,
     /// Assumptions made for lack of information, one sentence each.
     pub assumed: Vec<String>,
+}
+
+/// Part of a recording that was made at a time or frequency of its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Segment {
+    /// Number of its first sample.
+    pub first_sample: u64,
+    /// Center frequency; that of the segment before if not known.
+    pub center_hz: Option<f64>,
+    /// Time of its first sample; without a gap after the segment before if not known.
+    pub start: Option<Timestamp>,
 }
 
 impl Meta {
@@ -141,25 +152,27 @@ pub fn read(path: &Path, overrides: &RecordingOverrides) -> Result<Meta> {
         );
     }
     let mut assumed = Vec::new();
-    let mut captures = file.captures.into_iter();
-    let first = captures.next().unwrap_or_default();
-    let start = first.start.as_deref().and_then(|text| time(text, &mut assumed));
-    let mut later: Vec<(u64, Option<f64>)> = captures
-        .as_slice()
+    let mut segments: Vec<Segment> = file
+        .captures
         .iter()
-        .map(|capture| (capture.first_sample, capture.center_hz))
+        .map(|capture| Segment {
+            first_sample: capture.first_sample,
+            center_hz: capture.center_hz,
+            start: capture.start.as_deref().and_then(|text| time(text, &mut assumed)),
+        })
         .collect();
-    later.sort_by_key(|(sample, _)| *sample);
-    if captures.any(|capture| capture.start.is_some()) {
-        assumed.push("timing all captures as if they followed the first without a gap".into());
-    }
+    // The specification wants them in this order.
+    segments.sort_by_key(|segment| segment.first_sample);
+    let first = segments.first().copied();
+    // One that begins later than the file is a change like any other.
+    let from = usize::from(first.is_some_and(|first| first.first_sample == 0));
     Ok(Meta {
         data,
         format,
         sample_rate_hz: file.global.sample_rate_hz,
-        center_hz: first.center_hz,
-        start,
-        captures: later,
+        center_hz: first.and_then(|first| first.center_hz),
+        start: first.and_then(|first| first.start),
+        captures: segments.split_off(from.min(segments.len())),
         assumed,
     })
 }
@@ -216,7 +229,14 @@ mod tests {
         let meta = meta_of(text).unwrap();
         assert_eq!(
             (meta.center_hz, meta.captures),
-            (Some(9.1e8), vec![(5000, Some(9.2e8))])
+            (
+                Some(9.1e8),
+                vec![Segment {
+                    first_sample: 5000,
+                    center_hz: Some(9.2e8),
+                    start: None
+                }]
+            )
         );
     }
 

@@ -28,7 +28,10 @@ const EXTENSIBLE: u16 = 0xFFFE;
 /// Description of the samples that follow the header.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Header {
+    /// Format of the samples, once they are narrowed.
     pub format: Format,
+    /// Bytes of an integer of which only the upper two are used.
+    pub narrowed_from: Option<usize>,
     pub sample_rate_hz: f64,
     pub center_hz: Option<f64>,
     pub start: Option<Timestamp>,
@@ -48,7 +51,7 @@ pub fn is_wav(head: &[u8]) -> bool {
 /// Reads the header from the start of a WAV file up to its samples.
 ///
 /// # Errors
-/// Returns an error if the file ends before its samples, or if they are not complex samples of 8 or 16 bits or floats.
+/// Returns an error if the file ends before its samples, or if they are not complex samples: integers of 8, 16, 24 or 32 bits, or floats.
 pub fn read_header(reader: &mut impl Read) -> Result<Header> {
     let mut reader = Counted { reader, bytes: 0 };
     let mut form = [0; 12];
@@ -61,7 +64,7 @@ pub fn read_header(reader: &mut impl Read) -> Result<Header> {
             .map_err(|_| anyhow::anyhow!("WAV file without samples: it has no data chunk"))?;
         let size = u32_at(&chunk, 4);
         if chunk.starts_with(b"data") {
-            let Some((format, sample_rate_hz)) = samples else {
+            let Some((format, narrowed_from, sample_rate_hz)) = samples else {
                 bail!("WAV file whose data comes before its format (chunk fmt)");
             };
             let data_bytes = match size {
@@ -71,6 +74,7 @@ pub fn read_header(reader: &mut impl Read) -> Result<Header> {
             };
             return Ok(Header {
                 format,
+                narrowed_from,
                 sample_rate_hz,
                 center_hz: auxi.0,
                 start: auxi.1,
@@ -111,8 +115,51 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
-/// Format and rate in a `fmt ` chunk.
-fn sample_format(body: &[u8]) -> Result<(Format, f64)> {
+/// Integers of which only the upper two bytes are handed out: 96 dB are more than a receiver of meters needs.
+pub struct Narrowed<R> {
+    reader: R,
+    width: usize,
+    /// Bytes of integers that were not handed out yet.
+    pending: Vec<u8>,
+}
+
+impl<R: Read> Narrowed<R> {
+    /// Narrows little-endian integers of `width` bytes.
+    pub fn new(reader: R, width: usize) -> Self {
+        Narrowed {
+            reader,
+            width,
+            pending: Vec::new(),
+        }
+    }
+}
+
+impl<R: Read> Read for Narrowed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer.len() / 2 * self.width;
+        let mut had = self.pending.len();
+        self.pending.resize(wanted.max(had), 0);
+        while had < self.width && had < wanted {
+            match self.reader.read(&mut self.pending[had..])? {
+                0 => break,
+                n => had += n,
+            }
+        }
+        self.pending.truncate(had);
+        let whole = had.min(wanted) / self.width;
+        for (narrow, wide) in buffer
+            .chunks_exact_mut(2)
+            .zip(self.pending.chunks_exact(self.width))
+        {
+            narrow.copy_from_slice(&wide[self.width - 2..]);
+        }
+        self.pending.drain(..whole * self.width);
+        Ok(2 * whole)
+    }
+}
+
+/// Format, width before narrowing, and rate in a `fmt ` chunk.
+fn sample_format(body: &[u8]) -> Result<(Format, Option<usize>, f64)> {
     if body.len() < 16 {
         bail!("WAV file whose format (chunk fmt) is cut off");
     }
@@ -127,15 +174,17 @@ fn sample_format(body: &[u8]) -> Result<(Format, f64)> {
             "WAV file with {channels} channel(s): expected two, I and Q; demodulated audio cannot be decoded"
         );
     }
-    let format = match (tag, bits) {
-        (PCM, 8) => Format::Cu8,
-        (PCM, 16) => Format::Cs16,
-        (FLOAT, 32) => Format::Cf32,
+    let (format, narrowed_from) = match (tag, bits) {
+        (PCM, 8) => (Format::Cu8, None),
+        (PCM, 16) => (Format::Cs16, None),
+        (PCM, 24) => (Format::Cs16, Some(3)),
+        (PCM, 32) => (Format::Cs16, Some(4)),
+        (FLOAT, 32) => (Format::Cf32, None),
         _ => bail!(
-            "WAV file of {bits}-bit samples (format {tag}): expected 8 or 16-bit integers or 32-bit floats"
+            "WAV file of {bits}-bit samples (format {tag}): expected integers of 8, 16, 24 or 32 bits, or 32-bit floats"
         ),
     };
-    Ok((format, u32_at(body, 4).into()))
+    Ok((format, narrowed_from, u32_at(body, 4).into()))
 }
 
 /// Center frequency and start in an `auxi` chunk: two SYSTEMTIMEs of Windows, in UTC, then the frequency in Hz. Programs
@@ -263,13 +312,37 @@ mod tests {
     }
 
     #[test]
+    fn given_integers_of_24_or_32_bits_then_their_upper_16_are_read_however_they_are_cut() {
+        for (bits, width) in [(24, 3), (32, 4)] {
+            let found = header(&file(b"RIFF", &[fmt(1, 2, 1_000_000, bits), chunk(b"data", &[])])).unwrap();
+            assert_eq!((found.format, found.narrowed_from), (Format::Cs16, Some(width)));
+        }
+        let wide: Vec<u8> = (0..30).collect();
+        for size in [2, 3, 4, 7, 64] {
+            // A pipe that delivers five bytes at a time.
+            let pipe = wide
+                .chunks(5)
+                .fold(Box::new(io::empty()) as Box<dyn Read>, |read, part| {
+                    Box::new(read.chain(part))
+                });
+            let mut narrowed = Narrowed::new(pipe, 3);
+            let (mut read, mut buffer) = (Vec::new(), vec![0; size]);
+            while let n @ 1.. = narrowed.read(&mut buffer).unwrap() {
+                read.extend_from_slice(&buffer[..n]);
+            }
+            let expected: Vec<u8> = wide.chunks(3).flat_map(|wide| [wide[1], wide[2]]).collect();
+            assert_eq!(read, expected, "{size}");
+        }
+    }
+
+    #[test]
     fn given_audio_or_other_samples_then_the_error_says_so() {
         let refusal = |tag, channels, bits| {
             let file = file(b"RIFF", &[fmt(tag, channels, 48_000, bits), chunk(b"data", &[])]);
             header(&file).unwrap_err().to_string()
         };
         assert!(refusal(1, 1, 16).contains("1 channel"));
-        assert!(refusal(1, 2, 24).contains("24-bit"));
+        assert!(refusal(3, 2, 64).contains("64-bit"));
         assert!(
             header(&file(b"RIFF", &[fmt(1, 2, 1, 8)]))
                 .unwrap_err()

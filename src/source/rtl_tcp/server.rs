@@ -55,7 +55,7 @@ impl Sharing {
 
 /// Window that clients get, whatever they ask for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Window {
+pub struct Offer {
     /// Samples a second.
     pub sample_rate_hz: u32,
     /// Center; `None` if it changes.
@@ -89,11 +89,11 @@ pub struct Tap {
 }
 
 impl Server {
-    /// Serves the samples of radio `name`, which are those of `window`, until `context` is cancelled.
+    /// Serves the samples of radio `name`, which are those of `offer`, until `context` is cancelled.
     ///
     /// # Errors
     /// Returns an error if the address cannot be bound.
-    pub fn start(name: &str, sharing: Sharing, window: Window, context: &Context) -> Result<Self> {
+    pub fn start(name: &str, sharing: Sharing, offer: Offer, context: &Context) -> Result<Self> {
         let Sharing {
             address,
             buffer_bytes,
@@ -111,7 +111,7 @@ impl Server {
             listener,
             clients.clone(),
             buffer_bytes,
-            window,
+            offer,
             context.cancel.clone(),
         );
         Ok(Server {
@@ -165,13 +165,7 @@ impl Tap {
 }
 
 /// Serves clients until cancelled.
-async fn accept(
-    listener: TcpListener,
-    clients: Clients,
-    buffer_bytes: usize,
-    window: Window,
-    cancel: Cancel,
-) {
+async fn accept(listener: TcpListener, clients: Clients, buffer_bytes: usize, offer: Offer, cancel: Cancel) {
     let mut tasks = JoinSet::new();
     let [mut rejections, mut unlogged, mut failures] = [const { LogLimit::new() }; 3];
     let mut admitted = 0;
@@ -193,7 +187,7 @@ async fn accept(
                     let client = Client { peer, lag: lag.clone(), is_logged };
                     clients.lock().unwrap_or_else(PoisonError::into_inner).push(client);
                     let guard = Leaves { clients: clients.clone(), lag };
-                    tasks.spawn(serve(stream, peer, guard, window, is_logged));
+                    tasks.spawn(serve(stream, peer, guard, offer, is_logged));
                 }
                 Ok((_, peer)) => {
                     if let Some(times) = rejections.count(Instant::now()) {
@@ -226,13 +220,13 @@ impl Drop for Leaves {
 }
 
 /// Serves one client until it disconnects, stops reading, or the radio ends.
-async fn serve(mut stream: TcpStream, peer: SocketAddr, client: Leaves, window: Window, is_logged: bool) {
+async fn serve(mut stream: TcpStream, peer: SocketAddr, client: Leaves, offer: Offer, is_logged: bool) {
     if is_logged {
         tracing::info!(%peer, "rtl_tcp client connected");
     }
     let (mut commands, mut samples) = stream.split();
     let result = tokio::select! {
-        result = ignore_commands(&mut commands, peer, window, is_logged) => result,
+        result = ignore_commands(&mut commands, peer, offer, is_logged) => result,
         result = send_samples(&mut samples, &client.lag) => result,
     };
     let error = result.err().map(tracing::field::display);
@@ -247,7 +241,7 @@ async fn serve(mut stream: TcpStream, peer: SocketAddr, client: Leaves, window: 
 async fn ignore_commands(
     stream: &mut (impl AsyncRead + Unpin),
     peer: SocketAddr,
-    window: Window,
+    offer: Offer,
     is_logged: bool,
 ) -> io::Result<()> {
     let (mut rate_logged, mut center_logged) = (!is_logged, !is_logged);
@@ -260,10 +254,10 @@ async fn ignore_commands(
         }
         let [number, a, b, c, d] = command;
         let wanted = u32::from_be_bytes([a, b, c, d]);
-        match (number, window.center_hz) {
-            (SET_SAMPLE_RATE, _) if wanted.abs_diff(window.sample_rate_hz) > TOLERANCE_HZ => {
+        match (number, offer.center_hz) {
+            (SET_SAMPLE_RATE, _) if wanted.abs_diff(offer.sample_rate_hz) > TOLERANCE_HZ => {
                 if !std::mem::replace(&mut rate_logged, true) {
-                    tracing::warn!(%peer, wanted, gets = window.sample_rate_hz, "rtl_tcp client asks for another sample rate than it gets: the dongle is shared");
+                    tracing::warn!(%peer, wanted, gets = offer.sample_rate_hz, "rtl_tcp client asks for another sample rate than it gets: the dongle is shared");
                 }
             }
             (SET_FREQUENCY, Some(gets)) if wanted.abs_diff(gets) > TOLERANCE_HZ => {
@@ -292,7 +286,7 @@ mod tests {
     use std::net::TcpStream;
 
     const LONG: Duration = Duration::from_secs(20);
-    const WINDOW: Window = Window {
+    const OFFER: Offer = Offer {
         sample_rate_hz: 2_359_296,
         center_hz: Some(912_600_155),
     };
@@ -306,13 +300,8 @@ mod tests {
     fn serve_at(address: &str) -> Served {
         let runtime = Runtime::start(Clock::system()).unwrap();
         let context = runtime.context.component("radio:roof");
-        let server = Server::start(
-            "roof",
-            Sharing::new(address.parse().unwrap(), 1),
-            WINDOW,
-            &context,
-        )
-        .unwrap();
+        let server =
+            Server::start("roof", Sharing::new(address.parse().unwrap(), 1), OFFER, &context).unwrap();
         Served {
             runtime,
             context,
@@ -404,7 +393,7 @@ mod tests {
         let error = Server::start(
             "attic",
             Sharing::new(served.server.address, 1),
-            WINDOW,
+            OFFER,
             &served.context,
         )
         .map(drop);
