@@ -43,3 +43,4 @@ mod tic;
 mod tools;
 mod web;
 mod wire;
+mod wmbus;
