@@ -77,7 +77,18 @@ impl fmt::Debug for Key {
     }
 }
 
+impl From<[u8; 16]> for Key {
+    fn from(bytes: [u8; 16]) -> Self {
+        Key(bytes)
+    }
+}
+
 impl Key {
+    /// Returns the bytes of the key.
+    pub(crate) fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
     /// Authentication key of every meter in Luxembourg, printed in the specification of its P1 port.
     const LUXEMBOURG: Key = Key([
         0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xAA, 0xBB, 0xCC, 0xDD, 0xEE, 0xFF,

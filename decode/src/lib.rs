@@ -8,7 +8,7 @@
 //!           sml │ tic │ kmp │ iec                                                 │
 //!            │      └─ cipher: decrypt, verify the tag                       │
 //!            ▼                                                               ▼
-//!   messages  p1::Telegram │ dlms::Notification │ mbus::Message      ert::Message
+//!   messages  p1::Telegram │ dlms::Notification │ mbus::Message      ert::Message │ wmbus::Telegram
 //!             sml::List │ tic Frame │ kamstrup::Answer │ iec Readout
 //!            │ names by OBIS code (fields), unit, time zone                  (counts, in the meter's own unit)
 //!            ▼
@@ -111,6 +111,26 @@
 //!         )
 //!     );
 //! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Wireless M-Bus
+//!
+//! A receiver delivers telegrams, with or without their CRCs; [`wmbus::Decoder`] decrypts them and reads their records.
+//!
+//! ```
+//! use metertap_decode::wmbus::{Decoder, KeyRing, Security, report};
+//!
+//! let telegram = [
+//!     0x14, 0x44, 0x43, 0x04, 0x78, 0x56, 0x34, 0x12, 0x01, 0x07, 0x7A, 0x2A, 0x00, 0x00, 0x00, 0x04, 0x13, 0xD2, 0x04,
+//!     0x00, 0x00,
+//! ];
+//! let telegram = Decoder::default().decode(&telegram, &KeyRing::default())?;
+//! assert_eq!(telegram.security, Security::Plain);
+//! assert_eq!(
+//!     serde_json::to_string(&report(&telegram).reading)?,
+//!     r#"{"manufacturer":"ABC","medium":"water","volume":{"value":1.234,"unit":"m3"},"status":"ok"}"#
+//! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -256,5 +276,6 @@ pub mod tic;
 pub mod time;
 mod truncated;
 pub mod unit;
+pub mod wmbus;
 
 pub use truncated::Truncated;

@@ -8,9 +8,14 @@ use crate::unit::Unit;
 /// Most records of one name; further ones are left out.
 const MAX_SAME_NAME: usize = 64;
 
-/// Returns the report of a message, whose records may have come in several frames.
+/// Returns the report of a message of a wired meter, whose records may have come in several frames.
 pub fn report(message: &Message) -> Report {
-    let mut report = Report::new(ReadingType::Mbus, message.number.as_str());
+    report_as(ReadingType::Mbus, message)
+}
+
+/// Returns the report of a message that came by wire or by radio.
+pub(crate) fn report_as(reading_type: ReadingType, message: &Message) -> Report {
+    let mut report = Report::new(reading_type, message.number.as_str());
     let reading = &mut report.reading;
     if !message.manufacturer.is_empty() {
         reading.put("manufacturer", Value::Text(message.manufacturer.clone()));
@@ -28,7 +33,7 @@ pub fn report(message: &Message) -> Report {
             RecordValue::Time(time) => Value::Time(*time),
             RecordValue::Text(text) => Value::Text(text.clone()),
         };
-        let name = name(record);
+        let name = name(record, message.medium);
         // Some meters send the same quantity in several units. The first one, which is on the display, gets the plain
         // name.
         let candidates = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}_{n}")));
@@ -43,9 +48,17 @@ pub fn report(message: &Message) -> Report {
     report
 }
 
-/// Returns the name of a record: `energy`, `energy_t1`, `power_max`, `volume_storage_1`.
-fn name(record: &Record) -> String {
+/// Returns the name of a record: `energy`, `energy_t1`, `voltage_l1`, `power_max`, `volume_storage_1`.
+fn name(record: &Record, medium: &str) -> String {
     let mut name = record.quantity.to_owned();
+    for qualifier in &record.qualifiers {
+        name += "_";
+        name += match &**qualifier {
+            "negative" if medium == "electricity" => "export",
+            "negative" => "backward",
+            other => other,
+        };
+    }
     if record.subunit > 0 {
         name += &format!("_unit_{}", record.subunit);
     }

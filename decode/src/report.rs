@@ -191,6 +191,8 @@ pub enum ReadingType {
     Dlms,
     /// Meter on a wired M-Bus.
     Mbus,
+    /// Meter that sends wireless M-Bus.
+    Wmbus,
     /// Kamstrup meter that is read by KMP.
     Kmp,
     /// Meter that sends SML.
@@ -203,7 +205,7 @@ pub enum ReadingType {
 
 impl ReadingType {
     /// Every type.
-    pub const ALL: [ReadingType; 14] = [
+    pub const ALL: [ReadingType; 15] = [
         ReadingType::P1,
         ReadingType::Electricity,
         ReadingType::Gas,
@@ -214,6 +216,7 @@ impl ReadingType {
         ReadingType::Other,
         ReadingType::Dlms,
         ReadingType::Mbus,
+        ReadingType::Wmbus,
         ReadingType::Kmp,
         ReadingType::Sml,
         ReadingType::Tic,
@@ -238,6 +241,7 @@ impl ReadingType {
             ReadingType::Other => "other",
             ReadingType::Dlms => "dlms",
             ReadingType::Mbus => "mbus",
+            ReadingType::Wmbus => "wmbus",
             ReadingType::Kmp => "kmp",
             ReadingType::Sml => "sml",
             ReadingType::Tic => "tic",

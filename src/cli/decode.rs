@@ -1,4 +1,6 @@
-//! `metertap decode`: decodes a file of bytes captured from a wire, and prints its readings.
+//! `metertap decode`: decodes a file of bytes captured from a wire, or of telegrams, and prints its readings.
+
+mod wmbus;
 
 use crate::cli::report_table::write_table;
 use crate::port::{
@@ -30,6 +32,8 @@ enum Protocol {
     Dlms(EncryptedFile),
     /// Responses of meters on a wired M-Bus: long frames, binary or hex.
     Mbus(PlainFile),
+    /// Telegrams of wireless M-Bus, as receivers print them: hex, one a line.
+    Wmbus(wmbus::Args),
     /// Responses of a Kamstrup meter at its optical eye: KMP frames, binary or hex.
     Kmp(PlainFile),
     /// SML files of a German electricity meter; binary or hex.
@@ -117,6 +121,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Protocol::Mbus(PlainFile { file }) => {
             decode(file, &mut Mbus::default(), "there is no M-Bus frame in it")
         }
+        Protocol::Wmbus(telegrams) => wmbus::run(telegrams, args.table),
         Protocol::Kmp(PlainFile { file }) => {
             decode(file, &mut Kmp::default(), "there is no answer (40 … 0D) in it")
         }

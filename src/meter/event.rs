@@ -195,7 +195,7 @@ fn wire_commodity(report: &Report) -> &str {
     match (report.reading_type, report.reading.get("medium")) {
         (ReadingType::P1 | ReadingType::Dlms | ReadingType::Sml | ReadingType::Tic, _) => "electricity",
         (ReadingType::Kmp, _) => "heat",
-        (ReadingType::Mbus | ReadingType::Iec, Some(Value::Text(medium))) => medium,
+        (ReadingType::Mbus | ReadingType::Wmbus | ReadingType::Iec, Some(Value::Text(medium))) => medium,
         (sort, _) => sort.topic_name(),
     }
 }

@@ -47,3 +47,4 @@ mod tools;
 mod web;
 mod wire;
 mod wire_keys;
+mod wmbus;

@@ -64,7 +64,7 @@ fn variable(data: &[u8]) -> Result<Message, MessageError> {
 }
 
 /// Decodes the three letters of a manufacturer, five bits each with A = 1; empty if they are no letters.
-fn manufacturer(code: u16) -> String {
+pub(crate) fn manufacturer(code: u16) -> String {
     let letters = [code >> 10, code >> 5, code].map(|letter| (letter & 0x1F) as u8 + b'@');
     let is_name = letters.iter().all(u8::is_ascii_uppercase);
     if is_name {
@@ -74,8 +74,8 @@ fn manufacturer(code: u16) -> String {
     }
 }
 
-/// Returns the medium of a variable structure (EN 13757-3, table 6).
-fn medium(code: u8) -> &'static str {
+/// Returns the medium of a variable structure (EN 13757-3, table 6; EN 13757-7 for devices that are no meters).
+pub(crate) fn medium(code: u8) -> &'static str {
     match code {
         0x00 => "other",
         0x01 => "oil",
@@ -97,9 +97,19 @@ fn medium(code: u8) -> &'static str {
         0x17 => "dual_water",
         0x18 => "pressure",
         0x19 => "converter",
+        0x1A => "smoke_detector",
+        0x1B => "room_sensor",
+        0x1C => "gas_detector",
+        0x1D => "sensor",
         0x20 => "breaker",
         0x21 => "valve",
+        0x25 => "display",
         0x28 => "waste_water",
+        0x29 => "garbage",
+        0x2A => "carbon_dioxide",
+        0x31 => "gateway",
+        0x32 | 0x33 => "repeater",
+        0x36 | 0x37 => "radio_converter",
         _ => "unknown",
     }
 }

@@ -12,10 +12,14 @@
 
 mod fixed;
 mod header;
+mod profile;
 mod records;
 mod types;
 mod value;
 mod vif;
 
-pub use records::records;
+pub(crate) use header::{manufacturer, medium};
+pub use records::{RecordSpan, records, walk};
 pub use types::{Function, Message, MessageError, Record, RecordError, Value};
+pub(crate) use value::{bcd, number, scaled, signed, time};
+pub(crate) use vif::primary;

@@ -7,11 +7,14 @@
 //!  DIFE   7: extension follows   6: subunit               5–4: tariff     3–0: storage
 //! ```
 
+use super::profile::Profile;
 use super::types::{Function, MAX_EXTENSIONS, MAX_RECORDS, Record, RecordError, Value};
 use super::value::{bcd, float, reversed_text, scaled, signed, time};
 use super::vif::{self, Encoding, Meaning};
 use crate::unit::Unit;
 use data_encoding::HEXUPPER;
+use std::borrow::Cow;
+use std::ops::Range;
 
 /// Extension bit of DIF, DIFE, VIF and VIFE.
 const EXTENSION: u8 = 0x80;
@@ -26,11 +29,31 @@ const MANUFACTURER: u8 = 0x7F;
 /// # Errors
 /// The first malformed record, after all records before it have been appended.
 pub fn records(bytes: &[u8], found: &mut Vec<Record>) -> Result<bool, RecordError> {
+    walk(bytes, |record, _| found.push(record))
+}
+
+/// Position of a record in the data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordSpan {
+    /// DIF, DIFE, VIF and VIFE.
+    pub header: Range<usize>,
+    /// Value, with the length byte of variable data.
+    pub data: Range<usize>,
+}
+
+/// Decodes records as [`records`] does, and passes each on with its position. A profile gives several records with one
+/// position.
+///
+/// # Errors
+/// The first malformed record, after all records before it have been passed on.
+pub fn walk(bytes: &[u8], mut found: impl FnMut(Record, RecordSpan)) -> Result<bool, RecordError> {
     let mut reader = Reader { bytes, at: 0 };
+    let mut count = 0;
     while reader.at < bytes.len() {
-        if found.len() >= MAX_RECORDS {
+        if count >= MAX_RECORDS {
             return Err(RecordError::TooMany(reader.at));
         }
+        let start = reader.at;
         match reader.byte()? {
             // Idle filler.
             0x2F => {}
@@ -39,20 +62,119 @@ pub fn records(bytes: &[u8], found: &mut Vec<Record>) -> Result<bool, RecordErro
                 let rest = &bytes[reader.at..];
                 if !rest.is_empty() {
                     let value = Value::Text(HEXUPPER.encode(rest));
-                    found.push(Record {
+                    let record = Record {
                         function: Function::ManufacturerSpecific,
                         ..Record::current("manufacturer_specific", Some(value), Unit::None)
-                    });
+                    };
+                    let span = RecordSpan {
+                        header: start..reader.at,
+                        data: reader.at..bytes.len(),
+                    };
+                    found(record, span);
                 }
                 return Ok(dif == 0x1F);
             }
+            // 3F to 6F are reserved, 7F is a request to a meter.
+            dif if dif & 0x8F == 0x0F => return Err(RecordError::Reserved { at: start, dif }),
             dif => {
-                let record = reader.record(dif)?;
-                found.push(record);
+                let (record, header_end, profile) = reader.record(dif)?;
+                let span = RecordSpan {
+                    header: start..header_end,
+                    data: header_end..reader.at,
+                };
+                let profile = profile.and_then(|profile| profile.records(&record, &bytes[span.data.clone()]));
+                for record in profile.unwrap_or_else(|| vec![record]) {
+                    count += 1;
+                    found(record, span.clone());
+                }
             }
         }
     }
     Ok(false)
+}
+
+/// Value information: what a value means.
+struct Information {
+    meaning: Meaning,
+    qualifiers: Vec<Cow<'static, str>>,
+    /// Extensions that are not understood.
+    modifiers: Vec<u8>,
+    is_profile: bool,
+    /// Storage number of the first value of a profile, less that of the record.
+    profile_step: u64,
+}
+
+impl Information {
+    /// Applies combinable extensions (EN 13757-3, table 15) and those behind FC (table 16).
+    fn extend(&mut self, mut extensions: impl Iterator<Item = u8>) {
+        while let Some(vife) = extensions.next() {
+            match vife & !EXTENSION {
+                // Everything behind FF belongs to the manufacturer. By custom, 1 to 3 are the phases of electricity meters.
+                MANUFACTURER => {
+                    let rest: Vec<u8> = extensions.by_ref().collect();
+                    let is_electric = is_electric(&self.meaning.unit);
+                    if let Some(first) = rest.first() {
+                        let phase = phase(*first).filter(|_| is_electric && matches!(first, 1..=3));
+                        self.qualifiers
+                            .push(phase.map_or_else(|| format!("ff{first:02x}").into(), Cow::Borrowed));
+                    }
+                    self.modifiers.push(vife);
+                    self.modifiers.extend(rest);
+                }
+                // FC: the next extension is from a table of its own.
+                0x7C if vife & EXTENSION != 0 => {
+                    let next = extensions.next().unwrap_or_default();
+                    match phase(next & !EXTENSION) {
+                        Some(phase) => self.qualifiers.push(phase.into()),
+                        None => self.modifiers.extend([vife, next]),
+                    }
+                }
+                0x13 | 0x1E => (self.is_profile, self.profile_step) = (true, 1),
+                0x1F => (self.is_profile, self.profile_step) = (true, 0),
+                0x39 => self.qualify_date("start_date"),
+                // Accumulation of positive contributions: the ordinary register.
+                0x3B => {}
+                0x3C => self.qualifiers.push("negative".into()),
+                0x40 => self.qualifiers.push("lower_limit".into()),
+                0x48 => self.qualifiers.push("upper_limit".into()),
+                // Date of a limit's crossing, or of the value itself.
+                0x42 | 0x43 | 0x46 | 0x47 | 0x4A | 0x4B | 0x4E | 0x4F | 0x6A | 0x6B | 0x6E | 0x6F => {
+                    self.qualify_date("date");
+                }
+                correction @ 0x70..=0x77 => self.meaning.exponent += i32::from(correction & 7) - 6,
+                0x7D => self.meaning.exponent += 3,
+                _ => self.modifiers.push(vife),
+            }
+        }
+    }
+
+    fn qualify_date(&mut self, qualifier: &'static str) {
+        self.qualifiers.push(qualifier.into());
+        self.meaning.encoding = Encoding::Time;
+        self.meaning.unit = Unit::None;
+    }
+}
+
+/// Returns true for units that an electricity meter alone has.
+fn is_electric(unit: &Unit) -> bool {
+    matches!(
+        unit,
+        Unit::Wh | Unit::W | Unit::Varh | Unit::Var | Unit::VAh | Unit::VA | Unit::V | Unit::A
+    )
+}
+
+/// Returns the phase of an extension behind FC (EN 13757-3, table 16).
+fn phase(extension: u8) -> Option<&'static str> {
+    Some(match extension {
+        1 => "l1",
+        2 => "l2",
+        3 => "l3",
+        4 => "n",
+        5 => "l1_l2",
+        6 => "l2_l3",
+        7 => "l3_l1",
+        _ => return None,
+    })
 }
 
 struct Reader<'a> {
@@ -87,7 +209,8 @@ impl<'a> Reader<'a> {
         Ok(extensions)
     }
 
-    fn record(&mut self, dif: u8) -> Result<Record, RecordError> {
+    /// Reads the record whose first byte was `dif`; returns it with the end of its header and the profile that it is.
+    fn record(&mut self, dif: u8) -> Result<(Record, usize, Option<Profile>), RecordError> {
         let mut storage = u64::from(dif >> 6 & 1);
         let (mut tariff, mut subunit) = (0, 0);
         // Lowest bits first. Ten extensions fill 41 bits of storage, 20 of tariff and 10 of subunit.
@@ -96,9 +219,20 @@ impl<'a> Reader<'a> {
             tariff |= u32::from(dife >> 4 & 3) << (2 * i);
             subunit |= u32::from(dife >> 6 & 1) << i;
         }
-        let (meaning, modifiers) = self.meaning()?;
+        let Information {
+            meaning,
+            qualifiers,
+            modifiers,
+            is_profile,
+            profile_step,
+        } = self.meaning()?;
+        let header_end = self.at;
         let value = self.value(dif & 0x0F, &meaning)?;
-        Ok(Record {
+        let profile = is_profile.then(|| Profile {
+            meaning: meaning.clone(),
+            first_step: profile_step,
+        });
+        let record = Record {
             function: match dif >> 4 & 3 {
                 0 => Function::Instantaneous,
                 1 => Function::Maximum,
@@ -108,13 +242,15 @@ impl<'a> Reader<'a> {
             storage,
             tariff,
             subunit,
+            qualifiers,
             modifiers: modifiers.iter().map(|vife| format!("{vife:02X}")).collect(),
             ..Record::current(meaning.quantity, value, meaning.unit)
-        })
+        };
+        Ok((record, header_end, profile))
     }
 
-    /// Reads the value information: what it means, and the extensions that are not understood.
-    fn meaning(&mut self) -> Result<(Meaning, Vec<u8>), RecordError> {
+    /// Reads the value information.
+    fn meaning(&mut self) -> Result<Information, RecordError> {
         let vif = self.byte()?;
         // A unit in plain text stands between VIF and VIFE, last letter first.
         let plain_text = match vif & !EXTENSION {
@@ -134,21 +270,19 @@ impl<'a> Reader<'a> {
         if let Some(text) = plain_text {
             meaning.unit = Unit::from_text(&text);
         }
-        let is_foreign = vif & !EXTENSION == MANUFACTURER;
-        let mut modifiers = Vec::new();
-        while let Some(vife) = extensions.next() {
-            match vife & !EXTENSION {
-                _ if is_foreign => modifiers.push(vife),
-                MANUFACTURER => {
-                    modifiers.push(vife);
-                    modifiers.extend(extensions.by_ref());
-                }
-                correction @ 0x70..=0x77 => meaning.exponent += i32::from(correction & 7) - 6,
-                0x7D => meaning.exponent += 3,
-                _ => modifiers.push(vife),
-            }
+        let mut information = Information {
+            meaning,
+            qualifiers: Vec::new(),
+            modifiers: Vec::new(),
+            is_profile: false,
+            profile_step: 0,
+        };
+        if vif & !EXTENSION == MANUFACTURER {
+            information.modifiers.extend(extensions);
+        } else {
+            information.extend(extensions);
         }
-        Ok((meaning, modifiers))
+        Ok(information)
     }
 
     /// Reads the data of a record, whose format is the low nibble of its DIF; `None` if there are none or they are invalid.

@@ -4,6 +4,7 @@ use crate::quantity::{Decimal, serialize_decimal};
 use crate::time::MeterTime;
 use crate::unit::Unit;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// Most extension bytes (DIFE or VIFE) of one field (EN 13757-3, 6.3).
 pub(super) const MAX_EXTENSIONS: usize = 10;
@@ -102,6 +103,10 @@ pub struct Record {
     pub tariff: u32,
     /// Subunit: part of the meter.
     pub subunit: u32,
+    /// Further parts of the name, in order: phase (`l1`), direction (`negative`), `upper_limit`, `date`, or `ff05` for an
+    /// extension that only the manufacturer understands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub qualifiers: Vec<Cow<'static, str>>,
     /// Extensions of the value information field that are not understood, in hexadecimal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub modifiers: Vec<String>,
@@ -118,6 +123,7 @@ impl Record {
             storage: 0,
             tariff: 0,
             subunit: 0,
+            qualifiers: Vec::new(),
             modifiers: Vec::new(),
         }
     }
@@ -135,6 +141,14 @@ pub enum RecordError {
     /// There are more records than a frame can hold.
     #[error("byte {0}: more than {MAX_RECORDS} records")]
     TooMany(usize),
+    /// The DIF is reserved.
+    #[error("byte {at}: {dif:02X} does not begin a record")]
+    Reserved {
+        /// Position of the DIF.
+        at: usize,
+        /// The DIF.
+        dif: u8,
+    },
     /// The length byte (LVAR) of variable data has a reserved value.
     #[error("byte {at}: {length:02X} is not a length of variable data")]
     Length {

@@ -99,6 +99,6 @@ pub fn time(bytes: &[u8]) -> Option<MeterTime> {
 }
 
 /// Returns the identification number as it is printed on the meter.
-pub(super) fn number([n1, n2, n3, n4]: [u8; 4]) -> String {
+pub(crate) fn number([n1, n2, n3, n4]: [u8; 4]) -> String {
     format!("{n4:02X}{n3:02X}{n2:02X}{n1:02X}")
 }
