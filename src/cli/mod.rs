@@ -12,6 +12,7 @@ mod doctor;
 mod find;
 mod health;
 mod hertz;
+mod import;
 mod init;
 mod listen;
 mod manual;
@@ -61,6 +62,8 @@ enum Command {
     Doctor(Box<doctor::Args>),
     /// Write a commented configuration, from a few questions or from flags.
     Init(init::Args),
+    /// Write a configuration from the settings of the program used before.
+    Import(import::Args),
     /// Check the configuration: lists all mistakes at once, each with its line.
     Check(check::Args),
     /// Check the running daemon through its page, for container health checks.
@@ -122,6 +125,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Completions(args) => manual::completions(&args),

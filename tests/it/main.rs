@@ -14,6 +14,7 @@ mod docs;
 mod errors;
 mod homeassistant;
 mod iec;
+mod import;
 #[cfg(feature = "rtlsdr")]
 mod live;
 mod mbus;
