@@ -9,6 +9,7 @@ mod list;
 mod meter;
 mod parse;
 mod radio;
+mod suggest;
 pub mod toml_text;
 mod wire;
 

@@ -244,7 +244,8 @@ impl MqttConfig {
         problems
     }
 
-    fn spool_path(&self) -> Option<PathBuf> {
+    /// File in which readings are kept while the broker is away, if there is one.
+    pub fn spool_path(&self) -> Option<PathBuf> {
         self.spool.clone().or_else(|| {
             let folder = std::env::var_os("STATE_DIRECTORY").filter(|_| self.is_spooled_by_default)?;
             Some(PathBuf::from(folder).join("spool.redb"))

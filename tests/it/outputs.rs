@@ -332,7 +332,7 @@ fn given_invalid_outputs_then_every_mistake_is_reported() {
         "[[output]] 1 (tcp0): listen is missing",
         "[[output]] 2 (file1): listen is for kind = \"tcp or p1\"",
         "url must begin with http:// or https://",
-        "unknown variant `udp`",
+        "unknown value `udp`",
     ] {
         assert!(printed.contains(reason), "{reason}: {printed}");
     }

@@ -340,7 +340,7 @@ fn given_an_invalid_section_then_the_mistake_is_named_and_no_secret_shown() {
             "source = \"tcp://host\"\nprotocol = \"p1\"",
             "line 2: [[wire]] 1: source: invalid wire `tcp://host`",
         ),
-        ("source = \"-\"\nprotocol = \"p2\"", "unknown variant `p2`"),
+        ("source = \"-\"\nprotocol = \"p2\"", "unknown value `p2`"),
         (
             "source = \"-\"\nprotocol = \"p1\"\nkey = \"0011aabbcc\"",
             "key: expected a key of 32",
