@@ -15,8 +15,10 @@ mod hertz;
 mod import;
 mod init;
 mod listen;
+mod look_around;
 mod manual;
 mod message_args;
+mod plugged;
 mod poll;
 mod reading_display;
 mod record;
@@ -46,7 +48,7 @@ pub struct Cli {
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -113,12 +115,15 @@ enum Command {
 /// # Errors
 /// If it fails; the message is for the user.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Some(command) = cli.command else {
+        return Ok(look_around::run());
+    };
     // The daemon logs what it does; a command that prints a table or lines logs only warnings.
-    let is_quiet = !matches!(cli.command, Command::Run(_) | Command::Addon(_));
+    let is_quiet = !matches!(command, Command::Run(_) | Command::Addon(_));
     // Lines on standard error would be written across a table; the table shows them itself.
-    let shows_log = matches!(&cli.command, Command::Listen(args) if args.shows_table());
+    let shows_log = matches!(&command, Command::Listen(args) if args.shows_table());
     let journal = log_to_stderr(cli.verbose, is_quiet, !shows_log);
-    match cli.command {
+    match command {
         Command::Replay(args) => replay::run(*args),
         Command::Listen(args) => listen::run(&args, &journal),
         #[cfg(feature = "rtlsdr")]

@@ -42,7 +42,7 @@ pub use kmp::Kmp;
 pub use mbus::{Answers, Mbus};
 pub use p1::{CrcPolicy, P1, P1Options};
 pub use poller::{PollTarget, Poller, mbus_answer_time};
-pub use probe::{Finding, probe};
+pub use probe::{Finding, identify, probe};
 pub use sml::Sml;
 pub use task::Port;
 pub use tic::Tic;

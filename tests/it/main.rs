@@ -16,6 +16,8 @@ mod homeassistant;
 mod iec;
 mod import;
 #[cfg(feature = "rtlsdr")]
+mod init;
+#[cfg(feature = "rtlsdr")]
 mod live;
 mod mbus;
 mod mqtt;
