@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod format;
+pub mod import;
 pub mod meter;
 pub mod output;
 pub mod port;

@@ -6,6 +6,7 @@ use crate::status::add_meter::AddMeter;
 use anyhow::{Result, bail};
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,11 @@ impl WebConfig {
     /// Returns the reason why there is no page.
     pub fn problem(&self) -> Option<String> {
         Some(MISSING.into())
+    }
+
+    /// There is no history either.
+    pub fn history(&self) -> Option<&Path> {
+        None
     }
 
     /// Unspecified address.

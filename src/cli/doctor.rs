@@ -1,7 +1,7 @@
 //! `metertap doctor`: examines receivers, wires and brokers, and advises on what it finds.
 
 use crate::cli::tuner_args::TunerArgs;
-use crate::config::{Config, RadioSource};
+use crate::config::{Config, ConfigFile, RadioSource};
 use crate::port::{Finding, PortProtocol, probe};
 use crate::publish::MqttConfig;
 use crate::publish::mqtt::check;
@@ -27,7 +27,8 @@ const MIN_POWER_DBFS: f64 = -46.0;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Examine the receivers, wires and broker of this configuration.
+    /// Examine the receivers, wires and broker of this configuration. Default: ./metertap.toml, otherwise
+    /// /etc/metertap/metertap.toml, unless --source or --mqtt says what to examine.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Examine this broker: mqtt://[user:password@]host[:1883].
@@ -74,7 +75,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .transpose()?
         .into_iter()
         .collect();
-    let receivers = match &args.config {
+    // A source or a broker on the command line is what is to be examined; otherwise the configuration, if there is one.
+    let found = || ConfigFile::found().filter(|_| brokers.is_empty() && !args.tuner.is_source_given());
+    let receivers = match &args.config.clone().or_else(found) {
         None => args.tuner.sources()?,
         Some(path) => match Config::read(path) {
             Err(error) => {

@@ -12,12 +12,15 @@ mod doctor;
 mod find;
 mod health;
 mod hertz;
+mod import;
 mod init;
 mod listen;
 mod log_writer;
+mod look_around;
 mod manual;
 mod message_args;
 mod other_rates;
+mod plugged;
 mod poll;
 mod reading_display;
 mod record;
@@ -48,7 +51,7 @@ pub struct Cli {
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -64,6 +67,8 @@ enum Command {
     Doctor(Box<doctor::Args>),
     /// Write a commented configuration, from a few questions or from flags.
     Init(init::Args),
+    /// Write a configuration from the settings of the program used before.
+    Import(import::Args),
     /// Check the configuration: lists all mistakes at once, each with its line.
     Check(check::Args),
     /// Check the running daemon through its page, for container health checks.
@@ -113,18 +118,22 @@ enum Command {
 /// # Errors
 /// If it fails; the message is for the user.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Some(command) = cli.command else {
+        return Ok(look_around::run());
+    };
     // The daemon logs what it does; a command that prints a table or lines logs only warnings.
-    let is_quiet = !matches!(cli.command, Command::Run(_) | Command::Addon(_));
+    let is_quiet = !matches!(command, Command::Run(_) | Command::Addon(_));
     // Lines on standard error would be written across a table; the table shows them itself.
-    let shows_log = matches!(&cli.command, Command::Listen(args) if args.shows_table());
+    let shows_log = matches!(&command, Command::Listen(args) if args.shows_table());
     let journal = log_to_stderr(cli.verbose, is_quiet, !shows_log);
-    match cli.command {
+    match command {
         Command::Replay(args) => replay::run(*args),
         Command::Listen(args) => listen::run(&args, &journal),
         #[cfg(feature = "rtlsdr")]
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Completions(args) => manual::completions(&args),

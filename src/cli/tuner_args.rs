@@ -2,7 +2,7 @@
 
 use crate::cli::hertz::parse_hertz;
 use crate::receiver::{Radio, RadioOptions};
-use crate::source::{Address, Center, Chosen, DEFAULT_CENTER_HZ, Gain, Live, Tuning};
+use crate::source::{Address, Center, Chosen, DEFAULT_CENTER_HZ, DongleSelector, Gain, Live, Tuning};
 use clap::Args;
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ const MIN_HOP_S: f64 = 0.1;
 #[command(next_help_heading = "Radio")]
 pub struct TunerArgs {
     /// rtlsdr, rtlsdr:SERIAL, rtlsdr:index=N or rtl_tcp://host:port. Use several at once; a packet received by two of
-    /// them is reported once.
-    #[arg(long, value_name = "SOURCE", default_value = "rtlsdr")]
+    /// them is reported once. Default: rtlsdr, the first dongle.
+    #[arg(long, value_name = "SOURCE")]
     source: Vec<Address>,
     /// Center frequency, or `hop` to visit all frequencies of meters in turn.
     #[arg(long, value_name = "HZ", default_value = "912600155")]
@@ -74,6 +74,11 @@ impl TunerArgs {
             .collect()
     }
 
+    /// Returns true if the command line names a source.
+    pub fn is_source_given(&self) -> bool {
+        !self.source.is_empty()
+    }
+
     /// Returns the only source and its name.
     ///
     /// # Errors
@@ -90,7 +95,13 @@ impl TunerArgs {
     /// # Errors
     /// If a source is a recording.
     pub fn sources(&self) -> anyhow::Result<Vec<(String, Live)>> {
-        self.source
+        let first = [Address::Rtlsdr(DongleSelector::First)];
+        let addresses = if self.is_source_given() {
+            &self.source[..]
+        } else {
+            &first
+        };
+        addresses
             .iter()
             .map(|address| match Live::new(address, self.tuning()) {
                 Some(source) => {

@@ -1,17 +1,22 @@
 //! Arguments `--config` and `--set`, shared by all commands that need a configuration.
 
 use super::{Config, Problems};
-use anyhow::Result;
-use std::path::PathBuf;
+use anyhow::{Error, Result};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Where commands look for the configuration unless it is named: the working folder, then the place of the package.
+const PLACES: [&str; 2] = ["metertap.toml", "/etc/metertap/metertap.toml"];
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct ConfigFile {
-    /// Configuration file.
+    /// Configuration file. Default: ./metertap.toml, otherwise /etc/metertap/metertap.toml.
     #[arg(
         short,
         long,
         value_name = "FILE",
-        default_value = "metertap.toml",
+        default_value_os_t = ConfigFile::found().unwrap_or_else(|| PLACES[0].into()),
+        hide_default_value = true,
         env = "METERTAP_CONFIG"
     )]
     pub config: PathBuf,
@@ -29,12 +34,37 @@ impl ConfigFile {
         }
     }
 
+    /// The file that is used unless one is named, if there is one.
+    pub fn found() -> Option<PathBuf> {
+        // One that must not be read is there as well: its error is clearer than none.
+        let is_there = |place: &&Path| place.try_exists().unwrap_or(true);
+        PLACES.iter().map(Path::new).find(is_there).map(Path::to_owned)
+    }
+
     /// Reads and checks the file.
     ///
     /// # Errors
-    /// Returns all mistakes with file, line and key.
+    /// Returns all mistakes with file, line and key; if the file cannot be read, the remedy.
     pub fn read(&self) -> Result<Config> {
-        Config::read_with(&self.config, &self.set)
+        Config::read_with(&self.config, &self.set).map_err(|error| self.with_remedy(error))
+    }
+
+    fn with_remedy(&self, error: Error) -> Error {
+        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let remedy = match kind {
+            Some(ErrorKind::NotFound) if PLACES.iter().any(|place| self.config == Path::new(place)) => {
+                format!(
+                    "expected a configuration in ./{} or {}: `metertap init` writes one, and -c FILE names another",
+                    PLACES[0], PLACES[1]
+                )
+            }
+            Some(ErrorKind::NotFound) => "`metertap init --out FILE` writes a configuration".into(),
+            Some(ErrorKind::PermissionDenied) => {
+                "it is not yours to read, since it may hold passwords: put sudo before the command".into()
+            }
+            _ => return error,
+        };
+        Error::msg(format!("{error:#}: {remedy}"))
     }
 
     /// Checks a text as if it were that of the file.

@@ -1,5 +1,6 @@
 //! The TOML file, read section by section so that all mistakes are reported at once, each with its line and key.
 
+use crate::config::suggest::{near, with_suggestion};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -91,9 +92,20 @@ impl<'a> File<'a> {
     pub fn parse(text: &'a str, variables: &'a [(String, String)]) -> Result<Self, Problems> {
         let (table, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
+            if let Some(line) = yaml_line(text) {
+                return Err(Problems(vec![Problem {
+                    line: Some(line),
+                    text: "this is YAML, and the configuration is TOML: sections are written [mqtt], keys host = \"broker.lan\"; \
+                           `metertap init` writes an example, `metertap import` reads the YAML of other programs"
+                        .into(),
+                }]));
+            }
             let problem = |error: &toml::de::Error| Problem {
                 line: error.span().map(|span| line_of(text, span.start)),
-                text: error.message().into(),
+                text: match error.span().and_then(|span| text.get(span)) {
+                    Some(key) if error.message() == "duplicate key" => format!("{key} is there twice"),
+                    _ => error.message().into(),
+                },
             };
             return Err(Problems(errors.iter().map(problem).collect()));
         }
@@ -187,7 +199,8 @@ impl<'a> File<'a> {
         }
     }
 
-    /// Reads a value. A wrong key is reported and removed, and the rest read again, until nothing more is wrong.
+    /// Reads a value. A wrong key is reported, and the rest read again, until nothing more is wrong: under the name that was
+    /// probably meant, otherwise without the key. The result of that is only good for finding further mistakes.
     fn read<T: DeserializeOwned>(
         &mut self,
         name: &str,
@@ -202,20 +215,25 @@ impl<'a> File<'a> {
             _ => BTreeMap::new(),
         };
         let mut is_clean = true;
+        let mut keys: BTreeMap<String, usize> = keys;
         for _ in 0..MAX_MISTAKES {
             let error = match T::deserialize(value.clone().into_deserializer()) {
-                Ok(value) if is_clean => return Some(Section { value, line, keys }),
-                // Readable only without the wrong keys that were removed.
-                Ok(_) => return None,
+                Ok(value) => return Some(Section { value, line, keys }),
                 Err(error) => error,
             };
             let wrong = error.span().and_then(|span| key_at(value.get_ref(), &span));
             match wrong {
                 Some(key) => {
                     let at = keys.get(&key).copied().filter(|_| error.span() != Some(0..0));
-                    self.report(at, format!("{name}: {key}: {}", with_suggestion(error.message())));
+                    let (text, meant) = with_suggestion(error.message());
+                    self.report(at, format!("{name}: {key}: {text}"));
                     if let DeValue::Table(table) = value.get_mut() {
-                        table.remove(key.as_str());
+                        let removed = table.remove(key.as_str());
+                        let meant = meant.filter(|meant| !table.contains_key(meant.as_str()));
+                        if let (Some(removed), Some(meant)) = (removed, meant) {
+                            keys.insert(meant.clone(), at.unwrap_or(line));
+                            table.insert(Spanned::new(0..0, meant.into()), removed);
+                        }
                     }
                 }
                 None => {
@@ -228,7 +246,7 @@ impl<'a> File<'a> {
                             name.into()
                         };
                         let line = Some(line).filter(|_| !is_variable);
-                        self.report(line, format!("{of}: {}", with_suggestion(error.message())));
+                        self.report(line, format!("{of}: {}", with_suggestion(error.message()).0));
                     }
                     return None;
                 }
@@ -268,33 +286,6 @@ fn key_at(value: &DeValue, span: &Range<usize>) -> Option<String> {
         .map(|(key, _)| key.get_ref().to_string())
 }
 
-/// Replaces the list of all fields or values, in serde's message on an unknown one, by the one that was probably meant.
-fn with_suggestion(message: &str) -> String {
-    let parts = ["field", "variant"].into_iter().find_map(|of| {
-        let rest = message
-            .strip_prefix("unknown ")?
-            .strip_prefix(of)?
-            .strip_prefix(" `")?;
-        let (unknown, list) = rest.split_once('`')?;
-        Some((if of == "field" { of } else { "value" }, unknown, list))
-    });
-    let Some((of, unknown, list)) = parts else {
-        return message.trim_end().into();
-    };
-    let known: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
-    match near(unknown, &known) {
-        Some(near) => format!("unknown {of} `{unknown}`: did you mean `{near}`?"),
-        None => format!("unknown {of} `{unknown}`; these are known: {}", known.join(", ")),
-    }
-}
-
-/// Returns the known word most similar to `word`, if it is similar enough to be a misspelling.
-fn near<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
-    let distance = |other: &str| strsim::damerau_levenshtein(word, other);
-    let best = known.iter().min_by_key(|other| distance(other))?;
-    (distance(best) <= 1 + word.len() / 4).then_some(*best)
-}
-
 fn line_of(text: &str, at: usize) -> usize {
     1 + text
         .as_bytes()
@@ -302,4 +293,16 @@ fn line_of(text: &str, at: usize) -> usize {
         .take(at)
         .filter(|byte| **byte == b'\n')
         .count()
+}
+
+/// Line of the first `key:` if the text reads as YAML: a syntax error of TOML would say nothing of that.
+fn yaml_line(text: &str) -> Option<usize> {
+    let mut lines = text.lines().enumerate().filter(|(_, line)| {
+        let line = line.trim();
+        !line.is_empty() && !line.starts_with('#') && line != "---"
+    });
+    let (i, first) = lines.next()?;
+    let (key, rest) = first.split_once(':')?;
+    let is_key = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    (is_key && (rest.is_empty() || rest.starts_with(' '))).then_some(i + 1)
 }

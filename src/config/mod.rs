@@ -3,15 +3,18 @@
 //! Nothing is opened, started or built here, so a configuration can be checked, compared and thrown away.
 
 mod config_file;
+mod draft;
 mod file;
 mod list;
 mod meter;
 mod parse;
 mod radio;
+mod suggest;
 pub mod toml_text;
 mod wire;
 
 pub use config_file::ConfigFile;
+pub use draft::{Draft, SectionDraft};
 pub use file::{Problem, Problems};
 pub use radio::{RadioConfig, RadioSource};
 pub use wire::registers;

@@ -16,6 +16,7 @@ use crate::web::WebConfig;
 use anyhow::{Context, Result};
 use metertap_dsp::Trust;
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// All keys of the first level.
@@ -79,6 +80,7 @@ impl Config {
         let mut problems = std::mem::take(&mut file.problems);
         check_publishing(mqtt.as_ref(), homeassistant.as_ref(), &mut problems);
         check_names(&radios, &wires, &mut problems);
+        check_addresses(&radios, &wires, &outputs, web.as_ref(), &mut problems);
         for (i, output) in outputs.iter().enumerate() {
             let wrong = output.value.problems(i);
             problems.extend(wrong.into_iter().map(|text| output.problem(text)));
@@ -212,5 +214,61 @@ fn check_names(
             line: None,
             text: "there is no [[radio]] and no [[wire]], so nothing can be received".into(),
         });
+    }
+}
+
+/// Two servers cannot listen on one port, and two sections cannot have one dongle or serial port.
+fn check_addresses(
+    radios: &[Section<RadioSection>],
+    wires: &[Section<WireSection>],
+    outputs: &[Section<OutputConfig>],
+    web: Option<&Section<WebConfig>>,
+    problems: &mut Vec<Problem>,
+) {
+    let of_web = web
+        .iter()
+        .map(|web| (web.value.listen(), web.problem("listen".into())));
+    let of_outputs = outputs
+        .iter()
+        .filter_map(|output| Some((output.value.listen()?, output.problem("listen".into()))));
+    let of_radios = radios.iter().filter_map(|radio| {
+        Some((
+            radio.value.serve_rtl_tcp()?,
+            radio.problem("serve_rtl_tcp".into()),
+        ))
+    });
+    let mut taken: Vec<SocketAddr> = Vec::new();
+    for (address, place) in of_web.chain(of_outputs).chain(of_radios) {
+        let is_same = |other: &SocketAddr| {
+            let all = other.ip().is_unspecified() || address.ip().is_unspecified();
+            other.port() == address.port() && address.port() != 0 && (all || other.ip() == address.ip())
+        };
+        if taken.iter().any(is_same) {
+            problems.push(Problem {
+                text: format!(
+                    "{}: {address} is in the configuration twice: a port has one server",
+                    place.text
+                ),
+                ..place
+            });
+        }
+        taken.push(address);
+    }
+    let of_radios = radios.iter().filter_map(|radio| {
+        let source = radio.value.device()?;
+        Some((source.to_string(), radio.problem("source".into())))
+    });
+    let of_wires = wires.iter().filter_map(|wire| {
+        let device = wire.value.device()?;
+        Some((device.to_string(), wire.problem("source".into())))
+    });
+    let mut devices = HashSet::new();
+    for (device, place) in of_radios.chain(of_wires) {
+        if !devices.insert(device.clone()) {
+            problems.push(Problem {
+                text: format!("source: {device} is in the configuration twice: it can be opened once"),
+                ..place
+            });
+        }
     }
 }

@@ -97,6 +97,16 @@ impl RadioSection {
         self.name.clone().unwrap_or_else(|| format!("radio{i}"))
     }
 
+    /// Address on which the samples are offered to other programs.
+    pub(super) fn serve_rtl_tcp(&self) -> Option<SocketAddr> {
+        self.serve_rtl_tcp
+    }
+
+    /// The dongle, which only one section can have.
+    pub(super) fn device(&self) -> Option<&Address> {
+        matches!(self.source, Address::Rtlsdr(_)).then_some(&self.source)
+    }
+
     /// Converts the section, which is number `i` of the file.
     ///
     /// # Errors

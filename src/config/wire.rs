@@ -128,6 +128,12 @@ impl WireSection {
         self.name.clone().unwrap_or_else(|| format!("wire{i}"))
     }
 
+    /// The serial port, which only one section can have.
+    pub(super) fn device(&self) -> Option<&WireAddress> {
+        let is_device = matches!(&self.source, WireAddress::Path(path) if path.starts_with("/dev"));
+        (is_device || self.source == WireAddress::Stdin).then_some(&self.source)
+    }
+
     /// Returns true if a secret stands in the section itself.
     pub(super) fn holds_secret(&self) -> bool {
         self.key.is_some() || self.auth_key.is_some()

@@ -33,6 +33,11 @@ const MAIN: &str = "main";
 /// Returns mistakes of the configuration, and whatever keeps a component from being started for the first time.
 pub fn run(file: &ConfigFile, log: LogBuffer) -> Result<ExitCode> {
     let config = file.read()?;
+    tracing::info!(
+        configuration = %file.config.display(),
+        version = env!("CARGO_PKG_VERSION"),
+        "metertap starts"
+    );
     let runtime = Runtime::start(Clock::system())?;
     let reload = ReloadRequests::default();
     signals::handle(&runtime.context, Some(reload.clone()))?;

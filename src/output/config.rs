@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use url::Url;
 
 /// An `[[output]]`.
@@ -106,6 +106,16 @@ impl OutputConfig {
             OutputKind::Http => "http",
         };
         self.name.clone().unwrap_or_else(|| format!("{kind}{i}"))
+    }
+
+    /// Address on which clients are served.
+    pub fn listen(&self) -> Option<SocketAddr> {
+        self.listen
+    }
+
+    /// File that is written, unless it is standard output.
+    pub fn file(&self) -> Option<&Path> {
+        self.path.as_deref().filter(|path| path.as_os_str() != "-")
     }
 
     /// Returns true if the section may hold a secret.

@@ -44,7 +44,7 @@ pub use mbus::{Answers, Mbus};
 pub use not_understood::NotUnderstood;
 pub use p1::{CrcPolicy, P1, P1Options};
 pub use poller::{PollTarget, Poller, mbus_answer_time};
-pub use probe::{Finding, probe};
+pub use probe::{Finding, identify, probe};
 pub use sml::Sml;
 pub use task::Port;
 pub use tic::Tic;

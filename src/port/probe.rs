@@ -5,11 +5,12 @@ use crate::port::{
     DecodeError, DecodeEvent, Dlms, DlmsOptions, Iec, Listener, Mbus, NotUnderstood, P1, P1Options,
     PortConfig, Severity, Sml, Tic,
 };
-use crate::source::wire::{Line, Wire, open};
+use crate::source::wire::{Line, Wire, WireAddress, open};
 use metertap_decode::report::Report;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
+use tokio_serial::DataBits;
 
 /// Bytes kept to find out what they are if nothing is understood; a telegram has at most 8 KiB.
 const KEPT: usize = 32 * 1024;
@@ -135,6 +136,112 @@ impl Seen {
             }
             Err(_) => {}
         }
+    }
+}
+
+/// Line settings of meters that send unasked, the most common first: P1 and German heads, Austria and Norway, older P1 and TIC.
+const LINES: [Line; 8] = [
+    Line::plain(115_200),
+    Line::even(2400, DataBits::Eight),
+    Line::plain(9600),
+    Line::even(9600, DataBits::Seven),
+    Line::even(1200, DataBits::Seven),
+    Line::even(115_200, DataBits::Seven),
+    Line::plain(2400),
+    Line::plain(38_400),
+];
+
+/// Opens a port of unknown protocol and listens for at most `wait` with each of the line settings that meters use. Returns the
+/// protocol, if one was recognized, with the finding.
+pub async fn identify(address: &WireAddress, wait: Duration) -> (Option<&'static str>, Finding) {
+    let mut received = 0;
+    for line in LINES {
+        let wire = match open(address, line).await {
+            Ok(wire) => wire,
+            Err(error) => return (None, Finding::Closed(format!("{error:#}"))),
+        };
+        let shown = wire.has_line.then_some(line);
+        let (mut every, mut seen) = (EveryProtocol::default(), Seen::default());
+        let end = listen(wire, &mut every, wait, &mut seen).await;
+        received += seen.received;
+        if let Some(report) = seen.report {
+            return (every.understood, Finding::Report(report, shown));
+        }
+        if let Some((kind, text)) = seen.refused {
+            return (every.understood, Finding::Refused(kind, text));
+        }
+        if let (Some(reason), 0) = (end, received) {
+            return (None, Finding::Closed(reason));
+        }
+        if shown.is_none() || received == 0 {
+            break;
+        }
+    }
+    match received {
+        0 => (None, Finding::Silent(wait)),
+        bytes => (None, Finding::NotUnderstood(bytes)),
+    }
+}
+
+/// Listeners of all protocols of meters that send unasked, side by side.
+struct EveryProtocol {
+    listeners: [(&'static str, Box<dyn Listener>); 4],
+    /// The protocol of the first frame that was one.
+    understood: Option<&'static str>,
+}
+
+impl Default for EveryProtocol {
+    fn default() -> Self {
+        EveryProtocol {
+            listeners: [
+                ("sml", Box::new(Sml::default())),
+                ("tic", Box::new(Tic::default())),
+                ("p1", Box::new(P1::new(P1Options::default()))),
+                ("dlms", Box::new(Dlms::new(DlmsOptions::default()))),
+            ],
+            understood: None,
+        }
+    }
+}
+
+impl EveryProtocol {
+    /// Runs each listener, and passes on what is of its protocol.
+    fn each(
+        &mut self,
+        emit: &mut dyn FnMut(DecodeEvent),
+        mut run: impl FnMut(&mut dyn Listener, &mut dyn FnMut(DecodeEvent)),
+    ) {
+        for (name, listener) in &mut self.listeners {
+            let understood = &mut self.understood;
+            run(&mut **listener, &mut |event| {
+                let is_of_protocol = event
+                    .result
+                    .as_ref()
+                    .map_or_else(|error| error.is_understood, |_| true);
+                if is_of_protocol && understood.is_none_or(|other| other == *name) {
+                    *understood = Some(name);
+                    emit(event);
+                }
+            });
+        }
+    }
+}
+
+impl Listener for EveryProtocol {
+    fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent)) {
+        self.each(emit, |listener, emit| listener.push(bytes, emit));
+    }
+
+    fn pause(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.each(emit, |listener, emit| listener.pause(emit));
+    }
+
+    fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.each(emit, |listener, emit| listener.end(emit));
+    }
+
+    fn finish(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
+        self.each(emit, |listener, emit| listener.finish(emit));
     }
 }
 

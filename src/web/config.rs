@@ -4,7 +4,7 @@ use crate::secret::{Secret, SecretSource};
 use crate::web::credentials::Credentials;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Fewest characters of a token or password.
 const MIN_SECRET: usize = 8;
@@ -74,6 +74,11 @@ impl WebConfig {
             Some(user) if user.contains(':') => Some("user cannot have a colon".into()),
             _ => None,
         }
+    }
+
+    /// File in which the usage of each hour is kept.
+    pub fn history(&self) -> Option<&Path> {
+        self.history.as_deref()
     }
 
     /// Address and port of the page.

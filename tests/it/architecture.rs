@@ -21,7 +21,7 @@ const ROOMS: &[&[&str]] = &[
     &["receiver", "port"],
     &["publish", "output", "web", "terminal"],
     &["config"],
-    &["daemon"],
+    &["daemon", "import"],
     &["cli"],
 ];
 

@@ -125,8 +125,9 @@ fn given_many_mistakes_then_check_reports_all_with_their_lines() {
         "line 11   [[radio]] 1: gian: unknown field `gian`: did you mean `gain`?",
         "line 14   [[wire]] 1: source: invalid wire `tcp://host`",
         "line 16   [[wire]] 1: key: must be text in quotes",
-        "line 20   [[radio]] 1: hop_seconds is for center_freq",
-        "8 wrong; nothing was started.",
+        "line 19   source: rtlsdr is in the configuration twice: it can be opened once",
+        "line 20   [[radio]] 2: hop_seconds is for center_freq",
+        "9 wrong; nothing was started.",
     ]) {
         assert!(line.starts_with(reason), "{reason}: {printed}");
     }
@@ -167,7 +168,7 @@ fn given_flags_then_init_writes_a_valid_file_and_overwrites_none() {
     );
     let printed = String::from_utf8(stdout_of(&["check", "--config", &path])).unwrap();
     assert!(
-        printed.contains("1 radio, 3 wires, 0 meters: all is well"),
+        printed.contains("1 radio, 3 wires, 0 meters: the file is right"),
         "{printed}"
     );
     assert!(complaint(&flags).contains("is there already"));
@@ -280,4 +281,111 @@ fn given_a_recording_without_meters_then_replay_succeeds_and_reports_none() {
             .unwrap()
             .contains("no meter heard")
     );
+}
+
+#[test]
+fn given_a_file_in_the_working_folder_then_check_run_and_doctor_use_it_and_say_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let in_folder = |command: &str| {
+        let mut program = metertap();
+        program.command().current_dir(dir.path());
+        let output = program.arg(command).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    for command in ["check", "run"] {
+        let printed = in_folder(command);
+        assert!(
+            printed.contains("expected a configuration in ./metertap.toml or /etc/metertap/metertap.toml: `metertap init` writes one"),
+            "{printed}"
+        );
+    }
+    std::fs::write(
+        dir.path().join("telegram.txt"),
+        std::fs::read(root().join("testdata/p1/dsmr50.txt")).unwrap(),
+    )
+    .unwrap();
+    std::fs::write(
+        dir.path().join("metertap.toml"),
+        "[[wire]]\nsource = \"telegram.txt\"\nprotocol = \"p1\"\n",
+    )
+    .unwrap();
+    assert!(in_folder("check").contains("metertap.toml: 0 radios, 1 wire, 0 meters: all is well"));
+    assert!(in_folder("doctor").contains("ok   config    metertap.toml"));
+    let printed = in_folder("run");
+    assert!(
+        printed.contains("metertap starts configuration=metertap.toml version="),
+        "{printed}"
+    );
+}
+
+#[test]
+fn given_yaml_or_a_key_twice_then_the_mistake_is_named_as_what_it_is() {
+    let (is_right, report) = checked("# mine\nmqtt:\n  host: broker.lan\n  port: 1883\n");
+    assert!(
+        !is_right && report.contains("line 2") && report.contains("this is YAML"),
+        "{report}"
+    );
+    assert!(report.contains("1 wrong"), "{report}");
+    let (is_right, report) = checked("[mqtt]\nhost = \"a\"\nhost = \"b\"\n");
+    assert!(
+        !is_right && report.contains("line 3    host is there twice"),
+        "{report}"
+    );
+}
+
+#[test]
+fn given_what_other_programs_call_a_key_then_ours_is_suggested_and_the_rest_is_checked_in_one_round() {
+    let (is_right, report) = checked(
+        "[mqtt]\nhostname = \"broker.lan\"\nuser = \"me\"\n\n[[wire]]\nport = \"ttyUSB0\"\nprotocol = \"smll\"\n\n\
+         [[wire]]\nsource = \"192.168.1.10:2001\"\nprotocol = \"mbus\"\nbaudrate = 10\n",
+    );
+    assert!(!is_right);
+    for line in [
+        "line 2    mqtt: hostname: unknown field `hostname`: did you mean `host`?",
+        "line 3    mqtt: user: unknown field `user`: did you mean `username`?",
+        "line 6    [[wire]] 1: port: unknown field `port`: did you mean `source`?",
+        "did you mean `/dev/ttyUSB0`?",
+        "unknown value `smll`: did you mean `sml`?",
+        "did you mean `tcp://192.168.1.10:2001`?",
+        "unknown field `baudrate`: did you mean `baud`?",
+    ] {
+        assert!(report.contains(line), "{line}: {report}");
+    }
+}
+
+#[test]
+fn given_one_port_or_device_in_two_sections_then_the_second_is_named() {
+    let (is_right, report) = checked(
+        "[web]\nlisten = \"127.0.0.1:8080\"\n\n[[output]]\nkind = \"tcp\"\nlisten = \"0.0.0.0:8080\"\n\n\
+         [[wire]]\nsource = \"/dev/ttyUSB7\"\nprotocol = \"p1\"\n\n[[wire]]\nsource = \"/dev/ttyUSB7\"\nprotocol = \"dlms\"\n",
+    );
+    assert!(!is_right);
+    assert!(
+        report.contains("line 6    listen: 0.0.0.0:8080 is in the configuration twice"),
+        "{report}"
+    );
+    assert!(
+        report.contains("line 13   source: /dev/ttyUSB7 is in the configuration twice"),
+        "{report}"
+    );
+}
+
+#[test]
+fn given_a_machine_that_does_not_fit_then_check_warns_with_the_remedy() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!(
+        "[web]\nlisten = \"{}\"\n\n[mqtt]\nhost = \"broker.lan\"\nspool = \"/no/such/spool.redb\"\n\n\
+         [[wire]]\nsource = \"/dev/serial/by-id/usb-none\"\nprotocol = \"p1\"\n",
+        taken.local_addr().unwrap()
+    );
+    let (is_right, report) = checked(&text);
+    assert!(is_right, "{report}");
+    for line in [
+        "web.listen: 127.0.0.1:",
+        "a program uses it already",
+        "mqtt.spool: the folder /no/such is missing: mkdir -p /no/such",
+        "wire0: /dev/serial/by-id/usb-none is not there: is it plugged in?",
+    ] {
+        assert!(report.contains(line), "{line}: {report}");
+    }
 }

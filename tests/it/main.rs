@@ -17,6 +17,9 @@ mod doctor;
 mod errors;
 mod homeassistant;
 mod iec;
+mod import;
+#[cfg(feature = "rtlsdr")]
+mod init;
 #[cfg(feature = "rtlsdr")]
 mod live;
 mod mbus;

@@ -2,58 +2,6 @@
 
 use crate::support::*;
 
-/// A terminal of 100 columns and 40 lines with a program in it.
-struct Terminal {
-    name: String,
-}
-
-impl Terminal {
-    fn start(command: &str) -> Self {
-        // A server of its own, which no other test talks to.
-        let name = format!("metertap-test-{}", std::process::id());
-        let terminal = Terminal { name };
-        let size = ["-x", "100", "-y", "40"];
-        terminal.tmux(&[&["new-session", "-d"][..], &size, &[command]].concat());
-        terminal
-    }
-
-    fn tmux(&self, arguments: &[&str]) -> String {
-        let output = tool("tmux")
-            .args(["-u", "-L", &self.name, "-f", "/dev/null"])
-            .args(arguments)
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// Text on the screen.
-    fn screen(&self) -> String {
-        self.tmux(&["capture-pane", "-p"])
-    }
-
-    fn press(&self, keys: &str) {
-        self.tmux(&["send-keys", keys]);
-    }
-
-    fn wait(&self, what: &str, is_so: impl Fn(&str) -> bool) {
-        wait_for(what, || {
-            let screen = self.screen();
-            if !is_so(&screen) {
-                // Captured: shown only if the test fails.
-                println!("{screen}");
-                return false;
-            }
-            true
-        });
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
-}
-
 /// Ids in the first column of the table.
 fn ids(screen: &str) -> Vec<u32> {
     let rows = screen.lines().skip_while(|line| !line.contains("consumption"));

@@ -30,14 +30,27 @@ impl WireAddress {
 
 /// Text that is not a [`WireAddress`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid wire `{0}`: expected /dev/serial/by-id/…, tcp://HOST:PORT, a file, or - for standard input")]
-pub struct WireAddressError(String);
+pub enum WireAddressError {
+    /// Neither an address nor a path.
+    #[error(
+        "invalid wire `{0}`: expected /dev/serial/by-id/…, tcp://HOST:PORT, a file, or - for standard input"
+    )]
+    Invalid(String),
+    /// Almost an address, which would be taken for the name of a file.
+    #[error("invalid wire `{0}`: did you mean `{1}`? (a file of that name is `./{0}`)")]
+    Meant(String, String),
+    /// A port of Windows.
+    #[error(
+        "invalid wire `{0}`: that is a port of Windows; here they are called /dev/ttyUSB0, or better /dev/serial/by-id/…"
+    )]
+    Windows(String),
+}
 
 impl FromStr for WireAddress {
     type Err = WireAddressError;
 
     fn from_str(text: &str) -> Result<Self, WireAddressError> {
-        let wrong = || WireAddressError(text.into());
+        let wrong = || WireAddressError::Invalid(text.into());
         if let Some(server) = text.strip_prefix("tcp://") {
             let (host, port) = server.trim_end_matches('/').rsplit_once(':').ok_or_else(wrong)?;
             let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -54,9 +67,35 @@ impl FromStr for WireAddress {
             "" => Err(wrong()),
             "-" => Ok(WireAddress::Stdin),
             path if path.contains("://") => Err(wrong()),
+            _ if is_windows_port(text) => Err(WireAddressError::Windows(text.into())),
+            _ if meant(text).is_some() => Err(WireAddressError::Meant(
+                text.into(),
+                meant(text).unwrap_or_default(),
+            )),
             path => Ok(WireAddress::Path(path.into())),
         }
     }
+}
+
+/// The address that was meant by a text without a slash: `ttyUSB0`, or `bridge.lan:2001`.
+fn meant(text: &str) -> Option<String> {
+    if text.contains('/') || text.starts_with("file:") {
+        return None;
+    }
+    if ["ttyUSB", "ttyACM", "ttyAMA", "ttyS"]
+        .iter()
+        .any(|kind| text.starts_with(kind))
+    {
+        return Some(format!("/dev/{text}"));
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    let is_port = port.parse::<u16>().is_ok();
+    (is_port && !host.is_empty()).then(|| format!("tcp://{text}"))
+}
+
+fn is_windows_port(text: &str) -> bool {
+    let number = text.strip_prefix("COM").or_else(|| text.strip_prefix("com"));
+    number.is_some_and(|number| number.trim_end_matches(':').parse::<u8>().is_ok())
 }
 
 impl fmt::Display for WireAddress {
@@ -85,6 +124,20 @@ mod tests {
         ] {
             assert_eq!(text.parse::<WireAddress>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn given_an_address_as_people_type_it_then_the_right_form_is_named() {
+        for (text, meant) in [
+            ("ttyUSB0", "/dev/ttyUSB0"),
+            ("192.168.1.10:2001", "tcp://192.168.1.10:2001"),
+            ("p1-bridge:23", "tcp://p1-bridge:23"),
+            ("COM3", "/dev/ttyUSB0"),
+        ] {
+            let error = text.parse::<WireAddress>().unwrap_err().to_string();
+            assert!(error.contains(meant), "{error}");
+        }
+        assert!("./ttyUSB0".parse::<WireAddress>().is_ok());
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod program;
 mod proxy;
 mod pty;
 mod stderr;
+mod terminal;
 mod testdata;
 mod wait;
 
@@ -32,6 +33,7 @@ pub use program::{Running, assert_each_is_rejected, checked, metertap, program_p
 pub use proxy::{pass_on, pass_on_one_way, swallow};
 pub use pty::{Pty, scripted};
 pub use stderr::StderrCheck;
+pub use terminal::Terminal;
 pub use test_needs::needs;
 pub use testdata::{
     NO_TIME, STREET, assert_golden, json_lines, root, shared, street_truth, without_origin, write_private,

@@ -1,0 +1,147 @@
+//! Contents of the configuration that `metertap init` writes.
+
+use crate::config::Draft;
+use crate::publish::MqttConfig;
+use crate::source::Address;
+use crate::source::wire::WireAddress;
+use std::net::SocketAddr;
+
+/// Answers so far, from flags and from the conversation.
+#[derive(Default)]
+pub struct Answers {
+    /// The broker; none: lines on standard output.
+    pub mqtt: Option<MqttConfig>,
+    /// Sources of receivers.
+    pub radios: Vec<Address>,
+    /// Wires.
+    pub wires: Vec<WireAnswer>,
+    /// Meters of this home, by radio.
+    pub meters: Vec<MeterAnswer>,
+    /// Meters are announced to Home Assistant.
+    pub homeassistant: bool,
+    /// Address of the page.
+    pub web: Option<SocketAddr>,
+}
+
+/// A wire.
+pub struct WireAnswer {
+    /// Its protocol, as in the configuration.
+    pub protocol: &'static str,
+    /// Its port.
+    pub source: WireAddress,
+    /// Encryption key, as it was typed.
+    pub key: Option<String>,
+    /// Addresses of meters on an M-Bus.
+    pub addresses: Vec<String>,
+    /// Model of a Kamstrup meter.
+    pub model: Option<String>,
+}
+
+/// A radio meter that was found by its dial.
+pub struct MeterAnswer {
+    /// Its number.
+    pub id: u32,
+    /// Value of one count, so that the reading is that of the dial.
+    pub scale: Option<f64>,
+}
+
+impl WireAnswer {
+    /// A wire of which nothing more is known.
+    pub fn new(protocol: &'static str, source: WireAddress) -> Self {
+        WireAnswer {
+            protocol,
+            source,
+            key: None,
+            addresses: Vec::new(),
+            model: None,
+        }
+    }
+}
+
+impl Answers {
+    /// Returns true if nothing would be received.
+    pub fn is_deaf(&self) -> bool {
+        self.radios.is_empty() && self.wires.is_empty()
+    }
+
+    /// Text of the configuration, with comments on keys that are often wanted.
+    pub fn text(&self) -> String {
+        let mut draft = Draft::new(
+            "metertap. `metertap check` lists mistakes; keys that are not written here have defaults.",
+        );
+        self.write_broker(&mut draft);
+        for radio in &self.radios {
+            let section = draft.section("[[radio]]").key("source", radio.to_string());
+            if !matches!(radio, Address::File(_)) {
+                section
+                    .comment("gain = \"best\"          # measured at start; or a number in dB, or \"auto\"");
+            }
+        }
+        for wire in &self.wires {
+            wire.write(&mut draft);
+        }
+        for meter in &self.meters {
+            draft
+                .section("[[meter]]")
+                .key("id", i64::from(meter.id))
+                .optional("scale", meter.scale)
+                .comment("name = \"Water\"")
+                .comment("unit = \"gal\"           # or ft³, CCF, m³, kWh: Home Assistant needs it");
+        }
+        if self.meters.is_empty() && !self.radios.is_empty() {
+            draft.comment(
+                "\nOur meters. Without any, all radio meters are published.\n`metertap find --reading 48213` finds yours.\n\
+                 [[meter]]\nid = 12345678\nname = \"Water\"\nunit = \"gal\"\nscale = 0.1",
+            );
+        }
+        if let Some(address) = self.web {
+            draft
+                .section("[web]")
+                .key("listen", address.to_string())
+                .comment("token = \"…\"            # without one, whoever reaches the port sees the page");
+        }
+        draft.text().to_owned()
+    }
+
+    fn write_broker(&self, draft: &mut Draft) {
+        let Some(mqtt) = &self.mqtt else {
+            draft.comment(
+                "\n[mqtt]                 # without it: JSON lines on standard output\nhost = \"broker.lan\"",
+            );
+            return;
+        };
+        let host = mqtt.host.first().map(ToString::to_string).unwrap_or_default();
+        let password = mqtt
+            .password
+            .as_ref()
+            .map(|password| password.reveal().to_owned());
+        draft
+            .section("[mqtt]")
+            .key("host", host)
+            .optional("username", mqtt.username.as_deref())
+            .optional("password", password.filter(|_| mqtt.username.is_some()))
+            .comment("retain = \"auto\"        # the broker keeps the last reading of meters that transmit rarely; or true, false")
+            .comment("spool = \"/var/lib/metertap/spool.redb\"   # readings wait here while the broker is away");
+        if self.homeassistant {
+            draft
+                .section("[homeassistant]")
+                .comment("our meters are announced to it");
+        }
+    }
+}
+
+impl WireAnswer {
+    fn write(&self, draft: &mut Draft) {
+        let addresses = (!self.addresses.is_empty()).then(|| self.addresses.clone());
+        let section = draft
+            .section("[[wire]]")
+            .key("protocol", self.protocol)
+            .key("source", self.source.to_string())
+            .optional("key", self.key.as_deref())
+            .optional("addresses", addresses)
+            .optional("model", self.model.as_deref());
+        if ["p1", "dlms"].contains(&self.protocol) && self.key.is_none() {
+            section.comment("key_file = \"meter.key\" # where the grid operator encrypts");
+        }
+    }
+}

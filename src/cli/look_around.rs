@@ -1,0 +1,53 @@
+//! `metertap` without a subcommand: what is here, and what to type next.
+
+use crate::cli::plugged::{dongles, serial_ports};
+use crate::config::ConfigFile;
+use std::process::ExitCode;
+
+/// Prints what is plugged in, and the next commands.
+pub fn run() -> ExitCode {
+    println!(
+        "metertap {}: receives utility meters by radio and by wire.\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    if let Some(file) = ConfigFile::found() {
+        let file = file.display();
+        println!(
+            "The configuration is {file}. Next:\n\n  \
+             metertap check      lists mistakes in it\n  \
+             metertap doctor     examines dongles, wires and the broker\n  \
+             metertap run        receives and publishes\n\n\
+             metertap --help lists all commands."
+        );
+        return ExitCode::SUCCESS;
+    }
+    let (dongles, ports) = (dongles(), serial_ports());
+    if dongles.is_empty() && ports.is_empty() {
+        println!(
+            "Neither a dongle nor a serial adapter is plugged in, and there is no configuration.\n\n  \
+             metertap demo       shows what it would look like: a simulated street, no dongle needed\n  \
+             metertap devices    says why a dongle is not seen\n  \
+             metertap init       sets up a bridge in the network (tcp://…, rtl_tcp://…)"
+        );
+        return ExitCode::SUCCESS;
+    }
+    println!("There is no configuration yet. Plugged in:\n");
+    for (source, name) in &dongles {
+        println!("  dongle       {source}  {name}");
+    }
+    for port in &ports {
+        println!("  serial port  {}", port.display());
+    }
+    println!();
+    if !dongles.is_empty() {
+        println!(
+            "  metertap listen     shows the meters in range, at once and without a configuration\n  \
+             metertap find --reading 48213    finds yours by the number on its dial"
+        );
+    }
+    println!(
+        "  metertap init       asks some questions, listens to each port, and writes metertap.toml\n\n\
+         metertap --help lists all commands."
+    );
+    ExitCode::SUCCESS
+}
