@@ -15,6 +15,7 @@ mod port;
 mod program;
 mod proxy;
 mod pty;
+mod small_disk;
 mod stderr;
 mod testdata;
 mod wait;
@@ -29,8 +30,9 @@ pub use listener::{Listener, message, street};
 pub use nats::Nats;
 pub use port::free_port;
 pub use program::{Running, assert_each_is_rejected, checked, metertap, program_path, run, stdout_of};
-pub use proxy::{pass_on, pass_on_one_way, swallow};
+pub use proxy::{acknowledge_twice, pass_on, pass_on_one_way, swallow};
 pub use pty::{Pty, scripted};
+pub use small_disk::SmallDisk;
 pub use stderr::StderrCheck;
 pub use test_needs::needs;
 pub use testdata::{

@@ -4,6 +4,7 @@
 //! | argument | needs |
 //! | --- | --- |
 //! | `shared` | `../shared`: vectors and recordings that are not part of the repository |
+//! | `small_disk` | permission to mount a file system in memory, so that a disk can be full |
 //! | `network_namespace` | permission to make a network namespace with packet filters (`unshare -rn`, iptables) |
 //!
 //! libtest cannot ignore a test at run time, so the decision is made when the tests are compiled. If it was made
@@ -16,6 +17,7 @@ use std::process::{Command, Stdio};
 /// A file of `../shared`, tracked by cargo.
 const SHARED: &str = "../shared/vectors/README.md";
 const NETWORK: &str = "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up && iptables -L -n";
+const MOUNT: &str = "dir=$(mktemp -d) && mount -t tmpfs tmpfs \"$dir\" && umount \"$dir\"; status=$?; rmdir \"$dir\"; exit $status";
 
 #[proc_macro_attribute]
 pub fn needs(what: TokenStream, test: TokenStream) -> TokenStream {
@@ -29,6 +31,7 @@ pub fn needs(what: TokenStream, test: TokenStream) -> TokenStream {
             let track = format!("const _: &[u8] = include_bytes!({file:?});");
             (file.exists(), track, "the vectors and recordings of ../shared")
         }
+        "small_disk" => (may_mount(), String::new(), "permission to mount a tmpfs (root)"),
         "network_namespace" => (
             may_filter_packets(),
             String::new(),
@@ -52,10 +55,15 @@ fn parse(code: &str) -> TokenStream {
 }
 
 fn may_filter_packets() -> bool {
-    Command::new("unshare")
-        .args(["-rn", "sh", "-c", NETWORK])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    succeeds(Command::new("unshare").args(["-rn", "sh", "-c", NETWORK]))
+}
+
+/// Mounts as the tests do: in the mount namespace that they run in.
+fn may_mount() -> bool {
+    succeeds(Command::new("sh").args(["-c", MOUNT]))
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
 }
