@@ -3,7 +3,7 @@
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 CARGO ?= cargo
 
-.PHONY: demo test bench check fmt testdata sensitivity screenshots packages toolchain \
+.PHONY: demo test soak bench check fmt testdata sensitivity screenshots packages toolchain \
 	deb deb-test image-test homeassistant-test cross-test reproducible sbom
 
 ## The main job, live, with no dongle and no broker.
@@ -24,6 +24,13 @@ check:
 ## Speed of the receiver's stages, and cost of a telegram.
 bench:
 	$(CARGO) bench --bench receiver --bench wire
+
+## An hour of faults: kills, outages, a day without a broker. Rewrites the table in docs/delivery.md. MINUTES: of the last part.
+soak: export PATH := $(PATH):/usr/sbin:/sbin
+soak: MINUTES ?= 30
+soak: toolchain packages
+	$(CARGO) build --release
+	CARGO="$(CARGO)" scripts/soak/soak.py --write --minutes $(MINUTES)
 
 ## How deep it hears: tables and docs/sensitivity.png, in some minutes.
 sensitivity:

@@ -155,7 +155,7 @@ class Broker:
 
 
 class Subscriber:
-    """MQTT 3.1.1 client that keeps its session and remembers all readings, as `(number, is marked as resent)`."""
+    """MQTT 3.1.1 client that keeps its session and remembers of each reading: number, mark `resent`, the broker's DUP flag."""
 
     READING = re.compile(rb'"energy_import_total":\{"value":(\d+)')
 
@@ -167,7 +167,7 @@ class Subscriber:
         threading.Thread(target=self._run, daemon=True).start()
 
     def has(self, number):
-        return any(reading == number for reading, _ in self.readings[-500:])
+        return any(reading == number for reading, *_ in self.readings[-500:])
 
     def _run(self):
         while True:
@@ -204,7 +204,8 @@ class Subscriber:
                 packet_id = data[begin + 2 + length : begin + 4 + length]
                 body = data[begin + 4 + length : end]
                 if match := self.READING.search(body):
-                    self.readings.append((int(match[1]), body.endswith(b',"resent":true}')))
+                    is_marked = body.endswith(b',"resent":true}')
+                    self.readings.append((int(match[1]), is_marked, bool(data[place] & 8)))
                     self.last_at = time.monotonic()
                 acknowledgements += b"\x40\x02" + packet_id
             place = end

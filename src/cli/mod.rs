@@ -169,9 +169,10 @@ fn log_to_stderr(verbose: u8, is_quiet: bool, prints_lines: bool) -> LogBuffer {
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     let default = match verbose {
-        0 if is_quiet => "warn",
-        0 => "metertap=info,warn",
-        1 => "metertap=debug,info",
+        // What rumqttc logs is logged here with its context.
+        0 if is_quiet => "warn,rumqttc=off",
+        0 => "metertap=info,warn,rumqttc=off",
+        1 => "metertap=debug,info,rumqttc=off",
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));

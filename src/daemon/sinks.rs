@@ -357,7 +357,12 @@ impl Sinks {
 
     /// Delivers what is left, in a hurry once the process is interrupted.
     pub fn finish(mut self, status: &mut Status) {
-        let limit = Limit::within_or_interrupted(FINISH_TIMEOUT, &self.context, HURRIED);
+        let limit = Limit::within_or_interrupted(
+            FINISH_TIMEOUT,
+            self.context.cancel.clone(),
+            HURRIED,
+            &self.context.io,
+        );
         let outputs = std::mem::take(&mut self.outputs);
         let metrics: Vec<_> = outputs
             .iter()

@@ -183,4 +183,29 @@ mod tests {
         queue.join(&Limit::within(Duration::ZERO));
         assert_eq!(metrics.status().lost, 5);
     }
+
+    #[test]
+    fn given_an_interruption_while_an_output_keeps_failing_then_it_ends_long_before_its_time() {
+        let runtime = Runtime::start(Clock::system()).unwrap();
+        let metrics = Arc::new(SinkMetrics::new("failing".into()));
+        let queue = Queue::start(&runtime.context, metrics.clone(), move |inbox| {
+            while inbox.next().is_some() {
+                while inbox.pause(Duration::from_secs(3600)) {}
+                inbox.metrics.lost(LossReason::Stopped, 1);
+            }
+        })
+        .unwrap();
+        (0..5).for_each(|i| queue.put(i));
+        let limit = Limit::within_or_interrupted(
+            Duration::from_secs(3600),
+            runtime.context.cancel.clone(),
+            Duration::ZERO,
+            &runtime.context.io,
+        );
+        let cancel = runtime.context.cancel.clone();
+        let interruption = std::thread::spawn(move || cancel.cancel());
+        assert!(queue.join(&limit));
+        interruption.join().unwrap();
+        assert_eq!(metrics.status().lost, 5);
+    }
 }

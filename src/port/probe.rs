@@ -155,6 +155,7 @@ const LINES: [Line; 8] = [
 /// protocol, if one was recognized, with the finding.
 pub async fn identify(address: &WireAddress, wait: Duration) -> (Option<&'static str>, Finding) {
     let mut received = 0;
+    let mut tried: &[Line] = &LINES;
     for line in LINES {
         let wire = match open(address, line).await {
             Ok(wire) => wire,
@@ -173,13 +174,16 @@ pub async fn identify(address: &WireAddress, wait: Duration) -> (Option<&'static
         if let (Some(reason), 0) = (end, received) {
             return (None, Finding::Closed(reason));
         }
+        if shown.is_none() {
+            tried = &[];
+        }
         if shown.is_none() || received == 0 {
             break;
         }
     }
     match received {
         0 => (None, Finding::Silent(wait)),
-        bytes => (None, Finding::NotUnderstood(bytes)),
+        bytes => (None, Finding::NotUnderstood(bytes, NotUnderstood::at(tried))),
     }
 }
 
@@ -217,7 +221,7 @@ impl EveryProtocol {
                 let is_of_protocol = event
                     .result
                     .as_ref()
-                    .map_or_else(|error| error.is_understood, |_| true);
+                    .map_or_else(|error| error.severity != Severity::Unrecognized, |_| true);
                 if is_of_protocol && understood.is_none_or(|other| other == *name) {
                     *understood = Some(name);
                     emit(event);

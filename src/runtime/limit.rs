@@ -1,6 +1,6 @@
 //! Time limit for the end of components, which becomes shorter when the process is interrupted.
 
-use crate::runtime::component::Context;
+use crate::runtime::cancel::Cancel;
 use crossbeam_channel::{Receiver, bounded, never, select};
 use std::time::{Duration, Instant};
 
@@ -21,11 +21,15 @@ impl Limit {
         }
     }
 
-    /// Ends after `duration`, or `hurried` after `context` is cancelled if that is sooner.
-    pub fn within_or_interrupted(duration: Duration, context: &Context, hurried: Duration) -> Self {
+    /// Ends after `duration`, or `hurried` after the cancellation of `interrupted` if that is sooner.
+    pub fn within_or_interrupted(
+        duration: Duration,
+        interrupted: Cancel,
+        hurried: Duration,
+        io: &tokio::runtime::Handle,
+    ) -> Self {
         let (ends, receiver) = bounded(0);
-        let interrupted = context.cancel.clone();
-        context.io.spawn(async move {
+        io.spawn(async move {
             interrupted.cancelled().await;
             tokio::time::sleep(hurried).await;
             drop(ends);
@@ -57,7 +61,12 @@ mod tests {
     #[test]
     fn given_an_interruption_while_waiting_then_the_limit_is_near() {
         let runtime = Runtime::start(Clock::system()).unwrap();
-        let limit = Limit::within_or_interrupted(LONG, &runtime.context, Duration::from_millis(1));
+        let limit = Limit::within_or_interrupted(
+            LONG,
+            runtime.context.cancel.clone(),
+            Duration::from_millis(1),
+            &runtime.context.io,
+        );
         let (ends, ended) = bounded::<()>(0);
         let cancel = runtime.context.cancel.clone();
         let interruption = std::thread::spawn(move || cancel.cancel());

@@ -202,6 +202,108 @@ fn given_an_acl_that_forbids_a_topic_then_it_is_logged_and_other_topics_arrive()
     assert!(daemon.log().contains("NotAuthorized"), "{}", daemon.log());
 }
 
+#[test]
+fn given_an_acl_that_forbids_discovery_then_every_reading_arrives_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let acl = dir.path().join("acl");
+    std::fs::write(&acl, "topic readwrite readings/#\n").unwrap();
+    let config = format!("allow_anonymous true\nuser root\nacl_file {}", acl.display());
+    for version in ["\"3.1.1\"", "5"] {
+        let broker = Broker::start_with(free_port(), &config);
+        let mut meter = CountingMeter::new();
+        let mqtt = format!("host = \"127.0.0.1:{}\"\nversion = {version}", broker.port);
+        let daemon = Daemon::start(&(meter.config(&mqtt) + "[homeassistant]\n"));
+        let subscriber = broker.subscribe("readings/M1/p1", 1000, &[]);
+        // This broker hangs up at what it forbids, also with MQTT 5.
+        daemon.expect_log("No connection to the broker");
+        daemon.expect_log("The broker will not take a message");
+        daemon.expect_log("Further messages that the broker will not take");
+        daemon.expect_log("no bytes for");
+        meter.send(50);
+        let numbers = counters_through(subscriber, 50);
+        assert_eq!(numbers, (1..=50).collect::<Vec<_>>(), "{}", daemon.log());
+    }
+}
+
+#[test]
+fn given_a_reading_that_is_too_large_for_the_broker_then_all_others_arrive_and_it_is_named() {
+    // Mosquitto hangs up at it, or announces its limit by MQTT 5. In one case it acknowledges the message and drops it.
+    for (limit, version, is_refused) in [
+        ("message_size_limit 600", "\"3.1.1\"", false),
+        ("message_size_limit 600", "5", true),
+        ("max_packet_size 600", "\"3.1.1\"", true),
+        ("max_packet_size 600", "5", true),
+    ] {
+        let broker = Broker::start_with(free_port(), &format!("allow_anonymous true\n{limit}"));
+        let dir = tempfile::tempdir().unwrap();
+        let mut meter = CountingMeter::new();
+        let daemon = Daemon::start(&meter.config(&format!(
+            "host = \"127.0.0.1:{}\"\nversion = {version}\nspool = \"{}\"",
+            broker.port,
+            dir.path().join("spool.redb").display()
+        )));
+        daemon.expect_log("No connection to the broker");
+        daemon.expect_log("no bytes for");
+        let subscriber = broker.subscribe("readings/M1/p1", 1000, &[]);
+        meter.send(3);
+        meter.send_large();
+        meter.send(6);
+        let numbers = counters_through(subscriber, 10);
+        let others = [1, 2, 3, 5, 6, 7, 8, 9, 10];
+        assert_eq!(numbers, others, "{limit} {version} {}", daemon.log());
+        if is_refused {
+            daemon
+                .wait_for_log("The broker will not take a message; it is set aside topic=\"readings/M1/p1\"");
+        }
+    }
+}
+
+#[test]
+fn given_a_last_will_that_comes_late_then_the_status_is_corrected() {
+    let broker = Broker::start();
+    let meter = CountingMeter::new();
+    let daemon = Daemon::start(&meter.config(&format!("host = \"127.0.0.1:{}\"", broker.port)));
+    let status = broker.subscribe("readings/metertap/status", 3, &[]);
+    daemon.wait_for_log("Connected to the broker");
+    wait_for("the status", || {
+        broker.retained("readings/metertap/status") == [("readings/metertap/status".into(), "online".into())]
+    });
+    // What a broker does when it gives up a connection that broke long ago.
+    broker.publish("readings/metertap/status", "offline", &["-r"]);
+    assert_eq!(
+        status.payloads(),
+        ["online", "offline", "online"],
+        "{}",
+        daemon.log()
+    );
+    daemon.wait_for_log("Status corrected after a late last will");
+}
+
+#[test]
+fn given_two_clients_with_one_id_then_the_log_names_the_cause_once() {
+    for version in ["\"3.1.1\"", "5"] {
+        let broker = Broker::start();
+        let mqtt = format!(
+            "host = \"127.0.0.1:{}\"\nclient_id = \"twin\"\nversion = {version}",
+            broker.port
+        );
+        let daemons = [(), ()].map(|()| {
+            let daemon = Daemon::start(&CountingMeter::new().config(&mqtt));
+            for warning in ["No connection to the broker", "Source", "probably another client"] {
+                daemon.expect_log(warning);
+            }
+            daemon
+        });
+        daemons[0].wait_for_log("probably another client uses the same client id");
+        let connections = broker.accepted("twin");
+        wait_for("further connections", || {
+            broker.accepted("twin") > connections + 2
+        });
+        let log = daemons[0].log();
+        assert_eq!(log.matches("probably another client").count(), 1, "{log}");
+    }
+}
+
 /// A WebSocket proxy in front of a broker, as web servers have; not every Debian mosquitto is built with WebSockets.
 #[allow(clippy::result_large_err)] // The callback's type is the library's.
 fn websocket(to: u16) -> u16 {

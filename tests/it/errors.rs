@@ -389,3 +389,20 @@ fn given_a_machine_that_does_not_fit_then_check_warns_with_the_remedy() {
         assert!(report.contains(line), "{line}: {report}");
     }
 }
+
+#[test]
+fn given_a_name_with_control_characters_then_it_is_rejected_because_no_topic_may_have_them() {
+    assert_each_is_rejected(
+        &[
+            (
+                "[[meter]]\nid = 1\nname = \"a\\u0000b\"",
+                "name has a control character",
+            ),
+            (
+                "[[meter]]\nid = 1\nname = \"a\\nb\"",
+                "name has a control character",
+            ),
+        ],
+        "[[radio]]\nsource = \"rtlsdr\"\n",
+    );
+}

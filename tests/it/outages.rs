@@ -35,6 +35,38 @@ fn given_a_connection_lost_before_the_puback_then_resent_readings_are_marked() {
 }
 
 #[test]
+fn given_a_broker_that_acknowledges_twice_then_all_readings_arrive_in_order() {
+    let (dir, between) = (
+        tempfile::tempdir().unwrap(),
+        TcpListener::bind("127.0.0.1:0").unwrap(),
+    );
+    let broker = Broker::start();
+    let (port, to) = (between.local_addr().unwrap().port(), broker.port);
+    std::thread::spawn(move || {
+        between
+            .incoming()
+            .for_each(|from| acknowledge_twice(from.unwrap(), to));
+    });
+    let mut meter = CountingMeter::new();
+    let daemon = Daemon::start(&meter.config(&format!(
+        "host = \"127.0.0.1:{port}\"\nspool = \"{}\"",
+        dir.path().join("spool.redb").display()
+    )));
+    daemon.expect_log("no bytes for");
+    let subscriber = broker.subscribe("readings/M1/p1", 1000, &[]);
+    meter.send(20);
+    assert_eq!(
+        counters_through(subscriber, 20),
+        (1..=20).collect::<Vec<_>>(),
+        "{}",
+        daemon.log()
+    );
+    daemon.wait_for_log("The broker acknowledges a message twice");
+    let log = daemon.log();
+    assert_eq!(log.matches("The broker acknowledges").count(), 1, "{log}");
+}
+
+#[test]
 fn given_a_full_broker_then_refused_readings_are_delivered_when_it_has_room() {
     let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
     // Room for a few thousand messages of a subscriber that is away.

@@ -275,6 +275,117 @@ fn given_an_http_output_then_posts_are_retried_formatted_and_throttled() {
 }
 
 #[test]
+fn given_an_http_server_that_has_moved_then_posts_follow_it_and_nothing_counts_as_delivered_before() {
+    let (new_port, new) = web_server(vec![]);
+    let moved = format!("308 Permanent Redirect\r\nLocation: http://127.0.0.1:{new_port}/new");
+    let (old_port, old) = web_server(vec![moved.leak(); 2]);
+    let (wire, to_meter) = meter();
+    let daemon = Daemon::start(&format!(
+        "{wire}[[output]]\nkind = \"http\"\nurl = \"http://127.0.0.1:{old_port}/in\"\n"
+    ));
+    let wait = Duration::from_secs(60);
+    for n in 1..=2 {
+        to_meter.send(telegram(n)).unwrap();
+        assert_eq!(total(&old.recv_timeout(wait).unwrap().1), n);
+        let (head, body) = new.recv_timeout(wait).unwrap();
+        assert!(head.starts_with("POST /new HTTP/1.1"), "{head}");
+        assert_eq!(total(&body), n, "{}", daemon.log());
+    }
+    daemon.wait_for_log("The HTTP server has moved");
+}
+
+#[test]
+fn given_a_redirect_that_would_leak_headers_then_it_is_reported_and_the_reading_counts_as_lost() {
+    let (new_port, new) = web_server(vec![]);
+    let moved = format!("302 Found\r\nLocation: http://127.0.0.1:{new_port}/new?token=abc");
+    let (old_port, _old) = web_server(vec![moved.leak(); 2]);
+    let (wire, to_meter) = meter();
+    let mut daemon = Daemon::start(&format!(
+        "{wire}[[output]]\nkind = \"http\"\nurl = \"http://127.0.0.1:{old_port}/in?key=s3cret\"\n\
+         headers = {{ authorization = \"Bearer s3cret\" }}\ntries = 2\n"
+    ));
+    daemon.expect_log("Output failed; retrying");
+    to_meter.send(telegram(1)).unwrap();
+    daemon.wait_for_log("to which headers and login are not sent");
+    daemon.wait_for_log("reason=\"given_up\"");
+    assert!(new.try_recv().is_err(), "nothing was sent there");
+    daemon.stop();
+    let log = daemon.log();
+    assert!(
+        log.contains("delivered=0 lost=1") && !log.contains("s3cret"),
+        "{log}"
+    );
+}
+
+#[test]
+fn given_a_reader_of_standard_output_that_goes_away_then_only_that_output_ends() {
+    let broker = Broker::start();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("metertap.toml");
+    let (wire, to_meter) = meter();
+    std::fs::write(
+        &config,
+        format!(
+            "{wire}[mqtt]\nhost = \"127.0.0.1:{}\"\n[[output]]\nkind = \"file\"\nname = \"lines\"\npath = \"-\"\n",
+            broker.port
+        ),
+    )
+    .unwrap();
+    let subscriber = broker.subscribe("readings/M1/p1", 3, &[]);
+    let mut daemon = metertap()
+        .args(["-v", "run", "--config"])
+        .arg(&config)
+        .start_piped();
+    daemon.expect_log("Output too slow or unreachable");
+    let mut reader = BufReader::new(daemon.stdout());
+    to_meter.send(telegram(1)).unwrap();
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    assert_eq!(total(&line), 1);
+    drop(reader);
+    to_meter.send(telegram(2)).unwrap();
+    daemon.wait_for_log("the reader of standard output is gone");
+    to_meter.send(telegram(3)).unwrap();
+    let totals: Vec<u32> = subscriber
+        .payloads()
+        .iter()
+        .map(|payload| total(payload))
+        .collect();
+    assert_eq!(totals, [1, 2, 3], "{}", daemon.log());
+    daemon.stop();
+    assert!(daemon.log().contains("reader_gone=2"), "{}", daemon.log());
+}
+
+#[needs(small_disk)]
+#[test]
+fn given_a_full_disk_then_lines_of_a_file_wait_and_each_is_whole() {
+    let disk = SmallDisk::mount(1);
+    let file = disk.path().join("readings.jsonl");
+    let (wire, to_meter) = meter();
+    let daemon = Daemon::start(&format!(
+        "{wire}[[output]]\nkind = \"file\"\npath = \"{}\"\n",
+        file.display()
+    ));
+    let lines = || std::fs::read_to_string(&file).unwrap_or_default();
+    to_meter.send(telegram(1)).unwrap();
+    wait_for("a line", || lines().ends_with('\n'));
+    disk.fill();
+    let mut sent = 1;
+    // The last page of the file has room for some lines.
+    wait_for("a failure", || {
+        sent += 1;
+        to_meter.send(telegram(sent)).unwrap();
+        daemon.log().contains("Output failed")
+    });
+    daemon.wait_for_log("Output failed; retrying");
+    disk.clear();
+    daemon.wait_for_log("Output works again");
+    wait_for("all lines", || lines().lines().count() == sent as usize);
+    let totals: Vec<u32> = lines().lines().map(total).collect();
+    assert_eq!(totals, (1..=sent).collect::<Vec<_>>());
+}
+
+#[test]
 fn given_metrics_and_health_then_they_report_the_state_and_no_foreign_meter() {
     let port = free_port();
     let (wire, to_meter) = meter();
@@ -336,6 +447,13 @@ fn given_invalid_outputs_then_every_mistake_is_reported() {
     ] {
         assert!(printed.contains(reason), "{reason}: {printed}");
     }
+    // A secret in the wrong place is not repeated.
+    let (ok, printed) =
+        checked("[[output]]\nkind = \"http\"\nurl = \"http://x\"\nheaders = \"Bearer s3cret\"\n");
+    assert!(
+        !ok && printed.contains("expected a table") && !printed.contains("s3cret"),
+        "{printed}"
+    );
     // A port that somebody else has, and a folder that is not there.
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("metertap.toml");

@@ -173,3 +173,52 @@ fn given_another_broker_then_readings_and_states_go_there() {
     }
     bridge.assert_no_new_connection();
 }
+
+#[test]
+fn given_a_serial_port_that_is_opened_anew_then_it_does_not_find_itself_in_use() {
+    let pty = Pty::open();
+    let wire = |name: &str, baud: u32| {
+        format!(
+            "[[wire]]\nname = \"{name}\"\nprotocol = \"p1\"\nsource = \"{}\"\nbaud = {baud}\n",
+            pty.port.display()
+        )
+    };
+    let daemon = Daemon::start(&wire("hall", 115_200));
+    daemon.wait_for_log("Port opened");
+    let mut line = pty.meter();
+    for (n, name, baud) in [(1, "hall", 9600), (2, "hall", 115_200), (3, "cellar", 115_200)] {
+        daemon.reload(&wire(name, baud), "Configuration reloaded");
+        daemon.wait_for_logs("Port opened", n as usize + 1);
+        line.write_all(&telegram("A", n)).unwrap();
+        daemon.wait_for_lines(n as usize);
+    }
+    assert!(!daemon.log().contains("another program"), "{}", daemon.log());
+}
+
+#[test]
+fn given_another_rate_while_a_reading_is_held_back_then_none_leaves_behind_a_newer_one() {
+    let bridge = Bridge::new();
+    let config = |rate: &str| format!("rate = {rate}\n{}", bridge.wire("hall"));
+    let daemon = Daemon::start(&config("3600"));
+    let mut line = bridge.accept();
+    for n in 1..=3 {
+        line.write_all(&telegram("A", n)).unwrap();
+    }
+    daemon.wait_for_lines(1);
+    for rate in ["\"every\"", "\"change\"", "3600", "\"every\""] {
+        daemon.reload(&config(rate), "Configuration reloaded");
+    }
+    for n in 4..=6 {
+        line.write_all(&telegram("A", n)).unwrap();
+    }
+    daemon.wait_for_lines(4);
+    let values: Vec<f64> = daemon
+        .lines()
+        .iter()
+        .map(|line| line["reading"]["energy_import_total"]["value"].as_f64().unwrap())
+        .collect();
+    assert!(
+        values.is_sorted() && values.ends_with(&[4.0, 5.0, 6.0]),
+        "{values:?}"
+    );
+}

@@ -95,7 +95,7 @@ fn take(
         (Finding::Closed(reason), _) => prompt.say(&format!("  cannot be opened: {reason}"))?,
         (finding, _) => {
             let what = match finding {
-                Finding::NotUnderstood(bytes) => {
+                Finding::NotUnderstood(bytes, _) => {
                     format!("sends something ({bytes} bytes), but nothing that is understood")
                 }
                 _ => "sends nothing by itself".into(),

@@ -34,6 +34,11 @@ const REFILL: usize = IN_FLIGHT / 4;
 /// Refused messages that are logged; further ones are only counted.
 const MAX_LOGGED_REFUSALS: u32 = 20;
 
+const SAME_ID: &str = "The broker closes each connection soon after it was made; probably another client uses the same client id: \
+    set mqtt.client_id to a name of its own";
+const ACKNOWLEDGES_TWICE: &str = "The broker acknowledges a message twice, or one that was never sent; each time a new connection is \
+    made";
+
 /// Way in which a connection ended.
 enum End {
     /// Everything is delivered, and the broker knows that the client leaves.
@@ -67,7 +72,8 @@ pub(crate) struct Connection {
     settled: Vec<u64>,
     logged_refusals: u32,
     takeovers: Takeovers,
-    has_logged_takeover: bool,
+    /// Condition that has ended the last connection, and was logged.
+    condition: Option<&'static str>,
 }
 
 impl Connection {
@@ -99,7 +105,7 @@ impl Connection {
             settled: Vec::with_capacity(IN_FLIGHT),
             logged_refusals: 0,
             takeovers: Takeovers::default(),
-            has_logged_takeover: false,
+            condition: None,
         }
     }
 
@@ -158,7 +164,7 @@ impl Connection {
                 );
             }
             if is_nobody_at_fault {
-                self.delivery.blame_nobody();
+                self.delivery.blame_nobody(fault == Fault::UnknownAck);
             }
             self.others.set_connected(false);
             let settled = self.delivery.connection_lost(self.clock.now());
@@ -167,15 +173,15 @@ impl Connection {
                 return;
             };
             backoff.ended_after(lasted);
-            let has_progressed = self.delivery.take_progress();
+            // A broker that acknowledges twice ends each connection, also one that only said that this client is online.
+            let is_in_a_hurry = fault != Fault::UnknownAck || self.delivery.readings() > 0;
+            let has_progressed = self.delivery.take_progress() && is_in_a_hurry;
             if has_progressed {
                 backoff = Backoff::new(LONGEST_PAUSE);
             }
             self.metrics.set_trouble_unlogged(Some(reason.clone()));
             // A connection that was made and has broken is news each time, an attempt that fails only once.
-            let is_news = (was_connected || !has_complained) && !self.has_logged_takeover;
-            self.log_takeover(&address);
-            if is_news && !self.has_logged_takeover {
+            if !self.log_condition(fault, &address) && (was_connected || !has_complained) {
                 let waiting = self.waiting();
                 tracing::warn!(broker = %address, reason, waiting, "No connection to the broker; retrying");
                 has_complained = true;
@@ -200,18 +206,20 @@ impl Connection {
         }
     }
 
-    /// Logs once that another client probably has the same id, until a connection lasts.
-    fn log_takeover(&mut self, address: &str) {
-        let is_likely = self.takeovers.are_likely();
-        if is_likely && !self.has_logged_takeover {
-            tracing::warn!(
-                broker = %address,
-                client_id = self.settings.client_id.as_deref().unwrap_or("random"),
-                "The broker closes each connection soon after it was made; probably another client uses the same \
-                 client id: set mqtt.client_id to a name of its own. Further ones are not logged"
-            );
+    /// Logs, once, a condition that ends one connection after the other; returns true if there is one, so that the next end is no
+    /// news.
+    fn log_condition(&mut self, fault: Fault, address: &str) -> bool {
+        let condition = match fault {
+            Fault::UnknownAck => Some(ACKNOWLEDGES_TWICE),
+            _ if self.takeovers.are_likely() => Some(SAME_ID),
+            _ => None,
+        };
+        if let Some(condition) = condition.filter(|_| condition != self.condition) {
+            let client_id = self.settings.client_id.as_deref().unwrap_or("random");
+            tracing::warn!(broker = %address, client_id, "{condition}");
         }
-        self.has_logged_takeover = is_likely;
+        self.condition = condition;
+        condition.is_some()
     }
 
     /// Serves one connection, from CONNECT to its end.
@@ -292,7 +300,7 @@ impl Connection {
 
     /// CONNACK: sends the birth message first, subscribes, and announces again what this process has announced.
     async fn connected(&mut self, address: &str, client: &MqttClient, link: &mut Link, max_packet: usize) {
-        if !self.has_logged_takeover {
+        if self.condition.is_none() {
             tracing::info!(broker = %address, "Connected to the broker");
         }
         self.is_connected = true;

@@ -55,6 +55,7 @@ pub(crate) struct Delivery {
     birth: Option<Message>,
     birth_failures: u8,
     birth_refused_until: Option<Instant>,
+    skips_birth: bool,
     /// Tokens of the messages that rumqttc has not written yet, in its order.
     unwritten: VecDeque<u64>,
     /// Packet ids and tokens of the messages that were written and not acknowledged.
@@ -112,6 +113,7 @@ impl Delivery {
             birth,
             birth_failures: 0,
             birth_refused_until: None,
+            skips_birth: false,
             unwritten: VecDeque::with_capacity(IN_FLIGHT),
             written: VecDeque::with_capacity(IN_FLIGHT),
             next_token: 0,
@@ -267,7 +269,8 @@ impl Delivery {
         debug_assert!(self.written.is_empty() && self.unwritten.is_empty());
         (self.max_packet, self.checked) = (max_packet, 0);
         (self.has_progressed, self.has_failure_counted) = (false, false);
-        let is_refused = self.birth_refused_until.is_some_and(|until| now < until);
+        let is_refused = self.birth_refused_until.is_some_and(|until| now < until)
+            || std::mem::take(&mut self.skips_birth);
         let is_parked = self.birth_failures >= BIRTH_TRIES;
         let birth = self.birth.clone().filter(|_| !is_refused && !is_parked);
         self.is_broker_willing = birth.is_none();
@@ -488,9 +491,11 @@ impl Delivery {
         self.written.is_empty() && self.unwritten.is_empty()
     }
 
-    /// Records that the connection has ended for a reason that none of the messages in flight can be.
-    pub fn blame_nobody(&mut self) {
+    /// Records that the connection has ended for a reason that none of the messages in flight can be. `skips_birth`: the next one
+    /// begins without the birth message, whose acknowledgement would end it before anything else is acknowledged.
+    pub fn blame_nobody(&mut self, skips_birth: bool) {
         self.has_failure_counted = true;
+        self.skips_birth = skips_birth;
     }
 
     /// Ends a connection, or an attempt to make one. Readings in flight may have arrived or not, and are marked. Returns a

@@ -303,3 +303,26 @@ fn given_states_while_the_broker_is_away_then_only_the_latest_of_each_topic_is_k
     let payloads = delivery.others.iter().map(|entry| entry.message.payload.as_str());
     assert_eq!(payloads.collect::<Vec<_>>(), ["997", "998", "999"]);
 }
+
+#[test]
+fn given_a_broker_that_acknowledges_twice_then_each_connection_delivers_a_reading_and_none_is_blamed() {
+    let mut delivery = with_readings(&["1", "2", "3", "4", "5"]);
+    let now = Instant::now();
+    let mut connections = 0;
+    while delivery.readings() > 0 {
+        connections += 1;
+        delivery.begin(1000, now);
+        let mut id = 0;
+        while delivery.next_unsent().is_some() {
+            delivery.sent_next();
+            id += 1;
+            delivery.written(id);
+        }
+        // The client ends the connection at the second acknowledgement of the first message.
+        delivery.acknowledged(1, Ok(()), now).unwrap();
+        delivery.acknowledged(1, Ok(()), now).unwrap();
+        delivery.blame_nobody(true);
+        assert_eq!(delivery.connection_lost(now), None);
+    }
+    assert_eq!((connections, delivery.delivered(), delivery.refused()), (6, 5, 0));
+}

@@ -68,6 +68,13 @@ impl Broker {
         self.log().matches(&format!("Sending PUBACK to {client}")).count()
     }
 
+    /// Number of connections it has accepted from clients whose names begin with `client`, by its own log.
+    pub fn accepted(&self, client: &str) -> usize {
+        self.log()
+            .matches(&format!("Sending CONNACK to {client}"))
+            .count()
+    }
+
     /// Number of connections it has refused because of user name or password, by its own log.
     pub fn refused(&self) -> usize {
         self.log().matches("not authorised").count()

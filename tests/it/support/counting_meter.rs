@@ -44,17 +44,31 @@ impl CountingMeter {
 
     /// Sends the next `telegrams` telegrams.
     pub fn send(&mut self, telegrams: u32) {
+        for _ in 0..telegrams {
+            self.send_with("");
+        }
+    }
+
+    /// Sends the next telegram with a text message of 900 characters in it.
+    pub fn send_large(&mut self) {
+        self.send_with(&format!("0-0:96.13.0({})\n", "41".repeat(900)));
+    }
+
+    fn send_with(&mut self, more: &str) {
         if self.line.is_none() {
             self.accept();
         }
-        for _ in 0..telegrams {
-            self.sent += 1;
-            let text = format!(
-                "/MTP5count\n\n0-0:96.1.1(4D31)\n1-0:1.8.0({:06}.000*kWh)\n",
-                self.sent
-            );
-            self.line.as_mut().unwrap().write_all(&seal(&text, true)).unwrap();
+        // The daemon may have opened the port anew.
+        while let Ok((newer, _)) = self.bridge.accept() {
+            newer.set_nonblocking(false).unwrap();
+            self.line = Some(newer);
         }
+        self.sent += 1;
+        let text = format!(
+            "/MTP5count\n\n0-0:96.1.1(4D31)\n1-0:1.8.0({:06}.000*kWh)\n{more}",
+            self.sent
+        );
+        self.line.as_mut().unwrap().write_all(&seal(&text, true)).unwrap();
     }
 
     /// Waits until the newest reading is in the spool file, and the file is at rest.

@@ -12,6 +12,26 @@ pub fn pass_on(mut from: TcpStream, port: u16) {
     std::thread::spawn(move || std::io::copy(&mut to, &mut from));
 }
 
+/// Passes everything on, but each PUBACK of the broker twice.
+pub fn acknowledge_twice(mut from: TcpStream, port: u16) {
+    const PUBACK: u8 = 0x40;
+    let mut to = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let (mut a, mut b) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+    std::thread::spawn(move || std::io::copy(&mut a, &mut b));
+    std::thread::spawn(move || {
+        let mut head = [0; 2];
+        // The packets of a broker to this client are shorter than 128 bytes.
+        while to.read_exact(&mut head).is_ok() {
+            let mut packet = head.to_vec();
+            packet.resize(2 + usize::from(head[1]), 0);
+            let times = if head[0] == PUBACK { 2 } else { 1 };
+            if to.read_exact(&mut packet[2..]).is_err() || from.write_all(&packet.repeat(times)).is_err() {
+                return;
+            }
+        }
+    });
+}
+
 /// Passes everything on to the broker but only the CONNACK back, until nothing has come for `quiet`.
 pub fn pass_on_one_way(from: TcpStream, port: u16, quiet: Duration) {
     half_open(from, port, quiet, usize::MAX);

@@ -6,6 +6,7 @@
 //! | `shared` | `../shared`: vectors and recordings that are not part of the repository |
 //! | `promtool` | Prometheus' promtool, which evaluates alerting rules |
 //! | `private_mounts` | permission to mount a small file system (`unshare -rm`) |
+//! | `small_disk` | permission to mount a file system in memory, so that a disk can be full |
 //! | `network_namespace` | permission to make a network namespace with packet filters (`unshare -rn`, iptables) |
 //!
 //! libtest cannot ignore a test at run time, so the decision is made when the tests are compiled. If it was made
@@ -18,6 +19,7 @@ use std::process::{Command, Stdio};
 /// A file of `../shared`, tracked by cargo.
 const SHARED: &str = "../shared/vectors/README.md";
 const NETWORK: &str = "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up && iptables -L -n";
+const MOUNT: &str = "dir=$(mktemp -d) && mount -t tmpfs tmpfs \"$dir\" && umount \"$dir\"; status=$?; rmdir \"$dir\"; exit $status";
 
 #[proc_macro_attribute]
 pub fn needs(what: TokenStream, test: TokenStream) -> TokenStream {
@@ -31,6 +33,7 @@ pub fn needs(what: TokenStream, test: TokenStream) -> TokenStream {
             let track = format!("const _: &[u8] = include_bytes!({file:?});");
             (file.exists(), track, "the vectors and recordings of ../shared")
         }
+        "small_disk" => (may_mount(), String::new(), "permission to mount a tmpfs (root)"),
         "network_namespace" => (
             may_filter_packets(),
             String::new(),
@@ -42,7 +45,7 @@ pub fn needs(what: TokenStream, test: TokenStream) -> TokenStream {
             "promtool (Debian: prometheus)",
         ),
         "private_mounts" => (
-            may_mount(),
+            may_mount_privately(),
             String::new(),
             "mounts of its own (unshare -rm, tmpfs)",
         ),
@@ -68,20 +71,20 @@ fn is_tool(name: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }
 
-fn may_mount() -> bool {
-    Command::new("unshare")
-        .args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+fn may_mount_privately() -> bool {
+    succeeds(Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]))
 }
 
 fn may_filter_packets() -> bool {
-    Command::new("unshare")
-        .args(["-rn", "sh", "-c", NETWORK])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    succeeds(Command::new("unshare").args(["-rn", "sh", "-c", NETWORK]))
+}
+
+/// Mounts as the tests do: in the mount namespace that they run in.
+fn may_mount() -> bool {
+    succeeds(Command::new("sh").args(["-c", MOUNT]))
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
 }
