@@ -18,6 +18,10 @@ use std::f64::consts::TAU;
 const SEGMENT: usize = 16;
 /// Coarse clock errors tried, in ppm.
 const CLOCKS_PPM: [f64; 7] = [0.0, -300.0, 300.0, -600.0, 600.0, -900.0, 900.0];
+/// Distance of the coarse clock errors.
+const CLOCK_STEP: f64 = 300e-6;
+/// Largest correction of a clock: from one end of what is tried to the other.
+const MAX_CORRECTION: f64 = 2e-3;
 /// Standard deviations of noise by which the energy of a whole frame must exceed it: at -13.4 dB, where half
 /// of all SCM could be decoded at best, it is 22.
 const FRAME_SIGNIFICANCE: f32 = 7.0;
@@ -90,9 +94,7 @@ impl Demod {
             return None;
         }
         self.chips.resize(chips, Complex32::default());
-        let preamble = protocol.preamble();
-        // Clock errors turn the frame around the middle of the preamble, where its time is known.
-        let pivot = (2 * preamble.offset + preamble.len) as f64;
+        let pivot = pivot(protocol);
         let start = best(
             candidate.start,
             (-4..=4).map(|i| candidate.start + nominal * f64::from(i) / 32.0),
@@ -110,9 +112,7 @@ impl Demod {
         let mut clock = best(1.0, CLOCKS_PPM.iter().map(|ppm| 1.0 + ppm * 1e-6), |clock| {
             self.contrast(baseband, protocol, turned(clock, 0.0))
         });
-        // A clock error of 50 ppm moves the last chip of an IDM frame by a fourteenth of a chip.
-        let halvings = if protocol == Protocol::Idm { 3 } else { 1 };
-        for step in (1..=halvings).map(|i| 300e-6 / f64::from(1 << i)) {
+        for step in (1..=halvings(protocol)).map(|i| CLOCK_STEP / f64::from(1 << i)) {
             clock = best(clock, [clock - step, clock + step].into_iter(), |clock| {
                 self.contrast(baseband, protocol, turned(clock, 0.0))
             });
@@ -123,6 +123,46 @@ impl Demod {
             |shift| self.contrast(baseband, protocol, turned(clock, shift)),
         );
         Some(turned(clock, shift))
+    }
+
+    /// Measures start and clock of the frame whose soft chips were computed last, more finely than [`Demod::time`] searches
+    /// them.
+    ///
+    /// The matched filter halfway between an ON chip and an OFF chip holds half of the carrier, and more of it if the edge
+    /// between them is late (ON to OFF) or early (OFF to ON). A line through the lateness of all edges gives the two
+    /// corrections; pulses that are all too short move the line, but do not turn it.
+    pub fn refine(&mut self, baseband: &Baseband, timing: Timing, signal: f32) -> Timing {
+        let edges = self.soft.len().saturating_sub(1);
+        self.chips.resize(edges, Complex32::default());
+        baseband.chips(timing.start + 0.5 * timing.chip, timing.chip, &mut self.chips);
+        // Place in chips, +1 from ON to OFF and -1 from OFF to ON, and energy.
+        let edge = |(i, (pair, y)): (usize, (&[f32], &Complex32))| {
+            let falls = match (pair[0] > 0.0, pair[1] > 0.0) {
+                (true, false) => 1.0,
+                (false, true) => -1.0,
+                _ => return None,
+            };
+            Some((i as f64 + 1.0, falls, f64::from(y.norm_sqr())))
+        };
+        let edges = || self.soft.windows(2).zip(&self.chips).enumerate().filter_map(edge);
+        let [count, places, energies] = edges().fold([0.0; 3], |sum, (place, _, energy)| {
+            [sum[0] + 1.0, sum[1] + place, sum[2] + energy]
+        });
+        let (place, energy) = (places / count, energies / count);
+        let [late, turned, squares] = edges().fold([0.0; 3], |sum, (at, falls, e)| {
+            let (late, arm) = (falls * (e - energy), at - place);
+            [sum[0] + late, sum[1] + late * arm, sum[2] + arm * arm]
+        });
+        let signal = f64::from(signal);
+        let (late, slow) = (late / (count * signal), turned / (squares * signal));
+        // Noise that was taken for a frame may have no edge at all.
+        if !(late.abs() < 0.5 && slow.abs() < MAX_CORRECTION) {
+            return timing;
+        }
+        Timing {
+            start: timing.start + (late - slow * place) * timing.chip,
+            chip: timing.chip * (1.0 + slow),
+        }
     }
 
     /// Returns the soft chips of a frame.
@@ -262,6 +302,18 @@ impl Demod {
             frequency: 0.0,
         }
     }
+}
+
+/// Chip in the middle of the preamble, where the time of a frame is known: clock errors turn the frame around it.
+fn pivot(protocol: Protocol) -> f64 {
+    let preamble = protocol.preamble();
+    (2 * preamble.offset + preamble.len) as f64
+}
+
+/// Number of times that the step of the clock search is halved: a clock error of 50 ppm moves the last chip of an IDM frame
+/// by a fourteenth of a chip.
+fn halvings(protocol: Protocol) -> u32 {
+    if protocol == Protocol::Idm { 3 } else { 1 }
 }
 
 /// Returns the energy of the two strongest of four chips less that of the two weakest.

@@ -83,9 +83,8 @@ impl Locker {
             if frame.error_probability > self.config.max_error_probability() {
                 continue;
             }
-            outcome
-                .packets
-                .push(self.packet(detection, candidate.protocol, timing, measured, &frame));
+            let packet = self.packet(detection, candidate.protocol, timing, measured, &frame);
+            outcome.packets.push(packet);
         }
     }
 
@@ -122,7 +121,7 @@ impl Locker {
     }
 
     fn packet(
-        &self,
+        &mut self,
         detection: &Detection,
         protocol: Protocol,
         timing: Timing,
@@ -133,6 +132,7 @@ impl Locker {
         let chip_samples = self.config.sample_rate_hz / CHIP_RATE_HZ;
         // An ON chip adds up in amplitude over its samples.
         let power = measured.signal / (chip_samples as f32).powi(2);
+        let timing = self.demod.refine(&self.baseband, timing, measured.signal);
         Packet {
             protocol,
             start_sample: detection.first_sample + (timing.start * cell).max(0.0).round() as u64,

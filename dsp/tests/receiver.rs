@@ -112,6 +112,43 @@ fn given_a_rate_that_cannot_work_then_it_is_refused() {
 }
 
 #[test]
+fn given_the_clock_of_a_meter_then_it_is_measured_without_bias() {
+    let mut random = Random::new(5);
+    for protocol in Protocol::ALL {
+        for clock_ppm in [-170.0, -40.0, 0.0, 25.0, 310.0] {
+            let errors: Vec<f64> = (0..20)
+                .map(|_| {
+                    let frame = random_frame(protocol, &mut random);
+                    let (start_s, offset_hz) = (random.uniform(0.005, 0.01), random.uniform(-1e6, 1e6));
+                    let sent = Transmission {
+                        clock_ppm,
+                        ..transmission(protocol, &frame, start_s, offset_hz, 10.0)
+                    };
+                    let samples = quantized(&scene(2_359_296.0, 0.07, vec![sent]), &mut random);
+                    let received = listen(2_359_296.0, &samples);
+                    // A fast clock is sent, a slow one is positive in what is received.
+                    f64::from(received[0].signal.clock_ppm) + clock_ppm
+                })
+                .collect();
+            let mean = errors.iter().sum::<f64>() / 20.0;
+            let square = errors.iter().map(|error| (error - mean).powi(2)).sum::<f64>();
+            let (deviation, limit) = (
+                (square / 20.0).sqrt(),
+                if protocol == Protocol::Idm { 5.0 } else { 60.0 },
+            );
+            assert!(
+                deviation < limit,
+                "{protocol:?} at {clock_ppm} ppm: ±{deviation:.1} ppm"
+            );
+            assert!(
+                mean.abs() < limit / 2.0,
+                "{protocol:?} at {clock_ppm} ppm: {mean:+.1} ppm"
+            );
+        }
+    }
+}
+
+#[test]
 fn given_two_meters_at_once_on_two_carriers_then_both_are_received() {
     let mut random = Random::new(3);
     let frames = [0, 1].map(|_| random_frame(Protocol::Scm, &mut random));
