@@ -268,7 +268,8 @@ impl Shared {
 
     fn publish_daemon_state(&self, state: &str) {
         if let Some(prefix) = &self.states_prefix {
-            let topic = format!("{prefix}/state");
+            // One level below those of readings, which others subscribe to as `readings/+/+`.
+            let topic = format!("{prefix}/state/counters");
             self.mqtt
                 .try_publish(Message::retained(topic, state, DeliveryClass::State));
         }

@@ -106,7 +106,7 @@ fn given_readings_of_every_fate_then_each_is_counted_in_the_metrics_the_api_and_
     assert_eq!((&hall["reports"], &hall["state"]), (&5.into(), &"up".into()));
     // The last state is published at the end; it names no neighbor.
     daemon.stop();
-    let retained = broker.retained("readings/metertap/state");
+    let retained = broker.retained("readings/metertap/state/counters");
     let state: Value = serde_json::from_str(&retained[0].1).unwrap();
     assert_eq!(state["readings"]["throttled"], 2, "{state}");
     assert_eq!(state["receivers"]["hall"]["reports"], 5, "{state}");
