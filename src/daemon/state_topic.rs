@@ -56,8 +56,8 @@ impl StateTopic {
 mod tests {
     use super::*;
     use crate::status::Status;
-    use crate::status::daemon_state::ReadingCounters;
     use crate::status::log_buffer::LogBuffer;
+    use crate::status::reading_counters::ReadingCounters;
     use jiff::Timestamp;
     use std::collections::BTreeMap;
 

@@ -95,7 +95,7 @@ impl Workers {
                 to_search: to_search.clone(),
             };
             let running = context.thread(&thread, move |heartbeat| {
-                run_jobs(notice, &work, &heartbeat, lock)
+                run_jobs(notice, &work, &heartbeat, lock);
             });
             workers
                 .threads

@@ -69,10 +69,7 @@ impl Search {
     fn search_all(&mut self, blocks: &Reader, heartbeat: &Heartbeat) -> Result<usize> {
         let mut expected = None;
         let mut bytes_read = 0;
-        loop {
-            let Some(block) = heartbeat.idle_during(|| blocks.next()) else {
-                break;
-            };
+        while let Some(block) = heartbeat.idle_during(|| blocks.next()) {
             // Samples follow one another without a gap only from block to block of one connection; an empty block marks
             // a gap within a connection, such as a change of frequency. No frame may be joined across a gap, and sample
             // numbers do not measure time across it.

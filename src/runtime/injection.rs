@@ -45,9 +45,10 @@ impl Injection {
     /// Panics, or never returns, if the thread is to do so.
     pub fn strike(&self, thread: &str) {
         assert!(!self.take("panic", thread), "injected panic");
-        let hangs = self.take("hang", thread);
-        while hangs {
-            std::thread::park();
+        if self.take("hang", thread) {
+            loop {
+                std::thread::park();
+            }
         }
     }
 

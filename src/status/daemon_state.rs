@@ -1,24 +1,12 @@
 //! State of the daemon with everything that it counts, as published over MQTT.
 
+use crate::status::reading_counters::ReadingCounters;
 use crate::status::receiver::ReceiverState;
 use crate::status::sink::SinkStatus;
 use crate::status::snapshot::Snapshot;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// Readings since the start, and what became of those that were not published.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ReadingCounters {
-    /// Readings published.
-    pub published: u64,
-    /// Readings that were not published because of the rate of their meter.
-    pub throttled: u64,
-    /// Readings that were not plausible.
-    pub implausible: u64,
-    /// Further copies of a reading, from other receivers, that became part of it.
-    pub merged: u64,
-}
 
 /// Payload of the topic `counts`.
 #[derive(Serialize)]

@@ -16,6 +16,7 @@ pub mod meter_map;
 mod meter_status;
 pub mod port;
 pub mod radio;
+pub mod reading_counters;
 pub mod receiver;
 pub mod revision;
 pub mod sink;

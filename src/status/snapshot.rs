@@ -2,12 +2,12 @@
 
 use crate::meter::consumption::Consumption;
 use crate::meter::event::ReadingEvent;
-use crate::status::daemon_state::ReadingCounters;
 use crate::status::last_telegram::LastTelegram;
 use crate::status::log_buffer::LogBuffer;
 use crate::status::meter_map::MeterMap;
 use crate::status::meter_status::Publication;
 use crate::status::radio::RadioMetrics;
+use crate::status::reading_counters::ReadingCounters;
 use crate::status::receiver::ReceiverState;
 use crate::status::revision::Revision;
 use crate::status::sink::{SinkMetrics, SinkStatus};

@@ -155,10 +155,13 @@ fn daemon(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
     family(encoder, "restarts_by_component", help, by_component)
 }
 
+/// One of the counters of a radio.
+type RadioCounter = fn(&RadioCounters) -> u64;
+
 fn radios(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
     let radios = snapshot.radios.iter();
     let radios: Vec<_> = radios.map(|(name, radio)| (name, radio.counters())).collect();
-    let metrics: [(_, _, fn(&RadioCounters) -> u64); 4] = [
+    let metrics: [(_, _, RadioCounter); 4] = [
         ("radio_packets", "Packets received.", |radio| radio.packets),
         (
             "radio_duplicates",

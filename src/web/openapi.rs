@@ -13,7 +13,7 @@ use syn::{PathArguments, Type};
 /// Files with types and handlers of the API.
 const SOURCES: [&str; 14] = [
     "src/status/add_meter.rs",
-    "src/status/daemon_state.rs",
+    "src/status/reading_counters.rs",
     "src/status/log_buffer.rs",
     "src/status/port.rs",
     "src/status/radio.rs",
