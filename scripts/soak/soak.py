@@ -344,7 +344,11 @@ def run_tests():
     """Runs the tests of `FAULTS`; returns rows for the table, and whether all hold."""
     names = [name for _, _, name in FAULTS]
     command = [os.environ.get("CARGO", "cargo"), "test", "--features", "demo", "--test", "it", "--", "--exact"]
-    output = subprocess.run(command + names, cwd=ROOT, capture_output=True, text=True).stdout
+    # Not a pipe, which subscribers that outlive the tests would keep open.
+    with tempfile.TemporaryFile("w+") as file:
+        subprocess.run(command + names, cwd=ROOT, stdout=file, stderr=subprocess.DEVNULL)
+        file.seek(0)
+        output = file.read()
     results = dict(re.findall(r"^test (\S+) \.\.\. (\w+)", output, re.M))
     words = {"ok": "holds", "ignored": "not run: this machine lacks the permission", "FAILED": "**broken**"}
     rows = [

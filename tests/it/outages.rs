@@ -93,8 +93,9 @@ fn given_a_full_broker_then_refused_readings_are_delivered_when_it_has_room() {
     // A subscriber takes what it holds, so that there is room again. Some of the messages that the broker has
     // acknowledged it loses itself when its memory is full (mosquitto 2.0.11, now and then), so the acknowledgements
     // are counted. A full broker cannot confirm a subscription either.
-    let subscriber = Subscriber::start(port, "readings/M1/p1", 1_000_000, &durable);
-    std::thread::spawn(move || subscriber.messages());
+    let mut subscriber = Subscriber::start(port, "readings/M1/p1", 1_000_000, &durable);
+    let lines = subscriber.lines();
+    std::thread::spawn(move || lines.for_each(drop));
     let sent = meter.sent as usize;
     wait_for("acknowledgements", || broker.acknowledged("metertap") >= sent);
     daemon.stop();

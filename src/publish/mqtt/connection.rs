@@ -156,15 +156,15 @@ impl Connection {
                 End::Broken(error) => error.fault,
                 End::Delivered | End::GivenUp => Fault::Unknown,
             };
-            let is_nobody_at_fault = fault == Fault::UnknownAck || fault == Fault::TakenOver;
-            if was_connected {
-                self.takeovers.ended(
-                    lasted,
-                    is_nobody_at_fault || self.delivery.has_nothing_in_flight(),
-                );
-            }
-            if is_nobody_at_fault {
-                self.delivery.blame_nobody(fault == Fault::UnknownAck);
+            let is_idle = self.delivery.has_nothing_in_flight();
+            match fault {
+                _ if !was_connected => self.takeovers.failed(),
+                Fault::UnknownAck => self.delivery.blame_nobody(true),
+                Fault::TakenOver => {
+                    self.takeovers.ended(lasted, true);
+                    self.delivery.blame_nobody(false);
+                }
+                Fault::Unknown | Fault::Oversized => self.takeovers.ended(lasted, is_idle),
             }
             self.others.set_connected(false);
             let settled = self.delivery.connection_lost(self.clock.now());

@@ -26,6 +26,11 @@ impl Takeovers {
         }
     }
 
+    /// Records an attempt that failed: the broker is away or refuses, which is another story.
+    pub fn failed(&mut self) {
+        self.closed_soon = 0;
+    }
+
     /// Returns true if another client probably has the same id.
     pub fn are_likely(&self) -> bool {
         self.closed_soon >= SUSPICIOUS
@@ -50,5 +55,13 @@ mod tests {
         assert!(takeovers.are_likely());
         takeovers.ended(2 * STEADY, true);
         assert!(!takeovers.are_likely());
+        for _ in 0..5 {
+            takeovers.ended(second, true);
+            takeovers.failed();
+        }
+        assert!(
+            !takeovers.are_likely(),
+            "a broker that is restarted again and again"
+        );
     }
 }

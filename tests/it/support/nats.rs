@@ -12,6 +12,8 @@ const PROBE: &str = "metertap-test/probe";
 /// Three servers of a JetStream cluster. The first message waits until they have elected a leader.
 pub struct Nats {
     servers: Vec<Option<Process>>,
+    /// Ended with the cluster.
+    subscribers: Vec<Subscriber>,
     /// MQTT ports, one a server.
     pub ports: Vec<u16>,
     _dir: tempfile::TempDir,
@@ -51,6 +53,7 @@ impl Nats {
         let servers = (0..3).map(server).collect();
         Nats {
             servers,
+            subscribers: Vec::new(),
             ports,
             _dir: dir,
         }
@@ -80,7 +83,7 @@ impl Nats {
     }
 
     /// Payloads of `topic` at server `i`, once the subscription is known to be at work.
-    pub fn subscribe(&self, i: usize, topic: &str) -> impl Iterator<Item = String> + use<> {
+    pub fn subscribe(&mut self, i: usize, topic: &str) -> impl Iterator<Item = String> + use<> {
         let patience = Duration::from_secs(120);
         wait_long_for("a leader of the cluster", patience, || {
             self.publishes(i, "metertap-test/hello")
@@ -88,9 +91,10 @@ impl Nats {
         let options = ["-W", "600", "-t", PROBE];
         let mut subscriber = Subscriber::start(self.ports[i], topic, 1_000_000, &options);
         let (to, lines) = std::sync::mpsc::channel();
+        let printed = subscriber.lines();
+        self.subscribers.push(subscriber);
         std::thread::spawn(move || {
-            // Ends with the receiver, or with the server.
-            for line in subscriber.lines() {
+            for line in printed {
                 if to.send(line).is_err() {
                     return;
                 }
