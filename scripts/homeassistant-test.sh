@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 . scripts/debian-root.sh
 root=${METERTAP_ROOT:-/var/tmp/metertap-debian}-homeassistant
-suite=sid debian_root "$root" python3 python3-venv python3-dev ca-certificates gcc g++ libc6-dev make libffi-dev libssl-dev tzdata mosquitto
+suite=sid debian_root "$root" python3 python3-venv python3-dev ca-certificates gcc g++ libc6-dev make libffi-dev libssl-dev tzdata libturbojpeg0 mosquitto
 as_root mkdir -p "$root/ha/metertap"
 for file in /etc/ssl/certs/ca-certificates.crt /etc/pip.conf; do
   [ ! -e "$file" ] || as_root cp "$file" "$root$file"

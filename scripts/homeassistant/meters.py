@@ -34,6 +34,8 @@ class P1:
             self.clients.add(writer)
             try:
                 await reader.read()
+            except ConnectionError:
+                pass
             finally:
                 self.clients.discard(writer)
 
@@ -81,6 +83,8 @@ async def street(recording: pathlib.Path, sample_rate: int) -> int:
                 await asyncio.sleep(max(0.0, begun + sent / (2 * sample_rate) - time.monotonic()))
         except ConnectionError:
             pass
+        finally:
+            commands.cancel()
 
     server = await asyncio.start_server(client, "127.0.0.1", 0)
     return server.sockets[0].getsockname()[1]

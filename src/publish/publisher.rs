@@ -52,6 +52,8 @@ struct Shared {
 /// Topics of metertap about itself, and Home Assistant's.
 struct Own {
     instance: Instance,
+    /// This installation before it had a name.
+    unnamed: Instance,
     home: Home,
     announcer: Option<Announcer>,
     /// What the broker has retained, and what others publish under the same names.
@@ -65,10 +67,16 @@ struct Own {
     is_settled: bool,
     /// Ids, as in topics, of retained availability.
     meters: BTreeSet<String>,
+    /// Topics that this installation has left from before it had a name.
+    leftovers: Vec<String>,
+    /// Another installation is at work without a name.
+    is_unnamed_online: bool,
     /// Meters that earlier processes have published, and the silence after which they are offline.
     expected: Vec<(String, Duration)>,
 }
 
+/// Topics of before there were names that are deleted, at most.
+const MAX_LEFTOVERS: usize = 1000;
 /// Other processes of the same name that are logged, at most.
 const MAX_OTHERS: usize = 16;
 /// Time for the broker to send what it has retained, if it does not let this process read its own topic.
@@ -115,6 +123,7 @@ impl Publisher {
                 let announcer =
                     homeassistant.map(|config| Announcer::new(config.clone(), settings, page, home.clone()));
                 let own = Own {
+                    unnamed: Instance::new(&settings.readings, ""),
                     instance,
                     home,
                     announcer,
@@ -124,6 +133,8 @@ impl Publisher {
                     connected_at: None,
                     is_settled: false,
                     meters: BTreeSet::new(),
+                    leftovers: Vec::new(),
+                    is_unnamed_online: false,
                     expected: Vec::new(),
                 };
                 let mut shared = Shared {
@@ -390,7 +401,6 @@ impl Own {
         if topic == self.instance.about_topic() {
             return self.take_about(found, now);
         }
-        let text = std::str::from_utf8(&found.payload).unwrap_or_default();
         match self.instance.subject(topic) {
             Some(Subject::Receiver(name)) => {
                 if found.is_retained && !self.home.names.contains(name) {
@@ -408,15 +418,28 @@ impl Own {
                     announcer.found_state(key, &found.payload);
                 }
             }
-            None => {
+            None if topic == self.unnamed.status_topic() => {
+                self.is_unnamed_online = found.payload == b"online";
                 if let Some(announcer) = &mut self.announcer {
-                    if topic.ends_with("/status") {
-                        announcer.found_unnamed(text == "online");
-                    } else {
+                    announcer.found_unnamed(self.is_unnamed_online);
+                }
+            }
+            None => match self.unnamed.subject(topic) {
+                Some(subject) => {
+                    let is_ours = match subject {
+                        Subject::Receiver(name) => self.home.names.contains(name),
+                        Subject::Availability(key) | Subject::Meter(key) => self.home.meter(key).is_some(),
+                    };
+                    if is_ours && self.leftovers.len() < MAX_LEFTOVERS {
+                        self.leftovers.push(topic.to_owned());
+                    }
+                }
+                None => {
+                    if let Some(announcer) = &mut self.announcer {
                         announcer.found_announcement(topic, &found.payload, found.is_retained);
                     }
                 }
-            }
+            },
         }
         Vec::new()
     }
@@ -449,7 +472,11 @@ impl Own {
             return Vec::new();
         }
         let changes = self.announcer.as_mut().map(|announcer| announcer.settle(now));
-        self.apply(changes.unwrap_or_default(), DeliveryClass::State)
+        let mut messages = self.apply(changes.unwrap_or_default(), DeliveryClass::State);
+        let leftovers = std::mem::take(&mut self.leftovers).into_iter();
+        let leftovers = leftovers.filter(|_| !self.is_unnamed_online);
+        messages.extend(leftovers.map(|topic| Message::retained(topic, "", DeliveryClass::State)));
+        messages
     }
 
     fn apply(&mut self, changes: Changes, class: DeliveryClass) -> Vec<Message> {
@@ -497,7 +524,7 @@ impl Own {
         messages.extend(
             self.announcer
                 .as_mut()
-                .map(|announcer| announcer.hurry())
+                .map(Announcer::hurry)
                 .into_iter()
                 .flatten(),
         );

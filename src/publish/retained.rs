@@ -44,10 +44,12 @@ impl RetainedListener {
                 format!("{prefix}/+/+/+/config"),
                 format!("{prefix}/status"),
             ]);
-            // Its announcements of before there were names of installations are adopted, unless somebody else is there.
-            if !instance.name().is_empty() {
-                filters.push(Instance::new(readings, "").status_topic());
-            }
+        }
+        // What it has left from before it had a name is taken over or deleted, unless somebody else is there.
+        if !instance.name().is_empty() {
+            let unnamed = Instance::new(readings, "");
+            filters.extend(unnamed.filters());
+            filters.push(unnamed.status_topic());
         }
         // The last one: what the broker has retained on the others precedes what is published on this one afterwards.
         filters.push(instance.about_topic());

@@ -782,6 +782,9 @@ fn given_an_installation_of_before_there_were_names_then_its_entities_keep_their
                 .all(|one| one["availability"][0]["topic"] == "readings/metertap/attic/status")
     });
     assert_eq!(ids(), earlier, "{}", named.log());
+    wait_for("the end of the receiver without a name", || {
+        broker.retained("readings/metertap/hall/state").is_empty()
+    });
 }
 
 #[test]

@@ -305,3 +305,89 @@ fn unit_of(meter: &Meter) -> String {
     let scale = meter.scale.map_or(1.0, crate::meter::Factor::to_f64);
     format!("{scale} {}", meter.unit.as_deref().unwrap_or("counts"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meter::WireReading;
+    use crate::publish::homeassistant::entities::entities;
+    use metertap_decode::p1::{Telegram, readings};
+    use metertap_decode::time::Zone;
+
+    /// Takes a telegram with these lines, received `second` seconds after the start.
+    fn take(state: &mut MeterState, start: Instant, second: u64, lines: &str) {
+        let text = format!("/MTP5x\r\n\r\n0-0:96.1.1(4D31)\r\n{lines}\r\n!");
+        let zone = "Europe/Amsterdam".parse::<Zone>().unwrap();
+        let report = readings(&Telegram::parse(&text).unwrap(), &zone).remove(0);
+        let received = Timestamp::from_second(second as i64).unwrap();
+        let event =
+            ReadingEvent::from_wire(Box::new(WireReading::new("hall".into(), report, received)), None);
+        let entities = entities(&event, false);
+        state.update(&event, &entities, start + Duration::from_secs(second));
+    }
+
+    fn value(state: &MeterState, key: &str) -> Value {
+        serde_json::from_str::<Value>(&state.payload()).unwrap()[key].clone()
+    }
+
+    #[test]
+    fn given_a_momentary_value_then_it_is_unknown_after_three_intervals_and_a_counter_stays() {
+        let (mut state, start) = (MeterState::new("hall".into()), Instant::now());
+        let at = |second| start + Duration::from_secs(second);
+        take(
+            &mut state,
+            start,
+            0,
+            "1-0:1.7.0(00.5*kW)\r\n1-0:1.8.0(000100.5*kWh)",
+        );
+        assert!(!state.expire(at(299)));
+        assert!(state.expire(at(300)) && !state.expire(at(301)), "once");
+        assert_eq!(value(&state, "power_import"), Value::Null);
+        assert_eq!(value(&state, "energy_import_total"), json!(100.5));
+        take(&mut state, start, 400, "1-0:1.7.0(00.7*kW)");
+        assert!(!state.expire(at(400 + 1199)));
+        assert!(state.expire(at(400 + 1200)));
+    }
+
+    #[test]
+    fn given_the_state_of_an_earlier_process_then_its_counters_go_on_and_its_momentary_values_are_unknown() {
+        let (mut earlier, start) = (MeterState::new("hall".into()), Instant::now());
+        take(
+            &mut earlier,
+            start,
+            0,
+            "1-0:1.8.0(050000.0*kWh)\r\n1-0:1.7.0(00.5*kW)\r\n1-0:2.8.0(000007.0*kWh)",
+        );
+        take(&mut earlier, start, 10, "1-0:1.8.0(000003.0*kWh)");
+        assert_eq!(value(&earlier, "energy_import_total"), json!(50_000));
+        let restored = || Restored::parse(earlier.payload().as_bytes()).unwrap();
+        assert_eq!(restored().interval, Some(Duration::from_secs(10)));
+        // Received before the broker has sent what was there, and afterwards.
+        for is_received_first in [true, false] {
+            let mut state = MeterState::new("hall".into());
+            if is_received_first {
+                take(&mut state, start, 20, "1-0:1.8.0(000004.0*kWh)");
+                state.restore(restored());
+            } else {
+                state.restore(restored());
+                take(&mut state, start, 20, "1-0:1.8.0(000004.0*kWh)");
+            }
+            assert_eq!(value(&state, "energy_import_total"), json!(50_001));
+            assert_eq!(value(&state, "energy_export_total"), json!(7));
+            assert_eq!(value(&state, "power_import"), Value::Null);
+        }
+    }
+
+    #[test]
+    fn given_something_else_then_it_is_no_state() {
+        for payload in [
+            "",
+            "[]",
+            "{}",
+            r#"{"metertap":{}}"#,
+            r#"{"metertap":{"lasting":[1],"base":3,"source":"x"}}"#,
+        ] {
+            assert!(Restored::parse(payload.as_bytes()).is_none(), "{payload}");
+        }
+    }
+}
