@@ -9,6 +9,9 @@ use crate::{CHIP_RATE_HZ, Complex32, Config, ConfigError, Protocol};
 
 /// Blocks of history: the longest burst, the reach before and after it, and slack.
 const HISTORY_BLOCKS: u64 = 52;
+/// Room for so many histories: samples that are still needed are moved to the front when it is full, so a third of all samples
+/// are moved on a busy band, where two would mean all of them. 6.8 MB at 2.36 MS/s.
+const HISTORIES: usize = 4;
 /// Blocks for which all history is kept after a segment was found: its packet may yet be canceled, and then
 /// again one found in the residual.
 const CANCEL_BLOCKS: u64 = 3 * DELAY;
@@ -63,8 +66,7 @@ impl Searcher {
             tracks: Tracks::new(bank.band_reach()),
             under: Tracks::new(bank.band_reach()),
             canceler: Canceler::new(rate, history),
-            // Twice what is needed, so that old samples are moved only once per history.
-            history: Vec::with_capacity(2 * history),
+            history: Vec::with_capacity(HISTORIES * history),
             origin: 0,
             blocks: 0,
             dc: None,
@@ -90,7 +92,7 @@ impl Searcher {
     /// Takes samples off the front of `samples` until a block is full, searches it and hands the segments that
     /// have ended in it to `found`, the strongest first. Returns whether the block was filled.
     pub fn push(&mut self, samples: &mut &[Complex32], found: impl FnMut(&Segment)) -> bool {
-        if self.history.len() == 2 * self.max_segment_len {
+        if self.history.len() == HISTORIES * self.max_segment_len {
             self.forget();
         }
         let missing = self.missing();

@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         center_hz += args.step;
     }
     if let Some(error) = probe.crystal_error() {
-        println!("\n{error}");
+        println!("\nCrystal of the receiver: {error}");
     }
     receptions.retain(|reception| reception.packets > 0);
     receptions.sort_by_key(|reception| std::cmp::Reverse((reception.meters, reception.packets)));

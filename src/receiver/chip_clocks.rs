@@ -45,10 +45,7 @@ pub struct CrystalError {
 impl std::fmt::Display for CrystalError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let CrystalError { ppm, meters } = self;
-        write!(
-            f,
-            "crystal of the receiver: {ppm:+.0} ppm, by the chip clocks of {meters} meters"
-        )
+        write!(f, "{ppm:+.0} ppm, by the chip clocks of {meters} meters")
     }
 }
 
