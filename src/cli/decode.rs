@@ -1,7 +1,9 @@
 //! `metertap decode`: decodes a file of bytes captured from a wire, or of telegrams, and prints its readings.
 
+mod input;
 mod wmbus;
 
+use self::input::read;
 use crate::cli::report_table::write_table;
 use crate::port::{
     CrcPolicy, DecodeEvent, Dlms, DlmsOptions, Iec, Kmp, Listener, Mbus, P1, P1Options, Sml, Tic,
@@ -11,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use metertap_decode::cipher::{Key, Keys};
 use metertap_decode::dlms;
 use metertap_decode::time::Zone;
-use std::io::{Read, Write, stdin, stdout};
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -190,13 +192,4 @@ fn decode(file: &Path, listener: &mut dyn Listener, nothing: &str, as_table: boo
         eprintln!("metertap: {shown}: {error}");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        stdin().read_to_end(&mut bytes)?;
-        return Ok(bytes);
-    }
-    Ok(std::fs::read(path)?)
 }

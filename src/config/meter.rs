@@ -3,9 +3,12 @@
 use crate::meter::throttle::PublishRate;
 use crate::meter::{Factor, Meter};
 use crate::publish::homeassistant;
+use crate::secret::{Secret, SecretSource};
+use metertap_decode::cipher::Key;
 use metertap_decode::ert::{Commodity, Kind};
 use metertap_decode::report::ReadingType;
 use serde::Deserialize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Units of a counter by commodity; Home Assistant accepts all of them.
@@ -43,6 +46,12 @@ pub struct MeterSection {
     /// Radio: the counter is a signed number that may fall, as that of net consumption behind a solar roof. `net` is the same. Default: false.
     #[serde(default, alias = "net")]
     signed: bool,
+    /// Wireless M-Bus: key, 32 hexadecimal digits. Default: the known one of the manufacturer. With a key, plain text is refused.
+    key: Option<Secret>,
+    /// File that holds the key.
+    key_file: Option<PathBuf>,
+    /// Environment variable that holds the key.
+    key_env: Option<String>,
     /// Highest plausible use per hour, in its unit. Default: by commodity.
     max_rate: Option<f64>,
     /// Publishing rate: `"every"` reading, on `"change"`, or once in this many seconds. Default: the `rate` of the first level.
@@ -83,6 +92,26 @@ impl MeterSection {
             Id::Number(number) => number.to_string(),
             Id::Text(text) => text.trim().to_owned(),
         }
+    }
+
+    /// Returns true if a secret stands in the section itself.
+    pub(super) fn holds_secret(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Reads the key.
+    ///
+    /// # Errors
+    /// Returns why it cannot be read.
+    pub(super) fn key(&self) -> Result<Option<Key>, String> {
+        let source = SecretSource {
+            key: "key",
+            inline: self.key.as_ref(),
+            file: self.key_file.as_deref(),
+            env: self.key_env.as_deref(),
+        };
+        let key = source.resolve()?.map(|secret| secret.reveal().parse::<Key>());
+        key.transpose().map_err(|error| format!("key: {error}"))
     }
 
     /// Converts the section, which is number `i` of the file.

@@ -8,7 +8,7 @@ use crate::config::{Config, Problem, Problems, Publish};
 use crate::meter::throttle::PublishRate;
 use crate::meter::{Meter, Meters};
 use crate::output::OutputConfig;
-use crate::port::{PortConfig, PortProtocol};
+use crate::port::{PortConfig, PortProtocol, WmbusOptions};
 use crate::publish::MqttConfig;
 use crate::publish::homeassistant::HomeAssistantConfig;
 use crate::secret::warn_if_world_readable;
@@ -97,11 +97,15 @@ impl Config {
         });
         let holds_secret = mqtt.as_ref().is_some_and(|mqtt| mqtt.value.holds_secret())
             || wires.iter().any(|wire| wire.value.holds_secret())
+            || meters.iter().any(|meter| meter.value.holds_secret())
             || web.as_ref().is_some_and(|web| web.value.holds_secret())
             || outputs.iter().any(|output| output.value.holds_secret());
         let config = Config {
             radios: converted(&radios, RadioSection::config, &mut problems),
-            ports: identified(converted(&wires, WireSection::config, &mut problems)),
+            ports: with_meters(
+                identified(converted(&wires, WireSection::config, &mut problems)),
+                &wmbus_options(&meters, &mut problems),
+            ),
             meters: Meters::new(meters_by_id(&meters, &mut problems)),
             mqtt: mqtt.map(|section| section.value),
             homeassistant: homeassistant.map(|section| section.value),
@@ -128,6 +132,31 @@ fn identified(mut ports: Vec<PortConfig>) -> Vec<PortConfig> {
     });
     for (name, options) in p1.skip(1) {
         options.unnumbered = Some(name.clone());
+    }
+    ports
+}
+
+/// Returns the ids and keys of all meters, for ports on which telegrams of the neighbours' meters come, too.
+fn wmbus_options(sections: &[Section<MeterSection>], problems: &mut Vec<Problem>) -> WmbusOptions {
+    let mut options = WmbusOptions::default();
+    for (i, section) in sections.iter().enumerate() {
+        let id = section.value.id().to_ascii_uppercase();
+        match section.value.key() {
+            Ok(Some(key)) => options.keys.insert(id.clone(), key),
+            Ok(None) => {}
+            Err(wrong) => problems.push(section.problem(format!("[[meter]] {} ({id}): {wrong}", i + 1))),
+        }
+        options.meters.insert(id);
+    }
+    options
+}
+
+/// Gives ports with wireless M-Bus the meters.
+fn with_meters(mut ports: Vec<PortConfig>, options: &WmbusOptions) -> Vec<PortConfig> {
+    for port in &mut ports {
+        if let PortProtocol::Wmbus(own) = &mut port.protocol {
+            *own = options.clone();
+        }
     }
     ports
 }

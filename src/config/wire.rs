@@ -3,7 +3,7 @@
 use crate::config::list::ListSection;
 use crate::config::{must_parse, parsed, topic_problem};
 use crate::port::mbus_poll::Address;
-use crate::port::{CrcPolicy, DlmsOptions, P1Options, PortConfig, PortProtocol};
+use crate::port::{CrcPolicy, DlmsOptions, P1Options, PortConfig, PortProtocol, WmbusOptions};
 use crate::secret::{Secret, SecretSource};
 use crate::source::wire::{Framing, Line, WireAddress};
 use metertap_decode::cipher::{Key, Keys};
@@ -30,7 +30,7 @@ pub(super) struct WireSection {
     /// Data bits, parity and stop bits, such as `8N1`. Default: as usual at that speed.
     #[serde(default, deserialize_with = "parsed")]
     framing: Option<Framing>,
-    /// P1, DLMS, SML and TIC: seconds between two telegrams, 0.5 to 86400. Default: learned.
+    /// P1, DLMS, SML, TIC and wireless M-Bus: seconds between two telegrams, 0.5 to 86400. Default: learned.
     period: Option<f64>,
     /// Time zone of the meter's clock, such as `Europe/Amsterdam`. Default: that of the protocol's country.
     zone: Option<String>,
@@ -68,7 +68,13 @@ pub(super) struct WireSection {
 }
 
 /// Protocols of meters that send unasked.
-const PUSHING: [Protocol; 4] = [Protocol::P1, Protocol::Dlms, Protocol::Sml, Protocol::Tic];
+const PUSHING: [Protocol; 5] = [
+    Protocol::P1,
+    Protocol::Dlms,
+    Protocol::Sml,
+    Protocol::Tic,
+    Protocol::Wmbus,
+];
 /// Protocols of meters that are polled.
 const POLLED: [Protocol; 3] = [Protocol::Mbus, Protocol::Kmp, Protocol::Iec];
 
@@ -79,6 +85,7 @@ enum Protocol {
     P1,
     Dlms,
     Mbus,
+    Wmbus,
     Kmp,
     Sml,
     Tic,
@@ -105,6 +112,8 @@ impl Protocol {
                 Line::plain(38_400),
             ],
             Protocol::Mbus => vec![Line::even(2400, DataBits::Eight)],
+            // Receivers with a USB port.
+            Protocol::Wmbus => vec![Line::plain(115_200)],
             Protocol::Kmp => vec![Line::two_stop_bits(1200)],
             Protocol::Sml => vec![Line::plain(9600)],
             // Historique, as Linky is installed; then standard.
@@ -218,6 +227,8 @@ impl WireSection {
                 PortProtocol::Dlms(DlmsOptions { keys, meter })
             }
             Protocol::Sml => PortProtocol::Sml,
+            // Keys are those of the meters.
+            Protocol::Wmbus => PortProtocol::Wmbus(WmbusOptions::default()),
             Protocol::Tic => PortProtocol::Tic(zone),
             Protocol::Iec => PortProtocol::Iec {
                 every: self.every.map(Duration::from_secs_f64),

@@ -1,7 +1,7 @@
 //! Configuration of a port as plain data.
 
 use crate::port::mbus_poll::Address;
-use crate::port::{DlmsOptions, P1Options};
+use crate::port::{DlmsOptions, P1Options, WmbusOptions};
 use crate::source::wire::{Line, WireAddress};
 use metertap_decode::time::Zone;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub enum PortProtocol {
     Dlms(DlmsOptions),
     /// SML files, pushed.
     Sml,
+    /// Telegrams of wireless M-Bus from another receiver, pushed.
+    Wmbus(WmbusOptions),
     /// TIC frames, pushed; the time zone is that of the meter.
     Tic(Zone),
     /// A meter that is read by IEC 62056-21, polled.

@@ -1,7 +1,7 @@
 //! A wire at work: a serial port or TCP bridge that is opened, listened to or polled, and opened again for ever.
 //!
 //! ```text
-//!   source::wire ──bytes──▶ Listener (P1, DLMS, SML, TIC) ─▶ PortEvent ──▶ daemon
+//!   source::wire ──bytes──▶ Listener (P1, DLMS, SML, TIC, wM-Bus) ─▶ PortEvent ──▶ daemon
 //!        ▲                  Poller (M-Bus, KMP, IEC) ──────▶
 //!        └── requests ─────────┘
 //! ```
@@ -34,6 +34,7 @@ mod tap;
 mod task;
 mod tic;
 pub mod transaction;
+mod wmbus;
 
 pub use config::{PortConfig, PortProtocol};
 pub use dlms::{Dlms, DlmsOptions};
@@ -48,6 +49,7 @@ pub use probe::{Finding, identify, probe};
 pub use sml::Sml;
 pub use task::Port;
 pub use tic::Tic;
+pub use wmbus::{Wmbus, WmbusOptions};
 
 use metertap_decode::report::Report;
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use crate::port::poller::PollTarget;
 use crate::port::tap::Tapped;
 use crate::port::{
     Dlms, EventSender, Iec, Kmp, Listener, Mbus, P1, Poller, PortConfig, PortEvent, PortEvents, PortProtocol,
-    Sml, Tic, port_events,
+    Sml, Tic, Wmbus, port_events,
 };
 use crate::runtime::{Backoff, Clock, Component, Context, Running};
 use crate::source::wire::{Line, Wire, WireAddress, open};
@@ -86,6 +86,7 @@ impl Decoder {
             PortProtocol::P1(options) => return Decoder::Push(Box::new(P1::new(options))),
             PortProtocol::Dlms(options) => return Decoder::Push(Box::new(Dlms::new(options))),
             PortProtocol::Sml => return Decoder::Push(Box::new(Sml::default())),
+            PortProtocol::Wmbus(options) => return Decoder::Push(Box::new(Wmbus::new(options))),
             PortProtocol::Tic(zone) => return Decoder::Push(Box::new(Tic::new(zone))),
             PortProtocol::Iec { every, zone } => {
                 let target = PollTarget::Iec {

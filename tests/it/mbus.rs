@@ -79,6 +79,13 @@ fn compare(name: &str, i: usize, is: &Value, due: &Value) -> bool {
     if is["quantity"] == "manufacturer_specific" || is["quantity"] == "user_defined" {
         return false;
     }
+    // They take the date of a maximum for its value.
+    if is["qualifiers"]
+        .as_array()
+        .is_some_and(|qualifiers| qualifiers.contains(&"date".into()))
+    {
+        return false;
+    }
     let unit = is["unit"].as_str().unwrap_or_default();
     let factor = match (due["Unit"].as_str().unwrap_or_default(), unit) {
         ("m^3", "m3") | ("m^3/h", "m3/h") | ("\u{c2}\u{b0}C", "°C") | ("-", "") | ("", _) => 1.0,

@@ -6,6 +6,7 @@ use metertap_decode::cipher::Key;
 use metertap_decode::wmbus::encode::{Protection, Sender};
 use metertap_decode::wmbus::{Address, format_a};
 use serde_json::Value;
+use std::io::Write;
 
 fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXUPPER.encode(bytes)
@@ -120,7 +121,7 @@ fn earlier_lines_teach_compact_formats_and_explain_shows_the_layers() {
     let (ok, stdout, stderr) = decode(&[hex(&full), hex(&compact)], &["--explain"]);
     assert!(ok && stderr.is_empty(), "{stderr}");
     for part in [
-        "link      2D",
+        "link      1A442D2C785634121B16 Bare",
         "radio KAM 12345678 version 1B type 16 (cold_water)",
         "security   plain text",
         "record    0413D2040000 volume: 1.234 m3",
@@ -130,6 +131,55 @@ fn earlier_lines_teach_compact_formats_and_explain_shows_the_layers() {
     let readings: Vec<&str> = stdout.lines().filter(|line| line.starts_with('{')).collect();
     assert_eq!(readings.len(), 2, "{stdout}");
     assert!(readings[1].contains("\"volume\":{\"value\":1.234"));
+}
+
+#[test]
+fn given_lines_of_another_receiver_then_the_values_of_configured_meters_are_published() {
+    let pty = Pty::open();
+    let port = pty.port.display();
+    let daemon = Daemon::start(&format!(
+        "[[wire]]\nname = \"air\"\nsource = \"{port}\"\nprotocol = \"wmbus\"\n\
+         [[meter]]\nid = \"12345678\"\nkey = \"{KEY}\"\n"
+    ));
+    daemon.wait_for_log("Port opened");
+    daemon.expect_log("no [[meter]] has this id");
+    daemon.expect_log("it is in plain text although there is a key");
+    let key: Key = KEY.parse().unwrap();
+    let encrypted = |access_number, records: &[u8]| {
+        let sender = Sender {
+            access_number,
+            ..sender(Protection::Mode5 { key: key.clone() })
+        };
+        hex(&sender.telegram(records).unwrap())
+    };
+    let mut neighbour = sender(Protection::None);
+    neighbour.radio.identification = [9; 4];
+    let first = encrypted(1, &RECORDS);
+    // A repeater sends the first telegram again; the temperature comes in a telegram of its own.
+    let lines = [
+        first.clone(),
+        hex(&neighbour.telegram(&RECORDS).unwrap()),
+        hex(&sender(Protection::None).telegram(&RECORDS).unwrap()),
+        first,
+        encrypted(2, &[0x02, 0x5A, 0xD7, 0]),
+    ];
+    pty.meter()
+        .write_all((lines.join("\n") + "\n").as_bytes())
+        .unwrap();
+    daemon.wait_for_lines(2);
+    let readings = daemon.lines();
+    assert_eq!(readings.len(), 2, "{readings:?}");
+    for reading in &readings {
+        assert_eq!(
+            (&reading["id"], &reading["type"]),
+            (&"12345678".into(), &"wmbus".into())
+        );
+        assert_eq!(reading["reading"]["volume"]["value"].to_string(), "1.234");
+    }
+    assert_eq!(
+        readings[1]["reading"]["flow_temperature"]["value"].to_string(),
+        "21.5"
+    );
 }
 
 /// Telegrams whose expected values contradict their bytes, or cannot be in them.

@@ -31,6 +31,8 @@ mod makers;
 mod report;
 mod security;
 mod telegram;
+#[cfg(test)]
+mod tests;
 
 pub use address::Address;
 pub use compact::{CompactError, Formats, MAX_LEARNED};

@@ -38,7 +38,7 @@ pub enum KeyOrigin {
     Default(&'static str),
 }
 
-/// What is known about the secrecy and origin of a telegram.
+/// Secrecy and origin of a telegram, as far as they are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Security {
     /// Sent in plain text.
@@ -173,7 +173,7 @@ fn has_right_crc(bytes: &[u8]) -> bool {
     payload.is_some_and(|(crc, payload)| u16::from_le_bytes(*crc) == CRC.checksum(payload))
 }
 
-/// What the transport layer needs to decrypt its payload.
+/// Transport layer with everything that its decryption needs.
 pub(super) struct Envelope<'a> {
     pub tpl: &'a Tpl,
     pub afl: Option<&'a Afl>,

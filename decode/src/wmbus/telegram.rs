@@ -9,6 +9,8 @@ use super::makers::{self, Context, Decoded};
 use super::security::{Envelope, Security, decrypt_link};
 use crate::mbus::{Function, Record, RecordError, walk};
 
+/// Header of a record with the address of the meter: 64 bits, enhanced identification.
+const IDENTIFICATION: [u8; 2] = [0x07, 0x79];
 /// Most layers between the address and the records.
 const MAX_LAYERS: usize = 8;
 
@@ -50,7 +52,7 @@ pub struct Telegram {
     pub afl: Option<Afl>,
     /// Transport layer.
     pub tpl: Tpl,
-    /// Address of the meter: that of a long header, or else that of the radio.
+    /// Address of the meter: that of a long header or of a record with an identification, or else that of the radio.
     pub meter: Address,
     /// What is measured, such as `water`.
     pub medium: &'static str,
@@ -117,13 +119,12 @@ impl Decoder {
             stated: HEADER + 1,
             found: bytes.len(),
         };
-        let link = Link::parse(&bytes).ok_or(truncated)?;
+        let mut link = Link::parse(&bytes).ok_or(truncated)?;
+        if let Some(reordered) = makers::diehl::address(&bytes, &link.address) {
+            link.address = reordered;
+        }
         let layers = Layers::parse(&bytes, &link, keys)?;
-        let meter = layers
-            .tpl
-            .meter
-            .or_else(|| makers::diehl::address(&bytes, &link.address));
-        let meter = meter.unwrap_or(link.address);
+        let meter = layers.tpl.meter.unwrap_or(link.address);
         let mut telegram = Telegram {
             format,
             link,
@@ -165,7 +166,7 @@ impl Decoder {
             return;
         }
         let context = telegram.context(keys);
-        if let Some(Decoded { records, security }) = makers::payload(&context) {
+        if let Some(Decoded { records, security }) = makers::decode(&context) {
             telegram.records = records;
             // The payload's own encryption has been opened with a key, so nobody else could have sent it.
             telegram.security = security.unwrap_or(telegram.security);
@@ -189,12 +190,15 @@ impl Decoder {
             }
         }
         let mut records = Vec::new();
-        let mut tail = None;
+        let (mut tail, mut identification) = (None, None);
         let end = walk(&telegram.payload, |record, span| {
             if record.function == Function::ManufacturerSpecific {
                 tail = Some(span.data.clone());
             }
             let data = &telegram.payload[span.data];
+            if telegram.payload[span.header] == IDENTIFICATION {
+                identification = data.first_chunk().map(Address::from_header);
+            }
             records.extend(makers::replace(
                 &telegram.meter,
                 &telegram.link.address,
@@ -202,6 +206,12 @@ impl Decoder {
                 data,
             ));
         });
+        // Radio converters without a long header name their meter so.
+        let identification = identification.filter(|meter| !meter.letters().is_empty());
+        if let Some(meter) = identification.filter(|_| telegram.tpl.meter.is_none()) {
+            telegram.meter = meter;
+            telegram.medium = makers::medium(&meter);
+        }
         if let Some(tail) = tail {
             let context = telegram.context(keys);
             records.extend(makers::tail(&context, &telegram.payload[tail]));
@@ -276,7 +286,7 @@ impl Telegram {
     /// Returns the identification of the radio if it is not that of the meter.
     pub fn radio_number(&self) -> Option<String> {
         let radio = self.link.address.number();
-        (self.tpl.meter.is_some() && radio != self.meter.number()).then_some(radio)
+        (radio != self.meter.number()).then_some(radio)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `metertap decode wmbus`: telegrams of wireless M-Bus, one a line.
 
-use super::read;
+use crate::cli::decode::input::read;
 use crate::cli::report_table::write_table;
 use anyhow::{Context, Result, bail};
 use metertap_decode::cipher::Key;

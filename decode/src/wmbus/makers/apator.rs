@@ -2,7 +2,7 @@
 //!
 //! Lengths and positions are those of the drivers of wmbusmeters, verified on telegrams of 162, NA-1 and E-ITN.
 
-use super::{Context, Decoded, date, flags, unsigned, value};
+use super::payload::{Context, Decoded, date, flags, unsigned, value};
 use crate::mbus::{Record, Value};
 use crate::quantity::{Decimal, shifted};
 use crate::time::MeterTime;
@@ -32,16 +32,16 @@ pub(super) fn payload(context: &Context) -> Option<Decoded> {
             (information == 0xA0).then(|| allocator(rest).map(Decoded::from))?
         }
         // One count is a third of a litre, and of a cubic metre.
-        (0x03 | 0x0F, 0x03 | 0x0F, _) => thirds(payload, -3).map(Decoded::from),
-        (0x04, 0x11, _) => thirds(payload, 0).map(Decoded::from),
+        (0x03, 0x03, _) | (0x0F, 0x0F, _) => thirds(payload, 3, -3).map(Decoded::from),
+        (0x04, 0x11, _) => thirds(payload, 1, 0).map(Decoded::from),
         _ => None,
     }
 }
 
-fn thirds(payload: &[u8], exponent: i32) -> Option<Vec<Record>> {
+/// Decodes a volume in thirds of 10^`exponent` m³, with as many digits behind the point of one.
+fn thirds(payload: &[u8], digits: u32, exponent: i32) -> Option<Vec<Record>> {
     let counts = Decimal::try_from_i128_with_scale(unsigned(payload.get(..4)?), 0).ok()?;
-    // Three digits behind the point are a litre, or a thousandth of one.
-    let volume = shifted((counts / Decimal::from(3)).round_dp(3), exponent)?;
+    let volume = shifted((counts / Decimal::from(3)).round_dp(digits), exponent)?;
     Some(vec![Record::current(
         "volume",
         Some(Value::Number(volume)),

@@ -7,7 +7,7 @@
 //! A month has 12 bits. Three bytes hold two of them, the older one first: its low byte, the high nibbles of both, the low
 //! byte of the other. The last three bytes before the date hold the last two months.
 
-use super::{Context, date, two_digits, value};
+use super::payload::{Context, date, two_digits, value};
 use crate::mbus::Record;
 use crate::unit::Unit;
 

@@ -1,6 +1,6 @@
 //! BMeters: Hydrodigit behind ordinary records, and RFM-TX1.
 
-use super::{Context, Decoded, date, two_digits, unsigned, value};
+use super::payload::{Context, Decoded, date, two_digits, unsigned, value};
 use crate::mbus::{Record, Value};
 use crate::time::MeterTime;
 use crate::unit::Unit;

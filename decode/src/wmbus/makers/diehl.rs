@@ -10,7 +10,7 @@
 //! The keystream is that of a shift register of 32 bits which starts with a key and the header of the frame. The byte 4B is
 //! the only check of PRIOS; "real data" have a check byte.
 
-use super::{Context, Decoded, flags, unsigned, value};
+use super::payload::{Context, Decoded, flags, unsigned, value};
 use crate::mbus::{Record, Value, time};
 use crate::unit::Unit;
 use crate::wmbus::address::Address;
@@ -189,7 +189,7 @@ const ALARMS: [(u32, &str); 12] = [
 
 /// Scrambles `frame` from byte 15 on. Encoder for tests.
 #[cfg(test)]
-pub(super) fn scramble(frame: &mut [u8]) {
+pub fn scramble(frame: &mut [u8]) {
     // The keystream is exclusive-ored, so scrambling is unscrambling.
     if let Some(scrambled) = unscrambled(frame, KEYS[0]) {
         frame[SCRAMBLED..].copy_from_slice(&scrambled);

@@ -6,7 +6,7 @@
 //!
 //! Temperatures are hundredths of a degree; 8000 is none. Known from one telegram with format 11.
 
-use super::{Context, unsigned, value};
+use super::payload::{Context, unsigned, value};
 use crate::mbus::{Record, signed};
 use crate::unit::Unit;
 

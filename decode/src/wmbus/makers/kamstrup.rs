@@ -1,6 +1,6 @@
 //! Kamstrup's own value information (VIF FF), as its data sheets of the wM-Bus modules list it.
 
-use super::unsigned;
+use super::payload::unsigned;
 use crate::mbus::{Record, Value};
 use crate::quantity;
 use crate::unit::Unit;

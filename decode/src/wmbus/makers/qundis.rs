@@ -8,7 +8,7 @@
 //! Values are BCD in the unit of the VIF, differences are binary numbers in it; 8000 is none. Reported as `month_1`, the last
 //! one, to `month_12`.
 
-use super::{unsigned, value};
+use super::payload::{unsigned, value};
 use crate::mbus::{Record, Value, bcd, primary, scaled, time};
 use crate::unit::Unit;
 

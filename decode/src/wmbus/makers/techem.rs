@@ -9,7 +9,7 @@
 //!
 //! Positions, verified on telegrams of each kind, are those of the drivers of wmbusmeters.
 
-use super::{Context, date, unsigned, value};
+use super::payload::{Context, date, unsigned, value};
 use crate::mbus::Record;
 use crate::unit::Unit;
 use crate::wmbus::address::Address;
@@ -38,6 +38,7 @@ pub(super) fn payload(context: &Context) -> Option<Vec<Record>> {
     match (context.meter.version, context.meter.device_type) {
         (0x69, 0x80) => allocator(bytes, 9),
         (0x94, 0x80) => allocator(bytes, 10),
+        (0x50, 0x72) => radio_3a(bytes),
         (0x74 | 0x70 | 0x95, 0x62 | 0x72) => water(bytes, context.meter.version == 0x74),
         (0x22 | 0x39 | 0x45, 0x04 | 0x43 | 0xC3) => heat(bytes),
         (0x27, 0x04) => megajoules(bytes),
@@ -105,6 +106,15 @@ fn water(bytes: &[u8], has_dates: bool) -> Option<Vec<Record>> {
         records.extend(dates(bytes)?);
     }
     Some(records)
+}
+
+/// Decodes the older radio 3: `? (2) │ date (2) │ total (3)`; the date as of a set day.
+fn radio_3a(bytes: &[u8]) -> Option<Vec<Record>> {
+    let (year, month, day) = set_day(bytes.get(1..)?)?;
+    Some(vec![
+        value("volume", 0, unsigned(bytes.get(4..7)?), -1, Unit::CubicMeter),
+        date("date", 0, year, month, day),
+    ])
 }
 
 fn heat(bytes: &[u8]) -> Option<Vec<Record>> {

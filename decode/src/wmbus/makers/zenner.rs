@@ -4,7 +4,7 @@
 //!  status (4) │ volume at the set day (4) │ volume (4) │ ?
 //! ```
 
-use super::{Context, unsigned};
+use super::payload::{Context, unsigned};
 use crate::mbus::{Record, Value};
 use crate::quantity::Decimal;
 use crate::unit::Unit;

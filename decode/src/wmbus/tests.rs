@@ -1,6 +1,6 @@
 //! Telegrams of our own making for every manufacturer's payload.
 
-use super::diehl::scramble;
+use super::makers::diehl::scramble;
 use crate::cipher::Key;
 use crate::wmbus::crypto::cbc_encrypt;
 use crate::wmbus::encode::{Protection, Sender};
@@ -74,6 +74,14 @@ fn techem() {
          volume 4.9 m3
          volume_storage_1 4.5 m3
          volume_since_set_day 0.4 m3",
+    );
+    let older = sender("TCH", 0x50, 0x72, Protection::None);
+    let bytes = older
+        .manufacturer(0xA2, &[0x0C, 0, 0x9F, 0x33, 0x10, 0x25, 0])
+        .unwrap();
+    assert_fields(
+        &decoded(&bytes).1,
+        "medium water\nvolume 948.8 m3\ndate 2025-12-31",
     );
     let heat = sender("TCH", 0x45, 0x43, Protection::None);
     let bytes = heat
@@ -226,7 +234,7 @@ fn other_apators() {
     let thirds = sender("APT", 0x04, 0x11, Protection::None);
     assert_fields(
         &decoded(&thirds.manufacturer(0xA0, &[100, 0, 0, 0]).unwrap()).1,
-        "volume 33.333 m3",
+        "volume 33.3 m3",
     );
 }
 
@@ -313,6 +321,20 @@ fn qundis() {
          volume_month_1 0.007 m3",
     );
     assert_eq!(reading.get("volume_month_2"), None);
+}
+
+#[test]
+fn a_record_with_an_identification_names_the_meter_behind_a_radio_converter() {
+    let converter = sender("QDS", 0x33, 0x37, Protection::None);
+    let mut records = vec![0x07, 0x79, 0x21, 0x43, 0x65, 0x87, 0x93, 0x44, 0x23, 0x04];
+    records.extend([0x04, 0x06, 5, 0, 0, 0]);
+    let (telegram, reading) = decoded(&converter.telegram(&records).unwrap());
+    assert_eq!(
+        (telegram.meter.number().as_str(), telegram.medium),
+        ("87654321", "heat")
+    );
+    assert_fields(&reading, "energy 5 kWh");
+    assert_eq!(reading["radio_id"], "12345678");
 }
 
 #[test]
