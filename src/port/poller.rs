@@ -23,6 +23,8 @@ const REQUEST_BITS: u32 = 20 * 11;
 const TRANSPORT: Duration = Duration::from_millis(500);
 /// Interval between two readouts of a battery-powered meter: its maker allows for a few a day.
 const BATTERY_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+/// Shortest interval of a battery-powered meter that is not worth a word.
+const SHORT_FOR_BATTERY: Duration = Duration::from_secs(3600);
 /// Longest pause while no meter answers, in intervals.
 const LONGEST_BACK_OFF: u32 = 8;
 /// Rounds without an answer after which the meters are silent: a single one may be lost by a weak battery or a collision.
@@ -61,6 +63,8 @@ pub struct Poller {
     target: PollTarget,
     /// Rounds without any answer since the last answer.
     failures: u32,
+    /// The user was told that the interval is short for a battery.
+    has_warned: bool,
 }
 
 impl Poller {
@@ -71,6 +75,7 @@ impl Poller {
             answer_timeout,
             target,
             failures: 0,
+            has_warned: false,
         }
     }
 
@@ -114,9 +119,27 @@ impl Poller {
                 });
             }
         }
+        if self.is_short_for_battery() && !self.has_warned {
+            self.has_warned = true;
+            answers.push(Err(DecodeError {
+                kind: "battery",
+                severity: Severity::Notice,
+                about: None,
+                text: format!(
+                    "the meter runs on a battery, which its maker dimensions for a few readouts a day: every = {} shortens its life; without every, it is read each six hours",
+                    self.every.as_secs()
+                ),
+            }));
+        }
         let is_answered = answers.iter().any(Result::is_ok);
         self.failures = if is_answered { 0 } else { self.failures + 1 };
         Ok(answers)
+    }
+
+    /// Returns true if a battery-powered meter is read more often than its maker allows for.
+    fn is_short_for_battery(&self) -> bool {
+        let is_configured = matches!(&self.target, PollTarget::Iec { known, is_default_interval: false, .. } if known.is_battery_powered);
+        is_configured && self.every < SHORT_FOR_BATTERY
     }
 
     /// Returns true if more rounds than one went unanswered.
@@ -192,14 +215,7 @@ mod tests {
     #[test]
     fn given_a_battery_powered_meter_then_the_default_interval_is_six_hours_and_a_configured_one_stays() {
         let hours = |is_battery_powered, is_default_interval| {
-            let mut known = iec_poll::KnownMeter::default();
-            known.is_battery_powered = is_battery_powered;
-            let target = PollTarget::Iec {
-                zone: Zone::default(),
-                known,
-                is_default_interval,
-            };
-            Poller::new(Duration::from_secs(3600), Duration::ZERO, target)
+            iec(3600, is_battery_powered, is_default_interval)
                 .pause()
                 .as_secs()
                 / 3600
@@ -208,6 +224,33 @@ mod tests {
             [hours(true, true), hours(false, true), hours(true, false)],
             [6, 1, 1]
         );
+    }
+
+    #[test]
+    fn given_a_battery_powered_meter_then_an_interval_below_an_hour_is_short() {
+        for (every_s, is_battery_powered, is_default, is_short) in [
+            (900, true, false, true),
+            (3600, true, false, false),
+            (900, false, false, false),
+            (900, true, true, false),
+        ] {
+            assert_eq!(
+                iec(every_s, is_battery_powered, is_default).is_short_for_battery(),
+                is_short
+            );
+        }
+    }
+
+    /// A poller of a meter that is read by IEC 62056-21.
+    fn iec(every_s: u64, is_battery_powered: bool, is_default_interval: bool) -> Poller {
+        let mut known = iec_poll::KnownMeter::default();
+        known.is_battery_powered = is_battery_powered;
+        let target = PollTarget::Iec {
+            zone: Zone::default(),
+            known,
+            is_default_interval,
+        };
+        Poller::new(Duration::from_secs(every_s), Duration::ZERO, target)
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! UtilitechAS/amsreader-firmware; and captures in which tariffs add up to totals.
 
 use super::data::{Data, Width};
+use super::objects::{Object, Objects};
+use super::scales::{Scales, volts};
 use crate::obis::Obis;
 use ValueType::{
     Any, Bits8, Bits16, Bits32, Bits64, Boolean, DateTime, Enumeration, Float, Integer, Octets, Text,
@@ -109,6 +111,45 @@ impl ListMapping {
     /// Returns the entries in the order of the values.
     pub fn entries(&self) -> &[ListEntry] {
         &self.0
+    }
+
+    /// Returns those of the values that have a code, with it.
+    pub(super) fn objects<'a>(&self, values: &[&'a Data]) -> Objects<'a> {
+        let coded = self.0.iter().zip(values).filter_map(|(entry, value)| {
+            Some(Object {
+                obis: entry.obis?,
+                value,
+                scale: None,
+            })
+        });
+        Objects {
+            coded: coded.collect(),
+            ..Objects::default()
+        }
+    }
+
+    /// Returns the powers of ten of a built-in list, in which they are the same for all currents and all voltages.
+    /// `highest_voltage` is that of its values, as sent: some meters send the same list with more digits.
+    pub(super) fn scales(&self, highest_voltage: i128) -> Scales {
+        let usual = Scales {
+            energy: 0,
+            power: 0,
+            ..Scales::default()
+        };
+        // Codes of the three phases are those of the sum plus 20, 40 and 60.
+        let exponent = |quantity: u8| {
+            let is_wanted = |obis: Obis| (obis.a, obis.c % 20, obis.d) == (1, quantity, 7);
+            let mut entries = self.0.iter();
+            entries
+                .find(|entry| entry.obis.is_some_and(is_wanted))
+                .map(|entry| entry.exponent)
+        };
+        Scales {
+            current: exponent(11).unwrap_or(usual.current),
+            voltage: exponent(12).unwrap_or(0).min(volts(highest_voltage)),
+            factor: exponent(13).unwrap_or(usual.factor),
+            ..usual
+        }
     }
 }
 

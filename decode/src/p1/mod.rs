@@ -6,6 +6,7 @@
 
 mod hex_text;
 mod reading;
+mod sub_meter;
 mod telegram;
 
 pub use reading::{readings, readings_of};

@@ -17,6 +17,13 @@ pub struct Object<'a> {
     pub groups: Vec<&'a str>,
 }
 
+impl Object<'_> {
+    /// Returns the contents of the brackets as sent, without the outermost ones.
+    pub fn as_sent(&self) -> String {
+        self.groups.join(")(")
+    }
+}
+
 /// Telegram, taken apart into objects whose values are still text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Telegram<'a> {

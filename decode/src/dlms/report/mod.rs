@@ -49,7 +49,18 @@ pub fn report_with(
     memory: &mut ScaleMemory,
 ) -> Report {
     let objects = Objects::from_data(&notification.data);
-    let scales = memory.scales(&objects, &options.scales);
+    // Positions of a list mean something only if every value of the message stands without a code. A message with codes also
+    // has such values (list version, clock, number of the meter), but they are no list: types and number of a few leftovers
+    // match a built-in list too easily.
+    let list = match objects.coded.is_empty() {
+        true => ListMapping::find(&objects.bare, &options.lists),
+        false => None,
+    };
+    // The powers of ten of a described list are certain.
+    let built_in = list.filter(|list| !options.lists.contains(list));
+    let listed = built_in.map(|list| list.objects(&objects.bare));
+    let measured = listed.as_ref().unwrap_or(&objects);
+    let scales = memory.scales(measured, built_in, &options.scales);
     let is_number = |object: &Object| is_number_code(object.obis) && !is_lesser_number(object.obis);
     let has_number = objects.coded.iter().any(is_number);
     let mut writer = Writer::new(options, scales, has_number);
@@ -58,12 +69,8 @@ pub fn report_with(
     }
     memory.unknown_list = None;
     let lone_number = if objects.coded.is_empty() {
-        // Positions of a list mean something only if every value of the message stands without a code. A message with
-        // codes also has such values (list version, clock, number of the meter), but they are no list: types and number
-        // of a few leftovers match a built-in list too easily.
-        if !writer.list(&objects.bare) {
-            memory.unknown_list = Some(objects.bare.len());
-        }
+        writer.list(&objects.bare, list, built_in.is_some());
+        memory.unknown_list = list.is_none().then_some(objects.bare.len());
         None
     } else {
         // Texts beside coded values are list version, clock and number; others are values.
@@ -80,7 +87,7 @@ pub fn report_with(
         _ => date_time(&notification.date_time, &options.zone).filter(MeterTime::is_set),
     };
     if let Some(at) = time.and_then(|time| time.timestamp()) {
-        memory.check_energy(&objects, at, &scales, &options.scales);
+        memory.check_energy(measured, at, &scales, &options.scales);
     }
     let named = ["equipment_id", "logical_device_name"]
         .iter()

@@ -3,6 +3,7 @@
 use super::text::readable_text;
 use crate::dlms::data::Data;
 use crate::dlms::energy_check::EnergyCheck;
+use crate::dlms::list_mapping::ListMapping;
 use crate::dlms::objects::{Object, Objects};
 use crate::dlms::power_check::{PowerCheck, ScaleFinding};
 use crate::dlms::scales::{GivenScales, Scales};
@@ -32,10 +33,19 @@ impl ScaleMemory {
         self.unknown_list
     }
 
-    /// Returns the powers of ten for a message.
-    pub(super) fn scales(&mut self, objects: &Objects, given: &GivenScales) -> Scales {
-        let mut scales =
-            Scales::detect(list_version(objects).as_deref(), highest_voltage(objects)).with(given);
+    /// Returns the powers of ten for a message: those of the built-in list that it is, if it is one.
+    pub(super) fn scales(
+        &mut self,
+        objects: &Objects,
+        built_in: Option<&ListMapping>,
+        given: &GivenScales,
+    ) -> Scales {
+        let highest_voltage = highest_voltage(objects);
+        let usual = match built_in {
+            Some(list) => list.scales(highest_voltage),
+            None => Scales::detect(list_version(objects).as_deref(), highest_voltage),
+        };
+        let mut scales = usual.with(given);
         if given.current.is_none() {
             let (current, finding) = self.current.current(objects, &scales);
             scales.current = current;

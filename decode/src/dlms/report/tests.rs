@@ -190,6 +190,48 @@ fn the_lists_of_operators_have_names_units_and_powers_of_ten() {
 }
 
 #[test]
+fn currents_of_a_list_are_checked_against_voltage_and_power_unless_the_user_describes_it() {
+    let current = |report: &Report| {
+        let current = report
+            .reading
+            .get("current_l1")
+            .and_then(Value::quantity)
+            .unwrap();
+        format!("{} {}", current.value, current.unit)
+    };
+    // Burgenland's list of a meter behind transformers, which counts in mA: 2.8 kW, and 12 A at 230 V.
+    let body = "020B".to_owned()
+        + &u16s(&[229, 231, 230, 7810, 4020, 630])
+        + &u32s(&[2800, 0, 40_091_000, 5000])
+        + &octets("30000009");
+    let read = |options: &ReportOptions| {
+        let mut memory = ScaleMemory::default();
+        let report = report_with(&notification(&body), None, options, &mut memory);
+        (current(&report), memory.take_findings())
+    };
+    let phases_unknown = read(&ReportOptions::default());
+    assert_eq!(phases_unknown.0, "78.10 A", "phases may compensate each other");
+    let mut options = ReportOptions::default();
+    options.scales.current = Some(-3);
+    assert_eq!(read(&options), ("7.810 A".into(), vec![]));
+    // Kaifa's list of one phase with currents in hundredths: 2250 W are not 0.1 A at 230 V.
+    let kaifa = "0209".to_owned()
+        + &octets("KFM_001")
+        + &octets("6970000000000009")
+        + &octets("MA105H2E")
+        + &u32s(&[2250, 0, 0, 40, 100, 2301]);
+    let mut memory = ScaleMemory::default();
+    let report = report_with(
+        &notification(&kaifa),
+        None,
+        &ReportOptions::default(),
+        &mut memory,
+    );
+    assert_eq!(current(&report), "10.0 A");
+    assert_eq!(memory.take_findings().len(), 1);
+}
+
+#[test]
 fn a_list_that_is_not_known_keeps_every_value_and_says_so() {
     let mut memory = ScaleMemory::default();
     let notification = notification(&format!("0203{}", u32s(&[1, 2, 3])));

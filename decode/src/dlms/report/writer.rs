@@ -7,7 +7,7 @@ use crate::dlms::clock::date_time;
 use crate::dlms::data::Data;
 use crate::dlms::list_mapping::{ListEntry, ListMapping, ValueType};
 use crate::dlms::objects::Object;
-use crate::dlms::scales::{Scales, volts};
+use crate::dlms::scales::Scales;
 use crate::dlms::unit::unit;
 use crate::fields::{FieldKind, field};
 use crate::obis::Obis;
@@ -59,22 +59,20 @@ impl<'a> Writer<'a> {
         self.value(object.obis, object.value, exponent, unit);
     }
 
-    /// Writes the values of a message without codes: by their meaning if they are a known list, else by position. Returns
-    /// false if the list is not known.
-    pub(super) fn list(&mut self, values: &[&Data]) -> bool {
-        let list = ListMapping::find(values, &self.options.lists);
+    /// Writes the values of a message without codes: by their meaning if they are a known list, else by position. Those of a
+    /// built-in list have the powers of ten of the meter.
+    pub(super) fn list(&mut self, values: &[&Data], list: Option<&ListMapping>, is_built_in: bool) {
         for (position, value) in values.iter().enumerate() {
-            let entry = list.map(|list| list.entries()[position]);
+            let entry = list.and_then(|list| list.entries().get(position));
             match entry.and_then(|entry| entry.obis.map(|obis| (obis, entry))) {
-                Some((obis, entry)) => self.listed(obis, value, entry),
+                Some((obis, entry)) => self.listed(obis, value, entry, is_built_in),
                 None => self.keep(position.to_string(), value),
             }
         }
-        list.is_some()
     }
 
     /// Writes a value whose code and power of ten come from an entry of a list.
-    fn listed(&mut self, obis: Obis, value: &Data, entry: ListEntry) {
+    fn listed(&mut self, obis: Obis, value: &Data, entry: &ListEntry, is_built_in: bool) {
         if let Data::Octets(octets) = value {
             // Iskraemeco writes `ISK` in front of the number of the meter in some lists only.
             let number = octets.strip_prefix(b"ISK").filter(|_| is_number_code(obis));
@@ -85,11 +83,10 @@ impl<'a> Writer<'a> {
                 return self.value(obis, &Data::DateTime(octets.clone()), 0, Unit::None);
             }
         }
-        let unit = self.scales.scale(obis).map_or(Unit::None, |(_, unit)| unit);
-        let exponent = match value {
-            // The same list with more digits.
-            Data::Integer(number, _) if unit == Unit::V => entry.exponent.min(volts(*number)),
-            _ => entry.exponent,
+        let (exponent, unit) = match self.scales.scale(obis) {
+            Some((exponent, unit)) if is_built_in => (exponent, unit),
+            Some((_, unit)) => (entry.exponent, unit),
+            None => (entry.exponent, Unit::None),
         };
         self.value(obis, value, exponent, unit);
     }
