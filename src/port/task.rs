@@ -113,9 +113,11 @@ impl Decoder {
             PortProtocol::Mbus { .. } => Box::new(Mbus::default()),
             PortProtocol::Kmp { .. } => Box::new(Kmp::default()),
             PortProtocol::Iec { zone, .. } => Box::new(Iec::new(zone.clone())),
-            PortProtocol::P1(_) | PortProtocol::Dlms(_) | PortProtocol::Sml | PortProtocol::Tic(_) => {
-                return None;
-            }
+            PortProtocol::P1(_)
+            | PortProtocol::Dlms(_)
+            | PortProtocol::Sml
+            | PortProtocol::Tic(_)
+            | PortProtocol::Wmbus(_) => return None,
         };
         Some(Decoder::Push(listener))
     }

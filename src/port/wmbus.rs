@@ -1,6 +1,6 @@
 //! Listener for telegrams of wireless M-Bus that another receiver writes as lines: hex digits, or those of rtl_wmbus.
 
-use crate::port::{DecodeError, DecodeEvent, Listener};
+use crate::port::{DecodeError, DecodeEvent, Listener, Severity};
 use metertap_decode::report::{Fields, MeterId};
 use metertap_decode::wmbus::{Decoder, KeyRing, Security, Telegram, line, report};
 use std::collections::{BTreeMap, BTreeSet};
@@ -117,7 +117,8 @@ fn no_telegram(at: u64, kind: &'static str, is_understood: bool, text: String) -
         at,
         DecodeError {
             kind,
-            is_understood,
+            severity: Severity::of_error(is_understood),
+            about: None,
             text,
         },
     )
