@@ -668,7 +668,7 @@ fn given_a_wire_that_is_removed_while_metertap_is_stopped_then_nothing_of_it_is_
     let daemon = Daemon::start(&format!(
         "{}{}{}",
         mqtt(&broker, ""),
-        one.wire("one"),
+        one.wire("radio"),
         two.wire("two")
     ));
     let (mut line_one, mut line_two) = (one.accept(), two.accept());
@@ -686,7 +686,7 @@ fn given_a_wire_that_is_removed_while_metertap_is_stopped_then_nothing_of_it_is_
     let has = |part: &str| topics().iter().any(|topic| topic.contains(part));
     wait_for("both meters", || has("metertap_A_p1") && has("metertap_B_p1"));
     drop((daemon, line_one, line_two));
-    let daemon = Daemon::start(&format!("{}{}", mqtt(&broker, ""), one.wire("one")));
+    let daemon = Daemon::start(&format!("{}{}", mqtt(&broker, ""), one.wire("radio")));
     let _line = one.accept();
     wait_for("the end of the second", || {
         !has("metertap_B_p1") && !has("/two/") && !has("meters/B/")

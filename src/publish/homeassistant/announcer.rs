@@ -9,7 +9,7 @@ use crate::publish::config::MqttConfig;
 use crate::publish::homeassistant::config::{Discovery, HomeAssistantConfig};
 use crate::publish::homeassistant::device::{Announcement, Common, MeterDevice, shared};
 use crate::publish::homeassistant::found::{FoundAnnouncement, Owner};
-use crate::publish::homeassistant::state::{RADIO, Restored, source_of};
+use crate::publish::homeassistant::state::{RADIO, Restored, WIRE, source_of};
 use crate::publish::instance::Instance;
 use crate::publish::message::{DeliveryClass, Message, topic_id};
 use serde_json::{Value, json};
@@ -56,7 +56,9 @@ impl Home {
     pub fn has_source(&self, key: &str, source: &str, has_unknown: bool) -> bool {
         match source {
             RADIO => self.meter(key).is_some() || (self.publishes_all && has_unknown),
-            port => self.ports.contains(port),
+            wire => wire
+                .strip_prefix(WIRE)
+                .is_some_and(|port| self.ports.contains(port)),
         }
     }
 }

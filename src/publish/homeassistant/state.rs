@@ -3,7 +3,7 @@
 //!
 //! ```json
 //! {"energy_import_total":4821.3,"power_import":null,"last_seen":"…",
-//!  "metertap":{"source":"hall","lasting":["energy_import_total","last_seen"],"base":{},"unit":"1 kWh","interval_s":10}}
+//!  "metertap":{"source":"wire:hall","lasting":["energy_import_total","last_seen"],"base":{},"unit":"1 kWh","interval_s":10}}
 //! ```
 //!
 //! - A value that a message does not contain keeps its last one. A momentary one becomes `null` when it is too old.
@@ -32,11 +32,13 @@ const VALID_INTERVALS: u32 = 3;
 const OWN: &str = "metertap";
 /// Source of radio meters.
 pub const RADIO: &str = "radio";
+/// Source of meters on wires, followed by the name of the port.
+pub const WIRE: &str = "wire:";
 
 /// Values of one meter.
 pub struct MeterState {
     values: BTreeMap<String, Held>,
-    /// Name of the port, or [`RADIO`].
+    /// [`RADIO`], or [`WIRE`] and the name of the port.
     source: String,
     /// Types of messages received by this process.
     types: BTreeSet<&'static str>,
@@ -60,7 +62,7 @@ struct Held {
 /// State that an earlier process has published.
 #[derive(Debug)]
 pub struct Restored {
-    /// Name of the port, or [`RADIO`].
+    /// [`RADIO`], or [`WIRE`] and the name of the port.
     pub source: String,
     /// Interval between two readings, if it was known.
     pub interval: Option<Duration>,
@@ -120,7 +122,7 @@ impl MeterState {
         }
     }
 
-    /// Name of the port, or [`RADIO`].
+    /// [`RADIO`], or [`WIRE`] and the name of the port.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -292,10 +294,10 @@ const NO_BOUNDS: Bounds = Bounds {
     wraps_at: None,
 };
 
-/// Source of a reading: the name of its port, or [`RADIO`].
+/// Source of a reading: [`RADIO`], or [`WIRE`] and the name of its port.
 pub fn source_of(event: &ReadingEvent) -> String {
     match &event.origin {
-        Origin::Wire(reading) => reading.port.to_string(),
+        Origin::Wire(reading) => format!("{WIRE}{}", reading.port),
         Origin::Radio(_) | Origin::Interval(_) => RADIO.to_owned(),
     }
 }
