@@ -263,6 +263,7 @@ impl Daemon {
 
     fn radio_ended(&mut self, name: &str, end: &crate::receiver::End) {
         // Whoever sees the end in the log finds its last readings in the status.
+        self.count();
         self.status.flush();
         match &end.result {
             Ok(()) => tracing::info!(radio = name, packets = end.tally.packets, "Receiver ended"),

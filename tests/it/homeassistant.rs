@@ -709,15 +709,18 @@ fn given_a_wire_that_is_removed_while_metertap_is_stopped_then_nothing_of_it_is_
 #[test]
 fn given_two_installations_with_names_then_neither_touches_what_is_the_others() {
     let (broker, one, two) = (Broker::start(), Bridge::new(), Bridge::new());
-    let config =
-        |name: &str, bridge: &Bridge| mqtt(&broker, &format!("instance = \"{name}\"")) + &bridge.wire("hall");
-    let attic = Daemon::start(&config("attic", &one));
+    // Each has a machine of its own, and so its own client id.
+    let config = |machine: &str, name: &str, bridge: &Bridge| {
+        let keys = format!("instance = \"{name}\"\nclient_id = \"{machine}\"");
+        mqtt(&broker, &keys) + &bridge.wire("hall")
+    };
+    let attic = Daemon::start(&config("a", "attic", &one));
     let mut line = one.accept();
     line.write_all(&telegram("A", &["1-0:1.8.0(000100.500*kWh)"]))
         .unwrap();
     let announced = || retained(&broker, "homeassistant/device/+/config");
     wait_for("the attic's announcements", || announced().len() == 2);
-    let cellar = Daemon::start(&config("cellar", &two));
+    let cellar = Daemon::start(&config("b", "cellar", &two));
     let mut line_two = two.accept();
     line_two
         .write_all(&telegram("B", &["1-0:1.8.0(000200.500*kWh)"]))
@@ -741,7 +744,7 @@ fn given_two_installations_with_names_then_neither_touches_what_is_the_others() 
     assert_eq!(announced().len(), 4);
     assert!(!attic.log().contains("Stale announcement"), "{}", attic.log());
     // A third one with the first one's name: both say so.
-    let third = Daemon::start(&config("attic", &two));
+    let third = Daemon::start(&config("c", "attic", &two));
     for daemon in [&attic, &third] {
         daemon.wait_for_log("Another metertap uses the same names");
     }

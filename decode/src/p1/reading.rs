@@ -78,8 +78,10 @@ pub fn readings_of(telegram: &Telegram, zone: &Zone, unnumbered: &str) -> Vec<Re
                     main.reading.put("month_end_registers", value);
                 }
                 Some((Some(Value::Time(time)), _)) if !time.is_set() => keep(object, &mut main.unknown),
-                // Channels of one quantity have one name; the first one counts.
-                Some((Some(_), field)) if main.reading.get(field.name).is_some() => {
+                // Channels of one quantity have one name, and the first one counts; of one code that comes twice, the last.
+                Some((Some(_), field))
+                    if main.reading.get(field.name).is_some() && !is_repeated(telegram, object) =>
+                {
                     keep(object, &mut main.unknown);
                 }
                 Some((Some(value), field)) => main.reading.put(field.name, value),
@@ -157,6 +159,12 @@ fn average_current(object: &Object) -> Option<&'static str> {
         (1, 71, 4, 0) if unit == Unit::KA => Some("current_avg_l3"),
         _ => None,
     }
+}
+
+/// Returns true if an earlier object of the telegram has the same code.
+fn is_repeated(telegram: &Telegram, object: &Object) -> bool {
+    let mut earlier = telegram.objects.iter().take_while(|other| !std::ptr::eq(*other, object));
+    earlier.any(|other| other.obis == object.obis)
 }
 
 /// Keeps an object by its code, as sent.
