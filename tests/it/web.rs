@@ -556,8 +556,8 @@ fn memory(process: u32) -> u64 {
 }
 
 #[test]
-fn given_clients_that_ask_for_much_and_read_nothing_then_their_memory_is_bounded_and_others_are_served() {
-    const METERS: u32 = 4000;
+fn given_clients_that_ask_for_the_same_and_read_nothing_then_they_share_it_and_others_are_served() {
+    const METERS: u32 = 3000;
     let (meters, port) = (TcpListener::bind("127.0.0.1:0").unwrap(), free_port());
     let daemon = Daemon::start(&format!(
         "[web]\nlisten = \"127.0.0.1:{port}\"\n[[output]]\nkind = \"file\"\npath = \"/dev/null\"\n\
@@ -565,16 +565,16 @@ fn given_clients_that_ask_for_much_and_read_nothing_then_their_memory_is_bounded
         meters.local_addr().unwrap()
     ));
     let (mut line, _) = meters.accept().unwrap();
-    let mut send = |id: u32, kwh: u32| {
+    let send = |id: u32| {
         let id: String = format!("{id:08}")
             .bytes()
             .map(|byte| format!("{byte:02X}"))
             .collect();
         let text =
-            format!("/MTP5x\n\n0-0:96.1.1({id})\n1-0:1.8.0({kwh:06}.000*kWh)\n1-0:2.8.0(000001.000*kWh)\n");
+            format!("/MTP5x\n\n0-0:96.1.1({id})\n1-0:1.8.0(000002.000*kWh)\n1-0:2.8.0(000001.000*kWh)\n");
         line.write_all(&seal(&text, true)).unwrap();
     };
-    (0..METERS).for_each(|id| send(id, 1));
+    (0..METERS).for_each(send);
     daemon.wait_for("the meters", || json(port, "/api/status")["meters"] == METERS);
     let size = get(port, "/api/meters", "").1.len() as u64 / 1024;
     let before = memory(daemon.id());
@@ -587,30 +587,8 @@ fn given_clients_that_ask_for_much_and_read_nothing_then_their_memory_is_bounded
         grown < 10 * size,
         "{size} KiB an answer, {grown} KiB for 60 that nobody reads"
     );
-    drop(same);
-    // Of answers that differ only so many are kept; then small ones are still given.
-    let mut differing = Vec::new();
-    for i in 0..30 {
-        send(0, 2 + i);
-        daemon.wait_for("the reading", || {
-            json(port, "/api/meters/00000000")["types"][0]["value"] == f64::from(2 + i)
-        });
-        differing.push(unread(port, "/api/meters"));
-    }
-    let grown = memory(daemon.id()).saturating_sub(before);
-    let statuses: Vec<u16> = differing.iter().map(|(status, _)| *status).collect();
-    println!("30 readers of different ones: {grown} KiB more, {statuses:?}");
-    assert!(
-        statuses.iter().all(|status| matches!(status, 200 | 503)),
-        "{statuses:?}"
-    );
-    assert!(
-        grown < 45 << 10,
-        "{grown} KiB for 30 different answers of {size} KiB"
-    );
+    // The limit of answers that differ is tested in src/web/answers.rs: here the system's buffers would take most of them.
     assert_eq!(get(port, "/api/status", "").0, 200);
-    drop(differing);
-    daemon.wait_for("memory", || get(port, "/api/meters", "").0 == 200);
 }
 
 #[needs(private_mounts)]
