@@ -115,6 +115,8 @@ impl Searcher {
             let mut part = &fill[..self.missing().min(fill.len())];
             self.push(&mut part, &mut found);
         }
+        // Also of a recording in which nothing was found.
+        self.window_noise = self.bank.noise();
         let (ended, dropped) = (&mut self.ended, &mut self.dropped);
         self.tracks.flush(|burst| keep(ended, burst, dropped));
         self.hand_out(found);

@@ -30,6 +30,8 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time for the threads of a recording to end: none at all, but for the backtrace of one that panicked.
 const END_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Level below which there is not even noise: eight bits have more of it.
+const SILENCE_DBFS: f32 = -70.0;
 /// Error of a recording's sample rate that is remarked on: no crystal is off by so much.
 const RATE_ERROR_PPM: f64 = 400.0;
 
@@ -189,7 +191,7 @@ impl Replay {
                     if self.display.readings() == before && !self.options.context.cancel.is_cancelled() {
                         let nothing = nothing_heard(&radio.info, &end.tally, end.noise_dbfs);
                         eprintln!("metertap: {name}: {nothing}");
-                        outcome = if end.tally.segments > 0 {
+                        outcome = if end.tally.segments > 0 && end.noise_dbfs > SILENCE_DBFS {
                             Outcome::Undecoded
                         } else {
                             Outcome::Silence
@@ -312,7 +314,8 @@ fn rate_remark(info: &Info, end: &End) -> Option<String> {
 fn nothing_heard(info: &Info, tally: &Tally, noise_dbfs: f32) -> String {
     let seconds = tally.samples as f64 / Resampling::for_rate(info.sample_rate_hz).rate_hz();
     let level = match tally.segments {
-        0 => "nothing but noise or silence".to_owned(),
+        _ if noise_dbfs < SILENCE_DBFS => "nothing but silence".to_owned(),
+        0 => format!("nothing but noise at {noise_dbfs:.0} dBFS"),
         bursts => format!(
             "{bursts} bursts, {} preambles, noise at {noise_dbfs:.0} dBFS",
             tally.preambles

@@ -245,6 +245,24 @@ fn given_sigmf_without_metadata_then_flags_are_enough() {
 }
 
 #[test]
+fn given_noise_or_silence_then_the_failure_says_which_and_the_level() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(
+        path("noise.toml"),
+        "seconds = 0.5\nsample_rate = 1024000\nnoise_dbfs = -30\n",
+    )
+    .unwrap();
+    let made = run(&["synth", &path("noise.toml"), "--out", &path("noise_1024k.cu8")]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (_, stderr) = replayed(&[&path("noise_1024k.cu8")]);
+    assert!(stderr.contains("nothing but noise at -30 dBFS"), "{stderr}");
+    std::fs::write(path("silence_1024k.cu8"), [128; 1 << 19]).unwrap();
+    let (_, stderr) = replayed(&[&path("silence_1024k.cu8")]);
+    assert!(stderr.contains("nothing but silence"), "{stderr}");
+}
+
+#[test]
 fn given_a_wrong_rate_then_the_failure_says_what_was_tried() {
     let dir = tempfile::tempdir().unwrap();
     street(dir.path(), 1_024_000);
