@@ -97,6 +97,22 @@ mod tests {
     }
 
     #[test]
+    fn the_opposite_direction_is_export_of_electricity_and_backward_flow_of_anything_else() {
+        let qualified = |qualifier: &'static str| Record {
+            qualifiers: vec![qualifier.into()],
+            storage: 1,
+            ..record("energy", 1, Unit::Wh)
+        };
+        for (qualifier, medium, expected) in [
+            ("negative", "electricity", "energy_export_storage_1"),
+            ("negative", "heat", "energy_backward_storage_1"),
+            ("l1", "electricity", "energy_l1_storage_1"),
+        ] {
+            assert_eq!(name(&qualified(qualifier), medium), expected);
+        }
+    }
+
+    #[test]
     fn values_are_named_by_tariff_function_and_storage_and_repeated_ones_numbered() {
         let records = vec![
             record("energy", 1_500_000, Unit::Wh),

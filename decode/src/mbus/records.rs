@@ -131,6 +131,8 @@ impl Information {
                 }
                 0x13 | 0x1E => (self.is_profile, self.profile_step) = (true, 1),
                 0x1F => (self.is_profile, self.profile_step) = (true, 0),
+                // Rates, such as litres per pulse of an input.
+                0x20..=0x2F => self.qualifiers.push(PER[usize::from(vife & 0x0F)].into()),
                 0x39 => self.qualify_date("start_date"),
                 // Accumulation of positive contributions: the ordinary register.
                 0x3B => {}
@@ -154,6 +156,26 @@ impl Information {
         self.meaning.unit = Unit::None;
     }
 }
+
+/// Qualifiers of the extensions 20 to 2F.
+const PER: [&str; 16] = [
+    "per_second",
+    "per_minute",
+    "per_hour",
+    "per_day",
+    "per_week",
+    "per_month",
+    "per_year",
+    "per_revolution",
+    "per_input_pulse",
+    "per_input_pulse",
+    "per_output_pulse",
+    "per_output_pulse",
+    "per_liter",
+    "per_m3",
+    "per_kg",
+    "per_kelvin",
+];
 
 /// Returns true for units that an electricity meter alone has.
 fn is_electric(unit: &Unit) -> bool {
@@ -421,6 +443,25 @@ mod tests {
             (1 | 3 << 1 | 1 << 5, 1, 2)
         );
         assert_eq!(read("14 06 00000000").unwrap()[0].function, Function::Maximum);
+    }
+
+    #[test]
+    fn extensions_qualify_a_value_or_make_it_a_date() {
+        for (text, qualifiers, value) in [
+            ("04 83 3C 01000000", &["negative"][..], "1"),
+            ("02 FDC9 FC 01 E600", &["l1"], "230"),
+            ("02 FDD9 FF 03 0100", &["l3"], "0.001"),
+            ("02 FDC9 FF 05 9001", &["ff05"], "400"),
+            ("01 90 28 0B", &["per_input_pulse"], "0.000011"),
+            ("02 AB 48 0100", &["upper_limit"], "1"),
+            ("12 AB 6E 5F1C", &["date"], "\"2010-12-31\""),
+            ("04 83 3B 01000000", &[], "1"),
+        ] {
+            let record = read(text).unwrap().remove(0);
+            assert_eq!(record.qualifiers, qualifiers, "{text}");
+            assert_eq!(serde_json::to_string(&record.value).unwrap(), value, "{text}");
+        }
+        assert_eq!(read("6F 00"), Err(RecordError::Reserved { at: 0, dif: 0x6F }));
     }
 
     #[test]
