@@ -17,9 +17,13 @@ impl Draft {
         draft
     }
 
-    /// Adds a comment, line by line.
+    /// Adds a comment, line by line; one that begins with an empty line is set off from what stands before it.
     pub fn comment(&mut self, text: &str) {
-        for line in text.lines() {
+        let own = text.strip_prefix('\n');
+        if own.is_some() {
+            self.0.push('\n');
+        }
+        for line in own.unwrap_or(text).lines() {
             self.0.push_str(format!("# {line}").trim_end());
             self.0.push('\n');
         }

@@ -199,7 +199,7 @@ fn given_an_encrypted_meter_and_a_silent_port_then_the_key_and_the_protocol_are_
     terminal.answer("A page", "n");
     machine.wait_for_end(&terminal);
     let text = machine.written();
-    assert!(text.contains("key = \"00112233"), "{text}");
+    assert!(text.contains("key = \"00 11 22 33"), "{text}");
     assert!(
         text.contains("protocol = \"kmp\"") && text.contains("model = \"403\""),
         "{text}"

@@ -40,14 +40,13 @@ impl Terminal {
         self.tmux(&["send-keys", keys]);
     }
 
-    /// Answers a question: waits until it is the last line of the screen, types, and presses Enter.
+    /// Answers a question: waits until the screen ends with it, types, and presses Enter.
     pub fn answer(&self, question: &str, answer: &str) {
         self.wait(question, |screen| {
-            screen
-                .trim_end()
-                .lines()
-                .last()
-                .is_some_and(|line| line.contains(question))
+            // A long question takes two lines.
+            let lines: Vec<&str> = screen.trim_end().lines().collect();
+            let end = lines[lines.len().saturating_sub(2)..].concat();
+            end.contains(question) && end.ends_with(':')
         });
         if !answer.is_empty() {
             self.tmux(&["send-keys", "-l", answer]);
