@@ -174,7 +174,10 @@ fn given_an_encrypted_meter_and_a_silent_port_then_the_key_and_the_protocol_are_
     machine.plug("usb-1-meter", &pty);
     machine.plug("usb-2-heat", &silent);
     let key = KEY.parse().unwrap();
-    keep_sending(&pty, Ciphered::encrypt(*b"KFM10000", 7, &p1_telegram(), &key, None).unwrap());
+    keep_sending(
+        &pty,
+        Ciphered::encrypt(*b"KFM10000", 7, &p1_telegram(), &key, None).unwrap(),
+    );
 
     let terminal = machine.terminal("init");
     terminal.answer("Another radio", "");

@@ -163,7 +163,10 @@ fn average_current(object: &Object) -> Option<&'static str> {
 
 /// Returns true if an earlier object of the telegram has the same code.
 fn is_repeated(telegram: &Telegram, object: &Object) -> bool {
-    let mut earlier = telegram.objects.iter().take_while(|other| !std::ptr::eq(*other, object));
+    let mut earlier = telegram
+        .objects
+        .iter()
+        .take_while(|other| !std::ptr::eq(*other, object));
     earlier.any(|other| other.obis == object.obis)
 }
 

@@ -63,7 +63,7 @@ pub(crate) struct Delivery {
     next_token: u64,
     /// Messages up to this token were found fit to be sent.
     checked: u64,
-    /// Limit of messages in flight, besides the birth message.
+    /// Limit of messages in flight; the birth message comes on top, unless the limit is 1.
     window: usize,
     /// Largest packet that the broker takes.
     max_packet: usize,
@@ -589,9 +589,10 @@ impl Delivery {
         has_any
     }
 
-    /// Messages in flight, without the birth message.
+    /// Messages in flight, without the birth message, unless they are sent one at a time: if it failed together with another one,
+    /// nobody would know which of them was at fault.
     fn in_flight(&self) -> usize {
-        let is_birth_in_flight = self.others.front().is_some_and(|entry| entry.is_birth);
+        let is_birth_in_flight = self.window > 1 && self.others.front().is_some_and(|entry| entry.is_birth);
         (self.written.len() + self.unwritten.len()).saturating_sub(usize::from(is_birth_in_flight))
     }
 }
