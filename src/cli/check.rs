@@ -1,6 +1,7 @@
 //! `metertap check`: reads the configuration and lists every mistake, then what of this machine does not fit it.
 
 use crate::config::{Config, ConfigFile, Problems, RadioSource};
+use crate::publish::MqttConfig;
 use crate::source::wire::WireAddress;
 use anyhow::Result;
 use rustix::fs::{Access, access};
@@ -79,7 +80,7 @@ fn surroundings(config: &Config) -> Vec<String> {
     });
     let addresses = of_web.chain(of_outputs).chain(of_radios);
     warnings.extend(addresses.filter_map(|(key, address)| unusable_address(&key, address)));
-    let spool = config.mqtt.as_ref().and_then(|mqtt| mqtt.spool_path());
+    let spool = config.mqtt.as_ref().and_then(MqttConfig::spool_path);
     let history = config.web.as_ref().and_then(|web| web.history());
     let of_outputs = config
         .outputs

@@ -4,7 +4,7 @@
 use crate::support::*;
 use metertap_decode::cipher::Ciphered;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A new user's machine: what is plugged in, and a folder of their own.
 struct Machine {
@@ -212,20 +212,19 @@ fn given_an_encrypted_meter_and_a_silent_port_then_the_key_and_the_protocol_are_
 
 #[test]
 fn given_no_subcommand_then_what_is_plugged_in_and_the_next_commands_are_shown() {
-    let machine = Machine::new("00000042");
-    let pty = Pty::open();
-    machine.plug("usb-FTDI-port0", &pty);
-    let look = |folder: &Path, serial: &Path, dongles: &Dongles| {
+    let mut machine = Machine::new("00000042");
+    let look = |machine: &Machine| {
         let mut program = metertap();
-        dongles
-            .plug_into(program.command())
-            .current_dir(folder)
-            .env("METERTAP_SERIAL_FOLDER", serial);
+        let command = machine.dongles.plug_into(program.command());
+        command.current_dir(machine.folder.path());
+        command.env("METERTAP_SERIAL_FOLDER", &machine.serial);
         let output = program.output().unwrap();
         assert!(output.status.success());
         String::from_utf8(output.stdout).unwrap()
     };
-    let shown = look(machine.folder.path(), &machine.serial, &machine.dongles);
+    let pty = Pty::open();
+    machine.plug("usb-FTDI-port0", &pty);
+    let shown = look(&machine);
     for line in [
         "rtlsdr:00000042",
         "usb-FTDI-port0",
@@ -234,11 +233,12 @@ fn given_no_subcommand_then_what_is_plugged_in_and_the_next_commands_are_shown()
     ] {
         assert!(shown.contains(line), "{line}: {shown}");
     }
-    let empty = Machine::new("");
-    let shown = look(empty.folder.path(), &empty.serial, &empty.dongles);
+    machine.dongles.set("serials", "");
+    std::fs::remove_file(machine.serial.join("usb-FTDI-port0")).unwrap();
+    let shown = look(&machine);
     assert!(shown.contains("metertap demo"), "{shown}");
     std::fs::write(machine.file(), "").unwrap();
-    let shown = look(machine.folder.path(), &machine.serial, &machine.dongles);
+    let shown = look(&machine);
     assert!(
         shown.contains("The configuration is metertap.toml") && shown.contains("metertap run"),
         "{shown}"

@@ -257,7 +257,7 @@ fn given_noise_or_silence_then_the_failure_says_which_and_the_level() {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let (_, stderr) = replayed(&[&path("noise_1024k.cu8")]);
     assert!(stderr.contains("nothing but noise at -30 dBFS"), "{stderr}");
-    std::fs::write(path("silence_1024k.cu8"), [128; 1 << 19]).unwrap();
+    std::fs::write(path("silence_1024k.cu8"), vec![128; 1 << 19]).unwrap();
     let (_, stderr) = replayed(&[&path("silence_1024k.cu8")]);
     assert!(stderr.contains("nothing but silence"), "{stderr}");
 }

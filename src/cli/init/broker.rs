@@ -85,8 +85,7 @@ fn broker(text: &str) -> Result<MqttConfig, String> {
             format!("{error:#} (a password with # or @ in it: type the host alone, and user and password are asked)")
         });
     }
-    let host = text.parse::<BrokerAddress>().map_err(|error| error.to_string())?;
-    Ok(MqttConfig::new(host))
+    text.parse::<BrokerAddress>().map(MqttConfig::new)
 }
 
 fn try_login(config: &MqttConfig, context: &Context) -> Result<(), String> {

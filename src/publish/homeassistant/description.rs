@@ -86,7 +86,6 @@ fn model_of_wire(reading_type: ReadingType) -> &'static str {
         | ReadingType::Water
         | ReadingType::WarmWater
         | ReadingType::Other => "Meter behind a P1 meter",
-        #[allow(unreachable_patterns)] // Types to come.
-        _ => "Meter",
+        ReadingType::Wmbus => "Wireless M-Bus meter",
     }
 }
