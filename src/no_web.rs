@@ -28,6 +28,11 @@ impl WebConfig {
         None
     }
 
+    /// There is no page that could be opened.
+    pub fn address(&self, _: &str) -> Option<String> {
+        None
+    }
+
     /// Unspecified address.
     pub fn listen(&self) -> SocketAddr {
         SocketAddr::from(([0, 0, 0, 0], 0))
