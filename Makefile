@@ -20,6 +20,7 @@ test: toolchain packages
 check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features demo -- -D warnings
+	$(CARGO) check --no-default-features --features demo   # as `make demo` builds it
 
 ## Speed of the receiver's stages, and cost of a telegram.
 bench:
