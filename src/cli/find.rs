@@ -1,10 +1,9 @@
 //! `metertap find`: finds the radio meter whose counter shows the number on a dial.
 
+use crate::cli::dial_search::{DialSearch, Progress, dial_reading, scale};
 use crate::cli::tuner_args::TunerArgs;
-use crate::daemon::event_stream::{Event, EventStream};
 use crate::meter::default_kinds;
-use crate::meter::find::{Candidate, candidates, certain_match};
-use crate::meter::table::MeterTable;
+use crate::meter::find::Candidate;
 use crate::receiver::{Radio, RadioOptions};
 use crate::runtime::Runtime;
 use crate::source::recording::{Recording, RecordingOverrides};
@@ -13,7 +12,7 @@ use metertap_decode::ert::Commodity;
 use metertap_dsp::Trust;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -35,7 +34,6 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let runtime = Runtime::for_command()?;
-    let cancel = runtime.context.cancel.clone();
     let options = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
     let radios = match &args.file {
         Some(file) => {
@@ -44,42 +42,26 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         None => args.tuner.radios(&options)?,
     };
-    let mut table = MeterTable::default();
-    let mut shown = Vec::new();
-    let start = Instant::now();
-    for event in EventStream::new(radios, &runtime.context) {
-        match event {
-            Event::Reading(reading) => {
-                let is_wanted = args
-                    .commodity
-                    .is_none_or(|wanted| reading.message.commodity() == wanted);
-                if is_wanted {
-                    table.add(&reading);
-                }
-                let found = candidates(args.reading, table.meters());
-                if found.iter().map(|c| c.id).ne(shown.iter().copied()) {
-                    shown = found.iter().map(|c| c.id).collect();
-                    print_candidates(&found);
-                }
-                if let Some(mine) = certain_match(&found) {
-                    print_match(mine);
-                    return Ok(ExitCode::SUCCESS);
-                }
-            }
-            Event::State(state) => {
-                if let Some(reason) = state.reason {
+    let mut search = DialSearch::new(args.reading, args.commodity);
+    let within = Duration::from_secs_f64(args.seconds);
+    let found = search.run(radios, within, &runtime.context, |progress| {
+        match progress {
+            Progress::Candidates(found) => print_candidates(found),
+            Progress::State(state) => {
+                if let Some(reason) = &state.reason {
                     eprintln!("metertap: {}: {reason}", state.receiver);
                 }
             }
-            Event::End(_, end) => end.result?,
-            Event::Wire(_) | Event::Failure(_) | Event::Reload | Event::Quiet => {}
+            Progress::End(result) => result?,
         }
-        if start.elapsed() > Duration::from_secs_f64(args.seconds) {
-            cancel.cancel();
-        }
+        Ok(())
+    })?;
+    if let Some(mine) = found {
+        print_match(&mine);
+        return Ok(ExitCode::SUCCESS);
     }
-    let meters = table.meters().len();
-    match candidates(args.reading, table.meters()).as_slice() {
+    let meters = search.received();
+    match search.candidates().as_slice() {
         [] => eprintln!(
             "metertap: none of {meters} meters heard is near {}. It may be out of range, transmit rarely, or be of a kind that \
              cannot be received: {NOT_RECEIVED}",
@@ -134,20 +116,8 @@ fn print_match(mine: &Candidate) {
         ),
     }
     println!("In metertap.toml:\n\n[[meter]]\nid = {}", mine.id);
-    if mine.extra_digits != 0 {
-        let scale = 10f64.powi(-mine.extra_digits);
+    if let Some(scale) = scale(mine) {
         println!("scale = {scale}    # reads as the dial does; give its unit as well");
-    }
-}
-
-/// Parses a dial's number; commas between digits are separators of thousands.
-fn dial_reading(text: &str) -> Result<f64, String> {
-    let plain: String = text.chars().filter(|c| !matches!(c, ',' | '_' | ' ')).collect();
-    match plain.parse::<f64>() {
-        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
-        _ => Err(format!(
-            "invalid reading `{text}`: expected the number on the dial, such as 48213"
-        )),
     }
 }
 
@@ -173,18 +143,5 @@ fn times(count: u64) -> String {
         1 => "once".into(),
         2 => "twice".into(),
         _ => format!("{count} times"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn given_separators_then_the_dial_is_read_and_words_are_refused() {
-        for text in ["48213", "48,213", "48 213", "48_213"] {
-            assert_eq!(dial_reading(text), Ok(48_213.0), "{text}");
-        }
-        assert!(dial_reading("many").is_err() && dial_reading("-3").is_err() && dial_reading("nan").is_err());
     }
 }

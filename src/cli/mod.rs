@@ -8,6 +8,7 @@ mod demo;
 mod demo_broker;
 #[cfg(feature = "rtlsdr")]
 mod devices;
+mod dial_search;
 mod doctor;
 mod find;
 mod health;

@@ -1,12 +1,10 @@
 //! Radios in the conversation: which dongle, and which meter on the air is one's own.
 
+use crate::cli::dial_search::{DialSearch, Progress, dial_reading, scale};
 use crate::cli::init::answers::{Answers, MeterAnswer};
 use crate::cli::init::prompt::Prompt;
 use crate::cli::plugged::dongles;
-use crate::daemon::event_stream::{Event, EventStream};
 use crate::meter::default_kinds;
-use crate::meter::find::{candidates, certain_match};
-use crate::meter::table::MeterTable;
 use crate::receiver::{Radio, RadioOptions};
 use crate::runtime::{Clock, Runtime};
 use crate::source::{Address, Live, Tuning};
@@ -70,14 +68,6 @@ pub(super) fn ask_meter(answers: &mut Answers, prompt: &mut Prompt) -> Result<()
     Ok(())
 }
 
-fn dial_reading(text: &str) -> Result<f64, String> {
-    let plain: String = text.chars().filter(|c| !matches!(c, ',' | '_' | ' ')).collect();
-    let number = plain.parse::<f64>().ok();
-    number
-        .filter(|number| number.is_finite() && *number >= 0.0)
-        .ok_or_else(|| format!("expected the number on the dial, such as 48213, found `{text}`"))
-}
-
 /// Listens until one meter shows what the dial shows.
 fn search(sources: &[Live], dial: f64, prompt: &mut Prompt) -> Result<Option<MeterAnswer>> {
     let runtime = Runtime::start(Clock::system())?;
@@ -86,28 +76,16 @@ fn search(sources: &[Live], dial: f64, prompt: &mut Prompt) -> Result<Option<Met
         .iter()
         .map(|source| Radio::live("radio", source.clone(), None, &options))
         .collect();
-    let until = runtime.context.clock.now() + SEARCH;
-    let mut table = MeterTable::default();
-    for event in EventStream::new(radios?, &runtime.context) {
-        match event {
-            Event::Reading(reading) => {
-                table.add(&reading);
-                let found = candidates(dial, table.meters());
-                if let Some(mine) = certain_match(&found) {
-                    let scale = (mine.extra_digits != 0).then(|| 10f64.powi(-mine.extra_digits));
-                    return Ok(Some(MeterAnswer { id: mine.id, scale }));
-                }
-            }
-            Event::State(state) => {
-                if let Some(reason) = state.reason {
-                    prompt.say(&format!("  {reason}"))?;
-                }
-            }
-            Event::End(..) | Event::Wire(_) | Event::Failure(_) | Event::Reload | Event::Quiet => {}
-        }
-        if runtime.context.clock.now() > until {
-            runtime.context.cancel.cancel();
-        }
-    }
-    Ok(None)
+    let found =
+        DialSearch::new(dial, None).run(radios?, SEARCH, &runtime.context, |progress| match progress {
+            Progress::State(state) => state
+                .reason
+                .iter()
+                .try_for_each(|reason| prompt.say(&format!("  {reason}"))),
+            Progress::Candidates(_) | Progress::End(_) => Ok(()),
+        })?;
+    Ok(found.map(|mine| MeterAnswer {
+        id: mine.id,
+        scale: scale(&mine),
+    }))
 }
