@@ -117,7 +117,7 @@ impl Daemon {
     pub(super) fn introduce_publisher(&mut self) {
         let states = self.status.receivers().values();
         states.for_each(|state| self.sinks.publish_state(state));
-        self.state_topic.forget();
+        self.counts_topic.forget();
         for change in self.pipeline.availability() {
             self.sinks.publish_availability(&change);
         }

@@ -2,11 +2,11 @@
 
 use crate::config::{Config, ConfigFile};
 use crate::daemon::add_meter::ConfigAppender;
+use crate::daemon::counts_topic::CountsTopic;
 use crate::daemon::event_stream::{Event, EventStream};
 use crate::daemon::pipeline::Pipeline;
 use crate::daemon::restarts::Restarts;
 use crate::daemon::sinks::Sinks;
-use crate::daemon::state_topic::StateTopic;
 use crate::daemon::systemd::Systemd;
 use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
@@ -69,7 +69,7 @@ pub(super) struct Daemon {
     pub(super) sinks: Sinks,
     pub(super) status: Status,
     pub(super) restarts: Restarts,
-    pub(super) state_topic: StateTopic,
+    pub(super) counts_topic: CountsTopic,
     /// Readings published.
     published: u64,
     /// Heartbeat of the event loop.
@@ -104,7 +104,7 @@ impl Daemon {
             sinks,
             pipeline: Pipeline::new(config.meters.clone(), config.rate, context.clock.clone()),
             restarts: Restarts::new(context.clock.clone()),
-            state_topic: StateTopic::new(context.clock.clone()),
+            counts_topic: CountsTopic::new(context.clock.clone()),
             published: 0,
             heartbeat: context.heartbeat(MAIN),
             registers: config
@@ -232,8 +232,8 @@ impl Daemon {
             self.count();
         }
         self.status.tick();
-        if let Some(state) = self.state_topic.due(self.status.current()) {
-            self.sinks.publish_counts(state);
+        if let Some(counts) = self.counts_topic.due(self.status.current()) {
+            self.sinks.publish_counts(counts);
         }
     }
 
@@ -302,8 +302,8 @@ impl Daemon {
         let held_back = self.pipeline.drain();
         self.publish(&held_back, None);
         self.count();
-        if let Some(state) = self.state_topic.changed(self.status.current()) {
-            self.sinks.publish_counts(state);
+        if let Some(counts) = self.counts_topic.changed(self.status.current()) {
+            self.sinks.publish_counts(counts);
         }
         if let Some(file) = &mut self.registers {
             file.save(self.pipeline.learned(), self.context.clock.now());

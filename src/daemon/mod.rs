@@ -8,13 +8,13 @@
 
 pub mod add_meter;
 mod assemble;
+mod counts_topic;
 mod event_loop;
 pub mod event_stream;
 pub mod pipeline;
 mod reload;
 mod restarts;
 mod sinks;
-mod state_topic;
 mod systemd;
 
 pub use event_loop::run;

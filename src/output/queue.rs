@@ -166,27 +166,8 @@ mod tests {
         assert_eq!(metrics.status().delivered, CAPACITY as u64);
     }
 
-    #[test]
-    fn given_an_output_that_keeps_failing_when_time_is_up_then_it_ends_and_the_rest_is_lost() {
-        let runtime = Runtime::start(Clock::system()).unwrap();
-        let metrics = Arc::new(SinkMetrics::new("failing".into()));
-        let queue = Queue::start(&runtime.context, metrics.clone(), move |inbox| {
-            while inbox.next().is_some() {
-                while inbox.pause(Duration::from_secs(3600)) {}
-                inbox.metrics.lost(LossReason::Stopped, 1);
-            }
-        })
-        .unwrap();
-        for i in 0..5 {
-            queue.put(i);
-        }
-        queue.join(&Limit::within(Duration::ZERO));
-        assert_eq!(metrics.status().lost, 5);
-    }
-
-    #[test]
-    fn given_an_interruption_while_an_output_keeps_failing_then_it_ends_long_before_its_time() {
-        let runtime = Runtime::start(Clock::system()).unwrap();
+    /// A queue of five items whose output fails at the first one until it is abandoned.
+    fn failing_queue(runtime: &Runtime) -> (Queue<i32>, Arc<SinkMetrics>) {
         let metrics = Arc::new(SinkMetrics::new("failing".into()));
         let queue = Queue::start(&runtime.context, metrics.clone(), move |inbox| {
             while inbox.next().is_some() {
@@ -196,6 +177,21 @@ mod tests {
         })
         .unwrap();
         (0..5).for_each(|i| queue.put(i));
+        (queue, metrics)
+    }
+
+    #[test]
+    fn given_an_output_that_keeps_failing_when_time_is_up_then_it_ends_and_the_rest_is_lost() {
+        let runtime = Runtime::start(Clock::system()).unwrap();
+        let (queue, metrics) = failing_queue(&runtime);
+        queue.join(&Limit::within(Duration::ZERO));
+        assert_eq!(metrics.status().lost, 5);
+    }
+
+    #[test]
+    fn given_an_interruption_while_an_output_keeps_failing_then_it_ends_long_before_its_time() {
+        let runtime = Runtime::start(Clock::system()).unwrap();
+        let (queue, metrics) = failing_queue(&runtime);
         let limit = Limit::within_or_interrupted(
             Duration::from_secs(3600),
             runtime.context.cancel.clone(),

@@ -187,6 +187,16 @@ pub async fn identify(address: &WireAddress, wait: Duration) -> (Option<&'static
     }
 }
 
+/// Listeners of the protocols of meters that send unasked on a line, by their names in the configuration.
+fn pushing_listeners() -> [(&'static str, Box<dyn Listener>); 4] {
+    [
+        ("sml", Box::new(Sml::default())),
+        ("tic", Box::new(Tic::default())),
+        ("p1", Box::new(P1::new(P1Options::default()))),
+        ("dlms", Box::new(Dlms::new(DlmsOptions::default()))),
+    ]
+}
+
 /// Listeners of all protocols of meters that send unasked, side by side.
 struct EveryProtocol {
     listeners: [(&'static str, Box<dyn Listener>); 4],
@@ -197,12 +207,7 @@ struct EveryProtocol {
 impl Default for EveryProtocol {
     fn default() -> Self {
         EveryProtocol {
-            listeners: [
-                ("sml", Box::new(Sml::default())),
-                ("tic", Box::new(Tic::default())),
-                ("p1", Box::new(P1::new(P1Options::default()))),
-                ("dlms", Box::new(Dlms::new(DlmsOptions::default()))),
-            ],
+            listeners: pushing_listeners(),
             understood: None,
         }
     }
@@ -251,15 +256,11 @@ impl Listener for EveryProtocol {
 
 /// Returns the name of the protocol that understands the bytes.
 fn other_protocol(bytes: &[u8]) -> Option<&'static str> {
-    let listeners: [(&str, Box<dyn Listener>); 6] = [
-        ("sml", Box::new(Sml::default())),
-        ("tic", Box::new(Tic::default())),
-        ("p1", Box::new(P1::new(P1Options::default()))),
-        ("dlms", Box::new(Dlms::new(DlmsOptions::default()))),
+    let polled: [(&str, Box<dyn Listener>); 2] = [
         ("mbus", Box::new(Mbus::default())),
         ("iec", Box::new(Iec::default())),
     ];
-    for (name, mut listener) in listeners {
+    for (name, mut listener) in pushing_listeners().into_iter().chain(polled) {
         let mut seen = Seen::default();
         listener.push(bytes, &mut |event| seen.take(event));
         listener.end(&mut |event| seen.take(event));

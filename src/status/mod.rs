@@ -9,7 +9,7 @@
 //! ```
 
 pub mod add_meter;
-pub mod daemon_state;
+pub mod counts;
 pub mod last_telegram;
 pub mod log_buffer;
 pub mod meter_map;

@@ -151,31 +151,12 @@ fn given_a_nats_cluster_then_a_killed_server_costs_no_reading() {
     assert_eq!(numbers, (1..=meter.sent).collect::<Vec<_>>(), "{}", daemon.log());
 }
 
-/// Runs a test of this file alone in a network namespace of its own, where packets may be dropped.
-fn run_in_own_network(test: &str) {
-    let output = tool("unshare")
-        .args([
-            "-rn",
-            "sh",
-            "-c",
-            "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up && exec \"$0\" \"$@\"",
-        ])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("outages::{test}"), "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let printed =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && printed.contains("1 passed"),
-        "{printed}"
-    );
-}
-
 #[needs(network_namespace)]
 #[test]
 fn given_a_network_that_drops_every_packet_then_nothing_is_lost() {
-    run_in_own_network("in_own_network_given_dropped_packets");
+    // Packets may be dropped there.
+    let prepare = "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up";
+    run_alone("outages::in_own_network_given_dropped_packets", "-rn", prepare);
 }
 
 #[test]

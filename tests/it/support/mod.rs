@@ -3,6 +3,7 @@
 //! Everything that starts `metertap` goes through [`program`], which captures standard error and fails the test on
 //! a panic or an unexpected warning.
 
+mod alone;
 mod broker;
 mod browser;
 mod counting_meter;
@@ -21,6 +22,7 @@ mod terminal;
 mod testdata;
 mod wait;
 
+pub use alone::run_alone;
 pub use broker::{Broker, Subscriber};
 pub use browser::Browser;
 pub use counting_meter::{CountingMeter, counters, counters_through, number};

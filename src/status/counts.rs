@@ -1,4 +1,4 @@
-//! State of the daemon with everything that it counts, as published over MQTT.
+//! Everything that the daemon counts, with the states of its parts, as published over MQTT.
 
 use crate::status::reading_counters::ReadingCounters;
 use crate::status::receiver::ReceiverState;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// Payload of the topic `counts`.
 #[derive(Serialize)]
-pub struct DaemonState<'a> {
+pub struct Counts<'a> {
     version: &'static str,
     started: Timestamp,
     readings: ReadingCounters,
@@ -23,14 +23,14 @@ pub struct DaemonState<'a> {
     panics: u64,
 }
 
-impl<'a> DaemonState<'a> {
+impl<'a> Counts<'a> {
     /// Sums up `snapshot`. Names no meter, except in reasons.
     pub fn new(snapshot: &'a Snapshot) -> Self {
         let mut refused = BTreeMap::new();
         for ((_, reason), count) in snapshot.refused.iter() {
             *refused.entry(*reason).or_default() += count;
         }
-        DaemonState {
+        Counts {
             version: env!("CARGO_PKG_VERSION"),
             started: snapshot.started,
             readings: snapshot.counters,

@@ -1,32 +1,32 @@
-//! Publishing of the daemon's own state: when it has changed, and not too often.
+//! Publishing of what the daemon counts: when it has changed, and not too often.
 
 use crate::runtime::Clock;
 use crate::status::Snapshot;
-use crate::status::daemon_state::DaemonState;
+use crate::status::counts::Counts;
 use std::time::{Duration, Instant};
 
 /// Shortest time between two publications: every reading changes a counter.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// State as published last.
-pub struct StateTopic {
+/// Counts as published last.
+pub struct CountsTopic {
     clock: Clock,
     published: Option<String>,
     due: Instant,
 }
 
-impl StateTopic {
+impl CountsTopic {
     /// Nothing is published yet.
     pub fn new(clock: Clock) -> Self {
         let due = clock.now();
-        StateTopic {
+        CountsTopic {
             clock,
             published: None,
             due,
         }
     }
 
-    /// Returns the state to be published, if it is due and differs from that published last.
+    /// Returns the counts to be published, if it is due and differs from that published last.
     pub fn due(&mut self, snapshot: &Snapshot) -> Option<&str> {
         let now = self.clock.now();
         if now < self.due {
@@ -36,13 +36,13 @@ impl StateTopic {
         self.changed(snapshot)
     }
 
-    /// Returns the state if it differs from that published last.
+    /// Returns the counts if it differs from that published last.
     pub fn changed(&mut self, snapshot: &Snapshot) -> Option<&str> {
-        let state = serde_json::to_string(&DaemonState::new(snapshot)).ok()?;
-        if self.published.as_ref() == Some(&state) {
+        let counts = serde_json::to_string(&Counts::new(snapshot)).ok()?;
+        if self.published.as_ref() == Some(&counts) {
             return None;
         }
-        self.published = Some(state);
+        self.published = Some(counts);
         self.published.as_deref()
     }
 
@@ -62,11 +62,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn given_counters_that_change_all_the_time_then_the_state_is_published_now_and_then_and_only_if_it_differs()
-     {
+    fn given_counters_that_change_all_the_time_then_they_are_published_now_and_then_and_only_if_it_differs() {
         let clock = Clock::simulated(Timestamp::UNIX_EPOCH);
         let mut status = Status::new(LogBuffer::default(), clock.clone());
-        let mut topic = StateTopic::new(clock.clone());
+        let mut topic = CountsTopic::new(clock.clone());
         let mut times = Vec::new();
         for second in 0..200 {
             let published = second.min(100);
@@ -76,8 +75,11 @@ mod tests {
             };
             status.set_counters(counters, BTreeMap::new(), 0);
             status.flush();
-            if let Some(state) = topic.due(&status.reader().snapshot()) {
-                assert!(state.contains(&format!("\"published\":{published},")), "{state}");
+            if let Some(counts) = topic.due(&status.reader().snapshot()) {
+                assert!(
+                    counts.contains(&format!("\"published\":{published},")),
+                    "{counts}"
+                );
                 times.push(second);
             }
             clock.advance(Duration::from_secs(1));
