@@ -6,7 +6,9 @@
 //! ```
 
 mod address;
+mod announced;
 mod backlog;
+mod birth;
 mod broker;
 mod check;
 mod client;
@@ -20,6 +22,7 @@ mod model;
 mod options;
 mod outcome;
 mod quarantine;
+mod queues;
 mod session;
 mod session_error;
 mod spool_thread;
