@@ -30,6 +30,8 @@ mod poll;
 mod poller;
 mod probe;
 mod sml;
+#[cfg(test)]
+mod split_tests;
 mod tap;
 mod task;
 mod tic;
