@@ -1,7 +1,7 @@
 #!/bin/sh
 # Home Assistant itself judges what metertap announces: registries, states, long-term statistics, energy dashboard and log.
 # Needs root, 3 GB, and half an hour the first time (a Debian sid with Python 3.14, and `homeassistant` of PyPI in it); then a quarter.
-# PARTS="units start lifecycle hosts forms path energy" chooses some of its parts.
+# PARTS="units start lifecycle hosts forms path homie energy" chooses some of its parts.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/debian-root.sh
@@ -26,6 +26,11 @@ if [ ! -e "$root/ha/.made" ]; then
   in_ha python3 -m venv /ha/venv
   in_ha pip install -q --disable-pip-version-check homeassistant
   as_root touch "$root/ha/.made"
+fi
+if [ ! -e "$root/ha/homie/.made" ]; then
+  in_ha python3 -m venv /ha/homie
+  in_ha /ha/homie/bin/pip install -q --disable-pip-version-check homieclient==0.0.1
+  as_root touch "$root/ha/homie/.made"
 fi
 cargo build --features demo
 as_root cp "${CARGO_TARGET_DIR:-target}/debug/metertap" "$root/ha/metertap/"

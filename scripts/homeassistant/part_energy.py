@@ -5,7 +5,7 @@ import json
 import signal
 
 import meters
-from rig import mqtt, say, without_page
+from rig import mqtt, publish, say, without_page
 
 
 # As rtlamr2mqtt announces a meter.
@@ -16,11 +16,6 @@ OLD = {
     "value_template": "{{ value_json.reading }}", "unit_of_measurement": "kWh", "state_class": "total_increasing",
     "device": {"identifiers": ["meter_555"], "name": "Old meter"},
 }
-
-
-async def publish(hass, topic, payload):
-    data = {"topic": topic, "payload": payload, "retain": True}
-    await hass.call("call_service", domain="mqtt", service="publish", service_data=data)
 
 
 async def part_energy(test):

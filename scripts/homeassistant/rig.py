@@ -83,3 +83,9 @@ def say(text):
 def entity(entities, unique_id):
     assert unique_id in entities, f"no {unique_id} among {sorted(entities)}"
     return entities[unique_id]
+
+
+async def publish(hass, topic, payload):
+    """Publishes a retained message by Home Assistant's own service."""
+    data = {"topic": topic, "payload": payload, "retain": True}
+    await hass.call("call_service", domain="mqtt", service="publish", service_data=data)

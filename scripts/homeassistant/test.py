@@ -9,6 +9,7 @@ import sys
 
 import rig
 from part_energy import part_energy
+from part_homie import part_homie
 from part_lifecycle import part_forms, part_hosts, part_lifecycle
 from part_path import part_path
 from part_start import part_start
@@ -17,7 +18,7 @@ from rig import say
 
 PARTS = {
     "units": part_units, "start": part_start, "lifecycle": part_lifecycle, "hosts": part_hosts, "forms": part_forms,
-    "path": part_path, "energy": part_energy,
+    "path": part_path, "homie": part_homie, "energy": part_energy,
 }
 
 
