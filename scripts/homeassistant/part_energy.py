@@ -5,7 +5,7 @@ import json
 import signal
 
 import meters
-from rig import mqtt, publish, say, without_page
+from rig import grid, mqtt, publish, say, validated, without_page
 
 
 # As rtlamr2mqtt announces a meter.
@@ -64,10 +64,7 @@ async def part_energy(test):
         await publish(hass, OLD_TOPIC, json.dumps(OLD))
         entities = await hass.entities()
         sources = [entities[sensor[name]]["entity_id"] for name in names]
-        grid = [{"type": "grid", "stat_energy_from": one, "stat_energy_to": None, "stat_cost": None, "entity_energy_price": None,
-                 "number_energy_price": None, "stat_compensation": None, "entity_energy_price_export": None,
-                 "number_energy_price_export": None, "cost_adjustment_day": 0} for one in sources]
-        await hass.call("energy/save_prefs", energy_sources=grid, device_consumption=[])
+        await validated(hass, [grid(one) for one in sources])
         before = await five_minutes(hass, 1)
         say(f"sums before: {before}")
         # From rtlamr2mqtt to metertap as docs/switching.md says: its device is deleted, the new entity gets its name.
@@ -123,8 +120,7 @@ async def part_energy(test):
             say(error)
         say(f"rise of the sums: {rise}")
         say(f"expected:         {expected}")
-        validated = await hass.call("energy/validate")
-        issues = [issue for kind in ("energy_sources", "device_consumption") for one in validated[kind] for issue in one]
+        issues = await validated(hass, [grid(one) for one in [*sources, OLD_ENTITY]])
         say(f"energy/validate: {issues}; recorder/validate_statistics: {await hass.call('recorder/validate_statistics')}")
         assert rise == expected and not issues
     await test.stop_metertap("energy")

@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 import meters
-from rig import mqtt, say, without_page
+from rig import mqtt, publish, say, without_page
 
 
 async def part_lifecycle(test):
@@ -35,6 +35,14 @@ async def part_lifecycle(test):
             return one["device"]["name"] == "House" and one["entity_id"] == name
         await hass.until("the new name under the old entity id", is_renamed)
         say(f"renamed, still {name}")
+        # The last will of an earlier connection, which the broker gives up only now.
+        await publish(hass, "readings/metertap/life/status", "offline")
+
+        async def is_corrected():
+            return "Status corrected after a late last will" in (test.folder / "life.log").read_text()
+        await hass.until("the correction", is_corrected)
+        await hass.until("the meter", is_state("100"))
+        say("a late last will does not leave the meters unavailable")
         # Dead while metertap restarts.
         one.is_silent = True
         await test.stop_metertap("life", signal.SIGKILL)

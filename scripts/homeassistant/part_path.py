@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import meters
-from rig import BROKER, entity, say
+from rig import BROKER, entity, grid, say, validated
 from terminal import Terminal
 
 # What `metertap` uses if it is told nothing else.
@@ -113,20 +113,17 @@ async def part_path(test):
         assert device["name"] == "Water" and areas.get(device["area_id"]) == "Cellar", device
         ids = {kind: entities[key]["entity_id"] for kind, key in sensors.items()}
         sources = [
-            {"type": "grid", "stat_energy_from": ids["grid"], "stat_energy_to": None, "stat_cost": None,
-             "entity_energy_price": None, "number_energy_price": None, "stat_compensation": None,
-             "entity_energy_price_export": None, "number_energy_price_export": None, "cost_adjustment_day": 0},
+            grid(ids["grid"]),
             {"type": "water", "stat_energy_from": ids["water"], "stat_cost": None, "entity_energy_price": None,
              "number_energy_price": None},
         ]
-        await hass.call("energy/save_prefs", energy_sources=sources, device_consumption=[])
+        await validated(hass, sources)
         say(f"energy dashboard: saved after {time.monotonic() - begun:.0f} s; waiting for its first statistics")
 
         async def are_compiled():
             return len(await hass.sums(list(ids.values()))) == 2
         await hass.until("statistics of both", are_compiled, 400)
-        validated = await hass.call("energy/validate")
-        issues = [issue for one in validated["energy_sources"] for issue in one]
+        issues = await validated(hass, sources)
         assert not issues, issues
         say(f"energy dashboard: {sorted(ids)}, no issue")
     await test.stop_metertap("home")

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import meters
-from rig import RADIO, entity, mqtt, say
+from rig import RADIO, entity, grid, mqtt, say, validated
 
 
 async def part_start(test):
@@ -77,6 +77,15 @@ async def part_start(test):
         assert device["configuration_url"].startswith("http://")
         net = entity(entities, "metertap_41007788_total")
         assert "device_class" not in net["attributes"], net["attributes"]
+        # The way of a house with solar: what is used and what is fed in.
+        ways = [entity(entities, f"metertap_41007788_{way}")["entity_id"] for way in ("import", "export")]
+        issues = await validated(hass, [grid(*ways)])
+        # The first statistics come within five minutes.
+        assert all(issue["type"] == "statistics_not_defined" for issue in issues), issues
+        flags = {key: entity(entities, f"metertap_1545554322_{key}") for key in ("leak", "backflow_detected", "no_use")}
+        assert all(one["entity_id"].startswith("binary_sensor.") and one["state"] in ("on", "off") for one in flags.values()), flags
+        assert entity(entities, "metertap_33445566_tamper")["disabled_by"] == "integration"
+        say(f"R900: {', '.join(flags)} are binary sensors; import and export of a meter with solar: no issue of the energy dashboard")
     await test.ha.stop()
     await test.ha.start()
     begun = time.monotonic()
@@ -93,6 +102,15 @@ async def part_start(test):
         await asyncio.sleep(3)
         await hass.until("the hourly energy after a kill of metertap", hourly_of(hass))
         say(f"hourly energy {time.monotonic() - begun:.1f} s after a kill and start of metertap")
+        # The radio and its meters leave the configuration.
+        test.reload(mqtt() + main.wire("main") + lists.wire("lists") + omni.wire("omni"))
+
+        async def is_gone():
+            entities = await hass.entities()
+            return not any(part in key for key in entities for part in ("33445566", "41007788", "1545554322", "_roof")) and entities
+        entities = await hass.until("the end of the radio", is_gone)
+        entity(entities, "metertap_LISTS_energy_import_total")
+        say("a radio that is removed is gone with its meters")
     await test.stop_metertap()
 
 

@@ -85,6 +85,20 @@ def entity(entities, unique_id):
     return entities[unique_id]
 
 
+def grid(energy_from, energy_to=None):
+    """A source of the energy dashboard."""
+    return {"type": "grid", "stat_energy_from": energy_from, "stat_energy_to": energy_to, "stat_cost": None, "entity_energy_price": None,
+            "number_energy_price": None, "stat_compensation": None, "entity_energy_price_export": None,
+            "number_energy_price_export": None, "cost_adjustment_day": 0}
+
+
+async def validated(hass, sources):
+    """Saves sources of the energy dashboard; returns what it finds wrong with them."""
+    await hass.call("energy/save_prefs", energy_sources=sources, device_consumption=[])
+    found = await hass.call("energy/validate")
+    return [issue for one in found["energy_sources"] for issue in one]
+
+
 async def publish(hass, topic, payload):
     """Publishes a retained message by Home Assistant's own service."""
     data = {"topic": topic, "payload": payload, "retain": True}
