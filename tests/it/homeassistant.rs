@@ -317,3 +317,54 @@ fn given_an_invalid_section_then_the_mistake_is_named() {
         );
     }
 }
+
+#[test]
+fn given_scm_and_idm_of_one_meter_then_they_are_one_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let (scenario, recording) = (dir.path().join("both.toml"), dir.path().join("both.cu8"));
+    let meter = |kind: &str, at: f64| {
+        format!(
+            "[[meter]]\ntype = \"{kind}\"\nid = 33445566\nert_type = 7\nconsumption = 48213\nat = {at}\noffset_hz = 100000\nsnr_db = 20.0\n"
+        )
+    };
+    let head = "seed = 1\nseconds = 1.0\nsample_rate = 1048576\ncenter_freq = 912600155\nnoise_dbfs = -26.0\nstart = \"2026-01-31T12:00:00Z\"\n";
+    std::fs::write(
+        &scenario,
+        format!(
+            "{head}{}{}{}",
+            meter("scm", 0.1),
+            meter("idm", 0.3),
+            meter("scm", 0.6)
+        ),
+    )
+    .unwrap();
+    let made = metertap()
+        .arg("synth")
+        .arg(&scenario)
+        .arg("-o")
+        .arg(&recording)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let broker = Broker::start();
+    let radio = format!(
+        "[[radio]]\nsource = \"{}\"\nsample_rate = 1048576\n",
+        recording.display()
+    );
+    let meter = "[[meter]]\nid = 33445566\nprotocol = [\"scm\", \"idm\"]\nunit = \"kWh\"\n";
+    let mqtt = format!(
+        "[mqtt]\nhost = \"127.0.0.1:{}\"\nretain = true\n[homeassistant]\n",
+        broker.port
+    );
+    let mut daemon = start(&format!("{mqtt}{radio}{meter}"));
+    daemon.wait_for_success();
+    let readings: Vec<String> = broker
+        .retained("readings/33445566/+")
+        .into_iter()
+        .map(|(topic, _)| topic)
+        .collect();
+    assert_eq!(readings.len(), 2, "{readings:?}");
+    let announced = retained_json(&broker, "homeassistant/device/+/config");
+    assert_valid_together(&announced, &broker.retained("readings/metertap/meters/+/state"));
+    assert_eq!(announced.len(), 2, "the meter and metertap: {announced:?}");
+}

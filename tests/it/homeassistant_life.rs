@@ -3,6 +3,8 @@
 
 use crate::support::*;
 use metertap_decode::framing::p1::seal;
+use metertap_decode::wmbus::Address;
+use metertap_decode::wmbus::encode::{Protection, Sender};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -329,49 +331,51 @@ fn given_an_installation_of_before_there_were_names_then_its_entities_keep_their
 }
 
 #[test]
-fn given_scm_and_idm_of_one_meter_then_they_are_one_device() {
-    let dir = tempfile::tempdir().unwrap();
-    let (scenario, recording) = (dir.path().join("both.toml"), dir.path().join("both.cu8"));
-    let meter = |kind: &str, at: f64| {
-        format!(
-            "[[meter]]\ntype = \"{kind}\"\nid = 33445566\nert_type = 7\nconsumption = 48213\nat = {at}\noffset_hz = 100000\nsnr_db = 20.0\n"
-        )
-    };
-    let head = "seed = 1\nseconds = 1.0\nsample_rate = 1048576\ncenter_freq = 912600155\nnoise_dbfs = -26.0\nstart = \"2026-01-31T12:00:00Z\"\n";
-    std::fs::write(
-        &scenario,
-        format!(
-            "{head}{}{}{}",
-            meter("scm", 0.1),
-            meter("idm", 0.3),
-            meter("scm", 0.6)
-        ),
-    )
-    .unwrap();
-    let made = metertap()
-        .arg("synth")
-        .arg(&scenario)
-        .arg("-o")
-        .arg(&recording)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{made:?}");
-    let broker = Broker::start();
-    let radio = format!(
-        "[[radio]]\nsource = \"{}\"\nsample_rate = 1048576\n",
-        recording.display()
+fn given_the_status_of_a_wireless_meter_then_its_battery_and_fault_are_binary_sensors_and_stored_values_are_disabled()
+ {
+    let (broker, pty) = (Broker::start(), Pty::open());
+    let wire = format!(
+        "[[wire]]\nname = \"air\"\nsource = \"{}\"\nprotocol = \"wmbus\"\n",
+        pty.port.display()
     );
-    let meter = "[[meter]]\nid = 33445566\nprotocol = [\"scm\", \"idm\"]\nunit = \"kWh\"\n";
-    let mut daemon = Daemon::start(&format!("{}{radio}{meter}", mqtt(&broker, "retain = true")));
-    daemon.expect_log(NO_TIME);
-    daemon.wait_for_success();
-    let readings: Vec<String> = broker
-        .retained("readings/33445566/+")
-        .into_iter()
-        .map(|(topic, _)| topic)
-        .collect();
-    assert_eq!(readings.len(), 2, "{readings:?}");
+    let daemon = Daemon::start(&(mqtt(&broker, "") + &wire + "[[meter]]\nid = \"12345678\"\n"));
+    daemon.wait_for_log("Port opened");
+    // A volume of 1.234 m3, and one of 1 m3 at the set day. The status says low power.
+    let records = [0x04, 0x13, 0xD2, 0x04, 0, 0, 0x44, 0x13, 0xE8, 0x03, 0, 0];
+    let mut sender = Sender {
+        radio: Address {
+            manufacturer: 0x2C2D,
+            identification: [0x78, 0x56, 0x34, 0x12],
+            version: 0x1B,
+            device_type: 0x16,
+        },
+        meter: None,
+        access_number: 1,
+        status: 0x04,
+        protection: Protection::None,
+    };
+    let mut line = pty.meter();
+    let mut send = |sender: &Sender| {
+        let telegram = data_encoding::HEXUPPER.encode(&sender.telegram(&records).unwrap());
+        writeln!(line, "{telegram}").unwrap();
+    };
+    send(&sender);
+    wait_for_value(&broker, "12345678", "battery_low", &json!("ON"));
+    assert_eq!(value(&broker, "12345678", "fault"), "OFF");
+    (sender.access_number, sender.status) = (2, 0x08);
+    send(&sender);
+    wait_for_value(&broker, "12345678", "battery_low", &json!("OFF"));
+    assert_eq!(value(&broker, "12345678", "fault"), "ON");
     let announced = retained_json(&broker, "homeassistant/device/+/config");
     assert_valid_together(&announced, &broker.retained("readings/metertap/meters/+/state"));
-    assert_eq!(announced.len(), 2, "the meter and metertap: {announced:?}");
+    let components = &announced["homeassistant/device/metertap_12345678_wmbus/config"]["components"];
+    for (key, attribute, expected) in [
+        ("battery_low", "device_class", json!("battery")),
+        ("fault", "device_class", json!("problem")),
+        ("volume", "enabled_by_default", Value::Null),
+        ("volume_storage_1", "enabled_by_default", json!(false)),
+    ] {
+        let component = &components[format!("metertap_12345678_{key}")];
+        assert_eq!(component[attribute], expected, "{key}: {component}");
+    }
 }

@@ -51,9 +51,9 @@ const TAMPER: Flag = Flag::new("tamper", "Tamper", Some("tamper"));
 /// A meter that nobody uses is no problem in itself.
 const NO_USE: Flag = Flag::new("no_use", "No use", None);
 
-/// Bits of the status of an M-Bus meter (EN 13757-3, 5.6) that are the same in all structures.
-const LOW_POWER: u8 = 4;
-const ERRORS: u8 = 8 | 16;
+/// Words of the status of a meter by M-Bus, wired or wireless (EN 13757-3, 5.6).
+const LOW_POWER: &[&str] = &["low_power"];
+const ERRORS: &[&str] = &["permanent_error", "temporary_error"];
 /// Words of the field `alarms`, by what they are about.
 const ALARMS: [(Flag, &[&str]); 4] = [
     (LEAK, &["leak"]),
@@ -119,17 +119,15 @@ pub fn of_wire(report: &Report) -> Vec<Flag> {
     let has_word = |field: &str, words: &[&str]| field.split(' ').any(|word| words.contains(&word));
     let mut flags = Vec::new();
     let alarms = text("alarms");
-    // Wireless, without the header that contains it, the status is not known.
-    let status = report.message.as_ref().map(|message| message.status);
-    let status = status.filter(|_| report.reading_type == ReadingType::Mbus || text("status").is_some());
-    if let Some(status) = status {
+    let is_mbus = matches!(report.reading_type, ReadingType::Mbus | ReadingType::Wmbus);
+    if let Some(status) = text("status").filter(|_| is_mbus) {
         let is_low = alarms.is_some_and(|alarms| has_word(alarms, &["battery_low"]));
-        flags.push(BATTERY.set(status & LOW_POWER != 0 || is_low));
+        flags.push(BATTERY.set(has_word(status, LOW_POWER) || is_low));
         let has_error_flags = number("error_flags").is_some_and(|bits| bits != 0.0);
-        flags.push(FAULT.set(status & ERRORS != 0 || has_error_flags));
-    }
-    if let Some(status) = text("status").filter(|_| report.reading_type == ReadingType::Wmbus) {
-        flags.push(ALARM.set(has_word(status, &["abnormal_condition"])));
+        flags.push(FAULT.set(has_word(status, ERRORS) || has_error_flags));
+        if report.reading_type == ReadingType::Wmbus {
+            flags.push(ALARM.set(has_word(status, &["abnormal_condition"])));
+        }
     }
     if let Some(alarms) = alarms {
         flags.extend(ALARMS.map(|(flag, words)| flag.set(has_word(alarms, words))));
@@ -152,7 +150,6 @@ pub fn of_wire(report: &Report) -> Vec<Flag> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metertap_decode::mbus;
     use metertap_decode::quantity::Quantity;
     use metertap_decode::unit::Unit;
 
@@ -163,18 +160,8 @@ mod tests {
         (keys(on), keys(off))
     }
 
-    fn mbus(reading_type: ReadingType, status: u8, fields: &[(&str, Value)]) -> Report {
+    fn mbus(reading_type: ReadingType, fields: &[(&str, Value)]) -> Report {
         let mut report = Report::new(reading_type, "12345678");
-        report.message = Some(mbus::Message {
-            number: "12345678".into(),
-            manufacturer: "ABC".into(),
-            version: 1,
-            medium: "water",
-            access_number: 0,
-            status,
-            records: Vec::new(),
-            more_follows: false,
-        });
         for (name, value) in fields {
             report.reading.put((*name).to_owned(), value.clone());
         }
@@ -192,20 +179,17 @@ mod tests {
     #[test]
     fn given_the_status_of_an_m_bus_meter_then_low_power_is_its_battery_and_errors_a_fault() {
         for (status, on, off) in [
-            (0, vec![], vec!["battery_low", "fault"]),
-            (4, vec!["battery_low"], vec!["fault"]),
-            (8, vec!["fault"], vec!["battery_low"]),
-            (0x14, vec!["battery_low", "fault"], vec![]),
-            // Bits 0 and 1 are about the answer, those above of the manufacturer.
-            (0xE3, vec![], vec!["battery_low", "fault"]),
+            ("ok", vec![], vec!["battery_low", "fault"]),
+            ("low_power", vec!["battery_low"], vec!["fault"]),
+            ("permanent_error", vec!["fault"], vec!["battery_low"]),
+            ("low_power temporary_error", vec!["battery_low", "fault"], vec![]),
+            ("manufacturer_20", vec![], vec!["battery_low", "fault"]),
         ] {
-            assert_eq!(
-                keys(&mbus(ReadingType::Mbus, status, &[])),
-                (on, off),
-                "{status:02x}"
-            );
+            let report = mbus(ReadingType::Mbus, &[("status", text(status))]);
+            assert_eq!(keys(&report), (on, off), "{status}");
         }
-        let report = mbus(ReadingType::Mbus, 0, &[("error_flags", number(2))]);
+        let fields = [("status", text("ok")), ("error_flags", number(2))];
+        let report = mbus(ReadingType::Mbus, &fields);
         assert_eq!(keys(&report).0, ["fault"]);
     }
 
@@ -213,7 +197,6 @@ mod tests {
     fn given_a_wireless_telegram_then_its_status_and_alarms_are_flags_and_without_a_header_there_are_none() {
         let report = mbus(
             ReadingType::Wmbus,
-            0,
             &[("status", text("ok")), ("alarms", text("leak battery_low"))],
         );
         assert_eq!(
@@ -223,9 +206,9 @@ mod tests {
                 vec!["fault", "alarm", "backflow", "tamper", "no_use"]
             )
         );
-        let report = mbus(ReadingType::Wmbus, 3, &[("status", text("abnormal_condition"))]);
+        let report = mbus(ReadingType::Wmbus, &[("status", text("abnormal_condition"))]);
         assert_eq!(keys(&report).0, ["alarm"]);
-        assert_eq!(keys(&mbus(ReadingType::Wmbus, 0, &[])), (vec![], vec![]));
+        assert_eq!(keys(&mbus(ReadingType::Wmbus, &[])), (vec![], vec![]));
     }
 
     #[test]
