@@ -107,7 +107,7 @@
 //!         serde_json::to_string(&report.reading)?,
 //!         concat!(
 //!             r#"{"manufacturer":"ABC","medium":"water","volume":{"value":1.234,"unit":"m3"},"#,
-//!             r#""flow_temperature":{"value":21.5,"unit":"°C"}}"#
+//!             r#""flow_temperature":{"value":21.5,"unit":"°C"},"status":"ok"}"#
 //!         )
 //!     );
 //! }

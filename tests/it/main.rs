@@ -16,6 +16,7 @@ mod docs;
 mod doctor;
 mod errors;
 mod homeassistant;
+mod homeassistant_life;
 mod iec;
 mod import;
 #[cfg(feature = "rtlsdr")]

@@ -98,4 +98,7 @@ export function drawSinks(sinks) {
     return make("li", text, one.trouble ? "bad" : "");
   };
   element("sinks").replaceChildren(...sinks.map(line));
+  const hint = sinks.map((one) => one.hint).find(Boolean);
+  element("hint").textContent = hint ?? "";
+  element("hint").hidden = !hint;
 }
