@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 . scripts/release-env.sh
 . scripts/debian-root.sh
 . packaging/project.sh
-need qemu-aarch64:qemu-user xz:xz-utils
+need xz:xz-utils
 section=$(sed -n "/^## \[$version\]/,/^## \[/p" CHANGELOG.md | sed '$d')
 [ -n "$section" ] || { echo "CHANGELOG.md has no section [$version]" >&2; exit 1; }
 [ -z "$(git status --porcelain)" ] || echo "warning: there are changes that are not committed"
@@ -30,7 +30,8 @@ git ls-files -z | tar --null -c -T - | as_root tar -x --no-same-owner -C "$root/
 mkdir -p "$CARGO_HOME/registry"
 as_root mount --bind "$CARGO_HOME/registry" "$root/cargo/registry"
 as_root mount --bind -o ro "$sysroot" "$root/rust"
-trap 'as_root umount "$root/cargo/registry" "$root/rust"' EXIT
+as_root mount -t proc proc "$root/proc"
+trap 'as_root umount "$root/cargo/registry" "$root/rust" "$root/proc"' EXIT
 trap 'exit 130' INT TERM
 
 out=$PWD/target/release-$version
@@ -52,8 +53,8 @@ for target in $targets; do
   program=$root/metertap-target/$target/release/metertap
   generator=${generator:-$program}
   # The newest version of the C library that any of its symbols asks for.
-  libc=$(objdump -T "$program" 2>/dev/null | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1 | cut -d_ -f2)
-  [ -n "$libc" ] || libc=$(in_root "$root" "${cc%gcc}objdump" -T "/metertap-target/$target/release/metertap" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1 | cut -d_ -f2)
+  libc=$(in_root "$root" "${cc%gcc}objdump" -T "/metertap-target/$target/release/metertap" \
+    | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1 | cut -d_ -f2)
   echo "needs glibc $libc"
   TARGET=$target PROGRAM=$program GENERATOR=$generator LIBC=$libc OUT=$out packaging/build-deb.sh
   TARGET=$target PROGRAM=$program GENERATOR=$generator OUT=$out packaging/build-tarball.sh
