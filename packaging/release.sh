@@ -24,10 +24,11 @@ in_root "$root" sh -c 'dpkg --add-architecture arm64; dpkg --add-architecture ar
 suite=bookworm debian_root "$root" gcc libc6-dev ca-certificates gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf \
   libc6-dev-arm64-cross libc6-dev-armhf-cross
 
-# In folders whose names are always the same. Crates that this machine has downloaded are not downloaded again.
+# In folders whose names are always the same. Crates are downloaded outside.
 in_root "$root" sh -c 'rm -rf /metertap; mkdir -p /metertap /metertap-target /cargo/registry /rust'
 git ls-files -z | tar --null -c -T - | as_root tar -x --no-same-owner -C "$root/metertap"
 mkdir -p "$CARGO_HOME/registry"
+cargo fetch --locked --quiet
 as_root mount --bind "$CARGO_HOME/registry" "$root/cargo/registry"
 as_root mount --bind -o ro "$sysroot" "$root/rust"
 as_root mount -t proc proc "$root/proc"
@@ -46,7 +47,7 @@ for target in $targets; do
     arm64) cc=aarch64-linux-gnu-gcc ;;
     armhf) cc=arm-linux-gnueabihf-gcc ;;
   esac
-  in_root "$root" env PATH=/rust/bin:/usr/bin:/bin CARGO_HOME=/cargo CARGO_TARGET_DIR=/metertap-target CARGO_INCREMENTAL=0 \
+  in_root "$root" env PATH=/rust/bin:/usr/bin:/bin CARGO_HOME=/cargo CARGO_TARGET_DIR=/metertap-target CARGO_INCREMENTAL=0 CARGO_NET_OFFLINE=true \
     CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_STRIP=symbols SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \
     "CARGO_TARGET_$(echo "$target" | tr a-z- A-Z_)_LINKER=$cc" "CC_$(echo "$target" | tr - _)=$cc" \
     sh -c "cd /metertap && ${NICE:-} cargo build --quiet --release --locked --target $target"
