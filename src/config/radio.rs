@@ -77,9 +77,9 @@ pub(super) struct RadioSection {
     digital_agc: Option<bool>,
     /// Dongles only: supply voltage for an amplifier at the antenna. Default: false.
     bias_tee: Option<bool>,
-    /// Dongles only: queued USB transfers, 2 to 64.
+    /// Dongles only: queued USB transfers, 2 to 64. Default: 30.
     usb_buffers: Option<u32>,
-    /// Dongles only: bytes of a USB transfer, a multiple of 512 up to 262144.
+    /// Dongles only: bytes of a USB transfer, a multiple of 512 up to 262144. Default: 65536.
     usb_buffer_bytes: Option<u32>,
 }
 
