@@ -2,7 +2,9 @@
 
 use crate::cli::tuner_args::TunerArgs;
 use crate::config::{Config, ConfigFile, RadioSource};
-use crate::port::{Finding, PortProtocol, probe};
+use crate::daemon::mqtt_feed::MqttFeed;
+use crate::meter::telegrams::Telegrams;
+use crate::port::{Finding, PortOptions, PortProtocol, probe};
 use crate::publish::MqttConfig;
 use crate::publish::mqtt::check;
 use crate::receiver::Probe;
@@ -130,13 +132,17 @@ fn examine_radios(config: Config, report: &mut Report) -> Vec<(String, Live)> {
 /// Waits for a telegram on every wire of a configuration, and judges it.
 fn examine_wires(config: &Config, seconds: f64, context: &Context, report: &mut Report) {
     let wait = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(12));
+    let options = PortOptions {
+        telegrams: Telegrams::new(config.telegrams.clone(), &[]),
+        feed: MqttFeed::of(config),
+    };
     for port in &config.ports {
         let name = format!("{}: {}", port.name, port.address);
         if port.address == WireAddress::Stdin {
             report.ok("wire", &format!("{name}: not examined"));
             continue;
         }
-        match context.io.block_on(probe(port, wait)) {
+        match context.io.block_on(probe(port, &options, wait)) {
             Finding::Report(reading, line) => examine_reading(&name, &reading, line, report),
             Finding::Polled(answers) => {
                 for answer in answers {

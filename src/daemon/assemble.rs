@@ -2,7 +2,8 @@
 
 use crate::config::{RadioConfig, RadioSource};
 use crate::daemon::event_loop::Daemon;
-use crate::port::{Port, PortConfig};
+use crate::daemon::mqtt_feed::MqttFeed;
+use crate::port::{Port, PortConfig, PortOptions};
 use crate::receiver::Radio;
 use crate::source::Source;
 use crate::source::recording::{Paced, Recording};
@@ -30,9 +31,13 @@ impl Daemon {
 
     /// Starts a port; it opens its device by itself, as often as it takes.
     pub(super) fn start_port(&mut self, config: &PortConfig) {
+        let options = PortOptions {
+            telegrams: self.telegrams.clone(),
+            feed: MqttFeed::of(&self.config),
+        };
         let last_telegram = LastTelegram::new(self.status.revision().clone(), self.context.clock.clone());
         self.status.add_telegram(&config.name, last_telegram.clone());
-        let (port, events) = Port::start(config.clone(), last_telegram, &self.context);
+        let (port, events) = Port::start(config.clone(), last_telegram, &options, &self.context);
         self.events.add_port(port, events);
     }
 

@@ -22,6 +22,8 @@ pub mod plausibility;
 mod reading;
 pub mod registers;
 pub mod table;
+mod telegram_log;
+pub mod telegrams;
 pub mod throttle;
 
 pub use confidence::ConfidenceFilter;
