@@ -7,10 +7,10 @@ use crate::meter::telegrams::Telegrams;
 use crate::port::{Finding, PortOptions, PortProtocol, probe};
 use crate::publish::MqttConfig;
 use crate::publish::mqtt::check;
-use crate::receiver::Probe;
+use crate::receiver::{Probe, TuningError};
 use crate::runtime::{Cancel, Context, Runtime};
-use crate::source::Live;
 use crate::source::wire::{Line, WireAddress};
+use crate::source::{Family, Live};
 use anyhow::Result;
 use metertap_decode::report::{ReadingType, Report as WireReport};
 use std::net::{SocketAddr, TcpListener};
@@ -26,6 +26,11 @@ const GOOD_RATE: std::ops::Range<f64> = 95.0..105.0;
 const MAX_CLIPPED: f64 = 1.0;
 /// Power below which the gain is too low: quantization noise hides weak packets.
 const MIN_POWER_DBFS: f64 = -46.0;
+
+/// Meters below which their own errors cannot be told from that of the dongle.
+const FEW_METERS: usize = 5;
+/// Tuning error that is worth a correction; meters of mode T may be 60 ppm off themselves.
+const MAX_TUNING_PPM: f64 = 30.0;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -80,7 +85,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // A source or a broker on the command line is what is to be examined; otherwise the configuration, if there is one.
     let found = || ConfigFile::found().filter(|_| brokers.is_empty() && !args.tuner.is_source_given());
     let receivers = match &args.config.clone().or_else(found) {
-        None => args.tuner.sources()?,
+        None => {
+            let sources = args.tuner.sources()?.into_iter();
+            let family = args.tuner.family();
+            sources.map(|(name, live)| (name, live, family)).collect()
+        }
         Some(path) => match Config::read(path) {
             Err(error) => {
                 report.bad("config", &format!("{error:#}"), "");
@@ -94,9 +103,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
         },
     };
-    for (name, live) in receivers {
+    for receiver in receivers {
         if !cancel.is_cancelled() {
-            examine_receiver(&name, &live, args.seconds, &cancel, &mut report);
+            examine_receiver(&receiver, args.seconds, &cancel, &mut report);
         }
     }
     for config in &brokers {
@@ -110,7 +119,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Checks the ports and recordings of a configuration; returns its live sources by name.
-fn examine_radios(config: Config, report: &mut Report) -> Vec<(String, Live)> {
+fn examine_radios(config: Config, report: &mut Report) -> Vec<(String, Live, Family)> {
     let mut receivers = Vec::new();
     for radio in config.radios {
         match radio.source {
@@ -118,7 +127,7 @@ fn examine_radios(config: Config, report: &mut Report) -> Vec<(String, Live)> {
                 if let Some(sharing) = sharing {
                     examine_port(sharing.address, report);
                 }
-                receivers.push((radio.name, live));
+                receivers.push((radio.name, live, radio.family));
             }
             RadioSource::Recording { path, .. } if !path.exists() => {
                 report.bad("recording", &format!("{} is not there", path.display()), "");
@@ -267,7 +276,13 @@ fn examine_port(address: SocketAddr, report: &mut Report) {
 }
 
 /// Opens a receiver and measures sample rate, level and packets.
-fn examine_receiver(name: &str, live: &Live, seconds: f64, cancel: &Cancel, report: &mut Report) {
+fn examine_receiver(
+    (name, live, family): &(String, Live, Family),
+    seconds: f64,
+    cancel: &Cancel,
+    report: &mut Report,
+) {
+    let family = *family;
     let source = match live.open() {
         Ok(source) => source,
         Err(error) => {
@@ -281,7 +296,7 @@ fn examine_receiver(name: &str, live: &Live, seconds: f64, cancel: &Cancel, repo
     report.ok("receiver", &format!("{name}: {}", source.info().name));
     let rate = source.info().sample_rate_hz;
     let start = Instant::now();
-    let mut probe = match Probe::new(source) {
+    let mut probe = match Probe::new(source, family) {
         Ok(probe) => probe,
         Err(error) => return report.bad("receiver", &format!("{error:#}"), ""),
     };
@@ -316,6 +331,9 @@ fn examine_receiver(name: &str, live: &Live, seconds: f64, cancel: &Cancel, repo
     if let Some(error) = probe.crystal_error() {
         report.ok("crystal", &error.to_string());
     }
+    if let Some(error) = probe.tuning_error() {
+        report_tuning(&error, report);
+    }
     if packets > 0 {
         report.ok("meters", &finding);
     } else {
@@ -324,6 +342,16 @@ fn examine_receiver(name: &str, live: &Live, seconds: f64, cancel: &Cancel, repo
             "meters"
         );
     }
+}
+
+/// Meters are found within 60 kHz of their channels, whatever is wrong; a dongle that is far off leaves them less room for errors of
+/// their own.
+fn report_tuning(error: &TuningError, report: &mut Report) {
+    if error.meters >= FEW_METERS && error.ppm.abs() > MAX_TUNING_PPM {
+        let advice = format!("set ppm = {:.0} for this dongle", -error.ppm);
+        return report.bad("tuning", &error.to_string(), &advice);
+    }
+    report.ok("tuning", &error.to_string());
 }
 
 fn report_throughput(probe: &mut Probe, first: Option<(Instant, u64)>, rate: f64, report: &mut Report) {

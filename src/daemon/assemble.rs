@@ -4,7 +4,7 @@ use crate::config::{RadioConfig, RadioSource};
 use crate::daemon::event_loop::Daemon;
 use crate::daemon::mqtt_feed::MqttFeed;
 use crate::port::{Port, PortConfig, PortOptions};
-use crate::receiver::Radio;
+use crate::receiver::{Radio, RadioOptions};
 use crate::source::Source;
 use crate::source::recording::{Paced, Recording};
 use crate::status::last_telegram::LastTelegram;
@@ -130,10 +130,12 @@ impl Daemon {
 }
 
 fn build_radio(config: &RadioConfig, daemon: &Daemon) -> Result<Radio> {
+    let options = RadioOptions {
+        family: config.family,
+        ..daemon.radio_options.clone()
+    };
     match &config.source {
-        RadioSource::Live { live, sharing } => {
-            Radio::live(&config.name, live.clone(), *sharing, &daemon.radio_options)
-        }
+        RadioSource::Live { live, sharing } => Radio::live(&config.name, live.clone(), *sharing, &options),
         RadioSource::Recording {
             path,
             overrides,
@@ -146,7 +148,7 @@ fn build_radio(config: &RadioConfig, daemon: &Daemon) -> Result<Radio> {
             for assumed in &source.info().assumed {
                 tracing::warn!(radio = %source.info().name, "{assumed}");
             }
-            Radio::recording(source, &daemon.radio_options)
+            Radio::recording(source, &options)
         }
     }
 }

@@ -11,10 +11,11 @@ use crate::daemon::systemd::Systemd;
 use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
 use crate::meter::telegrams::Telegrams;
-use crate::meter::{FrameFilter, Reading, WireReading, default_kinds};
+use crate::meter::{FrameFilter, RadioTelegram, Reading, WireReading, default_kinds};
 use crate::receiver::RadioOptions;
 use crate::runtime::signals::{self, ReloadRequests};
 use crate::runtime::{Clock, Context, Failure, Heartbeat, Runtime};
+use crate::source::Family;
 use crate::status::Status;
 use crate::status::log_buffer::LogBuffer;
 use crate::status::radio::RadioMetrics;
@@ -98,6 +99,7 @@ impl Daemon {
         let context = runtime.context.clone();
         let filter = FrameFilter::new(config.meters.clone(), config.decodes_all(), default_kinds());
         let radio_options = RadioOptions {
+            family: Family::Ert,
             filter: Arc::new(filter),
             trust: config.trust(),
             context: context.clone(),
@@ -177,6 +179,7 @@ impl Daemon {
         match event {
             Event::Reading(reading) => self.radio_reading(reading),
             Event::Wire(reading) => self.wire_reading(reading),
+            Event::Telegram(telegram) => self.radio_telegram(&telegram),
             Event::State(mut state) => {
                 let radio = self.status.current().radios.get(&state.receiver);
                 state.radio = radio.map(RadioMetrics::counters);
@@ -205,6 +208,17 @@ impl Daemon {
             // A neighbour's meter: only the page shows it, so that one's own can be found there.
             self.status
                 .add_reading(&Arc::new(ReadingEvent::from_radio(reading, None)));
+        }
+    }
+
+    fn radio_telegram(&mut self, telegram: &RadioTelegram) {
+        let now = self.context.clock.now();
+        let reception = self.telegrams.read(&telegram.bytes, &telegram.receiver, now);
+        if let Some(remark) = &reception.remark {
+            tracing::debug!(radio = %telegram.receiver, ?remark, "Telegram");
+        }
+        if let Some(report) = reception.report {
+            self.wire_reading(Box::new(WireReading::by_radio(telegram, report)));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Readings: one message of one meter, with the time and quality of its reception.
 
+use crate::meter::{RadioTelegram, TelegramSignal};
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
 use metertap_decode::report::Report;
@@ -58,7 +59,20 @@ pub struct Reading {
     pub signal: Signal,
 }
 
-/// One report of a wired meter.
+/// Reception of a telegram of wireless M-Bus.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RadioReception {
+    /// Mode in which it was sent, such as `T1`.
+    pub mode: String,
+    /// Carrier frequency, if the center of the window is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_hz: Option<i64>,
+    /// Quality.
+    #[serde(flatten)]
+    pub signal: TelegramSignal,
+}
+
+/// One report of a wired meter, or of one that sends wireless M-Bus.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WireReading {
     /// Time by the meter's clock; time of reception if it has none.
@@ -73,6 +87,9 @@ pub struct WireReading {
     /// Decoded report.
     #[serde(flatten)]
     pub report: Report,
+    /// Mode and quality of reception of a telegram that was received by radio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<RadioReception>,
     /// Decrypted telegram; only on the first of the readings made from it.
     #[serde(skip)]
     pub telegram: Option<Arc<[u8]>>,
@@ -93,7 +110,20 @@ impl WireReading {
             port,
             name: None,
             report,
+            signal: None,
             telegram: None,
+        }
+    }
+
+    /// Attributes a report to the telegram that it was made from, received by radio.
+    pub fn by_radio(telegram: &RadioTelegram, report: Report) -> Self {
+        WireReading {
+            signal: Some(RadioReception {
+                mode: telegram.mode.to_string(),
+                frequency_hz: telegram.frequency_hz.map(|hz| hz.round() as i64),
+                signal: telegram.signal,
+            }),
+            ..Self::new(telegram.receiver.clone(), report, telegram.time)
         }
     }
 }
