@@ -75,9 +75,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let meters = search.received();
     match search.candidates().as_slice() {
         [] => eprintln!(
-            "metertap: none of {meters} meters heard is near {}. It may be out of range, transmit rarely, or be of a kind that \
-             cannot be received: {NOT_RECEIVED}",
-            reading
+            "metertap: none of {meters} meters heard is near {reading}. It may be out of range, transmit rarely, or be of a kind that \
+             cannot be received: {NOT_RECEIVED}"
         ),
         several => eprintln!(
             "metertap: {} of {meters} meters heard are near {}; read the dial again later and try the new number.",

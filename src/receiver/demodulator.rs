@@ -24,11 +24,14 @@ pub enum Demodulator {
     /// ERT meters, on worker threads.
     Ert(Box<DemodPool>),
     /// Wireless M-Bus, on the calling thread.
-    Wmbus {
-        demod: Box<WmbusDemod>,
-        resampling: Resampling,
-        spectrum_tap: SpectrumTap,
-    },
+    Wmbus(Box<WmbusPool>),
+}
+
+/// Demodulator of wireless M-Bus with its surroundings.
+pub struct WmbusPool {
+    demod: WmbusDemod,
+    resampling: Resampling,
+    spectrum_tap: SpectrumTap,
 }
 
 impl Demodulator {
@@ -43,23 +46,23 @@ impl Demodulator {
         let resampling = Resampling::for_rate(window.sample_rate_hz);
         let center_hz = window.center_hz.unwrap_or(family.center_hz().into());
         let demod = WmbusDemod::new(factory.format, resampling, center_hz, modes, factory.trust)?;
-        Ok(Demodulator::Wmbus {
-            demod: Box::new(demod),
+        Ok(Demodulator::Wmbus(Box::new(WmbusPool {
+            demod,
             resampling,
             spectrum_tap: SpectrumTap::new(resampling.rate_hz(), factory.spectrum.clone()),
-        })
+        })))
     }
 
     /// Returns true if samples around another center need a new demodulator.
     pub fn depends_on_center(&self) -> bool {
-        matches!(self, Demodulator::Wmbus { .. })
+        matches!(self, Demodulator::Wmbus(_))
     }
 
     /// Relation of the samples of the source to those that are searched.
     pub fn resampling(&self) -> Resampling {
         match self {
             Demodulator::Ert(pool) => pool.resampling,
-            Demodulator::Wmbus { resampling, .. } => *resampling,
+            Demodulator::Wmbus(pool) => pool.resampling,
         }
     }
 
@@ -67,7 +70,7 @@ impl Demodulator {
     pub fn position(&self) -> u64 {
         match self {
             Demodulator::Ert(pool) => pool.position(),
-            Demodulator::Wmbus { demod, .. } => demod.position(),
+            Demodulator::Wmbus(pool) => pool.demod.position(),
         }
     }
 
@@ -75,7 +78,7 @@ impl Demodulator {
     pub fn set_position(&mut self, center_hz: Option<f64>, time: Timestamp) {
         match self {
             Demodulator::Ert(pool) => pool.set_position(center_hz, time),
-            Demodulator::Wmbus { spectrum_tap, .. } => spectrum_tap.set_position(center_hz, time),
+            Demodulator::Wmbus(pool) => pool.spectrum_tap.set_position(center_hz, time),
         }
     }
 
@@ -86,13 +89,14 @@ impl Demodulator {
     pub fn push(&mut self, bytes: &[u8], mut out: impl FnMut(Received)) -> Result<()> {
         match self {
             Demodulator::Ert(pool) => pool.push(bytes, |packet| out(Received::Packet(packet)))?,
-            Demodulator::Wmbus {
-                demod, spectrum_tap, ..
-            } => demod.push(
-                bytes,
-                |samples, noise_dbfs| spectrum_tap.add(samples, noise_dbfs),
-                |frame| out(Received::Frame(frame)),
-            ),
+            Demodulator::Wmbus(pool) => {
+                let tap = &mut pool.spectrum_tap;
+                pool.demod.push(
+                    bytes,
+                    |samples, noise_dbfs| tap.add(samples, noise_dbfs),
+                    |frame| out(Received::Frame(frame)),
+                );
+            }
         }
         Ok(())
     }
@@ -104,7 +108,7 @@ impl Demodulator {
     pub fn flush(&mut self, mut out: impl FnMut(Received)) -> Result<usize> {
         match self {
             Demodulator::Ert(pool) => Ok(pool.flush(|packet| out(Received::Packet(packet)))?),
-            Demodulator::Wmbus { demod, .. } => Ok(demod.flush(|frame| out(Received::Frame(frame)))),
+            Demodulator::Wmbus(pool) => Ok(pool.demod.flush(|frame| out(Received::Frame(frame)))),
         }
     }
 
@@ -112,7 +116,7 @@ impl Demodulator {
     pub fn tally(&self) -> Tally {
         match self {
             Demodulator::Ert(pool) => pool.tally(),
-            Demodulator::Wmbus { demod, .. } => demod.tally(),
+            Demodulator::Wmbus(pool) => pool.demod.tally(),
         }
     }
 
@@ -120,7 +124,7 @@ impl Demodulator {
     pub fn noise_dbfs(&self) -> f32 {
         match self {
             Demodulator::Ert(pool) => pool.noise_dbfs(),
-            Demodulator::Wmbus { demod, .. } => demod.noise_dbfs(),
+            Demodulator::Wmbus(pool) => pool.demod.noise_dbfs(),
         }
     }
 }

@@ -52,3 +52,4 @@ mod wire;
 mod wire_keys;
 mod wmbus;
 mod wmbus_home;
+mod wmbus_radio;
