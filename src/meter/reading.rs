@@ -87,6 +87,9 @@ pub struct WireReading {
     /// Decoded report.
     #[serde(flatten)]
     pub report: Report,
+    /// Version by which the manufacturer of an M-Bus meter tells its products apart.
+    #[serde(skip)]
+    pub version: Option<u8>,
     /// Mode and quality of reception of a telegram that was received by radio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<RadioReception>,
@@ -102,7 +105,7 @@ impl WireReading {
             report.id = (&*port).into();
         }
         // The raw M-Bus message serves `metertap decode` and `metertap mbus`; it is not published.
-        report.message = None;
+        let version = report.message.take().map(|message| message.version);
         let time = report.time.take().unwrap_or(MeterTime::Utc(received));
         WireReading {
             time,
@@ -110,6 +113,7 @@ impl WireReading {
             port,
             name: None,
             report,
+            version,
             signal: None,
             telegram: None,
         }
