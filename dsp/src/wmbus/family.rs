@@ -66,6 +66,21 @@ pub(super) struct Family {
     pub is_narrow: bool,
 }
 
+impl Family {
+    /// Returns the deviation to begin with where the search has found `found_hz`, and how far it may be wrong.
+    pub fn first_deviation_hz(&self, found_hz: f64) -> (f64, f64) {
+        let [nominal, greatest] = self.deviation_hz;
+        if self.chip_rate_hz > nominal {
+            // The lobes of the tones overlap, and the search cannot tell them; but a wrong deviation costs little.
+            return (
+                found_hz.clamp(0.9 * nominal, 1.3 * nominal),
+                0.25 * self.chip_rate_hz,
+            );
+        }
+        (found_hz.clamp(0.8 * nominal, greatest), 0.2 * self.chip_rate_hz)
+    }
+}
+
 /// Chips 0101 0100 0011 1101, of which the last ten are the sync word.
 const SYNC_TC: u64 = 0b00_0011_1101;
 /// Eighteen chips, shared by the modes S and R.

@@ -6,9 +6,10 @@ use super::config::Config;
 use super::family::{C_FORMATS, FAMILIES, Family, Known, Payload};
 use super::frame::{Frame, Signal};
 use super::mode::{Format, Mode, Modes};
-use super::phase::{Level, PhaseTracker};
+use super::phase::{Level, Moves, PhaseTracker};
+use super::refit::{self, refit};
 use super::search::{Segment, max_segment_len};
-use super::sync::{Candidate, Carrier, Clock, MAX_CANDIDATES, Sync, measure_carrier, refine_clock};
+use super::sync::{Candidate, Clock, Fit, MAX_CANDIDATES, Sync, fit_all, fit_carrier, refine_clock};
 use super::timing::Timing;
 use super::tones::{Cells, Tones, between, energies};
 use crate::Complex32;
@@ -19,10 +20,20 @@ const FASTEST_HZ: f64 = 110e3;
 const MAX_DOUBT: f64 = 2e-3;
 /// Prior odds against a frame at a candidate whose known chips carry no information.
 const PRIOR: f64 = 1e4;
+/// Odds against a frame from which it is not worth a try. Frames near the threshold have 1e-4.
+const MAX_NO_FRAME: f64 = 1e-2;
+/// Energy of a chip over the noise density from which a frame can be decoded at all.
+const MIN_RATIO: f32 = 1.5;
+/// Greatest error of the carrier that the search gives.
+const CARRIER_REACH_HZ: f64 = 20e3;
 /// Candidates tried per segment without success.
 const MAX_FAILURES: usize = 8;
 /// Words after a block that are demodulated with it, as witnesses of the phase.
 const WITNESSES: usize = 8;
+/// Excess of the noise over that of the search from which the known chips do not fit together.
+const MISFIT: f32 = 2.0;
+/// Chips by which a frame may seem to be longer than the segment, whose last block may be cut.
+const SLACK_CHIPS: f64 = 8.0;
 /// Chips of the word that announces mode C.
 const ANNOUNCEMENT: usize = 16;
 
@@ -49,6 +60,8 @@ struct Found {
     carrier: f64,
     deviation: f64,
     level: Level,
+    /// Variance of the noise by the search.
+    floor: f32,
     no_frame: f64,
 }
 
@@ -83,7 +96,7 @@ impl Lock {
             .filter(|family| !family.is_narrow && self.config.modes.intersects(family.modes))
         {
             let deviation_hz = segment.deviation * self.config.sample_rate_hz;
-            let deviation_hz = deviation_hz.clamp(0.8 * family.deviation_hz[0], family.deviation_hz[1]);
+            let (deviation_hz, _) = family.first_deviation_hz(deviation_hz);
             self.tones.fill(self.cells.values(), 0.0, deviation_hz / cell_hz);
             let chip = cell_hz / family.chip_rate_hz;
             let noise = segment.noise * decimation as f32;
@@ -116,8 +129,13 @@ impl Lock {
 
     /// Decodes the frame at `candidate`; returns it and the cell at which it ends.
     fn decode(&mut self, segment: &Segment, family: &Family, candidate: Candidate) -> Option<(Frame, f64)> {
-        let found = self.measure(segment, family, candidate)?;
-        let (mode, format, checked, end, chip) = self.payload(family, &found)?;
+        let mut found = self.measure(segment, family, candidate)?;
+        let mut payload = self.payload(family, &found);
+        if payload.is_none() && found.level.noise > MISFIT * found.floor {
+            found = self.refit(found)?;
+            payload = self.payload(family, &found);
+        }
+        let (mode, format, checked, end, chip) = payload?;
         if checked.doubt > MAX_DOUBT {
             return None;
         }
@@ -166,40 +184,70 @@ impl Lock {
             chip,
         };
         let deviation_hz = segment.deviation * self.config.sample_rate_hz;
-        let mut deviation =
-            deviation_hz.clamp(0.8 * family.deviation_hz[0], family.deviation_hz[1]) / cell_hz;
+        let (first_hz, reach_hz) = family.first_deviation_hz(deviation_hz);
+        let mut deviation = first_hz / cell_hz;
         let mut carrier = 0.0;
-        let mut measured = Carrier::default();
-        let passes: [([f64; 2], i32, [f64; 2]); 3] = [
-            ([0.4, 0.016], 4, [0.25, 0.16]),
-            ([0.12, 0.004], 3, [0.04, 0.08]),
-            ([0.06, 0.002], 3, [0.01, 0.02]),
-        ];
-        for (clock_reach, steps, carrier_reach) in passes {
+        // The search errs by some 10 kHz.
+        let reach = (CARRIER_REACH_HZ / family.chip_rate_hz).min(0.3);
+        self.tones.fill(around, carrier, deviation);
+        clock = refine_clock(&self.tones, known, clock, [0.4, 0.016], 4);
+        let mut fit = fit_carrier(&self.tones, known, clock, [reach, reach_hz / family.chip_rate_hz]);
+        for halvings in [1, 3] {
+            carrier += fit.carrier;
+            deviation += fit.deviation;
             self.tones.fill(around, carrier, deviation);
-            clock = refine_clock(&self.tones, known, clock, clock_reach, steps);
-            measured = measure_carrier(&self.tones, known, clock, carrier_reach);
-            carrier += measured.offset;
-            deviation += measured.deviation;
+            fit = fit_all(&self.tones, known, Fit::new(fit.clock), halvings);
         }
+        carrier += fit.carrier;
+        deviation += fit.deviation;
+        let clock = fit.clock;
         if deviation * cell_hz > 1.3 * family.deviation_hz[1] || deviation <= 0.0 {
             return None;
         }
         self.tones.fill(&cells[first_cell..], carrier, deviation);
         let floor = segment.noise * self.cells.decimation() as f32 * clock.chip as f32;
-        let rest = measured.energy - measured.amplitude * measured.amplitude;
+        let rest = fit.energy - fit.amplitude * fit.amplitude;
         let level = Level {
-            amplitude: measured.amplitude,
+            amplitude: fit.amplitude,
             noise: floor.max(rest),
+            moves: Moves::Slow,
         };
+        let no_frame = PRIOR * (-evidence(&self.tones, known, clock, level)).exp();
+        if no_frame > MAX_NO_FRAME || level.amplitude * level.amplitude < MIN_RATIO * level.noise {
+            return None;
+        }
         Some(Found {
             first_cell,
             clock,
             carrier,
             deviation,
             level,
-            no_frame: PRIOR * (-evidence(&self.tones, known, clock, level)).exp(),
+            floor,
+            no_frame,
         })
+    }
+
+    /// Measures again by the data. Returns `None` if there are not enough.
+    fn refit(&mut self, mut found: Found) -> Option<Found> {
+        let end = found.clock.end + refit::CHIPS as f64 * found.clock.chip;
+        if (self.tones.len() as f64) < end {
+            return None;
+        }
+        let fit = refit(&self.tones, found.clock);
+        found.clock = fit.clock;
+        found.carrier += fit.carrier;
+        found.deviation += fit.deviation;
+        found.level = Level {
+            amplitude: fit.amplitude,
+            noise: found.floor.max(fit.energy - fit.amplitude * fit.amplitude),
+            moves: Moves::Fast,
+        };
+        self.tones.fill(
+            &self.cells.values()[found.first_cell..],
+            found.carrier,
+            found.deviation,
+        );
+        Some(found)
     }
 
     /// Decodes what follows the known chips. Returns mode, format, bytes, the end in cells, and the last chip length.
@@ -306,24 +354,16 @@ impl Lock {
                 false
             }),
         }
-        let longest = lengths[..count]
+        let chips_of = |length: u8| Some(skipped + air_bytes(format, length)? * byte_chips);
+        let available = (self.tones.len() as f64 - found.clock.end) / timing.chip() + SLACK_CHIPS;
+        let is_complete = |chips: &usize| (*chips as f64) < available;
+        let chips = lengths[..count]
             .iter()
-            .filter_map(|length| air_bytes(format, *length))
+            .filter_map(|length| chips_of(*length))
+            .filter(is_complete)
             .max()?;
-        let chips = skipped + longest * byte_chips;
-        let available = (self.tones.len() as f64 - found.clock.end) / found.clock.chip * 1.02;
-        if self.edges.len() < chips + 1 {
-            // A frame that is cut off need not be followed.
-            let followed = (chips + 1).min(available as usize + 1);
-            timing.follow(
-                &self.tones,
-                followed.saturating_sub(self.edges.len()),
-                &mut self.edges,
-            );
-        }
-        if self.edges.len() < chips + 1 {
-            return None;
-        }
+        let missing = (chips + 1).saturating_sub(self.edges.len());
+        timing.follow(&self.tones, missing, &mut self.edges);
         let edges = &self.edges[skipped..=chips];
         self.phase.words(
             &self.tones,
@@ -347,7 +387,7 @@ impl Lock {
             Format::B => {
                 let is_right = lengths[..count].iter().any(|length| {
                     checked = Checked::new();
-                    air_bytes(format, *length).is_some()
+                    chips_of(*length).is_some_and(|of| of <= chips)
                         && self.blocks.append_b(soft, *length, found.no_frame, &mut checked)
                 });
                 if !is_right {

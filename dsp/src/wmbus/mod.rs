@@ -24,6 +24,7 @@ mod lock;
 mod mode;
 mod phase;
 mod receiver;
+mod refit;
 mod search;
 mod sync;
 #[cfg(feature = "synth")]

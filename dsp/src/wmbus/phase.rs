@@ -17,19 +17,34 @@ use crate::baseband::phasor;
 
 /// Values of the phase.
 const PHASES: usize = 32;
-/// Probability that the phase has moved on to a neighboring value after a word: 0.06 rad, which follows an error of the
-/// carrier of some 100 Hz in mode T.
-const MOVES: f32 = 0.05;
+/// Probability that the phase has moved to either neighboring value after a word.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Moves {
+    /// 0.06 rad, which follows an error of the carrier of some 100 Hz in mode T.
+    Slow,
+    /// 0.16 rad, for a carrier that moves.
+    Fast,
+}
+
+impl Moves {
+    fn probability(self) -> f32 {
+        match self {
+            Moves::Slow => 0.05,
+            Moves::Fast => 0.33,
+        }
+    }
+}
 
 /// A function of the phase.
 type OfPhase = [f32; PHASES];
 
-/// Amplitude and noise of the chips' integrals.
+/// Amplitude and noise of the chips' integrals, and steadiness of their phase.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Level {
     pub amplitude: f32,
     /// Variance of the noise.
     pub noise: f32,
+    pub moves: Moves,
 }
 
 /// Buffers of a demodulation.
@@ -66,6 +81,7 @@ impl PhaseTracker {
     ) {
         out.clear();
         self.correlate(tones, edges, h, coding);
+        let moves = level.moves.probability();
         let values = coding.words().len();
         let scale = 2.0 * level.amplitude / level.noise.max(f32::MIN_POSITIVE);
         // Beyond this ratio of energy to noise nothing is gained, and the exponents stay small.
@@ -90,7 +106,7 @@ impl PhaseTracker {
                 multiply(&mut branch, &state);
                 add(&mut next, &shifted(&branch, advance));
             }
-            state = diffused(&next);
+            state = diffused(&next, moves);
         }
         out.resize(places * values, 0.0);
         let mut state = [1.0; PHASES];
@@ -107,7 +123,7 @@ impl PhaseTracker {
                 total += *out;
             }
             out.iter_mut().for_each(|out| *out = (*out / total).ln());
-            state = diffused(&before);
+            state = diffused(&before, moves);
         }
     }
 
@@ -190,14 +206,14 @@ fn shifted(from: &OfPhase, advance: f32) -> OfPhase {
 }
 
 /// Lets the phase move, and scales the sum to 1.
-fn diffused(from: &OfPhase) -> OfPhase {
+fn diffused(from: &OfPhase, moves: f32) -> OfPhase {
     let sum: f32 = from.iter().sum();
     let scale = 1.0 / sum.max(f32::MIN_POSITIVE);
     // No phase is ever excluded.
     let least = 1e-9;
     std::array::from_fn(|i| {
         let (before, after) = (from[(i + PHASES - 1) % PHASES], from[(i + 1) % PHASES]);
-        (from[i] * (1.0 - 2.0 * MOVES) + (before + after) * MOVES) * scale + least
+        (from[i] * (1.0 - 2.0 * moves) + (before + after) * moves) * scale + least
     })
 }
 

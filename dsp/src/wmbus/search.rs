@@ -17,10 +17,15 @@ const BLOCK_S: f64 = 0.9e-3;
 const STEP: usize = 16;
 /// Width of a band: a frame of mode T.
 const BAND_HZ: f64 = 200e3;
+/// Half the widths of the bands whose power is averaged, one after another around the mean of the one before.
+const MOMENTS_HZ: [f64; 3] = [180e3, 130e3, 115e3];
 /// Standard deviations by which a band must exceed the noise.
 const THRESHOLD: f32 = 7.5;
 /// Change of a bin's floor per block, towards the median: 1.7 dB in the longest frame.
 const FLOOR_STEP: f32 = 0.002;
+/// The same while the floors are new, as those of a neighborhood differ from those of its bins, and for how many blocks.
+const FIRST_STEP: f32 = 0.02;
+const NEW_BLOCKS: u32 = 256;
 /// Blocks after the first one that may lower the floors at once.
 const SETTLING_BLOCKS: u32 = 8;
 /// Peaks kept per block.
@@ -36,7 +41,7 @@ pub(super) struct Segment<'a> {
     pub samples: &'a [Complex32],
     /// Number of the first sample.
     pub first_sample: u64,
-    /// Carrier in cycles per sample, and the root mean square distance of its power from it.
+    /// Carrier and deviation in cycles per sample, with errors of some kHz.
     pub frequency: f64,
     pub deviation: f64,
     /// Noise power per sample at this carrier, and mean noise power of the whole window.
@@ -56,7 +61,8 @@ pub(super) struct Search {
     steps: [Vec<f32>; 2],
     peaks: Vec<Peak>,
     is_started: bool,
-    settling: u32,
+    /// Blocks since the floors were new, up to [`NEW_BLOCKS`].
+    age: u32,
     band_steps: usize,
     bin_hz: f64,
     tracks: Tracks,
@@ -97,10 +103,10 @@ impl Search {
             steps: [vec![0.0; len / STEP], vec![0.0; len / STEP]],
             peaks: Vec::with_capacity(MAX_PEAKS),
             is_started: false,
-            settling: 0,
+            age: 0,
             band_steps,
             bin_hz,
-            tracks: Tracks::new(len, (100e3 / bin_hz) as f32, longest_blocks(sample_rate_hz)),
+            tracks: Tracks::new(len, (150e3 / bin_hz) as f32, longest_blocks(sample_rate_hz)),
             history: Vec::with_capacity(2 * max_segment_len(sample_rate_hz)),
             origin: 0,
             max_history: 2 * max_segment_len(sample_rate_hz),
@@ -193,19 +199,21 @@ impl Search {
     fn track_floor(&mut self) {
         if !self.is_started || has_jumped(&self.now, &self.floor) {
             self.is_started = true;
-            self.settling = SETTLING_BLOCKS;
+            self.age = 0;
             first_floor(&self.now, &mut self.floor, &mut self.sum);
-        } else if self.settling > 0 {
-            self.settling -= 1;
+        } else if self.age < SETTLING_BLOCKS {
             lower_floor(&self.now, &mut self.floor, &mut self.sum);
         }
+        let step = if self.age < NEW_BLOCKS {
+            self.age += 1;
+            FIRST_STEP
+        } else {
+            FLOOR_STEP
+        };
+        let (up, down) = (1.0 + step, 1.0 / (1.0 + step));
         for (power, floor) in self.now.iter_mut().zip(&mut self.floor) {
             let is_above = *power > *floor * std::f32::consts::LN_2;
-            *floor *= if is_above {
-                1.0 + FLOOR_STEP
-            } else {
-                1.0 / (1.0 + FLOOR_STEP)
-            };
+            *floor *= if is_above { up } else { down };
             *floor = floor.max(1e-20);
             *power /= *floor;
         }
@@ -254,7 +262,7 @@ impl Search {
                 // The keying falls with the fourth power of the distance, the leakage of a block that the signal begins or
                 // ends in with the second.
                 let skirt = (60e3 / apart_hz).powi(4) + 0.01 * (60e3 / apart_hz).powi(2);
-                apart_hz < 140e3 || f64::from(peak.strength) < 4.0 * f64::from(strong.strength) * skirt
+                apart_hz < BAND_HZ || f64::from(peak.strength) < 4.0 * f64::from(strong.strength) * skirt
             });
             if !is_explained {
                 self.peaks[kept] = peak;
@@ -291,7 +299,7 @@ impl<'a> View<'a> {
         if to <= from {
             return;
         }
-        let (bin, deviation) = self.moments(burst);
+        let (bin, deviation) = self.tones(burst);
         let at = |bin: f64| (bin.rem_euclid(len as f64) as usize).min(len - 1);
         let reach = (BAND_HZ / 2.0 / self.bin_hz) as i32;
         let around = (-reach..=reach).map(|i| self.floor[at(bin + f64::from(i))]);
@@ -307,26 +315,29 @@ impl<'a> View<'a> {
         });
     }
 
-    /// Returns the mean frequency of a burst's power and its root mean square distance from it, in bins.
-    fn moments(&self, burst: &Burst) -> (f64, f64) {
+    /// Returns carrier and deviation of a burst, in bins: mean and root mean square distance of its power. Both err by some
+    /// kHz, and the deviation by more if the lobes of the tones overlap.
+    fn tones(&self, burst: &Burst) -> (f64, f64) {
         let len = burst.spectrum.len() as f64;
         let blocks = f64::from(burst.blocks.max(1));
         let mut center = f64::from(burst.bin);
         let mut deviation = 0.0;
-        for reach_hz in [180e3, 150e3, 150e3] {
+        for reach_hz in MOMENTS_HZ {
             let reach = (reach_hz / self.bin_hz) as i32;
             let (mut sum, mut first, mut second) = (0.0, 0.0, 0.0);
             for i in -reach..=reach {
-                let bin = (center + f64::from(i)).round();
-                let power = f64::from(burst.spectrum[bin.rem_euclid(len) as usize]) / blocks - 1.0;
+                let offset = f64::from(i);
+                let bin = (center + offset).round().rem_euclid(len) as usize % burst.spectrum.len();
+                let power = f64::from(burst.spectrum[bin]) / blocks - 1.0;
                 sum += power;
-                first += power * (bin - center);
-                second += power * (bin - center).powi(2);
+                first += power * offset;
+                second += power * offset * offset;
             }
             if sum <= 0.0 {
                 break;
             }
-            let shift = (first / sum).clamp(-100e3 / self.bin_hz, 100e3 / self.bin_hz);
+            let limit = f64::from(reach) / 2.0;
+            let shift = (first / sum).clamp(-limit, limit);
             center += shift;
             deviation = (second / sum - shift * shift).max(0.0).sqrt();
         }

@@ -9,6 +9,8 @@ use crate::baseband::phasor;
 const SEARCHED_CHIPS: usize = 32;
 /// Chip rates are tried in steps of this share: the outer searched chips are then off by a quarter of a chip.
 const RATE_STEP: f64 = 0.03;
+/// Places tried per chip, at least.
+const STEPS_PER_CHIP: f64 = 5.5;
 /// Candidates kept per search.
 pub(super) const MAX_CANDIDATES: usize = 12;
 /// Standard deviations by which the known chips must exceed the noise.
@@ -53,7 +55,7 @@ impl Sync {
     pub fn search(&mut self, tones: &Tones, family: &Family, chip: f64, noise: f32) -> &[Candidate] {
         self.candidates.clear();
         let known = family.known.tail(SEARCHED_CHIPS);
-        let stride = ((chip / 8.0) as usize).max(1);
+        let stride = ((chip / STEPS_PER_CHIP) as usize).max(1);
         tones.contrasts(chip, stride, &mut self.contrasts);
         self.squares.clear();
         self.squares.push(0.0);
@@ -87,11 +89,19 @@ impl Sync {
         };
         self.sums.clear();
         self.sums.resize(places, 0.0);
-        for i in 0..known.len {
-            let sign = known.sign(i);
-            let shifted = &self.contrasts[offset(i)..offset(i) + places];
-            for (sum, contrast) in self.sums.iter_mut().zip(shifted) {
-                *sum += sign * contrast;
+        // Four chips at a time, so that the sums are read and written less often.
+        for i in (0..known.len).step_by(4) {
+            let sign = [0, 1, 2, 3].map(|j| if i + j < known.len { known.sign(i + j) } else { 0.0 });
+            let shifted = [0, 1, 2, 3].map(|j| {
+                let from = offset((i + j).min(known.len - 1));
+                &self.contrasts[from..from + places]
+            });
+            let pairs = shifted[0]
+                .iter()
+                .zip(shifted[1])
+                .zip(shifted[2].iter().zip(shifted[3]));
+            for (sum, ((a, b), (c, d))) in self.sums.iter_mut().zip(pairs) {
+                *sum += (sign[0] * a + sign[1] * b) + (sign[2] * c + sign[3] * d);
             }
         }
         let count = known.len as f32;
@@ -172,10 +182,12 @@ fn known_contrast(tones: &Tones, known: Known, clock: Clock) -> f32 {
         .sum()
 }
 
-/// Carrier and deviation relative to those of the tones, both in cycles per cell, and what the known chips add up to.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
-pub(super) struct Carrier {
-    pub offset: f64,
+/// What the known chips tell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Fit {
+    pub clock: Clock,
+    /// Carrier and deviation relative to those of the tones, both in cycles per cell.
+    pub carrier: f64,
     pub deviation: f64,
     /// Magnitude of the mean known chip.
     pub amplitude: f32,
@@ -183,92 +195,146 @@ pub(super) struct Carrier {
     pub energy: f32,
 }
 
-/// Measures carrier and deviation: with the right ones, all known chips have one phase.
+impl Fit {
+    pub fn new(clock: Clock) -> Self {
+        Fit {
+            clock,
+            carrier: 0.0,
+            deviation: 0.0,
+            amplitude: 0.0,
+            energy: 0.0,
+        }
+    }
+}
+
+/// Known chips of a frame, each turned as its place in the frame demands, so that all have one phase if clock and deviation
+/// are right.
+struct Turned {
+    chips: [Complex32; 64],
+    /// Chips on the upper tone less chips on the lower one, up to the middle of each.
+    balances: [f64; 64],
+    len: usize,
+    energy: f32,
+}
+
+impl Turned {
+    fn new(tones: &Tones, known: Known, clock: Clock) -> Self {
+        let mut turned = Turned {
+            chips: [Complex32::default(); 64],
+            balances: [0.0; 64],
+            len: known.len,
+            energy: 0.0,
+        };
+        let h = tones.deviation() * clock.chip;
+        let mut balance = 0.0;
+        let mut start = clock.end - known.len as f64 * clock.chip;
+        let mut before = tones.sums_at(start);
+        for i in 0..known.len {
+            let after = tones.sums_at(start + clock.chip);
+            let chip = tones.at_start(between(before, after), start);
+            let sign = f64::from(known.sign(i));
+            let own = chip[usize::from(sign > 0.0)];
+            turned.chips[i] = own * phasor(-h * balance);
+            turned.balances[i] = balance + sign / 2.0;
+            turned.energy += own.norm_sqr() / known.len as f32;
+            balance += sign;
+            start += clock.chip;
+            before = after;
+        }
+        turned
+    }
+
+    /// Returns the magnitude of the mean chip when the carrier is `offset` and the deviation `deviation` off, in cycles per
+    /// chip.
+    fn mean(&self, offset: f64, deviation: f64) -> f32 {
+        let mut chips = self.chips;
+        let count = self.len;
+        if deviation != 0.0 {
+            for (chip, balance) in chips[..count].iter_mut().zip(&self.balances) {
+                *chip *= phasor(-deviation * balance);
+            }
+        }
+        sum_turned(&chips[..count], offset) / count as f32
+    }
+}
+
+/// Returns the magnitude of the sum of `chips`, each turned back by `offset` turns more than the one before.
+fn sum_turned(chips: &[Complex32], offset: f64) -> f32 {
+    let step = phasor(-offset);
+    // Horner's rule from the last chip.
+    chips
+        .iter()
+        .rev()
+        .fold(Complex32::default(), |sum, chip| sum * step + chip)
+        .norm()
+}
+
+/// Measures carrier and deviation by trying all: with the right ones, all known chips have one phase.
 ///
 /// `reach` are the greatest errors of carrier and deviation, in cycles per chip.
-pub(super) fn measure_carrier(tones: &Tones, known: Known, clock: Clock, reach: [f64; 2]) -> Carrier {
-    let mut chips = [Complex32::default(); 64];
-    // Chips on the upper tone less chips on the lower one up to the middle of each.
-    let mut balances = [0.0; 64];
-    let mut balance = 0.0;
-    let edge = |i: usize| clock.end - (known.len - i) as f64 * clock.chip;
-    let h = tones.deviation() * clock.chip;
-    let mut energy = 0.0;
-    for i in 0..known.len {
-        let chip = between(tones.sums_at(edge(i)), tones.sums_at(edge(i + 1)));
-        let chip = tones.at_start(chip, edge(i));
-        let sign = f64::from(known.sign(i));
-        let own = chip[usize::from(sign > 0.0)];
-        chips[i] = own * phasor(-h * balance);
-        balances[i] = balance + sign / 2.0;
-        balance += sign;
-        energy += own.norm_sqr();
-    }
-    let chips = &chips[..known.len];
-    let resolution = 0.35 / known.len as f64;
-    let offsets = (reach[0] / resolution).ceil();
+pub(super) fn fit_carrier(tones: &Tones, known: Known, clock: Clock, reach: [f64; 2]) -> Fit {
+    let turned = Turned::new(tones, known, clock);
+    let offsets = (reach[0] * known.len as f64 / 0.35).ceil();
     let deviations = (reach[1] / 0.04).ceil();
-    let mut best = (0.0f32, [0.0; 2]);
-    let try_at = |offset: f64, deviation: f64, best: &mut (f32, [f64; 2])| {
-        let step = phasor(-offset);
-        // Horner's rule from the last chip.
-        let sum = chips
-            .iter()
-            .zip(&balances)
-            .rev()
-            .fold(Complex32::default(), |sum, (chip, balance)| {
-                sum * step + chip * phasor(-deviation * balance)
-            });
-        if sum.norm_sqr() > best.0 {
-            *best = (sum.norm_sqr(), [offset, deviation]);
-        }
-    };
+    let mut best = Fit::new(clock);
+    best.energy = turned.energy;
     for j in -(deviations as i32)..=deviations as i32 {
         let deviation = f64::from(j) * reach[1] / deviations.max(1.0);
-        let mut turned = [Complex32::default(); 64];
-        for ((turned, chip), balance) in turned.iter_mut().zip(chips).zip(&balances) {
-            *turned = chip * phasor(-deviation * balance);
+        let mut chips = turned.chips;
+        for (chip, balance) in chips[..known.len].iter_mut().zip(&turned.balances) {
+            *chip *= phasor(-deviation * balance);
         }
         for i in -(offsets as i32)..=offsets as i32 {
             let offset = f64::from(i) * reach[0] / offsets.max(1.0);
-            let step = phasor(-offset);
-            let sum = turned[..chips.len()]
-                .iter()
-                .rev()
-                .fold(Complex32::default(), |sum, chip| sum * step + chip);
-            if sum.norm_sqr() > best.0 {
-                best = (sum.norm_sqr(), [offset, deviation]);
+            let amplitude = sum_turned(&chips[..known.len], offset) / known.len as f32;
+            if amplitude > best.amplitude {
+                best.amplitude = amplitude;
+                best.carrier = offset / clock.chip;
+                best.deviation = deviation / clock.chip;
             }
         }
     }
-    // A pattern search that halves its steps.
-    let (mut step_offset, mut step_deviation) = (resolution / 2.0, 0.02);
-    for _ in 0..5 {
-        let [offset, deviation] = best.1;
-        for (a, b) in [
-            (-1.0, 0.0),
-            (1.0, 0.0),
-            (0.0, -1.0),
-            (0.0, 1.0),
-            (-1.0, -1.0),
-            (1.0, 1.0),
-            (-1.0, 1.0),
-            (1.0, -1.0),
-        ] {
-            try_at(
-                offset + a * step_offset,
-                deviation + b * step_deviation,
-                &mut best,
-            );
+    best
+}
+
+/// Refines clock, carrier and deviation together: a pattern search for the greatest amplitude, whose steps are halved
+/// `halvings` times.
+pub(super) fn fit_all(tones: &Tones, known: Known, from: Fit, halvings: u32) -> Fit {
+    let mut best = from;
+    best.amplitude = 0.0;
+    // Place in chips, chip length as the drift over the known chips, carrier and deviation in cycles per chip.
+    let mut steps = [0.06, 0.12 / known.len as f64, 0.2 / known.len as f64, 0.02];
+    for round in 0..=halvings {
+        // Two sweeps before the steps are halved.
+        for _ in 0..2 {
+            for axis in 0..steps.len() {
+                for direction in [-1.0, 1.0] {
+                    let step = |of: usize| if of == axis { direction * steps[of] } else { 0.0 };
+                    let chip = best.clock.chip * (1.0 + step(1));
+                    let clock = Clock {
+                        end: best.clock.end
+                            + step(0) * chip
+                            + (chip - best.clock.chip) * known.len as f64 / 2.0,
+                        chip,
+                    };
+                    let (carrier, deviation) =
+                        (best.carrier + step(2) / chip, best.deviation + step(3) / chip);
+                    let turned = Turned::new(tones, known, clock);
+                    let amplitude = turned.mean(carrier * chip, deviation * chip);
+                    if amplitude > best.amplitude {
+                        best = Fit {
+                            clock,
+                            carrier,
+                            deviation,
+                            amplitude,
+                            energy: turned.energy,
+                        };
+                    }
+                }
+            }
         }
-        step_offset /= 2.0;
-        step_deviation /= 2.0;
+        let scale = if round < halvings { 0.5 } else { 1.0 };
+        steps.iter_mut().for_each(|step| *step *= scale);
     }
-    let [offset, deviation] = best.1;
-    Carrier {
-        offset: offset / clock.chip,
-        deviation: deviation / clock.chip,
-        amplitude: best.0.sqrt() / known.len as f32,
-        energy: energy / known.len as f32,
-    }
+    best
 }

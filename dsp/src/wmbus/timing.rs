@@ -12,7 +12,7 @@ const GROUP: usize = 24;
 /// Lateness tried to either side, in chips.
 const STEP: f64 = 0.2;
 /// Variances of the first place and of the first chip length, in chips.
-const FIRST: [f64; 2] = [0.0016, 1.6e-6];
+const FIRST: [f64; 2] = [0.0025, 4e-6];
 /// Variance that the chip length gains per group: 1 % in a frame of 600 chips.
 const DRIFT: f64 = 4e-8;
 

@@ -4,6 +4,8 @@
 pub(super) const LEAD: u64 = 2;
 /// Blocks without a detection that end a burst.
 const SILENCE: u64 = 2;
+/// Weight of a new peak in the carrier of a burst.
+const BIN_WEIGHT: f32 = 0.25;
 /// Bursts tracked at a time.
 pub(super) const MAX_TRACKS: usize = 12;
 
@@ -98,6 +100,7 @@ impl Tracks {
         let near = |burst: &&mut Burst| (burst.bin - peak.bin).abs() < self.reach;
         if let Some(burst) = self.open.iter_mut().find(near) {
             burst.last = block;
+            burst.bin += (peak.bin - burst.bin) * BIN_WEIGHT;
             burst.strength = burst.strength.max(peak.strength);
             return;
         }
