@@ -41,7 +41,7 @@ fn air(folder: &Path) -> PathBuf {
             T_HZ - 45e3,
         ),
         at(
-            transmission(Mode::C1, Format::A, &encrypted(), 0.4, 12.0),
+            transmission(Mode::C1, Format::B, &encrypted(), 0.4, 12.0),
             T_HZ + 10e3,
         ),
         at(transmission(Mode::S1, Format::A, &plain(3), 0.6, 12.0), S_HZ),
@@ -98,7 +98,7 @@ fn given_three_modes_at_once_then_each_telegram_is_a_line_with_its_bytes() {
         found,
         [
             ("T1", "A", &*sent[0]),
-            ("C1", "A", &*sent[1]),
+            ("C1", "B", &*sent[1]),
             ("S1", "A", &*sent[2])
         ]
     );

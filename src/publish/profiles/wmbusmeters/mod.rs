@@ -4,7 +4,7 @@ mod names;
 
 use crate::meter::WireReading;
 use crate::meter::event::{Origin, ReadingEvent};
-use crate::publish::message::{BirthAndWill, Message, topic_id};
+use crate::publish::message::{BirthAndWill, Message};
 use crate::publish::profiles::profile::Profile;
 use jiff::Timestamp;
 use metertap_decode::quantity::Quantity;
@@ -49,7 +49,9 @@ impl Profile for Wmbusmeters {
         if reading.report.reading_type != ReadingType::Wmbus {
             return Vec::new();
         }
-        let topic = format!("{}/{}", self.0.topic, topic_id(event.name()));
+        // wmbusmeters passes the name on as it is; one with these would be another topic, or none.
+        let name = event.name().replace(['/', '+', '#'], "_");
+        let topic = format!("{}/{name}", self.0.topic);
         let payload = Value::Object(object(event, reading)).to_string();
         vec![Message::reading(topic, payload, false)]
     }
