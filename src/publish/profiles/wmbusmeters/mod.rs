@@ -97,6 +97,10 @@ fn member(driver: &Driver, name: &str, field: &Field, medium: &str) -> Option<(S
             let key = driver
                 .name_of(name, medium)
                 .unwrap_or_else(|| default_name(name, quantity));
+            // Numbers of devices are texts there.
+            if key == "fabrication_no" {
+                return Some((key, json!(quantity.value.to_string())));
+            }
             let value = in_unit_of(&key, quantity);
             Some((key, number(value)))
         }
@@ -151,7 +155,7 @@ fn in_unit_of(key: &str, quantity: &Quantity) -> f64 {
         (Unit::MWh, Some("kwh")) => 1000.0,
         (Unit::Second, Some("h")) => 1.0 / 3600.0,
         (Unit::Second, Some("d")) => 1.0 / 86_400.0,
-        (Unit::Day, Some("y")) => 1.0 / 365.25,
+        (Unit::Day, Some("y")) => 1.0 / 365.2425,
         _ => 1.0,
     };
     quantity.to_f64() * factor
