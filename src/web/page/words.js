@@ -34,7 +34,7 @@ export const maskedText = (text) =>
 // States of keys by which a meter's telegrams can be read: nothing to show.
 const READABLE = ["plain", "decrypted", "default_key", "decrypted_before"];
 
-// What keeps telegrams of configured meters from being read, such as "12345678: wrong key".
+// What keeps telegrams of configured meters from being read: id and state, such as "no key".
 export function keyStates(receiver) {
   const states = Object.entries(receiver?.keys ?? {}).filter(([, state]) => !READABLE.includes(state));
   return states.map(([id, state]) => `${masked(id)}: ${state.replaceAll("_", " ")}`);
