@@ -117,6 +117,7 @@ mod sync;
 #[cfg(feature = "synth")]
 pub mod synth;
 mod track;
+pub mod wmbus;
 
 pub use bank::Bandwidth;
 pub use config::{Config, ConfigError, Trust, UnknownTrust};

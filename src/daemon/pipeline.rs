@@ -18,6 +18,7 @@ use crate::publish::message::topic_id;
 use crate::runtime::Clock;
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
+use metertap_decode::report::Report;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,7 +180,12 @@ impl Pipeline {
         (events, change)
     }
 
-    /// Passes a wired reading through the stages.
+    /// Returns true if a report is of this home: the meter is configured, or on a wire.
+    pub fn is_own_report(&self, report: &Report) -> bool {
+        !report.reading_type.is_by_radio() || self.meters.contains(&report.id)
+    }
+
+    /// Passes a report through the stages.
     pub fn wire(&mut self, reading: Box<WireReading>) -> Published {
         let (id, sort) = (reading.report.id.to_string(), reading.report.reading_type);
         let kind = sort.topic_name();
@@ -189,13 +195,17 @@ impl Pipeline {
         }
         let limits = meter.as_deref().unwrap_or(Meter::unconfigured()).limits();
         let sample = CounterSample::from_fields(&reading.report.reading);
-        // A meter on a wire is ours by itself.
-        if !self.is_plausible(&id, true, kind, reading.received, sample, &limits) {
+        let is_ours = self.is_own_report(&reading.report);
+        if !self.is_plausible(&id, is_ours, kind, reading.received, sample, &limits) {
             return (Vec::new(), None);
         }
         let now = self.clock.now();
         let expire = meter.as_ref().and_then(|meter| meter.expire);
-        let change = self.availability.seen(&id, expire, now);
+        let change = if is_ours {
+            self.availability.seen(&id, expire, now)
+        } else {
+            None
+        };
         let rate = self.rate_of(meter.as_deref());
         let event = Arc::new(ReadingEvent::from_wire(reading, meter));
         let events = self.throttle.offer((&id, kind), event, rate, now);

@@ -100,7 +100,9 @@ impl ReadingEvent {
 
     /// Returns whether the meter belongs to this home: it is configured, or connected by wire.
     pub fn is_own_meter(&self) -> bool {
-        self.meter.is_some() || matches!(self.origin, Origin::Wire(_))
+        let is_wired =
+            matches!(&self.origin, Origin::Wire(reading) if !reading.report.reading_type.is_by_radio());
+        self.meter.is_some() || is_wired
     }
 
     /// Returns whether the meter pushes telegrams every few seconds without being polled.

@@ -19,13 +19,17 @@ pub mod held_back;
 pub mod intervals;
 mod meters;
 pub mod plausibility;
+mod radio_telegram;
 mod reading;
 pub mod registers;
 pub mod table;
+mod telegram_log;
+pub mod telegrams;
 pub mod throttle;
 
 pub use confidence::ConfidenceFilter;
 pub use factor::Factor;
 pub use frame_filter::{FrameFilter, default_kinds};
 pub use meters::{Meter, Meters};
+pub use radio_telegram::{RadioTelegram, TelegramSignal};
 pub use reading::{Reading, Signal, WireReading};

@@ -1,5 +1,6 @@
 //! Readings: one message of one meter, with the time and quality of its reception.
 
+use crate::meter::{RadioTelegram, TelegramSignal};
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
 use metertap_decode::report::Report;
@@ -58,7 +59,20 @@ pub struct Reading {
     pub signal: Signal,
 }
 
-/// One report of a wired meter.
+/// Reception of a telegram of wireless M-Bus.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RadioReception {
+    /// Mode in which it was sent, such as `T1`.
+    pub mode: String,
+    /// Carrier frequency, if the center of the window is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_hz: Option<i64>,
+    /// Quality.
+    #[serde(flatten)]
+    pub signal: TelegramSignal,
+}
+
+/// One report of a wired meter, or of one that sends wireless M-Bus.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WireReading {
     /// Time by the meter's clock; time of reception if it has none.
@@ -73,6 +87,12 @@ pub struct WireReading {
     /// Decoded report.
     #[serde(flatten)]
     pub report: Report,
+    /// Version by which the manufacturer of an M-Bus meter tells its products apart.
+    #[serde(skip)]
+    pub version: Option<u8>,
+    /// Mode and quality of reception of a telegram that was received by radio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<RadioReception>,
     /// Decrypted telegram; only on the first of the readings made from it.
     #[serde(skip)]
     pub telegram: Option<Arc<[u8]>>,
@@ -85,7 +105,7 @@ impl WireReading {
             report.id = (&*port).into();
         }
         // The raw M-Bus message serves `metertap decode` and `metertap mbus`; it is not published.
-        report.message = None;
+        let version = report.message.take().map(|message| message.version);
         let time = report.time.take().unwrap_or(MeterTime::Utc(received));
         WireReading {
             time,
@@ -93,7 +113,21 @@ impl WireReading {
             port,
             name: None,
             report,
+            version,
+            signal: None,
             telegram: None,
+        }
+    }
+
+    /// Attributes a report to the telegram that it was made from, received by radio.
+    pub fn by_radio(telegram: &RadioTelegram, report: Report) -> Self {
+        WireReading {
+            signal: Some(RadioReception {
+                mode: telegram.mode.to_string(),
+                frequency_hz: telegram.frequency_hz.map(|hz| hz.round() as i64),
+                signal: telegram.signal,
+            }),
+            ..Self::new(telegram.receiver.clone(), report, telegram.time)
         }
     }
 }

@@ -55,7 +55,6 @@ impl DemodFactory {
             Ok(move |segment: &Segment, outcome: &mut Outcome| locker.run(segment, outcome))
         })?;
         Ok(DemodPool {
-            config,
             resampling,
             samples: Samples::new(self.format).resampled(resampling),
             scheduler: Scheduler::new(config, workers)?,
@@ -66,8 +65,6 @@ impl DemodFactory {
 
 /// Demodulates the samples of one receiver.
 pub struct DemodPool {
-    /// Configuration at the rate at which samples are searched.
-    pub config: Config,
     /// Relation of the samples of the source to those that are searched.
     pub resampling: Resampling,
     samples: Samples,
@@ -191,7 +188,6 @@ mod tests {
             })
         });
         let mut pool = DemodPool {
-            config: CONFIG,
             resampling: Resampling::for_rate(RATE_HZ),
             samples: Samples::new(Format::Cu8),
             scheduler: Scheduler::new(CONFIG, workers.unwrap()).unwrap(),
@@ -266,7 +262,6 @@ mod tests {
                 Ok(|_: &Segment, _: &mut Outcome| panic!("bad lock"))
             });
             let mut pool = DemodPool {
-                config: CONFIG,
                 resampling: Resampling::for_rate(RATE_HZ),
                 samples: Samples::new(Format::Cu8),
                 scheduler: Scheduler::new(CONFIG, locks.unwrap()).unwrap(),

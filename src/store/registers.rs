@@ -4,9 +4,10 @@
 //! while the program does not run is noticed, once in a while.
 
 use crate::meter::registers::LearnedRegister;
-use crate::store::database::{private, set_aside, with_suffix};
+use crate::store::database::set_aside;
+use crate::store::json_file;
 use serde::{Deserialize, Serialize};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -87,8 +88,7 @@ impl RegisterFile {
 }
 
 fn read(path: &Path) -> io::Result<Vec<LearnedRegister>> {
-    let content: Content = serde_json::from_slice(&std::fs::read(path)?)
-        .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+    let content: Content = json_file::read(path)?;
     if content.version != VERSION {
         let reason = format!("version {}, expected {VERSION}", content.version);
         return Err(io::Error::new(ErrorKind::InvalidData, reason));
@@ -96,17 +96,12 @@ fn read(path: &Path) -> io::Result<Vec<LearnedRegister>> {
     Ok(content.registers)
 }
 
-/// Writes a new file and moves it into place, so that neither a kill nor a power cut leaves half of one.
 fn write(path: &Path, registers: &[LearnedRegister]) -> io::Result<()> {
-    let temporary = with_suffix(path, "new");
-    let content = serde_json::to_vec(&Content {
+    let content = Content {
         version: VERSION,
         registers: registers.to_vec(),
-    })?;
-    let mut file = private().create(true).truncate(true).open(&temporary)?;
-    file.write_all(&content)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)
+    };
+    json_file::write(path, &content)
 }
 
 #[cfg(test)]

@@ -70,7 +70,14 @@ impl<'a> MeterJson<'a> {
                 Some(reading.signal.snr_db),
                 reading.frequency_hz.map(|hz| hz.round() as i64),
             ),
-            Origin::Wire(reading) => (&*reading.port, None, None),
+            Origin::Wire(reading) => {
+                let signal = reading.signal.as_ref();
+                (
+                    &*reading.port,
+                    signal.map(|signal| signal.signal.snr_db),
+                    signal.and_then(|signal| signal.frequency_hz),
+                )
+            }
             Origin::Interval(_) => ("", None, None),
         };
         MeterJson {

@@ -52,3 +52,5 @@ mod web;
 mod wire;
 mod wire_keys;
 mod wmbus;
+mod wmbus_home;
+mod wmbus_radio;

@@ -11,7 +11,7 @@ use crate::cli::tuner_args::TunerArgs;
 use crate::config::{Config, ConfigFile, RadioSource};
 use crate::publish::MqttConfig;
 use crate::runtime::Runtime;
-use crate::source::Live;
+use crate::source::{Family, Live};
 use anyhow::Result;
 use broker::examine_broker;
 use receivers::examine_receiver;
@@ -62,7 +62,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         report.redaction = Some(about::print(path.as_deref()));
     }
     let receivers = match &path {
-        None => args.tuner.sources()?,
+        None => {
+            let sources = args.tuner.sources()?.into_iter();
+            let family = args.tuner.family();
+            sources.map(|(name, live)| (name, live, family)).collect()
+        }
         Some(path) => match Config::read(path) {
             Err(error) => {
                 report.bad("config", &format!("{error:#}"), "");
@@ -76,9 +80,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             }
         },
     };
-    for (name, live) in receivers {
+    for receiver in receivers {
         if !cancel.is_cancelled() {
-            examine_receiver(&name, &live, args.seconds, &cancel, &mut report);
+            examine_receiver(&receiver, args.seconds, &cancel, &mut report);
         }
     }
     for config in &brokers {
@@ -92,7 +96,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Checks the ports and recordings of a configuration; returns its live sources by name.
-fn examine_radios(config: Config, report: &mut Report) -> Vec<(String, Live)> {
+fn examine_radios(config: Config, report: &mut Report) -> Vec<(String, Live, Family)> {
     let mut receivers = Vec::new();
     for radio in config.radios {
         match radio.source {
@@ -100,7 +104,7 @@ fn examine_radios(config: Config, report: &mut Report) -> Vec<(String, Live)> {
                 if let Some(sharing) = sharing {
                     examine_port(sharing.address, report);
                 }
-                receivers.push((radio.name, live));
+                receivers.push((radio.name, live, radio.family));
             }
             RadioSource::Recording { path, .. } if !path.exists() => {
                 report.bad("recording", &format!("{} is not there", path.display()), "");

@@ -1,9 +1,9 @@
 //! Receivers: opens each, and measures sample rate, level and packets.
 
 use super::report::Report;
-use crate::receiver::Probe;
+use crate::receiver::{Probe, TuningError};
 use crate::runtime::Cancel;
-use crate::source::Live;
+use crate::source::{Family, Live};
 use std::time::{Duration, Instant};
 
 /// Bytes of a sample of a live source: I and Q.
@@ -14,9 +14,18 @@ const GOOD_RATE: std::ops::Range<f64> = 95.0..105.0;
 const MAX_CLIPPED: f64 = 1.0;
 /// Power below which the gain is too low: quantization noise hides weak packets.
 const MIN_POWER_DBFS: f64 = -46.0;
+/// Meters below which their own errors cannot be told from that of the dongle.
+const FEW_METERS: usize = 5;
+/// Tuning error that is worth a correction; meters of mode T may be 60 ppm off themselves.
+const MAX_TUNING_PPM: f64 = 30.0;
 
 /// Opens a receiver and measures sample rate, level and packets.
-pub(super) fn examine_receiver(name: &str, live: &Live, seconds: f64, cancel: &Cancel, report: &mut Report) {
+pub(super) fn examine_receiver(
+    (name, live, family): &(String, Live, Family),
+    seconds: f64,
+    cancel: &Cancel,
+    report: &mut Report,
+) {
     let source = match live.open() {
         Ok(source) => source,
         Err(error) => {
@@ -30,7 +39,7 @@ pub(super) fn examine_receiver(name: &str, live: &Live, seconds: f64, cancel: &C
     report.ok("receiver", &format!("{name}: {}", source.info().name));
     let rate = source.info().sample_rate_hz;
     let start = Instant::now();
-    let mut probe = match Probe::new(source) {
+    let mut probe = match Probe::new(source, *family) {
         Ok(probe) => probe,
         Err(error) => return report.bad("receiver", &format!("{error:#}"), ""),
     };
@@ -65,6 +74,9 @@ pub(super) fn examine_receiver(name: &str, live: &Live, seconds: f64, cancel: &C
     if let Some(error) = probe.crystal_error() {
         report.ok("crystal", &error.to_string());
     }
+    if let Some(error) = probe.tuning_error() {
+        report_tuning(&error, report);
+    }
     if packets > 0 {
         report.ok("meters", &finding);
     } else {
@@ -73,6 +85,16 @@ pub(super) fn examine_receiver(name: &str, live: &Live, seconds: f64, cancel: &C
             &format!("{finding}: many meters transmit once a minute or less (metertap listen shows them)"),
         );
     }
+}
+
+/// Meters are found within 60 kHz of their channels, whatever is wrong; a dongle that is far off leaves them less room for errors of
+/// their own.
+fn report_tuning(error: &TuningError, report: &mut Report) {
+    if error.meters >= FEW_METERS && error.ppm.abs() > MAX_TUNING_PPM {
+        let advice = format!("set ppm = {:.0} for this dongle", -error.ppm);
+        return report.bad("tuning", &error.to_string(), &advice);
+    }
+    report.ok("tuning", &error.to_string());
 }
 
 fn report_throughput(probe: &mut Probe, first: Option<(Instant, u64)>, rate: f64, report: &mut Report) {

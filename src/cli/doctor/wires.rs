@@ -2,7 +2,9 @@
 
 use super::report::Report;
 use crate::config::Config;
-use crate::port::{Finding, PortProtocol, probe};
+use crate::daemon::mqtt_feed::MqttFeed;
+use crate::meter::telegrams::Telegrams;
+use crate::port::{Finding, PortOptions, PortProtocol, probe};
 use crate::runtime::Context;
 use crate::source::wire::{Line, WireAddress};
 use metertap_decode::report::{ReadingType, Report as WireReport};
@@ -11,13 +13,17 @@ use std::time::Duration;
 /// Waits for a telegram on every wire of a configuration, and judges it.
 pub(super) fn examine_wires(config: &Config, seconds: f64, context: &Context, report: &mut Report) {
     let wait = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(12));
+    let options = PortOptions {
+        telegrams: Telegrams::new(config.telegrams.clone(), &[]),
+        feed: MqttFeed::of(config),
+    };
     for port in &config.ports {
         let name = format!("{}: {}", port.name, port.address);
         if port.address == WireAddress::Stdin {
             report.ok("wire", &format!("{name}: not examined"));
             continue;
         }
-        match context.io.block_on(probe(port, wait)) {
+        match context.io.block_on(probe(port, &options, wait)) {
             Finding::Report(reading, line) => examine_reading(&name, &reading, line, report),
             Finding::Polled(answers) => {
                 for answer in answers {

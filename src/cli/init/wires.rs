@@ -6,7 +6,7 @@ use crate::cli::init::protocol_named;
 use crate::cli::plugged::serial_ports;
 use crate::config::registers;
 use crate::port::mbus_poll::Address;
-use crate::port::{Finding, identify, probe};
+use crate::port::{Finding, PortOptions, identify, probe};
 use crate::runtime::Context;
 use crate::source::wire::WireAddress;
 use anyhow::Result;
@@ -159,7 +159,7 @@ fn ask_right_key(wire: &mut WireAnswer, prompt: &mut Prompt, context: &Context) 
             return Ok(());
         };
         prompt.say("  Trying it with the next telegram …")?;
-        match context.io.block_on(probe(&port, WAIT)) {
+        match context.io.block_on(probe(&port, &PortOptions::default(), WAIT)) {
             Finding::Report(report, _) => {
                 let values = report.reading.0.len();
                 return prompt.say(&format!(

@@ -15,6 +15,7 @@ mod client;
 mod client_id;
 mod connection;
 mod delivery;
+mod feed;
 mod inbox;
 mod link;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use broker::{BrokerConfig, Login, SpoolConfig, Version};
 pub use check::check;
 pub use client::Mqtt;
 pub(crate) use client_id::installation_id;
+pub use feed::subscribe;
 pub use options::MqttOptions;
 pub use outcome::{HURRIED, Outcome};
 pub use subscriber::{Reaction, Received, Subscriber};

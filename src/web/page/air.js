@@ -1,7 +1,7 @@
 // Receivers: spectrum of the last quarter of a second, waterfall of the last half minute with the packets in it, and
 // histogram of the samples.
 
-import { element, make, masked } from "./words.js";
+import { element, keyStates, make, masked } from "./words.js";
 
 const ROWS = 120;
 const BINS = 512;
@@ -175,6 +175,7 @@ function drawFigures(one, row, state) {
     `clipped ${(100 * row.clipped).toFixed(2)} %`,
     state?.gain && `gain ${state.gain}`,
     state && `lost ${state.dropped}`,
+    ...keyStates(state),
   ];
   one.figures.textContent = figures.filter(Boolean).join(" · ");
   one.figures.className = row.clipped > 0.001 ? "figures bad" : "figures";

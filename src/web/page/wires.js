@@ -1,6 +1,6 @@
 // Ports: state, counters, and the last telegram as received and as decoded.
 
-import { ago, element, make, maskedText } from "./words.js";
+import { ago, element, keyStates, make, maskedText } from "./words.js";
 
 const panels = new Map(); // port -> elements
 
@@ -67,7 +67,7 @@ export function drawWires(receivers, telegrams, meters) {
     made.state.textContent = `${one.state} since ${ago(one.since)}${reason}${one.device ? ` · ${one.device}` : ""}`;
     made.state.className = one.state === "up" ? "state good" : one.state === "starting" ? "state" : "state bad";
     const troubles = Object.entries(one.troubles).map(([kind, count]) => `${count} ${kind}`);
-    made.counts.textContent = [`${one.reports} reports`, ...troubles, `opened ${one.opened} times`].join(" · ");
+    made.counts.textContent = [`${one.reports} reports`, ...troubles, ...keyStates(one), `opened ${one.opened} times`].join(" · ");
     const telegram = telegrams[one.receiver];
     const state = `${telegram?.at} ${element("mask").checked}`;
     if (made.drawn === state) continue;
