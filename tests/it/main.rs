@@ -51,3 +51,4 @@ mod web;
 mod wire;
 mod wire_keys;
 mod wmbus;
+mod wmbus_recording;
