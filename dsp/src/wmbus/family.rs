@@ -79,7 +79,10 @@ impl Family {
                 0.25 * self.chip_rate_hz,
             );
         }
-        (found_hz.clamp(0.8 * nominal, greatest), 0.2 * self.chip_rate_hz)
+        (
+            found_hz.clamp(0.8 * nominal, greatest),
+            (0.2 * self.chip_rate_hz).max(0.15 * nominal),
+        )
     }
 }
 
