@@ -17,7 +17,7 @@ use crate::Complex32;
 /// Chips per second of the fastest family.
 const FASTEST_HZ: f64 = 110e3;
 /// Greatest error probability of a frame that is handed out.
-const MAX_DOUBT: f64 = 2e-3;
+const MAX_DOUBT: f64 = 1e-3;
 /// Prior odds against a frame at a candidate whose known chips carry no information.
 const PRIOR: f64 = 1e4;
 /// Odds against a frame from which it is not worth a try. Frames near the threshold have 1e-4.
