@@ -54,3 +54,4 @@ mod wire_keys;
 mod wmbus;
 mod wmbus_home;
 mod wmbus_radio;
+mod wmbus_recording;

@@ -1,4 +1,4 @@
-//! Lock: the frames of one segment.
+//! Lock: the frames of one detection.
 
 use super::blocks::{Blocks, CRC_LEN, Checked, HEADER, MAX_AIR_BYTES, Soft, air_bytes, likeliest_lengths};
 use super::coding::{Coding, MAX_WORDS};
@@ -8,7 +8,7 @@ use super::frame::{Frame, Signal};
 use super::mode::{Format, Mode, Modes};
 use super::phase::{Level, Moves, PhaseTracker};
 use super::refit::{self, refit};
-use super::search::{Segment, max_segment_len};
+use super::search::{Detection, Segment, max_segment_len};
 use super::sync::{Candidate, Clock, Fit, MAX_CANDIDATES, Sync, fit_all, fit_carrier, refine_clock};
 use super::timing::Timing;
 use super::tones::{Cells, Tones, between, energies};
@@ -17,17 +17,19 @@ use crate::Complex32;
 /// Chips per second of the fastest family.
 const FASTEST_HZ: f64 = 110e3;
 /// Greatest error probability of a frame that is handed out.
-const MAX_DOUBT: f64 = 2e-3;
+const MAX_DOUBT: f64 = 1e-3;
 /// Prior odds against a frame at a candidate whose known chips carry no information.
 const PRIOR: f64 = 1e4;
 /// Odds against a frame from which it is not worth a try. Frames near the threshold have 1e-4.
-const MAX_NO_FRAME: f64 = 1e-2;
+const MAX_NO_FRAME: f64 = 0.1;
 /// Energy of a chip over the noise density from which a frame can be decoded at all.
 const MIN_RATIO: f32 = 1.5;
 /// Greatest error of the carrier that the search gives.
 const CARRIER_REACH_HZ: f64 = 20e3;
 /// Candidates tried per segment without success.
 const MAX_FAILURES: usize = 8;
+/// Frames per segment; the longest segment has room for fifteen of mode C.
+const MAX_FRAMES: usize = 16;
 /// Words after a block that are demodulated with it, as witnesses of the phase.
 const WITNESSES: usize = 8;
 /// Excess of the noise over that of the search from which the known chips do not fit together.
@@ -40,7 +42,9 @@ const ANNOUNCEMENT: usize = 16;
 /// Decodes segments.
 pub(super) struct Lock {
     config: Config,
+    /// Samples of the segment at work.
     cells: Cells,
+    is_narrow: bool,
     tones: Tones,
     sync: Sync,
     phase: PhaseTracker,
@@ -75,6 +79,7 @@ impl Lock {
         Lock {
             config,
             cells,
+            is_narrow: false,
             tones: Tones::new(max_cells),
             sync: Sync::new(max_cells),
             phase: PhaseTracker::new(max_words, MAX_AIR_BYTES * 2 * MAX_WORDS + 1024),
@@ -86,27 +91,29 @@ impl Lock {
     }
 
     /// Decodes every frame of `segment`.
-    pub fn run(&mut self, segment: &Segment, mut out: impl FnMut(&Frame)) {
-        let decimation = self.cells.decimation();
-        let cell_hz = self.config.sample_rate_hz / decimation as f64;
-        self.cells.fill(segment.samples, segment.frequency);
-        self.candidates.clear();
-        for family in FAMILIES
-            .iter()
-            .filter(|family| !family.is_narrow && self.config.modes.intersects(family.modes))
-        {
-            let deviation_hz = segment.deviation * self.config.sample_rate_hz;
-            let (deviation_hz, _) = family.first_deviation_hz(deviation_hz);
-            self.tones.fill(self.cells.values(), 0.0, deviation_hz / cell_hz);
-            let chip = cell_hz / family.chip_rate_hz;
-            let noise = segment.noise * decimation as f32;
-            let found = self.sync.search(&self.tones, family, chip, noise);
-            self.candidates
-                .extend(found.iter().map(|candidate| (*candidate, family)));
+    pub fn run(&mut self, segment: Segment, mut out: impl FnMut(&Frame)) {
+        match segment {
+            Segment::Wide(samples, detection) => {
+                self.cells.fill(samples, detection.frequency);
+                self.is_narrow = false;
+                if !self.run_families(&detection, false, &mut out) {
+                    self.run_families(&detection, true, &mut out);
+                }
+            }
+            Segment::Narrow(cells, detection) => {
+                std::mem::swap(&mut self.cells, cells);
+                self.is_narrow = true;
+                self.run_families(&detection, false, &mut out);
+                std::mem::swap(&mut self.cells, cells);
+            }
         }
-        self.candidates
-            .sort_unstable_by(|a, b| b.0.eye.total_cmp(&a.0.eye));
-        let mut taken: [(f64, f64); 16] = [(0.0, 0.0); 16];
+    }
+
+    /// Decodes the frames of families with a quirk, or of those without; returns true if there are any.
+    fn run_families(&mut self, detection: &Detection, is_quirk: bool, out: &mut impl FnMut(&Frame)) -> bool {
+        self.find(detection, is_quirk);
+        // What was decoded, from before the known chips to the end, in cells.
+        let mut taken = [(0.0, 0.0); MAX_FRAMES];
         let (mut frames, mut failures) = (0, 0);
         for i in 0..self.candidates.len() {
             let (candidate, family) = self.candidates[i];
@@ -114,22 +121,53 @@ impl Lock {
             if taken[..frames].iter().any(is_taken) {
                 continue;
             }
-            if let Some((frame, end)) = self.decode(segment, family, candidate) {
+            if let Some((frame, end)) = self.decode(detection, family, candidate) {
                 out(&frame);
-                taken[frames] = (candidate.end - 60.0 * candidate.chip, end);
+                taken[frames] = (candidate.end - family.known.len as f64 * candidate.chip, end);
                 frames += 1;
             } else {
                 failures += 1;
             }
-            if failures == MAX_FAILURES || frames == taken.len() {
+            if failures == MAX_FAILURES || frames == MAX_FRAMES {
                 break;
             }
         }
+        frames > 0
+    }
+
+    /// Finds candidates, the likeliest first.
+    fn find(&mut self, detection: &Detection, is_quirk: bool) {
+        let decimation = self.cells.decimation();
+        let cell_hz = self.config.sample_rate_hz / decimation as f64;
+        let found_hz = detection.deviation * self.config.sample_rate_hz;
+        let (modes, is_narrow) = (self.config.modes, self.is_narrow);
+        let is_wanted = |family: &&Family| {
+            family.is_narrow == is_narrow && family.is_quirk == is_quirk && modes.intersects(family.modes)
+        };
+        let shift = detection.shift * decimation as f64;
+        self.candidates.clear();
+        for family in FAMILIES.iter().filter(is_wanted) {
+            let (deviation_hz, _) = family.first_deviation_hz(found_hz);
+            self.tones
+                .fill(self.cells.values(), shift, deviation_hz / cell_hz);
+            let chip = cell_hz / family.chip_rate_hz;
+            let noise = detection.noise * decimation as f32;
+            let found = self.sync.search(&self.tones, family, chip, noise);
+            self.candidates
+                .extend(found.iter().map(|candidate| (*candidate, family)));
+        }
+        self.candidates
+            .sort_unstable_by(|a, b| b.0.eye.total_cmp(&a.0.eye));
     }
 
     /// Decodes the frame at `candidate`; returns it and the cell at which it ends.
-    fn decode(&mut self, segment: &Segment, family: &Family, candidate: Candidate) -> Option<(Frame, f64)> {
-        let mut found = self.measure(segment, family, candidate)?;
+    fn decode(
+        &mut self,
+        detection: &Detection,
+        family: &Family,
+        candidate: Candidate,
+    ) -> Option<(Frame, f64)> {
+        let mut found = self.measure(detection, family, candidate)?;
         let mut payload = self.payload(family, &found);
         if payload.is_none() && found.level.noise > MISFIT * found.floor {
             found = self.refit(found)?;
@@ -142,18 +180,18 @@ impl Lock {
         let rate = self.config.sample_rate_hz;
         let decimation = self.cells.decimation() as f64;
         let cell_hz = rate / decimation;
-        let carrier_hz = self.config.center_hz + segment.frequency * rate + found.carrier * cell_hz;
+        let carrier_hz = self.config.center_hz + detection.frequency * rate + found.carrier * cell_hz;
         let amplitude = f64::from(found.level.amplitude) / (found.clock.chip * decimation);
         let power = amplitude * amplitude;
         let start = (found.first_cell as f64 + found.clock.end) * decimation;
         let frame = Frame {
             mode,
             format,
-            sample: segment.first_sample + start.max(0.0) as u64,
+            sample: detection.first_sample + start.max(0.0) as u64,
             signal: Signal {
                 offset_hz: mode.offset_hz(carrier_hz),
                 carrier_hz,
-                snr_db: (10.0 * (power / f64::from(segment.window_noise)).log10()) as f32,
+                snr_db: (10.0 * (power / f64::from(detection.window_noise)).log10()) as f32,
                 level_dbfs: (10.0 * power.log10()) as f32,
                 deviation_hz: (found.deviation * cell_hz) as f32,
                 chip_rate_hz: (cell_hz / chip) as f32,
@@ -167,7 +205,7 @@ impl Lock {
     }
 
     /// Measures clock, carrier, deviation and level at `candidate`, and fills the tones from there on.
-    fn measure(&mut self, segment: &Segment, family: &Family, candidate: Candidate) -> Option<Found> {
+    fn measure(&mut self, detection: &Detection, family: &Family, candidate: Candidate) -> Option<Found> {
         let known = family.known;
         let cell_hz = self.config.sample_rate_hz / self.cells.decimation() as f64;
         let cells = self.cells.values();
@@ -183,12 +221,12 @@ impl Lock {
             end: candidate.end - first_cell as f64,
             chip,
         };
-        let deviation_hz = segment.deviation * self.config.sample_rate_hz;
+        let deviation_hz = detection.deviation * self.config.sample_rate_hz;
         let (first_hz, reach_hz) = family.first_deviation_hz(deviation_hz);
         let mut deviation = first_hz / cell_hz;
-        let mut carrier = 0.0;
+        let mut carrier = detection.shift * self.cells.decimation() as f64;
         // The search errs by some 10 kHz.
-        let reach = (CARRIER_REACH_HZ / family.chip_rate_hz).min(0.3);
+        let reach = (CARRIER_REACH_HZ / family.chip_rate_hz).min(if self.is_narrow { 0.45 } else { 0.3 });
         self.tones.fill(around, carrier, deviation);
         clock = refine_clock(&self.tones, known, clock, [0.4, 0.016], 4);
         let mut fit = fit_carrier(&self.tones, known, clock, [reach, reach_hz / family.chip_rate_hz]);
@@ -205,7 +243,7 @@ impl Lock {
             return None;
         }
         self.tones.fill(&cells[first_cell..], carrier, deviation);
-        let floor = segment.noise * self.cells.decimation() as f32 * clock.chip as f32;
+        let floor = detection.noise * self.cells.decimation() as f32 * clock.chip as f32;
         let rest = fit.energy - fit.amplitude * fit.amplitude;
         let level = Level {
             amplitude: fit.amplitude,

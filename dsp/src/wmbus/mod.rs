@@ -22,6 +22,7 @@ mod family;
 mod frame;
 mod lock;
 mod mode;
+mod narrow;
 mod phase;
 mod receiver;
 mod refit;

@@ -4,8 +4,12 @@ use super::config::{Config, ConfigError};
 use super::dedup::Deduplicator;
 use super::frame::Frame;
 use super::lock::Lock;
+use super::mode::Modes;
 use super::search::Search;
 use crate::Complex32;
+
+/// Modes that the narrow search finds.
+const NARROW: Modes = Modes(Modes::R2.0 | Modes::N.0 | Modes::F2.0);
 
 /// Receives wireless M-Bus on every carrier of the window, on the calling thread.
 pub struct Receiver {
@@ -22,7 +26,7 @@ impl Receiver {
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
         Ok(Receiver {
-            search: Search::new(config.sample_rate_hz),
+            search: Search::new(config.sample_rate_hz, config.modes.intersects(NARROW)),
             lock: Lock::new(config),
             dedup: Deduplicator::new(config.sample_rate_hz),
         })

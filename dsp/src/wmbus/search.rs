@@ -5,7 +5,9 @@
 //! sensitivity; it tells where to look, and that there is nothing to do most of the time. Every bin has its own noise
 //! floor, a tracked median, so that spurs are not detected.
 
-use super::track::{Burst, Peak, Tracks};
+use super::narrow::{self, Narrow};
+use super::tones::Cells;
+use super::track::{self, Burst, Peak, Tracks};
 use crate::Complex32;
 use crate::floor::{first_floor, has_jumped, lower_floor};
 use rustfft::{Fft, FftPlanner};
@@ -21,11 +23,11 @@ const BAND_HZ: f64 = 200e3;
 const MOMENTS_HZ: [f64; 3] = [180e3, 130e3, 115e3];
 /// Standard deviations by which a band must exceed the noise.
 const THRESHOLD: f32 = 7.5;
-/// Change of a bin's floor per block, towards the median: 1.7 dB in the longest frame.
+/// Change of a bin's floor per block, towards the median.
 const FLOOR_STEP: f32 = 0.002;
-/// The same while the floors are new, as those of a neighborhood differ from those of its bins, and for how many blocks.
-const FIRST_STEP: f32 = 0.02;
-const NEW_BLOCKS: u32 = 256;
+/// The same in the first blocks, in which what stands out may be the shape of the noise, and while the floors are new, as those
+/// of a neighborhood differ from those of its bins.
+const FIRST_STEPS: [(u32, f32); 2] = [(32, 0.03), (256, 0.01)];
 /// Blocks after the first one that may lower the floors at once.
 const SETTLING_BLOCKS: u32 = 8;
 /// Peaks kept per block.
@@ -35,18 +37,27 @@ const DC_WEIGHT: f32 = 1.0 / 64.0;
 /// Longest frame in seconds: 292 bytes of mode S with its long preamble.
 const LONGEST_S: f64 = 0.165;
 
-/// Samples around a burst.
-#[derive(Clone, Copy)]
-pub(super) struct Segment<'a> {
-    pub samples: &'a [Complex32],
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Detection {
     /// Number of the first sample.
     pub first_sample: u64,
-    /// Carrier and deviation in cycles per sample, with errors of some kHz.
+    /// Frequency in cycles per sample to which the samples are to be, or have been, shifted; the carrier is `shift` beside it. It and
+    /// the deviation have errors of some percent of the width.
     pub frequency: f64,
+    pub shift: f64,
     pub deviation: f64,
     /// Noise power per sample at this carrier, and mean noise power of the whole window.
     pub noise: f32,
     pub window_noise: f32,
+}
+
+/// Samples in which there may be frames.
+pub(super) enum Segment<'a> {
+    /// Of the modes T, C and S, as they are.
+    Wide(&'a [Complex32], Detection),
+    /// Of the other modes, shifted and added up.
+    Narrow(&'a mut Cells, Detection),
 }
 
 /// Watches the window, and keeps the history that the longest frame needs.
@@ -57,15 +68,19 @@ pub(super) struct Search {
     now: Vec<f32>,
     sum: Vec<f32>,
     floor: Vec<f32>,
+    /// Factor by which each floor may rise.
+    up: Vec<f32>,
     /// Steps of this block and of the one before.
     steps: [Vec<f32>; 2],
     peaks: Vec<Peak>,
     is_started: bool,
-    /// Blocks since the floors were new, up to [`NEW_BLOCKS`].
+    /// Blocks since the floors were new.
     age: u32,
     band_steps: usize,
     bin_hz: f64,
     tracks: Tracks,
+    /// If any narrow mode is wanted.
+    narrow: Option<Narrow>,
     history: Vec<Complex32>,
     /// Number of the first sample of the history.
     origin: u64,
@@ -88,7 +103,7 @@ fn longest_blocks(sample_rate_hz: f64) -> u64 {
 }
 
 impl Search {
-    pub fn new(sample_rate_hz: f64) -> Self {
+    pub fn new(sample_rate_hz: f64, has_narrow: bool) -> Self {
         let len = block_len(sample_rate_hz);
         let bin_hz = sample_rate_hz / len as f64;
         let band_steps = (BAND_HZ / bin_hz / STEP as f64).round() as usize;
@@ -100,6 +115,7 @@ impl Search {
             now: vec![0.0; len],
             sum: vec![0.0; len],
             floor: vec![0.0; len],
+            up: vec![1.0; len],
             steps: [vec![0.0; len / STEP], vec![0.0; len / STEP]],
             peaks: Vec::with_capacity(MAX_PEAKS),
             is_started: false,
@@ -107,6 +123,7 @@ impl Search {
             band_steps,
             bin_hz,
             tracks: Tracks::new(len, (150e3 / bin_hz) as f32, longest_blocks(sample_rate_hz)),
+            narrow: has_narrow.then(|| Narrow::new(sample_rate_hz, len)),
             history: Vec::with_capacity(2 * max_segment_len(sample_rate_hz)),
             origin: 0,
             max_history: 2 * max_segment_len(sample_rate_hz),
@@ -121,7 +138,7 @@ impl Search {
 
     /// Takes samples off the front of `samples` until a block is full, searches it and hands segments that have ended to
     /// `found`.
-    pub fn push(&mut self, samples: &mut &[Complex32], found: impl FnMut(&Segment)) {
+    pub fn push(&mut self, samples: &mut &[Complex32], found: impl FnMut(Segment)) {
         if self.history.len() == self.max_history {
             self.forget();
         }
@@ -135,7 +152,7 @@ impl Search {
     }
 
     /// Ends every burst. Samples may follow, but as after a gap.
-    pub fn flush(&mut self, mut found: impl FnMut(&Segment)) {
+    pub fn flush(&mut self, mut found: impl FnMut(Segment)) {
         let fill = [self.dc.unwrap_or_default(); 64];
         while self.missing() < self.block_len() {
             let mut part = &fill[..self.missing().min(fill.len())];
@@ -143,6 +160,11 @@ impl Search {
         }
         let view = View::new(&self.history, self.origin, &self.floor, self.bin_hz);
         self.tracks.flush(|burst| view.hand_out(burst, &mut found));
+        if let Some(narrow) = &mut self.narrow {
+            narrow.flush(&self.floor, |cells, detection| {
+                found(Segment::Narrow(cells, *detection));
+            });
+        }
     }
 
     /// Returns the noise power of the window in dBFS.
@@ -158,7 +180,11 @@ impl Search {
 
     /// Drops history that no open burst needs.
     fn forget(&mut self) {
-        let kept = super::track::LEAD + 1;
+        let kept = if self.narrow.is_some() {
+            narrow::LEAD
+        } else {
+            track::LEAD
+        } + 1;
         let from = self
             .tracks
             .first()
@@ -171,7 +197,7 @@ impl Search {
         self.origin += drop as u64;
     }
 
-    fn search_block(&mut self, mut found: impl FnMut(&Segment)) {
+    fn search_block(&mut self, mut found: impl FnMut(Segment)) {
         let len = self.block_len();
         let start = self.history.len() - len;
         let block = &mut self.history[start..];
@@ -193,6 +219,21 @@ impl Search {
             view.hand_out(burst, &mut found);
         });
         self.blocks += 1;
+        if let Some(narrow) = &mut self.narrow {
+            let from = self
+                .history
+                .len()
+                .saturating_sub((narrow::LEAD as usize + 1) * len);
+            let block = narrow::Block {
+                history: &self.history[from..],
+                first_sample: self.origin + from as u64,
+                powers: &self.now,
+                floor: &self.floor,
+            };
+            narrow.push(block, |cells, detection| {
+                found(Segment::Narrow(cells, *detection))
+            });
+        }
     }
 
     /// Moves the floors and divides the powers by them.
@@ -204,16 +245,31 @@ impl Search {
         } else if self.age < SETTLING_BLOCKS {
             lower_floor(&self.now, &mut self.floor, &mut self.sum);
         }
-        let step = if self.age < NEW_BLOCKS {
-            self.age += 1;
-            FIRST_STEP
-        } else {
-            FLOOR_STEP
-        };
-        let (up, down) = (1.0 + step, 1.0 / (1.0 + step));
-        for (power, floor) in self.now.iter_mut().zip(&mut self.floor) {
+        let first = FIRST_STEPS.iter().find(|(blocks, _)| self.age < *blocks);
+        let step = first.map_or(FLOOR_STEP, |(_, step)| *step);
+        self.age = self.age.saturating_add(1);
+        self.up.fill(1.0 + step);
+        if self.age > FIRST_STEPS[0].0 {
+            // A frame must not raise the floor under itself: it stays as it is, as the gaps of the frame would lower it.
+            let len = self.up.len() as i32;
+            let (carriers, reach) = self.tracks.carriers();
+            for bin in carriers {
+                for i in -(reach as i32)..=reach as i32 {
+                    self.up[(bin as i32 + i).rem_euclid(len) as usize] = 1.0;
+                }
+            }
+            if let Some(narrow) = &self.narrow {
+                let (carriers, reach) = narrow.carriers();
+                for bin in carriers {
+                    for i in -reach..=reach {
+                        self.up[(bin + i).rem_euclid(len) as usize] = 1.0;
+                    }
+                }
+            }
+        }
+        for ((power, floor), up) in self.now.iter_mut().zip(&mut self.floor).zip(&self.up) {
             let is_above = *power > *floor * std::f32::consts::LN_2;
-            *floor *= if is_above { up } else { down };
+            *floor *= if is_above { *up } else { 2.0 - up };
             *floor = floor.max(1e-20);
             *power /= *floor;
         }
@@ -291,7 +347,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn hand_out(&self, burst: &Burst, found: &mut impl FnMut(&Segment)) {
+    fn hand_out(&self, burst: &Burst, found: &mut impl FnMut(Segment)) {
         let len = self.floor.len();
         let block = len as u64;
         let from = (burst.first * block).max(self.origin);
@@ -305,14 +361,16 @@ impl<'a> View<'a> {
         let around = (-reach..=reach).map(|i| self.floor[at(bin + f64::from(i))]);
         let noise = around.sum::<f32>() / (2 * reach + 1) as f32;
         let window_noise = self.floor.iter().sum::<f32>() / len as f32;
-        found(&Segment {
-            samples: &self.history[(from - self.origin) as usize..(to - self.origin) as usize],
+        let samples = &self.history[(from - self.origin) as usize..(to - self.origin) as usize];
+        let detection = Detection {
             first_sample: from,
             frequency: bin / len as f64,
+            shift: 0.0,
             deviation: deviation / len as f64,
             noise: noise / len as f32,
             window_noise: window_noise / len as f32,
-        });
+        };
+        found(Segment::Wide(samples, detection));
     }
 
     /// Returns carrier and deviation of a burst, in bins: mean and root mean square distance of its power. Both err by some

@@ -22,7 +22,11 @@ pub(super) struct Cells {
 impl Cells {
     /// Room for `capacity` samples, at `chip_samples` samples per chip of the fastest mode.
     pub fn new(chip_samples: f64, capacity: usize) -> Self {
-        let decimation = ((chip_samples / 8.0) as usize).max(1);
+        Self::with_decimation(((chip_samples / 8.0) as usize).max(1), capacity)
+    }
+
+    /// Room for `capacity` samples, `decimation` per cell.
+    pub fn with_decimation(decimation: usize, capacity: usize) -> Self {
         Cells {
             decimation,
             values: Vec::with_capacity(capacity / decimation + 1),
@@ -41,13 +45,25 @@ impl Cells {
 
     /// Takes `samples`, of which the carrier at `frequency` cycles a sample is wanted.
     pub fn fill(&mut self, samples: &[Complex32], frequency: f64) {
+        self.clear();
+        self.append(samples, frequency);
+    }
+
+    /// Drops all cells.
+    pub fn clear(&mut self) {
+        self.values.clear();
+    }
+
+    /// Adds the samples that follow, a whole number of cells but for the last part; what there is no room for is dropped.
+    pub fn append(&mut self, samples: &[Complex32], frequency: f64) {
         for (i, value) in self.oscillator.iter_mut().enumerate() {
             *value = phasor(-frequency * i as f64);
         }
-        self.values.clear();
         let stride = self.oscillator.len();
-        for (chunk, part) in samples.chunks(stride).enumerate() {
-            let turn = phasor(-(frequency * (chunk * stride) as f64).fract());
+        let first = self.values.len() * self.decimation;
+        let room = (self.values.capacity() - self.values.len()) * self.decimation;
+        for (chunk, part) in samples[..samples.len().min(room)].chunks(stride).enumerate() {
+            let turn = phasor(-(frequency * (first + chunk * stride) as f64).fract());
             let cells = part.chunks_exact(self.decimation);
             for (cell, mixer) in cells.zip(self.oscillator.chunks_exact(self.decimation)) {
                 let sum: Complex32 = cell.iter().zip(mixer).map(|(a, b)| a * b).sum();
