@@ -153,6 +153,7 @@ mod tests {
                 level_dbfs: -30.0,
                 clock_ppm: 0.0,
                 corrected: 0,
+                method: crate::Method::Checked,
                 error_probability,
             },
             bytes,

@@ -2,13 +2,14 @@
 
 use crate::bank::Bandwidth;
 use crate::baseband::Baseband;
-use crate::demod::{Demod, Measured, Method, Timing};
+use crate::demod::{Demod, Measured, Assumption, Timing};
+use crate::expect::{Expected, Finder, Judge};
 use crate::frame::{Checked, Framer};
 use crate::outcome::Outcome;
-use crate::packet::{Packet, Signal};
+use crate::packet::{Method, Packet, Signal};
 use crate::search::max_segment_len;
 use crate::segment::{Detection, Segment};
-use crate::sync::{Candidate, Sync};
+use crate::sync::{Candidate, MAX_CANDIDATES, Sync};
 use crate::{CHIP_RATE_HZ, Config, ConfigError, Protocol};
 
 /// Frames that follow one another may seem to overlap by this much.
@@ -22,6 +23,8 @@ pub struct Locker {
     sync: Sync,
     demod: Demod,
     framer: Framer,
+    finder: Finder,
+    judge: Judge,
     candidates: Vec<Candidate>,
     done: Vec<(f64, f64)>,
 }
@@ -42,6 +45,8 @@ impl Locker {
             sync: Sync::new(cells),
             demod: Demod::new(),
             framer: Framer::new(),
+            finder: Finder::new(cells),
+            judge: Judge::new(),
             candidates: Vec::with_capacity(32),
             done: Vec::with_capacity(32),
         })
@@ -86,6 +91,46 @@ impl Locker {
             let packet = self.packet(detection, candidate.protocol, timing, measured, &frame);
             outcome.packets.push(packet);
         }
+        // A carrier on which frames are received well has no room for one that is hardly there.
+        if let Some(expected) = segment.expected.filter(|_| self.done.is_empty()) {
+            self.find_expected(detection, expected, noise, outcome);
+        }
+    }
+
+    /// Adds the frames of expected meters.
+    fn find_expected(&mut self, detection: &Detection, expected: &Expected, noise: f32, outcome: &mut Outcome) {
+        let chip = self.baseband.chip();
+        self.finder.search(self.sync.energy(), chip, expected);
+        for i in 0..self.finder.found().len() {
+            let found = self.finder.found()[i];
+            let words = &expected.meters[found.meter];
+            let chips = words.protocol.chips() as f64;
+            let end = found.start + (chips - OVERLAP_CHIPS) * chip;
+            if self.done.iter().any(|done| found.start < done.1 && end > done.0) {
+                continue;
+            }
+            let timing = self.finder.time(&self.baseband, words, found.start);
+            for assumption in [Assumption::Steady, Assumption::Refined] {
+                let (soft, measured) =
+                    self.demod
+                        .soft(&self.baseband, words.protocol, timing, noise, assumption);
+                let Some(judged) = self.judge.judge(soft, words) else {
+                    continue;
+                };
+                if outcome.packets.len() < MAX_CANDIDATES {
+                    let frame = Checked {
+                        bytes: judged.bytes,
+                        corrected: judged.corrected,
+                        error_probability: judged.doubt,
+                    };
+                    let mut packet = self.packet(detection, words.protocol, timing, measured, &frame);
+                    packet.signal.method = judged.method();
+                    outcome.packets.push(packet);
+                }
+                self.done.push((found.start, end));
+                break;
+            }
+        }
     }
 
     /// Returns the frame with the least error probability that any method finds.
@@ -96,9 +141,9 @@ impl Locker {
         bandwidth: Bandwidth,
     ) -> Option<(Timing, Measured, Checked)> {
         let timing = self.demod.time(&self.baseband, candidate, noise)?;
-        let methods: &[Method] = match bandwidth {
-            Bandwidth::Narrow => &[Method::Steady, Method::Refined, Method::Wandering, Method::Energy],
-            Bandwidth::Wide => &[Method::Energy],
+        let methods: &[Assumption] = match bandwidth {
+            Bandwidth::Narrow => &[Assumption::Steady, Assumption::Refined, Assumption::Wandering, Assumption::Energy],
+            Bandwidth::Wide => &[Assumption::Energy],
         };
         let mut best: Option<(Timing, Measured, Checked)> = None;
         for &method in methods {
@@ -144,6 +189,7 @@ impl Locker {
                 level_dbfs: 10.0 * power.log10(),
                 clock_ppm: ((timing.chip / self.baseband.chip() - 1.0) * 1e6) as f32,
                 corrected: frame.corrected,
+                method: Method::Checked,
                 error_probability: frame.error_probability,
             },
             bytes: frame.bytes,

@@ -62,6 +62,11 @@ impl Sync {
         &self.candidates
     }
 
+    /// Energy of a chip that begins at each cell, as of the last search.
+    pub fn energy(&self) -> &[f32] {
+        &self.energy
+    }
+
     fn search_one(&mut self, protocol: Protocol, chip: f64) {
         let preamble = protocol.preamble();
         let mut offsets = [0; 32];

@@ -1,0 +1,148 @@
+//! Search of expected frames in one carrier, by the energy of all chips that are known.
+//!
+//! As in `sync.rs`, but over a whole frame: the sum of `w · e`, w = probability of ON less ½, has mean 0 and
+//! variance Σw² in noise. With 70 of 96 bits known, a frame at -17 dB stands 8.5 standard deviations above that.
+
+use super::{Expected, Words};
+use crate::baseband::Baseband;
+use crate::demod::Timing;
+use crate::{Complex32, Protocol};
+
+/// Standard deviations of noise that a frame must reach.
+const SIGNIFICANCE: f32 = 4.2;
+/// The same in units of the standard deviation that the energies have there, which a strong signal raises.
+const CONTRAST: f32 = 3.0;
+/// Chips known less certainly than this are left out.
+const UNCERTAIN: f32 = 0.1;
+/// Candidates kept per segment, the best.
+const MAX_CANDIDATES: usize = 8;
+/// Clock errors tried, in ppm.
+const CLOCKS_PPM: [f64; 6] = [-900.0, -600.0, -300.0, 300.0, 600.0, 900.0];
+
+/// Place at which an expected frame may begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    /// Number of the meter.
+    pub meter: usize,
+    /// Start of the frame, in cells.
+    pub start: f64,
+    /// Standard deviations above noise.
+    pub score: f32,
+}
+
+pub(crate) struct Finder {
+    score: Vec<f32>,
+    found: Vec<Found>,
+    chips: Vec<Complex32>,
+}
+
+impl Finder {
+    /// Room for `cells` cells.
+    pub fn new(cells: usize) -> Self {
+        Finder {
+            score: Vec::with_capacity(cells),
+            found: Vec::with_capacity(MAX_CANDIDATES + 1),
+            chips: Vec::with_capacity(Protocol::MAX_CHIPS),
+        }
+    }
+
+    /// Finds all candidates. `energy` is that of a chip at each cell, `chip` the cells of a chip.
+    pub fn search(&mut self, energy: &[f32], chip: f64, expected: &Expected) {
+        self.found.clear();
+        for (meter, words) in expected.meters.iter().enumerate() {
+            self.search_one(energy, chip, meter, words);
+        }
+    }
+
+    /// Returns what was found, best first.
+    pub fn found(&self) -> &[Found] {
+        &self.found
+    }
+
+    fn search_one(&mut self, energy: &[f32], chip: f64, meter: usize, words: &Words) {
+        let offset = |i: usize| (i as f64 * chip).round() as usize;
+        let known = || {
+            let weights = words.template.iter().copied().enumerate();
+            weights.filter(|(_, w)| w.abs() > UNCERTAIN)
+        };
+        let Some(places) = energy.len().checked_sub(offset(words.template.len() - 1)) else {
+            return;
+        };
+        self.score.clear();
+        self.score.resize(places, 0.0);
+        for (i, weight) in known() {
+            for (score, e) in self.score.iter_mut().zip(&energy[offset(i)..]) {
+                *score += weight * e;
+            }
+        }
+        let sigma = known().map(|(_, w)| w * w).sum::<f32>().sqrt();
+        let apart = chip.round() as usize;
+        let mut place = 0;
+        while place < places {
+            if self.score[place] < SIGNIFICANCE * sigma {
+                place += 1;
+                continue;
+            }
+            // The best place within a chip of the first one that passes.
+            let end = (place + apart).min(places);
+            let top = |a: usize, b: usize| if self.score[b] > self.score[a] { b } else { a };
+            let best = (place..end).fold(place, top);
+            place = end;
+            let score = self.score[best];
+            let squares = |mean: f32| move |(i, w): (usize, f32)| (w * (energy[best + offset(i)] - mean)).powi(2);
+            let mean = known().map(|(i, _)| energy[best + offset(i)]).sum::<f32>() / known().count() as f32;
+            let spread = known().map(squares(mean)).sum::<f32>().sqrt();
+            if score > CONTRAST * spread {
+                let score = score / sigma;
+                self.keep(Found { meter, start: best as f64, score });
+            }
+        }
+    }
+
+    fn keep(&mut self, found: Found) {
+        let at = self.found.partition_point(|other| other.score >= found.score);
+        self.found.insert(at, found);
+        self.found.truncate(MAX_CANDIDATES);
+    }
+
+    /// Returns start and clock at which the known chips fit best.
+    pub fn time(&mut self, baseband: &Baseband, words: &Words, start: f64) -> Timing {
+        let nominal = baseband.chip();
+        let middle = words.template.len() as f64 / 2.0;
+        let turned = |center: f64, clock: f64| Timing {
+            start: center - middle * nominal * clock,
+            chip: nominal * clock,
+        };
+        let (mut center, mut clock) = (start + middle * nominal, 1.0);
+        let mut best = self.fit(baseband, words, turned(center, clock));
+        let mut try_one = |at: &mut f64, to: f64, timing: Timing| {
+            let fit = self.fit(baseband, words, timing);
+            if fit > best {
+                (*at, best) = (to, fit);
+            }
+        };
+        let from = center;
+        for shift in (-4..=4).map(|i| from + nominal * f64::from(i) / 32.0) {
+            try_one(&mut center, shift, turned(shift, clock));
+        }
+        for to in CLOCKS_PPM.map(|ppm| 1.0 + ppm * 1e-6) {
+            try_one(&mut clock, to, turned(center, to));
+        }
+        let from = clock;
+        for to in [from - 150e-6, from + 150e-6] {
+            try_one(&mut clock, to, turned(center, to));
+        }
+        let from = center;
+        for shift in [-1.0, 1.0].map(|i| from + nominal * i / 32.0) {
+            try_one(&mut center, shift, turned(shift, clock));
+        }
+        turned(center, clock)
+    }
+
+    fn fit(&mut self, baseband: &Baseband, words: &Words, timing: Timing) -> f32 {
+        self.chips.resize(words.template.len(), Complex32::default());
+        baseband.chips(timing.start, timing.chip, &mut self.chips);
+        let chips = self.chips.iter().zip(&words.template);
+        chips.map(|(y, w)| w * y.norm_sqr()).sum()
+    }
+}
