@@ -16,12 +16,12 @@ use crate::{Method, Protocol};
 
 /// Probability that a frame of a certain meter begins at a candidate of the search. About two segments of noise a second with 400
 /// places each are searched, and a meter sends about once a minute: 2e-5. The rest is the margin of the budget.
-const PRIOR: f64 = 1e-7;
+const PRIOR: f64 = 3e-7;
 /// Frames of meters with neighboring ids, and of the meter itself with another counter or other flags than expected, per
 /// frame that is expected.
-const RELATIVES: f64 = 10.0;
+const RELATIVES: f64 = 1.0;
 /// Doubt up to which a word is accepted.
-pub(crate) const MAX_DOUBT: f64 = 1e-4;
+pub(crate) const MAX_DOUBT: f64 = 7e-4;
 /// Groups of the longest frame.
 const MAX_GROUPS: usize = 24;
 

@@ -12,6 +12,8 @@ use crate::frame::R900_DIGITS;
 const MAX_VARYING: usize = 16;
 /// Groups of the longest frame that is expected.
 const MAX_GROUPS: usize = 24;
+/// Probability that a counter has not moved since the last frame; any other rise up to the highest one is as likely as the next.
+const UNCHANGED: f32 = 0.1;
 /// Probability that all flags are clear in a frame whose flags are not known.
 const FLAGS_CLEAR: f32 = 0.9;
 
@@ -75,13 +77,13 @@ impl Words {
         let counter_bits = fields(protocol).counter;
         let first = bits(&frame, counter_bits.clone());
         let wrap = (1u64 << counter_bits.len()) - 1;
-        // A counter rises by 0 or little most of the time; the order of magnitude of its rise is not known.
-        let scale: f32 = (0..=expectation.most_rise).map(|rise| 1.0 / (rise as f32 + 1.0)).sum();
+        let any_rise = (1.0 - UNCHANGED) / (expectation.most_rise as f32 + 1.0);
         let counters: Vec<_> = (0..=expectation.most_rise)
             .map(|rise| {
                 let counter = first + u64::from(rise) & wrap;
                 let row = row(&|bytes| set_bits(bytes, counter_bits.clone(), counter));
-                (row, -((rise as f32 + 1.0) * scale).ln())
+                let share = if rise == 0 { UNCHANGED + any_rise } else { any_rise };
+                (row, share.ln())
             })
             .collect();
         let statuses: Vec<_> = if expectation.is_status_known {
