@@ -60,6 +60,8 @@ pub(crate) struct Timing {
 pub(crate) struct Measured {
     /// Power of the matched filter in an ON chip.
     pub signal: f32,
+    /// Noise power of the matched filter, as it was found across the carrier.
+    pub noise: f32,
     /// Carrier offset from that of the burst, in cycles per chip.
     pub frequency: f64,
 }
@@ -284,6 +286,7 @@ impl Demod {
         let steps: f64 = self.phases.iter().map(|p| p[1]).sum::<f64>() / self.phases.len() as f64;
         Measured {
             signal: amplitude * amplitude,
+            noise: n0,
             frequency: steps / TAU / SEGMENT as f64,
         }
     }
@@ -299,6 +302,7 @@ impl Demod {
         }));
         Measured {
             signal,
+            noise,
             frequency: 0.0,
         }
     }

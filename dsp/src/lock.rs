@@ -3,7 +3,7 @@
 use crate::bank::Bandwidth;
 use crate::baseband::Baseband;
 use crate::demod::{Demod, Measured, Assumption, Timing};
-use crate::expect::{Expected, Finder, Judge};
+use crate::expect::{Expected, Finder, Judge, Judged};
 use crate::frame::{Checked, Framer};
 use crate::outcome::Outcome;
 use crate::packet::{Method, Packet, Signal};
@@ -14,6 +14,15 @@ use crate::{CHIP_RATE_HZ, Config, ConfigError, Protocol};
 
 /// Frames that follow one another may seem to overlap by this much.
 const OVERLAP_CHIPS: f64 = 8.0;
+
+/// Attempts at an expected frame: shift in chips from where the energies fit best, which noise displaces by some hundredths, and
+/// assumption about the carrier. The shifts gain half a dB.
+const EXPECTED_TRIALS: [(f64, Assumption); 4] = [
+    (0.0, Assumption::Steady),
+    (0.0, Assumption::Refined),
+    (-0.06, Assumption::Steady),
+    (0.06, Assumption::Steady),
+];
 
 /// Demodulates one segment at a time. No state is kept from one segment to the next, so segments may be spread
 /// over several lockers on several threads.
@@ -100,6 +109,7 @@ impl Locker {
     /// Adds the frames of expected meters.
     fn find_expected(&mut self, detection: &Detection, expected: &Expected, noise: f32, outcome: &mut Outcome) {
         let chip = self.baseband.chip();
+        let noise_around = detection.noise_around * noise / detection.noise;
         self.finder.search(self.sync.energy(), chip, expected);
         for i in 0..self.finder.found().len() {
             let found = self.finder.found()[i];
@@ -109,27 +119,35 @@ impl Locker {
             if self.done.iter().any(|done| found.start < done.1 && end > done.0) {
                 continue;
             }
-            let timing = self.finder.time(&self.baseband, words, found.start);
-            for assumption in [Assumption::Steady, Assumption::Refined] {
+            let at = self.finder.time(&self.baseband, words, found.start);
+            let mut best: Option<(Timing, Measured, Judged)> = None;
+            for (shift, assumption) in EXPECTED_TRIALS {
+                let start = at.start + shift * chip;
+                let timing = Timing { start, ..at };
                 let (soft, measured) =
                     self.demod
                         .soft(&self.baseband, words.protocol, timing, noise, assumption);
-                let Some(judged) = self.judge.judge(soft, words) else {
+                let Some(judged) = self.judge.judge(soft, measured.noise, noise_around, words) else {
                     continue;
                 };
-                if outcome.packets.len() < MAX_CANDIDATES {
-                    let frame = Checked {
-                        bytes: judged.bytes,
-                        corrected: judged.corrected,
-                        error_probability: judged.doubt,
-                    };
-                    let mut packet = self.packet(detection, words.protocol, timing, measured, &frame);
-                    packet.signal.method = judged.method();
-                    outcome.packets.push(packet);
+                if best.is_none_or(|(.., other)| judged.likelihood > other.likelihood) {
+                    best = Some((timing, measured, judged));
                 }
-                self.done.push((found.start, end));
-                break;
             }
+            let Some((timing, measured, judged)) = best.filter(|(.., judged)| judged.is_accepted()) else {
+                continue;
+            };
+            if outcome.packets.len() < MAX_CANDIDATES {
+                let frame = Checked {
+                    bytes: judged.bytes,
+                    corrected: judged.corrected,
+                    error_probability: judged.doubt,
+                };
+                let mut packet = self.packet(detection, words.protocol, timing, measured, &frame);
+                packet.signal.method = judged.method();
+                outcome.packets.push(packet);
+            }
+            self.done.push((found.start, end));
         }
     }
 

@@ -238,6 +238,7 @@ impl Searcher {
             if to <= from {
                 continue;
             }
+            let noise_around = expected.map_or(0.0, |_| self.bank.noise_around(burst.bin));
             found(&Segment {
                 samples: &self.history[(from - self.origin) as usize..(to - self.origin) as usize],
                 detection: Detection {
@@ -245,6 +246,7 @@ impl Searcher {
                     frequency: f64::from(burst.bin) / block as f64,
                     bandwidth: burst.bandwidth,
                     noise: burst.noise,
+                    noise_around,
                     window_noise: self.window_noise,
                 },
                 expected,

@@ -23,6 +23,8 @@ pub struct Detection {
     pub bandwidth: Bandwidth,
     /// Noise power per sample at this carrier; full scale = 1.
     pub noise: f32,
+    /// The same around this carrier, estimated from many more values; 0 unless meters are expected.
+    pub noise_around: f32,
     /// Mean noise power per sample of the whole window.
     pub window_noise: f32,
 }

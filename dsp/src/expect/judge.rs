@@ -21,7 +21,14 @@ const PRIOR: f64 = 3e-7;
 /// frame that is expected.
 const RELATIVES: f64 = 1.0;
 /// Doubt up to which a word is accepted.
-pub(crate) const MAX_DOUBT: f64 = 7e-4;
+const MAX_DOUBT: f64 = 7e-4;
+/// Factor of all log-likelihood ratios: amplitude and noise are estimated, and their errors make the ratios of a frame near threshold
+/// vary more than their mean allows.
+const CAUTION: f32 = 1.0;
+/// Weight of the noise around a carrier over a longer time, in measurements of one bit.
+const AROUND_WEIGHT: f32 = 500.0;
+/// Noise over that of a longer time which is not chance: three standard deviations over 96 bits.
+const INTERFERENCE: f32 = 1.5;
 /// Groups of the longest frame.
 const MAX_GROUPS: usize = 24;
 
@@ -29,6 +36,8 @@ const MAX_GROUPS: usize = 24;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Judged {
     pub bytes: [u8; 92],
+    /// Log-likelihood of the word against silence.
+    pub likelihood: f64,
     /// Probability that this is not what was sent.
     pub doubt: f32,
     /// Decisions of single bits that would have been wrong.
@@ -38,6 +47,11 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
+    /// Returns true if the doubt is within the budget of false readings.
+    pub fn is_accepted(&self) -> bool {
+        self.doubt <= MAX_DOUBT as f32
+    }
+
     pub fn method(&self) -> Method {
         Method::Expected {
             margin_tenths_db: (10.0 * self.margin_db) as u8,
@@ -48,6 +62,8 @@ impl Judged {
 pub(crate) struct Judge {
     /// `S` of every value of every group.
     tables: Vec<[f32; 256]>,
+    /// Log-likelihood ratios, with [`CAUTION`].
+    soft: Vec<f32>,
 }
 
 /// Sum of exponentials, by their logarithms.
@@ -81,11 +97,24 @@ impl Judge {
     pub fn new() -> Self {
         Judge {
             tables: vec![[0.0; 256]; MAX_GROUPS],
+            soft: Vec::with_capacity(Protocol::MAX_CHIPS),
         }
     }
 
-    /// Returns the likeliest of `words`, if `soft` leaves little enough doubt.
-    pub fn judge(&mut self, soft: &[f32], words: &Words) -> Option<Judged> {
+    /// Returns the likeliest of `words`, with the doubt that `soft` leaves about it.
+    ///
+    /// `noise` is the power that `soft` assumes, measured in this frame; `noise_around` that of a longer time.
+    pub fn judge(&mut self, soft: &[f32], noise: f32, noise_around: f32, words: &Words) -> Option<Judged> {
+        let scale = CAUTION * noise / likely_noise(noise, noise_around, soft.len());
+        let mut scaled = std::mem::take(&mut self.soft);
+        scaled.clear();
+        scaled.extend(soft.iter().map(|l| scale * l));
+        let judged = self.judge_scaled(&scaled, words);
+        self.soft = scaled;
+        judged
+    }
+
+    fn judge_scaled(&mut self, soft: &[f32], words: &Words) -> Option<Judged> {
         let lead = lead_chips(words.protocol);
         let (preamble, chips) = soft.split_at_checked(lead)?;
         self.tabulate(chips, words);
@@ -121,12 +150,10 @@ impl Judge {
         let against = others.ln() - top;
         // against = ln(doubt / (1 - doubt))
         let doubt = 1.0 / (1.0 + (-against).exp());
-        if !(doubt <= MAX_DOUBT) {
-            return None;
-        }
         let bytes = words.bytes(status, counter);
         Some(Judged {
             bytes,
+            likelihood: top,
             doubt: doubt as f32,
             corrected: corrected(chips, words, status, counter),
             margin_db: (10.0 * ((against + ln_prior) / (MAX_DOUBT.ln() + ln_prior)).log10()) as f32,
@@ -189,6 +216,16 @@ impl Judge {
         });
         groups.sum()
     }
+}
+
+/// Returns the noise of a frame of `chips`, of which `noise` was measured in half as many differences and `around` over a longer
+/// time. More noise than before is interference, and counts in full.
+fn likely_noise(noise: f32, around: f32, chips: usize) -> f32 {
+    if noise > INTERFERENCE * around {
+        return noise;
+    }
+    let measured = chips as f32 / 2.0;
+    (measured * noise + AROUND_WEIGHT * around) / (measured + AROUND_WEIGHT)
 }
 
 /// ln((e^a + e^b) / 2)

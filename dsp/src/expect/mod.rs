@@ -13,7 +13,7 @@ mod judge;
 mod words;
 
 pub(crate) use find::Finder;
-pub(crate) use judge::Judge;
+pub(crate) use judge::{Judge, Judged};
 pub(crate) use words::Words;
 
 use crate::Protocol;
