@@ -21,7 +21,7 @@ const PRIOR: f64 = 3e-7;
 /// frame that is expected.
 const RELATIVES: f64 = 1.0;
 /// Doubt up to which a word is accepted.
-const MAX_DOUBT: f64 = 7e-4;
+const MAX_DOUBT: f64 = 4e-4;
 /// Factor of all log-likelihood ratios: amplitude and noise are estimated, and their errors make the ratios of a frame near threshold
 /// vary more than their mean allows.
 const CAUTION: f32 = 1.0;
