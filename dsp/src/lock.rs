@@ -2,7 +2,7 @@
 
 use crate::bank::Bandwidth;
 use crate::baseband::Baseband;
-use crate::demod::{Demod, Measured, Assumption, Timing};
+use crate::demod::{Assumption, Demod, Measured, Timing};
 use crate::expect::{Expected, Finder, Judge, Judged};
 use crate::frame::{Checked, Framer};
 use crate::outcome::Outcome;
@@ -107,10 +107,17 @@ impl Locker {
     }
 
     /// Adds the frames of expected meters.
-    fn find_expected(&mut self, detection: &Detection, expected: &Expected, noise: f32, outcome: &mut Outcome) {
+    fn find_expected(
+        &mut self,
+        detection: &Detection,
+        expected: &Expected,
+        noise: f32,
+        outcome: &mut Outcome,
+    ) {
         let chip = self.baseband.chip();
         let noise_around = detection.noise_around * noise / detection.noise;
-        self.finder.search(self.sync.energy(), chip, expected);
+        let (energy, difference) = (self.sync.energy(), self.sync.difference());
+        self.finder.search(energy, difference, chip, expected);
         for i in 0..self.finder.found().len() {
             let found = self.finder.found()[i];
             let words = &expected.meters[found.meter];
@@ -132,6 +139,9 @@ impl Locker {
                 };
                 if best.is_none_or(|(.., other)| judged.likelihood > other.likelihood) {
                     best = Some((timing, measured, judged));
+                }
+                if judged.is_hopeless() {
+                    break;
                 }
             }
             let Some((timing, measured, judged)) = best.filter(|(.., judged)| judged.is_accepted()) else {
@@ -160,7 +170,12 @@ impl Locker {
     ) -> Option<(Timing, Measured, Checked)> {
         let timing = self.demod.time(&self.baseband, candidate, noise)?;
         let methods: &[Assumption] = match bandwidth {
-            Bandwidth::Narrow => &[Assumption::Steady, Assumption::Refined, Assumption::Wandering, Assumption::Energy],
+            Bandwidth::Narrow => &[
+                Assumption::Steady,
+                Assumption::Refined,
+                Assumption::Wandering,
+                Assumption::Energy,
+            ],
             Bandwidth::Wide => &[Assumption::Energy],
         };
         let mut best: Option<(Timing, Measured, Checked)> = None;

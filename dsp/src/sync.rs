@@ -67,6 +67,11 @@ impl Sync {
         &self.energy
     }
 
+    /// Energy of a chip less that of the next one, at each cell, as of the last search.
+    pub fn difference(&self) -> &[f32] {
+        &self.difference
+    }
+
     fn search_one(&mut self, protocol: Protocol, chip: f64) {
         let preamble = protocol.preamble();
         let mut offsets = [0; 32];

@@ -12,8 +12,8 @@ use crate::{Complex32, Protocol};
 const SIGNIFICANCE: f32 = 4.2;
 /// The same in units of the standard deviation that the energies have there, which a strong signal raises.
 const CONTRAST: f32 = 3.0;
-/// Chips known less certainly than this are left out.
-const UNCERTAIN: f32 = 0.1;
+/// Chips of the longest frame that is expected.
+const MAX_CHIPS: usize = 257;
 /// Candidates kept per segment, the best.
 const MAX_CANDIDATES: usize = 8;
 
@@ -30,6 +30,8 @@ pub(crate) struct Found {
 
 pub(crate) struct Finder {
     score: Vec<f32>,
+    /// Cells from the first chip to each.
+    offsets: Vec<usize>,
     found: Vec<Found>,
     chips: Vec<Complex32>,
 }
@@ -39,45 +41,44 @@ impl Finder {
     pub fn new(cells: usize) -> Self {
         Finder {
             score: Vec::with_capacity(cells),
+            offsets: Vec::with_capacity(MAX_CHIPS),
             found: Vec::with_capacity(MAX_CANDIDATES + 1),
             chips: Vec::with_capacity(Protocol::MAX_CHIPS),
         }
     }
 
-    /// Finds all candidates. `energy` is that of a chip at each cell, `chip` the cells of a chip.
-    pub fn search(&mut self, energy: &[f32], chip: f64, expected: &Expected) {
+    /// Finds all candidates. `energy` is that of a chip at each cell, `difference` that of a chip less that of the next one, `chip`
+    /// the cells of a chip.
+    pub fn search(&mut self, energy: &[f32], difference: &[f32], chip: f64, expected: &Expected) {
         self.found.clear();
+        self.offsets.clear();
+        self.offsets
+            .extend((0..MAX_CHIPS).map(|i| (i as f64 * chip).round() as usize));
         for (meter, words) in expected.meters.iter().enumerate() {
-            self.search_one(energy, chip, meter, words);
+            self.search_one(energy, difference, chip, meter, words);
         }
     }
 
-    /// Returns what was found, best first.
-    pub fn found(&self) -> &[Found] {
-        &self.found
-    }
-
-    fn search_one(&mut self, energy: &[f32], chip: f64, meter: usize, words: &Words) {
-        let offset = |i: usize| (i as f64 * chip).round() as usize;
-        let known = || {
-            let weights = words.template.iter().copied().enumerate();
-            weights.filter(|(_, w)| w.abs() > UNCERTAIN)
-        };
-        let Some(places) = energy.len().checked_sub(offset(words.template.len() - 1)) else {
+    fn search_one(&mut self, energy: &[f32], difference: &[f32], chip: f64, meter: usize, words: &Words) {
+        let offsets = &self.offsets;
+        let Some(places) = energy.len().checked_sub(offsets[words.template.len()]) else {
             return;
         };
         self.score.clear();
         self.score.resize(places, 0.0);
-        for (i, weight) in known() {
-            for (score, e) in self.score.iter_mut().zip(&energy[offset(i)..]) {
-                *score += weight * e;
+        // The two chips of a Manchester bit have opposite weights.
+        let (bits, chips) = words.known.split_at(words.known_bits);
+        for (known, values) in [(bits, difference), (chips, energy)] {
+            for &(i, weight) in known {
+                for (score, value) in self.score.iter_mut().zip(&values[offsets[usize::from(i)]..]) {
+                    *score += weight * value;
+                }
             }
         }
-        let sigma = known().map(|(_, w)| w * w).sum::<f32>().sqrt();
         let apart = chip.round() as usize;
         let mut place = 0;
         while place < places {
-            if self.score[place] < SIGNIFICANCE * sigma {
+            if self.score[place] < SIGNIFICANCE * words.sigma {
                 place += 1;
                 continue;
             }
@@ -86,21 +87,24 @@ impl Finder {
             let top = |a: usize, b: usize| if self.score[b] > self.score[a] { b } else { a };
             let best = (place..end).fold(place, top);
             place = end;
-            let score = self.score[best];
-            let squares = |mean: f32| move |(i, w): (usize, f32)| (w * (energy[best + offset(i)] - mean)).powi(2);
-            let mean = known().map(|(i, _)| energy[best + offset(i)]).sum::<f32>() / known().count() as f32;
-            let spread = known().map(squares(mean)).sum::<f32>().sqrt();
-            if score > CONTRAST * spread {
-                let score = score / sigma;
-                self.keep(Found { meter, start: best as f64, score });
+            let spread = |known: &[(u16, f32)], values: &[f32]| {
+                let squares = known
+                    .iter()
+                    .map(|&(i, w)| (w * values[best + offsets[usize::from(i)]]).powi(2));
+                squares.sum::<f32>()
+            };
+            let spread = (spread(bits, difference) + spread(chips, energy)).sqrt();
+            if self.score[best] > CONTRAST * spread {
+                let score = self.score[best] / words.sigma;
+                let start = best as f64;
+                keep(&mut self.found, Found { meter, start, score });
             }
         }
     }
 
-    fn keep(&mut self, found: Found) {
-        let at = self.found.partition_point(|other| other.score >= found.score);
-        self.found.insert(at, found);
-        self.found.truncate(MAX_CANDIDATES);
+    /// Returns what was found, best first.
+    pub fn found(&self) -> &[Found] {
+        &self.found
     }
 
     /// Returns the start at which the known chips fit best. A clock error of 500 ppm moves the first and the last chip of 256 by a
@@ -124,4 +128,11 @@ impl Finder {
         let chips = self.chips.iter().zip(&words.template);
         chips.map(|(y, w)| w * y.norm_sqr()).sum()
     }
+}
+
+/// Inserts in order of score.
+fn keep(all: &mut Vec<Found>, found: Found) {
+    let at = all.partition_point(|other| other.score >= found.score);
+    all.insert(at, found);
+    all.truncate(MAX_CANDIDATES);
 }

@@ -22,6 +22,8 @@ const PRIOR: f64 = 3e-7;
 const RELATIVES: f64 = 1.0;
 /// Doubt up to which a word is accepted.
 const MAX_DOUBT: f64 = 4e-4;
+/// Doubt above which there is some other frame or none: a shift of half a sample in five has never brought such a word back.
+const HOPELESS: f32 = 0.999;
 /// Factor of all log-likelihood ratios: amplitude and noise are estimated, and their errors make the ratios of a frame near threshold
 /// vary more than their mean allows.
 const CAUTION: f32 = 1.0;
@@ -47,6 +49,11 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
+    /// Returns true if slightly different assumptions about the samples will not help.
+    pub fn is_hopeless(&self) -> bool {
+        self.doubt > HOPELESS
+    }
+
     /// Returns true if the doubt is within the budget of false readings.
     pub fn is_accepted(&self) -> bool {
         self.doubt <= MAX_DOUBT as f32
@@ -129,7 +136,8 @@ impl Judge {
         let mut best: Option<(f64, &Change, &Change)> = None;
         for status in &words.statuses {
             for counter in &words.counters {
-                let ln = common + f64::from(self.varying(words, status, counter) + status.ln_prior + counter.ln_prior);
+                let ln = common
+                    + f64::from(self.varying(words, status, counter) + status.ln_prior + counter.ln_prior);
                 match best {
                     Some((top, ..)) if ln <= top => others.add(ln),
                     _ => {
@@ -141,7 +149,10 @@ impl Judge {
             }
         }
         let (top, status, counter) = best?;
-        let preamble_any: f64 = preamble.chunks_exact(2).map(|pair| ln_mean(pair[0], pair[1])).sum();
+        let preamble_any: f64 = preamble
+            .chunks_exact(2)
+            .map(|pair| ln_mean(pair[0], pair[1]))
+            .sum();
         let ln_prior = PRIOR.ln();
         others.add(f64::from(preamble_right) + self.mean(words, &words.loose) + RELATIVES.ln());
         others.add(preamble_any + self.mean(words, &[0xFF; MAX_GROUPS]) - ln_prior);
@@ -240,12 +251,22 @@ fn corrected(chips: &[f32], words: &Words, status: &Change, counter: &Change) ->
     for (i, &group) in words.varying.iter().enumerate() {
         word[group] ^= status.groups[i] ^ counter.groups[i];
     }
-    let (per_group, unit) = if words.protocol == Protocol::R900 { (8, 4) } else { (16, 2) };
+    let (per_group, unit) = if words.protocol == Protocol::R900 {
+        (8, 4)
+    } else {
+        (16, 2)
+    };
     let units = chips.chunks_exact(unit).enumerate().filter(|(i, unit_chips)| {
         let (group, first) = (i * unit / per_group, i * unit % per_group);
         let on = |chip: usize| is_on(words.protocol, word[group], first + chip);
-        let off_most = (0..unit).filter(|&c| !on(c)).map(|c| unit_chips[c]).fold(f32::MIN, f32::max);
-        let on_least = (0..unit).filter(|&c| on(c)).map(|c| unit_chips[c]).fold(f32::MAX, f32::min);
+        let off_most = (0..unit)
+            .filter(|&c| !on(c))
+            .map(|c| unit_chips[c])
+            .fold(f32::MIN, f32::max);
+        let on_least = (0..unit)
+            .filter(|&c| on(c))
+            .map(|c| unit_chips[c])
+            .fold(f32::MAX, f32::min);
         off_most > on_least
     });
     units.count().min(255) as u8

@@ -14,6 +14,8 @@ const MAX_VARYING: usize = 16;
 const MAX_GROUPS: usize = 24;
 /// Probability that a counter has not moved since the last frame; any other rise up to the highest one is as likely as the next.
 const UNCHANGED: f32 = 0.1;
+/// Chips known less certainly than this are not searched for.
+const UNCERTAIN: f32 = 0.1;
 /// Probability that all flags are clear in a frame whose flags are not known.
 const FLAGS_CLEAR: f32 = 0.9;
 
@@ -40,6 +42,13 @@ pub(crate) struct Words {
     pub loose: [u8; MAX_GROUPS],
     /// Probability of ON less ½ of each chip; 0 where the check is.
     pub template: Vec<f32>,
+    /// Chips of the template that are known, with their weights: first those that begin a Manchester bit, whose second chip has the
+    /// opposite weight.
+    pub known: Vec<(u16, f32)>,
+    /// Number of those bits.
+    pub known_bits: usize,
+    /// Standard deviation of the sum of their energies in noise.
+    pub sigma: f32,
     /// The base word as bytes.
     frame: [u8; 92],
 }
@@ -107,7 +116,23 @@ impl Words {
             };
             rows.into_iter().map(pack).collect()
         };
+        let manchester = if protocol == Protocol::R900 {
+            lead_chips(protocol)
+        } else {
+            template.len()
+        };
+        let weights = template.iter().enumerate().map(|(i, &w)| (i as u16, w));
+        let is_known = |(_, w): &(u16, f32)| w.abs() > UNCERTAIN;
+        let bits = weights.clone().take(manchester).step_by(2);
+        let mut known: Vec<_> = bits.filter(is_known).collect();
+        let known_bits = known.len();
+        known.extend(weights.skip(manchester).filter(is_known));
+        let squares = |known: &[(u16, f32)]| known.iter().map(|(_, w)| w * w).sum::<f32>();
+        let sigma = (2.0 * squares(&known[..known_bits]) + squares(&known[known_bits..])).sqrt();
         Words {
+            known,
+            known_bits,
+            sigma,
             protocol,
             base,
             groups: count,
@@ -158,7 +183,11 @@ fn statuses(protocol: Protocol) -> impl Iterator<Item = (u64, f32)> {
     (0..512u64).filter_map(move |status| match protocol {
         Protocol::Scm if status < 256 => {
             let is_clear = status & 0xC3 == 0;
-            let share = if is_clear { FLAGS_CLEAR } else { (1.0 - FLAGS_CLEAR) / 15.0 };
+            let share = if is_clear {
+                FLAGS_CLEAR
+            } else {
+                (1.0 - FLAGS_CLEAR) / 15.0
+            };
             Some((status, (share / 16.0).ln()))
         }
         Protocol::ScmPlus if status < 256 => Some((status, -(256f32.ln()))),
@@ -171,7 +200,13 @@ fn loose(protocol: Protocol) -> [u8; MAX_GROUPS] {
     let fields = fields(protocol);
     let width = group_bits(protocol);
     let mut loose = [0; MAX_GROUPS];
-    for field in [fields.counter, fields.status, fields.flags, fields.low_id, fields.check] {
+    for field in [
+        fields.counter,
+        fields.status,
+        fields.flags,
+        fields.low_id,
+        fields.check,
+    ] {
         for bit in field {
             loose[bit / width] |= 1 << (width - 1 - bit % width);
         }
@@ -189,7 +224,11 @@ fn template(
     let mut chips = vec![0.0; protocol.chips()];
     let preamble = protocol.preamble();
     for (i, pair) in chips[..lead].chunks_exact_mut(2).enumerate() {
-        pair.copy_from_slice(if preamble.bit(i) { &[0.5, -0.5] } else { &[-0.5, 0.5] });
+        pair.copy_from_slice(if preamble.bit(i) {
+            &[0.5, -0.5]
+        } else {
+            &[-0.5, 0.5]
+        });
     }
     let width = group_bits(protocol);
     let check = fields(protocol).check.start / width;
@@ -221,7 +260,9 @@ pub(crate) fn is_on(protocol: Protocol, value: u8, chip: usize) -> bool {
 }
 
 fn bits(bytes: &[u8], range: std::ops::Range<usize>) -> u64 {
-    range.fold(0, |value, bit| value << 1 | u64::from(bytes[bit / 8] >> (7 - bit % 8) & 1))
+    range.fold(0, |value, bit| {
+        value << 1 | u64::from(bytes[bit / 8] >> (7 - bit % 8) & 1)
+    })
 }
 
 fn set_bits(bytes: &mut [u8], range: std::ops::Range<usize>, value: u64) {
@@ -257,7 +298,11 @@ mod tests {
                 let counter = bits(&frame, range.clone()) + rise as u64 & (1 << range.len()) - 1;
                 set_bits(&mut next, range.clone(), counter);
                 encode(protocol, &mut next[..frame.len()]);
-                assert_eq!(words.bytes(&words.statuses[0], &words.counters[rise]), next, "{protocol:?} +{rise}");
+                assert_eq!(
+                    words.bytes(&words.statuses[0], &words.counters[rise]),
+                    next,
+                    "{protocol:?} +{rise}"
+                );
             }
         }
     }
@@ -272,7 +317,12 @@ mod tests {
             let known = words.template.iter().filter(|w| **w != 0.0).count();
             let check = protocol.chips() - if protocol == Protocol::R900 { 40 } else { 32 };
             assert_eq!(known, check, "{protocol:?}");
-            assert!(words.template[..check].iter().zip(sent).all(|(w, on)| (*w > 0.0) == on));
+            assert!(
+                words.template[..check]
+                    .iter()
+                    .zip(sent)
+                    .all(|(w, on)| (*w > 0.0) == on)
+            );
         }
     }
 
@@ -284,7 +334,10 @@ mod tests {
         // ID 61591023, type 12, flags 0 and 3, counter 1003.
         let mut frame = vec![0, 0, 0x06, 0x33, 0x00, 0x03, 0xEB, 0xAB, 0xCD, 0xEF, 0, 0];
         encode(Protocol::Scm, &mut frame);
-        let all = words.statuses.iter().flat_map(|s| words.counters.iter().map(move |c| (s, c)));
+        let all = words
+            .statuses
+            .iter()
+            .flat_map(|s| words.counters.iter().map(move |c| (s, c)));
         assert!(all.into_iter().any(|(s, c)| words.bytes(s, c)[..12] == frame));
     }
 }
