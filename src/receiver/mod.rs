@@ -10,6 +10,7 @@
 mod chip_clocks;
 mod demod_pool;
 pub mod event;
+mod expected_meters;
 mod hop;
 mod lock_workers;
 mod probe;

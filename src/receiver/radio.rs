@@ -1,9 +1,11 @@
 //! A radio as a component: starts its threads, hands out its events, and stops.
 
+use crate::meter::expectations::Expectations;
 use crate::meter::{FrameFilter, Meters};
 use crate::receiver::chip_clocks::ChipClocks;
 use crate::receiver::demod_pool::DemodFactory;
 use crate::receiver::event::ReceiverEvent;
+use crate::receiver::expected_meters::ExpectedMeters;
 use crate::receiver::hop::Hopper;
 use crate::receiver::reading_builder::ReadingBuilder;
 use crate::receiver::ring::{WhenFull, Window, Writer, ring};
@@ -39,6 +41,8 @@ const ABANDON: Duration = Duration::from_secs(1);
 pub struct RadioOptions {
     /// Frames to decode.
     pub filter: Arc<FrameFilter>,
+    /// Messages that are expected.
+    pub expectations: Expectations,
     /// Evidence that a frame needs.
     pub trust: Trust,
     /// Context of the process; that of each radio is derived from it.
@@ -52,6 +56,7 @@ impl RadioOptions {
     pub fn for_all(kinds: Vec<Kind>, trust: Trust, context: &Context) -> Self {
         RadioOptions {
             filter: Arc::new(FrameFilter::new(Meters::default(), true, kinds)),
+            expectations: Expectations::default(),
             trust,
             context: context.clone(),
             revision: Revision::default(),
@@ -237,6 +242,7 @@ impl Radio {
                 start: (!is_live).then_some(info.start),
                 ..Window::of_recording(&info)
             },
+            expected: ExpectedMeters::new(options.expectations.clone()),
             demod,
             pool,
             output: Output {

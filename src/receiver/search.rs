@@ -3,6 +3,7 @@
 use crate::receiver::chip_clocks::ChipClocks;
 use crate::receiver::demod_pool::{DemodFactory, DemodPool};
 use crate::receiver::event::{End, ReceiverEvent};
+use crate::receiver::expected_meters::ExpectedMeters;
 use crate::receiver::reading_builder::ReadingBuilder;
 use crate::receiver::ring::{Block, Reader, Window};
 use crate::receiver::sample_clock::SampleClock;
@@ -21,6 +22,8 @@ pub struct Search {
     pub is_live: bool,
     /// Window of the samples at present.
     pub window: Window,
+    /// Meters whose messages are expected.
+    pub expected: ExpectedMeters,
     pub demod: DemodFactory,
     pub pool: DemodPool,
     pub output: Output,
@@ -111,8 +114,11 @@ impl Search {
         let samples = (block.bytes.len() / self.info.format.sample_bytes()) as f64;
         let samples = (samples * self.pool.resampling.ratio()) as u64;
         self.output.sample_clock.observe(position, samples, block.read_at);
-        self.pool
-            .set_position(self.window.center_hz, self.output.time_of(position));
+        let time = self.output.time_of(position);
+        self.pool.set_position(self.window.center_hz, time);
+        if let Some(expectations) = self.expected.changed(time) {
+            self.pool.expect(&expectations);
+        }
         self.pool
             .push(&block.bytes, |packet| self.output.packet(packet))?;
         Ok(())
@@ -127,6 +133,7 @@ impl Search {
         if before.sample_rate_hz != window.sample_rate_hz {
             self.begin_anew()?;
             self.pool = self.demod.start(window.sample_rate_hz)?;
+            self.expected.forget();
             self.output.builder.set_resampling(self.pool.resampling);
             self.output.sample_clock = SampleClock::for_live(self.pool.config.sample_rate_hz);
         }

@@ -49,6 +49,9 @@ pub struct MeterJson<'a> {
     /// Signal-to-noise ratio of the last reading.
     #[serde(skip_serializing_if = "Option::is_none")]
     snr_db: Option<f64>,
+    /// Margin in dB of the last reading, if it was received because it was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    margin_db: Option<f64>,
     /// Frequency of the last reading.
     #[serde(skip_serializing_if = "Option::is_none")]
     frequency_hz: Option<i64>,
@@ -64,10 +67,10 @@ impl<'a> MeterJson<'a> {
         // A meter that was once configured has a series that no longer grows.
         let ours = count.filter(|_| event.is_own_meter());
         let rate = ours.and_then(|count| consumption.get(&count.key)?.rate());
-        let (heard_by, snr_db, frequency_hz) = match &event.origin {
+        let (heard_by, signal, frequency_hz) = match &event.origin {
             Origin::Radio(reading) => (
                 &*reading.receiver,
-                Some(reading.signal.snr_db),
+                Some(reading.signal),
                 reading.frequency_hz.map(|hz| hz.round() as i64),
             ),
             Origin::Wire(reading) => (&*reading.port, None, None),
@@ -87,7 +90,8 @@ impl<'a> MeterJson<'a> {
             times: meter.times,
             last_seen: meter.at,
             heard_by,
-            snr_db,
+            snr_db: signal.map(|signal| signal.snr_db),
+            margin_db: signal.and_then(|signal| signal.margin_db),
             frequency_hz,
             last: object(event),
         }
