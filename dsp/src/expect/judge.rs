@@ -5,12 +5,13 @@
 //!
 //! ```text
 //! other words    prior of the word · e^S
-//! a relative     RELATIVES · mean e^S over every id with the same high bits, any type, flags, counter and check
+//! a relative     RELATIVES · mean e^S over every code word with the same high bits of the id, any type, flags and counter
 //! another frame  mean e^S over every bit                                               1 / PRIOR
 //! random keying  mean e^S over every chip                                              1 / PRIOR
 //! silence        1                                                                     1 / PRIOR
 //! ```
 
+use super::code_words::CodeWords;
 use super::words::{Change, Words, group_bits, is_on, lead_chips};
 use crate::{Method, Protocol};
 
@@ -20,6 +21,8 @@ const PRIOR: f64 = 3e-7;
 /// Frames of meters with neighboring ids, and of the meter itself with another counter or other flags than expected, per
 /// frame that is expected.
 const RELATIVES: f64 = 1.0;
+/// Logarithm of the same for R900, whose code words are too many to be summed up: half of what a certain code word has.
+const R900_GAIN: f64 = 8.7;
 /// Doubt up to which a word is accepted.
 const MAX_DOUBT: f64 = 4e-4;
 /// Doubt above which there is some other frame or none: a shift of half a sample in five has never brought such a word back.
@@ -69,6 +72,7 @@ impl Judged {
 pub(crate) struct Judge {
     /// `S` of every value of every group.
     tables: Vec<[f32; 256]>,
+    code_words: CodeWords,
     /// Log-likelihood ratios, with [`CAUTION`].
     soft: Vec<f32>,
 }
@@ -104,6 +108,7 @@ impl Judge {
     pub fn new() -> Self {
         Judge {
             tables: vec![[0.0; 256]; MAX_GROUPS],
+            code_words: CodeWords::new(),
             soft: Vec::with_capacity(Protocol::MAX_CHIPS),
         }
     }
@@ -154,13 +159,21 @@ impl Judge {
             .map(|pair| ln_mean(pair[0], pair[1]))
             .sum();
         let ln_prior = PRIOR.ln();
-        others.add(f64::from(preamble_right) + self.mean(words, &words.loose) + RELATIVES.ln());
+        let relative = f64::from(preamble_right) + self.mean(words, &words.loose) + RELATIVES.ln();
         others.add(preamble_any + self.mean(words, &[0xFF; MAX_GROUPS]) - ln_prior);
         others.add(soft.iter().map(|&l| ln_mean(l, 0.0)).sum::<f64>() - ln_prior);
         others.add(-ln_prior);
-        let against = others.ln() - top;
-        // against = ln(doubt / (1 - doubt))
-        let doubt = 1.0 / (1.0 + (-against).exp());
+        let with_relative = |relative: f64| {
+            let mut others = others;
+            others.add(relative);
+            others.ln() - top
+        };
+        let mut against = with_relative(relative);
+        // Relatives are code words, too; that costs a millisecond, and only raises the doubt of what would be accepted.
+        if doubt_of(against) <= MAX_DOUBT {
+            against = with_relative(relative + self.gain(words));
+        }
+        let doubt = doubt_of(against);
         let bytes = words.bytes(status, counter);
         Some(Judged {
             bytes,
@@ -169,6 +182,20 @@ impl Judge {
             corrected: corrected(chips, words, status, counter),
             margin_db: (10.0 * ((against + ln_prior) / (MAX_DOUBT.ln() + ln_prior)).log10()) as f32,
         })
+    }
+
+    /// Logarithm of the mean likelihood of relatives that are code words over that of all.
+    fn gain(&mut self, words: &Words) -> f64 {
+        if words.protocol == Protocol::R900 {
+            return R900_GAIN;
+        }
+        let tables = &self.tables;
+        let bits = words.loose_bits.iter().map(|bit| {
+            let (table, base) = (&tables[bit.group], words.base[bit.group]);
+            let flipped = table[usize::from(base ^ bit.mask)] - table[usize::from(base)];
+            (bit.column, flipped)
+        });
+        self.code_words.ln_gain(bits)
     }
 
     /// Computes `S` of every value of every group.
@@ -227,6 +254,11 @@ impl Judge {
         });
         groups.sum()
     }
+}
+
+/// `against` is the logarithm of the odds against a word.
+fn doubt_of(against: f64) -> f64 {
+    1.0 / (1.0 + (-against).exp())
 }
 
 /// Returns the noise of a frame of `chips`, of which `noise` was measured in half as many differences and `around` over a longer

@@ -8,6 +8,7 @@
 //!  segment ─▶ find: energy of all chips that are known ─▶ demod ─▶ judge: every word, and what else it may be
 //! ```
 
+mod code_words;
 mod find;
 mod judge;
 mod words;

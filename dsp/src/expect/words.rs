@@ -5,7 +5,7 @@
 
 use super::{Expectation, fields};
 use crate::Protocol;
-use crate::fec::{encode, r900_symbol, reed_solomon};
+use crate::fec::{crc, encode, r900_symbol, reed_solomon};
 use crate::frame::R900_DIGITS;
 
 /// Groups that differ between the words of a meter, at most: 24 to 32 bits of counter, status and check.
@@ -26,6 +26,15 @@ pub(crate) struct Change {
     pub ln_prior: f32,
 }
 
+/// Bit in which a relative may differ.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LooseBit {
+    pub group: usize,
+    pub mask: u8,
+    /// Column of the check.
+    pub column: u16,
+}
+
 /// All words that one meter may send next.
 #[derive(Debug)]
 pub(crate) struct Words {
@@ -40,6 +49,9 @@ pub(crate) struct Words {
     /// Bits of each group that may be different in a frame of another meter of the same delivery, or in one of this meter that
     /// is not among the words.
     pub loose: [u8; MAX_GROUPS],
+    /// The same bits with their columns of the check; none for R900, whose check has too many syndromes for
+    /// [`super::code_words`].
+    pub loose_bits: Vec<LooseBit>,
     /// Probability of ON less ½ of each chip; 0 where the check is.
     pub template: Vec<f32>,
     /// Chips of the template that are known, with their weights: first those that begin a Manchester bit, whose second chip has the
@@ -140,6 +152,7 @@ impl Words {
             counters: packed(counters),
             varying,
             loose: loose(protocol),
+            loose_bits: loose_bits(protocol),
             template,
             frame,
         }
@@ -212,6 +225,22 @@ fn loose(protocol: Protocol) -> [u8; MAX_GROUPS] {
         }
     }
     loose
+}
+
+fn loose_bits(protocol: Protocol) -> Vec<LooseBit> {
+    let code = match protocol {
+        Protocol::Scm => crc::SCM,
+        Protocol::ScmPlus | Protocol::Idm => crc::GENIBUS,
+        Protocol::R900 => return Vec::new(),
+    };
+    let loose = loose(protocol);
+    let end = fields(protocol).check.end;
+    let bits = (0..end).map(|bit| LooseBit {
+        group: bit / 8,
+        mask: 0x80 >> (bit % 8),
+        column: code.column(end - 1 - bit),
+    });
+    bits.filter(|bit| loose[bit.group] & bit.mask != 0).collect()
 }
 
 /// Returns the mean chips of all words, less ½.
