@@ -10,6 +10,7 @@ use crate::daemon::sinks::Sinks;
 use crate::daemon::systemd::Systemd;
 use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
+use crate::meter::expectations::Expectations;
 use crate::meter::telegrams::Telegrams;
 use crate::meter::{FrameFilter, RadioTelegram, Reading, WireReading, default_kinds};
 use crate::receiver::RadioOptions;
@@ -101,6 +102,7 @@ impl Daemon {
         let radio_options = RadioOptions {
             family: Family::Ert,
             filter: Arc::new(filter),
+            expectations: Expectations::default(),
             trust: config.trust(),
             context: context.clone(),
             revision: log.revision().clone(),
@@ -115,7 +117,12 @@ impl Daemon {
         let mut daemon = Daemon {
             events: EventStream::for_daemon(&context, runtime.failures.clone(), &reload),
             sinks,
-            pipeline: Pipeline::new(config.meters.clone(), config.rate, context.clock.clone()),
+            pipeline: Pipeline::new(
+                config.meters.clone(),
+                config.rate,
+                radio_options.expectations.clone(),
+                context.clock.clone(),
+            ),
             restarts: Restarts::new(context.clock.clone()),
             counts_topic: CountsTopic::new(context.clock.clone()),
             telegrams: Telegrams::new(config.telegrams.clone(), &learned),
@@ -136,7 +143,7 @@ impl Daemon {
             tracing::info!("{hint}");
         }
         if let Some(file) = &daemon.registers {
-            daemon.pipeline.restore(file.registers());
+            daemon.pipeline.restore(file.learned());
         }
         for (component, error) in failed {
             daemon.schedule_restart(&component, &format!("{error:#}"));

@@ -8,6 +8,7 @@
 use crate::meter::availability::{Availability, AvailabilityChange};
 use crate::meter::counter_sample::CounterSample;
 use crate::meter::event::ReadingEvent;
+use crate::meter::expectations::Expectations;
 use crate::meter::held_back::HeldBackLog;
 use crate::meter::intervals::Intervals;
 use crate::meter::plausibility::{Limits, Plausibility, Rejections};
@@ -16,6 +17,7 @@ use crate::meter::throttle::{PublishRate, Throttle};
 use crate::meter::{Factor, Meter, Meters, Reading, WireReading};
 use crate::publish::message::topic_id;
 use crate::runtime::Clock;
+use crate::store::registers::Learned;
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
 use metertap_decode::report::Report;
@@ -33,6 +35,8 @@ pub struct Pipeline {
     rate: PublishRate,
     plausibility: Plausibility,
     rollovers: Rollovers,
+    /// Shared with the receivers.
+    expectations: Expectations,
     throttle: Throttle<ReadingEvent>,
     intervals: Intervals,
     availability: Availability,
@@ -42,13 +46,14 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Creates the stages for these meters.
-    pub fn new(meters: Meters, rate: PublishRate, clock: Clock) -> Self {
+    pub fn new(meters: Meters, rate: PublishRate, expectations: Expectations, clock: Clock) -> Self {
         let mut pipeline = Pipeline {
             clock,
             meters: Meters::default(),
             rate,
             plausibility: Plausibility::default(),
             rollovers: Rollovers::default(),
+            expectations,
             throttle: Throttle::default(),
             intervals: Intervals::default(),
             availability: Availability::default(),
@@ -74,6 +79,7 @@ impl Pipeline {
                 self.availability.expect(id, expire, now);
             }
         }
+        self.expectations.change(&meters);
         (self.meters, self.rate) = (meters, rate);
         left
     }
@@ -102,9 +108,10 @@ impl Pipeline {
 
     /// Takes over what an earlier process has learned of registers. Their rollovers do not count for a meter whose offset has
     /// changed since.
-    pub fn restore(&mut self, learned: &[LearnedRegister]) {
+    pub fn restore(&mut self, learned: &Learned) {
+        self.expectations.restore(&learned.frames);
         let meters = &self.meters;
-        let restored = learned.iter().map(|register| {
+        let restored = learned.registers.iter().map(|register| {
             let keeps = offset_of(meters, &register.meter) == register.offset;
             let base = if keeps { register.base } else { 0 };
             LearnedRegister {
@@ -115,13 +122,16 @@ impl Pipeline {
         self.rollovers.restore(restored);
     }
 
-    /// Returns what was learned of registers: of configured meters, and of those that have rolled over.
-    pub fn learned(&self) -> Vec<LearnedRegister> {
-        let mut learned = self.rollovers.learned(|id| self.meters.contains(id));
-        for register in &mut learned {
+    /// Returns what was learned of registers, of configured meters and of those that have rolled over, and of messages.
+    pub fn learned(&self) -> Learned {
+        let mut registers = self.rollovers.learned(|id| self.meters.contains(id));
+        for register in &mut registers {
             register.offset = offset_of(&self.meters, &register.meter);
         }
-        learned
+        Learned {
+            registers,
+            frames: self.expectations.learned(),
+        }
     }
 
     /// Returns whether a register has rolled over since the last call.
@@ -159,6 +169,7 @@ impl Pipeline {
         if !self.is_plausible(&id, meter.is_some(), kind, reading.time, sample, &limits) {
             return (Vec::new(), None);
         }
+        self.expectations.learn(&reading);
         let continues = config.continues(message.kind());
         let registers = self.rollovers.continued(&id, message, continues, counts);
         // A neighbour's meter is no concern of anybody's when it falls silent.

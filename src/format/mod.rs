@@ -110,6 +110,7 @@ mod tests {
                 level_dbfs: -20.1,
                 corrected: 0,
                 clock_ppm: -23,
+                ..Signal::default()
             },
         }
     }

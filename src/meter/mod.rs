@@ -11,6 +11,7 @@ pub mod counter_sample;
 pub mod counter_series;
 pub mod dedup;
 pub mod event;
+pub mod expectations;
 mod factor;
 pub mod filter;
 pub mod find;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Reception quality of a radio packet.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Signal {
     /// Carrier frequency relative to the center of the receiver's window, in Hz.
     pub offset_hz: i64,
@@ -22,11 +22,29 @@ pub struct Signal {
     /// Chip clock of the meter by that of the receiver, in parts per million; positive if the meter's is slow, or the
     /// receiver's is fast.
     pub clock_ppm: i32,
+    /// Ground on which the packet is believed; absent if it passed its check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
+    /// Of an expected packet, evidence over what is needed: about how much weaker it could be, in dB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin_db: Option<f64>,
+}
+
+/// Ground on which a packet is believed, other than its check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// It is one of the few that this meter may send next.
+    Expected,
 }
 
 impl Signal {
     /// Rounds the receiver's estimates to the precision they have: 1 Hz, 0.1 dB and 1 ppm.
     pub fn new(signal: &metertap_dsp::Signal) -> Self {
+        let margin_db = match signal.method {
+            metertap_dsp::Method::Checked => None,
+            metertap_dsp::Method::Expected { margin_tenths_db } => Some(f64::from(margin_tenths_db) / 10.0),
+        };
         let tenths = |db: f32| (f64::from(db) * 10.0).round() / 10.0;
         Signal {
             offset_hz: signal.offset_hz.round() as i64,
@@ -34,6 +52,8 @@ impl Signal {
             level_dbfs: tenths(signal.level_dbfs),
             corrected: signal.corrected,
             clock_ppm: signal.clock_ppm.round() as i32,
+            method: margin_db.map(|_| Method::Expected),
+            margin_db,
         }
     }
 }

@@ -18,7 +18,9 @@ use crate::status::spectrum::SpectrumBuffer;
 use anyhow::Result;
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
-use metertap_dsp::{Config, Locker, Outcome, Packet, Resampling, Scheduler, Segment, Tally, Trust};
+use metertap_dsp::{
+    Config, Expectation, Locker, Outcome, Packet, Resampling, Scheduler, Segment, Tally, Trust,
+};
 use std::thread;
 
 /// Worker threads of a receiver at most; more would not help, as a street of 34 packets per second needs less
@@ -81,6 +83,11 @@ impl DemodPool {
     /// Sets center frequency and time of the samples to come, for the spectrum.
     pub fn set_position(&mut self, center_hz: Option<f64>, time: Timestamp) {
         self.spectrum_tap.set_position(center_hz, time);
+    }
+
+    /// Replaces the meters that are expected.
+    pub fn expect(&mut self, expectations: &[Expectation]) {
+        self.scheduler.expect(expectations);
     }
 
     /// Takes bytes and hands packets to `out`.

@@ -8,7 +8,7 @@ use crate::source::Family;
 use anyhow::Result;
 use jiff::Timestamp;
 use metertap_dsp::wmbus::Frame;
-use metertap_dsp::{Packet, Resampling, Tally};
+use metertap_dsp::{Expectation, Packet, Resampling, Tally};
 
 /// What was received.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,13 @@ impl Demodulator {
         match self {
             Demodulator::Ert(pool) => pool.set_position(center_hz, time),
             Demodulator::Wmbus(pool) => pool.spectrum_tap.set_position(center_hz, time),
+        }
+    }
+
+    /// Replaces the meters that are expected; only those of ERT ever are.
+    pub fn expect(&mut self, expectations: &[Expectation]) {
+        if let Demodulator::Ert(pool) = self {
+            pool.expect(expectations);
         }
     }
 

@@ -11,6 +11,7 @@ mod chip_clocks;
 mod demod_pool;
 mod demodulator;
 pub mod event;
+mod expected_meters;
 mod hop;
 mod lock_workers;
 mod probe;

@@ -1,10 +1,12 @@
 //! A radio as a component: starts its threads, hands out its events, and stops.
 
+use crate::meter::expectations::Expectations;
 use crate::meter::{FrameFilter, Meters};
 use crate::receiver::chip_clocks::ChipClocks;
 use crate::receiver::demod_pool::DemodFactory;
 use crate::receiver::demodulator::Demodulator;
 use crate::receiver::event::ReceiverEvent;
+use crate::receiver::expected_meters::ExpectedMeters;
 use crate::receiver::hop::Hopper;
 use crate::receiver::reading_builder::ReadingBuilder;
 use crate::receiver::ring::{WhenFull, Window, Writer, ring};
@@ -42,6 +44,8 @@ pub struct RadioOptions {
     pub family: Family,
     /// Frames to decode.
     pub filter: Arc<FrameFilter>,
+    /// Messages that are expected.
+    pub expectations: Expectations,
     /// Evidence that a frame needs.
     pub trust: Trust,
     /// Context of the process; that of each radio is derived from it.
@@ -56,6 +60,7 @@ impl RadioOptions {
         RadioOptions {
             family: Family::Ert,
             filter: Arc::new(FrameFilter::new(Meters::default(), true, kinds)),
+            expectations: Expectations::default(),
             trust,
             context: context.clone(),
             revision: Revision::default(),
@@ -249,6 +254,7 @@ impl Radio {
                 ..window
             },
             family: options.family,
+            expected: ExpectedMeters::new(options.expectations.clone()),
             demod,
             demodulator,
             output: Output {

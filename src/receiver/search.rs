@@ -4,6 +4,7 @@ use crate::receiver::chip_clocks::ChipClocks;
 use crate::receiver::demod_pool::DemodFactory;
 use crate::receiver::demodulator::{Demodulator, Received};
 use crate::receiver::event::{End, ReceiverEvent};
+use crate::receiver::expected_meters::ExpectedMeters;
 use crate::receiver::reading_builder::ReadingBuilder;
 use crate::receiver::ring::{Block, Reader, Window};
 use crate::receiver::sample_clock::SampleClock;
@@ -22,6 +23,8 @@ pub struct Search {
     /// Window of the samples at present.
     pub window: Window,
     pub family: Family,
+    /// Meters whose messages are expected.
+    pub expected: ExpectedMeters,
     pub demod: DemodFactory,
     pub demodulator: Demodulator,
     pub output: Output,
@@ -112,8 +115,11 @@ impl Search {
         let samples = (block.bytes.len() / self.info.format.sample_bytes()) as f64;
         let samples = (samples * self.demodulator.resampling().ratio()) as u64;
         self.output.sample_clock.observe(position, samples, block.read_at);
-        self.demodulator
-            .set_position(self.window.center_hz, self.output.time_of(position));
+        let time = self.output.time_of(position);
+        self.demodulator.set_position(self.window.center_hz, time);
+        if let Some(expectations) = self.expected.changed(time) {
+            self.demodulator.expect(&expectations);
+        }
         self.demodulator
             .push(&block.bytes, |received| self.output.received(received))?;
         Ok(())
@@ -129,6 +135,7 @@ impl Search {
         if before.sample_rate_hz != window.sample_rate_hz || is_elsewhere {
             self.begin_anew()?;
             self.demodulator = Demodulator::start(self.family, &self.demod, &window)?;
+            self.expected.forget();
             let resampling = self.demodulator.resampling();
             self.output.builder.set_resampling(resampling);
             self.output.sample_clock = SampleClock::for_live(resampling.rate_hz());

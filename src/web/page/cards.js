@@ -81,7 +81,8 @@ function card(meter) {
   if (today && today[0] > Date.now() / 1000 - 86400) words.push(`today ${amount(today[1], uses.unit)}`);
   if (words.length) made.append(make("p", words.join(" · "), "rate"));
   if (rates?.points.length) made.append(chart(rates.points, rates.unit));
-  const signal = meter.snr_db === undefined ? "" : ` · ${meter.snr_db.toFixed(1)} dB`;
+  const margin = meter.margin_db === undefined ? "" : `, expected, ${meter.margin_db.toFixed(1)} dB to spare`;
+  const signal = meter.snr_db === undefined ? "" : ` · ${meter.snr_db.toFixed(1)} dB${margin}`;
   made.append(make("p", `${masked(meter.id)} · ${meter.type} · ${ago(meter.last_seen)}${signal}`, "faint"));
   return made;
 }

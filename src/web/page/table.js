@@ -28,7 +28,7 @@ function cells(meter) {
     meter.change ? `${meter.change > 0 ? "+" : ""}${shown(meter.change)}` : "",
     meter.times,
     ago(meter.last_seen),
-    meter.snr_db === undefined ? "" : `${meter.snr_db.toFixed(1)} dB`,
+    meter.snr_db === undefined ? "" : `${meter.snr_db.toFixed(1)} dB${meter.margin_db === undefined ? "" : " (expected)"}`,
     meter.frequency_hz === undefined ? "" : `${(meter.frequency_hz / 1e6).toFixed(3)} MHz`,
     meter.heard_by,
   ];
