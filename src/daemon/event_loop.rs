@@ -4,7 +4,7 @@ use crate::config::{Config, ConfigFile};
 use crate::daemon::add_meter::ConfigAppender;
 use crate::daemon::counts_topic::CountsTopic;
 use crate::daemon::event_stream::{Event, EventStream};
-use crate::daemon::pipeline::Pipeline;
+use crate::daemon::pipeline::{Outcome, Pipeline};
 use crate::daemon::restarts::Restarts;
 use crate::daemon::sinks::Sinks;
 use crate::daemon::systemd::Systemd;
@@ -97,6 +97,7 @@ impl Daemon {
             revision: log.revision().clone(),
         };
         let mut status = Status::new(log, context.clock.clone());
+        status.set_meters(&config.meters);
         let appender = Arc::new(ConfigAppender::new(file.clone(), reload.clone()));
         let (sinks, failed) = Sinks::start(&config, &mut status, appender, &context)?;
         let mut daemon = Daemon {
@@ -164,8 +165,8 @@ impl Daemon {
         match event {
             Event::Reading(reading) => self.radio_reading(reading),
             Event::Wire(reading) => {
-                let (events, change) = self.pipeline.wire(reading);
-                self.publish(&events, change);
+                let outcome = self.pipeline.wire(reading);
+                self.take_outcome(outcome);
             }
             Event::State(mut state) => {
                 let radio = self.status.current().radios.get(&state.receiver);
@@ -188,8 +189,8 @@ impl Daemon {
 
     fn radio_reading(&mut self, reading: Box<Reading>) {
         if self.config.publishes_all() || self.pipeline.is_configured(&reading) {
-            let (events, change) = self.pipeline.radio(reading);
-            self.publish(&events, change);
+            let outcome = self.pipeline.radio(reading);
+            self.take_outcome(outcome);
         } else {
             // A neighbour's meter: only the page shows it, so that one's own can be found there.
             self.status
@@ -247,6 +248,13 @@ impl Daemon {
         };
         self.status
             .set_counters(counters, self.restarts.counts(), self.context.panics());
+    }
+
+    fn take_outcome(&mut self, outcome: Outcome) {
+        self.publish(&outcome.events, outcome.change);
+        if let Some(event) = outcome.withheld {
+            self.status.add_withheld(&event);
+        }
     }
 
     fn publish(&mut self, events: &[Arc<ReadingEvent>], change: Option<AvailabilityChange>) {

@@ -23,6 +23,7 @@ mod reading;
 pub mod registers;
 pub mod table;
 pub mod throttle;
+pub mod usual_interval;
 
 pub use confidence::ConfidenceFilter;
 pub use factor::Factor;

@@ -1,8 +1,10 @@
 //! Status of the daemon, as its main thread writes it and others read it.
 
+use crate::meter::Meters;
 use crate::meter::consumption::{Consumption, DayRecord};
 use crate::meter::counter::counter_values;
 use crate::meter::event::{Origin, ReadingEvent};
+use crate::meter::usual_interval::UsualInterval;
 use crate::runtime::Clock;
 use crate::status::last_telegram::LastTelegram;
 use crate::status::log_buffer::LogBuffer;
@@ -15,7 +17,8 @@ use crate::status::revision::Revision;
 use crate::status::sink::SinkMetrics;
 use crate::status::snapshot::{Cell, Snapshot, StatusReader};
 use crate::status::spectrum::SpectrumBuffer;
-use std::collections::{BTreeMap, VecDeque};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,6 +67,7 @@ impl Status {
             sinks: Arc::new([]),
             refused: Arc::default(),
             online: Arc::default(),
+            configured: Meters::default(),
             counters: ReadingCounters::default(),
             restarts: Arc::default(),
             panics: 0,
@@ -137,10 +141,13 @@ impl Status {
         if before.is_none() && self.working.meters.len() >= MAX_METERS {
             return;
         }
-        let (at, counts) = (event.received_at(), counter_values(event));
+        let counts = counter_values(event);
+        let (at, times, interval) = reception(before, event.received_at());
         if event.is_own_meter() && !counts.is_empty() {
             let consumption = Arc::make_mut(&mut self.working.consumption);
-            counts.iter().for_each(|count| consumption.record(at, count));
+            counts
+                .iter()
+                .for_each(|count| consumption.record(event.received_at(), count));
         }
         let count = counts.into_iter().next();
         // The change since the first reading starts over with another unit.
@@ -154,9 +161,51 @@ impl Status {
             first: first.unwrap_or_default(),
             count,
             at,
-            times: before.map_or(0, |before| before.times) + 1,
+            times,
+            interval,
+            withheld_at: None,
         };
         self.working.meters.insert(meter);
+    }
+
+    /// Records that a meter was received whose reading its rate keeps from being published.
+    pub fn add_withheld(&mut self, event: &ReadingEvent) {
+        let Some(before) = self.working.meters.get(event).cloned() else {
+            return;
+        };
+        let (at, times, interval) = reception(Some(&before), event.received_at());
+        self.working.meters.insert(MeterStatus {
+            publication: self.publication.clone(),
+            at,
+            times,
+            interval,
+            withheld_at: Some(at),
+            ..MeterStatus::clone(&before)
+        });
+        self.has_changed = true;
+    }
+
+    /// Replaces the configured meters. The last readings of those that differ are shown as configured now.
+    pub fn set_meters(&mut self, meters: &Meters) {
+        let before = std::mem::replace(&mut self.working.configured, meters.clone());
+        self.has_changed = true;
+        let ids = before.iter().chain(meters.iter()).map(|(id, _)| id);
+        let changed = ids.filter(|id| before.get(id) != meters.get(id));
+        let changed: BTreeSet<&str> = changed.collect();
+        for id in changed {
+            let known: Vec<_> = self.working.meters.with_id(id).cloned().collect();
+            for known in known {
+                let last = Arc::new(known.last.configured_as(meters.get(id).cloned()));
+                let count = counter_values(&last).into_iter().next();
+                self.working.meters.insert(MeterStatus {
+                    publication: self.publication.clone(),
+                    first: count.as_ref().map_or(0.0, |count| count.value),
+                    last,
+                    count,
+                    ..MeterStatus::clone(&known)
+                });
+            }
+        }
     }
 
     /// Replaces the numbers of implausible readings.
@@ -257,6 +306,20 @@ impl Status {
     pub fn is_due(&self) -> bool {
         self.clock.now().saturating_duration_since(self.published) >= INTERVAL
     }
+}
+
+/// Time of the last reading, number of readings and usual interval of a meter, with a reading at `at`. One that was withheld and
+/// is published later is the same reading.
+fn reception(before: Option<&Arc<MeterStatus>>, at: Timestamp) -> (Timestamp, u64, UsualInterval) {
+    let Some(before) = before else {
+        return (at, 1, UsualInterval::default());
+    };
+    if before.withheld_at.is_some_and(|withheld| at <= withheld) {
+        return (before.at, before.times, before.interval);
+    }
+    let mut interval = before.interval;
+    interval.learn(before.at, at);
+    (at, before.times + 1, interval)
 }
 
 #[cfg(test)]

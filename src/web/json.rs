@@ -44,6 +44,12 @@ pub struct MeterJson<'a> {
     times: u64,
     /// Time of the last reading.
     last_seen: Timestamp,
+    /// Usual time between two readings in seconds, learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval_s: Option<f64>,
+    /// Time without a reading in seconds after which the meter counts as silent: configured, or learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent_after_s: Option<f64>,
     /// Receiver or port of the last reading.
     heard_by: &'a str,
     /// Signal-to-noise ratio of the last reading.
@@ -86,6 +92,8 @@ impl<'a> MeterJson<'a> {
             rate_unit: rate_unit(unit),
             times: meter.times,
             last_seen: meter.at,
+            interval_s: meter.interval.seconds().map(in_tenths),
+            silent_after_s: meter.silence_limit_s().map(in_tenths),
             heard_by,
             snr_db,
             frequency_hz,
@@ -97,6 +105,10 @@ impl<'a> MeterJson<'a> {
     pub fn order(&self) -> (bool, &str, &str) {
         (!self.mine, self.id, self.kind)
     }
+}
+
+fn in_tenths(seconds: f64) -> f64 {
+    (seconds * 10.0).round() / 10.0
 }
 
 /// Rounds to six decimals, to hide the noise of floating-point differences.
@@ -191,7 +203,7 @@ pub struct HealthJson {
 #[derive(Serialize)]
 pub struct HistoryJson {
     /// By type and counter.
-    pub types: BTreeMap<&'static str, BTreeMap<String, CounterHistoryJson>>,
+    pub types: BTreeMap<String, BTreeMap<String, CounterHistoryJson>>,
 }
 
 /// Usage of one counter.
@@ -199,8 +211,11 @@ pub struct HistoryJson {
 pub struct CounterHistoryJson {
     /// Unit of the values.
     pub unit: String,
-    /// Seconds since 1970, and the value of the step, hour or day that begins then.
+    /// Seconds since 1970, and the value of the step or period that begins then.
     pub points: Vec<(i64, f64)>,
+    /// Share of the hours of each period that are measured, from 0 to 1: the others are unknown, or estimates in a pause between
+    /// two readings. Empty for steps.
+    pub coverage: Vec<f64>,
 }
 
 /// Everything that has changed since a number.
@@ -210,8 +225,12 @@ pub struct NewsJson<'a> {
     pub version: &'static str,
     /// Start of the process. Another one means another process, whose numbers start over.
     pub started: Timestamp,
+    /// Time of this answer by the clock that all times are of.
+    pub now: Timestamp,
     /// Number for the next request.
     pub next: u64,
+    /// Configured meters of which nothing was received since the start.
+    pub missing: Vec<MissingJson<'a>>,
     /// All receivers and ports by name, changed or not.
     pub receivers: BTreeMap<String, ReceiverState>,
     /// All outputs and MQTT, changed or not.
@@ -224,6 +243,15 @@ pub struct NewsJson<'a> {
     pub events: Vec<LogEvent>,
     /// New rows of the waterfall, if they were asked for.
     pub rows: Vec<SpectrumJson<'a>>,
+}
+
+/// A configured meter of which nothing was received since the start.
+#[derive(Serialize)]
+pub struct MissingJson<'a> {
+    /// Id as configured.
+    pub id: &'a str,
+    /// Configured name, or the id.
+    pub name: &'a str,
 }
 
 /// A telegram as received.

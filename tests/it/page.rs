@@ -317,7 +317,7 @@ fn pictures_for_the_documentation() {
             key: CounterKey::new(id, kind, field),
             unit: unit.into(),
             day,
-            hours: HourlyUse(hours_of(day, now.as_second(), most)),
+            hours: HourlyUse::measured(hours_of(day, now.as_second(), most)),
             last: TimedValue { at: now, value },
         };
         archive
