@@ -1,8 +1,8 @@
 //! The event loop of the daemon, on the main thread.
 
 use crate::config::{Config, ConfigFile};
-use crate::daemon::add_meter::ConfigAppender;
 use crate::daemon::counts_topic::CountsTopic;
+use crate::daemon::edit_meter::ConfigEditor;
 use crate::daemon::event_stream::{Event, EventStream};
 use crate::daemon::pipeline::{Outcome, Pipeline};
 use crate::daemon::restarts::Restarts;
@@ -98,8 +98,8 @@ impl Daemon {
         };
         let mut status = Status::new(log, context.clock.clone());
         status.set_meters(&config.meters);
-        let appender = Arc::new(ConfigAppender::new(file.clone(), reload.clone()));
-        let (sinks, failed) = Sinks::start(&config, &mut status, appender, &context)?;
+        let editor = Arc::new(ConfigEditor::new(file.clone(), reload.clone()));
+        let (sinks, failed) = Sinks::start(&config, &mut status, editor, &context)?;
         let mut daemon = Daemon {
             events: EventStream::for_daemon(&context, runtime.failures.clone(), &reload),
             sinks,

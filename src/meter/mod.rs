@@ -20,6 +20,7 @@ pub mod intervals;
 mod meters;
 pub mod plausibility;
 mod reading;
+pub mod reception;
 pub mod registers;
 pub mod table;
 pub mod throttle;

@@ -2,6 +2,7 @@
 
 use crate::meter::counter::CounterValue;
 use crate::meter::event::ReadingEvent;
+use crate::meter::reception::Reception;
 use crate::meter::usual_interval::UsualInterval;
 use jiff::Timestamp;
 use std::sync::{Arc, OnceLock};
@@ -25,6 +26,8 @@ pub struct MeterStatus {
     pub at: Timestamp,
     /// Number of readings, with those.
     pub times: u64,
+    /// Reception over the last two days, of a configured or wired meter.
+    pub reception: Arc<Reception>,
     /// Usual interval between readings.
     pub interval: UsualInterval,
     /// Time of the last reading, if it was withheld.

@@ -4,6 +4,7 @@ use crate::meter::Meters;
 use crate::meter::consumption::{Consumption, DayRecord};
 use crate::meter::counter::counter_values;
 use crate::meter::event::{Origin, ReadingEvent};
+use crate::meter::reception::Reception;
 use crate::meter::usual_interval::UsualInterval;
 use crate::runtime::Clock;
 use crate::status::last_telegram::LastTelegram;
@@ -142,7 +143,7 @@ impl Status {
             return;
         }
         let counts = counter_values(event);
-        let (at, times, interval) = reception(before, event.received_at());
+        let received = reception(before, event);
         if event.is_own_meter() && !counts.is_empty() {
             let consumption = Arc::make_mut(&mut self.working.consumption);
             counts
@@ -160,9 +161,10 @@ impl Status {
             last: event.clone(),
             first: first.unwrap_or_default(),
             count,
-            at,
-            times,
-            interval,
+            at: received.at,
+            times: received.times,
+            interval: received.interval,
+            reception: received.hours,
             withheld_at: None,
         };
         self.working.meters.insert(meter);
@@ -173,13 +175,14 @@ impl Status {
         let Some(before) = self.working.meters.get(event).cloned() else {
             return;
         };
-        let (at, times, interval) = reception(Some(&before), event.received_at());
+        let received = reception(Some(&before), event);
         self.working.meters.insert(MeterStatus {
             publication: self.publication.clone(),
-            at,
-            times,
-            interval,
-            withheld_at: Some(at),
+            at: received.at,
+            times: received.times,
+            interval: received.interval,
+            reception: received.hours,
+            withheld_at: Some(received.at),
             ..MeterStatus::clone(&before)
         });
         self.has_changed = true;
@@ -308,18 +311,45 @@ impl Status {
     }
 }
 
-/// Time of the last reading, number of readings and usual interval of a meter, with a reading at `at`. One that was withheld and
-/// is published later is the same reading.
-fn reception(before: Option<&Arc<MeterStatus>>, at: Timestamp) -> (Timestamp, u64, UsualInterval) {
-    let Some(before) = before else {
-        return (at, 1, UsualInterval::default());
-    };
-    if before.withheld_at.is_some_and(|withheld| at <= withheld) {
-        return (before.at, before.times, before.interval);
+/// Receptions of a meter with one more, `event`. One that was withheld and is published later is the same.
+fn reception(before: Option<&Arc<MeterStatus>>, event: &ReadingEvent) -> Receptions {
+    let at = event.received_at();
+    let mut all = before.map(|before| Receptions {
+        at: before.at,
+        times: before.times,
+        interval: before.interval,
+        hours: before.reception.clone(),
+    });
+    let is_same = before.is_some_and(|before| before.withheld_at.is_some_and(|withheld| at <= withheld));
+    if let Some(all) = all.take_if(|_| is_same) {
+        return all;
     }
-    let mut interval = before.interval;
-    interval.learn(before.at, at);
-    (at, before.times + 1, interval)
+    let mut all = all.unwrap_or_else(|| Receptions {
+        at,
+        times: 0,
+        interval: UsualInterval::default(),
+        hours: Arc::default(),
+    });
+    all.interval.learn(all.at, at);
+    (all.at, all.times) = (at, all.times + 1);
+    if event.is_own_meter() {
+        let snr_db = match &event.origin {
+            Origin::Radio(reading) => Some(reading.signal.snr_db),
+            Origin::Wire(_) | Origin::Interval(_) => None,
+        };
+        Arc::make_mut(&mut all.hours).add(at, snr_db);
+    }
+    all
+}
+
+/// Receptions of a meter so far.
+struct Receptions {
+    /// Time of the last one.
+    at: Timestamp,
+    /// Number of them.
+    times: u64,
+    interval: UsualInterval,
+    hours: Arc<Reception>,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::format::native;
 use crate::meter::consumption::Consumption;
 use crate::meter::event::{Origin, ReadingEvent};
+use crate::meter::{Factor, Meter};
 use crate::status::MeterStatus;
 use crate::status::log_buffer::LogEvent;
 use crate::status::reading_counters::ReadingCounters;
@@ -25,6 +26,8 @@ pub struct MeterJson<'a> {
     name: &'a str,
     /// The meter is configured, or wired.
     mine: bool,
+    /// The meter has a section in the configuration.
+    configured: bool,
     /// Commodity: `electricity`, `gas`, `water`, `heat` and so on.
     commodity: String,
     /// Value of the primary counter.
@@ -84,6 +87,7 @@ impl<'a> MeterJson<'a> {
             kind: event.kind,
             name: event.name(),
             mine: event.is_own_meter(),
+            configured: event.meter.is_some(),
             commodity: event.commodity(),
             value: count.map(|count| count.value),
             unit,
@@ -143,6 +147,87 @@ pub struct OneMeterJson<'a> {
     pub types: Vec<MeterJson<'a>>,
     /// Its readings among the last 2000, oldest first.
     pub readings: Vec<&'a RawValue>,
+    /// Its section in the configuration, without secrets.
+    pub configuration: Option<MeterConfigJson<'a>>,
+    /// Codes of the fields of electricity meters, by name.
+    pub codes: BTreeMap<&'static str, Vec<String>>,
+    /// Reception over the last two days by type, of a configured or wired meter.
+    pub reception: Vec<ReceptionJson<'a>>,
+    /// Its implausible readings.
+    pub refused: Vec<RefusedJson<'a>>,
+}
+
+/// Configuration of a meter.
+#[derive(Serialize)]
+pub struct MeterConfigJson<'a> {
+    /// Display name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    /// Accepted message types; none: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    protocol: Vec<String>,
+    /// Unit of the counter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'a str>,
+    /// Value of one count in that unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scale: Option<f64>,
+    /// Digits of the counter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digits: Option<u8>,
+    /// Area in Home Assistant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    area: Option<&'a str>,
+}
+
+impl<'a> MeterConfigJson<'a> {
+    /// Creates the object of a configured meter.
+    pub fn new(meter: &'a Meter) -> Self {
+        MeterConfigJson {
+            name: meter.name.as_deref(),
+            protocol: meter.protocols.clone(),
+            unit: meter.unit.as_deref(),
+            scale: meter.scale.map(Factor::to_f64),
+            digits: meter.digits,
+            area: meter.area.as_deref(),
+        }
+    }
+}
+
+/// Reception of one type of message.
+#[derive(Serialize)]
+pub struct ReceptionJson<'a> {
+    /// Type of the message.
+    #[serde(rename = "type")]
+    kind: &'a str,
+    /// Hours with a reading, oldest first.
+    hours: Vec<HourJson>,
+}
+
+/// Reception in one hour.
+#[derive(Serialize)]
+pub struct HourJson {
+    /// Begin in seconds since 1970.
+    begin: i64,
+    /// Number of readings.
+    count: u32,
+    /// Mean signal-to-noise ratio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snr_db: Option<f64>,
+}
+
+impl<'a> ReceptionJson<'a> {
+    /// Creates the object of a meter and type; nothing of a neighbor's.
+    pub fn new(meter: &'a MeterStatus) -> Option<Self> {
+        let hours = meter.reception.hours().map(|hour| HourJson {
+            begin: hour.begin,
+            count: hour.count,
+            snr_db: hour.snr_db().map(in_tenths),
+        });
+        let hours: Vec<_> = hours.collect();
+        let kind = meter.last.kind;
+        (!hours.is_empty()).then_some(ReceptionJson { kind, hours })
+    }
 }
 
 /// A page of readings.
