@@ -99,6 +99,7 @@ fn pictures_for_the_documentation() {
     wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
     browser.open(&format!("http://127.0.0.1:{port}/"));
     std::thread::sleep(Duration::from_secs(32));
+    daemon.expect_log("assuming that it was recorded");
     assert_eq!(browser.errors(), Vec::<String>::new(), "{}", daemon.log());
     browser.picture(&docs.join("page.png"));
     browser.run("location.hash = '#meter/MTP5000'");

@@ -31,7 +31,7 @@ const numbers = new Map();
 export function number(value, digits = 3, least = 0) {
   const key = `${digits} ${least}`;
   if (!numbers.has(key)) {
-    numbers.set(key, new Intl.NumberFormat(locale, { maximumFractionDigits: digits, minimumFractionDigits: least }));
+    numbers.set(key, new Intl.NumberFormat(locale, { maximumFractionDigits: digits, minimumFractionDigits: least, signDisplay: "negative" }));
   }
   return numbers.get(key).format(value);
 }
