@@ -7,6 +7,7 @@ mod draft;
 mod file;
 mod list;
 mod meter;
+mod meter_edit;
 mod parse;
 mod radio;
 mod suggest;
@@ -16,6 +17,7 @@ mod wire;
 pub use config_file::ConfigFile;
 pub use draft::{Draft, SectionDraft};
 pub use file::{Problem, Problems};
+pub use meter_edit::{EditError, MeterText};
 pub use radio::{RadioConfig, RadioSource};
 pub use wire::registers;
 

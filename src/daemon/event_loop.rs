@@ -1,10 +1,10 @@
 //! The event loop of the daemon, on the main thread.
 
 use crate::config::{Config, ConfigFile};
-use crate::daemon::add_meter::ConfigAppender;
 use crate::daemon::counts_topic::CountsTopic;
+use crate::daemon::edit_meter::ConfigEditor;
 use crate::daemon::event_stream::{Event, EventStream};
-use crate::daemon::pipeline::Pipeline;
+use crate::daemon::pipeline::{Outcome, Pipeline};
 use crate::daemon::restarts::Restarts;
 use crate::daemon::sinks::Sinks;
 use crate::daemon::systemd::Systemd;
@@ -112,8 +112,9 @@ impl Daemon {
             .map(|folder| folder.join("compact-formats.json"));
         let learned = formats.as_deref().map(compact_formats::read).unwrap_or_default();
         let mut status = Status::new(log, context.clock.clone());
-        let appender = Arc::new(ConfigAppender::new(file.clone(), reload.clone()));
-        let (sinks, failed) = Sinks::start(&config, &mut status, appender, &context)?;
+        status.set_meters(&config.meters);
+        let editor = Arc::new(ConfigEditor::new(file.clone(), reload.clone()));
+        let (sinks, failed) = Sinks::start(&config, &mut status, editor, &context)?;
         let mut daemon = Daemon {
             events: EventStream::for_daemon(&context, runtime.failures.clone(), &reload),
             sinks,
@@ -209,8 +210,8 @@ impl Daemon {
 
     fn radio_reading(&mut self, reading: Box<Reading>) {
         if self.config.publishes_all() || self.pipeline.is_configured(&reading) {
-            let (events, change) = self.pipeline.radio(reading);
-            self.publish(&events, change);
+            let outcome = self.pipeline.radio(reading);
+            self.take_outcome(outcome);
         } else {
             // A neighbour's meter: only the page shows it, so that one's own can be found there.
             self.status
@@ -231,8 +232,8 @@ impl Daemon {
 
     fn wire_reading(&mut self, reading: Box<WireReading>) {
         if self.config.publishes_all() || self.pipeline.is_own_report(&reading.report) {
-            let (events, change) = self.pipeline.wire(reading);
-            self.publish(&events, change);
+            let outcome = self.pipeline.wire(reading);
+            self.take_outcome(outcome);
         } else {
             self.status
                 .add_reading(&Arc::new(ReadingEvent::from_wire(reading, None)));
@@ -305,6 +306,13 @@ impl Daemon {
         };
         self.status
             .set_counters(counters, self.restarts.counts(), self.context.panics());
+    }
+
+    fn take_outcome(&mut self, outcome: Outcome) {
+        self.publish(&outcome.events, outcome.change);
+        if let Some(event) = outcome.withheld {
+            self.status.add_withheld(&event);
+        }
     }
 
     fn publish(&mut self, events: &[Arc<ReadingEvent>], change: Option<AvailabilityChange>) {

@@ -24,8 +24,16 @@ use metertap_decode::report::Report;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Readings to be published, in order, and the change of their meter's availability, if there is one.
-pub type Published = (Vec<Arc<ReadingEvent>>, Option<AvailabilityChange>);
+/// Outcome of the stages for one reading.
+#[derive(Default)]
+pub struct Outcome {
+    /// Readings to be published, in order.
+    pub events: Vec<Arc<ReadingEvent>>,
+    /// Change of the meter's availability.
+    pub change: Option<AvailabilityChange>,
+    /// The reading, if its rate keeps it from being published now.
+    pub withheld: Option<Arc<ReadingEvent>>,
+}
 
 /// The stages and their state.
 pub struct Pipeline {
@@ -145,7 +153,7 @@ impl Pipeline {
     }
 
     /// Passes a radio reading through the stages.
-    pub fn radio(&mut self, reading: Box<Reading>) -> Published {
+    pub fn radio(&mut self, reading: Box<Reading>) -> Outcome {
         let id = reading.message.id().to_string();
         let kind = reading.message.kind().topic_name();
         let meter = self.meters.get(&id).cloned();
@@ -161,13 +169,16 @@ impl Pipeline {
             let change = meter
                 .as_ref()
                 .and_then(|meter| self.availability.seen(&id, meter.expire, now));
-            return (Vec::new(), change);
+            return Outcome {
+                change,
+                ..Outcome::default()
+            };
         }
         let counts = config.registers(message);
         let sample = CounterSample::from_message(message, counts.main, config.may_fall(message.kind()));
         let limits = config.count_limits(message);
         if !self.is_plausible(&id, meter.is_some(), kind, reading.time, sample, &limits) {
-            return (Vec::new(), None);
+            return Outcome::default();
         }
         self.expectations.learn(&reading);
         let continues = config.continues(message.kind());
@@ -187,8 +198,17 @@ impl Pipeline {
         }
         let rate = self.rate_of(meter.as_deref());
         let event = Arc::new(ReadingEvent::with_registers(reading, meter, registers));
-        events.extend(self.throttle.offer((&id, kind), event, rate, now));
-        (events, change)
+        let event = self
+            .throttle
+            .offer((&id, kind), event.clone(), rate, now)
+            .ok_or(event);
+        let withheld = event.as_ref().err().cloned();
+        events.extend(event);
+        Outcome {
+            events,
+            change,
+            withheld,
+        }
     }
 
     /// Returns true if a report is of this home: the meter is configured, or on a wire.
@@ -197,18 +217,18 @@ impl Pipeline {
     }
 
     /// Passes a report through the stages.
-    pub fn wire(&mut self, reading: Box<WireReading>) -> Published {
+    pub fn wire(&mut self, reading: Box<WireReading>) -> Outcome {
         let (id, sort) = (reading.report.id.to_string(), reading.report.reading_type);
         let kind = sort.topic_name();
         let meter = self.meters.get(&id).cloned();
         if meter.as_ref().is_some_and(|meter| !meter.accepts_type(kind)) {
-            return (Vec::new(), None);
+            return Outcome::default();
         }
         let limits = meter.as_deref().unwrap_or(Meter::unconfigured()).limits();
         let sample = CounterSample::from_fields(&reading.report.reading);
         let is_ours = self.is_own_report(&reading.report);
         if !self.is_plausible(&id, is_ours, kind, reading.received, sample, &limits) {
-            return (Vec::new(), None);
+            return Outcome::default();
         }
         let now = self.clock.now();
         let expire = meter.as_ref().and_then(|meter| meter.expire);
@@ -219,8 +239,15 @@ impl Pipeline {
         };
         let rate = self.rate_of(meter.as_deref());
         let event = Arc::new(ReadingEvent::from_wire(reading, meter));
-        let events = self.throttle.offer((&id, kind), event, rate, now);
-        (events.into_iter().collect(), change)
+        let event = self
+            .throttle
+            .offer((&id, kind), event.clone(), rate, now)
+            .ok_or(event);
+        Outcome {
+            withheld: event.as_ref().err().cloned(),
+            events: event.into_iter().collect(),
+            change,
+        }
     }
 
     /// Returns readings that were held back and are due now, and meters that have expired.

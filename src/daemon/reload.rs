@@ -83,6 +83,7 @@ impl Daemon {
             .change(new.meters.clone(), new.decodes_all());
         self.radio_options.trust = new.trust();
         self.telegrams.change(new.telegrams.clone());
+        self.status.set_meters(&new.meters);
         let left = self.pipeline.change(new.meters.clone(), new.rate);
         for name in &changes.removed {
             self.status.remove_receiver(name);

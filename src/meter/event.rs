@@ -88,6 +88,15 @@ impl ReadingEvent {
         }
     }
 
+    /// Returns the same reading with another configuration of its meter.
+    pub fn configured_as(&self, meter: Option<Arc<Meter>>) -> Self {
+        match &self.origin {
+            Origin::Radio(reading) => ReadingEvent::with_registers(reading.clone(), meter, self.registers),
+            Origin::Wire(reading) => ReadingEvent::from_wire(reading.clone(), meter),
+            Origin::Interval(_) => self.clone(),
+        }
+    }
+
     /// Returns the native JSON object, built by `build` on the first call; see `format::native`.
     pub fn native_json(&self, build: impl FnOnce(&Self) -> String) -> &str {
         self.native_json.get_or_init(|| build(self))

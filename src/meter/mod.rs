@@ -22,11 +22,13 @@ mod meters;
 pub mod plausibility;
 mod radio_telegram;
 mod reading;
+pub mod reception;
 pub mod registers;
 pub mod table;
 mod telegram_log;
 pub mod telegrams;
 pub mod throttle;
+pub mod usual_interval;
 
 pub use confidence::ConfidenceFilter;
 pub use factor::Factor;

@@ -31,6 +31,8 @@ mod p1;
 mod packaging;
 #[cfg(feature = "rtlsdr")]
 mod page;
+mod page_details;
+mod page_pictures;
 mod policies;
 mod profiles;
 mod prose;
