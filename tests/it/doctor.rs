@@ -73,7 +73,7 @@ fn given_a_bus_with_an_absent_meter_then_the_doctor_judges_each_meter() {
     assert!(!output.status.success());
     let printed = String::from_utf8(output.stdout).unwrap();
     for line in [
-        "meter 12345678, 4 values",
+        "meter 12345678, 5 values",
         "p9 does not answer",
         "is the level converter powered",
     ] {

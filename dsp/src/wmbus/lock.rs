@@ -3,12 +3,13 @@
 use super::blocks::{Blocks, CRC_LEN, Checked, HEADER, MAX_AIR_BYTES, Soft, air_bytes, likeliest_lengths};
 use super::coding::{Coding, MAX_WORDS};
 use super::config::Config;
+use super::detection::Detection;
 use super::family::{C_FORMATS, FAMILIES, Family, Known, Payload};
 use super::frame::{Frame, Signal};
 use super::mode::{Format, Mode, Modes};
 use super::phase::{Level, Moves, PhaseTracker};
 use super::refit::{self, refit};
-use super::search::{Detection, Segment, max_segment_len};
+use super::search::{Segment, max_segment_len};
 use super::sync::{Candidate, Clock, Fit, MAX_CANDIDATES, Sync, fit_all, fit_carrier, refine_clock};
 use super::timing::Timing;
 use super::tones::{Cells, Tones, between, energies};

@@ -18,6 +18,7 @@ mod blocks;
 mod coding;
 mod config;
 mod dedup;
+mod detection;
 mod family;
 mod frame;
 mod lock;

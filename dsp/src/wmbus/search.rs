@@ -5,6 +5,7 @@
 //! sensitivity; it tells where to look, and that there is nothing to do most of the time. Every bin has its own noise
 //! floor, a tracked median, so that spurs are not detected.
 
+use super::detection::Detection;
 use super::narrow::{self, Narrow};
 use super::tones::Cells;
 use super::track::{self, Burst, Peak, Tracks};
@@ -36,21 +37,6 @@ const MAX_PEAKS: usize = 24;
 const DC_WEIGHT: f32 = 1.0 / 64.0;
 /// Longest frame in seconds: 292 bytes of mode S with its long preamble.
 const LONGEST_S: f64 = 0.165;
-
-/// What was found.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Detection {
-    /// Number of the first sample.
-    pub first_sample: u64,
-    /// Frequency in cycles per sample to which the samples are to be, or have been, shifted; the carrier is `shift` beside it. It and
-    /// the deviation have errors of some percent of the width.
-    pub frequency: f64,
-    pub shift: f64,
-    pub deviation: f64,
-    /// Noise power per sample at this carrier, and mean noise power of the whole window.
-    pub noise: f32,
-    pub window_noise: f32,
-}
 
 /// Samples in which there may be frames.
 pub(super) enum Segment<'a> {
