@@ -2,7 +2,7 @@
 
 use crate::runtime::{Component, Context};
 use crate::status::Status;
-use crate::status::add_meter::AddMeter;
+use crate::status::edit_meter::EditMeters;
 use anyhow::{Result, bail};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -57,7 +57,7 @@ impl Web {
     ///
     /// # Errors
     /// Always returns the reason why there is no page.
-    pub fn start(_: &WebConfig, _: &mut Status, _: Arc<dyn AddMeter>, _: &Context) -> Result<Self> {
+    pub fn start(_: &WebConfig, _: &mut Status, _: Arc<dyn EditMeters>, _: &Context) -> Result<Self> {
         bail!(MISSING)
     }
 }

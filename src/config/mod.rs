@@ -7,6 +7,7 @@ mod draft;
 mod file;
 mod list;
 mod meter;
+mod meter_edit;
 mod parse;
 mod radio;
 mod suggest;
@@ -16,10 +17,12 @@ mod wire;
 pub use config_file::ConfigFile;
 pub use draft::{Draft, SectionDraft};
 pub use file::{Problem, Problems};
+pub use meter_edit::{EditError, MeterText};
 pub use radio::{RadioConfig, RadioSource};
 pub use wire::registers;
 
 use crate::meter::Meters;
+use crate::meter::telegrams::TelegramOptions;
 use crate::meter::throttle::PublishRate;
 use crate::output::OutputConfig;
 use crate::port::PortConfig;
@@ -43,6 +46,8 @@ pub struct Config {
     pub ports: Vec<PortConfig>,
     /// Meters of this home.
     pub meters: Meters,
+    /// Ids and keys by which telegrams of wireless M-Bus are read.
+    pub telegrams: TelegramOptions,
     /// Discovery by Home Assistant.
     pub homeassistant: Option<HomeAssistantConfig>,
     /// Outputs besides MQTT.

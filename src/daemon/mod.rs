@@ -6,11 +6,12 @@
 //!   reload (diff)           restarts (failures)             Status
 //! ```
 
-pub mod add_meter;
 mod assemble;
 mod counts_topic;
+pub mod edit_meter;
 mod event_loop;
 pub mod event_stream;
+pub mod mqtt_feed;
 pub mod pipeline;
 mod reload;
 mod restarts;

@@ -10,7 +10,7 @@ use crate::publish::publisher::{Home, Publisher};
 use crate::publish::{MqttConfig, mqtt};
 use crate::runtime::{Component, Context, Limit};
 use crate::status::Status;
-use crate::status::add_meter::AddMeter;
+use crate::status::edit_meter::EditMeters;
 use crate::status::receiver::ReceiverState;
 use crate::status::sink::SinkMetrics;
 use crate::web::{Web, WebConfig};
@@ -29,7 +29,7 @@ pub struct Sinks {
     publisher: Option<Publisher>,
     outputs: Vec<(OutputConfig, Box<dyn Output>)>,
     web: Option<Web>,
-    add_meter: Arc<dyn AddMeter>,
+    editor: Arc<dyn EditMeters>,
     wanted: Wanted,
     /// Sinks that could not be started, by the name of their component.
     failed: BTreeMap<String, Arc<SinkMetrics>>,
@@ -120,14 +120,14 @@ impl Sinks {
     pub fn start(
         config: &Config,
         status: &mut Status,
-        add_meter: Arc<dyn AddMeter>,
+        editor: Arc<dyn EditMeters>,
         context: &Context,
     ) -> Result<(Self, Vec<(String, Error)>)> {
         let mut sinks = Sinks {
             publisher: None,
             outputs: Vec::new(),
             web: None,
-            add_meter,
+            editor,
             wanted: Wanted::new(config),
             failed: BTreeMap::new(),
             context: context.clone(),
@@ -190,7 +190,7 @@ impl Sinks {
     fn start_web(&mut self, status: &mut Status) -> Result<()> {
         if let Some(web) = &self.wanted.web {
             let context = self.context.component("web");
-            self.web = Some(Web::start(web, status, self.add_meter.clone(), &context)?);
+            self.web = Some(Web::start(web, status, self.editor.clone(), &context)?);
         }
         Ok(())
     }

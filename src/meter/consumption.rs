@@ -63,16 +63,13 @@ impl Consumption {
         self.series.get(key).map(Arc::as_ref)
     }
 
-    /// Series of all counters in a meter's messages of type `kind`, by field name.
-    pub fn meter_series<'a>(
+    /// Series of all counters of a meter.
+    pub fn of_meter<'a>(
         &'a self,
         meter: &'a str,
-        kind: &'a str,
-    ) -> impl Iterator<Item = (&'a str, &'a CounterSeries)> {
-        self.series
-            .iter()
-            .filter(move |(key, _)| key.meter == meter && key.kind == kind)
-            .map(|(key, series)| (key.field.as_str(), series.as_ref()))
+    ) -> impl Iterator<Item = (&'a CounterKey, &'a CounterSeries)> {
+        let all = self.series.iter().filter(move |(key, _)| key.meter == meter);
+        all.map(|(key, series)| (key, series.as_ref()))
     }
 
     /// Number of changes so far, to be passed to [`Consumption::changed_since`] later.
@@ -129,7 +126,7 @@ mod tests {
     }
 
     fn series(consumption: &Consumption) -> &CounterSeries {
-        consumption.meter_series("1", "scm").next().unwrap().1
+        consumption.of_meter("1").next().unwrap().1
     }
 
     fn point(second: i64, amount: f64) -> Point {
@@ -149,7 +146,12 @@ mod tests {
         next.record(at(7200), &counter(13.0));
         assert_eq!(series(&next).rates().len(), 1 + 12);
         assert_eq!(series(&next).rate(), Some(2.0));
-        assert_eq!(series(&next).hours(), [point(0, 1.0), point(3600, 2.0)]);
+        let hours: Vec<(i64, f64)> = series(&next)
+            .hours()
+            .iter()
+            .map(|hour| (hour.second, hour.amount))
+            .collect();
+        assert_eq!(hours, [(0, 1.0), (3600, 2.0)]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! digit goes on; one that falls otherwise was exchanged or reset, and the consumption up to then is unknown.
 
 use crate::meter::counter::CounterValue;
+use crate::meter::usual_interval::UsualInterval;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -13,6 +14,8 @@ const STEP_S: i64 = 300;
 const STEPS: i64 = 288;
 const HOUR_S: i64 = 3600;
 const DAY_S: i64 = 86_400;
+/// Between readings that are further apart than this many usual intervals, and than an hour, consumption is an estimate.
+const USUAL_INTERVALS: f64 = 3.0;
 /// Longest gap between two readings over which consumption is spread; of a longer one, only this end.
 const LONGEST_GAP_S: i64 = 31 * DAY_S;
 /// Days of hours kept in memory.
@@ -22,25 +25,42 @@ const CLOCK_SET_S: i64 = 3600;
 /// A rate is known once one fifth of its step is over: of a shorter time, one count more or less would dominate it.
 const STEP_FRACTION: i64 = 5;
 
-/// Consumption in each hour of a day, UTC; NaN where unknown.
+/// Consumption in each hour of a day, UTC.
 #[derive(Clone, Copy, Debug)]
-pub struct HourlyUse(pub [f64; 24]);
+pub struct HourlyUse {
+    /// Amounts; NaN where unknown.
+    pub used: [f64; 24],
+    /// One bit per hour that is measured: it lies in no pause between two readings that was longer than usual.
+    pub measured: u32,
+}
 
 impl HourlyUse {
     /// A day of which nothing is known.
-    pub const UNKNOWN: HourlyUse = HourlyUse([f64::NAN; 24]);
+    pub const UNKNOWN: HourlyUse = HourlyUse {
+        used: [f64::NAN; 24],
+        measured: 0,
+    };
 
-    fn add(&mut self, hour: usize, amount: f64) {
-        let sum = &mut self.0[hour];
+    /// A day whose known hours are all measured.
+    pub fn measured(used: [f64; 24]) -> Self {
+        HourlyUse {
+            used,
+            measured: (1 << 24) - 1,
+        }
+    }
+
+    fn add(&mut self, hour: usize, amount: f64, is_measured: bool) {
+        let sum = &mut self.used[hour];
         *sum = if sum.is_nan() { amount } else { *sum + amount };
+        self.measured |= u32::from(is_measured) << hour;
     }
 }
 
 /// Unknown hours are equal.
 impl PartialEq for HourlyUse {
     fn eq(&self, other: &Self) -> bool {
-        let mut pairs = self.0.iter().zip(&other.0);
-        pairs.all(|(a, b)| a == b || a.is_nan() && b.is_nan())
+        let mut pairs = self.used.iter().zip(&other.used);
+        self.measured == other.measured && pairs.all(|(a, b)| a == b || a.is_nan() && b.is_nan())
     }
 }
 
@@ -62,11 +82,23 @@ pub struct Point {
     pub amount: f64,
 }
 
+/// Consumption in the hour that begins at `second`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hour {
+    /// Begin of the hour in seconds since 1970.
+    pub second: i64,
+    /// Amount, in the unit of the counter.
+    pub amount: f64,
+    /// The hour lies in no longer pause between two readings.
+    pub is_measured: bool,
+}
+
 /// Consumption measured by one counter.
 #[derive(Clone, Debug, Default)]
 pub struct CounterSeries {
     unit: String,
     last: Option<TimedValue>,
+    interval: UsualInterval,
     /// Consumption by number of the step since 1970.
     steps: BTreeMap<i64, f64>,
     /// Consumption by number of the day since 1970.
@@ -119,9 +151,13 @@ impl CounterSeries {
         };
         let steps: Vec<Point> = self.steps.iter().filter_map(rate).collect();
         let first = steps.first().map_or(last, |step| step.second);
-        let is_before_steps = |hour: &Point| hour.second + HOUR_S <= first && hour.second + DAY_S > last;
+        let is_before_steps = |hour: &Hour| hour.second + HOUR_S <= first && hour.second + DAY_S > last;
         let hours = self.hours().into_iter().filter(is_before_steps);
-        hours.chain(steps).collect()
+        let points = hours.map(|hour| Point {
+            second: hour.second,
+            amount: hour.amount,
+        });
+        points.chain(steps).collect()
     }
 
     /// Current consumption per hour; `None` if the newest known rate is older than two steps.
@@ -131,7 +167,7 @@ impl CounterSeries {
     }
 
     /// Consumption in each known hour, oldest first.
-    pub fn hours(&self) -> Vec<Point> {
+    pub fn hours(&self) -> Vec<Hour> {
         hours(self.days.iter().map(|(day, hours)| (*day, *hours)))
     }
 
@@ -157,6 +193,10 @@ impl CounterSeries {
             return false;
         }
         self.last = Some(now);
+        let pause = at.duration_since(before.at).as_secs_f64();
+        let usual = self.interval.seconds().unwrap_or_default();
+        let is_measured = pause <= (USUAL_INTERVALS * usual).max(HOUR_S as f64);
+        self.interval.learn(before.at, at);
         let Some(used) = difference(before.value, new) else {
             return false;
         };
@@ -173,7 +213,10 @@ impl CounterSeries {
         self.steps = self.steps.split_off(&oldest);
         for (hour, part) in split_evenly(from, to, used, HOUR_S) {
             let (day, hour) = (hour.div_euclid(24) as i32, hour.rem_euclid(24) as usize);
-            self.days.entry(day).or_insert(HourlyUse::UNKNOWN).add(hour, part);
+            self.days
+                .entry(day)
+                .or_insert(HourlyUse::UNKNOWN)
+                .add(hour, part, is_measured);
             self.changed.insert(day, change);
         }
         self.drop_old_days();
@@ -199,18 +242,18 @@ impl CounterSeries {
     }
 }
 
-/// Known hours of numbered days as points.
-pub fn hours(days: impl Iterator<Item = (i32, HourlyUse)>) -> Vec<Point> {
-    let points = |(day, hours): (i32, HourlyUse)| {
-        let hours = hours.0.into_iter().zip(0i64..);
-        hours
-            .filter(|(amount, _)| !amount.is_nan())
-            .map(move |(amount, hour)| Point {
+/// Known hours of numbered days.
+pub fn hours(days: impl Iterator<Item = (i32, HourlyUse)>) -> Vec<Hour> {
+    let hours_of = |(day, hours): (i32, HourlyUse)| {
+        let used = hours.used.into_iter().zip(0i64..);
+        used.filter(|(amount, _)| !amount.is_nan())
+            .map(move |(amount, hour)| Hour {
                 second: i64::from(day) * DAY_S + hour * HOUR_S,
                 amount,
+                is_measured: hours.measured >> hour & 1 == 1,
             })
     };
-    days.flat_map(points).collect()
+    days.flat_map(hours_of).collect()
 }
 
 /// Consumption since the value `before`; `None` if unknown, because the counter was reset or exchanged.
@@ -268,21 +311,21 @@ mod tests {
         adjusted(values, |_| ())
     }
 
-    fn pairs(points: &[Point]) -> Vec<(i64, f64)> {
-        points.iter().map(|point| (point.second, point.amount)).collect()
+    fn amounts(hours: &[Hour]) -> Vec<(i64, f64)> {
+        hours.iter().map(|hour| (hour.second, hour.amount)).collect()
     }
 
     #[test]
     fn given_a_steady_meter_then_each_step_has_its_rate_and_each_hour_its_consumption() {
         // 2 kW for two hours.
         let series = series(&(0..=240).map(|i| (i * 30, i as f64 / 60.0)).collect::<Vec<_>>());
-        let rates = pairs(&series.rates());
+        let rates = series.rates();
         assert_eq!(rates.len(), 24);
         assert!(
-            rates.iter().all(|(_, rate)| (rate - 2.0).abs() < 1e-9),
+            rates.iter().all(|rate| (rate.amount - 2.0).abs() < 1e-9),
             "{rates:?}"
         );
-        let hours = pairs(&series.hours());
+        let hours = amounts(&series.hours());
         assert_eq!(hours.len(), 2);
         assert!(
             hours.iter().all(|(_, used)| (used - 2.0).abs() < 1e-9),
@@ -291,10 +334,37 @@ mod tests {
     }
 
     #[test]
-    fn given_a_gap_then_the_consumption_is_spread_over_it() {
+    fn given_a_gap_then_the_consumption_is_spread_over_it_and_its_hours_are_estimates() {
         let hours = series(&[(0, 10.0), (4 * 3600, 14.0)]).hours();
-        assert_eq!(pairs(&hours), [(0, 1.0), (3600, 1.0), (7200, 1.0), (10_800, 1.0)]);
-        // Of a year, over its last month.
+        assert_eq!(
+            amounts(&hours),
+            [(0, 1.0), (3600, 1.0), (7200, 1.0), (10_800, 1.0)]
+        );
+        assert!(hours.iter().all(|hour| !hour.is_measured));
+        // Half an hour apart, then a pause of two hours from the middle of the second hour to that of the fourth.
+        let hours = series(&[
+            (0, 0.0),
+            (1800, 1.0),
+            (3600, 2.0),
+            (5400, 3.0),
+            (12_600, 7.0),
+            (14_400, 8.0),
+        ])
+        .hours();
+        let measured: Vec<bool> = hours.iter().map(|hour| hour.is_measured).collect();
+        assert_eq!(measured, [true, true, false, true]);
+    }
+
+    #[test]
+    fn given_a_meter_that_is_read_once_a_day_then_its_days_are_measured() {
+        let hours = series(&(0..4).map(|day| (day * DAY_S, day as f64)).collect::<Vec<_>>()).hours();
+        let measured = hours.iter().filter(|hour| hour.is_measured).count();
+        // The interval is known from the second day on.
+        assert_eq!((hours.len(), measured), (72, 48));
+    }
+
+    #[test]
+    fn given_a_pause_of_a_year_then_its_last_month_has_consumption() {
         let series = series(&[(0, 0.0), (366 * DAY_S, 744.0)]);
         assert_eq!(series.hours().len(), 744);
         assert_eq!(series.rates().len(), STEPS as usize);
@@ -305,15 +375,15 @@ mod tests {
         let rolled = adjusted(&[(0, 998.0), (3600, 3.0)], |counter| {
             counter.wraps_at = Some(1000.0);
         });
-        assert_eq!(pairs(&rolled.hours()), [(0, 5.0)]);
+        assert_eq!(amounts(&rolled.hours()), [(0, 5.0)]);
         let reset = series(&[(0, 998.0), (3600, 3.0), (7200, 4.0)]);
-        assert_eq!(pairs(&reset.hours()), [(3600, 1.0)]);
+        assert_eq!(amounts(&reset.hours()), [(3600, 1.0)]);
     }
 
     #[test]
     fn given_a_net_register_then_its_fall_is_negative_consumption() {
         let net = adjusted(&[(0, 5.0), (3600, 3.0)], |counter| counter.may_fall = true);
-        assert_eq!(pairs(&net.hours()), [(0, -2.0)]);
+        assert_eq!(amounts(&net.hours()), [(0, -2.0)]);
     }
 
     #[test]

@@ -88,6 +88,15 @@ impl ReadingEvent {
         }
     }
 
+    /// Returns the same reading with another configuration of its meter.
+    pub fn configured_as(&self, meter: Option<Arc<Meter>>) -> Self {
+        match &self.origin {
+            Origin::Radio(reading) => ReadingEvent::with_registers(reading.clone(), meter, self.registers),
+            Origin::Wire(reading) => ReadingEvent::from_wire(reading.clone(), meter),
+            Origin::Interval(_) => self.clone(),
+        }
+    }
+
     /// Returns the native JSON object, built by `build` on the first call; see `format::native`.
     pub fn native_json(&self, build: impl FnOnce(&Self) -> String) -> &str {
         self.native_json.get_or_init(|| build(self))
@@ -100,7 +109,9 @@ impl ReadingEvent {
 
     /// Returns whether the meter belongs to this home: it is configured, or connected by wire.
     pub fn is_own_meter(&self) -> bool {
-        self.meter.is_some() || matches!(self.origin, Origin::Wire(_))
+        let is_wired =
+            matches!(&self.origin, Origin::Wire(reading) if !reading.report.reading_type.is_by_radio());
+        self.meter.is_some() || is_wired
     }
 
     /// Returns whether the meter pushes telegrams every few seconds without being polled.
@@ -223,6 +234,7 @@ mod tests {
                 level_dbfs: 0.0,
                 corrected: 0,
                 clock_ppm: 0,
+                ..Signal::default()
             },
         };
         ReadingEvent::from_radio(Box::new(reading), None)

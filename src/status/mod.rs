@@ -8,8 +8,8 @@
 //!   every thread ────────────▶ LogBuffer, SinkMetrics ─┘
 //! ```
 
-pub mod add_meter;
 pub mod counts;
+pub mod edit_meter;
 pub mod last_telegram;
 pub mod log_buffer;
 pub mod meter_map;

@@ -1,5 +1,6 @@
 //! State of the daemon at one moment, shared with the page, the metrics and the history.
 
+use crate::meter::Meters;
 use crate::meter::consumption::Consumption;
 use crate::meter::event::ReadingEvent;
 use crate::status::last_telegram::LastTelegram;
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub refused: Arc<BTreeMap<(String, &'static str), u64>>,
     /// Whether each configured or wired meter is received, by id.
     pub online: Arc<BTreeMap<String, bool>>,
+    /// Configured meters.
+    pub configured: Meters,
     /// Numbers of readings.
     pub counters: ReadingCounters,
     /// Number of restarts of the components that have failed, by name.

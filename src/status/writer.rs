@@ -1,8 +1,11 @@
 //! Status of the daemon, as its main thread writes it and others read it.
 
+use crate::meter::Meters;
 use crate::meter::consumption::{Consumption, DayRecord};
 use crate::meter::counter::counter_values;
 use crate::meter::event::{Origin, ReadingEvent};
+use crate::meter::reception::Reception;
+use crate::meter::usual_interval::UsualInterval;
 use crate::runtime::Clock;
 use crate::status::last_telegram::LastTelegram;
 use crate::status::log_buffer::LogBuffer;
@@ -15,7 +18,8 @@ use crate::status::revision::Revision;
 use crate::status::sink::SinkMetrics;
 use crate::status::snapshot::{Cell, Snapshot, StatusReader};
 use crate::status::spectrum::SpectrumBuffer;
-use std::collections::{BTreeMap, VecDeque};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,6 +68,7 @@ impl Status {
             sinks: Arc::new([]),
             refused: Arc::default(),
             online: Arc::default(),
+            configured: Meters::default(),
             counters: ReadingCounters::default(),
             restarts: Arc::default(),
             panics: 0,
@@ -137,10 +142,13 @@ impl Status {
         if before.is_none() && self.working.meters.len() >= MAX_METERS {
             return;
         }
-        let (at, counts) = (event.received_at(), counter_values(event));
+        let counts = counter_values(event);
+        let received = reception(before, event);
         if event.is_own_meter() && !counts.is_empty() {
             let consumption = Arc::make_mut(&mut self.working.consumption);
-            counts.iter().for_each(|count| consumption.record(at, count));
+            counts
+                .iter()
+                .for_each(|count| consumption.record(event.received_at(), count));
         }
         let count = counts.into_iter().next();
         // The change since the first reading starts over with another unit.
@@ -153,10 +161,54 @@ impl Status {
             last: event.clone(),
             first: first.unwrap_or_default(),
             count,
-            at,
-            times: before.map_or(0, |before| before.times) + 1,
+            at: received.at,
+            times: received.times,
+            interval: received.interval,
+            reception: received.hours,
+            withheld_at: None,
         };
         self.working.meters.insert(meter);
+    }
+
+    /// Records that a meter was received whose reading its rate keeps from being published.
+    pub fn add_withheld(&mut self, event: &ReadingEvent) {
+        let Some(before) = self.working.meters.get(event).cloned() else {
+            return;
+        };
+        let received = reception(Some(&before), event);
+        self.working.meters.insert(MeterStatus {
+            publication: self.publication.clone(),
+            at: received.at,
+            times: received.times,
+            interval: received.interval,
+            reception: received.hours,
+            withheld_at: Some(received.at),
+            ..MeterStatus::clone(&before)
+        });
+        self.has_changed = true;
+    }
+
+    /// Replaces the configured meters. The last readings of those that differ are shown as configured now.
+    pub fn set_meters(&mut self, meters: &Meters) {
+        let before = std::mem::replace(&mut self.working.configured, meters.clone());
+        self.has_changed = true;
+        let ids = before.iter().chain(meters.iter()).map(|(id, _)| id);
+        let changed = ids.filter(|id| before.get(id) != meters.get(id));
+        let changed: BTreeSet<&str> = changed.collect();
+        for id in changed {
+            let known: Vec<_> = self.working.meters.with_id(id).cloned().collect();
+            for known in known {
+                let last = Arc::new(known.last.configured_as(meters.get(id).cloned()));
+                let count = counter_values(&last).into_iter().next();
+                self.working.meters.insert(MeterStatus {
+                    publication: self.publication.clone(),
+                    first: count.as_ref().map_or(0.0, |count| count.value),
+                    last,
+                    count,
+                    ..MeterStatus::clone(&known)
+                });
+            }
+        }
     }
 
     /// Replaces the numbers of implausible readings.
@@ -257,6 +309,47 @@ impl Status {
     pub fn is_due(&self) -> bool {
         self.clock.now().saturating_duration_since(self.published) >= INTERVAL
     }
+}
+
+/// Receptions of a meter with one more, `event`. One that was withheld and is published later is the same.
+fn reception(before: Option<&Arc<MeterStatus>>, event: &ReadingEvent) -> Receptions {
+    let at = event.received_at();
+    let mut all = before.map(|before| Receptions {
+        at: before.at,
+        times: before.times,
+        interval: before.interval,
+        hours: before.reception.clone(),
+    });
+    let is_same = before.is_some_and(|before| before.withheld_at.is_some_and(|withheld| at <= withheld));
+    if let Some(all) = all.take_if(|_| is_same) {
+        return all;
+    }
+    let mut all = all.unwrap_or_else(|| Receptions {
+        at,
+        times: 0,
+        interval: UsualInterval::default(),
+        hours: Arc::default(),
+    });
+    all.interval.learn(all.at, at);
+    (all.at, all.times) = (at, all.times + 1);
+    if event.is_own_meter() {
+        let snr_db = match &event.origin {
+            Origin::Radio(reading) => Some(reading.signal.snr_db),
+            Origin::Wire(_) | Origin::Interval(_) => None,
+        };
+        Arc::make_mut(&mut all.hours).add(at, snr_db);
+    }
+    all
+}
+
+/// Receptions of a meter so far.
+struct Receptions {
+    /// Time of the last one.
+    at: Timestamp,
+    /// Number of them.
+    times: u64,
+    interval: UsualInterval,
+    hours: Arc<Reception>,
 }
 
 #[cfg(test)]

@@ -7,16 +7,20 @@ use crate::store::database;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use redb::{Database, ReadableTable, TableDefinition};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Counter and day since 1970 → consumption of its 24 hours as little-endian `f32`, NaN where unknown. Seven digits are
-/// enough for an hour.
+/// Counter and day since 1970 → consumption of its 24 hours as little-endian `f32`, NaN where unknown, and one bit per hour that
+/// is measured, in three bytes, little-endian. Seven digits are enough for an hour. Rows of early versions end before those
+/// bits: their hours are taken for measured.
 const DAYS: TableDefinition<(&str, i32), &[u8]> = TableDefinition::new("days");
 /// Counter → unit, time of the last reading in microseconds since 1970, and its value.
 const COUNTERS: TableDefinition<&str, (&str, i64, f64)> = TableDefinition::new("counters");
 /// Memory for pages of the file.
 const CACHE_BYTES: usize = 4 << 20;
+/// Bytes of the 24 hours of a row.
+const HOURS_BYTES: usize = 24 * 4;
 /// Separator of the parts of a counter's name: a control character that no id contains.
 const SEPARATOR: char = '\u{1f}';
 
@@ -58,12 +62,9 @@ impl HistoryStore {
             let mut counters = transaction.open_table(COUNTERS)?;
             for row in rows {
                 let name = name_of(&row.key);
-                let hours: Vec<u8> = row
-                    .hours
-                    .0
-                    .iter()
-                    .flat_map(|used| (*used as f32).to_le_bytes())
-                    .collect();
+                let amounts = row.hours.used.iter();
+                let mut hours: Vec<u8> = amounts.flat_map(|used| (*used as f32).to_le_bytes()).collect();
+                hours.extend(&row.hours.measured.to_le_bytes()[..3]);
                 days.insert((name.as_str(), row.day), hours.as_slice())?;
                 let TimedValue { at, value } = row.last;
                 counters.insert(name.as_str(), (row.unit.as_str(), at.as_microsecond(), value))?;
@@ -102,15 +103,18 @@ impl HistoryStore {
         Ok(rows)
     }
 
-    /// Returns the days of a counter before the day `before`, oldest first.
+    /// Returns the days of a counter in a range, oldest first.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
-    pub fn before(&self, key: &CounterKey, before: i32) -> Result<Vec<(i32, HourlyUse)>> {
+    pub fn days(&self, key: &CounterKey, days: Range<i32>) -> Result<Vec<(i32, HourlyUse)>> {
+        if days.is_empty() {
+            return Ok(Vec::new());
+        }
         let transaction = self.0.begin_read()?;
         let name = name_of(key);
         let table = transaction.open_table(DAYS)?;
-        let rows = table.range((name.as_str(), i32::MIN)..(name.as_str(), before))?;
+        let rows = table.range((name.as_str(), days.start)..(name.as_str(), days.end))?;
         rows.map(|row| {
             let (day, hours) = row?;
             Ok((day.value().1, day_of(hours.value())))
@@ -134,9 +138,12 @@ fn key_of(name: &str) -> Option<CounterKey> {
 
 /// Decodes the hours of a row; those that a damaged row lacks are unknown.
 fn day_of(bytes: &[u8]) -> HourlyUse {
-    let mut hours = HourlyUse::UNKNOWN;
-    for (hour, bytes) in hours.0.iter_mut().zip(bytes.chunks_exact(4)) {
+    let mut hours = HourlyUse::measured(HourlyUse::UNKNOWN.used);
+    for (hour, bytes) in hours.used.iter_mut().zip(bytes.chunks_exact(4)) {
         *hour = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).into();
+    }
+    if let Some(measured) = bytes.get(HOURS_BYTES..HOURS_BYTES + 3) {
+        hours.measured = u32::from_le_bytes([measured[0], measured[1], measured[2], 0]);
     }
     hours
 }
@@ -150,7 +157,7 @@ mod tests {
             key: CounterKey::new("1", "scm", "total"),
             unit: "kWh".into(),
             day,
-            hours: HourlyUse([used; 24]),
+            hours: HourlyUse::measured([used; 24]),
             last: TimedValue {
                 at: Timestamp::from_second(i64::from(day) * 86_400).unwrap(),
                 value: 5.5,
@@ -186,10 +193,31 @@ mod tests {
                 ..row(1824, 1824.0)
             }
         );
-        let older = store.before(&CounterKey::new("3", "scm", "total"), 1800).unwrap();
+        let older = store
+            .days(&CounterKey::new("3", "scm", "total"), i32::MIN..1800)
+            .unwrap();
         assert_eq!(
             (older.len(), older[1799]),
-            (1800, (1799, HourlyUse([1799.0; 24])))
+            (1800, (1799, HourlyUse::measured([1799.0; 24])))
+        );
+    }
+
+    #[test]
+    fn given_estimated_hours_then_they_come_back_as_such_and_a_row_of_an_early_version_is_measured() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = HistoryStore::open(&dir.path().join("history")).unwrap();
+        let hours = HourlyUse {
+            measured: 0b1010,
+            ..row(1, 2.0).hours
+        };
+        store.put(&[DayRecord { hours, ..row(1, 2.0) }]).unwrap();
+        let key = row(1, 2.0).key;
+        assert_eq!(store.days(&key, 0..2).unwrap(), [(1, hours)]);
+        assert_eq!(store.days(&key, 2..9).unwrap(), []);
+        assert_eq!(store.days(&key, Range { start: 9, end: 2 }).unwrap(), []);
+        assert_eq!(
+            day_of(&2f32.to_le_bytes().repeat(24)),
+            HourlyUse::measured([2.0; 24])
         );
     }
 

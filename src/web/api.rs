@@ -1,21 +1,25 @@
 //! The API: JSON to read, described by `openapi.json`.
 
 use crate::format::smartmeter2mqtt::telegram_object;
+use crate::meter::event::Origin;
 use crate::runtime::propagate_panic;
 use crate::status::Snapshot;
 use crate::status::receiver::Condition;
 use crate::web::AppState;
 use crate::web::error::{ApiError, Parameters};
 use crate::web::json::{
-    HealthJson, MeterJson, MetersJson, OneMeterJson, ReadingsJson, RefusedJson, StatusJson, object,
+    HealthJson, MeterConfigJson, MeterJson, MetersJson, OneMeterJson, ReadingsJson, ReceptionJson,
+    RefusedJson, StatusJson, object,
 };
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use metertap_decode::fields;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 /// Limit of readings in one answer.
 const MAX_PAGE: usize = 500;
@@ -53,7 +57,49 @@ pub async fn meter(State(app): State<AppState>, Path(id): Path<String>) -> Resul
         .filter_map(|event| object(event))
         .collect();
     readings.reverse();
-    json(&app, &OneMeterJson { types, readings })
+    let meter = OneMeterJson {
+        types,
+        readings,
+        configuration: snapshot
+            .configured
+            .get(&id)
+            .map(|meter| MeterConfigJson::new(meter)),
+        codes: codes(&snapshot, &id),
+        reception: snapshot
+            .meters
+            .with_id(&id)
+            .filter_map(|meter| ReceptionJson::new(meter))
+            .collect(),
+        refused: refused(&snapshot).filter(|refused| refused.id == id).collect(),
+    };
+    json(&app, &meter)
+}
+
+/// Returns the OBIS codes of the fields in the last readings of a meter on a wire.
+fn codes(snapshot: &Snapshot, id: &str) -> BTreeMap<&'static str, Vec<String>> {
+    let mut codes = BTreeMap::<_, Vec<String>>::new();
+    let wired = snapshot
+        .meters
+        .with_id(id)
+        .filter_map(|meter| match &meter.last.origin {
+            Origin::Wire(reading) => Some(&reading.report.reading),
+            Origin::Radio(_) | Origin::Interval(_) => None,
+        });
+    for fields in wired {
+        for (code, field) in fields::table().filter(|(_, field)| fields.get(field.name).is_some()) {
+            codes.entry(field.name).or_default().push(code);
+        }
+    }
+    codes
+}
+
+fn refused(snapshot: &Snapshot) -> impl Iterator<Item = RefusedJson<'_>> {
+    let refused = snapshot.refused.iter();
+    refused.map(|((id, reason), count)| RefusedJson {
+        id,
+        reason,
+        count: *count,
+    })
 }
 
 /// Parameters of `GET /api/readings`.
@@ -100,7 +146,6 @@ pub async fn reading(State(app): State<AppState>) -> Result<Response, ApiError> 
 /// `GET /api/status`: receivers, ports, sinks, refused readings.
 pub async fn status(State(app): State<AppState>) -> Result<Response, ApiError> {
     let snapshot = app.status.snapshot();
-    let refused = snapshot.refused.iter();
     let status = StatusJson {
         version: env!("CARGO_PKG_VERSION"),
         started: snapshot.started,
@@ -110,13 +155,7 @@ pub async fn status(State(app): State<AppState>) -> Result<Response, ApiError> {
         sinks: snapshot.sink_statuses(),
         restarts: &snapshot.restarts,
         panics: snapshot.panics,
-        refused: refused
-            .map(|((id, reason), count)| RefusedJson {
-                id,
-                reason,
-                count: *count,
-            })
-            .collect(),
+        refused: refused(&snapshot).collect(),
     };
     json(&app, &status)
 }

@@ -1,23 +1,33 @@
-//! `GET /api/meters/<id>/history`: usage by steps of five minutes, by hours or by days.
+//! `GET /api/meters/<id>/history`: usage by steps of five minutes, or by hours, days, weeks, months or years.
 
 use crate::meter::counter::CounterKey;
-use crate::meter::counter_series::{CounterSeries, Point, hours};
+use crate::meter::counter_series::{CounterSeries, Hour, hours};
 use crate::web::AppState;
 use crate::web::api::{blocking, json};
 use crate::web::error::{ApiError, Parameters};
+use crate::web::history_csv;
 use crate::web::json::{CounterHistoryJson, HistoryJson, rate_unit, rounded};
+use crate::web::periods::{Length, Period, sums};
 use axum::extract::{Path, State};
 use axum::response::Response;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Parameters of the request.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct HistoryQuery {
+    /// Time over which usage is summed.
     #[serde(default)]
     by: Resolution,
+    /// Begin of the first period, in seconds since 1970. Default: everything.
+    from: Option<i64>,
+    /// End of the last one. Default: everything.
+    to: Option<i64>,
+    /// `csv` for a table with one line per value.
+    #[serde(default)]
+    format: Format,
 }
 
 /// Time over which usage is summed.
@@ -31,80 +41,114 @@ enum Resolution {
     Hours,
     /// Usage of each day in the time zone of this machine.
     Days,
+    /// Usage of each week from Monday on.
+    Weeks,
+    /// Usage of each month.
+    Months,
+    /// Usage of each year.
+    Years,
 }
 
-/// `GET /api/meters/<id>/history?by=steps|hours|days`: usage by type and counter.
+/// Form of the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    Json,
+    Csv,
+}
+
+impl Resolution {
+    fn length(self) -> Option<Length> {
+        match self {
+            Resolution::Steps => None,
+            Resolution::Hours => Some(Length::Hours),
+            Resolution::Days => Some(Length::Days),
+            Resolution::Weeks => Some(Length::Weeks),
+            Resolution::Months => Some(Length::Months),
+            Resolution::Years => Some(Length::Years),
+        }
+    }
+}
+
+/// `GET /api/meters/<id>/history?by=steps|hours|days|weeks|months|years`: usage by type and counter.
 pub async fn history(
     State(app): State<AppState>,
     Path(id): Path<String>,
-    Parameters(HistoryQuery { by }): Parameters<HistoryQuery>,
+    Parameters(query): Parameters<HistoryQuery>,
 ) -> Result<Response, ApiError> {
     let reader = app.clone();
-    let history = blocking(move || collect(&reader, &id, by)).await?;
+    let history = blocking(move || collect(&reader, &id, query)).await?;
     if history.types.is_empty() {
         return Err(ApiError::not_found("no usage of such a meter is known"));
     }
-    json(&app, &history)
+    match query.format {
+        Format::Json => json(&app, &history),
+        Format::Csv => history_csv::answer(&app, &history),
+    }
 }
 
-fn collect(app: &AppState, id: &str, by: Resolution) -> Result<HistoryJson, ApiError> {
+fn collect(app: &AppState, id: &str, query: HistoryQuery) -> Result<HistoryJson, ApiError> {
     let snapshot = app.status.snapshot();
-    let mut types = BTreeMap::<_, BTreeMap<_, _>>::new();
-    for kind in snapshot.meters.with_id(id).map(|meter| meter.last.kind) {
-        for (name, series) in snapshot.consumption.meter_series(id, kind) {
-            let (unit, points) = match by {
-                Resolution::Steps => (rate_unit(series.unit()), series.rates()),
-                Resolution::Hours => (series.unit().into(), all_hours(app, id, kind, name, series)?),
-                Resolution::Days => (
-                    series.unit().into(),
-                    days(&all_hours(app, id, kind, name, series)?),
-                ),
-            };
-            let points = points
-                .into_iter()
-                .map(|point| (point.second, rounded(point.amount)));
-            let counter = CounterHistoryJson {
-                unit,
-                points: points.collect(),
-            };
-            types.entry(kind).or_default().insert(name.to_owned(), counter);
-        }
+    let range = query.from.unwrap_or(i64::MIN)..query.to.unwrap_or(i64::MAX);
+    let mut types = BTreeMap::<String, BTreeMap<_, _>>::new();
+    for (key, series) in snapshot.consumption.of_meter(id) {
+        let counter = match query.by.length() {
+            None => steps(series),
+            Some(length) => {
+                let hours = hours_in(app, key, series, &range)?;
+                let now = app.context.clock.timestamp().as_second();
+                periods(series.unit(), sums(&hours, length, &TimeZone::system(), now))
+            }
+        };
+        let counters = types.entry(key.kind.clone()).or_default();
+        counters.insert(key.field.clone(), counter);
     }
     Ok(HistoryJson { types })
 }
 
-/// Returns the hours on disk and, after them, those in memory.
-fn all_hours(
+fn steps(series: &CounterSeries) -> CounterHistoryJson {
+    let rates = series.rates().into_iter();
+    CounterHistoryJson {
+        unit: rate_unit(series.unit()),
+        points: rates.map(|point| (point.second, rounded(point.amount))).collect(),
+        coverage: Vec::new(),
+    }
+}
+
+fn periods(unit: &str, periods: Vec<Period>) -> CounterHistoryJson {
+    let points = periods
+        .iter()
+        .map(|period| (period.begin, rounded(period.amount)));
+    let coverage = periods
+        .iter()
+        .map(|period| (period.coverage * 1000.0).round() / 1000.0);
+    CounterHistoryJson {
+        unit: unit.into(),
+        points: points.collect(),
+        coverage: coverage.collect(),
+    }
+}
+
+/// Returns the hours that begin in `range`: those on disk and, after them, those in memory.
+fn hours_in(
     app: &AppState,
-    id: &str,
-    kind: &str,
-    name: &str,
+    key: &CounterKey,
     series: &CounterSeries,
-) -> Result<Vec<Point>, ApiError> {
+    range: &Range<i64>,
+) -> Result<Vec<Hour>, ApiError> {
     let mut all = Vec::new();
     if let (Some(store), Some(first)) = (&app.history, series.first_day()) {
-        let key = CounterKey::new(id, kind, name);
-        let old = store.before(&key, first);
+        let day = |second: i64| second.div_euclid(86_400);
+        let begin = day(range.start).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        let end = day(range.end).saturating_add(1).min(first.into());
+        let end = end.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        let old = store.days(key, begin..end);
         let old =
             old.map_err(|error| ApiError::internal(format!("the history cannot be read: {error:#}")))?;
         all = hours(old.into_iter());
     }
     all.extend(series.hours());
+    all.retain(|hour| range.contains(&hour.second));
     Ok(all)
-}
-
-/// Sums hours to days, which begin at midnight in the time zone of this machine.
-fn days(hours: &[Point]) -> Vec<Point> {
-    let zone = TimeZone::system();
-    let mut days: BTreeMap<i64, f64> = BTreeMap::new();
-    for hour in hours {
-        let midnight = Timestamp::from_second(hour.second)
-            .ok()
-            .and_then(|at| at.to_zoned(zone.clone()).start_of_day().ok());
-        if let Some(midnight) = midnight {
-            *days.entry(midnight.timestamp().as_second()).or_default() += hour.amount;
-        }
-    }
-    let point = |(second, amount)| Point { second, amount };
-    days.into_iter().map(point).collect()
 }

@@ -3,6 +3,7 @@
 use crate::format::native;
 use crate::meter::consumption::Consumption;
 use crate::meter::event::{Origin, ReadingEvent};
+use crate::meter::{Factor, Meter};
 use crate::status::MeterStatus;
 use crate::status::log_buffer::LogEvent;
 use crate::status::reading_counters::ReadingCounters;
@@ -25,6 +26,8 @@ pub struct MeterJson<'a> {
     name: &'a str,
     /// The meter is configured, or wired.
     mine: bool,
+    /// The meter has a section in the configuration.
+    configured: bool,
     /// Commodity: `electricity`, `gas`, `water`, `heat` and so on.
     commodity: String,
     /// Value of the primary counter.
@@ -44,11 +47,20 @@ pub struct MeterJson<'a> {
     times: u64,
     /// Time of the last reading.
     last_seen: Timestamp,
+    /// Usual time between two readings in seconds, learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval_s: Option<f64>,
+    /// Time without a reading in seconds after which the meter counts as silent: configured, or learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent_after_s: Option<f64>,
     /// Receiver or port of the last reading.
     heard_by: &'a str,
     /// Signal-to-noise ratio of the last reading.
     #[serde(skip_serializing_if = "Option::is_none")]
     snr_db: Option<f64>,
+    /// Margin in dB of the last reading, if it was received because it was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    margin_db: Option<f64>,
     /// Frequency of the last reading.
     #[serde(skip_serializing_if = "Option::is_none")]
     frequency_hz: Option<i64>,
@@ -64,20 +76,28 @@ impl<'a> MeterJson<'a> {
         // A meter that was once configured has a series that no longer grows.
         let ours = count.filter(|_| event.is_own_meter());
         let rate = ours.and_then(|count| consumption.get(&count.key)?.rate());
-        let (heard_by, snr_db, frequency_hz) = match &event.origin {
+        let (heard_by, (snr_db, margin_db), frequency_hz) = match &event.origin {
             Origin::Radio(reading) => (
                 &*reading.receiver,
-                Some(reading.signal.snr_db),
+                (Some(reading.signal.snr_db), reading.signal.margin_db),
                 reading.frequency_hz.map(|hz| hz.round() as i64),
             ),
-            Origin::Wire(reading) => (&*reading.port, None, None),
-            Origin::Interval(_) => ("", None, None),
+            Origin::Wire(reading) => {
+                let signal = reading.signal.as_ref();
+                (
+                    &*reading.port,
+                    (signal.map(|signal| signal.signal.snr_db), None),
+                    signal.and_then(|signal| signal.frequency_hz),
+                )
+            }
+            Origin::Interval(_) => ("", (None, None), None),
         };
         MeterJson {
             id: &event.id,
             kind: event.kind,
             name: event.name(),
             mine: event.is_own_meter(),
+            configured: event.meter.is_some(),
             commodity: event.commodity(),
             value: count.map(|count| count.value),
             unit,
@@ -86,8 +106,11 @@ impl<'a> MeterJson<'a> {
             rate_unit: rate_unit(unit),
             times: meter.times,
             last_seen: meter.at,
+            interval_s: meter.interval.seconds().map(in_tenths),
+            silent_after_s: meter.silence_limit_s().map(in_tenths),
             heard_by,
             snr_db,
+            margin_db,
             frequency_hz,
             last: object(event),
         }
@@ -97,6 +120,10 @@ impl<'a> MeterJson<'a> {
     pub fn order(&self) -> (bool, &str, &str) {
         (!self.mine, self.id, self.kind)
     }
+}
+
+fn in_tenths(seconds: f64) -> f64 {
+    (seconds * 10.0).round() / 10.0
 }
 
 /// Rounds to six decimals, to hide the noise of floating-point differences.
@@ -131,6 +158,87 @@ pub struct OneMeterJson<'a> {
     pub types: Vec<MeterJson<'a>>,
     /// Its readings among the last 2000, oldest first.
     pub readings: Vec<&'a RawValue>,
+    /// Its section in the configuration, without secrets.
+    pub configuration: Option<MeterConfigJson<'a>>,
+    /// Codes of the fields of electricity meters, by name.
+    pub codes: BTreeMap<&'static str, Vec<String>>,
+    /// Reception over the last two days by type, of a configured or wired meter.
+    pub reception: Vec<ReceptionJson<'a>>,
+    /// Its implausible readings.
+    pub refused: Vec<RefusedJson<'a>>,
+}
+
+/// Configuration of a meter.
+#[derive(Serialize)]
+pub struct MeterConfigJson<'a> {
+    /// Display name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    /// Accepted message types; none: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    protocol: Vec<String>,
+    /// Unit of the counter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'a str>,
+    /// Value of one count in that unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scale: Option<f64>,
+    /// Digits of the counter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digits: Option<u8>,
+    /// Area in Home Assistant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    area: Option<&'a str>,
+}
+
+impl<'a> MeterConfigJson<'a> {
+    /// Creates the object of a configured meter.
+    pub fn new(meter: &'a Meter) -> Self {
+        MeterConfigJson {
+            name: meter.name.as_deref(),
+            protocol: meter.protocols.clone(),
+            unit: meter.unit.as_deref(),
+            scale: meter.scale.map(Factor::to_f64),
+            digits: meter.digits,
+            area: meter.area.as_deref(),
+        }
+    }
+}
+
+/// Reception of one type of message.
+#[derive(Serialize)]
+pub struct ReceptionJson<'a> {
+    /// Type of the message.
+    #[serde(rename = "type")]
+    kind: &'a str,
+    /// Hours with a reading, oldest first.
+    hours: Vec<HourJson>,
+}
+
+/// Reception in one hour.
+#[derive(Serialize)]
+pub struct HourJson {
+    /// Begin in seconds since 1970.
+    begin: i64,
+    /// Number of readings.
+    count: u32,
+    /// Mean signal-to-noise ratio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snr_db: Option<f64>,
+}
+
+impl<'a> ReceptionJson<'a> {
+    /// Creates the object of a meter and type; nothing of a neighbor's.
+    pub fn new(meter: &'a MeterStatus) -> Option<Self> {
+        let hours = meter.reception.hours().map(|hour| HourJson {
+            begin: hour.begin,
+            count: hour.count,
+            snr_db: hour.snr_db().map(in_tenths),
+        });
+        let hours: Vec<_> = hours.collect();
+        let kind = meter.last.kind;
+        (!hours.is_empty()).then_some(ReceptionJson { kind, hours })
+    }
 }
 
 /// A page of readings.
@@ -191,7 +299,7 @@ pub struct HealthJson {
 #[derive(Serialize)]
 pub struct HistoryJson {
     /// By type and counter.
-    pub types: BTreeMap<&'static str, BTreeMap<String, CounterHistoryJson>>,
+    pub types: BTreeMap<String, BTreeMap<String, CounterHistoryJson>>,
 }
 
 /// Usage of one counter.
@@ -199,8 +307,11 @@ pub struct HistoryJson {
 pub struct CounterHistoryJson {
     /// Unit of the values.
     pub unit: String,
-    /// Seconds since 1970, and the value of the step, hour or day that begins then.
+    /// Seconds since 1970, and the value of the step or period that begins then.
     pub points: Vec<(i64, f64)>,
+    /// Share of the hours of each period that are measured, from 0 to 1: the others are unknown, or estimates in a pause between
+    /// two readings. Empty for steps.
+    pub coverage: Vec<f64>,
 }
 
 /// Everything that has changed since a number.
@@ -210,8 +321,12 @@ pub struct NewsJson<'a> {
     pub version: &'static str,
     /// Start of the process. Another one means another process, whose numbers start over.
     pub started: Timestamp,
+    /// Time of this answer by the clock that all times are of.
+    pub now: Timestamp,
     /// Number for the next request.
     pub next: u64,
+    /// Configured meters of which nothing was received since the start.
+    pub missing: Vec<MissingJson<'a>>,
     /// All receivers and ports by name, changed or not.
     pub receivers: BTreeMap<String, ReceiverState>,
     /// All outputs and MQTT, changed or not.
@@ -224,6 +339,15 @@ pub struct NewsJson<'a> {
     pub events: Vec<LogEvent>,
     /// New rows of the waterfall, if they were asked for.
     pub rows: Vec<SpectrumJson<'a>>,
+}
+
+/// A configured meter of which nothing was received since the start.
+#[derive(Serialize)]
+pub struct MissingJson<'a> {
+    /// Id as configured.
+    pub id: &'a str,
+    /// Configured name, or the id.
+    pub name: &'a str,
 }
 
 /// A telegram as received.

@@ -1,16 +1,17 @@
 //! Changes for a page that is open: all beyond a number, and the number up to which that is.
 
-use crate::status::StatusReader;
 use crate::status::last_telegram::Telegram;
 use crate::status::spectrum::SpectrumRow;
+use crate::status::{Snapshot, StatusReader};
 use crate::web::AppState;
 use crate::web::api::json_bytes;
 use crate::web::error::{ApiError, Parameters};
-use crate::web::json::{MeterJson, NewsJson, SpectrumJson, TelegramJson};
+use crate::web::json::{MeterJson, MissingJson, NewsJson, SpectrumJson, TelegramJson};
 use axum::extract::State;
 use axum::response::Response;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -39,7 +40,8 @@ pub async fn live(
     Parameters(query): Parameters<LiveQuery>,
 ) -> Result<Response, ApiError> {
     let status = app.status.clone();
-    let write = move || Ok(news(&status, query, true)?.json.unwrap_or_default());
+    let now = app.context.clock.timestamp();
+    let write = move || Ok(news(&status, query, true, now)?.json.unwrap_or_default());
     let written = app.answers.write(write).await?;
     app.answers.answer(written.answer).map(json_bytes)
 }
@@ -48,7 +50,12 @@ pub async fn live(
 ///
 /// Nothing is lost or seen twice: the number is read first, so all changes up to it are in the snapshot and in the buffers
 /// that are read afterwards, and what is newer than the number is left for the next query.
-pub fn news(status: &StatusReader, query: LiveQuery, is_wanted_anyway: bool) -> Result<News, ApiError> {
+pub fn news(
+    status: &StatusReader,
+    query: LiveQuery,
+    is_wanted_anyway: bool,
+    now: Timestamp,
+) -> Result<News, ApiError> {
     let next = status.revision();
     let snapshot = status.snapshot();
     // A number beyond the newest is from an earlier process: start over.
@@ -83,7 +90,9 @@ pub fn news(status: &StatusReader, query: LiveQuery, is_wanted_anyway: bool) -> 
     let news = NewsJson {
         version: env!("CARGO_PKG_VERSION"),
         started: snapshot.started,
+        now,
         next,
+        missing: missing(&snapshot),
         receivers: snapshot.receivers_now(),
         sinks: snapshot.sink_statuses(),
         meters,
@@ -96,6 +105,19 @@ pub fn news(status: &StatusReader, query: LiveQuery, is_wanted_anyway: bool) -> 
         next,
         json: Some(json),
     })
+}
+
+fn missing(snapshot: &Snapshot) -> Vec<MissingJson<'_>> {
+    let is_missing = |id: &str| snapshot.meters.with_id(id).next().is_none();
+    let missing = snapshot.configured.iter().filter(|(id, _)| is_missing(id));
+    let mut missing: Vec<_> = missing
+        .map(|(id, meter)| MissingJson {
+            id,
+            name: meter.name.as_deref().unwrap_or(id),
+        })
+        .collect();
+    missing.sort_by_key(|meter| meter.id);
+    missing
 }
 
 impl TelegramJson {

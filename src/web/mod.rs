@@ -1,14 +1,15 @@
 //! HTTP: the page, its API, and metrics. Handlers read snapshots of the status; only one request changes anything, and
 //! that is the configuration file.
 
-mod add_meter;
 mod answers;
 mod api;
 mod config;
 mod credentials;
+mod edit_meter;
 mod error;
 mod guard;
 mod history;
+mod history_csv;
 mod history_writer;
 mod hosts;
 mod json;
@@ -18,6 +19,7 @@ mod metrics;
 mod openapi;
 mod origin;
 mod page;
+mod periods;
 mod places;
 mod rate_limit;
 mod server;
@@ -27,7 +29,7 @@ mod timed_writes;
 pub use config::WebConfig;
 
 use crate::runtime::{Cancel, Component, Context, Running};
-use crate::status::add_meter::AddMeter;
+use crate::status::edit_meter::EditMeters;
 use crate::status::{Status, StatusReader};
 use crate::store::history::HistoryStore;
 use answers::AnswerMemory;
@@ -52,7 +54,7 @@ const MAX_BODY: usize = 4 << 10;
 struct AppState {
     status: StatusReader,
     guard: Arc<Guard>,
-    add_meter: Arc<dyn AddMeter>,
+    editor: Arc<dyn EditMeters>,
     history: Option<HistoryStore>,
     metrics: Arc<Metrics>,
     sockets: Arc<Semaphore>,
@@ -76,7 +78,7 @@ pub struct Web {
 }
 
 impl Web {
-    /// Binds the address and starts a task, and a thread for the history. `add_meter` changes the configuration.
+    /// Binds the address and starts a task, and a thread for the history. `editor` changes the configuration.
     ///
     /// # Errors
     /// Returns an error if the address cannot be bound, the history cannot be opened, a secret cannot be read or the thread
@@ -84,7 +86,7 @@ impl Web {
     pub fn start(
         config: &WebConfig,
         status: &mut Status,
-        add_meter: Arc<dyn AddMeter>,
+        editor: Arc<dyn EditMeters>,
         context: &Context,
     ) -> Result<Self> {
         let guard = Arc::new(Guard::new(config, &context.clock)?);
@@ -98,7 +100,7 @@ impl Web {
         let app = AppState {
             status: status.reader(),
             guard: guard.clone(),
-            add_meter,
+            editor,
             history: store,
             metrics: Arc::new(Metrics::new(status.reader())),
             sockets: Arc::new(Semaphore::new(socket::MAX_SOCKETS)),
@@ -166,8 +168,13 @@ fn bind(config: &WebConfig, context: &Context) -> Result<TcpListener> {
 fn router(app: AppState) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics::metrics))
-        .route("/api/meters", get(api::meters).post(add_meter::add_meter))
-        .route("/api/meters/{id}", get(api::meter))
+        .route("/api/meters", get(api::meters).post(edit_meter::add_meter))
+        .route(
+            "/api/meters/{id}",
+            get(api::meter)
+                .patch(edit_meter::change_meter)
+                .delete(edit_meter::remove_meter),
+        )
         .route("/api/meters/{id}/history", get(history::history))
         .route("/api/readings", get(api::readings))
         .route("/api/reading", get(api::reading))

@@ -12,14 +12,14 @@ use syn::{PathArguments, Type};
 
 /// Files with types and handlers of the API.
 const SOURCES: [&str; 14] = [
-    "src/status/add_meter.rs",
+    "src/status/edit_meter.rs",
     "src/status/reading_counters.rs",
     "src/status/log_buffer.rs",
     "src/status/port.rs",
     "src/status/radio.rs",
     "src/status/receiver.rs",
     "src/status/sink.rs",
-    "src/web/add_meter.rs",
+    "src/web/edit_meter.rs",
     "src/web/api.rs",
     "src/web/error.rs",
     "src/web/history.rs",
@@ -63,28 +63,30 @@ const GUARDED: [(u16, &str); 4] = [
     ),
 ];
 
-const OPERATIONS: [Operation; 11] = [
-    guarded("meters", "MetersJson", &[]),
-    guarded(
-        "add_meter",
-        "AddedMeter",
-        &[
-            (400, ""),
-            (
-                403,
-                "The request comes from another site, or the host name is unknown.",
-            ),
-            (409, ""),
-            (413, "The body has more than 4 KiB."),
-            (415, ""),
-            (422, ""),
-            (
-                429,
-                "More than ten changes in a burst, or one in six seconds after that.",
-            ),
-            (500, ""),
-        ],
+/// Answers to requests that change the configuration.
+const EDITING: [(u16, &str); 9] = [
+    (400, ""),
+    (
+        403,
+        "The request comes from another site, or the host name is unknown.",
     ),
+    (404, ""),
+    (409, ""),
+    (413, "The body has more than 4 KiB."),
+    (415, ""),
+    (422, ""),
+    (
+        429,
+        "More than ten changes in a burst, or one in six seconds after that.",
+    ),
+    (500, ""),
+];
+
+const OPERATIONS: [Operation; 13] = [
+    guarded("meters", "MetersJson", &[]),
+    guarded("add_meter", "EditedMeter", &EDITING),
+    guarded("change_meter", "EditedMeter", &EDITING),
+    guarded("remove_meter", "EditedMeter", &EDITING),
     guarded("meter", "OneMeterJson", &[(404, "")]),
     guarded("history", "HistoryJson", &[(400, ""), (404, ""), (500, "")]),
     guarded("readings", "ReadingsJson", &[(400, "")]),
@@ -187,8 +189,8 @@ impl Code {
             "info": {
                 "title": "metertap",
                 "version": "1",
-                "description": "Meters received by metertap, and its state. POST /api/meters changes the configuration; \
-                    no other request changes anything."
+                "description": "Meters received by metertap, and its state. POST /api/meters, and PATCH and DELETE of a \
+                    meter, change the configuration; no other request changes anything."
             },
             "components": {
                 "securitySchemes": {
@@ -379,7 +381,7 @@ impl Code {
             }
             ("str" | "String", _) => json!({ "type": "string" }),
             ("bool", _) => json!({ "type": "boolean" }),
-            ("u64" | "usize", _) => json!({ "type": "integer", "minimum": 0 }),
+            ("u8" | "u32" | "u64" | "usize", _) => json!({ "type": "integer", "minimum": 0 }),
             ("i64", _) => json!({ "type": "integer" }),
             ("f64" | "f32", _) => json!({ "type": "number" }),
             ("Timestamp", _) => json!({ "type": "string", "format": "date-time" }),

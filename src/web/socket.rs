@@ -74,7 +74,8 @@ async fn follow(mut socket: WebSocket, app: &AppState, mut query: LiveQuery) {
         }
         let is_due = sent.is_none_or(|sent| sent.elapsed() >= HEARTBEAT);
         let status = app.status.clone();
-        let written = app.answers.write(move || news(&status, query, is_due)).await;
+        let now = app.context.clock.timestamp();
+        let written = app.answers.write(move || news(&status, query, is_due, now)).await;
         let Ok(news) = written.map(Written::into_answer) else {
             return;
         };

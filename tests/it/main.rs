@@ -31,6 +31,8 @@ mod p1;
 mod packaging;
 #[cfg(feature = "rtlsdr")]
 mod page;
+mod page_details;
+mod page_pictures;
 mod policies;
 mod profiles;
 mod prose;
@@ -52,3 +54,6 @@ mod web;
 mod wire;
 mod wire_keys;
 mod wmbus;
+mod wmbus_home;
+mod wmbus_radio;
+mod wmbus_recording;

@@ -1,40 +1,11 @@
 //! The page in a real browser, served by the real program with a simulated dongle and a meter on a wire.
 
 use crate::support::*;
-use metertap::meter::consumption::DayRecord;
-use metertap::meter::counter::CounterKey;
-use metertap::meter::counter_series::{HourlyUse, TimedValue};
-use metertap::store::history::HistoryStore;
-use metertap_decode::framing::p1::seal;
 use serde_json::Value;
-use std::io::Write;
-use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::net::TcpStream;
 
-/// A meter that sends a telegram every half second to whoever connects; 4 kW. Returns its port.
-fn meter() -> u16 {
-    let bridge = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = bridge.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        let mut count = 4_426_049;
-        for line in bridge.incoming() {
-            let mut line = line.unwrap();
-            loop {
-                count += 1;
-                let text = format!(
-                    "/MTP5page\n\n0-0:96.1.1(4D545035303030)\n1-0:1.8.0({:06}.{:03}*kWh)\n1-0:1.7.0(04.000*kW)\n",
-                    count / 1000,
-                    count % 1000
-                );
-                if line.write_all(&seal(&text, true)).is_err() {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(500));
-            }
-        }
-    });
-    port
-}
+/// The key Enter in the WebDriver standard.
+const ENTER: char = '\u{E007}';
 
 fn config(port: u16, meter: u16, more: &str) -> String {
     format!(
@@ -57,7 +28,7 @@ fn number(value: &Value) -> f64 {
 #[test]
 fn given_a_browser_then_the_page_shows_every_part_and_survives_a_restart() {
     let (port, dongles) = (free_port(), Dongles::plugged("00000042"));
-    let config = config(port, meter(), "");
+    let config = config(port, P1Bridge::start().port, "");
     let mut daemon = start(&dongles, &config);
     let browser = Browser::start(1200, 1000);
     wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
@@ -116,7 +87,7 @@ fn given_a_browser_then_the_page_shows_every_part_and_survives_a_restart() {
     let raw = browser.run("return document.querySelector('[data-port=hall] pre').textContent");
     assert!(raw.as_str().unwrap().starts_with("/MTP5page\n"), "{raw}");
     let port_text = browser.run("return document.querySelector('[data-port=hall]').textContent");
-    for word in ["up since", "reports", "energy_import_total", "power_import"] {
+    for word in ["up since", " reports", "energy_import_total", "power_import"] {
         assert!(port_text.as_str().unwrap().contains(word), "{port_text}");
     }
     // Ids are hidden from eyes that are not ours.
@@ -139,8 +110,16 @@ fn given_a_browser_then_the_page_shows_every_part_and_survives_a_restart() {
     daemon.stop();
     browser.wait(
         "the loss",
-        "document.querySelector('#connection').className === 'bad'",
+        "document.querySelector('#connection').className === 'bad' && document.body.classList.contains('gone')",
     );
+    browser.wait(
+        "its age",
+        "/last news [1-9]\\d* sec/.test(document.querySelector('#connection').textContent)",
+    );
+    let stale = browser.run("return document.querySelector('#cards').textContent.includes('now 4 kW')");
+    assert_eq!(stale, false, "nothing is known of now");
+    let state = browser.run("return document.querySelector('[data-port=hall] .state').textContent");
+    assert!(state.as_str().unwrap().starts_with("unknown"), "{state}");
     let mut daemon = start(&dongles, &config);
     browser.wait(
         "the page again",
@@ -176,7 +155,7 @@ fn given_a_browser_then_the_page_shows_every_part_and_survives_a_restart() {
 #[test]
 fn given_a_meter_that_is_added_then_it_is_in_the_file_and_on_a_card() {
     let (port, dongles) = (free_port(), Dongles::plugged("00000042"));
-    let config = config(port, meter(), "token = \"correct horse\"");
+    let config = config(port, P1Bridge::start().port, "token = \"correct horse\"");
     let daemon = start(&dongles, &config);
     let browser = Browser::start(1200, 1000);
     wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
@@ -195,29 +174,32 @@ fn given_a_meter_that_is_added_then_it_is_in_the_file_and_on_a_card() {
         "the meter",
         "document.querySelectorAll('#meters tbody tr').length === 1",
     );
-    browser.click("#meters button.claim");
-    browser.write("#claim-name", "Grid \"import\"");
-    browser.write("#claim-unit", "furlong");
-    browser.click("#claim-show");
+    browser.click("#meters button.add");
+    browser.write("#edit-name", "Grid \"import\"");
+    browser.write("#edit-unit", "furlong");
+    // Enter does what the button does.
+    browser.press("#edit-unit", ENTER);
     browser.wait(
         "what is wrong",
-        "document.querySelector('#claim-error').textContent.includes('invalid unit = \"furlong\"')",
+        "document.querySelector('#edit-error').textContent.includes('invalid unit = \"furlong\"')",
     );
-    browser.write("#claim-unit", "kWh");
-    browser.write("#claim-scale", "0.01");
-    browser.click("#claim-show");
+    browser.write("#edit-unit", "kWh");
+    browser.write("#edit-scale", "0.01");
+    let effect = browser.run("return document.querySelector('#edit-effect').textContent");
+    assert_eq!(effect, "The dial would show 71.2 kWh.");
+    browser.press("#edit-scale", ENTER);
     browser.wait(
         "what will be written",
-        "!document.querySelector('#claim-section').hidden",
+        "!document.querySelector('#edit-section').hidden",
     );
-    let section = browser.run("return document.querySelector('#claim-section').textContent");
+    let section = browser.run("return document.querySelector('#edit-section').textContent");
     let section = section.as_str().unwrap();
     assert_eq!(
         section,
         "[[meter]]\nid = 58418772\nname = 'Grid \"import\"'\nprotocol = \"scm\"\nunit = \"kWh\"\nscale = 0.01\n"
     );
     assert_eq!(daemon.config(), config, "it was asked for, and not yet written");
-    browser.click("#claim-write");
+    browser.press("#edit-scale", ENTER);
     browser.wait(
         "its card",
         "document.querySelector('[data-meter=\"58418772 scm\"] .value')?.textContent === '71.2 kWh'",
@@ -229,6 +211,48 @@ fn given_a_meter_that_is_added_then_it_is_in_the_file_and_on_a_card() {
     );
     let (is_well, printed) = checked(&daemon.config());
     assert!(is_well, "{printed}");
+
+    // Its details, from the card; a wrong scale is mended there.
+    browser.click("[data-meter=\"58418772 scm\"] h3 a");
+    browser.wait(
+        "its details",
+        "document.querySelector('#details h2')?.textContent === 'Grid \"import\"'",
+    );
+    browser.click("#details .edit");
+    browser.wait("the dialog", "document.querySelector('#edit').open");
+    let scale = browser.run("return document.querySelector('#edit-scale').value");
+    assert_eq!(scale, "0.01");
+    browser.write("#edit-scale", "0.1");
+    browser.write("#edit-name", "Grid");
+    browser.press("#edit-name", ENTER);
+    browser.wait("a preview", "!document.querySelector('#edit-section').hidden");
+    browser.press("#edit-name", ENTER);
+    let heading = "document.querySelector('#details h2')?.textContent";
+    browser.wait("its new name", &format!("{heading} === 'Grid'"));
+    browser.wait(
+        "its new value",
+        "document.querySelector('#details .value').textContent === '712 kWh'",
+    );
+    let changed = section
+        .replace("'Grid \"import\"'", "\"Grid\"")
+        .replace("0.01", "0.1");
+    assert_eq!(daemon.config(), format!("{config}\n{changed}"));
+
+    // And it is removed.
+    browser.click("#details .edit");
+    browser.wait("the dialog", "document.querySelector('#edit').open");
+    browser.click("#edit-remove");
+    browser.wait(
+        "the section",
+        "document.querySelector('#edit-submit').textContent === 'Remove it'",
+    );
+    assert!(daemon.config().contains("58418772"));
+    browser.click("#edit-submit");
+    browser.wait(
+        "no card of it",
+        "!document.querySelector('#home').hidden && !document.querySelector('#cards [data-meter=\"58418772 scm\"]')",
+    );
+    assert_eq!(daemon.config(), config + "\n");
 }
 
 #[test]
@@ -237,7 +261,7 @@ fn given_no_free_websocket_then_the_page_polls() {
     let _daemon = Daemon::start(&format!(
         "[web]\nlisten = \"127.0.0.1:{port}\"\n\
          [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{}\"\n",
-        meter()
+        P1Bridge::start().port
     ));
     wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
     let open: Vec<_> = (0..16)
@@ -253,104 +277,7 @@ fn given_no_free_websocket_then_the_page_polls() {
     let before = browser.run(&format!("return {value}"));
     browser.wait("a newer value", &format!("{value} !== {before}"));
     let state = "document.querySelector('#connection').textContent";
-    assert_eq!(browser.run(&format!("return {state}")), "live, by asking");
+    assert_eq!(browser.run(&format!("return {state}")), "live, by polling");
     drop(open);
     browser.wait("the socket", &format!("{state} === 'live'"));
-}
-
-/// A day's curve: little at night, more in the morning, most in the evening.
-fn hours_of(day: i32, now: i64, most: f64) -> [f64; 24] {
-    std::array::from_fn(|hour| {
-        let shape = [
-            1, 1, 1, 1, 1, 2, 5, 7, 4, 3, 3, 4, 5, 4, 3, 3, 4, 7, 9, 10, 8, 5, 3, 2,
-        ][hour];
-        let begins = i64::from(day) * 86_400 + hour as i64 * 3600;
-        let wobble = f64::from((day * 7 + hour as i32 * 3) % 5) / 20.0 + 0.9;
-        if begins < now {
-            most * f64::from(shape) / 10.0 * wobble
-        } else {
-            f64::NAN
-        }
-    })
-}
-
-/// The pictures in docs/: `make screenshots`.
-#[test]
-#[ignore = "writes docs/*.png"]
-fn pictures_for_the_documentation() {
-    let docs = root().join("docs");
-    let dir = tempfile::tempdir().unwrap();
-    // A street with fewer transmissions at a time.
-    let street = std::fs::read_to_string(root().join("testdata/street/street.toml")).unwrap();
-    let mut calm = String::new();
-    for line in street.lines() {
-        match line.split_once(" = ") {
-            Some(("seconds", _)) => calm += "seconds = 45\n",
-            Some(("every", every)) => {
-                let every: f64 = every.split('#').next().unwrap().trim().parse().unwrap();
-                calm += &format!("every = {}\n", every * 3.7);
-            }
-            _ => calm += &format!("{line}\n"),
-        }
-    }
-    let (scenario, recording) = (
-        dir.path().join("calm.toml"),
-        dir.path().join("roof_912.600155M_2359.296k.cu8"),
-    );
-    std::fs::write(&scenario, calm).unwrap();
-    stdout_of(&[
-        "synth",
-        scenario.to_str().unwrap(),
-        "-o",
-        recording.to_str().unwrap(),
-    ]);
-
-    let now = jiff::Timestamp::now();
-    let archive = HistoryStore::open(&dir.path().join("history")).unwrap();
-    for (id, kind, field, unit, value, most) in [
-        ("12345678", "scm", "total", "gal", 4821.2, 21.0),
-        ("33445566", "idm", "total", "kWh", 12_045.5, 2.4),
-        ("MTP5000", "p1", "energy_import_total", "kWh", 4426.0, 3.9),
-    ] {
-        let today = (now.as_second() / 86_400) as i32;
-        let row = |day| DayRecord {
-            key: CounterKey::new(id, kind, field),
-            unit: unit.into(),
-            day,
-            hours: HourlyUse(hours_of(day, now.as_second(), most)),
-            last: TimedValue { at: now, value },
-        };
-        archive
-            .put(&(today - 3..=today).map(row).collect::<Vec<_>>())
-            .unwrap();
-    }
-    drop(archive);
-
-    let port = free_port();
-    let daemon = Daemon::start(&format!(
-        "publish = \"listed\"\n[web]\nlisten = \"127.0.0.1:{port}\"\nhistory = \"{}\"\n\
-         [[output]]\nkind = \"file\"\npath = \"{}\"\n\
-         [[radio]]\nname = \"roof\"\nsource = \"{}\"\nrealtime = true\n\
-         [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{}\"\n\
-         [[meter]]\nid = 12345678\nname = \"Water\"\nunit = \"gal\"\nscale = 0.1\n\
-         [[meter]]\nid = 33445566\nname = \"Grid import\"\nprotocol = \"idm\"\nunit = \"kWh\"\nscale = 0.01\n\
-         [[meter]]\nid = \"MTP5000\"\nname = \"House\"\n",
-        dir.path().join("history").display(),
-        dir.path().join("readings.jsonl").display(),
-        recording.display(),
-        meter()
-    ));
-    let browser = Browser::start(1200, 1650);
-    wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-    browser.open(&format!("http://127.0.0.1:{port}/"));
-    std::thread::sleep(Duration::from_secs(32));
-    assert_eq!(browser.errors(), Vec::<String>::new(), "{}", daemon.log());
-    browser.picture(&docs.join("page.png"));
-    browser.dark();
-    browser.emulate_phone(360, 740);
-    std::thread::sleep(Duration::from_secs(1));
-    browser.picture(&docs.join("page-phone.png"));
-    browser.run("document.getElementById('radio').scrollIntoView()");
-    std::thread::sleep(Duration::from_secs(1));
-    browser.picture(&docs.join("page-phone-radio.png"));
 }

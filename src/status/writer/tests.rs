@@ -84,7 +84,7 @@ fn given_a_meter_then_its_count_change_and_consumption_are_kept_until_there_is_n
     let meter = snapshot.meters.with_id("1").next().unwrap();
     let value = meter.count.as_ref().unwrap().value;
     assert_eq!((meter.times, meter.first, value), (2, 5.0, 7.0));
-    assert_eq!(snapshot.consumption.meter_series("1", "p1").count(), 1);
+    assert_eq!(snapshot.consumption.of_meter("1").count(), 1);
     status.set_enabled(false);
     status.add_reading(&reading(1, 8, true));
     status.flush();
@@ -124,4 +124,52 @@ fn given_many_meters_when_one_changes_then_all_others_are_shared_with_the_last_s
         old.is_some_and(|old| Arc::ptr_eq(old, meter))
     });
     assert_eq!(shared.count(), 999);
+}
+
+#[test]
+fn given_a_reading_that_its_rate_withholds_then_the_meter_is_seen_and_its_publication_later_is_not_another_reading()
+ {
+    let (mut status, _) = status();
+    let at = |second, kwh| {
+        let mut event = ReadingEvent::clone(&reading(1, kwh, true));
+        if let Origin::Wire(reading) = &mut event.origin {
+            reading.received = Timestamp::from_second(second).unwrap();
+        }
+        Arc::new(event)
+    };
+    status.add_reading(&at(0, 1));
+    status.add_withheld(&at(10, 2));
+    let meter = |status: &Status| status.current().meters.with_id("1").next().unwrap().clone();
+    let seen = meter(&status);
+    assert_eq!((seen.at.as_second(), seen.times), (10, 2));
+    assert_eq!(seen.count.as_ref().unwrap().value, 1.0, "as published");
+    assert_eq!(
+        (seen.interval.seconds(), seen.silence_limit_s()),
+        (Some(10.0), Some(200.0))
+    );
+    status.add_reading(&at(10, 2));
+    let published = meter(&status);
+    assert_eq!((published.times, published.interval), (2, seen.interval));
+    assert_eq!(published.count.as_ref().unwrap().value, 2.0);
+}
+
+#[test]
+fn given_a_meter_with_another_name_then_its_last_reading_has_it_at_once() {
+    let (mut status, _) = status();
+    status.add_reading(&reading(1, 1, false));
+    status.flush();
+    let seen = status.reader().revision();
+    let named = Meter {
+        name: Some("House".into()),
+        ..Meter::default()
+    };
+    status.set_meters(&Meters::new([("1".to_owned(), named)].into()));
+    status.flush();
+    let snapshot = status.reader().snapshot();
+    let meter = snapshot.meters.with_id("1").next().unwrap();
+    assert_eq!((meter.last.name(), meter.times), ("House", 1));
+    assert!(meter.revision() > seen);
+    status.set_meters(&Meters::default());
+    let meter = status.current().meters.with_id("1").next().unwrap();
+    assert_eq!(meter.last.name(), "1");
 }

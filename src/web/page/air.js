@@ -1,7 +1,9 @@
 // Receivers: spectrum of the last quarter of a second, waterfall of the last half minute with the packets in it, and
 // histogram of the samples.
 
-import { element, make, masked } from "./words.js";
+import { number, t } from "./language.js";
+import { element, keyStates, make, masked } from "./words.js";
+import { drawState } from "./wires.js";
 
 const ROWS = 120;
 const BINS = 512;
@@ -40,11 +42,11 @@ function view(name) {
     rows: [],
     marks: [],
     state: make("p", "", "state"),
-    spectrum: canvas("spectrum", BINS, HEIGHT, "spectrum of the last quarter of a second"),
-    waterfall: canvas("waterfall", BINS, ROWS, "spectrum of the last half minute"),
-    marked: canvas("marked", BINS, ROWS, "packets in it"),
+    spectrum: canvas("spectrum", BINS, HEIGHT, t("spectrum")),
+    waterfall: canvas("waterfall", BINS, ROWS, t("waterfall")),
+    marked: canvas("marked", BINS, ROWS, t("marked")),
     scale: make("p", "", "scale"),
-    levels: canvas("levels", 256, 40, "histogram of the sample values"),
+    levels: canvas("levels", 256, 40, t("levels")),
     figures: make("p", "", "figures"),
   };
   const fall = make("div", undefined, "fall");
@@ -160,21 +162,22 @@ function drawLevels(one, row) {
   });
 }
 
-const mhz = (hz) => `${(hz / 1e6).toFixed(3)} MHz`;
+export const mhz = (hz) => `${number(hz / 1e6, 3, 3)} MHz`;
 
 function drawFigures(one, row, state) {
   const center = row.center_hz;
   one.scale.replaceChildren(
     ...(center === undefined
-      ? [make("span", `±${(row.span_hz / 2e6).toFixed(3)} MHz`)]
+      ? [make("span", `±${mhz(row.span_hz / 2)}`)]
       : [-0.5, 0, 0.5].map((part) => make("span", mhz(center + part * row.span_hz)))),
   );
   const figures = [
-    `noise ${row.noise_dbfs.toFixed(1)} dBFS`,
-    `power ${row.power_dbfs.toFixed(1)} dBFS`,
-    `clipped ${(100 * row.clipped).toFixed(2)} %`,
-    state?.gain && `gain ${state.gain}`,
-    state && `lost ${state.dropped}`,
+    t("noise", { level: `${number(row.noise_dbfs, 1, 1)} dBFS` }),
+    t("power", { level: `${number(row.power_dbfs, 1, 1)} dBFS` }),
+    t("clipped", { share: `${number(100 * row.clipped, 2, 2)} %` }),
+    state?.gain && t("gain", { gain: state.gain }),
+    state && t("lost", { number: number(state.dropped) }),
+    ...keyStates(state),
   ];
   one.figures.textContent = figures.filter(Boolean).join(" · ");
   one.figures.className = row.clipped > 0.001 ? "figures bad" : "figures";
@@ -184,9 +187,7 @@ export function drawAir(receivers) {
   for (const one of Object.values(receivers)) {
     if (one.reports !== undefined) continue;
     const made = view(one.receiver);
-    const reason = one.reason ? `: ${one.reason}` : "";
-    made.state.textContent = `${one.state}${reason}${one.device ? ` · ${one.device}` : ""}`;
-    made.state.className = one.state === "up" ? "state good" : one.state === "starting" ? "state" : "state bad";
+    drawState(made.state, one);
   }
   for (const [name, one] of views) {
     const row = one.rows.at(-1);

@@ -1,9 +1,11 @@
 // Configured and wired meters, each with its value and usage; and the outputs.
 
 import { ask } from "./connection.js";
-import { ago, amount, element, make, masked } from "./words.js";
+import { age, freshness, now } from "./freshness.js";
+import { ago, duration, number, t, word } from "./language.js";
+import { title } from "./problems.js";
+import { amount, element, make, masked, setText, shape } from "./words.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const HISTORY_MS = 60000;
 const HOURS = 24;
 
@@ -15,10 +17,11 @@ function history(id) {
   if (Date.now() - known.asked > HISTORY_MS) {
     histories.set(id, { ...known, asked: Date.now() });
     const path = `api/meters/${encodeURIComponent(id)}/history`;
-    Promise.all([ask(path), ask(`${path}?by=days`)])
+    const from = Math.floor(now() / 1000) - 3 * 86400;
+    Promise.all([ask(path), ask(`${path}?by=days&from=${from}`)])
       .then(([steps, days]) => histories.set(id, { asked: Date.now(), steps: steps.types, days: days.types }))
       // Nothing was counted yet: request it again sooner.
-      .catch(() => histories.set(id, { asked: Date.now() - HISTORY_MS + 5000 }));
+      .catch(() => histories.set(id, { ...known, asked: Date.now() - HISTORY_MS + 5000 }));
   }
   return known;
 }
@@ -29,36 +32,31 @@ const counter = (types, meter) => {
   return (counters.find(([name]) => /^(total|count|energy_import_total)$/.test(name)) ?? counters[0])?.[1];
 };
 
-function shape(name, attributes) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
-
-// Chart of the usage per hour.
+// Chart of the usage per hour over the last day.
 function chart(points, unit) {
-  const end = Date.now() / 1000;
-  const begin = Math.max(end - HOURS * 3600, points[0][0]);
+  const end = now() / 1000;
+  const begin = end - HOURS * 3600;
   const least = Math.min(0, ...points.map(([, rate]) => rate));
   const most = Math.max(...points.map(([, rate]) => rate), least + 1e-9);
-  const x = (at) => (100 * (at - begin)) / Math.max(1, end - begin);
+  const x = (at) => Math.max(0, (100 * (at - begin)) / (end - begin));
   const y = (rate) => 29 - (28 * (rate - least)) / (most - least);
   // Each point holds until the next one begins, for an hour at most.
   const until = (at, i) => x(Math.min(points[i + 1]?.[0] ?? end, at + 3600));
-  const line = points
-    .map(([at, rate], i) => `${Math.max(0, x(at))},${y(rate)} ${Math.max(0, until(at, i))},${y(rate)}`)
-    .join(" ");
+  const line = points.map(([at, rate], i) => `${x(at)},${y(rate)} ${until(at, i)},${y(rate)}`).join(" ");
   const svg = shape("svg", { viewBox: "0 0 100 30", preserveAspectRatio: "none", role: "img" });
-  const hours = Math.max(1, Math.round((end - begin) / 3600));
-  svg.setAttribute("aria-label", `at most ${amount(most, unit)} in the last ${hours} h`);
+  svg.setAttribute("aria-label", t("atMost", { amount: amount(most, unit), hours: HOURS }));
   const last = until(points.at(-1)[0], points.length - 1);
-  const area = `${Math.max(0, x(points[0][0]))},${y(0)} ${line} ${last},${y(0)}`;
+  const area = `${x(points[0][0])},${y(0)} ${line} ${last},${y(0)}`;
   svg.append(shape("polygon", { points: area }), shape("polyline", { points: line }));
-  return svg;
+  const figure = make("div", undefined, "spark");
+  const scale = make("p", undefined, "scale");
+  scale.append(make("span", t("hoursAgo", { hours: HOURS })), make("span", t("upTo", { amount: amount(most, unit) })), make("span", t("rightNow")));
+  figure.append(svg, scale);
+  return figure;
 }
 
 // Present power according to the meter itself.
-function power(meter) {
+export function power(meter) {
   const fields = meter.last?.reading ?? {};
   const apparent = [fields.apparent_power_import, fields.apparent_power_export];
   const [used, back] = fields.power_net
@@ -67,35 +65,87 @@ function power(meter) {
   return used && { value: used.value - (back?.value ?? 0), unit: used.unit };
 }
 
-function card(meter) {
-  const made = make("article", undefined, "card");
-  made.dataset.meter = `${meter.id} ${meter.type}`;
-  made.append(make("h3", meter.name === meter.id ? masked(meter.id) : meter.name));
-  if (meter.value !== undefined) made.append(make("p", amount(meter.value, meter.unit), "value"));
-  const { steps, days } = history(meter.id);
-  const [rates, uses] = [counter(steps, meter), counter(days, meter)];
-  const now = power(meter) ?? (meter.rate === undefined ? undefined : { value: meter.rate, unit: meter.rate_unit });
-  const words = [];
-  if (now) words.push(`now ${amount(now.value, now.unit)}`);
-  const today = uses?.points.at(-1);
-  if (today && today[0] > Date.now() / 1000 - 86400) words.push(`today ${amount(today[1], uses.unit)}`);
-  if (words.length) made.append(make("p", words.join(" · "), "rate"));
-  if (rates?.points.length) made.append(chart(rates.points, rates.unit));
-  const signal = meter.snr_db === undefined ? "" : ` · ${meter.snr_db.toFixed(1)} dB`;
-  made.append(make("p", `${masked(meter.id)} · ${meter.type} · ${ago(meter.last_seen)}${signal}`, "faint"));
+const cards = new Map(); // "id type" -> elements; kept, so that a link is not replaced while it is pressed
+
+// How far a packet that was received because it was expected stands above what would have been refused.
+const margin = (meter) => (meter.margin_db === undefined ? "" : `, ${t("expectedMargin", { margin: number(meter.margin_db, 1) })}`);
+
+function card(key, id) {
+  let made = cards.get(key);
+  if (made) return made;
+  const all = make("article", undefined, "card");
+  all.dataset.meter = key;
+  made = {
+    all,
+    name: make("a"),
+    value: make("p", "", "value"),
+    rate: make("p", "", "rate"),
+    chart: make("div"),
+    state: make("p", "", "bad"),
+    foot: make("p", "", "faint"),
+  };
+  made.name.href = `#meter/${encodeURIComponent(id)}`;
+  const heading = make("h3");
+  heading.append(made.name);
+  all.append(heading, made.value, made.rate, made.chart, made.state, made.foot);
+  cards.set(key, made);
   return made;
 }
 
-export function drawCards(meters) {
-  const mine = meters.filter((meter) => meter.mine);
-  if (mine.length) element("cards").replaceChildren(...mine.map(card));
+function drawCard(meter, receivers) {
+  const made = card(`${meter.id} ${meter.type}`, meter.id);
+  const state = freshness(meter);
+  setText(made.name, title(meter));
+  setText(made.value, meter.value === undefined ? "" : amount(meter.value, meter.unit));
+  const { steps, days } = history(meter.id);
+  const [rates, uses] = [counter(steps, meter), counter(days, meter)];
+  const present = power(meter) ?? (meter.rate === undefined ? undefined : { value: meter.rate, unit: meter.rate_unit });
+  const words = [];
+  // Once it is old, it is no longer what is used now.
+  if (present && state === "fresh") words.push(t("now", { amount: amount(present.value, present.unit) }));
+  const today = uses?.points.at(-1);
+  if (today && today[0] > now() / 1000 - 86400) words.push(t("today", { amount: amount(today[1], uses.unit) }));
+  setText(made.rate, words.join(" · "));
+  if (rates !== made.drawn) {
+    made.drawn = rates;
+    made.chart.replaceChildren(...(rates?.points.length ? [chart(rates.points, rates.unit)] : []));
+  }
+  const source = receivers[meter.heard_by];
+  const isDown = source && source.state !== "up" && source.state !== "starting";
+  const silent = state === "silent" ? t("silentFor", { time: duration(age(meter.last_seen)) }) : "";
+  setText(made.state, [silent, isDown ? t("sourceDown", { name: meter.heard_by, state: word("state", source.state) }) : ""].filter(Boolean).join(" · "));
+  made.all.className = `card ${state}`;
+  const signal = meter.snr_db === undefined ? "" : ` · ${number(meter.snr_db, 1)} dB${margin(meter)}`;
+  setText(made.foot, `${masked(meter.id)} · ${meter.type} · ${ago(age(meter.last_seen))}${signal}`);
+  return made.all;
+}
+
+function drawMissing(meter) {
+  const made = card(`${meter.id} missing`, meter.id);
+  setText(made.name, title(meter));
+  setText(made.state, t("neverHeard"));
+  made.all.className = "card silent";
+  setText(made.foot, masked(meter.id));
+  return made.all;
+}
+
+export function drawCards(meters, missing, receivers) {
+  const mine = meters.filter((meter) => meter.mine).map((meter) => drawCard(meter, receivers));
+  const drawn = [...mine, ...missing.map(drawMissing)];
+  const box = element("cards");
+  if (!drawn.length) {
+    if (!box.querySelector(":scope > p")) box.replaceChildren(make("p", t("noMeter"), "faint"));
+    return;
+  }
+  const isSame = drawn.length === box.children.length && drawn.every((one, i) => box.children[i] === one);
+  if (!isSame) box.replaceChildren(...drawn);
 }
 
 export function drawSinks(sinks) {
   const line = (one) => {
     const trouble = one.trouble ? `: ${one.trouble}` : "";
-    const text = `${one.name}: ${one.delivered} delivered, ${one.waiting} waiting, ${one.lost} lost${trouble}`;
-    return make("li", text, one.trouble ? "bad" : "");
+    const counts = { name: one.name, delivered: number(one.delivered), waiting: number(one.waiting), lost: number(one.lost) };
+    return make("li", `${t("sink", counts)}${trouble}`, one.trouble ? "bad" : "");
   };
   element("sinks").replaceChildren(...sinks.map(line));
   const hint = sinks.map((one) => one.hint).find(Boolean);

@@ -1,5 +1,6 @@
 // Events of the log, newest first.
 
+import { clockTime } from "./language.js";
 import { element, make, maskedText } from "./words.js";
 
 let drawn;
@@ -10,7 +11,7 @@ export function drawEvents(events) {
   drawn = state;
   const line = (event) => {
     const made = make("li", undefined, event.level);
-    const time = make("time", new Date(event.time).toLocaleTimeString("en-GB"));
+    const time = make("time", clockTime(new Date(event.time)));
     time.dateTime = event.time;
     made.append(time, make("b", event.level), make("span", maskedText(event.text)));
     return made;

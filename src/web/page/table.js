@@ -1,12 +1,16 @@
 // Table of all meters received, sorted and filtered.
 
-import { openClaim } from "./claim.js";
-import { ago, amount, element, make, masked, shown } from "./words.js";
+import { mhz } from "./air.js";
+import { openEdit } from "./edit.js";
+import { age, freshness } from "./freshness.js";
+import { ago, locale, number, t, word } from "./language.js";
+import { amount, element, make, masked, setText } from "./words.js";
 
 // Columns that are first sorted with the largest value on top.
 const NUMBERS = ["value", "change", "times", "last_seen", "snr_db"];
 
-let sort = { key: "times", down: true };
+// Until a column is chosen: one's own first.
+let sort = { key: "times", down: true, isDefault: true };
 
 export function startTable(draw) {
   for (const button of document.querySelectorAll("[data-sort]")) {
@@ -21,15 +25,14 @@ export function startTable(draw) {
 
 function cells(meter) {
   return [
-    masked(meter.id),
     meter.type,
-    meter.commodity,
+    word("commodity", meter.commodity),
     meter.value === undefined ? "" : amount(meter.value, meter.unit),
-    meter.change ? `${meter.change > 0 ? "+" : ""}${shown(meter.change)}` : "",
-    meter.times,
-    ago(meter.last_seen),
-    meter.snr_db === undefined ? "" : `${meter.snr_db.toFixed(1)} dB`,
-    meter.frequency_hz === undefined ? "" : `${(meter.frequency_hz / 1e6).toFixed(3)} MHz`,
+    meter.change ? `${meter.change > 0 ? "+" : ""}${number(meter.change)}` : "",
+    number(meter.times),
+    ago(age(meter.last_seen)),
+    meter.snr_db === undefined ? "" : `${number(meter.snr_db, 1, 1)} dB${meter.margin_db === undefined ? "" : ` (${t("expected")})`}`,
+    meter.frequency_hz === undefined ? "" : mhz(meter.frequency_hz),
     meter.heard_by,
   ];
 }
@@ -41,30 +44,35 @@ function row(meter) {
   let made = rows.get(key);
   if (!made) {
     made = make("tr");
-    const claim = make("button", "mine?", "claim");
-    claim.addEventListener("click", () => openClaim(made.meter));
-    const first = make("td");
-    first.append(claim);
-    made.append(first, ...cells(meter).map(() => make("td")));
+    const add = make("button", t("addMeter"), "add");
+    add.type = "button";
+    add.addEventListener("click", () => openEdit(made.meter));
+    const [first, second] = [make("td"), make("td")];
+    first.append(add);
+    const link = make("a");
+    link.href = `#meter/${encodeURIComponent(meter.id)}`;
+    second.append(link);
+    made.append(first, second, ...cells(meter).map(() => make("td")));
     rows.set(key, made);
   }
   made.meter = meter;
-  made.className = meter.mine ? "mine" : "";
+  made.className = [meter.mine ? "mine" : "", freshness(meter) === "silent" ? "silent" : ""].join(" ").trim();
   const button = made.firstChild.firstChild;
   button.hidden = meter.mine;
-  button.setAttribute("aria-label", `${masked(meter.id)} is mine`);
-  cells(meter).forEach((text, i) => {
-    const cell = made.children[i + 1];
-    if (cell.textContent !== String(text)) cell.textContent = text;
-  });
+  button.setAttribute("aria-label", t("addMeterId", { id: masked(meter.id) }));
+  setText(made.children[1].firstChild, masked(meter.id));
+  cells(meter).forEach((text, i) => setText(made.children[i + 2], String(text)));
   return made;
 }
 
 function order(a, b) {
+  if (sort.isDefault && a.mine !== b.mine) return a.mine ? -1 : 1;
+  // Amounts of different units are not compared.
+  if (sort.key === "value" && a.unit !== b.unit) return a.unit.localeCompare(b.unit, locale);
   const [x, y] = [a[sort.key] ?? -Infinity, b[sort.key] ?? -Infinity];
   const isText = typeof x === "string" || typeof y === "string";
-  const difference = isText ? String(x).localeCompare(String(y), "en", { numeric: true }) : x - y;
-  return (sort.down ? -difference : difference) || a.id.localeCompare(b.id, "en", { numeric: true });
+  const difference = isText ? String(x).localeCompare(String(y), locale, { numeric: true }) : x - y;
+  return (sort.down ? -difference : difference) || a.id.localeCompare(b.id, locale, { numeric: true });
 }
 
 export function drawTable(meters) {
@@ -74,7 +82,7 @@ export function drawTable(meters) {
   const body = element("meters").tBodies[0];
   const isSame = drawn.length === body.children.length && drawn.every((one, i) => body.children[i] === one);
   if (!isSame) body.replaceChildren(...drawn);
-  element("count").textContent = `${drawn.length} of ${meters.length}`;
+  setText(element("count"), t("shownOf", { shown: number(drawn.length), all: number(meters.length) }));
   for (const button of document.querySelectorAll("[data-sort]")) {
     const isIt = button.dataset.sort === sort.key;
     button.closest("th").ariaSort = isIt ? (sort.down ? "descending" : "ascending") : "none";

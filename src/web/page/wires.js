@@ -1,6 +1,8 @@
 // Ports: state, counters, and the last telegram as received and as decoded.
 
-import { ago, element, make, maskedText } from "./words.js";
+import { age, isConnected } from "./freshness.js";
+import { duration, number, t, word } from "./language.js";
+import { element, keyStates, make, maskedText, setText } from "./words.js";
 
 const panels = new Map(); // port -> elements
 
@@ -11,7 +13,7 @@ function panel(name) {
   all.dataset.port = name;
   const parts = ["state", "counts", "fields", "raw"].map((part) => make(part === "raw" ? "pre" : "div", "", part));
   const details = make("details");
-  details.append(make("summary", "last telegram as received"), parts[3]);
+  details.append(make("summary", t("lastTelegram")), parts[3]);
   all.append(make("h3", name), parts[0], parts[1], parts[2], details);
   element("ports").querySelector(":scope > p")?.remove();
   element("ports").append(all);
@@ -20,8 +22,17 @@ function panel(name) {
   return made;
 }
 
+// State of a receiver or port in words; unknown while there is no daemon to ask.
+export function drawState(of, one) {
+  const reason = one.reason ? `: ${one.reason}` : "";
+  const state = isConnected() ? t("stateSince", { state: word("state", one.state), time: duration(age(one.since)) }) : t("stateUnknown");
+  setText(of, `${state}${reason}${one.device ? ` · ${one.device}` : ""}`);
+  const isWell = one.state === "up" && isConnected();
+  of.className = isWell ? "state good" : one.state === "starting" || !isConnected() ? "state" : "state bad";
+}
+
 // The telegram as text if it is text, otherwise as hex, sixteen bytes per line.
-function raw(telegram) {
+export function raw(telegram) {
   const bytes = Uint8Array.from(atob(telegram.bytes), (letter) => letter.charCodeAt(0));
   // TIC and IEC 62056-21 frame their lines with control characters from 2 to 6.
   const isText = (byte) => (byte >= 2 && byte <= 6) || byte === 9 || byte === 10 || byte === 13 || (byte >= 32 && byte < 127);
@@ -34,7 +45,7 @@ function raw(telegram) {
   return lines.join("\n");
 }
 
-const written = (value) =>
+export const written = (value) =>
   value !== null && typeof value === "object" && "value" in value
     ? `${value.value} ${value.unit ?? ""}`
     : typeof value === "object" ? JSON.stringify(value) : String(value);
@@ -46,7 +57,7 @@ function fields(meters) {
       const text = written(value);
       if (text !== "" && text !== "[]") list.append(make("dt", name), make("dd", maskedText(text)));
     }
-    const [box, title] = [make("details"), make("summary", maskedText(`${meter.name} · ${meter.type}, decoded`))];
+    const [box, title] = [make("details"), make("summary", maskedText(t("decodedAs", { name: meter.name, type: meter.type })))];
     box.dataset.meter = `${meter.id} ${meter.type}`;
     box.append(title, list);
     return [box];
@@ -63,11 +74,10 @@ export function drawWires(receivers, telegrams, meters) {
   }
   for (const one of ports) {
     const made = panel(one.receiver);
-    const reason = one.reason ? `: ${one.reason}` : "";
-    made.state.textContent = `${one.state} since ${ago(one.since)}${reason}${one.device ? ` · ${one.device}` : ""}`;
-    made.state.className = one.state === "up" ? "state good" : one.state === "starting" ? "state" : "state bad";
-    const troubles = Object.entries(one.troubles).map(([kind, count]) => `${count} ${kind}`);
-    made.counts.textContent = [`${one.reports} reports`, ...troubles, `opened ${one.opened} times`].join(" · ");
+    drawState(made.state, one);
+    const troubles = Object.entries(one.troubles).map(([kind, count]) => `${number(count)} ${kind}`);
+    const counts = [t("reports", { count: one.reports, number: number(one.reports) }), ...troubles, ...keyStates(one), t("opened", { count: one.opened, number: number(one.opened) })];
+    setText(made.counts, counts.join(" · "));
     const telegram = telegrams[one.receiver];
     const state = `${telegram?.at} ${element("mask").checked}`;
     if (made.drawn === state) continue;

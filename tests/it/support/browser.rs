@@ -17,6 +17,11 @@ pub struct Browser {
 impl Browser {
     /// Starts it with a window of this size.
     pub fn start(width: u32, height: u32) -> Self {
+        Browser::start_in("en-US", width, height)
+    }
+
+    /// Starts it with this language.
+    pub fn start_in(locale: &str, width: u32, height: u32) -> Self {
         let port = free_port();
         let dir = tempfile::tempdir().unwrap();
         let driver = tool("chromedriver")
@@ -33,8 +38,10 @@ impl Browser {
         });
         let profile = format!("--user-data-dir={}", dir.path().join("profile").display());
         let size = format!("--window-size={width},{height}");
+        let language = format!("--lang={locale}");
         let arguments = [
             "--headless=new",
+            &language,
             // Chromium's sandbox does not work for root, as in a container.
             "--no-sandbox",
             "--disable-dev-shm-usage",
@@ -48,7 +55,7 @@ impl Browser {
         ];
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
-            "goog:chromeOptions": { "args": arguments },
+            "goog:chromeOptions": { "args": arguments, "prefs": { "intl.accept_languages": locale } },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
         }}});
         let made = value(
@@ -105,6 +112,15 @@ impl Browser {
         let element = self.element(selector);
         self.post(&format!("element/{element}/clear"), json!({}));
         self.post(&format!("element/{element}/value"), json!({ "text": text }));
+    }
+
+    /// Presses a key, by its code in the WebDriver standard, in an element.
+    pub fn press(&self, selector: &str, key: char) {
+        let element = self.element(selector);
+        self.post(
+            &format!("element/{element}/value"),
+            json!({ "text": key.to_string() }),
+        );
     }
 
     fn element(&self, selector: &str) -> String {

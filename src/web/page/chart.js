@@ -1,0 +1,120 @@
+// Bar chart with axes, drawn as SVG. The value of a slot is shown under the pointer, and by the arrow keys.
+
+import { number, t } from "./language.js";
+import { make, setText, shape } from "./words.js";
+
+const HEIGHT = 220;
+const [LEFT, RIGHT, TOP, BOTTOM] = [56, 8, 10, 24];
+const LABEL_WIDTH = 56;
+// A period that is measured to a smaller share is drawn as an estimate.
+const MEASURED = 0.95;
+
+// The smallest of 1, 2 and 5 times a power of ten that divides `span` into at most `most` parts.
+function niceStep(span, most) {
+  const power = 10 ** Math.floor(Math.log10(span / most));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => span / step <= most);
+}
+
+// Chart of `slots`: {label, title, value, back, before, coverage, text}. `value` goes up, `back` (what was fed in) down,
+// `before` is a line for comparison; each may be undefined.
+export function barChart(label) {
+  const all = make("div", undefined, "chart");
+  const svg = shape("svg", { role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": 0 });
+  const readout = make("output", "", "readout");
+  all.append(readout, svg);
+  let [slots, unit, chosen] = [[], "", -1];
+  let cursor;
+
+  const width = () => Math.max(240, svg.clientWidth || 600);
+  const slotWidth = () => (width() - LEFT - RIGHT) / Math.max(1, slots.length);
+
+  function choose(index) {
+    if (!slots.length) return;
+    chosen = Math.max(0, Math.min(slots.length - 1, index));
+    const slot = slots[chosen];
+    svg.setAttribute("aria-valuenow", chosen);
+    svg.setAttribute("aria-valuetext", `${slot.title}: ${slot.text}`);
+    setText(readout, `${slot.title}: ${slot.text}`);
+    cursor?.setAttribute("x", LEFT + chosen * slotWidth());
+    cursor?.setAttribute("width", Math.max(1, slotWidth()));
+    cursor?.removeAttribute("visibility");
+  }
+
+  function draw() {
+    const [w, wide] = [width(), slotWidth()];
+    svg.setAttribute("viewBox", `0 0 ${w} ${HEIGHT}`);
+    svg.setAttribute("aria-valuemax", Math.max(0, slots.length - 1));
+    const values = slots.flatMap(({ value = 0, back = 0, before = 0 }) => [value, -back, before]);
+    const most = Math.max(0, ...extent(values));
+    const least = Math.min(0, ...extent(values));
+    const span = most - least || 1;
+    const step = niceStep(span, 5);
+    const [low, high] = [Math.floor(least / step) * step, Math.ceil(most / step) * step || step];
+    const y = (value) => TOP + ((high - value) / (high - low)) * (HEIGHT - TOP - BOTTOM);
+    const parts = [];
+    for (let i = 0; low + i * step <= high + step / 2; i++) {
+      const value = low + i * step;
+      const digits = Math.max(0, -Math.floor(Math.log10(step)));
+      parts.push(shape("line", { class: value === 0 ? "axis" : "grid", x1: LEFT, x2: w - RIGHT, y1: y(value), y2: y(value) }));
+      parts.push(shape("text", { x: LEFT - 6, y: y(value) + 4, class: "right" }, number(Math.abs(value) < step / 2 ? 0 : value, digits)));
+    }
+    parts.push(shape("text", { x: 2, y: 9 }, unit));
+    const every = Math.max(1, Math.ceil(LABEL_WIDTH / wide));
+    slots.forEach((slot, i) => {
+      if (i % every === 0 && LEFT + i * wide + LABEL_WIDTH / 2 < w) {
+        parts.push(shape("text", { x: LEFT + (i + 0.5) * wide, y: HEIGHT - 6, class: "middle" }, slot.label));
+      }
+    });
+    // One path for all bars of a kind: ten years of days are as quick as one.
+    const paths = { bar: "", estimate: "", back: "", before: "" };
+    const gap = wide > 4 ? wide * 0.15 : 0;
+    slots.forEach(({ value, back, before, coverage }, i) => {
+      const [left, right] = [(LEFT + i * wide + gap).toFixed(1), (LEFT + (i + 1) * wide - gap).toFixed(1)];
+      const bar = (amount) => `M${left} ${y(0).toFixed(1)}V${y(amount).toFixed(1)}H${right}V${y(0).toFixed(1)}Z`;
+      if (value !== undefined) paths[coverage < MEASURED ? "estimate" : "bar"] += bar(value);
+      if (back !== undefined) paths.back += bar(-back);
+      if (before !== undefined) paths.before += `M${left} ${y(before).toFixed(1)}H${right}`;
+    });
+    cursor = shape("rect", { class: "cursor", y: TOP, height: HEIGHT - TOP - BOTTOM, visibility: "hidden" });
+    svg.replaceChildren(cursor, ...parts, ...Object.entries(paths).map(([name, d]) => shape("path", { class: name, d })));
+    if (chosen >= 0) choose(chosen);
+  }
+
+  const at = (event) => {
+    const box = svg.getBoundingClientRect();
+    return Math.floor((((event.clientX - box.left) / box.width) * width() - LEFT) / slotWidth());
+  };
+  svg.addEventListener("pointermove", (event) => choose(at(event)));
+  svg.addEventListener("pointerdown", (event) => choose(at(event)));
+  svg.addEventListener("focus", () => chosen < 0 && choose(slots.length - 1));
+  svg.addEventListener("keydown", (event) => {
+    const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
+    const move = steps[event.key];
+    if (move === undefined) return;
+    event.preventDefault();
+    choose(chosen + move);
+  });
+  new ResizeObserver(() => draw()).observe(svg);
+
+  return {
+    all,
+    show(newSlots, newUnit) {
+      if (newSlots.length !== slots.length) chosen = -1;
+      [slots, unit] = [newSlots, newUnit];
+      setText(readout, t("chartHint"));
+      svg.removeAttribute("aria-valuetext");
+      svg.setAttribute("aria-valuenow", Math.max(0, chosen));
+      draw();
+    },
+  };
+}
+
+// Least and largest; a spread of ten years of hours would be too many arguments.
+function extent(values) {
+  let [least, most] = [0, 0];
+  for (const value of values) {
+    if (value < least) least = value;
+    if (value > most) most = value;
+  }
+  return [least, most];
+}
