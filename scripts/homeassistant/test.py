@@ -39,7 +39,11 @@ async def main(folder, metertap, *parts):
         complaints = test.ha.complaints()
         # The new entity of a meter that rtlamr2mqtt has read has minutes of history, which give way to the old one's. The broker was
         # away; and a device whose entities have moved to messages of their own has nothing left to clean up.
-        expected = ("No device components to cleanup", "failed to receive on socket", "No ACK from MQTT server", "Failed to connect to MQTT server", "connection was lost", "because the new statistic_id is already in use", "because the new entity_id is already in use", "custom integration")
+        expected = (
+            "because the new statistic_id is already in use", "because the new entity_id is already in use", "connection was lost",
+            "failed to receive on socket", "No ACK from MQTT server", "Failed to connect to MQTT server",
+            "No device components to cleanup", "custom integration",
+        )
         complaints = [line for line in complaints if not any(text in line for text in expected)]
         say(f"{len(complaints)} complaints in Home Assistant's log")
         for line in complaints[:20]:
