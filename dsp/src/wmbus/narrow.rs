@@ -112,7 +112,7 @@ impl Narrow {
         }
         for slot in self.slots.iter_mut().filter(|slot| slot.state == State::Open) {
             let newest = &block.history[block.history.len() - len..];
-            slot.cells.append(newest, f64::from(slot.bin) / len as f64);
+            slot.cells.append(newest);
             if slot.cells.values().len() >= self.max_cells {
                 slot.hand_out(block.floor, &mut found);
                 slot.state = State::Endless;
@@ -156,15 +156,15 @@ impl Narrow {
         let total = |bin: i32, reach: i32| (bin - reach..=bin + reach).map(at).sum::<f32>();
         let width = (2 * half + 1) as f32;
         let threshold = THRESHOLD * (width / GROUP as f32).sqrt();
+        // The sum over a band slides along.
+        let mut here = total(-len / 2 - 1, half);
         for bin in -len / 2..len / 2 {
-            // Most bins are noise, and are done with here.
-            if at(bin) + at(bin + 1) < 0.2 {
-                continue;
-            }
-            let here = total(bin, half);
+            here += at(bin + half) - at(bin - half - 1);
             if here < threshold || here < CONCENTRATION * total(bin, around) {
                 continue;
             }
+            // The sliding sum has small errors, which must not decide between neighbors.
+            let here = total(bin, half);
             let is_top = (1..=reach).all(|i| here > total(bin - i, half) && here >= total(bin + i, half));
             let splatter = [2, 4, 6].iter().any(|i| {
                 here < SPLATTER * total(bin - i * reach, half)
@@ -206,8 +206,8 @@ impl Slot {
         self.first_sample = block.first_sample;
         self.spectrum = [0.0; BINS];
         self.groups = 0;
-        self.cells.clear();
-        self.cells.append(block.history, f64::from(bin) / len as f64);
+        self.cells.restart(f64::from(bin) / len as f64);
+        self.cells.append(block.history);
     }
 
     fn hand_out(&mut self, floor: &[f32], found: &mut impl FnMut(&mut Cells, &Detection)) {

@@ -21,7 +21,7 @@ const STEP: usize = 16;
 /// Width of a band: a frame of mode T.
 const BAND_HZ: f64 = 200e3;
 /// Half the widths of the bands whose power is averaged, one after another around the mean of the one before.
-const MOMENTS_HZ: [f64; 3] = [180e3, 130e3, 115e3];
+const MOMENTS_HZ: [f64; 5] = [180e3, 160e3, 140e3, 135e3, 135e3];
 /// Standard deviations by which a band must exceed the noise.
 const THRESHOLD: f32 = 7.5;
 /// Change of a bin's floor per block, towards the median.
@@ -271,12 +271,14 @@ impl Search {
         }
         let n = now.len();
         let width = self.band_steps;
-        let band = |i: usize| (i..i + width).map(|i| now[i % n] + before[i % n]).sum::<f32>();
         let mean = (2 * width * STEP) as f32;
         let threshold = mean + THRESHOLD * mean.sqrt();
-        let (mut previous, mut here) = (band(n - 1), band(0));
+        let both = |i: usize| now[i % n] + before[i % n];
+        // The sum over a band slides along.
+        let mut here = (0..width).map(both).sum::<f32>();
+        let mut previous = here + both(n - 1) - both(width - 1);
         for i in 0..n {
-            let next = band(i + 1);
+            let next = here + both(i + width) - both(i);
             if here >= threshold && here >= previous && here > next && self.peaks.len() < MAX_PEAKS {
                 let bin = (i * STEP + width * STEP / 2) as f32;
                 let len = (n * STEP) as f32;

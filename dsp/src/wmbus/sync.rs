@@ -16,7 +16,7 @@ pub(super) const MAX_CANDIDATES: usize = 12;
 /// Standard deviations by which the known chips must exceed the noise.
 const THRESHOLD: f32 = 5.0;
 /// Share of the root mean square of the chips that the known ones must have on average.
-const MIN_EYE: f32 = 0.65;
+const MIN_EYE: f32 = 0.75;
 
 /// Place at which the known chips may end.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -229,15 +229,28 @@ impl Turned {
         let mut balance = 0.0;
         let mut start = clock.end - known.len as f64 * clock.chip;
         let mut before = tones.sums_at(start);
+        // Phase of the upper tone at the start of a chip, and how the keying has turned the carrier until then; both go on
+        // by steps, as a sine and a cosine for each chip would be most of the work.
+        let (mut tone, tone_step) = (
+            phasor(tones.deviation() * start),
+            phasor(tones.deviation() * clock.chip),
+        );
+        let (mut keyed, key_step) = (phasor(0.0), phasor(-h));
         for i in 0..known.len {
             let after = tones.sums_at(start + clock.chip);
-            let chip = tones.at_start(between(before, after), start);
+            let chip = between(before, after);
             let sign = f64::from(known.sign(i));
-            let own = chip[usize::from(sign > 0.0)];
-            turned.chips[i] = own * phasor(-h * balance);
+            let own = if sign > 0.0 {
+                chip[1] * tone
+            } else {
+                chip[0] * tone.conj()
+            };
+            turned.chips[i] = own * keyed;
             turned.balances[i] = balance + sign / 2.0;
             turned.energy += own.norm_sqr() / known.len as f32;
             balance += sign;
+            tone *= tone_step;
+            keyed *= if sign > 0.0 { key_step } else { key_step.conj() };
             start += clock.chip;
             before = after;
         }
@@ -247,14 +260,25 @@ impl Turned {
     /// Returns the magnitude of the mean chip when the carrier is `offset` and the deviation `deviation` off, in cycles per
     /// chip.
     fn mean(&self, offset: f64, deviation: f64) -> f32 {
-        let mut chips = self.chips;
-        let count = self.len;
-        if deviation != 0.0 {
-            for (chip, balance) in chips[..count].iter_mut().zip(&self.balances) {
-                *chip *= phasor(-deviation * balance);
+        let mut chips = [Complex32::default(); 64];
+        let step = phasor(-deviation);
+        let mut turn = phasor(-deviation * self.balances[0]);
+        let mut last = self.balances[0];
+        for ((turned, chip), &balance) in chips
+            .iter_mut()
+            .zip(&self.chips)
+            .zip(&self.balances)
+            .take(self.len)
+        {
+            if balance > last {
+                turn *= step;
+            } else if balance < last {
+                turn *= step.conj();
             }
+            last = balance;
+            *turned = chip * turn;
         }
-        sum_turned(&chips[..count], offset) / count as f32
+        sum_turned(&chips[..self.len], offset) / self.len as f32
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) struct Cells {
     /// Samples per cell.
     decimation: usize,
     values: Vec<Complex32>,
+    /// Carrier in cycles per sample, and what it is shifted with.
+    frequency: f64,
     oscillator: Vec<Complex32>,
 }
 
@@ -30,6 +32,7 @@ impl Cells {
         Cells {
             decimation,
             values: Vec::with_capacity(capacity / decimation + 1),
+            frequency: 0.0,
             oscillator: vec![Complex32::default(); TABLE * decimation],
         }
     }
@@ -45,25 +48,26 @@ impl Cells {
 
     /// Takes `samples`, of which the carrier at `frequency` cycles a sample is wanted.
     pub fn fill(&mut self, samples: &[Complex32], frequency: f64) {
-        self.clear();
-        self.append(samples, frequency);
+        self.restart(frequency);
+        self.append(samples);
     }
 
-    /// Drops all cells.
-    pub fn clear(&mut self) {
+    /// Drops all cells; those to come are shifted by `frequency`.
+    pub fn restart(&mut self, frequency: f64) {
         self.values.clear();
-    }
-
-    /// Adds the samples that follow, a whole number of cells but for the last part; what there is no room for is dropped.
-    pub fn append(&mut self, samples: &[Complex32], frequency: f64) {
+        self.frequency = frequency;
         for (i, value) in self.oscillator.iter_mut().enumerate() {
             *value = phasor(-frequency * i as f64);
         }
+    }
+
+    /// Adds the samples that follow, a whole number of cells but for the last part; what there is no room for is dropped.
+    pub fn append(&mut self, samples: &[Complex32]) {
         let stride = self.oscillator.len();
         let first = self.values.len() * self.decimation;
         let room = (self.values.capacity() - self.values.len()) * self.decimation;
         for (chunk, part) in samples[..samples.len().min(room)].chunks(stride).enumerate() {
-            let turn = phasor(-(frequency * (first + chunk * stride) as f64).fract());
+            let turn = phasor(-(self.frequency * (first + chunk * stride) as f64).fract());
             let cells = part.chunks_exact(self.decimation);
             for (cell, mixer) in cells.zip(self.oscillator.chunks_exact(self.decimation)) {
                 let sum: Complex32 = cell.iter().zip(mixer).map(|(a, b)| a * b).sum();
