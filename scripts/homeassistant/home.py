@@ -29,6 +29,9 @@ logger:
   default: warning
 """
 
+# The first time Home Assistant installs what its parts need.
+FIRST_START_S = 900
+
 
 class HomeAssistant:
     def __init__(self, folder: pathlib.Path, port: int):
@@ -65,7 +68,7 @@ class HomeAssistant:
                 await asyncio.sleep(0.5)
         if self.token:
             async with self.connect() as socket:
-                await socket.until("the start", lambda: socket.is_running())
+                await socket.until("the start", socket.is_running, FIRST_START_S)
 
     async def stop(self):
         self.process.terminate()
@@ -96,7 +99,7 @@ class HomeAssistant:
             assert flow.get("type") == "create_entry", flow
         # Stopped earlier, it would leave its database unclean.
         async with self.connect() as socket:
-            await socket.until("the start", lambda: socket.is_running())
+            await socket.until("the start", socket.is_running, FIRST_START_S)
 
     def connect(self):
         return Socket(self.url, self.token)
