@@ -24,9 +24,11 @@ mod lock;
 mod mode;
 mod narrow;
 mod phase;
+mod reader;
 mod receiver;
 mod refit;
 mod search;
+mod segment;
 mod sync;
 #[cfg(feature = "synth")]
 pub mod synth;
