@@ -1,18 +1,15 @@
 //! Lock: the frames of one detection.
 
-use super::blocks::{Blocks, CRC_LEN, Checked, HEADER, MAX_AIR_BYTES, Soft, air_bytes, likeliest_lengths};
-use super::coding::{Coding, MAX_WORDS};
 use super::config::Config;
-use super::detection::Detection;
-use super::family::{C_FORMATS, FAMILIES, Family, Known, Payload};
+use super::family::{FAMILIES, Family, Known};
 use super::frame::{Frame, Signal};
-use super::mode::{Format, Mode, Modes};
-use super::phase::{Level, Moves, PhaseTracker};
+use super::phase::{Level, Moves};
+use super::reader::{Found, Reader};
 use super::refit::{self, refit};
-use super::search::{Segment, max_segment_len};
+use super::search::max_segment_len;
+use super::segment::{Detection, Segment};
 use super::sync::{Candidate, Clock, Fit, MAX_CANDIDATES, Sync, fit_all, fit_carrier, refine_clock};
-use super::timing::Timing;
-use super::tones::{Cells, Tones, between, energies};
+use super::tones::{Cells, Tones, between};
 use crate::Complex32;
 
 /// Chips per second of the fastest family.
@@ -31,14 +28,8 @@ const CARRIER_REACH_HZ: f64 = 20e3;
 const MAX_FAILURES: usize = 8;
 /// Frames per segment; the longest segment has room for fifteen of mode C.
 const MAX_FRAMES: usize = 16;
-/// Words after a block that are demodulated with it, as witnesses of the phase.
-const WITNESSES: usize = 8;
 /// Excess of the noise over that of the search from which the known chips do not fit together.
 const MISFIT: f32 = 2.0;
-/// Chips by which a frame may seem to be longer than the segment, whose last block may be cut.
-const SLACK_CHIPS: f64 = 8.0;
-/// Chips of the word that announces mode C.
-const ANNOUNCEMENT: usize = 16;
 
 /// Decodes segments.
 pub(super) struct Lock {
@@ -48,26 +39,8 @@ pub(super) struct Lock {
     is_narrow: bool,
     tones: Tones,
     sync: Sync,
-    phase: PhaseTracker,
-    blocks: Blocks,
+    reader: Reader,
     candidates: Vec<(Candidate, &'static Family)>,
-    edges: Vec<f64>,
-    words: Vec<f32>,
-}
-
-/// Frame that has been found, but not yet decoded.
-#[derive(Clone, Copy)]
-struct Found {
-    /// Cell at which the tones begin.
-    first_cell: usize,
-    clock: Clock,
-    /// Carrier and deviation in cycles per cell.
-    carrier: f64,
-    deviation: f64,
-    level: Level,
-    /// Variance of the noise by the search.
-    floor: f32,
-    no_frame: f64,
 }
 
 impl Lock {
@@ -76,18 +49,14 @@ impl Lock {
         let capacity = max_segment_len(rate);
         let cells = Cells::new(rate / FASTEST_HZ, capacity);
         let max_cells = capacity / cells.decimation() + 1;
-        let max_words = MAX_AIR_BYTES * 8 + 64;
         Lock {
             config,
             cells,
             is_narrow: false,
             tones: Tones::new(max_cells),
             sync: Sync::new(max_cells),
-            phase: PhaseTracker::new(max_words, MAX_AIR_BYTES * 2 * MAX_WORDS + 1024),
-            blocks: Blocks::new(),
+            reader: Reader::new(),
             candidates: Vec::with_capacity(FAMILIES.len() * MAX_CANDIDATES),
-            edges: Vec::with_capacity(MAX_AIR_BYTES * 16 + 256),
-            words: Vec::with_capacity(MAX_AIR_BYTES * 2 * MAX_WORDS + 1024),
         }
     }
 
@@ -169,10 +138,14 @@ impl Lock {
         candidate: Candidate,
     ) -> Option<(Frame, f64)> {
         let mut found = self.measure(detection, family, candidate)?;
-        let mut payload = self.payload(family, &found);
+        let mut payload = self
+            .reader
+            .payload(&self.tones, family, self.config.modes, &found);
         if payload.is_none() && found.level.noise > MISFIT * found.floor {
             found = self.refit(found)?;
-            payload = self.payload(family, &found);
+            payload = self
+                .reader
+                .payload(&self.tones, family, self.config.modes, &found);
         }
         let (mode, format, checked, end, chip) = payload?;
         if checked.doubt > MAX_DOUBT {
@@ -287,155 +260,6 @@ impl Lock {
             found.deviation,
         );
         Some(found)
-    }
-
-    /// Decodes what follows the known chips. Returns mode, format, bytes, the end in cells, and the last chip length.
-    fn payload(&mut self, family: &Family, found: &Found) -> Option<(Mode, Format, Checked, f64, f64)> {
-        let attempt = |lock: &mut Self, mode, coding, format, skipped| {
-            lock.read(found, coding, format, skipped)
-                .map(|(checked, end, chip)| (mode, format, checked, end, chip))
-        };
-        match family.payload {
-            Payload::Plain(mode, coding, format) => attempt(self, mode, coding, format, 0),
-            Payload::C2 => {
-                let format = self.announced(found);
-                attempt(self, Mode::C2, Coding::Nrz, format.0, ANNOUNCEMENT)
-            }
-            Payload::TOrC => {
-                let (format, eye) = self.announced(found);
-                let modes = self.config.modes;
-                let c = |lock: &mut Self| {
-                    let is_wanted = modes.contains(Modes::C);
-                    is_wanted
-                        .then(|| attempt(lock, Mode::C1, Coding::Nrz, format, ANNOUNCEMENT))
-                        .flatten()
-                };
-                let t = |lock: &mut Self| {
-                    let is_wanted = modes.contains(Modes::T);
-                    is_wanted
-                        .then(|| attempt(lock, Mode::T1, Coding::ThreeOfSix, Format::A, 0))
-                        .flatten()
-                };
-                if eye > 0.5 {
-                    c(self).or_else(|| t(self))
-                } else {
-                    t(self).or_else(|| c(self))
-                }
-            }
-        }
-    }
-
-    /// Returns the likelier format of mode C, and how well the chips agree with it: 1 = all do.
-    fn announced(&self, found: &Found) -> (Format, f32) {
-        let edge = |i: usize| self.tones.sums_at(found.clock.end + i as f64 * found.clock.chip);
-        let mut best = (Format::A, -1.0);
-        for (word, format) in C_FORMATS {
-            let known = Known {
-                chips: word,
-                len: ANNOUNCEMENT,
-            };
-            let (mut agree, mut all) = (0.0, f32::MIN_POSITIVE);
-            for i in 0..ANNOUNCEMENT {
-                let [lower, upper] = energies(between(edge(i), edge(i + 1)));
-                agree += known.sign(i) * (upper - lower);
-                all += (upper - lower).abs();
-            }
-            if agree / all > best.1 {
-                best = (format, agree / all);
-            }
-        }
-        best
-    }
-
-    /// Reads a frame whose first word is `skipped` chips after the known ones.
-    fn read(
-        &mut self,
-        found: &Found,
-        coding: Coding,
-        format: Format,
-        skipped: usize,
-    ) -> Option<(Checked, f64, f64)> {
-        let ratio = found.level.amplitude * found.level.amplitude / found.level.noise.max(f32::MIN_POSITIVE);
-        let mut timing = Timing::new(found.clock, f64::from(ratio));
-        let h = 2.0 * found.deviation;
-        let byte_chips = coding.byte_chips();
-        self.edges.clear();
-        let head = HEADER + CRC_LEN;
-        let head_chips = skipped + head * byte_chips + WITNESSES * coding.word_chips();
-        timing.follow(&self.tones, head_chips + 1, &mut self.edges);
-        let edges = &self.edges[skipped..=head_chips];
-        self.phase.words(
-            &self.tones,
-            edges,
-            h * timing.chip(),
-            coding,
-            found.level,
-            &mut self.words,
-        );
-        let soft = Soft {
-            words: &self.words,
-            coding,
-        };
-        let mut header = Checked::new();
-        let mut lengths = [0; 4];
-        let mut count = 0;
-        match format {
-            Format::A => {
-                if !self.blocks.append(soft, head, found.no_frame, &mut header) {
-                    return None;
-                }
-                lengths[0] = header.bytes[0];
-                count = 1;
-            }
-            Format::B => likeliest_lengths(soft, |length| {
-                lengths[count] = length;
-                count += 1;
-                false
-            }),
-        }
-        let chips_of = |length: u8| Some(skipped + air_bytes(format, length)? * byte_chips);
-        let available = (self.tones.len() as f64 - found.clock.end) / timing.chip() + SLACK_CHIPS;
-        let is_complete = |chips: &usize| (*chips as f64) < available;
-        let chips = lengths[..count]
-            .iter()
-            .filter_map(|length| chips_of(*length))
-            .filter(is_complete)
-            .max()?;
-        let missing = (chips + 1).saturating_sub(self.edges.len());
-        timing.follow(&self.tones, missing, &mut self.edges);
-        let edges = &self.edges[skipped..=chips];
-        self.phase.words(
-            &self.tones,
-            edges,
-            h * timing.chip(),
-            coding,
-            found.level,
-            &mut self.words,
-        );
-        let soft = Soft {
-            words: &self.words,
-            coding,
-        };
-        let mut checked = header;
-        match format {
-            Format::A => {
-                if !self.blocks.append_rest_of_a(soft, &mut checked) {
-                    return None;
-                }
-            }
-            Format::B => {
-                let is_right = lengths[..count].iter().any(|length| {
-                    checked = Checked::new();
-                    chips_of(*length).is_some_and(|of| of <= chips)
-                        && self.blocks.append_b(soft, *length, found.no_frame, &mut checked)
-                });
-                if !is_right {
-                    return None;
-                }
-            }
-        }
-        let end = self.edges[skipped + checked.air_bytes * byte_chips];
-        Some((checked, end, timing.chip()))
     }
 }
 

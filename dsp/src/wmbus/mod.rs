@@ -18,16 +18,17 @@ mod blocks;
 mod coding;
 mod config;
 mod dedup;
-mod detection;
 mod family;
 mod frame;
 mod lock;
 mod mode;
 mod narrow;
 mod phase;
+mod reader;
 mod receiver;
 mod refit;
 mod search;
+mod segment;
 mod sync;
 #[cfg(feature = "synth")]
 pub mod synth;

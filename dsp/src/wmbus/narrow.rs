@@ -4,7 +4,7 @@
 //! of 14 kHz compared with the noise, which strays by 7 % in them. A second of samples would fill the memory; a band that
 //! stands out gets a *slot* instead, which keeps its carrier's samples at a lower rate.
 
-use super::detection::Detection;
+use super::segment::Detection;
 use super::tones::Cells;
 use crate::Complex32;
 
