@@ -98,6 +98,7 @@ impl Daemon {
         };
         let mut status = Status::new(log, context.clock.clone());
         status.set_meters(&config.meters);
+        status.set_tariffs(&config.tariffs);
         let editor = Arc::new(ConfigEditor::new(file.clone(), reload.clone()));
         let (sinks, failed) = Sinks::start(&config, &mut status, editor, &context)?;
         let mut daemon = Daemon {

@@ -77,6 +77,7 @@ impl Daemon {
             .change(new.meters.clone(), new.decodes_all());
         self.radio_options.trust = new.trust();
         self.status.set_meters(&new.meters);
+        self.status.set_tariffs(&new.tariffs);
         let left = self.pipeline.change(new.meters.clone(), new.rate);
         for name in &changes.removed {
             self.status.remove_receiver(name);

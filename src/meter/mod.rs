@@ -23,6 +23,7 @@ mod reading;
 pub mod reception;
 pub mod registers;
 pub mod table;
+pub mod tariff;
 pub mod throttle;
 pub mod usual_interval;
 
