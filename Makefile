@@ -4,7 +4,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 CARGO ?= cargo
 
 .PHONY: demo test soak bench check fmt testdata sensitivity screenshots packages toolchain \
-	release release-test first-minutes-test deb deb-test image-test homeassistant-test cross-test reproducible sbom
+	release release-test first-minutes-test deb deb-test image-test homeassistant-test cross-test reproducible sbom axe
 
 ## The main job, live, with no dongle and no broker.
 demo: toolchain
@@ -41,9 +41,13 @@ sensitivity:
 	$(CARGO) bench --bench sensitivity -- tsv=$(CURDIR)/docs/sensitivity.tsv
 	gnuplot -e "folder='docs'" scripts/sensitivity.gp
 
+## axe-core, for the test of the page's accessibility: a dev tool under the MPL-2.0, not part of the program.
+axe:
+	mkdir -p target/axe-core && cd target/axe-core && npm pack --silent axe-core@4.14.1 && tar xf axe-core-4.14.1.tgz
+
 ## The pictures of the page in docs/.
 screenshots: packages
-	$(CARGO) test --features demo --test it -- --ignored page::pictures
+	$(CARGO) test --features demo --test it -- --ignored page_pictures
 
 testdata:
 	scripts/testdata.sh

@@ -11,6 +11,7 @@ mod meter_edit;
 mod parse;
 mod radio;
 mod suggest;
+mod tariff;
 pub mod toml_text;
 mod wire;
 
@@ -22,6 +23,7 @@ pub use radio::{RadioConfig, RadioSource};
 pub use wire::registers;
 
 use crate::meter::Meters;
+use crate::meter::tariff::Tariffs;
 use crate::meter::telegrams::TelegramOptions;
 use crate::meter::throttle::PublishRate;
 use crate::output::OutputConfig;
@@ -54,6 +56,8 @@ pub struct Config {
     pub outputs: Vec<OutputConfig>,
     /// The page, its API and the metrics.
     pub web: Option<WebConfig>,
+    /// Prices of what meters count.
+    pub tariffs: Tariffs,
     /// Publishing rate of meters without one of their own.
     pub rate: PublishRate,
     publish: Option<Publish>,

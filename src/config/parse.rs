@@ -3,8 +3,10 @@
 use crate::config::file::{File, Section};
 use crate::config::meter::MeterSection;
 use crate::config::radio::RadioSection;
+use crate::config::tariff::TariffSection;
 use crate::config::wire::WireSection;
 use crate::config::{Config, Problem, Problems, Publish};
+use crate::meter::tariff::{Tariff, Tariffs};
 use crate::meter::telegrams::TelegramOptions;
 use crate::meter::throttle::PublishRate;
 use crate::meter::{Meter, Meters};
@@ -21,12 +23,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 /// All keys of the first level.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "mqtt",
     "homeassistant",
     "radio",
     "wire",
     "meter",
+    "tariff",
     "output",
     "web",
     "rate",
@@ -72,6 +75,7 @@ impl Config {
         let mut wires = file.many::<WireSection>("wire");
         wires.extend(file.many::<WireSection>("serial"));
         let meters = file.many::<MeterSection>("meter");
+        let tariffs = file.many::<TariffSection>("tariff");
         let outputs = file.many::<OutputConfig>("output");
         let web = file.one::<WebConfig>("web");
         let rate = file.one::<PublishRate>("rate");
@@ -111,6 +115,7 @@ impl Config {
             ports: identified(converted(&wires, WireSection::config, &mut problems)),
             telegrams: telegram_options(&meters, &mut problems),
             meters: Meters::new(meters_by_id(&meters, &mut problems)),
+            tariffs: Tariffs::new(tariffs_of(&tariffs, &mut problems)),
             mqtt: mqtt.map(|section| section.value),
             homeassistant: homeassistant.map(|section| section.value),
             outputs: outputs.into_iter().map(|section| section.value).collect(),
@@ -186,6 +191,29 @@ fn meters_by_id(sections: &[Section<MeterSection>], problems: &mut Vec<Problem>)
         }
     }
     meters
+}
+
+/// Converts the tariffs; a meter can have one from each day on.
+fn tariffs_of(sections: &[Section<TariffSection>], problems: &mut Vec<Problem>) -> Vec<Tariff> {
+    let (mut tariffs, mut taken) = (Vec::new(), HashSet::new());
+    for (i, section) in sections.iter().enumerate() {
+        match section.value.tariff(i) {
+            Err(wrong) => problems.extend(wrong.into_iter().map(|text| section.problem(text))),
+            Ok(tariff) => {
+                for id in &tariff.meters {
+                    if !taken.insert((id.clone(), tariff.from)) {
+                        let text = format!(
+                            "[[tariff]] {}: meter {id} has another tariff from the same day",
+                            i + 1
+                        );
+                        problems.push(section.problem(text));
+                    }
+                }
+                tariffs.push(tariff);
+            }
+        }
+    }
+    tariffs
 }
 
 fn check_publishing(

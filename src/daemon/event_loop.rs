@@ -113,6 +113,7 @@ impl Daemon {
         let learned = formats.as_deref().map(compact_formats::read).unwrap_or_default();
         let mut status = Status::new(log, context.clock.clone());
         status.set_meters(&config.meters);
+        status.set_tariffs(&config.tariffs);
         let editor = Arc::new(ConfigEditor::new(file.clone(), reload.clone()));
         let (sinks, failed) = Sinks::start(&config, &mut status, editor, &context)?;
         let mut daemon = Daemon {

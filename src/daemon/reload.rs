@@ -84,6 +84,7 @@ impl Daemon {
         self.radio_options.trust = new.trust();
         self.telegrams.change(new.telegrams.clone());
         self.status.set_meters(&new.meters);
+        self.status.set_tariffs(&new.tariffs);
         let left = self.pipeline.change(new.meters.clone(), new.rate);
         for name in &changes.removed {
             self.status.remove_receiver(name);

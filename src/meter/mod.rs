@@ -25,6 +25,7 @@ mod reading;
 pub mod reception;
 pub mod registers;
 pub mod table;
+pub mod tariff;
 mod telegram_log;
 pub mod telegrams;
 pub mod throttle;

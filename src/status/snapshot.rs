@@ -3,6 +3,7 @@
 use crate::meter::Meters;
 use crate::meter::consumption::Consumption;
 use crate::meter::event::ReadingEvent;
+use crate::meter::tariff::Tariffs;
 use crate::status::last_telegram::LastTelegram;
 use crate::status::log_buffer::LogBuffer;
 use crate::status::meter_map::MeterMap;
@@ -50,6 +51,8 @@ pub struct Snapshot {
     pub online: Arc<BTreeMap<String, bool>>,
     /// Configured meters.
     pub configured: Meters,
+    /// Prices of what they count.
+    pub tariffs: Tariffs,
     /// Numbers of readings.
     pub counters: ReadingCounters,
     /// Number of restarts of the components that have failed, by name.

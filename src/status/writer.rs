@@ -5,6 +5,7 @@ use crate::meter::consumption::{Consumption, DayRecord};
 use crate::meter::counter::counter_values;
 use crate::meter::event::{Origin, ReadingEvent};
 use crate::meter::reception::Reception;
+use crate::meter::tariff::Tariffs;
 use crate::meter::usual_interval::UsualInterval;
 use crate::runtime::Clock;
 use crate::status::last_telegram::LastTelegram;
@@ -69,6 +70,7 @@ impl Status {
             refused: Arc::default(),
             online: Arc::default(),
             configured: Meters::default(),
+            tariffs: Tariffs::default(),
             counters: ReadingCounters::default(),
             restarts: Arc::default(),
             panics: 0,
@@ -209,6 +211,12 @@ impl Status {
                 });
             }
         }
+    }
+
+    /// Replaces the prices.
+    pub fn set_tariffs(&mut self, tariffs: &Tariffs) {
+        self.working.tariffs = tariffs.clone();
+        self.has_changed = true;
     }
 
     /// Replaces the numbers of implausible readings.

@@ -98,7 +98,13 @@ fn collect(app: &AppState, id: &str, query: HistoryQuery) -> Result<HistoryJson,
             Some(length) => {
                 let hours = hours_in(app, key, series, &range)?;
                 let now = app.context.clock.timestamp().as_second();
-                periods(series.unit(), sums(&hours, length, &TimeZone::system(), now))
+                let zone = TimeZone::system();
+                let costs = snapshot.tariffs.of_counter(id, &key.field, &zone);
+                let sums = sums(&hours, length, &zone, now, costs.as_ref());
+                CounterHistoryJson {
+                    currency: costs.map(|costs| costs.currency().to_owned()),
+                    ..periods(series.unit(), &sums)
+                }
             }
         };
         let counters = types.entry(key.kind.clone()).or_default();
@@ -113,10 +119,12 @@ fn steps(series: &CounterSeries) -> CounterHistoryJson {
         unit: rate_unit(series.unit()),
         points: rates.map(|point| (point.second, rounded(point.amount))).collect(),
         coverage: Vec::new(),
+        cost: Vec::new(),
+        currency: None,
     }
 }
 
-fn periods(unit: &str, periods: Vec<Period>) -> CounterHistoryJson {
+fn periods(unit: &str, periods: &[Period]) -> CounterHistoryJson {
     let points = periods
         .iter()
         .map(|period| (period.begin, rounded(period.amount)));
@@ -127,6 +135,8 @@ fn periods(unit: &str, periods: Vec<Period>) -> CounterHistoryJson {
         unit: unit.into(),
         points: points.collect(),
         coverage: coverage.collect(),
+        cost: periods.iter().map(|period| period.cost.map(rounded)).collect(),
+        currency: None,
     }
 }
 

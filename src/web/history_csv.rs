@@ -15,13 +15,19 @@ pub fn answer(app: &AppState, history: &HistoryJson) -> Result<Response, ApiErro
 }
 
 fn table(history: &HistoryJson, zone: &TimeZone) -> String {
-    let mut table = String::from("begin,type,counter,value,unit,coverage\n");
+    let mut table = String::from("begin,type,counter,value,unit,coverage,cost,currency\n");
     for (kind, counters) in &history.types {
         for (name, counter) in counters {
             for (i, (second, value)) in counter.points.iter().enumerate() {
                 let begin = Timestamp::from_second(*second)
                     .map(|begin| begin.to_zoned(zone.clone()).strftime("%FT%T%:z").to_string());
                 let coverage = counter.coverage.get(i).map(ToString::to_string);
+                let cost = counter
+                    .cost
+                    .get(i)
+                    .copied()
+                    .flatten()
+                    .map(|cost| cost.to_string());
                 let cells = [
                     begin.unwrap_or_default(),
                     quoted(kind),
@@ -29,6 +35,8 @@ fn table(history: &HistoryJson, zone: &TimeZone) -> String {
                     value.to_string(),
                     quoted(&counter.unit),
                     coverage.unwrap_or_default(),
+                    cost.unwrap_or_default(),
+                    quoted(counter.currency.as_deref().unwrap_or_default()),
                 ];
                 table.push_str(&cells.join(","));
                 table.push('\n');
@@ -58,15 +66,17 @@ mod tests {
             unit: "kWh".into(),
             points: vec![(1_767_222_000, 1.5), (1_767_308_400, 2.0)],
             coverage: vec![1.0, 0.5],
+            cost: vec![None, Some(0.6)],
+            currency: Some("EUR".into()),
         };
         let history = HistoryJson {
             types: BTreeMap::from([("dlms".into(), BTreeMap::from([("a \"b\", c".into(), counter)]))]),
         };
         assert_eq!(
             table(&history, &TimeZone::get("Europe/Berlin").unwrap()),
-            "begin,type,counter,value,unit,coverage\n\
-             2026-01-01T00:00:00+01:00,dlms,\"a \"\"b\"\", c\",1.5,kWh,1\n\
-             2026-01-02T00:00:00+01:00,dlms,\"a \"\"b\"\", c\",2,kWh,0.5\n"
+            "begin,type,counter,value,unit,coverage,cost,currency\n\
+             2026-01-01T00:00:00+01:00,dlms,\"a \"\"b\"\", c\",1.5,kWh,1,,EUR\n\
+             2026-01-02T00:00:00+01:00,dlms,\"a \"\"b\"\", c\",2,kWh,0.5,0.6,EUR\n"
         );
     }
 }

@@ -312,6 +312,11 @@ pub struct CounterHistoryJson {
     /// Share of the hours of each period that are measured, from 0 to 1: the others are unknown, or estimates in a pause between
     /// two readings. Empty for steps.
     pub coverage: Vec<f64>,
+    /// Cost of each period, with standing charges; null where there is no price, negative for a credit. Empty for steps.
+    pub cost: Vec<Option<f64>>,
+    /// Currency of `cost`, of a counter with a price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
 }
 
 /// Everything that has changed since a number.

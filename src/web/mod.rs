@@ -5,6 +5,7 @@ mod answers;
 mod api;
 mod config;
 mod credentials;
+mod decode;
 mod edit_meter;
 mod error;
 mod guard;
@@ -37,7 +38,7 @@ use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::{get, post};
 use guard::Guard;
 use metrics::Metrics;
 use server::Routers;
@@ -177,6 +178,10 @@ fn router(app: AppState) -> Router {
         )
         .route("/api/meters/{id}/history", get(history::history))
         .route("/api/readings", get(api::readings))
+        .route(
+            "/api/decode",
+            post(decode::decode).layer(DefaultBodyLimit::max(decode::MAX_BODY)),
+        )
         .route("/api/reading", get(api::reading))
         .route("/api/status", get(api::status))
         .route("/api/live", get(live::live))

@@ -11,7 +11,7 @@ use syn::{Attribute, Expr, Field, Fields, FnArg, GenericArgument, Item, ItemEnum
 use syn::{PathArguments, Type};
 
 /// Files with types and handlers of the API.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     "src/status/edit_meter.rs",
     "src/status/reading_counters.rs",
     "src/status/log_buffer.rs",
@@ -21,6 +21,7 @@ const SOURCES: [&str; 14] = [
     "src/status/sink.rs",
     "src/web/edit_meter.rs",
     "src/web/api.rs",
+    "src/web/decode.rs",
     "src/web/error.rs",
     "src/web/history.rs",
     "src/web/json.rs",
@@ -82,13 +83,14 @@ const EDITING: [(u16, &str); 9] = [
     (500, ""),
 ];
 
-const OPERATIONS: [Operation; 13] = [
+const OPERATIONS: [Operation; 14] = [
     guarded("meters", "MetersJson", &[]),
     guarded("add_meter", "EditedMeter", &EDITING),
     guarded("change_meter", "EditedMeter", &EDITING),
     guarded("remove_meter", "EditedMeter", &EDITING),
     guarded("meter", "OneMeterJson", &[(404, "")]),
     guarded("history", "HistoryJson", &[(400, ""), (404, ""), (500, "")]),
+    guarded("decode", "DecodedJson", &EDITING),
     guarded("readings", "ReadingsJson", &[(400, "")]),
     guarded("reading", "Smartmeter2mqtt", &[(400, "")]),
     guarded("status", "StatusJson", &[]),
@@ -374,7 +376,7 @@ impl Code {
         }
         let (name, inner) = generic(of);
         match (name.as_str(), inner) {
-            ("Option", Some(inner)) => self.schema(inner, schemas),
+            ("Option" | "Box", Some(inner)) => self.schema(inner, schemas),
             ("Vec", Some(item)) => json!({ "type": "array", "items": self.schema(item, schemas) }),
             ("BTreeMap", Some(value)) => {
                 json!({ "type": "object", "additionalProperties": self.schema(value, schemas) })

@@ -22,6 +22,7 @@ pub(super) const FILES: &[(&str, &[u8])] = &files![
     "cards.js",
     "chart.js",
     "connection.js",
+    "decoder.js",
     "details.js",
     "edit.js",
     "freshness.js",

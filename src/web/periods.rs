@@ -1,6 +1,7 @@
 //! Sums of hours over days, weeks, months and years of the time zone of this machine.
 
 use crate::meter::counter_series::Hour;
+use crate::meter::tariff::CounterCosts;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
@@ -29,12 +30,20 @@ pub struct Period {
     pub begin: i64,
     /// Sum of the known hours.
     pub amount: f64,
+    /// Cost, with standing charges; `None` without a price.
+    pub cost: Option<f64>,
     /// Share of the hours that are over, or whose consumption is known, and that are measured.
     pub coverage: f64,
 }
 
 /// Sums `hours`, which are in order, over periods; those without any known hour are left out. `now`: seconds since 1970.
-pub fn sums(hours: &[Hour], length: Length, zone: &TimeZone, now: i64) -> Vec<Period> {
+pub fn sums(
+    hours: &[Hour],
+    length: Length,
+    zone: &TimeZone,
+    now: i64,
+    costs: Option<&CounterCosts<'_>>,
+) -> Vec<Period> {
     let mut sums = Vec::new();
     let mut hours = hours.iter().peekable();
     while let Some(first) = hours.peek() {
@@ -43,15 +52,21 @@ pub fn sums(hours: &[Hour], length: Length, zone: &TimeZone, now: i64) -> Vec<Pe
             break;
         };
         let (mut amount, mut measured, mut last) = (0.0, 0.0, begin);
+        let mut cost: Option<f64> = None;
         while let Some(hour) = hours.next_if(|hour| hour.second < end) {
             amount += hour.amount;
+            let hour_cost = costs.and_then(|costs| costs.of_hour(hour.second, hour.amount));
+            cost = hour_cost.map_or(cost, |of_hour| Some(cost.unwrap_or_default() + of_hour));
             measured += f64::from(u8::from(hour.is_measured));
             last = hour.second + 3600;
         }
-        let elapsed = end.min(now.max(last)) - begin;
+        let until = end.min(now.max(last));
+        let elapsed = until - begin;
+        let standing = costs.map_or(0.0, |costs| costs.standing(begin, until));
         sums.push(Period {
             begin,
             amount,
+            cost: cost.map(|cost| cost + standing),
             coverage: (measured * 3600.0 / elapsed.max(1) as f64).min(1.0),
         });
     }
@@ -108,7 +123,7 @@ mod tests {
 
     fn amounts(hours: &[Hour], length: Length) -> Vec<(String, f64)> {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
-        let sums = sums(hours, length, &zone, i64::MAX);
+        let sums = sums(hours, length, &zone, i64::MAX, None);
         let date = |second| {
             let at = Timestamp::from_second(second).unwrap();
             at.to_zoned(zone.clone()).strftime("%F %R").to_string()
@@ -164,12 +179,13 @@ mod tests {
         };
         // Of 12 hours that are over: one unknown, two estimated.
         let day: Vec<Hour> = (1..12).map(|i| hour(i, i > 2)).collect();
-        let sums = sums(&day, Length::Days, &zone, 12 * 3600);
+        let sums = sums(&day, Length::Days, &zone, 12 * 3600, None);
         assert_eq!(
             sums,
             [Period {
                 begin: 0,
                 amount: 11.0,
+                cost: None,
                 coverage: 0.75
             }]
         );

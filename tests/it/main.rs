@@ -10,6 +10,7 @@ mod brokers;
 #[cfg(feature = "web")]
 mod counters;
 #[cfg(feature = "demo")]
+mod dashboard;
 mod demo;
 mod dlms;
 mod docs;

@@ -5,6 +5,7 @@ use metertap::meter::consumption::DayRecord;
 use metertap::meter::counter::CounterKey;
 use metertap::meter::counter_series::{HourlyUse, TimedValue};
 use metertap::store::history::HistoryStore;
+use metertap_decode::framing::p1::seal;
 use std::net::TcpStream;
 use std::path::Path;
 
@@ -55,7 +56,7 @@ fn given_a_meter_that_falls_silent_then_nothing_is_said_of_now_and_it_is_marked(
     assert_eq!(browser.run(&format!("return {rate}.includes('now')")), false);
     browser.wait(
         "it among the problems",
-        "/House: silent for \\d sec/.test(document.querySelector('#problems').textContent)",
+        "/House: silent for [\\d.]+ sec/.test(document.querySelector('#problems').textContent)",
     );
     assert_eq!(browser.errors(), Vec::<String>::new());
 }
@@ -79,6 +80,39 @@ fn given_the_language_of_the_browser_then_texts_numbers_and_times_are_in_it() {
         assert_eq!(browser.run("return document.documentElement.lang"), language);
         assert_eq!(browser.errors(), Vec::<String>::new());
     }
+}
+
+/// What axe-core, which `make axe` brings, finds wrong on the page as it is now.
+fn violations(browser: &Browser) -> serde_json::Value {
+    let axe = std::fs::read_to_string(root().join("target/axe-core/package/axe.min.js")).unwrap();
+    browser.run(&format!(
+        "{axe}; window.found = undefined; axe.run(document).then((result) => {{ window.found = result.violations.map((one) => `${{one.id}}: ${{one.nodes.map((node) => node.target)}}`); }});"
+    ));
+    browser.wait("axe", "window.found !== undefined");
+    browser.run("return window.found")
+}
+
+#[needs(axe)]
+#[test]
+fn given_the_rules_of_axe_then_no_part_of_the_page_breaks_one() {
+    let (port, bridge) = (free_port(), P1Bridge::start());
+    let _daemon = daemon(port, &bridge, "");
+    let browser = Browser::start(1200, 900);
+    browser.open(&format!("http://127.0.0.1:{port}/"));
+    browser.wait("a card", CARD);
+    let none = serde_json::json!([]);
+    assert_eq!(violations(&browser), none, "all meters");
+    browser.run("location.hash = '#meter/MTP5000'");
+    browser.wait(
+        "a chart",
+        "document.querySelector('.chart .bar') && document.querySelector('.fields td')",
+    );
+    browser.click(".history summary");
+    assert_eq!(violations(&browser), none, "details");
+    browser.run("document.querySelector('#details .edit').click()");
+    browser.wait("the dialog", "document.querySelector('#edit').open");
+    browser.dark();
+    assert_eq!(violations(&browser), none, "the dialog, dark");
 }
 
 /// Two years up to now: 1 kWh in each hour, 0.25 kWh fed in; of yesterday, only the first twelve hours are measured.
@@ -110,7 +144,12 @@ fn given_two_years_then_a_chart_shows_hours_to_years_with_values_by_keyboard_and
     let file = dir.path().join("history");
     write_history(&file);
     let (port, bridge) = (free_port(), P1Bridge::start());
-    let _daemon = daemon(port, &bridge, &format!("history = \"{}\"", file.display()));
+    let tariff = "[[tariff]]\nmeter = \"MTP5000\"\nprice = 0.3\nexport_price = 0.1\nstanding_charge = 0.5\nstanding_per = \"day\"\ncurrency = \"EUR\"";
+    let _daemon = daemon(
+        port,
+        &bridge,
+        &format!("history = \"{}\"\n{tariff}", file.display()),
+    );
     let browser = Browser::start(1200, 900);
     browser.open(&format!("http://127.0.0.1:{port}/#meter/MTP5000"));
     let readout = "document.querySelector('.readout')?.textContent";
@@ -144,6 +183,8 @@ fn given_two_years_then_a_chart_shows_hours_to_years_with_values_by_keyboard_and
         "import 24 kWh",
         "export 6 kWh",
         "net 18 kWh",
+        // 24 · 0.30 - 6 · 0.10 + 0.50
+        "7.10 EUR",
         "period before 24 kWh",
         "50 % measured",
     ] {
@@ -185,7 +226,19 @@ fn given_two_years_then_a_chart_shows_hours_to_years_with_values_by_keyboard_and
         assert!(text.as_str().unwrap().contains(part), "{part}: {text}");
     }
     browser.run("scrollTo(0, 0)");
-    browser.click("#details .tools a");
+    browser.click("#details > .tools a");
     browser.wait("all meters", "!document.querySelector('#home').hidden");
+
+    // A telegram that is pasted is explained.
+    let telegram = seal("/MTP5x\n\n0-0:96.1.1(4D31)\n1-0:1.8.0(000001.500*kWh)\n", true);
+    let digits: String = telegram.iter().map(|byte| format!("{byte:02X}")).collect();
+    browser.write("#pasted", &digits);
+    browser.click("#decoder button");
+    browser.wait(
+        "an explanation",
+        "document.querySelector('#decoded').textContent.includes('Protocol: p1')",
+    );
+    let decoded = browser.run("return document.querySelector('#decoded').textContent");
+    assert!(decoded.as_str().unwrap().contains("1.5 kWh"), "{decoded}");
     assert_eq!(browser.errors(), Vec::<String>::new());
 }

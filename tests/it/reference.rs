@@ -7,7 +7,7 @@ use std::fmt::Write;
 use syn::{Attribute, Expr, Fields, GenericArgument, Item, ItemStruct, Lit, Meta, PathArguments, Type};
 
 /// Sections of the file: heading, source, structure.
-const SECTIONS: [(&str, &str, &str); 12] = [
+const SECTIONS: [(&str, &str, &str); 13] = [
     ("`[mqtt]`", "src/publish/config.rs", "MqttConfig"),
     (
         "`[mqtt.profile]`, `name = \"smartmeter-reader\"`",
@@ -38,6 +38,7 @@ const SECTIONS: [(&str, &str, &str); 12] = [
     ("`[[wire]]`", "src/config/wire.rs", "WireSection"),
     ("`[wire.dlms]`", "src/config/list.rs", "ListSection"),
     ("`[[meter]]`", "src/config/meter.rs", "MeterSection"),
+    ("`[[tariff]]`", "src/config/tariff.rs", "TariffSection"),
     ("`[[output]]`", "src/output/config.rs", "OutputConfig"),
     ("`[web]`", "src/web/config.rs", "WebConfig"),
 ];

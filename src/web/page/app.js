@@ -4,6 +4,7 @@
 import { drawAir, takeMarks, takeRows } from "./air.js";
 import { drawCards, drawSinks } from "./cards.js";
 import { drawConnection, follow } from "./connection.js";
+import "./decoder.js";
 import { drawDetails, startDetails } from "./details.js";
 import { t } from "./language.js";
 import { drawEvents } from "./log.js";

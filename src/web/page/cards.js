@@ -104,7 +104,11 @@ function drawCard(meter, receivers) {
   // Once it is old, it is no longer what is used now.
   if (present && state === "fresh") words.push(t("now", { amount: amount(present.value, present.unit) }));
   const today = uses?.points.at(-1);
-  if (today && today[0] > now() / 1000 - 86400) words.push(t("today", { amount: amount(today[1], uses.unit) }));
+  if (today && today[0] > now() / 1000 - 86400) {
+    const cost = uses.cost?.at(-1);
+    const values = { amount: amount(today[1], uses.unit), cost: `${number(cost ?? 0, 2, 2)} ${uses.currency ?? ""}`.trim() };
+    words.push(t(cost === null || cost === undefined ? "today" : "todayCost", values));
+  }
   setText(made.rate, words.join(" · "));
   if (rates !== made.drawn) {
     made.drawn = rates;

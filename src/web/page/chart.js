@@ -4,7 +4,7 @@ import { number, t } from "./language.js";
 import { make, setText, shape } from "./words.js";
 
 const HEIGHT = 220;
-const [LEFT, RIGHT, TOP, BOTTOM] = [56, 8, 10, 24];
+const [LEFT, RIGHT, TOP, BOTTOM] = [56, 8, 22, 24];
 const LABEL_WIDTH = 56;
 // A period that is measured to a smaller share is drawn as an estimate.
 const MEASURED = 0.95;
@@ -15,8 +15,8 @@ function niceStep(span, most) {
   return [1, 2, 5, 10].map((factor) => factor * power).find((step) => span / step <= most);
 }
 
-// Chart of `slots`: {label, title, value, back, before, coverage, text}. `value` goes up, `back` (what was fed in) down,
-// `before` is a line for comparison; each may be undefined.
+// Chart of `slots`: {value, back, before, coverage, label(), title(), text()}. `value` goes up, `back` (what was fed in) down,
+// `before` is a line for comparison; each may be undefined. Texts are asked for only where they are shown.
 export function barChart(label) {
   const all = make("div", undefined, "chart");
   const svg = shape("svg", { role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": 0 });
@@ -33,8 +33,9 @@ export function barChart(label) {
     chosen = Math.max(0, Math.min(slots.length - 1, index));
     const slot = slots[chosen];
     svg.setAttribute("aria-valuenow", chosen);
-    svg.setAttribute("aria-valuetext", `${slot.title}: ${slot.text}`);
-    setText(readout, `${slot.title}: ${slot.text}`);
+    const text = `${slot.title()}: ${slot.text()}`;
+    svg.setAttribute("aria-valuetext", text);
+    setText(readout, text);
     cursor?.setAttribute("x", LEFT + chosen * slotWidth());
     cursor?.setAttribute("width", Math.max(1, slotWidth()));
     cursor?.removeAttribute("visibility");
@@ -62,7 +63,7 @@ export function barChart(label) {
     const every = Math.max(1, Math.ceil(LABEL_WIDTH / wide));
     slots.forEach((slot, i) => {
       if (i % every === 0 && LEFT + i * wide + LABEL_WIDTH / 2 < w) {
-        parts.push(shape("text", { x: LEFT + (i + 0.5) * wide, y: HEIGHT - 6, class: "middle" }, slot.label));
+        parts.push(shape("text", { x: LEFT + (i + 0.5) * wide, y: HEIGHT - 6, class: "middle" }, slot.label()));
       }
     });
     // One path for all bars of a kind: ten years of days are as quick as one.
@@ -86,7 +87,7 @@ export function barChart(label) {
   };
   svg.addEventListener("pointermove", (event) => choose(at(event)));
   svg.addEventListener("pointerdown", (event) => choose(at(event)));
-  svg.addEventListener("focus", () => chosen < 0 && choose(slots.length - 1));
+  svg.addEventListener("focus", () => chosen < 0 && choose(slots.findLastIndex((slot) => slot.value !== undefined)));
   svg.addEventListener("keydown", (event) => {
     const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
     const move = steps[event.key];

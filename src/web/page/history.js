@@ -167,10 +167,11 @@ export function historyPanel(id) {
     const earlierBegins = before ? slots(by, before[0], before[1]) : [];
     const [used, fed, coverage] = [byslot(value, begins, to), byslot(back, begins, to), byslot(value, begins, to, "coverage")];
     const usedBefore = byslot(value, earlierBegins, from);
-    const costs = byslot(value, begins, to, "cost");
+    const credits = byslot(back, begins, to, "cost");
+    const costs = byslot(value, begins, to, "cost").map((cost, i) => sum([cost, credits[i]]));
     const unit = value.unit;
     const money = (cost) => `${number(cost, 2, 2)} ${value.currency ?? ""}`.trim();
-    const chartSlots = begins.map((start, i) => {
+    const text = (i) => {
       const words = [];
       if (used[i] === undefined) words.push(t("unknown"));
       else words.push(back ? t("importOf", { amount: amount(used[i], unit) }) : amount(used[i], unit));
@@ -181,28 +182,30 @@ export function historyPanel(id) {
       if (costs[i] !== undefined) words.push(money(costs[i]));
       if (usedBefore[i] !== undefined) words.push(t("beforeOf", { amount: amount(usedBefore[i], unit) }));
       if (coverage[i] < 1) words.push(t("measured", { share: number(100 * coverage[i], 0) }));
-      return {
-        label: shortLabel(by, span, start),
-        title: longLabel(by, start),
-        value: used[i],
-        back: fed[i],
-        before: usedBefore[i],
-        coverage: coverage[i],
-        text: words.join(" · "),
-      };
-    });
+      return words.join(" · ");
+    };
+    const chartSlots = begins.map((start, i) => ({
+      value: used[i],
+      back: fed[i],
+      before: usedBefore[i],
+      coverage: coverage[i],
+      label: () => shortLabel(by, span, start),
+      title: () => longLabel(by, start),
+      text: () => text(i),
+    }));
     chart.show(chartSlots, unit);
     const isEstimated = coverage.some((share) => share < 1);
     setText(note, !value.points.length ? t("noUsage") : isEstimated ? t("estimates") : "");
     drawSums({ used, fed, back, usedBefore, begins, to, unit, costs, money });
+    const hasCosts = costs.some((cost) => cost !== undefined);
     const line = (slot, i) => {
       const made = make("tr");
-      const cells = [amountOr(used[i], unit), ...(back ? [amountOr(fed[i], unit)] : []), amountOr(usedBefore[i], unit), costs[i] === undefined ? "" : money(costs[i]), coverage[i] === undefined ? "" : `${number(100 * coverage[i], 0)} %`];
-      made.append(Object.assign(make("th", slot.title), { scope: "row" }), ...cells.map((text) => make("td", text)));
+      const cells = [amountOr(used[i], unit), ...(back ? [amountOr(fed[i], unit)] : []), amountOr(usedBefore[i], unit), ...(hasCosts ? [costs[i] === undefined ? "" : money(costs[i])] : []), coverage[i] === undefined ? "" : `${number(100 * coverage[i], 0)} %`];
+      made.append(Object.assign(make("th", slot.title()), { scope: "row" }), ...cells.map((text) => make("td", text)));
       return made;
     };
     const head = make("tr");
-    const titles = [t("begin"), back ? t("import") : t("usage"), ...(back ? [t("export")] : []), t("before"), t("cost"), t("coverage")];
+    const titles = [t("begin"), back ? t("import") : t("usage"), ...(back ? [t("export")] : []), t("before"), ...(hasCosts ? [t("cost")] : []), t("coverage")];
     head.append(...titles.map((text) => Object.assign(make("th", text), { scope: "col" })));
     table.ontoggle = () => {
       if (!table.open) return rows.replaceChildren();

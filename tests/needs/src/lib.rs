@@ -19,6 +19,8 @@ use std::process::{Command, Stdio};
 /// A file of `../shared`, tracked by cargo.
 const SHARED: &str = "../shared/vectors/README.md";
 const NETWORK: &str = "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up && iptables -L -n";
+/// axe-core as npm packs it.
+const AXE: &str = "target/axe-core/package/axe.min.js";
 const MOUNT: &str = "dir=$(mktemp -d) && mount -t tmpfs tmpfs \"$dir\" && umount \"$dir\"; status=$?; rmdir \"$dir\"; exit $status";
 
 #[proc_macro_attribute]
@@ -39,6 +41,10 @@ pub fn needs(what: TokenStream, test: TokenStream) -> TokenStream {
             String::new(),
             "a network namespace of its own (unshare -rn, iptables)",
         ),
+        "axe" => {
+            let file = Path::new(&root).join(AXE);
+            (file.exists(), String::new(), "axe-core (make axe)")
+        }
         "promtool" => (
             is_tool("promtool"),
             String::new(),
