@@ -92,6 +92,7 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("radio", "start", "time by RFC 3339"),
     ("wire", "crc", "`\"required\"`, `\"when-present\"`, `\"ignore\"`"),
     ("wire", "zone", "name of a time zone"),
+    ("tariff", "time", "list of tables"),
     (
         "wire",
         "model",
