@@ -4,21 +4,24 @@ set output folder."/sensitivity.png"
 data = folder."/sensitivity.tsv"
 set multiplot layout 2,2
 set yrange [0:1]
-set xrange [-15:5]
+set xrange [-20:5]
 set format y "%.0f %%"
 set ytics ("0 %%" 0, "50 %%" 0.5, "90 %%" 0.9, "100 %%" 1)
 set grid
 set xlabel "SNR in 2.36 MHz, dB"
 set key right bottom samplen 2 font "sans,10"
-names = "SCM SCM+ IDM"
-do for [i=0:2] {
+names = "SCM SCM+ IDM R900"
+# Curves 0 to 3, limits 4 to 7, known meters from 8 on.
+known = "8 9 -1 10"
+do for [i=0:3] {
   set title word(names, i+1)
+  k = int(word(known, i+1))
   plot data index i+4 using 1:5 with lines dt 3 lc rgb "#aa3333" title "limit: wide-band squaring (rtlamr's method)", \
        data index i+4 using 1:4 with lines dt 2 lc rgb "#cc8800" title "limit: phase unknown", \
        data index i+4 using 1:3 with lines dt 2 lc rgb "#888888" title "limit: coherent", \
-       data index i+4 using 1:2 with lines dt 4 lc rgb "#448844" title "limit: coherent, 3 bits corrected", \
+       data index i+4 using 1:2 with lines dt 4 lc rgb "#448844" title "limit: coherent, 3 corrected", \
+       for [j=0:(k<0 ? -1 : 0)] data index k using 1:3 with lines dt 4 lc rgb "#8844aa" title "limit: known meter", \
+       for [j=0:(k<0 ? -1 : 0)] data index k using 1:2 with linespoints pt 6 ps 0.7 lw 2 lc rgb "#8844aa" title "metertap, known meter", \
        data index i using 1:2 with linespoints pt 7 ps 0.7 lw 2 lc rgb "#2255aa" title "metertap"
 }
-set title "R900"
-plot data index 3 using 1:2 with linespoints pt 7 ps 0.7 lw 2 lc rgb "#2255aa" title "metertap"
 unset multiplot

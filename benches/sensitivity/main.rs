@@ -1,9 +1,10 @@
 //! Sensitivity of the receiver: `make sensitivity` prints these tables, made with the project's own modulator.
 //!
 //! ```text
-//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|noise] [packets=250] [minutes=10] [tsv=FILE]
+//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|noise|cost] [packets=250] [minutes=10] [tsv=FILE]
 //! ```
 
+mod known;
 mod theory;
 mod trial;
 mod wmbus;
@@ -21,6 +22,13 @@ const TARGETS: [(Protocol, f64, f64); 4] = [
     (Protocol::ScmPlus, -11.0, -10.0),
     (Protocol::Idm, -9.5, -8.7),
     (Protocol::R900, -11.0, -10.0),
+];
+
+/// The same for known meters.
+const KNOWN_TARGETS: [(Protocol, f64, f64); 3] = [
+    (Protocol::Scm, -17.0, -15.5),
+    (Protocol::ScmPlus, -16.5, -15.0),
+    (Protocol::R900, -16.0, -14.5),
 ];
 
 fn main() {
@@ -55,9 +63,14 @@ fn main() {
     }
     if wanted("noise") {
         let [packets, tentative] = trial::noise(60.0 * minutes);
-        println!("noise, {minutes} minutes: {packets} packets, {tentative} tentative ones");
+        println!(
+            "noise, {minutes} minutes, 20 meters expected: {packets} packets, {tentative} tentative ones"
+        );
         let frames = wmbus::noise(60.0 * minutes);
         println!("noise, {minutes} minutes: {frames} frames of wireless M-Bus");
+    }
+    if wanted("cost") {
+        known::cost(10);
     }
 }
 
@@ -90,10 +103,60 @@ fn reach(packets: usize, tsv: Option<&str>) {
     for (name, bits) in [("Scm", 96), ("ScmPlus", 128), ("Idm", 736)] {
         limits(name, bits, &mut table);
     }
+    r900_limits(&mut table);
+    known_reach(packets, &mut table);
     if let Some(path) = tsv {
         std::fs::write(path, table).unwrap_or_else(|e| panic!("{path}: {e}"));
     }
     println!();
+}
+
+/// Prints the same for known meters, and adds their curves and limits to `table`.
+fn known_reach(packets: usize, table: &mut String) {
+    println!("\nKnown meters: counter risen by up to 1000, ten meters expected, one of them on the air\n");
+    println!("           50 % at (target)      90 % at (target)      wrong / received");
+    for (protocol, half, most) in KNOWN_TARGETS {
+        let points: Vec<f64> = (0..=16).map(|i| half - 2.0 + f64::from(i) * 0.25).collect();
+        let curve = parallel(&points, |&snr| {
+            known::alone(protocol, snr, packets, Channel::default())
+        });
+        let mut sum = Outcome::default();
+        curve.iter().for_each(|&point| sum.add(point));
+        println!(
+            "{:8} {} ({half:5.1})     {} ({most:5.1})     {} / {}",
+            format!("{protocol:?}"),
+            crossing(&points, &curve, 0.5),
+            crossing(&points, &curve, 0.9),
+            sum.wrong,
+            sum.received
+        );
+        let _ = writeln!(table, "# known {protocol:?}: snr_db decoded limit");
+        for (&snr, point) in points.iter().zip(&curve) {
+            let limit = theory::known(theory::coherent, snr, 1000);
+            let _ = writeln!(table, "{snr} {:.4} {limit:.4}", point.share());
+        }
+        table.push_str("\n\n");
+    }
+}
+
+/// Adds the limits that theory sets for R900 to `table`.
+fn r900_limits(table: &mut String) {
+    let _ = writeln!(
+        table,
+        "# limits of R900: snr_db coherent_3_corrected coherent phase_unknown wide_band_squaring"
+    );
+    for snr in (0..=72).map(|i| -16.0 + f64::from(i) * 0.25) {
+        let frames = |bit_error: fn(f64) -> f64, corrected| theory::r900_frames(bit_error, snr, corrected);
+        let _ = writeln!(
+            table,
+            "{snr} {:.4} {:.4} {:.4} {:.4}",
+            frames(theory::coherent, 3),
+            frames(theory::coherent, 0),
+            frames(theory::phase_unknown, 0),
+            frames(theory::squaring, 0),
+        );
+    }
+    table.push_str("\n\n");
 }
 
 /// Adds the limits that theory sets for a frame of `bits` to `table`.

@@ -37,6 +37,29 @@ pub fn frames(bit_error: f64, bits: u32, corrected: u32) -> f64 {
         .sum()
 }
 
+/// Returns the share of R900 frames with at most `corrected` wrong symbols, by the union bound over the digits: two of the six
+/// words of four chips differ by moving one ON chip (four of them) or both.
+pub fn r900_frames(bit_error: fn(f64) -> f64, snr_db: f64, corrected: u32) -> f64 {
+    const TWICE_DB: f64 = 3.01;
+    let digit = (4.0 * bit_error(snr_db) + bit_error(snr_db + TWICE_DB)).min(1.0);
+    let symbol = 1.0 - (1.0 - digit).powi(2);
+    frames(symbol, 21, corrected)
+}
+
+/// Returns the share of frames in which the right one of `words` equally likely code words is the likeliest, by the union bound: `d`
+/// of the ten lowest bits of a counter and the 16 bits of a check differ as those of random words do, but in five at least.
+pub fn known(bit_error: fn(f64) -> f64, snr_db: f64, words: u32) -> f64 {
+    const BITS: u32 = 26;
+    let wrong: f64 = (5..=BITS)
+        .map(|d| {
+            let ways = (0..d).fold(1.0, |ways, i| ways * f64::from(BITS - i) / f64::from(i + 1));
+            let distance_db = 10.0 * f64::from(d).log10();
+            f64::from(words) * ways / f64::from(1 << BITS) * bit_error(snr_db + distance_db)
+        })
+        .sum();
+    (1.0 - wrong).max(0.0)
+}
+
 fn power(db: f64) -> f64 {
     10f64.powf(db / 10.0)
 }

@@ -110,11 +110,12 @@ pub fn pairs(snr_db: f64, weaker_db: f64, apart_hz: f64, packets: usize) -> Outc
     outcome
 }
 
-/// Counts the packets received in `seconds` of noise, and the tentative ones.
+/// Counts the packets received in `seconds` of noise with 20 meters expected, and the tentative ones.
 pub fn noise(seconds: f64) -> [usize; 2] {
     let mut random = Random::new(99);
     let config = config(WINDOW_HZ, Trust::Normal);
     let mut receiver = Receiver::new(config).expect("a rate that works");
+    receiver.expect(&crate::known::absent(20, &mut random));
     let mut bytes = Vec::new();
     let mut samples = Vec::new();
     let mut counts = [0; 2];

@@ -5,22 +5,25 @@
 //!
 //! ```text
 //! other words    prior of the word · e^S
-//! a relative     RELATIVES · mean e^S over every code word with the same high bits of the id, any type, flags and counter
+//! a neighbor     NEIGHBORS · mean e^S over every code word with the same high bits of the id, and any counter
+//! a stray        STRAYS · mean e^S over every code word with the same id, any type, flags and counter
 //! another frame  mean e^S over every bit                                               1 / PRIOR
 //! random keying  mean e^S over every chip                                              1 / PRIOR
 //! silence        1                                                                     1 / PRIOR
 //! ```
 
 use super::code_words::CodeWords;
-use super::words::{Change, Words, group_bits, is_on, lead_chips};
+use super::words::{Change, Relatives, Words, group_bits, is_on, lead_chips};
 use crate::{Method, Protocol};
 
 /// Probability that a frame of a certain meter begins at a candidate of the search. About two segments of noise a second with 400
 /// places each are searched, and a meter sends about once a minute: 2e-5. The rest is the margin of the budget.
 const PRIOR: f64 = 3e-7;
-/// Frames of meters with neighboring ids, and of the meter itself with another counter or other flags than expected, per
-/// frame that is expected.
-const RELATIVES: f64 = 1.0;
+/// Frames of meters with neighboring ids, per frame that is expected: they may be on the air all day while the meter is silent.
+const NEIGHBORS: f64 = 10.0;
+/// Frames of the meter itself with another counter or other flags than expected, per frame that is expected: what is
+/// known may be wrong.
+const STRAYS: f64 = 1.0;
 /// Logarithm of the same for R900, whose code words are too many to be summed up: half of what a certain code word has.
 const R900_GAIN: f64 = 8.7;
 /// Doubt up to which a word is accepted.
@@ -159,19 +162,25 @@ impl Judge {
             .map(|pair| ln_mean(pair[0], pair[1]))
             .sum();
         let ln_prior = PRIOR.ln();
-        let relative = f64::from(preamble_right) + self.mean(words, &words.loose) + RELATIVES.ln();
+        let relatives = [(&words.neighbors, NEIGHBORS), (&words.strays, STRAYS)];
+        let mut likelihoods = relatives.map(|(relatives, often)| {
+            f64::from(preamble_right) + self.mean(words, &relatives.loose) + f64::ln(often)
+        });
         others.add(preamble_any + self.mean(words, &[0xFF; MAX_GROUPS]) - ln_prior);
         others.add(soft.iter().map(|&l| ln_mean(l, 0.0)).sum::<f64>() - ln_prior);
         others.add(-ln_prior);
-        let with_relative = |relative: f64| {
+        let against_top = |likelihoods: [f64; 2]| {
             let mut others = others;
-            others.add(relative);
+            likelihoods.into_iter().for_each(|ln| others.add(ln));
             others.ln() - top
         };
-        let mut against = with_relative(relative);
+        let mut against = against_top(likelihoods);
         // Relatives are code words, too; that costs a millisecond, and only raises the doubt of what would be accepted.
         if doubt_of(against) <= MAX_DOUBT {
-            against = with_relative(relative + self.gain(words));
+            for (ln, (relatives, _)) in likelihoods.iter_mut().zip(relatives) {
+                *ln += self.gain(words, relatives).max(0.0);
+            }
+            against = against_top(likelihoods);
         }
         let doubt = doubt_of(against);
         let bytes = words.bytes(status, counter);
@@ -185,12 +194,12 @@ impl Judge {
     }
 
     /// Logarithm of the mean likelihood of relatives that are code words over that of all.
-    fn gain(&mut self, words: &Words) -> f64 {
+    fn gain(&mut self, words: &Words, relatives: &Relatives) -> f64 {
         if words.protocol == Protocol::R900 {
             return R900_GAIN;
         }
         let tables = &self.tables;
-        let bits = words.loose_bits.iter().map(|bit| {
+        let bits = relatives.bits.iter().map(|bit| {
             let (table, base) = (&tables[bit.group], words.base[bit.group]);
             let flipped = table[usize::from(base ^ bit.mask)] - table[usize::from(base)];
             (bit.column, flipped)

@@ -7,6 +7,7 @@ use super::{Expectation, fields};
 use crate::Protocol;
 use crate::fec::{crc, encode, r900_symbol, reed_solomon};
 use crate::frame::R900_DIGITS;
+use std::ops::Range;
 
 /// Groups that differ between the words of a meter, at most: 24 to 32 bits of counter, status and check.
 const MAX_VARYING: usize = 16;
@@ -24,6 +25,47 @@ const FLAGS_CLEAR: f32 = 0.9;
 pub(crate) struct Change {
     pub groups: [u8; MAX_VARYING],
     pub ln_prior: f32,
+}
+
+/// Frames that differ from the base word in some fields, and in the check.
+#[derive(Debug)]
+pub(crate) struct Relatives {
+    /// Bits of each group that may differ.
+    pub loose: [u8; MAX_GROUPS],
+    /// The same bits with their columns of the check; none for R900, whose check has too many syndromes for
+    /// [`super::code_words`].
+    pub bits: Vec<LooseBit>,
+}
+
+impl Relatives {
+    fn new<const N: usize>(protocol: Protocol, differ: [Range<usize>; N]) -> Self {
+        let check = fields(protocol).check;
+        let width = group_bits(protocol);
+        let mut loose = [0; MAX_GROUPS];
+        for bit in differ.into_iter().chain([check.clone()]).flatten() {
+            loose[bit / width] |= 1 << (width - 1 - bit % width);
+        }
+        let code = match protocol {
+            Protocol::Scm => Some(crc::SCM),
+            Protocol::ScmPlus | Protocol::Idm => Some(crc::GENIBUS),
+            Protocol::R900 => None,
+        };
+        let bits = code.into_iter().flat_map(|code| {
+            (0..check.end).map(move |bit| LooseBit {
+                group: bit / 8,
+                mask: 0x80 >> (bit % 8),
+                column: code.column(check.end - 1 - bit),
+            })
+        });
+        let bits = bits.filter(|bit| loose[bit.group] & bit.mask != 0).collect();
+        Relatives { loose, bits }
+    }
+}
+
+/// The bits of a counter that differ between meters: no home has used 2^24 counts.
+fn low_counter(protocol: Protocol) -> Range<usize> {
+    let counter = fields(protocol).counter;
+    counter.end - 24..counter.end
 }
 
 /// Bit in which a relative may differ.
@@ -46,12 +88,10 @@ pub(crate) struct Words {
     pub varying: Vec<usize>,
     pub statuses: Vec<Change>,
     pub counters: Vec<Change>,
-    /// Bits of each group that may be different in a frame of another meter of the same delivery, or in one of this meter that
-    /// is not among the words.
-    pub loose: [u8; MAX_GROUPS],
-    /// The same bits with their columns of the check; none for R900, whose check has too many syndromes for
-    /// [`super::code_words`].
-    pub loose_bits: Vec<LooseBit>,
+    /// Frames of another meter of the same delivery: its id differs in the lowest bits, and it has any counter.
+    pub neighbors: Relatives,
+    /// Frames of this meter that are not among the words: any type, flags and counter.
+    pub strays: Relatives,
     /// Probability of ON less ½ of each chip; 0 where the check is.
     pub template: Vec<f32>,
     /// Chips of the template that are known, with their weights: first those that begin a Manchester bit, whose second chip has the
@@ -151,8 +191,15 @@ impl Words {
             statuses: packed(statuses),
             counters: packed(counters),
             varying,
-            loose: loose(protocol),
-            loose_bits: loose_bits(protocol),
+            neighbors: Relatives::new(protocol, [low_counter(protocol), fields(protocol).low_id]),
+            strays: Relatives::new(
+                protocol,
+                [
+                    fields(protocol).counter,
+                    fields(protocol).status,
+                    fields(protocol).flags,
+                ],
+            ),
             template,
             frame,
         }
@@ -208,41 +255,6 @@ fn statuses(protocol: Protocol) -> impl Iterator<Item = (u64, f32)> {
     })
 }
 
-/// Returns the bits of each group outside of what must fit even if it is another frame.
-fn loose(protocol: Protocol) -> [u8; MAX_GROUPS] {
-    let fields = fields(protocol);
-    let width = group_bits(protocol);
-    let mut loose = [0; MAX_GROUPS];
-    for field in [
-        fields.counter,
-        fields.status,
-        fields.flags,
-        fields.low_id,
-        fields.check,
-    ] {
-        for bit in field {
-            loose[bit / width] |= 1 << (width - 1 - bit % width);
-        }
-    }
-    loose
-}
-
-fn loose_bits(protocol: Protocol) -> Vec<LooseBit> {
-    let code = match protocol {
-        Protocol::Scm => crc::SCM,
-        Protocol::ScmPlus | Protocol::Idm => crc::GENIBUS,
-        Protocol::R900 => return Vec::new(),
-    };
-    let loose = loose(protocol);
-    let end = fields(protocol).check.end;
-    let bits = (0..end).map(|bit| LooseBit {
-        group: bit / 8,
-        mask: 0x80 >> (bit % 8),
-        column: code.column(end - 1 - bit),
-    });
-    bits.filter(|bit| loose[bit.group] & bit.mask != 0).collect()
-}
-
 /// Returns the mean chips of all words, less ½.
 fn template(
     protocol: Protocol,
@@ -288,13 +300,13 @@ pub(crate) fn is_on(protocol: Protocol, value: u8, chip: usize) -> bool {
     bit == (chip % 2 == 0)
 }
 
-fn bits(bytes: &[u8], range: std::ops::Range<usize>) -> u64 {
+fn bits(bytes: &[u8], range: Range<usize>) -> u64 {
     range.fold(0, |value, bit| {
         value << 1 | u64::from(bytes[bit / 8] >> (7 - bit % 8) & 1)
     })
 }
 
-fn set_bits(bytes: &mut [u8], range: std::ops::Range<usize>, value: u64) {
+fn set_bits(bytes: &mut [u8], range: Range<usize>, value: u64) {
     let last = range.end - 1;
     for bit in range {
         let mask = 0x80 >> (bit % 8);
