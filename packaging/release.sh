@@ -63,7 +63,7 @@ for target in $targets; do
   # The image: the program, and the few packages that it and librtlsdr need. No shell, no package manager.
   rootfs=$root/metertap-image/$arch
   in_root "$root" sh -c "rm -rf /metertap-image/$arch && mkdir -p /metertap-image/$arch/packages && cd /metertap-image/$arch/packages &&
-    apt-get download -qq libc6:$arch libgcc-s1:$arch librtlsdr0:$arch libusb-1.0-0:$arch libudev1:$arch &&
+    apt-get -o APT::Sandbox::User=root download -qq libc6:$arch libgcc-s1:$arch librtlsdr0:$arch libusb-1.0-0:$arch libudev1:$arch &&
     for package in *.deb; do dpkg-deb --extract \$package ..; done && cd .. && rm -rf packages usr/share/man usr/share/lintian etc lib/udev usr/lib/udev &&
     find usr/share/doc -type f ! -name copyright -delete && find usr/share/doc -type l -delete && find usr/share -type d -empty -delete"
   as_root install -D -m 0755 "$program" "$rootfs/usr/bin/metertap"

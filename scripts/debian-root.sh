@@ -8,10 +8,11 @@ as_root() {
 
 # Of the machine itself: debian packages by the name of a command that they bring.
 need() {
+  missing=
   for pair in "$@"; do
-    command -v "${pair%%:*}" >/dev/null || [ -x "/usr/sbin/${pair%%:*}" ] || missing="${missing:-} ${pair#*:}"
+    command -v "${pair%%:*}" >/dev/null || [ -x "/usr/sbin/${pair%%:*}" ] || missing="$missing ${pair#*:}"
   done
-  if [ -n "${missing:-}" ]; then
+  if [ -n "$missing" ]; then
     echo "installing$missing"
     as_root apt-get update -qq
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null

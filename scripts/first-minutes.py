@@ -118,6 +118,13 @@ class Cable:
 def play(name, root, topic, answers, environment):
     begun = time.monotonic()
     reading = subscribe(topic)
+    try:
+        return play_until(reading, begun, name, root, answers, environment)
+    finally:
+        reading.kill()
+
+
+def play_until(reading, begun, name, root, answers, environment):
     session = Session(root, environment)
     session.command("apt-get install -y -qq --no-install-recommends /tmp/metertap.deb")
     shown = session.command("metertap")
@@ -128,13 +135,17 @@ def play(name, root, topic, answers, environment):
     session.converse(answers)
     asked = session.typed - before - 1
     session.type("metertap run")
-    first = reading.communicate()[0]
+    # A terminal that nobody reads would stop the program.
+    while reading.poll() is None:
+        session.read(0.2)
+    first = reading.stdout.read()
     seconds = time.monotonic() - begun
-    assert first, "no reading came"
+    if not first:
+        raise SystemExit("no reading came:\n" + session.text[-3000:])
     session.end()
     print(f"{name}: {seconds:.0f} s to the first reading; {asked} answers to metertap, {session.typed} lines typed in all")
     print(f"    {first.strip()[:150]}")
-    return seconds <= LIMIT_S and asked <= LIMIT_ANSWERS
+    return seconds < LIMIT_S and asked < LIMIT_ANSWERS
 
 
 def main():
@@ -144,13 +155,13 @@ def main():
     cables = [Cable(dutch, "usb-FTDI_FT232R_USB_UART_P1-if00-port0", telegram),
               Cable(austrian, "usb-Silicon_Labs_CP2102_M-BUS-if00-port0", sealed)]
     results = [
-        play("an American with a dongle", american, "readings/48180892/+",
-             [("Read its dial", "99067"), ("MQTT broker", broker[1])], fake),
+        play("an American with a dongle", american, "readings/12345678/+",
+             [("Read its dial", "48215"), ("MQTT broker", broker[1])], fake),
         play("a Dutch home with a P1 cable", dutch, "readings/+/p1", [broker], {}),
         play("an Austrian with a key", austrian, "readings/+/p1", [("Key from the grid operator", KEY), broker], {}),
     ]
     assert len(cables) == 2
-    print(f"goal: {LIMIT_S} s and {LIMIT_ANSWERS} answers each: " + ("reached" if all(results) else "missed"))
+    print(f"goal: under {LIMIT_S} s and {LIMIT_ANSWERS} answers each: " + ("reached" if all(results) else "missed"))
     return 0 if all(results) else 1
 
 

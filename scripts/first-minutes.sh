@@ -1,13 +1,13 @@
 #!/bin/sh
 # Plays three new users in fresh Debian 13 systems: an American with a dongle (the project's fake librtlsdr, which plays the street), a
 # Dutch home with a P1 cable (a pseudo terminal), an Austrian with a key. Prints the seconds and answers until the first reading is at
-# the broker. Uses the package of `make release`, otherwise builds one. Needs root.
+# the broker. Uses PACKAGE, otherwise that of `make release`, otherwise builds one. Needs root.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/debian-root.sh
 . packaging/project.sh
 need mosquitto:mosquitto mosquitto_sub:mosquitto-clients python3:python3
-package=target/release-$version/metertap_${version}_amd64.deb
+package=${PACKAGE:-target/release-$version/metertap_${version}_amd64.deb}
 if [ ! -e "$package" ]; then
   packaging/build-deb.sh
   package=target/debian/metertap_${version}_amd64.deb

@@ -104,6 +104,9 @@ impl<'a> File<'a> {
                 line: error.span().map(|span| line_of(text, span.start)),
                 text: match error.span().and_then(|span| text.get(span)) {
                     Some(key) if error.message() == "duplicate key" => format!("{key} is there twice"),
+                    _ if error.message().starts_with("unexpected leading zero") => {
+                        "a number cannot begin with 0: put it in quotes, as in id = \"00123\"".into()
+                    }
                     _ => error.message().into(),
                 },
             };

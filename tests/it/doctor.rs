@@ -132,3 +132,19 @@ fn given_a_report_for_an_issue_then_it_says_what_is_wrong_and_nothing_private() 
     let text = report("password = correct horse");
     assert!(text.contains("not TOML") && !text.contains("horse"), "{text}");
 }
+
+#[test]
+fn given_a_server_that_is_absent_then_the_doctor_names_it_once_and_advises_on_the_cause() {
+    let port = free_port();
+    let output = metertap()
+        .args(["doctor", "--source", &format!("rtl_tcp://127.0.0.1:{port}")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        !output.status.success() && text.contains("BAD  receiver"),
+        "{text}"
+    );
+    assert!(text.contains("nothing listens there"), "{text}");
+    assert_eq!(text.matches(&port.to_string()).count(), 1, "{text}");
+}

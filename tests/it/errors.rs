@@ -331,6 +331,8 @@ fn given_yaml_or_a_key_twice_then_the_mistake_is_named_as_what_it_is() {
         !is_right && report.contains("line 3    host is there twice"),
         "{report}"
     );
+    let (is_right, report) = checked("[[meter]]\nid = 00123\n");
+    assert!(!is_right && report.contains("put it in quotes"), "{report}");
 }
 
 #[test]

@@ -119,8 +119,8 @@ fn given_a_dutch_home_then_init_recognizes_the_cable_and_logs_in_at_the_broker()
     terminal.answer("Password", "p@ss#1");
     terminal.answer("Home Assistant", "vielleicht");
     terminal.answer("Home Assistant", "oui");
+    terminal.answer("A page", "perhaps");
     terminal.answer("A page", "");
-    terminal.answer("phones", "");
     machine.wait_for_end(&terminal);
     let screen = terminal.screen();
     assert!(

@@ -45,7 +45,8 @@ const SECTIONS: [(&str, &str, &str); 13] = [
 
 const HEAD: &str = "# Configuration: every key
 
-Generated from the code that reads it and from examples that `metertap check` accepts, by `METERTAP_WRITE_GOLDEN=1 cargo test --test it reference`.
+<!-- Generated from the code that reads it and from testdata/reference: METERTAP_WRITE_GOLDEN=1 cargo test --test it reference -->
+
 [publishing.md](publishing.md), [wires.md](wires.md), [live-radio.md](live-radio.md), [homeassistant.md](homeassistant.md), [web.md](web.md) and
 [switching.md](switching.md) explain what belongs together.
 

@@ -1,6 +1,7 @@
 //! Receivers: opens each, and measures sample rate, level and packets.
 
 use super::report::Report;
+use super::wires::advice_for_closed;
 use crate::receiver::{Probe, TuningError};
 use crate::runtime::Cancel;
 use crate::source::{Family, Live};
@@ -29,11 +30,16 @@ pub(super) fn examine_receiver(
     let source = match live.open() {
         Ok(source) => source,
         Err(error) => {
-            return report.bad(
-                "receiver",
-                &format!("{name}: {error:#}"),
-                "`metertap devices` lists the dongles",
-            );
+            let error = format!("{error:#}");
+            let finding = match error.strip_prefix(name) {
+                Some(_) => error.clone(),
+                None => format!("{name}: {error}"),
+            };
+            let advice = match advice_for_closed(&error) {
+                "" => "`metertap devices` lists the dongles",
+                advice => advice,
+            };
+            return report.bad("receiver", &finding, advice);
         }
     };
     report.ok("receiver", &format!("{name}: {}", source.info().name));

@@ -117,17 +117,17 @@ fn remedy(kind: &str) -> &'static str {
     }
 }
 
-/// Returns what to do about a wire that cannot be opened or was closed, unless the reason itself says it.
-fn advice_for_closed(reason: &str) -> &'static str {
+/// Returns what to do about a connection that cannot be made or was closed, unless the reason itself says it.
+pub(super) fn advice_for_closed(reason: &str) -> &'static str {
     let says = |word: &str| reason.contains(word);
     if says("refused") {
-        "nothing listens there: is the bridge on, is the port right, and is its server enabled?"
+        "nothing listens there: is the server or bridge running, and is the port right?"
     } else if says("lookup") || says("resolve") {
-        "no device has that name: try its address, as in tcp://192.168.1.20:2001"
+        "no device has that name: try its address, as in 192.168.1.20"
     } else if says("unreachable") || says("does not answer") {
-        "is the bridge on and in the same network? ping shows it; a firewall may be between"
+        "is it on and in the same network? ping shows it; a firewall may be between"
     } else if says("hung up") || says("reset") {
-        "the bridge closes the connection: most serve one client only, so stop the other program first"
+        "it closes the connection: most serve one client only, so stop the other program first"
     } else {
         ""
     }

@@ -1,7 +1,7 @@
 //! Broker, Home Assistant and page in the conversation. The login is tried before it is written.
 
 use crate::cli::init::answers::Answers;
-use crate::cli::init::prompt::Prompt;
+use crate::cli::init::prompt::{Prompt, yes_or_no};
 use crate::publish::MqttConfig;
 use crate::publish::mqtt::{BrokerAddress, check};
 use crate::runtime::Context;
@@ -54,17 +54,19 @@ pub(super) fn ask_homeassistant(answers: &mut Answers, prompt: &mut Prompt) -> R
 
 /// Asks for the page. Its port is one that is free.
 pub(super) fn ask_page(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
-    if !cfg!(feature = "web")
-        || !prompt.yes("\nA page for the browser, with meters, use and reception?", true)?
-    {
+    if !cfg!(feature = "web") {
         return Ok(());
     }
-    let is_open = prompt.yes("  Also for phones and computers in your network?", false)?;
-    let ip = if is_open {
-        Ipv4Addr::UNSPECIFIED
-    } else {
-        Ipv4Addr::LOCALHOST
-    };
+    let ip = prompt.parsed(
+        "\nA page for the browser, with meters, use and reception? y: on this machine; all: also for phones and computers in your network; n: none [Y/all/n]",
+        |answer| match answer.to_lowercase().as_str() {
+            "all" => Ok(Some(Ipv4Addr::UNSPECIFIED)),
+            answer => yes_or_no(answer, true)
+                .map(|is_wanted| is_wanted.then_some(Ipv4Addr::LOCALHOST))
+                .map_err(|error| format!("{error}; all opens it to your network")),
+        },
+    )?;
+    let Some(ip) = ip else { return Ok(()) };
     let mut addresses = PORTS.map(|port| SocketAddr::from((ip, port)));
     answers.web = addresses.find(|address| TcpListener::bind(address).is_ok());
     if answers.web.is_none() {

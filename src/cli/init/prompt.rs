@@ -98,14 +98,19 @@ impl<'a> Prompt<'a> {
     pub fn yes(&mut self, question: &str, default: bool) -> Result<bool> {
         let choice = if default { "[Y/n]" } else { "[y/N]" };
         self.parsed(&format!("{question} {choice}"), |answer| {
-            let answer = answer.to_lowercase();
-            match answer.as_str() {
-                "" => Ok(default),
-                yes if YES.contains(&yes) => Ok(true),
-                no if NO.contains(&no) => Ok(false),
-                other => Err(format!("expected y or n, found `{other}`")),
-            }
+            yes_or_no(answer, default)
         })
+    }
+}
+
+/// Parses yes or no in several languages; nothing is `default`.
+pub fn yes_or_no(answer: &str, default: bool) -> Result<bool, String> {
+    let answer = answer.to_lowercase();
+    match answer.as_str() {
+        "" => Ok(default),
+        yes if YES.contains(&yes) => Ok(true),
+        no if NO.contains(&no) => Ok(false),
+        other => Err(format!("expected y or n, found `{other}`")),
     }
 }
 

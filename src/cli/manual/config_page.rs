@@ -28,8 +28,8 @@ pub fn page() -> String {
             roff.control(if is_code { "EX" } else { "EE" }, []);
         } else if is_code {
             roff.text([roman(line)]);
-        } else if line.starts_with("# ") {
-            // The title; the page has one already.
+        } else if line.starts_with("# ") || line.starts_with("<!--") {
+            // The title, which the page has already, and a note for those who change the document.
         } else if let Some(heading) = line.strip_prefix("## ") {
             let heading: String = heading.chars().filter(|letter| *letter != '`').collect();
             roff.control("SH", [heading.as_str()]);
