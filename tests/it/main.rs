@@ -15,6 +15,7 @@ mod dlms;
 mod docs;
 mod doctor;
 mod errors;
+mod expectations;
 mod homeassistant;
 mod iec;
 mod import;
