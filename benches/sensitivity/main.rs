@@ -337,7 +337,28 @@ fn wrong(packets: usize) {
             sum.sent, sum.received, sum.wrong
         );
     }
+    known_wrong(packets / 12);
     println!();
+}
+
+/// Prints the same for known meters, and for frames of neighbors whose ids differ in one bit.
+fn known_wrong(packets: usize) {
+    for (protocol, half, most) in KNOWN_TARGETS {
+        let points = [half, (half + most) / 2.0, most];
+        let (mut sum, mut neighbors) = (Outcome::default(), Outcome::default());
+        let counted = parallel(&points, |&snr| {
+            let known = known::alone(protocol, snr, packets, Channel::default());
+            (known, known::relatives(protocol, snr, packets))
+        });
+        for (known, relatives) in counted {
+            sum.add(known);
+            neighbors.add(relatives);
+        }
+        println!(
+            "Known {protocol:?}: sent {}, received {}, wrong {}; neighbors: sent {}, taken for the known meter {}",
+            sum.sent, sum.received, sum.wrong, neighbors.sent, neighbors.wrong
+        );
+    }
 }
 
 /// Returns the SNR at which the curve crosses `share`.

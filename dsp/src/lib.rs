@@ -13,6 +13,8 @@
 //! [`Receiver`] does all the work on the calling thread. A program that wants to spread the locks over threads
 //! gives a [`Scheduler`] a [`LockExecutor`] of its own; the packets are the same.
 //!
+//! Meters that are known are received deeper: see [`Expectation`].
+//!
 //! A [`Packet`] is the bytes of a frame that passed its check. The meaning of the bytes is left to the caller.
 //!
 //! # Example

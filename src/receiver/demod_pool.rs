@@ -183,6 +183,15 @@ mod tests {
 
     /// Packets of a pool whose bytes are cut and whose workers are delayed at random.
     fn pooled(bytes: &[u8], workers: usize, seed: u64) -> (Vec<Packet>, Tally) {
+        pooled_expecting(&[], bytes, workers, seed)
+    }
+
+    fn pooled_expecting(
+        expectations: &[Expectation],
+        bytes: &[u8],
+        workers: usize,
+        seed: u64,
+    ) -> (Vec<Packet>, Tally) {
         let runtime = Runtime::start(Clock::system()).unwrap();
         let workers = Workers::start(&runtime.context, "test", workers, || {
             let mut locker = Locker::new(CONFIG)?;
@@ -200,6 +209,7 @@ mod tests {
             scheduler: Scheduler::new(CONFIG, workers.unwrap()).unwrap(),
             spectrum_tap: SpectrumTap::new(RATE_HZ, SpectrumBuffer::default()),
         };
+        pool.expect(expectations);
         let mut packets = Vec::new();
         let (mut rest, mut random) = (bytes, Random::new(seed));
         while !rest.is_empty() {
@@ -236,6 +246,39 @@ mod tests {
                 assert_eq!(pooled(&bytes, workers, seed), expected, "{workers} workers");
             }
         }
+    }
+
+    #[test]
+    fn given_a_known_meter_near_threshold_then_threads_receive_it_as_one_thread_does() {
+        let mut random = Random::new(3);
+        let last = random_frame(Protocol::Scm, &mut random);
+        let mut next = last.clone();
+        next[6] ^= 1;
+        metertap_dsp::fec::encode(Protocol::Scm, &mut next);
+        let older = if next[6] > last[6] { &last } else { &next };
+        let expectations = Vec::from_iter(Expectation::after(Protocol::Scm, older, 100));
+        let sent: Vec<_> = (1..=10)
+            .map(|i| {
+                (
+                    Protocol::Scm,
+                    &next[..],
+                    0.02 * f64::from(i),
+                    random.uniform(-1e6, 1e6),
+                    -14.5,
+                )
+            })
+            .collect();
+        let bytes = bytes(0.24, &sent, &mut random);
+        let (packets, _) = pooled_expecting(&expectations, &bytes, 2, 1);
+        assert!(packets.len() >= 7, "{} of 10", packets.len());
+        assert!(packets.iter().all(|packet| packet.bytes() == next));
+        let mut receiver = metertap_dsp::Receiver::new(CONFIG).unwrap();
+        receiver.expect(&expectations);
+        let (mut samples, mut alone) = (Vec::new(), Vec::new());
+        Format::Cu8.decode(&bytes, &mut samples);
+        receiver.push(&samples, |packet| alone.push(*packet));
+        receiver.flush(|packet| alone.push(*packet));
+        assert_eq!(packets, alone);
     }
 
     #[test]

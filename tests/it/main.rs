@@ -16,6 +16,7 @@ mod dlms;
 mod docs;
 mod doctor;
 mod errors;
+mod expectations;
 mod homeassistant;
 mod homeassistant_life;
 mod iec;
