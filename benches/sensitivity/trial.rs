@@ -205,7 +205,8 @@ fn run(sent: &[Sent], channel: Channel, trust: Trust, random: &mut Random) -> Ou
     }
 }
 
-fn quantize(samples: &mut Vec<Complex32>, bytes: &mut Vec<u8>) {
+/// Rounds samples to the eight bits of a dongle.
+pub fn quantize(samples: &mut Vec<Complex32>, bytes: &mut Vec<u8>) {
     bytes.clear();
     iq::Format::Cu8.encode(samples, bytes);
     samples.clear();

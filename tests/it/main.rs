@@ -53,3 +53,4 @@ mod wire_keys;
 mod wmbus;
 mod wmbus_home;
 mod wmbus_radio;
+mod wmbus_recording;

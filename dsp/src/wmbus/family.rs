@@ -62,6 +62,8 @@ pub(super) struct Family {
     pub deviation_hz: [f64; 2],
     pub known: Known,
     pub payload: Payload,
+    /// Tried where nothing else was found.
+    pub is_quirk: bool,
     /// Sent in channels of 12.5 to 60 kHz, and therefore searched with another resolution.
     pub is_narrow: bool,
 }
@@ -105,20 +107,32 @@ const fn nf(modes: Modes, mode: Mode, rate: f64, deviation_hz: [f64; 2], b: bool
         deviation_hz,
         known: Known::new(8, sync, 16),
         payload: Payload::Plain(mode, Coding::Nrz, format),
+        is_quirk: false,
         is_narrow: true,
     }
 }
 
+/// Modes T and C.
+const TC: Family = Family {
+    modes: Modes(1 | 2),
+    chip_rate_hz: 100e3,
+    rate_tolerance: 0.11,
+    deviation_hz: [50e3, 80e3],
+    known: Known::new(19, SYNC_TC, 10),
+    payload: Payload::TOrC,
+    is_quirk: false,
+    is_narrow: false,
+};
+
 /// Every family.
-pub(super) const FAMILIES: [Family; 10] = [
+pub(super) const FAMILIES: [Family; 11] = [
+    TC,
+    // Some meters (Engelmann SensoStar) send one more 0 between preamble and sync word.
     Family {
-        modes: Modes(1 | 2),
-        chip_rate_hz: 100e3,
-        rate_tolerance: 0.11,
-        deviation_hz: [50e3, 80e3],
-        known: Known::new(19, SYNC_TC, 10),
-        payload: Payload::TOrC,
-        is_narrow: false,
+        modes: Modes::T,
+        known: Known::new(19, SYNC_TC, 11),
+        is_quirk: true,
+        ..TC
     },
     Family {
         modes: Modes::S,
@@ -127,6 +141,7 @@ pub(super) const FAMILIES: [Family; 10] = [
         deviation_hz: [50e3, 80e3],
         known: Known::new(15, SYNC_SR, 18),
         payload: Payload::Plain(Mode::S1, Coding::Manchester, Format::A),
+        is_quirk: false,
         is_narrow: false,
     },
     Family {
@@ -136,6 +151,7 @@ pub(super) const FAMILIES: [Family; 10] = [
         deviation_hz: [25e3, 35e3],
         known: Known::new(19, SYNC_TC, 10),
         payload: Payload::C2,
+        is_quirk: false,
         is_narrow: false,
     },
     Family {
@@ -145,6 +161,7 @@ pub(super) const FAMILIES: [Family; 10] = [
         deviation_hz: [6e3, 7.5e3],
         known: Known::new(15, SYNC_SR, 18),
         payload: Payload::Plain(Mode::R2, Coding::Manchester, Format::A),
+        is_quirk: false,
         is_narrow: true,
     },
     nf(Modes::N, Mode::N1, 4800.0, [2.4e3, 3.2e3], false),

@@ -28,6 +28,8 @@ const MIN_RATIO: f32 = 1.5;
 const CARRIER_REACH_HZ: f64 = 20e3;
 /// Candidates tried per segment without success.
 const MAX_FAILURES: usize = 8;
+/// Frames per segment; the longest segment has room for fifteen of mode C.
+const MAX_FRAMES: usize = 16;
 /// Words after a block that are demodulated with it, as witnesses of the phase.
 const WITNESSES: usize = 8;
 /// Excess of the noise over that of the search from which the known chips do not fit together.
@@ -87,26 +89,17 @@ impl Lock {
 
     /// Decodes every frame of `segment`.
     pub fn run(&mut self, segment: &Segment, mut out: impl FnMut(&Frame)) {
-        let decimation = self.cells.decimation();
-        let cell_hz = self.config.sample_rate_hz / decimation as f64;
         self.cells.fill(segment.samples, segment.frequency);
-        self.candidates.clear();
-        for family in FAMILIES
-            .iter()
-            .filter(|family| !family.is_narrow && self.config.modes.intersects(family.modes))
-        {
-            let deviation_hz = segment.deviation * self.config.sample_rate_hz;
-            let (deviation_hz, _) = family.first_deviation_hz(deviation_hz);
-            self.tones.fill(self.cells.values(), 0.0, deviation_hz / cell_hz);
-            let chip = cell_hz / family.chip_rate_hz;
-            let noise = segment.noise * decimation as f32;
-            let found = self.sync.search(&self.tones, family, chip, noise);
-            self.candidates
-                .extend(found.iter().map(|candidate| (*candidate, family)));
+        if !self.run_families(segment, false, &mut out) {
+            self.run_families(segment, true, &mut out);
         }
-        self.candidates
-            .sort_unstable_by(|a, b| b.0.eye.total_cmp(&a.0.eye));
-        let mut taken: [(f64, f64); 16] = [(0.0, 0.0); 16];
+    }
+
+    /// Decodes the frames of families with a quirk, or of those without; returns true if there are any.
+    fn run_families(&mut self, segment: &Segment, is_quirk: bool, out: &mut impl FnMut(&Frame)) -> bool {
+        self.find(segment, is_quirk);
+        // What was decoded, from before the known chips to the end, in cells.
+        let mut taken = [(0.0, 0.0); MAX_FRAMES];
         let (mut frames, mut failures) = (0, 0);
         for i in 0..self.candidates.len() {
             let (candidate, family) = self.candidates[i];
@@ -116,15 +109,39 @@ impl Lock {
             }
             if let Some((frame, end)) = self.decode(segment, family, candidate) {
                 out(&frame);
-                taken[frames] = (candidate.end - 60.0 * candidate.chip, end);
+                taken[frames] = (candidate.end - family.known.len as f64 * candidate.chip, end);
                 frames += 1;
             } else {
                 failures += 1;
             }
-            if failures == MAX_FAILURES || frames == taken.len() {
+            if failures == MAX_FAILURES || frames == MAX_FRAMES {
                 break;
             }
         }
+        frames > 0
+    }
+
+    /// Finds candidates, the likeliest first.
+    fn find(&mut self, segment: &Segment, is_quirk: bool) {
+        let decimation = self.cells.decimation();
+        let cell_hz = self.config.sample_rate_hz / decimation as f64;
+        let found_hz = segment.deviation * self.config.sample_rate_hz;
+        let modes = self.config.modes;
+        let is_wanted = |family: &&Family| {
+            !family.is_narrow && family.is_quirk == is_quirk && modes.intersects(family.modes)
+        };
+        self.candidates.clear();
+        for family in FAMILIES.iter().filter(is_wanted) {
+            let (deviation_hz, _) = family.first_deviation_hz(found_hz);
+            self.tones.fill(self.cells.values(), 0.0, deviation_hz / cell_hz);
+            let chip = cell_hz / family.chip_rate_hz;
+            let noise = segment.noise * decimation as f32;
+            let found = self.sync.search(&self.tones, family, chip, noise);
+            self.candidates
+                .extend(found.iter().map(|candidate| (*candidate, family)));
+        }
+        self.candidates
+            .sort_unstable_by(|a, b| b.0.eye.total_cmp(&a.0.eye));
     }
 
     /// Decodes the frame at `candidate`; returns it and the cell at which it ends.

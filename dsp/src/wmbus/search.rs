@@ -21,11 +21,11 @@ const BAND_HZ: f64 = 200e3;
 const MOMENTS_HZ: [f64; 3] = [180e3, 130e3, 115e3];
 /// Standard deviations by which a band must exceed the noise.
 const THRESHOLD: f32 = 7.5;
-/// Change of a bin's floor per block, towards the median: 1.7 dB in the longest frame.
+/// Change of a bin's floor per block, towards the median.
 const FLOOR_STEP: f32 = 0.002;
-/// The same while the floors are new, as those of a neighborhood differ from those of its bins, and for how many blocks.
-const FIRST_STEP: f32 = 0.02;
-const NEW_BLOCKS: u32 = 256;
+/// The same in the first blocks, in which what stands out may be the shape of the noise, and while the floors are new, as those
+/// of a neighborhood differ from those of its bins.
+const FIRST_STEPS: [(u32, f32); 2] = [(32, 0.03), (256, 0.01)];
 /// Blocks after the first one that may lower the floors at once.
 const SETTLING_BLOCKS: u32 = 8;
 /// Peaks kept per block.
@@ -57,11 +57,13 @@ pub(super) struct Search {
     now: Vec<f32>,
     sum: Vec<f32>,
     floor: Vec<f32>,
+    /// Factor by which each floor may rise.
+    up: Vec<f32>,
     /// Steps of this block and of the one before.
     steps: [Vec<f32>; 2],
     peaks: Vec<Peak>,
     is_started: bool,
-    /// Blocks since the floors were new, up to [`NEW_BLOCKS`].
+    /// Blocks since the floors were new.
     age: u32,
     band_steps: usize,
     bin_hz: f64,
@@ -100,6 +102,7 @@ impl Search {
             now: vec![0.0; len],
             sum: vec![0.0; len],
             floor: vec![0.0; len],
+            up: vec![1.0; len],
             steps: [vec![0.0; len / STEP], vec![0.0; len / STEP]],
             peaks: Vec::with_capacity(MAX_PEAKS),
             is_started: false,
@@ -204,16 +207,23 @@ impl Search {
         } else if self.age < SETTLING_BLOCKS {
             lower_floor(&self.now, &mut self.floor, &mut self.sum);
         }
-        let step = if self.age < NEW_BLOCKS {
-            self.age += 1;
-            FIRST_STEP
-        } else {
-            FLOOR_STEP
-        };
-        let (up, down) = (1.0 + step, 1.0 / (1.0 + step));
-        for (power, floor) in self.now.iter_mut().zip(&mut self.floor) {
+        let first = FIRST_STEPS.iter().find(|(blocks, _)| self.age < *blocks);
+        let step = first.map_or(FLOOR_STEP, |(_, step)| *step);
+        self.age = self.age.saturating_add(1);
+        self.up.fill(1.0 + step);
+        if self.age > FIRST_STEPS[0].0 {
+            // A frame must not raise the floor under itself: it stays as it is, as the gaps of the frame would lower it.
+            let len = self.up.len() as i32;
+            let (carriers, reach) = self.tracks.carriers();
+            for bin in carriers {
+                for i in -(reach as i32)..=reach as i32 {
+                    self.up[(bin as i32 + i).rem_euclid(len) as usize] = 1.0;
+                }
+            }
+        }
+        for ((power, floor), up) in self.now.iter_mut().zip(&mut self.floor).zip(&self.up) {
             let is_above = *power > *floor * std::f32::consts::LN_2;
-            *floor *= if is_above { up } else { down };
+            *floor *= if is_above { *up } else { 2.0 - up };
             *floor = floor.max(1e-20);
             *power /= *floor;
         }

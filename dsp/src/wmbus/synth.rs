@@ -61,17 +61,15 @@ pub fn transmission(mode: Mode, format: Format, telegram: &[u8], start_s: f64, s
 }
 
 fn family(mode: Mode, format: Format) -> &'static Family {
-    let is_of = |family: &&Family| match family.payload {
-        Payload::Plain(of, _, in_format) => of == mode && in_format == format,
-        Payload::TOrC => matches!(mode, Mode::T1 | Mode::C1),
-        Payload::C2 => mode == Mode::C2,
+    let find = |format| {
+        FAMILIES.iter().find(|family| match family.payload {
+            Payload::Plain(of, _, in_format) => of == mode && in_format == format,
+            Payload::TOrC => matches!(mode, Mode::T1 | Mode::C1),
+            Payload::C2 => mode == Mode::C2,
+        })
     };
     // Modes without format B are sent in format A.
-    FAMILIES.iter().find(is_of).unwrap_or(if mode == Mode::R2 {
-        &FAMILIES[3]
-    } else {
-        &FAMILIES[1]
-    })
+    find(format).or_else(|| find(Format::A)).unwrap_or(&FAMILIES[0])
 }
 
 /// Returns the chips of a telegram: its bytes from the length field (which is computed) without CRCs, behind the shortest

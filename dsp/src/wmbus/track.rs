@@ -6,6 +6,10 @@ pub(super) const LEAD: u64 = 2;
 const SILENCE: u64 = 2;
 /// Weight of a new peak in the carrier of a burst.
 const BIN_WEIGHT: f32 = 0.25;
+/// Power over the noise of the band that a frame of less than `WEAK_BLOCKS` blocks has: mode T needs 1.8 times the noise, and
+/// mode S, which needs 0.7 times the noise, fills more blocks.
+const SHORT_STRENGTH: f32 = 0.8;
+const WEAK_BLOCKS: u32 = 5;
 /// Bursts tracked at a time.
 pub(super) const MAX_TRACKS: usize = 12;
 
@@ -29,6 +33,15 @@ pub(super) struct Burst {
     /// Power over the floor of every bin, added up over `blocks` blocks.
     pub spectrum: Vec<f32>,
     pub blocks: u32,
+    /// Longer than any frame: an interferer.
+    pub is_endless: bool,
+}
+
+impl Burst {
+    /// Returns false for what is too weak for a short frame and too short for a weak one.
+    fn may_be_a_frame(&self) -> bool {
+        self.blocks >= WEAK_BLOCKS || self.strength >= SHORT_STRENGTH
+    }
 }
 
 /// All bursts being tracked.
@@ -57,6 +70,12 @@ impl Tracks {
         self.open.iter().map(|burst| burst.first).min()
     }
 
+    /// Returns the carriers of bursts that may be frames, in bins, and the reach around them.
+    pub fn carriers(&self) -> (impl Iterator<Item = f32> + '_, f32) {
+        let open = self.open.iter().filter(|burst| !burst.is_endless);
+        (open.map(|burst| burst.bin), self.reach)
+    }
+
     /// Takes the peaks of `block` and its powers over the floor; hands bursts that have ended to `ended`.
     pub fn push(&mut self, block: u64, peaks: &[Peak], powers: &[f32], mut ended: impl FnMut(&Burst)) {
         for peak in peaks {
@@ -74,7 +93,9 @@ impl Tracks {
         while i < self.open.len() {
             if block >= self.open[i].last + SILENCE {
                 let burst = self.open.swap_remove(i);
-                ended(&burst);
+                if burst.may_be_a_frame() {
+                    ended(&burst);
+                }
                 self.spare.push(burst.spectrum);
                 continue;
             }
@@ -83,6 +104,7 @@ impl Tracks {
                 ended(burst);
                 // A frame that has begun but not ended is found again in the next part.
                 burst.first = block.saturating_sub(self.longest / 3);
+                burst.is_endless = true;
             }
             i += 1;
         }
@@ -113,6 +135,7 @@ impl Tracks {
                 strength: peak.strength,
                 spectrum,
                 blocks: 0,
+                is_endless: false,
             });
         }
     }
