@@ -266,6 +266,7 @@ pub mod framing;
 pub mod iec;
 pub mod kamstrup;
 pub mod mbus;
+mod mbus_manufacturers;
 pub mod mbus_report;
 pub mod obis;
 pub mod p1;

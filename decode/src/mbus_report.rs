@@ -1,6 +1,7 @@
 //! Report of an M-Bus answer: current totals under short names, earlier values and tariffs under longer ones.
 
 use crate::mbus::{Function, Message, Record, Value as RecordValue, status_names};
+use crate::mbus_manufacturers;
 use crate::quantity::{Decimal, Quantity, shifted};
 use crate::report::{ReadingType, Report, Value};
 use crate::unit::Unit;
@@ -32,6 +33,8 @@ pub(crate) fn report_as(reading_type: ReadingType, message: &Message) -> Report 
     }
     reading.put("medium", Value::Text(message.medium.into()));
     for record in &message.records {
+        let mut record = record.clone();
+        mbus_manufacturers::name(&message.manufacturer, &mut record);
         let Some(value) = &record.value else {
             continue;
         };
@@ -43,7 +46,7 @@ pub(crate) fn report_as(reading_type: ReadingType, message: &Message) -> Report 
             RecordValue::Time(time) => Value::Time(*time),
             RecordValue::Text(text) => Value::Text(text.clone()),
         };
-        let name = name(record, message.medium);
+        let name = name(&record, message.medium);
         // Some meters send the same quantity in several units. The first one, which is on the display, gets the plain
         // name.
         let candidates = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}_{n}")));

@@ -17,6 +17,7 @@ mod records;
 mod types;
 mod value;
 mod vif;
+mod vife;
 
 pub(crate) use header::{manufacturer, medium, status_names};
 pub use records::{RecordSpan, records, walk};

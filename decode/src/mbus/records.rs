@@ -9,18 +9,18 @@
 
 use super::profile::Profile;
 use super::types::{Function, MAX_EXTENSIONS, MAX_RECORDS, Record, RecordError, Value};
-use super::value::{bcd, float, reversed_text, scaled, signed, time};
+use super::value::{bcd, float, reversed_text, scaled, signed, time, unsigned};
 use super::vif::{self, Encoding, Meaning};
+use super::vife::Information;
 use crate::unit::Unit;
 use data_encoding::HEXUPPER;
-use std::borrow::Cow;
 use std::ops::Range;
 
 /// Extension bit of DIF, DIFE, VIF and VIFE.
 const EXTENSION: u8 = 0x80;
 /// VIF of a unit in plain text.
 const PLAIN_TEXT: u8 = 0x7C;
-/// VIF and VIFE after which everything is specific to the manufacturer.
+/// VIF after which everything is specific to the manufacturer.
 const MANUFACTURER: u8 = 0x7F;
 
 /// Decodes records to the end of the data and appends them to `found`; returns true if more records follow in another
@@ -93,112 +93,6 @@ pub fn walk(bytes: &[u8], mut found: impl FnMut(Record, RecordSpan)) -> Result<b
     Ok(false)
 }
 
-/// Value information: what a value means.
-struct Information {
-    meaning: Meaning,
-    qualifiers: Vec<Cow<'static, str>>,
-    /// Extensions that are not understood.
-    modifiers: Vec<u8>,
-    is_profile: bool,
-    /// Storage number of the first value of a profile, less that of the record.
-    profile_step: u64,
-}
-
-impl Information {
-    /// Applies combinable extensions (EN 13757-3, table 15) and those behind FC (table 16).
-    fn extend(&mut self, mut extensions: impl Iterator<Item = u8>) {
-        while let Some(vife) = extensions.next() {
-            match vife & !EXTENSION {
-                // Everything behind FF belongs to the manufacturer. By custom, 1 to 3 are the phases of electricity meters.
-                MANUFACTURER => {
-                    let rest: Vec<u8> = extensions.by_ref().collect();
-                    let is_electric = is_electric(&self.meaning.unit);
-                    if let Some(first) = rest.first() {
-                        let phase = phase(*first).filter(|_| is_electric && matches!(first, 1..=3));
-                        self.qualifiers
-                            .push(phase.map_or_else(|| format!("ff{first:02x}").into(), Cow::Borrowed));
-                    }
-                    self.modifiers.push(vife);
-                    self.modifiers.extend(rest);
-                }
-                // FC: the next extension is from a table of its own.
-                0x7C if vife & EXTENSION != 0 => {
-                    let next = extensions.next().unwrap_or_default();
-                    match phase(next & !EXTENSION) {
-                        Some(phase) => self.qualifiers.push(phase.into()),
-                        None => self.modifiers.extend([vife, next]),
-                    }
-                }
-                0x13 | 0x1E => (self.is_profile, self.profile_step) = (true, 1),
-                0x1F => (self.is_profile, self.profile_step) = (true, 0),
-                // Rates, such as litres per pulse of an input.
-                0x20..=0x2F => self.qualifiers.push(PER[usize::from(vife & 0x0F)].into()),
-                0x39 => self.qualify_date("start_date"),
-                // Accumulation of positive contributions: the ordinary register.
-                0x3B => {}
-                0x3C => self.qualifiers.push("negative".into()),
-                0x40 => self.qualifiers.push("lower_limit".into()),
-                0x48 => self.qualifiers.push("upper_limit".into()),
-                // Date of a limit's crossing, or of the value itself.
-                0x42 | 0x43 | 0x46 | 0x47 | 0x4A | 0x4B | 0x4E | 0x4F | 0x6A | 0x6B | 0x6E | 0x6F => {
-                    self.qualify_date("date");
-                }
-                correction @ 0x70..=0x77 => self.meaning.exponent += i32::from(correction & 7) - 6,
-                0x7D => self.meaning.exponent += 3,
-                _ => self.modifiers.push(vife),
-            }
-        }
-    }
-
-    fn qualify_date(&mut self, qualifier: &'static str) {
-        self.qualifiers.push(qualifier.into());
-        self.meaning.encoding = Encoding::Time;
-        self.meaning.unit = Unit::None;
-    }
-}
-
-/// Qualifiers of the extensions 20 to 2F.
-const PER: [&str; 16] = [
-    "per_second",
-    "per_minute",
-    "per_hour",
-    "per_day",
-    "per_week",
-    "per_month",
-    "per_year",
-    "per_revolution",
-    "per_input_pulse",
-    "per_input_pulse",
-    "per_output_pulse",
-    "per_output_pulse",
-    "per_liter",
-    "per_m3",
-    "per_kg",
-    "per_kelvin",
-];
-
-/// Returns true for units that an electricity meter alone has.
-fn is_electric(unit: &Unit) -> bool {
-    matches!(
-        unit,
-        Unit::Wh | Unit::W | Unit::Varh | Unit::Var | Unit::VAh | Unit::VA | Unit::V | Unit::A
-    )
-}
-
-/// Returns the phase of an extension behind FC (EN 13757-3, table 16).
-fn phase(extension: u8) -> Option<&'static str> {
-    Some(match extension {
-        1 => "l1",
-        2 => "l2",
-        3 => "l3",
-        4 => "n",
-        5 => "l1_l2",
-        6 => "l2_l3",
-        7 => "l3_l1",
-        _ => return None,
-    })
-}
-
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -247,9 +141,10 @@ impl<'a> Reader<'a> {
             modifiers,
             is_profile,
             profile_step,
+            is_invalid,
         } = self.meaning()?;
         let header_end = self.at;
-        let value = self.value(dif & 0x0F, &meaning)?;
+        let value = self.value(dif & 0x0F, &meaning)?.filter(|_| !is_invalid);
         let profile = is_profile.then(|| Profile {
             meaning: meaning.clone(),
             first_step: profile_step,
@@ -292,13 +187,7 @@ impl<'a> Reader<'a> {
         if let Some(text) = plain_text {
             meaning.unit = Unit::from_text(&text);
         }
-        let mut information = Information {
-            meaning,
-            qualifiers: Vec::new(),
-            modifiers: Vec::new(),
-            is_profile: false,
-            profile_step: 0,
-        };
+        let mut information = Information::of(meaning);
         if vif & !EXTENSION == MANUFACTURER {
             information.modifiers.extend(extensions);
         } else {
@@ -330,6 +219,8 @@ impl<'a> Reader<'a> {
             9..=0xE => bcd(bytes),
             // The lowest number of a type stands for a value that the meter does not have (EN 13757-3, annex A, type B).
             _ if !meaning.unit.is_none() && is_invalid(bytes) => None,
+            // Type D: an array of bits.
+            _ if vif::is_bit_array(meaning.quantity) => Some(unsigned(bytes)),
             _ => Some(signed(bytes)),
         };
         Ok(number.map(|number| scaled(number, meaning)))
@@ -427,7 +318,7 @@ mod tests {
         }
         assert_eq!(decoded("0C 13 EEEEEEEE").1, "", "no value");
         assert_eq!(decoded("07 06 0000000000000080").1, "", "no value");
-        assert_eq!(decoded("02 FD17 0080").1, "-32768", "flags");
+        assert_eq!(decoded("02 FD17 0080").1, "32768", "flags");
         assert_eq!(decoded("05 2B 0000C07F").1, "", "no number");
         let tiny = format!("04 86 {} 70 01000000", "F0".repeat(9));
         assert_eq!(decoded(&tiny).1, "\"1e-57\"", "beyond the range of a decimal");

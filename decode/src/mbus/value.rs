@@ -16,12 +16,17 @@ pub fn scaled(number: i128, meaning: &Meaning) -> Value {
     }
 }
 
-/// Decodes a two's complement number of at most eight bytes.
-pub fn signed(bytes: &[u8]) -> i128 {
-    let unsigned = bytes
+/// Decodes an unsigned number of at most eight bytes.
+pub fn unsigned(bytes: &[u8]) -> i128 {
+    bytes
         .iter()
         .rev()
-        .fold(0, |number, byte| number << 8 | i128::from(*byte));
+        .fold(0, |number, byte| number << 8 | i128::from(*byte))
+}
+
+/// Decodes a two's complement number of at most eight bytes.
+pub fn signed(bytes: &[u8]) -> i128 {
+    let unsigned = unsigned(bytes);
     let is_negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
     if is_negative {
         unsigned - (1 << (8 * bytes.len()))

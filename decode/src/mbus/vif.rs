@@ -61,6 +61,19 @@ fn time(quantity: &'static str, field: u8) -> Meaning {
     }
 }
 
+/// Returns the meaning of a duration in s, min, h or d, by the low two bits of an extension.
+pub fn duration(quantity: &'static str, vife: u8) -> Meaning {
+    time(quantity, vife)
+}
+
+/// Returns true for arrays of bits (type D).
+pub fn is_bit_array(quantity: &str) -> bool {
+    matches!(
+        quantity,
+        "error_flags" | "error_mask" | "digital_input" | "digital_output" | "control_signal"
+    )
+}
+
 /// Duration in h, d, months or years, by the low two bits of the field. Months and years have no fixed length and keep
 /// their unit.
 fn long_time(quantity: &'static str, field: u8) -> Meaning {
@@ -178,6 +191,7 @@ pub fn extended_fb(vife: u8) -> Meaning {
         0x14..=0x17 => measured("reactive_power", Unit::Var, nn),
         0x18..=0x19 => measured("mass", Unit::Kilogram, n + 5),
         0x1A..=0x1B => measured("humidity", Unit::Percent, n - 1),
+        0x20 => measured("volume", Unit::CubicFoot, 0),
         0x21 => measured("volume", Unit::CubicFoot, -1),
         0x22..=0x23 => measured("volume", Unit::Gallon, n - 1),
         0x24 => measured("volume_flow", Unit::GallonPerMinute, -3),

@@ -257,8 +257,9 @@ mod tests {
             prop_assert!(strip(&frame).is_err());
         }
 
+        // With one byte of data, the first 11 bytes are a whole telegram without CRCs.
         #[test]
-        fn a_frame_of_format_a_that_is_cut_is_refused(data in prop::collection::vec(any::<u8>(), 1..200), at: usize) {
+        fn a_frame_of_format_a_that_is_cut_is_refused(data in prop::collection::vec(any::<u8>(), 2..200), at: usize) {
             let frame = format_a(&telegram(&data));
             prop_assert!(strip(&frame[..at % frame.len()]).is_err());
         }

@@ -17,6 +17,16 @@ const LEN: u8 = 0x35;
 
 /// Replaces the record by those that it holds. `data` begin with the length byte.
 pub(super) fn replace(record: Record, data: &[u8]) -> Vec<Record> {
+    // Qundis marks the present flow (VIF 3B) with extension 56, which elsewhere is the duration of a limit's crossing.
+    if record.quantity == "volume_flow" && record.qualifiers == ["below_limit_duration"] {
+        let meaning = primary(0x3B);
+        return vec![Record {
+            value: Some(scaled(unsigned(data), &meaning)),
+            unit: meaning.unit,
+            qualifiers: Vec::new(),
+            ..record
+        }];
+    }
     let is_walk_by = record.quantity == "manufacturer_specific" && record.modifiers == ["5F"];
     let Some((&LEN, bytes)) = data.split_first().filter(|_| is_walk_by) else {
         return vec![record];
