@@ -4,7 +4,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 CARGO ?= cargo
 
 .PHONY: demo test soak bench check fmt testdata sensitivity screenshots packages toolchain \
-	deb deb-test image-test homeassistant-test cross-test reproducible sbom axe
+	release release-test first-minutes-test deb deb-test image-test homeassistant-test cross-test reproducible sbom axe
 
 ## The main job, live, with no dongle and no broker.
 demo: toolchain
@@ -51,6 +51,18 @@ screenshots: packages
 
 testdata:
 	scripts/testdata.sh
+
+## All that a release consists of, in target/release-<version>: packages, tarballs and image for three architectures.
+release:
+	packaging/release.sh
+
+## The release, started on Debian 12 and 13, Ubuntu 22.04 and 24.04, and for ARM under qemu.
+release-test:
+	scripts/release-test.sh
+
+## Three new users, from the package to their first reading: prints the seconds and the number of answers.
+first-minutes-test:
+	scripts/first-minutes.sh
 
 ## The Debian package, in target/debian.
 deb:

@@ -129,8 +129,10 @@ fn lock(criterion: &mut Criterion) {
                         frequency: 123e3 / RATE_HZ,
                         bandwidth: Bandwidth::Narrow,
                         noise: NOISE * NOISE,
+                        noise_around: NOISE * NOISE,
                         window_noise: NOISE * NOISE,
                     },
+                    expected: None,
                 };
                 bench.iter(|| {
                     locker.run(black_box(&segment), &mut outcome);

@@ -1,64 +1,60 @@
 #!/bin/sh
-# Builds target/debian/metertap_<version>_<architecture>.deb with dpkg-deb. Set TARGET=aarch64-unknown-linux-gnu, and a linker
-# for it, to build for another architecture.
+# Builds target/debian/metertap_<version>_<architecture>.deb with dpkg-deb, for this machine. `make release` gives a program that
+# it has built for TARGET, a GENERATOR that runs here, the oldest LIBC that it works with, and the folder OUT.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/release-env.sh
-version=$(cargo metadata --no-deps --format-version 1 | sed 's/.*"name":"metertap","version":"\([^"]*\)".*/\1/')
-case "${TARGET:=$(rustc -vV | sed -n 's/^host: //p')}" in
-  x86_64-*) arch=amd64 ;;
-  aarch64-*) arch=arm64 ;;
-  armv7-*) arch=armhf ;;
-  *) echo "no Debian architecture is known for $TARGET" >&2; exit 1 ;;
-esac
-cargo build --quiet --release --locked --target "$TARGET"
-# The program itself writes manual pages and completions; a foreign one runs under qemu.
-case "$TARGET" in
-  "$(rustc -vV | sed -n 's/^host: //p')") run= ;;
-  aarch64-*) run="qemu-aarch64-static -L /usr/aarch64-linux-gnu" ;;
-  armv7-*) run="qemu-arm-static -L /usr/arm-linux-gnueabihf" ;;
-esac
-program=target/$TARGET/release/metertap
+. packaging/project.sh
+describe_target "${TARGET:=$(rustc -vV | sed -n 's/^host: //p')}"
+if [ -z "${PROGRAM:-}" ]; then
+  cargo build --quiet --release --locked --target "$TARGET"
+  PROGRAM=target/$TARGET/release/metertap
+  # What it was linked with on this machine is what it needs.
+  LIBC=$(dpkg-query --show --showformat '${Version}' libc6 | cut -d- -f1)
+fi
+out=${OUT:-target/debian}
 tree=target/debian/tree-$arch
 rm -rf "$tree"
-install -D -m 0755 "$program" "$tree/usr/bin/metertap"
-install -D -m 0644 packaging/metertap.service "$tree/usr/lib/systemd/system/metertap.service"
-install -D -m 0644 packaging/60-metertap.rules "$tree/usr/lib/udev/rules.d/60-metertap.rules"
-install -D -m 0644 packaging/modprobe.conf "$tree/usr/lib/modprobe.d/metertap.conf"
+mkdir -p "$out"
+packaging/install-files.sh "$PROGRAM" "${GENERATOR:-$PROGRAM}" "$tree/usr" /usr
 doc=$tree/usr/share/doc/metertap
-install -D -m 0644 packaging/metertap.toml "$doc/examples/metertap.toml"
-install -m 0644 README.md docs/*.md "$doc"
-install -m 0644 LICENSE "$doc/copyright"
-gzip -9n <CHANGELOG.md >"$doc/changelog.gz"
-# Name, version and license of every crate in the program.
-cargo tree --locked --target "$TARGET" --edges normal --prefix none --format '{p}	{l}' \
-  | sed "s|($PWD[^)]*)||; s/ (\*)//" | sort -u >"$doc/licences.tsv"
-$run "$program" manual "$tree/usr/share/man/man1"
-gzip -9n "$tree"/usr/share/man/man1/*.1
-for shell in bash:share/bash-completion/completions/metertap zsh:share/zsh/vendor-completions/_metertap \
-  fish:share/fish/vendor_completions.d/metertap.fish; do
-  mkdir -p "$(dirname "$tree/usr/${shell#*:}")"
-  $run "$program" completions "${shell%%:*}" >"$tree/usr/${shell#*:}"
-done
+{
+  printf 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: metertap\n'
+  [ -z "$repository" ] || printf 'Source: %s\n' "$repository"
+  printf '\nFiles: *\nCopyright: %s\nLicense: GPL-3.0-or-later\n' "$maintainer"
+  printf '\nFiles: decode/* dsp/*\nCopyright: %s\nLicense: MIT or Apache-2.0\n' "$maintainer"
+  printf '\nLicense: GPL-3.0-or-later\n On Debian systems, the text is in /usr/share/common-licenses/GPL-3.\n'
+  printf '\nLicense: MIT or Apache-2.0\n'
+  sed 's/^$/./; s/^/ /' dsp/LICENSE-MIT
+  printf ' .\n The text of the Apache License is in /usr/share/common-licenses/Apache-2.0.\n'
+  printf '\nComment: licences.tsv lists the crates in the program, each with its license.\n'
+} >"$doc/copyright"
+chmod 0644 "$doc/copyright"
+rm "$doc/LICENSE"
+ln -s ../../common-licenses/GPL-3 "$doc/LICENSE"
 mkdir -p "$tree/DEBIAN"
 install -m 0755 packaging/deb/postinst packaging/deb/prerm packaging/deb/postrm "$tree/DEBIAN"
-cat >"$tree/DEBIAN/control" <<CONTROL
+{
+  cat <<CONTROL
 Package: metertap
 Version: $version
 Architecture: $arch
-Maintainer: The metertap project <metertap@localhost>
+Maintainer: $maintainer
 Section: utils
 Priority: optional
-Depends: libc6 (>= 2.34), libgcc-s1, passwd
-Recommends: librtlsdr0, ca-certificates
+Depends: libc6 (>= $LIBC), libgcc-s1, passwd
+Recommends: librtlsdr0 | librtlsdr2, ca-certificates
 Installed-Size: $(du -sk "$tree/usr" | cut -f1)
+CONTROL
+  [ -z "$homepage" ] || echo "Homepage: $homepage"
+  cat <<CONTROL
 Description: utility meter receiver for radio and wire, publishes to MQTT
  metertap receives Itron ERT and Neptune R900 meters by radio with an RTL-SDR
  dongle, and reads P1/DSMR, DLMS, SML, TIC, M-Bus, Kamstrup and IEC 62056-21
  meters by wire. It publishes their readings over MQTT, announces them to
  Home Assistant, and shows them on a web page.
 CONTROL
-# Fixed times and modes make the package reproducible.
-find "$tree" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
-find "$tree" -type d -exec chmod 0755 {} +
-dpkg-deb --root-owner-group --build "$tree" "target/debian/metertap_${version}_$arch.deb"
+} >"$tree/DEBIAN/control"
+normalize "$tree"
+dpkg-deb --root-owner-group -Zxz --build "$tree" "$out/metertap_${version}_$arch.deb"
+rm -rf "$tree"

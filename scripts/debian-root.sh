@@ -1,4 +1,5 @@
-# Sourced: `debian_root DIR PACKAGE…` makes a small Debian 13, or `suite=sid`, in DIR (once), with these packages.
+# Sourced: `debian_root DIR PACKAGE…` makes a small Debian 13, or `suite=sid`, or with `mirror=…` an Ubuntu, in DIR (once), with
+# these packages.
 
 # As root: by itself, or by sudo.
 as_root() {
@@ -22,9 +23,13 @@ debian_root() {
   shift
   need debootstrap:debootstrap
   if [ ! -e "$root/.made" ]; then
-    echo "making a Debian ${suite:-13} in $root"
+    echo "making a system (${suite:-trixie}) in $root"
     as_root rm -rf "$root"
-    as_root debootstrap --variant=minbase "${suite:-trixie}" "$root" http://deb.debian.org/debian >/dev/null
+    # Every Ubuntu is made by the same script; an older debootstrap does not know the newest names. Nor has Debian Ubuntu's keys.
+    script=
+    case ${mirror:-} in *ubuntu*) script="${mirror} /usr/share/debootstrap/scripts/gutsy" unsigned=--no-check-gpg ;; esac
+    # shellcheck disable=SC2086 # a list
+    as_root debootstrap ${unsigned:-} --variant=minbase "${suite:-trixie}" "$root" ${script:-http://deb.debian.org/debian} >/dev/null
     as_root touch "$root/.made"
   fi
   as_root cp /etc/resolv.conf "$root/etc/resolv.conf"

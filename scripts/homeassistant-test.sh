@@ -1,7 +1,7 @@
 #!/bin/sh
 # Home Assistant itself judges what metertap announces: registries, states, long-term statistics, energy dashboard and log.
 # Needs root, 3 GB, and half an hour the first time (a Debian sid with Python 3.14, and `homeassistant` of PyPI in it); then a quarter.
-# PARTS="start energy lifecycle forms units" chooses some of its parts.
+# PARTS="units start lifecycle hosts forms path homie energy" chooses some of its parts.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/debian-root.sh
@@ -11,11 +11,11 @@ as_root mkdir -p "$root/ha/metertap"
 for file in /etc/ssl/certs/ca-certificates.crt /etc/pip.conf; do
   [ ! -e "$file" ] || as_root cp "$file" "$root$file"
 done
-for folder in proc dev; do
+for folder in proc dev dev/pts; do
   mountpoint -q "$root/$folder" || as_root mount --bind "/$folder" "$root/$folder"
 done
 give_back() {
-  as_root umount "$root/proc" "$root/dev" || true
+  as_root umount "$root/proc" "$root/dev/pts" "$root/dev" || true
 }
 trap give_back EXIT
 in_ha() {
@@ -27,9 +27,15 @@ if [ ! -e "$root/ha/.made" ]; then
   in_ha pip install -q --disable-pip-version-check homeassistant
   as_root touch "$root/ha/.made"
 fi
+if [ ! -e "$root/ha/homie/.made" ]; then
+  in_ha python3 -m venv /ha/homie
+  in_ha /ha/homie/bin/pip install -q --disable-pip-version-check homieclient==0.0.1
+  as_root touch "$root/ha/homie/.made"
+fi
 cargo build --features demo
 as_root cp "${CARGO_TARGET_DIR:-target}/debug/metertap" "$root/ha/metertap/"
 as_root rm -rf "$root/ha/test" "$root/ha/run"
 as_root cp -r scripts/homeassistant "$root/ha/test"
+as_root cp docs/homeassistant.md "$root/ha/test"
 in_ha pip list 2>/dev/null | grep -i '^homeassistant '
 in_ha python /ha/test/test.py /ha/run /ha/metertap/metertap ${PARTS:-}

@@ -1,18 +1,19 @@
 //! Sensitivity of the receiver: `make sensitivity` prints these tables, made with the project's own modulator.
 //!
 //! ```text
-//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|noise] [packets=250] [minutes=10] [tsv=FILE]
+//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|noise] [packets=250] [minutes=10] [tsv=FILE]
 //! ```
 
 mod theory;
 mod trial;
+mod wmbus;
 
 use metertap_dsp::synth::Keying;
 use metertap_dsp::{Protocol, Trust};
 use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use trial::{Channel, Outcome};
+use trial::{Channel, Outcome, quantize};
 
 /// Protocol, SNR of the 50 % and of the 90 % target.
 const TARGETS: [(Protocol, f64, f64); 4] = [
@@ -48,9 +49,15 @@ fn main() {
     if all || wanted("wrong") {
         wrong(packets * 24);
     }
+    if all || wanted("wmbus") {
+        let tsv = value("tsv").map(|path| path.replace(".tsv", "-wmbus.tsv"));
+        wmbus::run(packets, tsv.as_deref());
+    }
     if wanted("noise") {
         let [packets, tentative] = trial::noise(60.0 * minutes);
         println!("noise, {minutes} minutes: {packets} packets, {tentative} tentative ones");
+        let frames = wmbus::noise(60.0 * minutes);
+        println!("noise, {minutes} minutes: {frames} frames of wireless M-Bus");
     }
 }
 

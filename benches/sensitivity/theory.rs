@@ -42,7 +42,7 @@ fn power(db: f64) -> f64 {
 }
 
 /// Returns the tail of the normal distribution, by Craig's integral (1991): `1/π ∫ exp(-x² / 2 sin²θ) dθ` over 0..π/2.
-fn q(x: f64) -> f64 {
+pub fn q(x: f64) -> f64 {
     const STEPS: u32 = 200;
     let step = std::f64::consts::FRAC_PI_2 / f64::from(STEPS);
     let value = |i: u32| {

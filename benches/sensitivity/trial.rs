@@ -4,14 +4,14 @@
 //! received, since a frame sent once is further evidence for none of them.
 
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
-use metertap_dsp::{CHIP_RATE_HZ, Complex32, Config, Packet, Protocol, Receiver, Trust, iq};
+use metertap_dsp::{CHIP_RATE_HZ, Complex32, Config, Expectation, Packet, Protocol, Receiver, Trust, iq};
 
 /// Width of the window whose noise counts in an SNR.
 pub const WINDOW_HZ: f64 = 2_359_296.0;
 /// Carriers lie within this share of the window, ±1 MHz of 2.359 MHz.
-const SPREAD: f64 = 0.424;
+pub const SPREAD: f64 = 0.424;
 /// Frames per recording.
-const BATCH: usize = 20;
+pub const BATCH: usize = 20;
 
 /// Impairments between a meter and the receiver.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,7 +79,7 @@ pub fn alone(protocol: Protocol, snr_db: f64, packets: usize, channel: Channel, 
                 }
             })
             .collect();
-        outcome.add(run(&sent, channel, trust, &mut random));
+        outcome.add(run(&sent, channel, trust, &[], &mut random));
     }
     outcome
 }
@@ -100,7 +100,7 @@ pub fn pairs(snr_db: f64, weaker_db: f64, apart_hz: f64, packets: usize) -> Outc
             offset_hz: center + side * apart_hz,
             snr_db: if side < 0.0 { snr_db } else { snr_db - weaker_db },
         });
-        let both = run(&sent, Channel::default(), Trust::Normal, &mut random);
+        let both = run(&sent, Channel::default(), Trust::Normal, &[], &mut random);
         outcome.add(Outcome {
             sent: 1,
             received: usize::from(both.received == 2),
@@ -131,7 +131,7 @@ pub fn noise(seconds: f64) -> [usize; 2] {
     counts
 }
 
-fn length_s(protocol: Protocol) -> f64 {
+pub fn length_s(protocol: Protocol) -> f64 {
     protocol.chips() as f64 / CHIP_RATE_HZ
 }
 
@@ -144,7 +144,7 @@ fn rate_of(channel: Channel) -> f64 {
 }
 
 /// The configuration of the program.
-fn config(sample_rate_hz: f64, trust: Trust) -> Config {
+pub fn config(sample_rate_hz: f64, trust: Trust) -> Config {
     Config {
         sample_rate_hz,
         trust,
@@ -152,8 +152,14 @@ fn config(sample_rate_hz: f64, trust: Trust) -> Config {
     }
 }
 
-/// Renders `sent`, quantizes it to eight bits and receives it.
-fn run(sent: &[Sent], channel: Channel, trust: Trust, random: &mut Random) -> Outcome {
+/// Renders `sent`, quantizes it to eight bits and receives it, with `expectations`.
+pub fn run(
+    sent: &[Sent],
+    channel: Channel,
+    trust: Trust,
+    expectations: &[Expectation],
+    random: &mut Random,
+) -> Outcome {
     let rate = rate_of(channel);
     let transmissions: Vec<Transmission> = sent
         .iter()
@@ -186,6 +192,7 @@ fn run(sent: &[Sent], channel: Channel, trust: Trust, random: &mut Random) -> Ou
 
     let config = config(rate, trust);
     let mut receiver = Receiver::new(config).expect("a rate that works");
+    receiver.expect(expectations);
     let mut packets: Vec<Packet> = Vec::new();
     receiver.push(&samples, |packet| packets.push(*packet));
     receiver.flush(|packet| packets.push(*packet));
@@ -205,7 +212,8 @@ fn run(sent: &[Sent], channel: Channel, trust: Trust, random: &mut Random) -> Ou
     }
 }
 
-fn quantize(samples: &mut Vec<Complex32>, bytes: &mut Vec<u8>) {
+/// Rounds samples to the eight bits of a dongle.
+pub fn quantize(samples: &mut Vec<Complex32>, bytes: &mut Vec<u8>) {
     bytes.clear();
     iq::Format::Cu8.encode(samples, bytes);
     samples.clear();

@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     eprintln!("send {:02X?}", request(GET_REGISTERS, &data));
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes)?;
-    let (frame, _end) = Frame::find(&bytes).ok_or("no frame")?;
+    let (frame, _range) = Frame::find(&bytes).ok_or("no frame")?;
     let frame = frame?;
     if let Answer::Registers(registers) = Answer::parse(frame.command, &frame.data)? {
         println!("{}", serde_json::to_string(&fields(&registers))?);

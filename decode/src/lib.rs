@@ -107,7 +107,7 @@
 //!         serde_json::to_string(&report.reading)?,
 //!         concat!(
 //!             r#"{"manufacturer":"ABC","medium":"water","volume":{"value":1.234,"unit":"m3"},"#,
-//!             r#""flow_temperature":{"value":21.5,"unit":"°C"}}"#
+//!             r#""flow_temperature":{"value":21.5,"unit":"°C"},"status":"ok"}"#
 //!         )
 //!     );
 //! }
@@ -150,7 +150,7 @@
 //!     0x40, 0x3F, 0x10, 0x00, 0x3C, 0x08, 0x04, 0x43, 0x00, 0x01, 0xE2, 0x1B, 0xBF, 0x00, 0x56, 0x25, 0x02, 0x42, 0x19,
 //!     0x84, 0x79, 0x5A, 0x0D,
 //! ];
-//! if let Some((frame, _end)) = Frame::find(&answered) {
+//! if let Some((frame, _range)) = Frame::find(&answered) {
 //!     let frame = frame?;
 //!     if let Answer::Registers(registers) = Answer::parse(frame.command, &frame.data)? {
 //!         assert_eq!(

@@ -1,6 +1,6 @@
 //! Report of an M-Bus answer: current totals under short names, earlier values and tariffs under longer ones.
 
-use crate::mbus::{Function, Message, Record, Value as RecordValue};
+use crate::mbus::{Function, Message, Record, Value as RecordValue, status_names};
 use crate::quantity::{Decimal, Quantity, shifted};
 use crate::report::{ReadingType, Report, Value};
 use crate::unit::Unit;
@@ -8,9 +8,19 @@ use crate::unit::Unit;
 /// Most records of one name; further ones are left out.
 const MAX_SAME_NAME: usize = 64;
 
-/// Returns the report of a message of a wired meter, whose records may have come in several frames.
+/// Returns the report of a message of a wired meter: manufacturer, medium, every record under its name, and the
+/// status. Its records may have come in several frames.
 pub fn report(message: &Message) -> Report {
-    report_as(ReadingType::Mbus, message)
+    let mut report = report_as(ReadingType::Mbus, message);
+    // The lowest bits are of the answer, and have another meaning in fixed structures.
+    let status = status_names(message.status & !3);
+    let status = if status.is_empty() {
+        "ok".into()
+    } else {
+        status.join(" ")
+    };
+    report.reading.put("status", Value::Text(status));
+    report
 }
 
 /// Returns the report of a message that came by wire or by radio.
@@ -97,6 +107,32 @@ mod tests {
     }
 
     #[test]
+    fn the_status_of_a_wired_meter_is_named_without_the_bits_of_the_answer() {
+        for (status, expected) in [
+            (0, "ok"),
+            (3, "ok"),
+            (0x04, "low_power"),
+            (0x2B, "permanent_error manufacturer_20"),
+        ] {
+            let message = Message {
+                number: "12345678".into(),
+                manufacturer: "ABC".into(),
+                version: 1,
+                medium: "heat",
+                access_number: 0,
+                status,
+                records: Vec::new(),
+                more_follows: false,
+            };
+            assert_eq!(
+                report(&message).reading.get("status"),
+                Some(&Value::Text(expected.into())),
+                "{status:02x}"
+            );
+        }
+    }
+
+    #[test]
     fn the_opposite_direction_is_export_of_electricity_and_backward_flow_of_anything_else() {
         let qualified = |qualifier: &'static str| Record {
             qualifiers: vec![qualifier.into()],
@@ -146,7 +182,7 @@ mod tests {
             concat!(
                 r#"{"manufacturer":"ABC","medium":"heat","energy":{"value":1500.000,"unit":"kWh"},"#,
                 r#""energy_2":{"value":5.400000000,"unit":"GJ"},"energy_t1":{"value":0.007,"unit":"kWh"},"#,
-                r#""power_max_storage_2":{"value":7.000,"unit":"kW"},"battery_time":{"value":12,"unit":"a"}}"#
+                r#""power_max_storage_2":{"value":7.000,"unit":"kW"},"battery_time":{"value":12,"unit":"a"},"status":"ok"}"#
             )
         );
     }

@@ -228,6 +228,11 @@ impl ReadingType {
         !matches!(self, ReadingType::Mbus | ReadingType::Kmp | ReadingType::Iec)
     }
 
+    /// Returns true if the meter sends by radio, so that those of the neighbours are received as well.
+    pub fn is_by_radio(self) -> bool {
+        self == ReadingType::Wmbus
+    }
+
     /// Returns the name that stands in topics.
     pub fn topic_name(self) -> &'static str {
         match self {

@@ -113,6 +113,19 @@ impl Bank {
         *median / len as f32
     }
 
+    /// Noise power per sample within half a chip rate of `bin`: the median floor, which strays far less than that of one bin.
+    pub fn noise_around(&mut self, bin: f32) -> f32 {
+        let len = self.block_len();
+        let reach = (self.sideband_bins as usize).clamp(1, len / 2);
+        let first = bin.round() as isize - reach as isize;
+        let around = &mut self.sum[..2 * reach];
+        for (i, floor) in around.iter_mut().enumerate() {
+            *floor = self.floor[(first + i as isize).rem_euclid(len as isize) as usize];
+        }
+        let (_, median, _) = around.select_nth_unstable_by(reach, f32::total_cmp);
+        *median / len as f32
+    }
+
     /// Takes the next block (of [`Bank::block_len`] samples) and returns the peaks in it, strongest first.
     pub fn push(&mut self, block: &[Complex32]) -> &[Peak] {
         self.transform(block);

@@ -5,7 +5,7 @@
 //! once, later ones are dropped. A tentative copy is held back until no better one can come.
 
 use crate::CHIP_RATE_HZ;
-use crate::packet::Packet;
+use crate::packet::{Method, Packet};
 use std::collections::VecDeque;
 
 /// Packets remembered. A street of 34 packets per second has ten of them within [`HOLD_BLOCKS`].
@@ -59,7 +59,13 @@ impl Deduplicator {
     /// Takes a packet that is not tentative; passes it to `out` unless a confident copy was passed before.
     /// Tentative packets that it explains and that are still held back are dropped.
     pub fn offer(&mut self, packet: &Packet, mut out: impl FnMut(&Packet)) -> Verdict {
-        let is_copy = |seen: &Seen| !seen.is_tentative && is_same_frame(&seen.packet, packet);
+        // An expected frame is a choice among few: one that passed its check on the same carrier is the better explanation.
+        let is_expected = packet.signal.method != Method::Checked;
+        let is_copy = |seen: &Seen| {
+            let is_same =
+                is_same_frame(&seen.packet, packet) || is_expected && explains(&seen.packet, packet);
+            !seen.is_tentative && is_same
+        };
         if self.seen.iter().any(is_copy) {
             self.duplicates += 1;
             return Verdict::Duplicate;
@@ -153,6 +159,7 @@ mod tests {
                 level_dbfs: -30.0,
                 clock_ppm: 0.0,
                 corrected: 0,
+                method: crate::Method::Checked,
                 error_probability,
             },
             bytes,

@@ -28,7 +28,7 @@ const FRAME_SIGNIFICANCE: f32 = 7.0;
 
 /// Assumption about the carrier on which soft decisions rest.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Method {
+pub(crate) enum Assumption {
     /// Carrier that keeps its phase.
     Steady,
     /// The same once more, with the phase from those chips that were found ON: half the noise.
@@ -60,6 +60,8 @@ pub(crate) struct Timing {
 pub(crate) struct Measured {
     /// Power of the matched filter in an ON chip.
     pub signal: f32,
+    /// Noise power of the matched filter, as it was found across the carrier.
+    pub noise: f32,
     /// Carrier offset from that of the burst, in cycles per chip.
     pub frequency: f64,
 }
@@ -172,15 +174,15 @@ impl Demod {
         protocol: Protocol,
         timing: Timing,
         noise: f32,
-        method: Method,
+        method: Assumption,
     ) -> (&[f32], Measured) {
         self.chips.resize(protocol.chips(), Complex32::default());
         self.read(baseband, timing.start, timing.chip);
         let measured = match method {
-            Method::Steady => self.coherent(noise, STEADY, Reference::All),
-            Method::Refined => self.coherent(noise, STEADY, Reference::On),
-            Method::Wandering => self.coherent(noise, WANDERING, Reference::All),
-            Method::Energy => self.energy(noise),
+            Assumption::Steady => self.coherent(noise, STEADY, Reference::All),
+            Assumption::Refined => self.coherent(noise, STEADY, Reference::On),
+            Assumption::Wandering => self.coherent(noise, WANDERING, Reference::All),
+            Assumption::Energy => self.energy(noise),
         };
         (&self.soft, measured)
     }
@@ -284,6 +286,7 @@ impl Demod {
         let steps: f64 = self.phases.iter().map(|p| p[1]).sum::<f64>() / self.phases.len() as f64;
         Measured {
             signal: amplitude * amplitude,
+            noise: n0,
             frequency: steps / TAU / SEGMENT as f64,
         }
     }
@@ -299,6 +302,7 @@ impl Demod {
         }));
         Measured {
             signal,
+            noise,
             frequency: 0.0,
         }
     }

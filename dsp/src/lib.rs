@@ -98,6 +98,7 @@ mod config;
 mod dedup;
 mod demod;
 mod executor;
+mod expect;
 pub mod fec;
 mod floor;
 mod frame;
@@ -117,13 +118,15 @@ mod sync;
 #[cfg(feature = "synth")]
 pub mod synth;
 mod track;
+pub mod wmbus;
 
 pub use bank::Bandwidth;
 pub use config::{Config, ConfigError, Trust, UnknownTrust};
 pub use executor::{Inline, LockExecutor};
+pub use expect::{Expectation, Expected, MAX_EXPECTATIONS, MAX_RISE};
 pub use lock::Locker;
 pub use outcome::Outcome;
-pub use packet::{Packet, Signal};
+pub use packet::{Method, Packet, Signal};
 pub use protocol::{CHIP_RATE_HZ, Protocol};
 pub use receiver::Receiver;
 pub use resample::{Resampler, Resampling};

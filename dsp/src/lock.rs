@@ -2,17 +2,27 @@
 
 use crate::bank::Bandwidth;
 use crate::baseband::Baseband;
-use crate::demod::{Demod, Measured, Method, Timing};
+use crate::demod::{Assumption, Demod, Measured, Timing};
+use crate::expect::{Expected, Finder, Judge, Judged};
 use crate::frame::{Checked, Framer};
 use crate::outcome::Outcome;
-use crate::packet::{Packet, Signal};
+use crate::packet::{Method, Packet, Signal};
 use crate::search::max_segment_len;
 use crate::segment::{Detection, Segment};
-use crate::sync::{Candidate, Sync};
+use crate::sync::{Candidate, MAX_CANDIDATES, Sync};
 use crate::{CHIP_RATE_HZ, Config, ConfigError, Protocol};
 
 /// Frames that follow one another may seem to overlap by this much.
 const OVERLAP_CHIPS: f64 = 8.0;
+
+/// Attempts at an expected frame: shift in chips from where the energies fit best, which noise displaces by some hundredths, and
+/// assumption about the carrier. The shifts gain half a dB.
+const EXPECTED_TRIALS: [(f64, Assumption); 4] = [
+    (0.0, Assumption::Steady),
+    (0.0, Assumption::Refined),
+    (-0.06, Assumption::Steady),
+    (0.06, Assumption::Steady),
+];
 
 /// Demodulates one segment at a time. No state is kept from one segment to the next, so segments may be spread
 /// over several lockers on several threads.
@@ -22,6 +32,8 @@ pub struct Locker {
     sync: Sync,
     demod: Demod,
     framer: Framer,
+    finder: Finder,
+    judge: Judge,
     candidates: Vec<Candidate>,
     done: Vec<(f64, f64)>,
 }
@@ -42,6 +54,8 @@ impl Locker {
             sync: Sync::new(cells),
             demod: Demod::new(),
             framer: Framer::new(),
+            finder: Finder::new(cells),
+            judge: Judge::new(),
             candidates: Vec::with_capacity(32),
             done: Vec::with_capacity(32),
         })
@@ -86,6 +100,65 @@ impl Locker {
             let packet = self.packet(detection, candidate.protocol, timing, measured, &frame);
             outcome.packets.push(packet);
         }
+        // A carrier on which frames are received well has no room for one that is hardly there.
+        if let Some(expected) = segment.expected.filter(|_| self.done.is_empty()) {
+            self.find_expected(detection, expected, noise, outcome);
+        }
+    }
+
+    /// Adds the frames of expected meters.
+    fn find_expected(
+        &mut self,
+        detection: &Detection,
+        expected: &Expected,
+        noise: f32,
+        outcome: &mut Outcome,
+    ) {
+        let chip = self.baseband.chip();
+        let noise_around = detection.noise_around * noise / detection.noise;
+        let (energy, difference) = (self.sync.energy(), self.sync.difference());
+        self.finder.search(energy, difference, chip, expected);
+        for i in 0..self.finder.found().len() {
+            let found = self.finder.found()[i];
+            let words = &expected.meters[found.meter];
+            let chips = words.protocol.chips() as f64;
+            let end = found.start + (chips - OVERLAP_CHIPS) * chip;
+            if self.done.iter().any(|done| found.start < done.1 && end > done.0) {
+                continue;
+            }
+            let at = self.finder.time(&self.baseband, words, found.start);
+            let mut best: Option<(Timing, Measured, Judged)> = None;
+            for (shift, assumption) in EXPECTED_TRIALS {
+                let start = at.start + shift * chip;
+                let timing = Timing { start, ..at };
+                let (soft, measured) =
+                    self.demod
+                        .soft(&self.baseband, words.protocol, timing, noise, assumption);
+                let Some(judged) = self.judge.judge(soft, measured.noise, noise_around, words) else {
+                    continue;
+                };
+                if best.is_none_or(|(.., other)| judged.likelihood > other.likelihood) {
+                    best = Some((timing, measured, judged));
+                }
+                if judged.is_hopeless() {
+                    break;
+                }
+            }
+            let Some((timing, measured, judged)) = best.filter(|(.., judged)| judged.is_accepted()) else {
+                continue;
+            };
+            if outcome.packets.len() < MAX_CANDIDATES {
+                let frame = Checked {
+                    bytes: judged.bytes,
+                    corrected: judged.corrected,
+                    error_probability: judged.doubt,
+                };
+                let mut packet = self.packet(detection, words.protocol, timing, measured, &frame);
+                packet.signal.method = judged.method();
+                outcome.packets.push(packet);
+            }
+            self.done.push((found.start, end));
+        }
     }
 
     /// Returns the frame with the least error probability that any method finds.
@@ -96,9 +169,14 @@ impl Locker {
         bandwidth: Bandwidth,
     ) -> Option<(Timing, Measured, Checked)> {
         let timing = self.demod.time(&self.baseband, candidate, noise)?;
-        let methods: &[Method] = match bandwidth {
-            Bandwidth::Narrow => &[Method::Steady, Method::Refined, Method::Wandering, Method::Energy],
-            Bandwidth::Wide => &[Method::Energy],
+        let methods: &[Assumption] = match bandwidth {
+            Bandwidth::Narrow => &[
+                Assumption::Steady,
+                Assumption::Refined,
+                Assumption::Wandering,
+                Assumption::Energy,
+            ],
+            Bandwidth::Wide => &[Assumption::Energy],
         };
         let mut best: Option<(Timing, Measured, Checked)> = None;
         for &method in methods {
@@ -144,6 +222,7 @@ impl Locker {
                 level_dbfs: 10.0 * power.log10(),
                 clock_ppm: ((timing.chip / self.baseband.chip() - 1.0) * 1e6) as f32,
                 corrected: frame.corrected,
+                method: Method::Checked,
                 error_probability: frame.error_probability,
             },
             bytes: frame.bytes,

@@ -2,6 +2,19 @@
 
 use crate::Protocol;
 
+/// Ground on which the bytes of a packet are believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Method {
+    /// The frame passed its check, corrected if need be.
+    #[default]
+    Checked,
+    /// The frame is one of those that a known meter may send (see [`crate::Expectation`]).
+    Expected {
+        /// Evidence over what is needed, in tenths of a dB: about by how much the packet could be weaker.
+        margin_tenths_db: u8,
+    },
+}
+
 /// Quality of reception of a packet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Signal {
@@ -15,6 +28,8 @@ pub struct Signal {
     pub clock_ppm: f32,
     /// Number of bits (R900: five-bit symbols) that were corrected.
     pub corrected: u8,
+    /// Ground on which the bytes are believed.
+    pub method: Method,
     /// Estimated probability that the bytes are not what was sent (see [`crate::fec::correct`]).
     pub error_probability: f32,
 }

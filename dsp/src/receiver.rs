@@ -1,6 +1,7 @@
 //! The receiver on one thread: samples in, packets out.
 
 use crate::executor::Inline;
+use crate::expect::Expectation;
 use crate::lock::Locker;
 use crate::packet::Packet;
 use crate::scheduler::{Scheduler, Tally};
@@ -21,6 +22,12 @@ impl Receiver {
         Ok(Receiver {
             scheduler: Scheduler::new(config, inline)?,
         })
+    }
+
+    /// Replaces the meters that are expected, from the next segment on; allocates. No effect with
+    /// [`crate::Trust::Strict`].
+    pub fn expect(&mut self, expectations: &[Expectation]) {
+        self.scheduler.expect(expectations);
     }
 
     /// Takes the next samples (any number) and hands packets to `out`, confident ones up to about 85 ms after the

@@ -14,12 +14,14 @@
 
 use crate::dedup::{Deduplicator, Verdict};
 use crate::executor::LockExecutor;
+use crate::expect::{Expectation, Expected};
 use crate::outcome::Outcome;
 use crate::packet::Packet;
 use crate::search::Searcher;
 use crate::segment::{DELAY, MAX_JOBS, Segment};
-use crate::{Complex32, Config, ConfigError};
+use crate::{Complex32, Config, ConfigError, Trust};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// SNR above which a packet is canceled and the residual searched: its keying reaches the noise 500 kHz away,
 /// and 60 kHz away it stands 18 dB above it.
@@ -98,6 +100,13 @@ impl<E: LockExecutor> Scheduler<E> {
             strong: Vec::with_capacity(MAX_STRONG),
             tally: Tally::default(),
         })
+    }
+
+    /// Replaces the meters that are expected, from the next segment on; allocates. No effect with [`Trust::Strict`].
+    pub fn expect(&mut self, expectations: &[Expectation]) {
+        let is_wanted = !expectations.is_empty() && self.config.trust != Trust::Strict;
+        let expected = is_wanted.then(|| Arc::new(Expected::new(expectations)));
+        self.search.expect(expected);
     }
 
     /// Takes the next samples (any number) and hands packets to `out`, confident ones up to about 85 ms after the

@@ -2,10 +2,12 @@
 
 use crate::bank::{Bank, block_len};
 use crate::cancel::{Canceler, Keyed};
+use crate::expect::Expected;
 use crate::packet::Packet;
 use crate::segment::{DELAY, Detection, Segment};
 use crate::track::{Burst, Tracks};
 use crate::{CHIP_RATE_HZ, Complex32, Config, ConfigError, Protocol};
+use std::sync::Arc;
 
 /// Blocks of history: the longest burst, the reach before and after it, and slack.
 const HISTORY_BLOCKS: u64 = 52;
@@ -44,6 +46,7 @@ pub struct Searcher {
     last_found: u64,
     dropped: u64,
     max_segment_len: usize,
+    expected: Option<Arc<Expected>>,
 }
 
 /// Samples of the longest segment.
@@ -76,7 +79,13 @@ impl Searcher {
             dropped: 0,
             max_segment_len: history,
             bank,
+            expected: None,
         })
+    }
+
+    /// Replaces the meters expected in the segments to come.
+    pub fn expect(&mut self, expected: Option<Arc<Expected>>) {
+        self.expected = expected;
     }
 
     /// Returns the number of the next sample to be pushed, as packets count them.
@@ -219,14 +228,17 @@ impl Searcher {
             .sort_unstable_by(|a, b| b.strength.total_cmp(&a.strength));
         let (block, max_len) = (self.bank.block_len() as u64, self.max_segment_len as u64);
         for burst in self.ended.drain(..) {
-            let to = ((burst.last + 2) * block).min(self.origin + self.history.len() as u64);
+            let expected = self.expected.as_ref().filter(|_| burst.is_weak());
+            let (more_before, more_after) = expected.map_or((0, 0), |_| (2, 1));
+            let to = ((burst.last + 2 + more_after) * block).min(self.origin + self.history.len() as u64);
             // A residual may lengthen an open burst beyond what a locker has room for.
-            let from = (burst.first * block)
+            let from = (burst.first.saturating_sub(more_before) * block)
                 .max(to.saturating_sub(max_len))
                 .max(self.origin);
             if to <= from {
                 continue;
             }
+            let noise_around = expected.map_or(0.0, |_| self.bank.noise_around(burst.bin));
             found(&Segment {
                 samples: &self.history[(from - self.origin) as usize..(to - self.origin) as usize],
                 detection: Detection {
@@ -234,8 +246,10 @@ impl Searcher {
                     frequency: f64::from(burst.bin) / block as f64,
                     bandwidth: burst.bandwidth,
                     noise: burst.noise,
+                    noise_around,
                     window_noise: self.window_noise,
                 },
+                expected,
             });
         }
     }

@@ -2,6 +2,8 @@
 
 use crate::Complex32;
 use crate::bank::Bandwidth;
+use crate::expect::Expected;
+use std::sync::Arc;
 
 /// Jobs under way at any time. A block of a busy street has a handful of segments; more than this at once is
 /// an interferer, and what does not fit is counted in [`crate::Tally::dropped_segments`].
@@ -21,6 +23,8 @@ pub struct Detection {
     pub bandwidth: Bandwidth,
     /// Noise power per sample at this carrier; full scale = 1.
     pub noise: f32,
+    /// The same around this carrier, estimated from many more values; 0 unless meters are expected.
+    pub noise_around: f32,
     /// Mean noise power per sample of the whole window.
     pub window_noise: f32,
 }
@@ -34,4 +38,6 @@ pub struct Segment<'a> {
     pub samples: &'a [Complex32],
     /// The carrier found in them.
     pub detection: Detection,
+    /// Meters expected in it; `None` where the signal is so strong that no expectation is needed.
+    pub expected: Option<&'a Arc<Expected>>,
 }

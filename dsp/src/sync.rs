@@ -62,6 +62,16 @@ impl Sync {
         &self.candidates
     }
 
+    /// Energy of a chip that begins at each cell, as of the last search.
+    pub fn energy(&self) -> &[f32] {
+        &self.energy
+    }
+
+    /// Energy of a chip less that of the next one, at each cell, as of the last search.
+    pub fn difference(&self) -> &[f32] {
+        &self.difference
+    }
+
     fn search_one(&mut self, protocol: Protocol, chip: f64) {
         let preamble = protocol.preamble();
         let mut offsets = [0; 32];

@@ -13,6 +13,8 @@ const LONGEST: u64 = 40;
 /// three. A shorter burst is a sideband of a run of equal bits, or a click.
 const CLEAR: f32 = 100.0;
 const SHORTEST: u64 = 3;
+/// Strength (-9 dB) from which every frame is decoded without an expectation, if it can be decoded at all.
+const WEAK: f32 = 250.0;
 /// Distance by which a line may move from block to block, in bins (570 Hz): 20 kHz/s of drift is a tenth of that.
 const LINE_REACH: f32 = 2.5;
 
@@ -32,6 +34,12 @@ pub(crate) struct Burst {
 }
 
 impl Burst {
+    /// Returns true if a frame of this strength may be too weak to be decoded without an expectation. A weak burst may also
+    /// be longer than it was seen.
+    pub fn is_weak(&self) -> bool {
+        self.bandwidth == Bandwidth::Narrow && self.strength < WEAK
+    }
+
     fn may_be_a_frame(&self) -> bool {
         let seen = (self.last + 1).saturating_sub(self.first + LEAD);
         self.strength < CLEAR || seen >= SHORTEST

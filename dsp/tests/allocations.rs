@@ -1,7 +1,7 @@
 //! Once constructed, the receiver allocates nothing, on a quiet band or on a busy one.
 
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
-use metertap_dsp::{Config, Protocol, Receiver, Trust};
+use metertap_dsp::{Config, Expectation, Protocol, Receiver, Trust};
 
 #[test]
 fn given_a_receiver_that_has_begun_then_it_allocates_no_more() {
@@ -38,6 +38,11 @@ fn given_a_receiver_that_has_begun_then_it_allocates_no_more() {
     })
     .unwrap();
     let mut packets = 0;
+    let expected = (0..10).filter_map(|i| {
+        let protocol = [Protocol::Scm, Protocol::ScmPlus, Protocol::R900][i % 3];
+        Expectation::after(protocol, &random_frame(protocol, &mut random), 1000)
+    });
+    receiver.expect(&expected.collect::<Vec<_>>());
     // Warm-up: the first packet may fill tables that the standard library makes lazily.
     let (begin, rest) = samples.split_at(60_000);
     receiver.push(begin, |_| packets += 1);

@@ -54,7 +54,14 @@ impl Shuffled {
             let mut outcome = Outcome::new();
             outcome.job = job;
             let samples = &samples[..];
-            self.locker.run(&Segment { samples, detection }, &mut outcome);
+            self.locker.run(
+                &Segment {
+                    samples,
+                    detection,
+                    expected: None,
+                },
+                &mut outcome,
+            );
             self.finished.push(outcome);
         }
     }

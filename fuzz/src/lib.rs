@@ -14,12 +14,14 @@ pub fn push_in_pieces<L: Listener>(new: impl Fn() -> L, bytes: &[u8]) {
     assert_eq!(whole, pieces, "in pieces of {length}");
 }
 
-fn events<'a>(mut port: impl Listener, parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
+/// Events in the order in which their bytes begin: a listener with several framers side by side may emit them in another.
+fn events<'a>(mut port: impl Listener, parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<(u64, String)> {
     let mut events = Vec::new();
-    let mut emit = |event: DecodeEvent| events.push(format!("{}: {:?}", event.at, event.result));
+    let mut emit = |event: DecodeEvent| events.push((event.at, format!("{:?}", event.result)));
     for part in parts {
         port.push(part, &mut emit);
     }
     port.finish(&mut emit);
+    events.sort_by_key(|(at, _)| *at);
     events
 }

@@ -94,6 +94,9 @@ class HomeAssistant:
             async with session.post(f"{flows}/{flow['flow_id']}", json=form) as answer:
                 flow = await answer.json()
             assert flow.get("type") == "create_entry", flow
+        # Stopped earlier, it would leave its database unclean.
+        async with self.connect() as socket:
+            await socket.until("the start", lambda: socket.is_running())
 
     def connect(self):
         return Socket(self.url, self.token)

@@ -70,7 +70,7 @@ impl DialSearch {
                 }
                 Event::State(state) => tell(Progress::State(&state))?,
                 Event::End(_, end) => tell(Progress::End(end.result))?,
-                Event::Wire(_) | Event::Failure(_) | Event::Reload | Event::Quiet => {}
+                Event::Telegram(_) | Event::Wire(_) | Event::Failure(_) | Event::Reload | Event::Quiet => {}
             }
             if context.clock.now().duration_since(start) > within {
                 context.cancel.cancel();

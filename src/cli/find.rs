@@ -1,13 +1,14 @@
 //! `metertap find`: finds the radio meter whose counter shows the number on a dial.
 
 use crate::cli::dial_search::{DialSearch, Progress, dial_reading, scale};
+use crate::cli::find_telegrams;
 use crate::cli::tuner_args::TunerArgs;
 use crate::meter::default_kinds;
 use crate::meter::find::Candidate;
 use crate::receiver::{Radio, RadioOptions};
 use crate::runtime::Runtime;
 use crate::source::recording::{Recording, RecordingOverrides};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use metertap_decode::ert::Commodity;
 use metertap_dsp::Trust;
 use std::path::PathBuf;
@@ -17,8 +18,9 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Number on the meter's dial, all digits, also painted zeros; 48,213 is understood.
+    /// Needed for ERT meters; with --band 868 it marks the meter that shows it.
     #[arg(long, value_name = "N", value_parser = dial_reading)]
-    reading: f64,
+    reading: Option<f64>,
     /// Only meters of this commodity: electric, gas or water.
     #[arg(long)]
     commodity: Option<Commodity>,
@@ -38,12 +40,22 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let radios = match &args.file {
         Some(file) => {
             let recording = Recording::open(file, &RecordingOverrides::default())?;
+            let family = args.tuner.family();
+            let options = RadioOptions { family, ..options };
             vec![Radio::recording(Box::new(recording), &options)?]
         }
         None => args.tuner.radios(&options)?,
     };
-    let mut search = DialSearch::new(args.reading, args.commodity);
     let within = Duration::from_secs_f64(args.seconds);
+    if args.tuner.family().is_wmbus() {
+        return find_telegrams::run(radios, args.reading, within, &runtime.context);
+    }
+    let Some(reading) = args.reading else {
+        bail!(
+            "--reading is missing: the number on the meter's dial (with --band 868, all meters are listed without it)"
+        );
+    };
+    let mut search = DialSearch::new(reading, args.commodity);
     let found = search.run(radios, within, &runtime.context, |progress| {
         match progress {
             Progress::Candidates(found) => print_candidates(found),
@@ -63,14 +75,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let meters = search.received();
     match search.candidates().as_slice() {
         [] => eprintln!(
-            "metertap: none of {meters} meters heard is near {}. It may be out of range, transmit rarely, or be of a kind that \
-             cannot be received: {NOT_RECEIVED}",
-            args.reading
+            "metertap: none of {meters} meters heard is near {reading}. It may be out of range, transmit rarely, or be of a kind that \
+             cannot be received: {NOT_RECEIVED}"
         ),
         several => eprintln!(
             "metertap: {} of {meters} meters heard are near {}; read the dial again later and try the new number.",
             several.len(),
-            args.reading
+            reading
         ),
     }
     Ok(ExitCode::FAILURE)

@@ -36,7 +36,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if !args.options.is_empty() && args.program != Program::Smartmeter2mqtt {
         bail!("only smartmeter2mqtt has options on its command line that are imported");
     }
-    let files: Vec<Source> = args.files.iter().map(|path| read(path)).collect::<Result<_>>()?;
+    let mut files = Vec::new();
+    for path in &args.files {
+        if path.is_dir() {
+            let mut inside: Vec<PathBuf> = std::fs::read_dir(path)?
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .filter(|path| path.is_file())
+                .collect();
+            inside.sort();
+            files.extend(inside.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?);
+        } else {
+            files.push(read(path)?);
+        }
+    }
     let imported = import(args.program, &files, &args.options)?;
     let text = imported.draft.text();
     if to_stdout {

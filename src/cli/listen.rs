@@ -43,7 +43,7 @@ pub struct Args {
 impl Args {
     /// Returns whether a table is drawn where the log would be written.
     pub fn shows_table(&self) -> bool {
-        let lines = self.format.is_some() || self.rtlamr;
+        let lines = self.format.is_some() || self.rtlamr || self.tuner.family().is_wmbus();
         !lines && stdout().is_terminal() && stderr().is_terminal()
     }
 }
@@ -52,9 +52,13 @@ pub fn run(args: &Args, log: &LogBuffer) -> Result<ExitCode> {
     let runtime = Runtime::for_command()?;
     let cancel = runtime.context.cancel.clone();
     let options = RadioOptions::for_all(args.messages.kinds(), args.trust, &runtime.context);
+    args.tuner.band().check_format(args.format)?;
     let radios = args.tuner.radios(&options)?;
     let mut display = ReadingDisplay::new(
-        args.format.or(args.rtlamr.then_some(LineFormat::Plain)),
+        ReadingDisplay::format_of(
+            args.format.or(args.rtlamr.then_some(LineFormat::Plain)),
+            args.tuner.family(),
+        ),
         args.signal,
         "metertap listen",
         args.messages.filter(),
@@ -102,6 +106,9 @@ pub fn run(args: &Args, log: &LogBuffer) -> Result<ExitCode> {
                     Condition::Stalled => format!("{}: stalled: {reason}", state.receiver),
                     Condition::Down => format!("{}: down: {reason}", state.receiver),
                 });
+            }
+            Event::Telegram(telegram) => {
+                display.add_telegram(&telegram)?;
             }
             Event::Wire(_) | Event::Failure(_) | Event::Reload | Event::Quiet => {}
             Event::End(_, end) => end.result?,

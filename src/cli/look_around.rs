@@ -10,7 +10,11 @@ pub fn run() -> ExitCode {
         "metertap {}: receives utility meters by radio and by wire.\n",
         env!("CARGO_PKG_VERSION")
     );
-    if let Some(file) = ConfigFile::found() {
+    let found = ConfigFile::found().filter(|_| ConfigFile::untouched_sample().is_none());
+    let is_readable = found
+        .as_ref()
+        .is_some_and(|file| std::fs::File::open(file).is_ok());
+    if let Some(file) = found.as_ref().filter(|_| is_readable) {
         let file = file.display();
         println!(
             "The configuration is {file}. Next:\n\n  \
@@ -31,7 +35,13 @@ pub fn run() -> ExitCode {
         );
         return ExitCode::SUCCESS;
     }
-    println!("There is no configuration yet. Plugged in:\n");
+    match &found {
+        Some(file) => println!(
+            "{} is the service's, which may hold passwords: put sudo before commands that read it.\nPlugged in:\n",
+            file.display()
+        ),
+        None => println!("There is no configuration yet. Plugged in:\n"),
+    }
     for (source, name) in &dongles {
         println!("  dongle       {source}  {name}");
     }
@@ -45,8 +55,14 @@ pub fn run() -> ExitCode {
              metertap find --reading 48213    finds yours by the number on its dial"
         );
     }
+    // What only root may read is the service's, of the package.
+    let init = if found.is_some() {
+        "sudo metertap init"
+    } else {
+        "metertap init"
+    };
     println!(
-        "  metertap init       asks some questions, listens to each port, and writes metertap.toml\n\n\
+        "  {init:18}  asks some questions, listens to each port, and writes the configuration\n\n\
          metertap --help lists all commands."
     );
     ExitCode::SUCCESS

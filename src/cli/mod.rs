@@ -1,6 +1,7 @@
 //! Command line: one file per subcommand, and files of arguments and output that several share.
 
 mod addon;
+mod band_args;
 mod check;
 mod decode;
 mod demo;
@@ -11,6 +12,7 @@ mod devices;
 mod dial_search;
 mod doctor;
 mod find;
+mod find_telegrams;
 mod health;
 mod hertz;
 mod import;

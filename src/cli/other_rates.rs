@@ -2,6 +2,7 @@
 
 use crate::receiver::{CUSTOMARY_HZ, Probe};
 use crate::runtime::Cancel;
+use crate::source::Family;
 use crate::source::recording::{Recording, RecordingOverrides};
 use anyhow::Result;
 use std::path::Path;
@@ -13,7 +14,13 @@ const SECONDS: f64 = 10.0;
 ///
 /// # Errors
 /// If the file cannot be read any more.
-pub fn suggest(path: &Path, tried_hz: f64, overrides: &RecordingOverrides, cancel: &Cancel) -> Result<()> {
+pub fn suggest(
+    path: &Path,
+    tried_hz: f64,
+    overrides: &RecordingOverrides,
+    family: Family,
+    cancel: &Cancel,
+) -> Result<()> {
     if path == Path::new("-") {
         return Ok(());
     }
@@ -23,7 +30,7 @@ pub fn suggest(path: &Path, tried_hz: f64, overrides: &RecordingOverrides, cance
         if cancel.is_cancelled() {
             return Ok(());
         }
-        let packets = packets_at(path, rate_hz, overrides)?;
+        let packets = packets_at(path, rate_hz, overrides, family)?;
         best = best.max(Some((packets, rate_hz as u64)).filter(|_| packets > 0));
     }
     let name = path.display();
@@ -42,7 +49,7 @@ pub fn suggest(path: &Path, tried_hz: f64, overrides: &RecordingOverrides, cance
 }
 
 /// Packets in the first seconds of a recording, read at another rate.
-fn packets_at(path: &Path, rate_hz: f64, overrides: &RecordingOverrides) -> Result<u64> {
+fn packets_at(path: &Path, rate_hz: f64, overrides: &RecordingOverrides, family: Family) -> Result<u64> {
     let recording = Recording::open(
         path,
         &RecordingOverrides {
@@ -50,7 +57,7 @@ fn packets_at(path: &Path, rate_hz: f64, overrides: &RecordingOverrides) -> Resu
             ..overrides.clone()
         },
     )?;
-    let mut probe = Probe::new(Box::new(recording))?;
+    let mut probe = Probe::new(Box::new(recording), family)?;
     let sample_bytes = probe.source().info().format.sample_bytes() as f64;
     let limit = (SECONDS * rate_hz * sample_bytes) as u64;
     while probe.bytes < limit && probe.step(|_| (), |_| ())? {}

@@ -1,9 +1,10 @@
 //! Readings on standard output: a live table on a terminal, lines elsewhere.
 
 use crate::format::{LineFormat, ReadingWriter};
-use crate::meter::Reading;
 use crate::meter::filter::MessageFilter;
 use crate::meter::table::MeterTable;
+use crate::meter::{RadioTelegram, Reading};
+use crate::source::Family;
 use crate::status::log_buffer::LogBuffer;
 use crate::status::spectrum::SpectrumBuffer;
 use crate::terminal::LiveTable;
@@ -59,6 +60,27 @@ impl ReadingDisplay {
         self.meters.add(reading);
         if let DisplayOutput::Lines(lines) = &mut self.output {
             lines.write(reading)?;
+        }
+        Ok(true)
+    }
+
+    /// Returns the format of lines for a family: telegrams of wireless M-Bus are lines on a terminal, too.
+    pub fn format_of(format: Option<LineFormat>, family: Family) -> Option<LineFormat> {
+        let is_shown = family.is_wmbus() && stdout().is_terminal();
+        format.or(is_shown.then_some(LineFormat::Plain))
+    }
+
+    /// Displays a telegram; returns false if the filter drops it.
+    ///
+    /// # Errors
+    /// If standard output cannot be written to.
+    pub fn add_telegram(&mut self, telegram: &RadioTelegram) -> Result<bool> {
+        if !self.filter.accepts_telegram(&telegram.bytes) {
+            return Ok(false);
+        }
+        self.meters.readings += 1;
+        if let DisplayOutput::Lines(lines) = &mut self.output {
+            lines.write_telegram(telegram)?;
         }
         Ok(true)
     }

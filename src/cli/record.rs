@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         source.info().sample_rate_hz,
         source.info().center_hz.unwrap_or_default(),
     );
-    let mut probe = Probe::new(source)?;
+    let mut probe = Probe::new(source, args.tuner.family())?;
     let start = Instant::now();
     let is_over = || start.elapsed() >= Duration::from_secs_f64(args.seconds) || cancel.is_cancelled();
     if args.hard_cases {

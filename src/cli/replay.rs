@@ -1,13 +1,14 @@
 //! `metertap replay`: decodes recordings.
 
+use crate::cli::band_args::BandArgs;
 use crate::cli::hertz::parse_hertz;
 use crate::cli::message_args::MessageArgs;
 use crate::cli::other_rates;
 use crate::cli::reading_display::ReadingDisplay;
-use crate::format::{LineFormat, line};
-use crate::meter::Reading;
+use crate::format::{LineFormat, line, telegram_line};
 #[cfg(feature = "demo")]
 use crate::meter::filter::MessageFilter;
+use crate::meter::{RadioTelegram, Reading};
 use crate::publish::MqttConfig;
 use crate::publish::message::{BirthAndWill, Message};
 use crate::publish::mqtt::{Mqtt, MqttOptions};
@@ -55,6 +56,8 @@ pub struct Args {
     /// Play at the speed at which it was recorded.
     #[arg(long)]
     realtime: bool,
+    #[command(flatten)]
+    band: BandArgs,
     /// Print lines of this format. Default: a live table on a terminal, JSON lines elsewhere.
     #[arg(long, value_name = "FORMAT")]
     format: Option<LineFormat>,
@@ -80,6 +83,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         center_hz: args.center_freq,
         start: args.start,
     };
+    args.band.check_format(args.format)?;
+    let family = args.band.family();
     let mqtt = args.mqtt.as_deref().map(MqttConfig::from_url).transpose()?;
     // All are opened before the first is played, so that a missing file is reported at once.
     let mut recordings: Vec<Box<dyn Source>> = Vec::new();
@@ -87,13 +92,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
         recordings.push(Box::new(Recording::open(file, &overrides)?));
     }
     let mut replay = Replay {
-        options: RadioOptions::for_all(
-            args.messages.kinds(),
-            args.trust,
-            &runtime.context.component("replay"),
-        ),
+        options: RadioOptions {
+            family,
+            ..RadioOptions::for_all(
+                args.messages.kinds(),
+                args.trust,
+                &runtime.context.component("replay"),
+            )
+        },
         display: ReadingDisplay::new(
-            args.format,
+            ReadingDisplay::format_of(args.format, family),
             args.signal,
             "metertap replay",
             args.messages.filter(),
@@ -111,7 +119,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         };
         let rate_hz = recording.info().sample_rate_hz;
         if replay.play(recording)? == Outcome::Undecoded {
-            other_rates::suggest(&args.files[number], rate_hz, &overrides, &runtime.context.cancel)?;
+            let cancel = &runtime.context.cancel;
+            other_rates::suggest(&args.files[number], rate_hz, &overrides, family, cancel)?;
         }
         if replay.options.context.cancel.is_cancelled() {
             break;
@@ -179,6 +188,7 @@ impl Replay {
         for event in &radio.events {
             match event {
                 ReceiverEvent::Reading(reading) => self.add(&reading)?,
+                ReceiverEvent::Telegram(telegram) => self.add_telegram(&telegram)?,
                 ReceiverEvent::Progress(bytes) => self.draw(&radio.info, bytes)?,
                 ReceiverEvent::State(_) => {}
                 ReceiverEvent::End(end) => {
@@ -235,6 +245,18 @@ impl Replay {
                     message.id()
                 );
             }
+        }
+        Ok(())
+    }
+
+    fn add_telegram(&mut self, telegram: &RadioTelegram) -> Result<()> {
+        if !self.display.add_telegram(telegram)? {
+            return Ok(());
+        }
+        if let Some(broker) = &self.mqtt {
+            let payload = telegram_line(LineFormat::Json, telegram, self.signal);
+            let topic = format!("{}/telegrams", broker.prefix);
+            broker.mqtt.publish(Message::reading(topic, payload, false));
         }
         Ok(())
     }

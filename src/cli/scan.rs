@@ -3,7 +3,7 @@
 use crate::cli::hertz::parse_hertz;
 use crate::cli::tuner_args::TunerArgs;
 use crate::config::toml_text::quoted;
-use crate::receiver::Probe;
+use crate::receiver::{Probe, Received};
 use crate::runtime::Runtime;
 use crate::source::{Gain, R820T_GAINS_TENTHS, TuneCommand, find_best};
 use anyhow::{Result, bail};
@@ -13,17 +13,19 @@ use std::time::{Duration, Instant};
 
 /// Samples of the old center frequency still arrive for this long after retuning.
 const SETTLE: Duration = Duration::from_millis(100);
+/// Ends of the band of ERT meters.
+const ERT_BAND_HZ: (f64, f64) = (903e6, 927e6);
 /// Longest bar of packets in characters.
 const MAX_BAR: usize = 40;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Lower end of the band.
-    #[arg(long, value_name = "HZ", value_parser = parse_hertz, default_value = "903M")]
-    from: f64,
-    /// Upper end of the band.
-    #[arg(long, value_name = "HZ", value_parser = parse_hertz, default_value = "927M")]
-    to: f64,
+    /// Lower end of the band. Default: 903M; for wireless M-Bus, the center of its band.
+    #[arg(long, value_name = "HZ", value_parser = parse_hertz)]
+    from: Option<f64>,
+    /// Upper end of the band. Default: 927M, or the center.
+    #[arg(long, value_name = "HZ", value_parser = parse_hertz)]
+    to: Option<f64>,
     /// Distance between center frequencies.
     #[arg(long, value_name = "HZ", value_parser = parse_hertz, default_value = "2M")]
     step: f64,
@@ -46,7 +48,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let runtime = Runtime::for_command()?;
     let cancel = runtime.context.cancel.clone();
     let (name, live) = args.tuner.single_source("one receiver can scan at a time")?;
-    if !(args.step > 0.0 && args.from <= args.to) {
+    let family = args.tuner.family();
+    // One window holds all channels of wireless M-Bus: by default only its gain is searched.
+    let center_hz = f64::from(family.center_hz());
+    let (low_hz, high_hz) = if family.is_wmbus() {
+        (center_hz, center_hz)
+    } else {
+        ERT_BAND_HZ
+    };
+    let (from_hz, to_hz) = (args.from.unwrap_or(low_hz), args.to.unwrap_or(high_hz));
+    if !(args.step > 0.0 && from_hz <= to_hz) {
         bail!("invalid band: expected --from to be at most --to, and --step to be more than 0");
     }
     let mut source = live.open()?;
@@ -54,14 +65,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Gain::Auto => Gain::Tenths(find_best(source.as_mut(), &R820T_GAINS_TENTHS)?),
         gain => gain,
     };
-    let mut probe = Probe::new(source)?;
+    let mut probe = Probe::new(source, args.tuner.family())?;
     let mut receptions: Vec<Reception> = Vec::new();
     println!(
         "{:>12}  {:>7}  {:>6}  {:>10}",
         "center", "packets", "meters", "noise"
     );
-    let mut center_hz = args.from;
-    while center_hz <= args.to && !cancel.is_cancelled() {
+    let mut center_hz = from_hz;
+    while center_hz <= to_hz && !cancel.is_cancelled() {
         let reception = receive(&mut probe, center_hz, Duration::from_secs_f64(args.dwell))?;
         println!(
             "{:8.3} MHz  {:7}  {:6}  {:5.1} dBFS  {}",
@@ -120,10 +131,10 @@ fn receive(probe: &mut Probe, center_hz: f64, dwell: Duration) -> Result<Recepti
         let is_settled = tuned.elapsed() > SETTLE;
         let has_more = probe.step(
             |_| (),
-            |packet| {
+            |received| {
                 if is_settled {
                     packets += 1;
-                    meters.insert(metertap_decode::ert::id_of(packet));
+                    meters.insert(meter_of(received));
                 }
             },
         )?;
@@ -137,6 +148,17 @@ fn receive(probe: &mut Probe, center_hz: f64, dwell: Duration) -> Result<Recepti
         meters: meters.len(),
         noise_dbfs: probe.noise_dbfs(),
     })
+}
+
+/// Returns what tells the meters from one another: the id of an ERT, or the address of wireless M-Bus.
+fn meter_of(received: Received) -> Vec<u8> {
+    match received {
+        Received::Packet(packet) => {
+            let id = metertap_decode::ert::id_of(packet).unwrap_or_default();
+            id.to_be_bytes().to_vec()
+        }
+        Received::Frame(frame) => frame.bytes().iter().skip(2).take(8).copied().collect(),
+    }
 }
 
 #[cfg(test)]

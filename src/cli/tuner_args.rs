@@ -1,8 +1,9 @@
 //! Flags of a live radio source.
 
+use crate::cli::band_args::BandArgs;
 use crate::cli::hertz::parse_hertz;
 use crate::receiver::{Radio, RadioOptions};
-use crate::source::{Address, Center, Chosen, DEFAULT_CENTER_HZ, DongleSelector, Gain, Live, Tuning};
+use crate::source::{Address, Center, Chosen, DongleSelector, Family, Gain, Live, Tuning};
 use clap::Args;
 use std::time::Duration;
 
@@ -17,9 +18,11 @@ pub struct TunerArgs {
     /// them is reported once. Default: rtlsdr, the first dongle.
     #[arg(long, value_name = "SOURCE")]
     source: Vec<Address>,
-    /// Center frequency, or `hop` to visit all frequencies of meters in turn.
-    #[arg(long, value_name = "HZ", default_value = "912600155")]
-    center_freq: Center,
+    #[command(flatten)]
+    band: BandArgs,
+    /// Center frequency, or `hop` to visit all frequencies of ERT meters in turn. Default: that of the band, 912600155 or 868625000.
+    #[arg(long, value_name = "HZ")]
+    center_freq: Option<Center>,
     /// Seconds at each center frequency when hopping.
     #[arg(long, value_name = "S", default_value_t = 60.0)]
     hop_seconds: f64,
@@ -45,8 +48,8 @@ impl TunerArgs {
     fn tuning(&self) -> Tuning {
         Tuning {
             center_hz: match self.center_freq {
-                Center::At(hz) => hz,
-                Center::Hop => DEFAULT_CENTER_HZ,
+                Some(Center::At(hz)) => hz,
+                Some(Center::Hop) | None => self.family().center_hz(),
             },
             sample_rate_hz: self.sample_rate as u32,
             gain: self.gain.unwrap_or(Gain::Auto),
@@ -69,9 +72,23 @@ impl TunerArgs {
     /// If a source is a recording, or a sample rate is not supported.
     pub fn radios(&self, options: &RadioOptions) -> anyhow::Result<Vec<Radio>> {
         let sources = self.sources()?.into_iter();
+        let options = RadioOptions {
+            family: self.family(),
+            ..options.clone()
+        };
         sources
-            .map(|(name, source)| Radio::live(&name, source, None, options))
+            .map(|(name, source)| Radio::live(&name, source, None, &options))
             .collect()
+    }
+
+    /// Returns the family of meters to receive.
+    pub fn family(&self) -> Family {
+        self.band.family()
+    }
+
+    /// Returns the band and the modes.
+    pub fn band(&self) -> &BandArgs {
+        &self.band
     }
 
     /// Returns true if the command line names a source.
@@ -101,11 +118,16 @@ impl TunerArgs {
         } else {
             &first
         };
+        if self.family().is_wmbus() && self.center_freq == Some(Center::Hop) {
+            anyhow::bail!(
+                "--center-freq hop is for --band 915: one window holds all channels of wireless M-Bus"
+            );
+        }
         addresses
             .iter()
             .map(|address| match Live::new(address, self.tuning()) {
                 Some(source) => {
-                    let hops = self.center_freq == Center::Hop;
+                    let hops = self.center_freq == Some(Center::Hop);
                     let stay = hops.then(|| Duration::from_secs_f64(self.hop_seconds.max(MIN_HOP_S)));
                     Ok((address.to_string(), source.hopping(stay)))
                 }

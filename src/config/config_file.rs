@@ -6,7 +6,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Where commands look for the configuration unless it is named: the working folder, then the place of the package.
-const PLACES: [&str; 2] = ["metertap.toml", "/etc/metertap/metertap.toml"];
+const PLACES: [&str; 2] = ["metertap.toml", SERVICE];
+/// Configuration of the service.
+const SERVICE: &str = "/etc/metertap/metertap.toml";
+/// Configuration that the package installs, for the user to replace.
+const SAMPLE: &str = include_str!("../../packaging/metertap.toml");
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct ConfigFile {
@@ -39,6 +43,13 @@ impl ConfigFile {
         // One that must not be read is there as well: its error is clearer than none.
         let is_there = |place: &&Path| place.try_exists().unwrap_or(true);
         PLACES.iter().map(Path::new).find(is_there).map(Path::to_owned)
+    }
+
+    /// The service's configuration, if it is still the sample of the package and this user may replace it.
+    pub fn untouched_sample() -> Option<PathBuf> {
+        let is_untouched = std::fs::read_to_string(SERVICE).is_ok_and(|text| text == SAMPLE);
+        let is_writable = std::fs::OpenOptions::new().write(true).open(SERVICE).is_ok();
+        (is_untouched && is_writable).then(|| SERVICE.into())
     }
 
     /// Reads and checks the file.

@@ -1,5 +1,6 @@
 //! `[[meter]]`: a meter of this home, by radio or by wire.
 
+use crate::meter::expectations::takes_reading;
 use crate::meter::throttle::PublishRate;
 use crate::meter::{Factor, Meter};
 use crate::publish::homeassistant;
@@ -7,9 +8,14 @@ use crate::secret::{Secret, SecretSource};
 use metertap_decode::cipher::Key;
 use metertap_decode::ert::{Commodity, Kind};
 use metertap_decode::report::ReadingType;
+use metertap_dsp::Expectation;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
+
+fn yes() -> bool {
+    true
+}
 
 /// Units of a counter by commodity; Home Assistant accepts all of them.
 const UNITS: [(Commodity, &[&str]); 3] = [
@@ -46,6 +52,11 @@ pub struct MeterSection {
     /// Radio: the counter is a signed number that may fall, as that of net consumption behind a solar roof. `net` is the same. Default: false.
     #[serde(default, alias = "net")]
     signed: bool,
+    /// Radio, `scm` or `scm+`: the counter as last known, in counts, so that a meter too weak to be received at first is recognized. Default: none.
+    reading: Option<u32>,
+    /// Radio: expect its next message from the last one, so that it is received several dB deeper. Default: true.
+    #[serde(default = "yes")]
+    lock: bool,
     /// Wireless M-Bus: key, 32 hexadecimal digits. Default: the known one of the manufacturer. With a key, plain text is refused.
     key: Option<Secret>,
     /// File that holds the key.
@@ -97,6 +108,26 @@ impl MeterSection {
     /// Returns true if a secret stands in the section itself.
     pub(super) fn holds_secret(&self) -> bool {
         self.key.is_some()
+    }
+
+    /// Checks that an expectation can be made of `reading`.
+    fn check_reading(&self, reading: u32) -> Option<String> {
+        let word = match &self.protocol {
+            Some(Several::One(word)) => word.as_str(),
+            Some(Several::Several(words)) if words.len() == 1 => words[0].as_str(),
+            _ => "",
+        };
+        let kind = word.parse::<Kind>().ok().filter(|kind| takes_reading(*kind));
+        let Some(kind) = kind else {
+            return Some(format!(
+                "reading = {reading} needs protocol = \"scm\" or protocol = \"scm+\"; other meters are expected once they were received"
+            ));
+        };
+        let id = self.id().parse::<u32>().ok();
+        let expectation = id.and_then(|id| Expectation::for_counter(kind.protocol(), id, reading, 0));
+        expectation.is_none().then(|| {
+            format!("reading = {reading} or the id is too large: an SCM has ids below 67108864 and counters below 16777216")
+        })
     }
 
     /// Reads the key.
@@ -222,6 +253,9 @@ impl MeterSection {
         {
             problems.push("name has a control character, which no topic may have".into());
         }
+        if let Some(reading) = self.reading {
+            problems.extend(self.check_reading(reading));
+        }
         if !problems.is_empty() {
             let numbered = |problem| format!("[[meter]] {} ({}): {problem}", i + 1, self.id());
             return Err(problems.into_iter().map(numbered).collect());
@@ -238,6 +272,8 @@ impl MeterSection {
             max_rate: self.max_rate,
             rate: self.rate,
             expire: self.expire.map(Duration::from_secs_f64),
+            is_expected: self.lock,
+            reading: self.reading,
             intervals: self.intervals,
             device_class: self.device_class.clone(),
             area: self.area.clone(),

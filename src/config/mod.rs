@@ -24,6 +24,7 @@ pub use wire::registers;
 
 use crate::meter::Meters;
 use crate::meter::tariff::Tariffs;
+use crate::meter::telegrams::TelegramOptions;
 use crate::meter::throttle::PublishRate;
 use crate::output::OutputConfig;
 use crate::port::PortConfig;
@@ -47,6 +48,8 @@ pub struct Config {
     pub ports: Vec<PortConfig>,
     /// Meters of this home.
     pub meters: Meters,
+    /// Ids and keys by which telegrams of wireless M-Bus are read.
+    pub telegrams: TelegramOptions,
     /// Discovery by Home Assistant.
     pub homeassistant: Option<HomeAssistantConfig>,
     /// Outputs besides MQTT.

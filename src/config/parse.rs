@@ -7,10 +7,11 @@ use crate::config::tariff::TariffSection;
 use crate::config::wire::WireSection;
 use crate::config::{Config, Problem, Problems, Publish};
 use crate::meter::tariff::{Tariff, Tariffs};
+use crate::meter::telegrams::TelegramOptions;
 use crate::meter::throttle::PublishRate;
 use crate::meter::{Meter, Meters};
 use crate::output::OutputConfig;
-use crate::port::{PortConfig, PortProtocol, WmbusOptions};
+use crate::port::{PortConfig, PortProtocol};
 use crate::publish::MqttConfig;
 use crate::publish::homeassistant::HomeAssistantConfig;
 use crate::secret::warn_if_world_readable;
@@ -83,6 +84,11 @@ impl Config {
         file.rest(&SECTIONS);
         let mut problems = std::mem::take(&mut file.problems);
         check_publishing(mqtt.as_ref(), homeassistant.as_ref(), &mut problems);
+        if mqtt.is_none() {
+            let from_broker = wires.iter().filter(|wire| wire.value.is_from_broker());
+            let text = "source = \"mqtt:…\" needs [mqtt], the broker that it comes from";
+            problems.extend(from_broker.map(|wire| wire.problem(text.into())));
+        }
         check_names(&radios, &wires, &mut problems);
         check_addresses(&radios, &wires, &outputs, web.as_ref(), &mut problems);
         for (i, output) in outputs.iter().enumerate() {
@@ -104,12 +110,10 @@ impl Config {
             || meters.iter().any(|meter| meter.value.holds_secret())
             || web.as_ref().is_some_and(|web| web.value.holds_secret())
             || outputs.iter().any(|output| output.value.holds_secret());
-        let config = Config {
+        let mut config = Config {
             radios: converted(&radios, RadioSection::config, &mut problems),
-            ports: with_meters(
-                identified(converted(&wires, WireSection::config, &mut problems)),
-                &wmbus_options(&meters, &mut problems),
-            ),
+            ports: identified(converted(&wires, WireSection::config, &mut problems)),
+            telegrams: telegram_options(&meters, &mut problems),
             meters: Meters::new(meters_by_id(&meters, &mut problems)),
             tariffs: Tariffs::new(tariffs_of(&tariffs, &mut problems)),
             mqtt: mqtt.map(|section| section.value),
@@ -120,6 +124,7 @@ impl Config {
             publish: publish.map(|section| section.value),
             trust,
         };
+        config.telegrams.accepts_unlisted = config.decodes_all();
         if !problems.is_empty() {
             problems.sort();
             return Err(Problems(problems));
@@ -141,29 +146,19 @@ fn identified(mut ports: Vec<PortConfig>) -> Vec<PortConfig> {
     ports
 }
 
-/// Returns the ids and keys of all meters, for ports on which telegrams of the neighbours' meters come, too.
-fn wmbus_options(sections: &[Section<MeterSection>], problems: &mut Vec<Problem>) -> WmbusOptions {
-    let mut options = WmbusOptions::default();
+/// Returns the ids and keys of all meters, to read telegrams of wireless M-Bus.
+fn telegram_options(sections: &[Section<MeterSection>], problems: &mut Vec<Problem>) -> TelegramOptions {
+    let mut options = TelegramOptions::default();
     for (i, section) in sections.iter().enumerate() {
-        let id = section.value.id().to_ascii_uppercase();
+        let id = section.value.id();
+        let number = options.insert(&id);
         match section.value.key() {
-            Ok(Some(key)) => options.keys.insert(id.clone(), key),
+            Ok(Some(key)) => options.keys.insert(number, key),
             Ok(None) => {}
             Err(wrong) => problems.push(section.problem(format!("[[meter]] {} ({id}): {wrong}", i + 1))),
         }
-        options.meters.insert(id);
     }
     options
-}
-
-/// Gives ports with wireless M-Bus the meters.
-fn with_meters(mut ports: Vec<PortConfig>, options: &WmbusOptions) -> Vec<PortConfig> {
-    for port in &mut ports {
-        if let PortProtocol::Wmbus(own) = &mut port.protocol {
-            *own = options.clone();
-        }
-    }
-    ports
 }
 
 /// Converts each section; sections with mistakes are left out, and their mistakes added to `problems`.

@@ -3,9 +3,10 @@
 use crate::config::{must_parse, parsed, topic_problem};
 use crate::source::recording::RecordingOverrides;
 use crate::source::rtl_tcp::server::{DEFAULT_BUFFER_MB, Sharing};
-use crate::source::{Address, Center, Chosen, Live, Tuning, UnknownGain};
+use crate::source::{Address, Center, Chosen, Family, Live, Tuning, UnknownGain};
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
+use metertap_dsp::wmbus::Modes;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -17,6 +18,8 @@ use std::time::Duration;
 pub struct RadioConfig {
     /// Name in topics, logs and on the page.
     pub name: String,
+    /// Family of meters that it receives.
+    pub family: Family,
     /// Origin of the samples.
     pub source: RadioSource,
 }
@@ -51,6 +54,12 @@ pub(super) struct RadioSection {
     /// `rtlsdr`, `rtlsdr:SERIAL`, `rtlsdr:index=N`, `rtl_tcp://host:port`, or a recording.
     #[serde(deserialize_with = "must_parse")]
     source: Address,
+    /// Band, and with it the meters: `"915"` (ERT), `"868"`, `"433"` or `"169"` (wireless M-Bus). Default: `"915"`.
+    #[serde(default, deserialize_with = "parsed")]
+    band: Option<Family>,
+    /// Modes of wireless M-Bus: `t1`, `c1`, `s1`, `c2`, `r2`, `n1`, `f2`. Default: all of the band.
+    #[serde(default)]
+    modes: Vec<String>,
     /// Recordings only: play at the pace of the recording. Default: false, as fast as possible.
     #[serde(default)]
     realtime: bool,
@@ -60,7 +69,7 @@ pub(super) struct RadioSection {
     serve_rtl_tcp_buffer_mb: Option<u32>,
     /// Samples per second. Default: 2359296 for a dongle; for a recording, from its name or metadata.
     sample_rate: Option<f64>,
-    /// Center frequency in Hz, or `"hop"` to survey the band and then take turns between its best three centers. Default: 912600155.
+    /// Center frequency in Hz, or `"hop"` to survey the band and then take turns between its best three centers. Default: that of the band, 912600155 or 868625000.
     center_freq: Option<Center>,
     /// Seconds at each center while hopping. Default: 60.
     hop_seconds: Option<f64>,
@@ -77,9 +86,9 @@ pub(super) struct RadioSection {
     digital_agc: Option<bool>,
     /// Dongles only: supply voltage for an amplifier at the antenna. Default: false.
     bias_tee: Option<bool>,
-    /// Dongles only: queued USB transfers, 2 to 64.
+    /// Dongles only: queued USB transfers, 2 to 64. Default: 30.
     usb_buffers: Option<u32>,
-    /// Dongles only: bytes of a USB transfer, a multiple of 512 up to 262144.
+    /// Dongles only: bytes of a USB transfer, a multiple of 512 up to 262144. Default: 65536.
     usb_buffer_bytes: Option<u32>,
 }
 
@@ -113,7 +122,14 @@ impl RadioSection {
     /// Returns all mistakes in it.
     pub(super) fn config(&self, i: usize) -> Result<RadioConfig, Vec<String>> {
         let mut problems = self.problems(i);
-        let tuning = self.tuning().map_err(|problem| problems.insert(0, problem));
+        let family = self.family().unwrap_or_else(|problem| {
+            problems.insert(0, problem);
+            Family::Ert
+        });
+        if family.is_wmbus() && self.hop().is_some() {
+            problems.push("center_freq = \"hop\" is for band = \"915\": one window holds all channels of wireless M-Bus".into());
+        }
+        let tuning = self.tuning(family).map_err(|problem| problems.insert(0, problem));
         let (Ok(tuning), true) = (tuning, problems.is_empty()) else {
             let numbered = |problem| format!("[[radio]] {}: {problem}", i + 1);
             return Err(problems.into_iter().map(numbered).collect());
@@ -137,8 +153,23 @@ impl RadioSection {
         };
         Ok(RadioConfig {
             name: self.name(i),
+            family,
             source,
         })
+    }
+
+    /// Family of meters, by band and modes.
+    fn family(&self) -> Result<Family, String> {
+        if self.modes.is_empty() {
+            return Ok(self.band.unwrap_or_default());
+        }
+        if self.band == Some(Family::Ert) {
+            return Err("modes are those of wireless M-Bus: band = \"868\"".into());
+        }
+        let modes: Result<Modes, _> = self.modes.iter().map(|name| name.parse::<Modes>()).collect();
+        modes
+            .map(Family::Wmbus)
+            .map_err(|error| format!("modes: {error}"))
     }
 
     fn sharing(&self) -> Option<Sharing> {
@@ -160,8 +191,11 @@ impl RadioSection {
     }
 
     /// Tuning of a dongle.
-    fn tuning(&self) -> Result<Tuning, String> {
-        let default = Tuning::default();
+    fn tuning(&self, family: Family) -> Result<Tuning, String> {
+        let default = Tuning {
+            center_hz: family.center_hz(),
+            ..Tuning::default()
+        };
         let whole = |key: &str, value: Option<f64>, default: u32| match value {
             None => Ok(default),
             Some(hz) if hz.fract() == 0.0 && (1.0..=4e9).contains(&hz) => Ok(hz as u32),

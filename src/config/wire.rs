@@ -3,7 +3,7 @@
 use crate::config::list::ListSection;
 use crate::config::{must_parse, parsed, topic_problem};
 use crate::port::mbus_poll::Address;
-use crate::port::{CrcPolicy, DlmsOptions, P1Options, PortConfig, PortProtocol, WmbusOptions};
+use crate::port::{CrcPolicy, DlmsOptions, P1Options, PortConfig, PortProtocol};
 use crate::secret::{Secret, SecretSource};
 use crate::source::wire::{Framing, Line, WireAddress};
 use metertap_decode::cipher::{Key, Keys};
@@ -20,7 +20,7 @@ use tokio_serial::DataBits;
 pub(super) struct WireSection {
     /// Name in topics and logs. Default: `wire0`, `wire1`, …
     name: Option<String>,
-    /// `/dev/serial/by-id/…`, `tcp://host:port`, a recorded file, or `-` for standard input.
+    /// `/dev/serial/by-id/…`, `tcp://host:port`, `mqtt:TOPIC` of the broker (wireless M-Bus), a recorded file, or `-` for standard input.
     #[serde(deserialize_with = "must_parse")]
     source: WireAddress,
     /// Protocol of the meter.
@@ -188,7 +188,13 @@ impl WireSection {
         })
     }
 
+    /// Returns true if the bytes come from a topic of the broker.
+    pub(super) fn is_from_broker(&self) -> bool {
+        matches!(self.source, WireAddress::Mqtt(_))
+    }
+
     fn protocol(&self) -> Result<PortProtocol, String> {
+        self.only_for("source = \"mqtt:…\"", self.is_from_broker(), &[Protocol::Wmbus])?;
         self.only_for("crc", self.crc != CrcPolicy::default(), &[Protocol::P1])?;
         self.only_for("dlms", self.dlms.is_some(), &[Protocol::Dlms])?;
         let keys = self.keys()?;
@@ -228,7 +234,7 @@ impl WireSection {
             }
             Protocol::Sml => PortProtocol::Sml,
             // Keys are those of the meters.
-            Protocol::Wmbus => PortProtocol::Wmbus(WmbusOptions::default()),
+            Protocol::Wmbus => PortProtocol::Wmbus,
             Protocol::Tic => PortProtocol::Tic(zone),
             Protocol::Iec => PortProtocol::Iec {
                 every: self.every.map(Duration::from_secs_f64),

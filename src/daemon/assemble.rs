@@ -2,8 +2,9 @@
 
 use crate::config::{RadioConfig, RadioSource};
 use crate::daemon::event_loop::Daemon;
-use crate::port::{Port, PortConfig};
-use crate::receiver::Radio;
+use crate::daemon::mqtt_feed::MqttFeed;
+use crate::port::{Port, PortConfig, PortOptions};
+use crate::receiver::{Radio, RadioOptions};
 use crate::source::Source;
 use crate::source::recording::{Paced, Recording};
 use crate::status::last_telegram::LastTelegram;
@@ -30,9 +31,13 @@ impl Daemon {
 
     /// Starts a port; it opens its device by itself, as often as it takes.
     pub(super) fn start_port(&mut self, config: &PortConfig) {
+        let options = PortOptions {
+            telegrams: self.telegrams.clone(),
+            feed: MqttFeed::of(&self.config),
+        };
         let last_telegram = LastTelegram::new(self.status.revision().clone(), self.context.clock.clone());
         self.status.add_telegram(&config.name, last_telegram.clone());
-        let (port, events) = Port::start(config.clone(), last_telegram, &self.context);
+        let (port, events) = Port::start(config.clone(), last_telegram, &options, &self.context);
         self.events.add_port(port, events);
     }
 
@@ -125,10 +130,12 @@ impl Daemon {
 }
 
 fn build_radio(config: &RadioConfig, daemon: &Daemon) -> Result<Radio> {
+    let options = RadioOptions {
+        family: config.family,
+        ..daemon.radio_options.clone()
+    };
     match &config.source {
-        RadioSource::Live { live, sharing } => {
-            Radio::live(&config.name, live.clone(), *sharing, &daemon.radio_options)
-        }
+        RadioSource::Live { live, sharing } => Radio::live(&config.name, live.clone(), *sharing, &options),
         RadioSource::Recording {
             path,
             overrides,
@@ -141,7 +148,7 @@ fn build_radio(config: &RadioConfig, daemon: &Daemon) -> Result<Radio> {
             for assumed in &source.info().assumed {
                 tracing::warn!(radio = %source.info().name, "{assumed}");
             }
-            Radio::recording(source, &daemon.radio_options)
+            Radio::recording(source, &options)
         }
     }
 }

@@ -10,16 +10,21 @@ use crate::daemon::sinks::Sinks;
 use crate::daemon::systemd::Systemd;
 use crate::meter::availability::AvailabilityChange;
 use crate::meter::event::ReadingEvent;
-use crate::meter::{FrameFilter, Reading, default_kinds};
+use crate::meter::expectations::Expectations;
+use crate::meter::telegrams::Telegrams;
+use crate::meter::{FrameFilter, RadioTelegram, Reading, WireReading, default_kinds};
 use crate::receiver::RadioOptions;
 use crate::runtime::signals::{self, ReloadRequests};
 use crate::runtime::{Clock, Context, Failure, Heartbeat, Runtime};
+use crate::source::Family;
 use crate::status::Status;
 use crate::status::log_buffer::LogBuffer;
 use crate::status::radio::RadioMetrics;
 use crate::status::reading_counters::ReadingCounters;
+use crate::store::compact_formats;
 use crate::store::registers::RegisterFile;
 use anyhow::Result;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -70,6 +75,10 @@ pub(super) struct Daemon {
     pub(super) status: Status,
     pub(super) restarts: Restarts,
     pub(super) counts_topic: CountsTopic,
+    /// Reader of wireless M-Bus.
+    pub(super) telegrams: Telegrams,
+    /// File of learned compact formats; `None` without a folder for it.
+    formats: Option<PathBuf>,
     /// Readings published.
     published: u64,
     /// Heartbeat of the event loop.
@@ -91,11 +100,17 @@ impl Daemon {
         let context = runtime.context.clone();
         let filter = FrameFilter::new(config.meters.clone(), config.decodes_all(), default_kinds());
         let radio_options = RadioOptions {
+            family: Family::Ert,
             filter: Arc::new(filter),
+            expectations: Expectations::default(),
             trust: config.trust(),
             context: context.clone(),
             revision: log.revision().clone(),
         };
+        let formats = config
+            .state_folder()
+            .map(|folder| folder.join("compact-formats.json"));
+        let learned = formats.as_deref().map(compact_formats::read).unwrap_or_default();
         let mut status = Status::new(log, context.clock.clone());
         status.set_meters(&config.meters);
         status.set_tariffs(&config.tariffs);
@@ -104,9 +119,16 @@ impl Daemon {
         let mut daemon = Daemon {
             events: EventStream::for_daemon(&context, runtime.failures.clone(), &reload),
             sinks,
-            pipeline: Pipeline::new(config.meters.clone(), config.rate, context.clock.clone()),
+            pipeline: Pipeline::new(
+                config.meters.clone(),
+                config.rate,
+                radio_options.expectations.clone(),
+                context.clock.clone(),
+            ),
             restarts: Restarts::new(context.clock.clone()),
             counts_topic: CountsTopic::new(context.clock.clone()),
+            telegrams: Telegrams::new(config.telegrams.clone(), &learned),
+            formats,
             published: 0,
             heartbeat: context.heartbeat(MAIN),
             registers: config
@@ -123,7 +145,7 @@ impl Daemon {
             tracing::info!("{hint}");
         }
         if let Some(file) = &daemon.registers {
-            daemon.pipeline.restore(file.registers());
+            daemon.pipeline.restore(file.learned());
         }
         for (component, error) in failed {
             daemon.schedule_restart(&component, &format!("{error:#}"));
@@ -165,13 +187,12 @@ impl Daemon {
     pub(super) fn handle(&mut self, event: Event) {
         match event {
             Event::Reading(reading) => self.radio_reading(reading),
-            Event::Wire(reading) => {
-                let outcome = self.pipeline.wire(reading);
-                self.take_outcome(outcome);
-            }
+            Event::Wire(reading) => self.wire_reading(reading),
+            Event::Telegram(telegram) => self.radio_telegram(&telegram),
             Event::State(mut state) => {
                 let radio = self.status.current().radios.get(&state.receiver);
                 state.radio = radio.map(RadioMetrics::counters);
+                state.keys = self.telegrams.security(&state.receiver);
                 self.status.set_receiver(&state);
                 self.sinks.publish_state(&state);
             }
@@ -199,6 +220,27 @@ impl Daemon {
         }
     }
 
+    fn radio_telegram(&mut self, telegram: &RadioTelegram) {
+        let now = self.context.clock.now();
+        let reception = self.telegrams.read(&telegram.bytes, &telegram.receiver, now);
+        if let Some(remark) = &reception.remark {
+            tracing::debug!(radio = %telegram.receiver, ?remark, "Telegram");
+        }
+        if let Some(report) = reception.report {
+            self.wire_reading(Box::new(WireReading::by_radio(telegram, report)));
+        }
+    }
+
+    fn wire_reading(&mut self, reading: Box<WireReading>) {
+        if self.config.publishes_all() || self.pipeline.is_own_report(&reading.report) {
+            let outcome = self.pipeline.wire(reading);
+            self.take_outcome(outcome);
+        } else {
+            self.status
+                .add_reading(&Arc::new(ReadingEvent::from_wire(reading, None)));
+        }
+    }
+
     /// What is due at this time, whether or not an event has come.
     fn tick(&mut self) {
         let (due, expired) = self.pipeline.take_due();
@@ -211,6 +253,7 @@ impl Daemon {
             self.pipeline.expect(&id, silence);
         }
         self.save_registers();
+        self.update_telegrams();
         self.update_status();
         for component in self.restarts.take_due() {
             self.idle_during(|daemon| daemon.restart(&component));
@@ -224,6 +267,21 @@ impl Daemon {
         if let Some(file) = &mut self.registers {
             if has_rolled_over || file.is_due(now) {
                 file.save(self.pipeline.learned(), now);
+            }
+        }
+    }
+
+    /// Saves compact formats that were learned, and publishes what is new of the keys of meters.
+    fn update_telegrams(&mut self) {
+        if let (Some(path), Some(formats)) = (&self.formats, self.telegrams.take_learned()) {
+            compact_formats::write(path, &formats);
+        }
+        for receiver in self.telegrams.take_changed() {
+            // A receiver that has no state yet gets one with its keys.
+            if let Some(mut state) = self.status.receivers().get(&*receiver).cloned() {
+                state.keys = self.telegrams.security(&receiver);
+                self.status.set_receiver(&state);
+                self.sinks.publish_state(&state);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Fan-in of all receivers and ports: one event after the other, each radio packet once.
 
 use crate::meter::dedup::Deduplicator;
-use crate::meter::{Reading, WireReading};
+use crate::meter::{RadioTelegram, Reading, WireReading};
 use crate::port::{Port, PortEvent, PortEvents};
 use crate::receiver::{End, Radio, ReceiverEvent};
 use crate::runtime::signals::ReloadRequests;
@@ -25,6 +25,8 @@ const JOIN: Duration = Duration::from_secs(2);
 pub enum Event {
     /// A radio meter was received.
     Reading(Box<Reading>),
+    /// A telegram of wireless M-Bus was received.
+    Telegram(Box<RadioTelegram>),
     /// A wired meter was read.
     Wire(Box<WireReading>),
     /// A receiver or port has changed its state.
@@ -256,6 +258,7 @@ impl SourceEvents {
 fn from_receiver(event: ReceiverEvent, info: &Info) -> Event {
     match event {
         ReceiverEvent::Reading(reading) => Event::Reading(reading),
+        ReceiverEvent::Telegram(telegram) => Event::Telegram(telegram),
         ReceiverEvent::Progress(_) => Event::Quiet,
         ReceiverEvent::State(state) => Event::State(state),
         ReceiverEvent::End(end) => Event::End(info.clone(), end),

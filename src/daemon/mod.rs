@@ -11,6 +11,7 @@ mod counts_topic;
 pub mod edit_meter;
 mod event_loop;
 pub mod event_stream;
+pub mod mqtt_feed;
 pub mod pipeline;
 mod reload;
 mod restarts;

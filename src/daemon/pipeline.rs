@@ -8,6 +8,7 @@
 use crate::meter::availability::{Availability, AvailabilityChange};
 use crate::meter::counter_sample::CounterSample;
 use crate::meter::event::ReadingEvent;
+use crate::meter::expectations::Expectations;
 use crate::meter::held_back::HeldBackLog;
 use crate::meter::intervals::Intervals;
 use crate::meter::plausibility::{Limits, Plausibility, Rejections};
@@ -16,8 +17,10 @@ use crate::meter::throttle::{PublishRate, Throttle};
 use crate::meter::{Factor, Meter, Meters, Reading, WireReading};
 use crate::publish::message::topic_id;
 use crate::runtime::Clock;
+use crate::store::registers::Learned;
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
+use metertap_decode::report::Report;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +43,8 @@ pub struct Pipeline {
     rate: PublishRate,
     plausibility: Plausibility,
     rollovers: Rollovers,
+    /// Shared with the receivers.
+    expectations: Expectations,
     throttle: Throttle<ReadingEvent>,
     intervals: Intervals,
     availability: Availability,
@@ -49,13 +54,14 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Creates the stages for these meters.
-    pub fn new(meters: Meters, rate: PublishRate, clock: Clock) -> Self {
+    pub fn new(meters: Meters, rate: PublishRate, expectations: Expectations, clock: Clock) -> Self {
         let mut pipeline = Pipeline {
             clock,
             meters: Meters::default(),
             rate,
             plausibility: Plausibility::default(),
             rollovers: Rollovers::default(),
+            expectations,
             throttle: Throttle::default(),
             intervals: Intervals::default(),
             availability: Availability::default(),
@@ -81,6 +87,7 @@ impl Pipeline {
                 self.availability.expect(id, expire, now);
             }
         }
+        self.expectations.change(&meters);
         (self.meters, self.rate) = (meters, rate);
         left
     }
@@ -109,9 +116,10 @@ impl Pipeline {
 
     /// Takes over what an earlier process has learned of registers. Their rollovers do not count for a meter whose offset has
     /// changed since.
-    pub fn restore(&mut self, learned: &[LearnedRegister]) {
+    pub fn restore(&mut self, learned: &Learned) {
+        self.expectations.restore(&learned.frames);
         let meters = &self.meters;
-        let restored = learned.iter().map(|register| {
+        let restored = learned.registers.iter().map(|register| {
             let keeps = offset_of(meters, &register.meter) == register.offset;
             let base = if keeps { register.base } else { 0 };
             LearnedRegister {
@@ -122,13 +130,16 @@ impl Pipeline {
         self.rollovers.restore(restored);
     }
 
-    /// Returns what was learned of registers: of configured meters, and of those that have rolled over.
-    pub fn learned(&self) -> Vec<LearnedRegister> {
-        let mut learned = self.rollovers.learned(|id| self.meters.contains(id));
-        for register in &mut learned {
+    /// Returns what was learned of registers, of configured meters and of those that have rolled over, and of messages.
+    pub fn learned(&self) -> Learned {
+        let mut registers = self.rollovers.learned(|id| self.meters.contains(id));
+        for register in &mut registers {
             register.offset = offset_of(&self.meters, &register.meter);
         }
-        learned
+        Learned {
+            registers,
+            frames: self.expectations.learned(),
+        }
     }
 
     /// Returns whether a register has rolled over since the last call.
@@ -169,6 +180,7 @@ impl Pipeline {
         if !self.is_plausible(&id, meter.is_some(), kind, reading.time, sample, &limits) {
             return Outcome::default();
         }
+        self.expectations.learn(&reading);
         let continues = config.continues(message.kind());
         let registers = self.rollovers.continued(&id, message, continues, counts);
         // A neighbour's meter is no concern of anybody's when it falls silent.
@@ -199,7 +211,12 @@ impl Pipeline {
         }
     }
 
-    /// Passes a wired reading through the stages.
+    /// Returns true if a report is of this home: the meter is configured, or on a wire.
+    pub fn is_own_report(&self, report: &Report) -> bool {
+        !report.reading_type.is_by_radio() || self.meters.contains(&report.id)
+    }
+
+    /// Passes a report through the stages.
     pub fn wire(&mut self, reading: Box<WireReading>) -> Outcome {
         let (id, sort) = (reading.report.id.to_string(), reading.report.reading_type);
         let kind = sort.topic_name();
@@ -209,13 +226,17 @@ impl Pipeline {
         }
         let limits = meter.as_deref().unwrap_or(Meter::unconfigured()).limits();
         let sample = CounterSample::from_fields(&reading.report.reading);
-        // A meter on a wire is ours by itself.
-        if !self.is_plausible(&id, true, kind, reading.received, sample, &limits) {
+        let is_ours = self.is_own_report(&reading.report);
+        if !self.is_plausible(&id, is_ours, kind, reading.received, sample, &limits) {
             return Outcome::default();
         }
         let now = self.clock.now();
         let expire = meter.as_ref().and_then(|meter| meter.expire);
-        let change = self.availability.seen(&id, expire, now);
+        let change = if is_ours {
+            self.availability.seen(&id, expire, now)
+        } else {
+            None
+        };
         let rate = self.rate_of(meter.as_deref());
         let event = Arc::new(ReadingEvent::from_wire(reading, meter));
         let event = self

@@ -3,6 +3,7 @@
 use crate::config::{Config, RadioConfig};
 use crate::daemon::event_loop::Daemon;
 use crate::port::PortConfig;
+use crate::source::wire::WireAddress;
 
 /// Difference of two configurations.
 #[derive(Debug, Default, PartialEq)]
@@ -27,14 +28,19 @@ impl Changes {
                 changes.stop.push(format!("radio:{}", radio.name));
             }
         }
+        let is_same_broker = old.mqtt == new.mqtt;
+        let is_kept = |port: &PortConfig, others: &[PortConfig]| {
+            let has_same_broker = is_same_broker || !matches!(port.address, WireAddress::Mqtt(_));
+            has_same_broker && others.contains(port)
+        };
         for port in &old.ports {
-            if !new.ports.contains(port) {
+            if !is_kept(port, &new.ports) {
                 changes.stop.push(format!("wire:{}", port.name));
             }
         }
         let is_new = |radio: &&RadioConfig| !(is_same_trust && old.radios.contains(radio));
         changes.radios = new.radios.iter().filter(is_new).cloned().collect();
-        let is_new = |port: &&PortConfig| !old.ports.contains(port);
+        let is_new = |port: &&PortConfig| !is_kept(port, &old.ports);
         changes.ports = new.ports.iter().filter(is_new).cloned().collect();
         let names = |config: &Config| -> Vec<String> {
             let radios = config.radios.iter().map(|radio| radio.name.clone());
@@ -76,6 +82,7 @@ impl Daemon {
             .filter
             .change(new.meters.clone(), new.decodes_all());
         self.radio_options.trust = new.trust();
+        self.telegrams.change(new.telegrams.clone());
         self.status.set_meters(&new.meters);
         self.status.set_tariffs(&new.tariffs);
         let left = self.pipeline.change(new.meters.clone(), new.rate);

@@ -44,6 +44,8 @@ struct Wanted {
     outputs: Vec<OutputConfig>,
     web: Option<WebConfig>,
     home: Home,
+    /// What is to be done before Home Assistant shows a meter.
+    hint: Option<&'static str>,
 }
 
 /// Result of a change of the configuration, or of the start.
@@ -74,6 +76,7 @@ impl Wanted {
             outputs: config.outputs_or_stdout(),
             web: config.web.clone(),
             home: home(config),
+            hint: config.homeassistant_hint(),
         }
     }
 
@@ -195,7 +198,10 @@ impl Sinks {
     /// Shows the metrics of the sinks in the status.
     fn show(&self, status: &mut Status) {
         let outputs = self.outputs.iter().map(|(_, output)| output.metrics().clone());
-        let publisher = self.publisher.iter().map(|publisher| publisher.metrics().clone());
+        let publisher = self.publisher.iter().map(|publisher| {
+            publisher.metrics().set_hint(self.wanted.hint.map(str::to_owned));
+            publisher.metrics().clone()
+        });
         let failed = self.failed.values().cloned();
         status.set_sinks(publisher.chain(outputs).chain(failed));
         status.set_enabled(self.wanted.web.is_some());

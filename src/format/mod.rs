@@ -7,10 +7,13 @@ pub mod p1;
 mod plain;
 mod rtlamr_json;
 pub mod smartmeter2mqtt;
+mod telegram;
 mod xml;
 
-use crate::meter::Reading;
+pub use telegram::telegram_line;
+
 use crate::meter::event::{Origin, ReadingEvent};
+use crate::meter::{RadioTelegram, Reading};
 use std::io::Write;
 
 /// Line format of radio readings, as rtlamr's `-format`.
@@ -61,6 +64,16 @@ impl<W: Write> ReadingWriter<W> {
         }
     }
 
+    /// Writes one telegram.
+    ///
+    /// # Errors
+    /// If the stream cannot be written to.
+    pub fn write_telegram(&mut self, telegram: &RadioTelegram) -> std::io::Result<()> {
+        let line = telegram_line(self.format, telegram, self.with_signal);
+        writeln!(self.to, "{line}")?;
+        self.to.flush()
+    }
+
     /// Writes one reading.
     ///
     /// # Errors
@@ -97,6 +110,7 @@ mod tests {
                 level_dbfs: -20.1,
                 corrected: 0,
                 clock_ppm: -23,
+                ..Signal::default()
             },
         }
     }

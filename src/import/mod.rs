@@ -11,6 +11,7 @@ mod rtlamr2mqtt;
 mod settings;
 mod smartmeter2mqtt;
 mod smartmeter_reader;
+mod wmbusmeters;
 
 pub use settings::SettingsError;
 
@@ -31,6 +32,8 @@ pub enum Program {
     NetzNoe,
     /// smartmeter2mqtt: options of its command line, an environment file or compose.yaml
     Smartmeter2mqtt,
+    /// wmbusmeters: wmbusmeters.conf, then the files of wmbusmeters.d, or that folder
+    Wmbusmeters,
     /// smart-meter-reader (asyncio): settings.toml, then .secrets.toml
     SmartMeterReader,
 }
@@ -86,6 +89,7 @@ pub fn import(program: Program, files: &[Source], options: &[String]) -> Result<
         Program::SmartmeterReader => smartmeter_reader::import(files),
         Program::NetzNoe => netz_noe::import(files),
         Program::Smartmeter2mqtt => smartmeter2mqtt::import(files, options),
+        Program::Wmbusmeters => wmbusmeters::import(files),
         Program::SmartMeterReader => asyncio_reader::import(files),
     }
 }

@@ -82,6 +82,7 @@ mod tests {
                 level_dbfs: 0.0,
                 corrected: 0,
                 clock_ppm: 0,
+                ..Signal::default()
             },
         }
     }

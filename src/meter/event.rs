@@ -109,7 +109,9 @@ impl ReadingEvent {
 
     /// Returns whether the meter belongs to this home: it is configured, or connected by wire.
     pub fn is_own_meter(&self) -> bool {
-        self.meter.is_some() || matches!(self.origin, Origin::Wire(_))
+        let is_wired =
+            matches!(&self.origin, Origin::Wire(reading) if !reading.report.reading_type.is_by_radio());
+        self.meter.is_some() || is_wired
     }
 
     /// Returns whether the meter pushes telegrams every few seconds without being polled.
@@ -232,6 +234,7 @@ mod tests {
                 level_dbfs: 0.0,
                 corrected: 0,
                 clock_ppm: 0,
+                ..Signal::default()
             },
         };
         ReadingEvent::from_radio(Box::new(reading), None)

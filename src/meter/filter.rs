@@ -39,6 +39,22 @@ impl MessageFilter {
         true
     }
 
+    /// Returns whether a telegram of wireless M-Bus passes `ids`, by the number of its radio, and records it for `single`.
+    pub fn accepts_telegram(&mut self, bytes: &[u8]) -> bool {
+        let digits = bytes.get(4..8).unwrap_or_default().iter().rev();
+        let id = digits.fold(0u32, |id, byte| {
+            100 * (id % 1_000_000) + 10 * u32::from(byte >> 4) + u32::from(byte & 0x0F)
+        });
+        if self.is_finished || !(self.ids.is_empty() || self.ids.contains(&id)) {
+            return false;
+        }
+        if self.single {
+            self.is_finished = self.ids.len() <= 1;
+            self.ids.remove(&id);
+        }
+        true
+    }
+
     /// Returns whether `single` has received all that it wants.
     pub fn is_finished(&self) -> bool {
         self.is_finished

@@ -92,6 +92,7 @@ mod tests {
             consumption: Some(consumption),
             receptions,
             snr_db: 3.0,
+            margin_db: None,
             frequency_hz: None,
             offset_hz: 0,
         }

@@ -35,6 +35,10 @@ pub struct Meter {
     pub rate: Option<PublishRate>,
     /// Silence after which the meter is offline.
     pub expire: Option<Duration>,
+    /// Its next message is expected from the last one, so that it is received even if it is very weak.
+    pub is_expected: bool,
+    /// Counter as last known, in counts.
+    pub reading: Option<u32>,
     /// Publish IDM intervals one by one.
     pub intervals: bool,
     /// Home Assistant device class.

@@ -1,5 +1,6 @@
 //! Readings: one message of one meter, with the time and quality of its reception.
 
+use crate::meter::{RadioTelegram, TelegramSignal};
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
 use metertap_decode::report::Report;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// Reception quality of a radio packet.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Signal {
     /// Carrier frequency relative to the center of the receiver's window, in Hz.
     pub offset_hz: i64,
@@ -21,11 +22,29 @@ pub struct Signal {
     /// Chip clock of the meter by that of the receiver, in parts per million; positive if the meter's is slow, or the
     /// receiver's is fast.
     pub clock_ppm: i32,
+    /// Ground on which the packet is believed; absent if it passed its check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
+    /// Of an expected packet, evidence over what is needed: about how much weaker it could be, in dB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin_db: Option<f64>,
+}
+
+/// Ground on which a packet is believed, other than its check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// It is one of the few that this meter may send next.
+    Expected,
 }
 
 impl Signal {
     /// Rounds the receiver's estimates to the precision they have: 1 Hz, 0.1 dB and 1 ppm.
     pub fn new(signal: &metertap_dsp::Signal) -> Self {
+        let margin_db = match signal.method {
+            metertap_dsp::Method::Checked => None,
+            metertap_dsp::Method::Expected { margin_tenths_db } => Some(f64::from(margin_tenths_db) / 10.0),
+        };
         let tenths = |db: f32| (f64::from(db) * 10.0).round() / 10.0;
         Signal {
             offset_hz: signal.offset_hz.round() as i64,
@@ -33,6 +52,8 @@ impl Signal {
             level_dbfs: tenths(signal.level_dbfs),
             corrected: signal.corrected,
             clock_ppm: signal.clock_ppm.round() as i32,
+            method: margin_db.map(|_| Method::Expected),
+            margin_db,
         }
     }
 }
@@ -58,7 +79,20 @@ pub struct Reading {
     pub signal: Signal,
 }
 
-/// One report of a wired meter.
+/// Reception of a telegram of wireless M-Bus.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RadioReception {
+    /// Mode in which it was sent, such as `T1`.
+    pub mode: String,
+    /// Carrier frequency, if the center of the window is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_hz: Option<i64>,
+    /// Quality.
+    #[serde(flatten)]
+    pub signal: TelegramSignal,
+}
+
+/// One report of a wired meter, or of one that sends wireless M-Bus.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WireReading {
     /// Time by the meter's clock; time of reception if it has none.
@@ -73,6 +107,12 @@ pub struct WireReading {
     /// Decoded report.
     #[serde(flatten)]
     pub report: Report,
+    /// Version by which the manufacturer of an M-Bus meter tells its products apart.
+    #[serde(skip)]
+    pub version: Option<u8>,
+    /// Mode and quality of reception of a telegram that was received by radio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<RadioReception>,
     /// Decrypted telegram; only on the first of the readings made from it.
     #[serde(skip)]
     pub telegram: Option<Arc<[u8]>>,
@@ -85,7 +125,7 @@ impl WireReading {
             report.id = (&*port).into();
         }
         // The raw M-Bus message serves `metertap decode` and `metertap mbus`; it is not published.
-        report.message = None;
+        let version = report.message.take().map(|message| message.version);
         let time = report.time.take().unwrap_or(MeterTime::Utc(received));
         WireReading {
             time,
@@ -93,7 +133,21 @@ impl WireReading {
             port,
             name: None,
             report,
+            version,
+            signal: None,
             telegram: None,
+        }
+    }
+
+    /// Attributes a report to the telegram that it was made from, received by radio.
+    pub fn by_radio(telegram: &RadioTelegram, report: Report) -> Self {
+        WireReading {
+            signal: Some(RadioReception {
+                mode: telegram.mode.to_string(),
+                frequency_hz: telegram.frequency_hz.map(|hz| hz.round() as i64),
+                signal: telegram.signal,
+            }),
+            ..Self::new(telegram.receiver.clone(), report, telegram.time)
         }
     }
 }

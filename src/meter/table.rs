@@ -20,6 +20,8 @@ pub struct MeterSummary {
     pub receptions: u64,
     /// Newest signal-to-noise ratio in dB.
     pub snr_db: f64,
+    /// Margin of the newest message, if it was received because it was expected.
+    pub margin_db: Option<f64>,
     /// Newest carrier frequency in Hz, if the center frequency is known.
     pub frequency_hz: Option<f64>,
     /// Newest carrier frequency relative to the center of the window, in Hz.
@@ -50,6 +52,7 @@ impl MeterTable {
             consumption: (!message.lacks_reading()).then(|| message.consumption()),
             receptions: earlier + 1,
             snr_db: reading.signal.snr_db,
+            margin_db: reading.signal.margin_db,
             frequency_hz: reading.frequency_hz,
             offset_hz: reading.signal.offset_hz,
         };

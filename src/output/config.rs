@@ -18,21 +18,21 @@ pub struct OutputConfig {
     /// Kind of output: JSON lines to a file, JSON lines to every TCP client, P1 telegrams as received to every TCP client,
     /// or HTTP posts.
     pub(super) kind: OutputKind,
-    /// Format of the objects: `"metertap"` (default), `"rtlamr"` (radio meters only) or `"smartmeter2mqtt"` (one per P1
-    /// telegram). Not for `p1`, which has none.
+    /// Format of the objects; `"rtlamr"` is for radio meters only, `"smartmeter2mqtt"` makes one object of a P1 telegram. Not for
+    /// `p1`, which has none. Default: `"metertap"`.
     #[serde(default)]
     pub(super) payload: Payload,
-    /// `file`: path of the file; `-` is standard output. Required.
+    /// `file`: path of the file; `-` is standard output. Default: none, required.
     pub(super) path: Option<PathBuf>,
     /// `file`: size in MiB at which a new file is begun; the old one becomes `PATH.1`. Default: 10.
     pub(super) rotate_mb: Option<u32>,
     /// `file`: number of old files that are kept, 0 to 255. Default: 5.
     pub(super) keep: Option<u8>,
-    /// `tcp` and `p1`: address and port that clients connect to. Required.
+    /// `tcp` and `p1`: address and port that clients connect to. Default: none, required.
     pub(super) listen: Option<SocketAddr>,
     /// `tcp` and `p1`: number of clients at a time; further ones are rejected. Default: 16.
     pub(super) max_clients: Option<u16>,
-    /// `http`: URL that objects are posted to, `http://` or `https://`. Required.
+    /// `http`: URL that objects are posted to, `http://` or `https://`. Default: none, required.
     pub(super) url: Option<Url>,
     /// `http`: format of a post: the JSON object, or a form with its fields. Default: `"json"`.
     pub(super) format: Option<Format>,

@@ -1,7 +1,7 @@
 //! Configuration of a port as plain data.
 
 use crate::port::mbus_poll::Address;
-use crate::port::{DlmsOptions, P1Options, WmbusOptions};
+use crate::port::{DlmsOptions, P1Options};
 use crate::source::wire::{Line, WireAddress};
 use metertap_decode::time::Zone;
 use std::time::Duration;
@@ -23,6 +23,13 @@ pub struct PortConfig {
     pub protocol: PortProtocol,
 }
 
+impl PortProtocol {
+    /// Returns true if the bytes are lines of hex digits, whatever they are read from.
+    pub fn is_hex_text(&self) -> bool {
+        matches!(self, PortProtocol::Wmbus)
+    }
+}
+
 /// Protocol of the meter on a port.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PortProtocol {
@@ -33,7 +40,7 @@ pub enum PortProtocol {
     /// SML files, pushed.
     Sml,
     /// Telegrams of wireless M-Bus from another receiver, pushed.
-    Wmbus(WmbusOptions),
+    Wmbus,
     /// TIC frames, pushed; the time zone is that of the meter.
     Tic(Zone),
     /// A meter that is read by IEC 62056-21, polled.

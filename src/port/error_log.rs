@@ -38,6 +38,9 @@ impl ErrorLog {
             return false;
         }
         *self.counters.errors.entry(error.kind).or_default() += 1;
+        if error.severity == Severity::Counted {
+            return false;
+        }
         let key = (error.kind, error.about.clone());
         let logged = self.logged.get_mut(&key).map(|logged| {
             logged.since += 1;

@@ -5,8 +5,8 @@ use metertap_decode::framing::kmp::{Frame, FrameError};
 use metertap_decode::kamstrup::{Answer, AnswerError, fields};
 use metertap_decode::report::{Fields, ReadingType, Report, Value};
 
-/// Longest unfinished frame in bytes.
-const MAX_BUFFER: usize = 4096;
+/// Bytes that are looked at together.
+const PART: usize = 4096;
 
 /// Answer that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,17 +38,24 @@ pub struct Kmp {
 impl Kmp {
     fn search(&mut self, is_over: bool, emit: &mut dyn FnMut(DecodeEvent)) {
         let mut at = 0;
-        while let Some((frame, len)) = Frame::find(&self.buffer[at..]) {
-            if matches!(frame, Err(FrameError::Truncated(_))) && !is_over && self.buffer.len() <= MAX_BUFFER {
+        loop {
+            let Some((frame, range)) = Frame::find(&self.buffer[at..]) else {
+                // Noise.
+                at = self.buffer.len();
+                break;
+            };
+            // Bounded: a frame may be truncated only up to the longest one.
+            if matches!(frame, Err(FrameError::Truncated(_))) && !is_over {
+                at += range.start;
                 break;
             }
-            let place = self.taken - (self.buffer.len() - at) as u64;
+            let place = self.taken - (self.buffer.len() - at - range.start) as u64;
             let event = match frame.map_err(KmpError::from).and_then(|frame| self.read(&frame)) {
                 Ok(report) => DecodeEvent::report(place, report),
                 Err(error) => DecodeEvent::error(place, error),
             };
             emit(event);
-            at += len;
+            at += range.end;
         }
         self.buffer.drain(..at);
     }
@@ -72,13 +79,10 @@ impl Kmp {
 
 impl Listener for Kmp {
     fn push(&mut self, bytes: &[u8], emit: &mut dyn FnMut(DecodeEvent)) {
-        for part in bytes.chunks(MAX_BUFFER) {
+        for part in bytes.chunks(PART) {
             self.buffer.extend_from_slice(part);
             self.taken += part.len() as u64;
             self.search(false, emit);
-            if Frame::find(&self.buffer).is_none() {
-                self.buffer.clear();
-            }
         }
     }
 

@@ -160,6 +160,7 @@ impl Task {
             return false;
         };
         let (mut readings, mut is_understood, mut complaint) = (Vec::new(), false, None);
+        let mut works = false;
         let now = Instant::now().into_std();
         let mut take = |event: DecodeEvent| match event.result {
             Ok(report) => {
@@ -170,6 +171,7 @@ impl Task {
             }
             Err(error) => {
                 is_understood |= error.severity != Severity::Unrecognized;
+                works |= error.severity == Severity::Counted;
                 if self.errors.count(&self.name, &error, now) {
                     complaint = Some(error.text);
                 }
@@ -180,6 +182,12 @@ impl Task {
             Input::Pause => listener.pause(&mut take),
             Input::End => listener.end(&mut take),
             Input::Finish => listener.finish(&mut take),
+        }
+        if readings.is_empty() && works {
+            self.acceptance.reading_received();
+            self.last_telegram.set_counters(&self.errors.counters);
+            self.set_condition(Condition::Up, None).await;
+            return true;
         }
         if readings.is_empty() {
             self.last_telegram.set_counters(&self.errors.counters);

@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(answers.take(0x72, &data(2)), Ok(None));
         let report = answers.take(0x72, &data(2)).unwrap().unwrap();
         let names: Vec<_> = report.reading.0.iter().map(|(name, _)| &**name).collect();
-        assert_eq!(names, ["manufacturer", "medium", "volume", "volume_2"]);
+        assert_eq!(names, ["manufacturer", "medium", "volume", "volume_2", "status"]);
         assert_eq!(answers.take(0x72, &data(1)), Ok(None), "the next answer begins");
     }
 }

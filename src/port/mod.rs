@@ -30,6 +30,8 @@ mod poll;
 mod poller;
 mod probe;
 mod sml;
+#[cfg(test)]
+mod split_tests;
 mod tap;
 mod task;
 mod tic;
@@ -47,9 +49,9 @@ pub use p1::{CrcPolicy, P1, P1Options};
 pub use poller::{PollTarget, Poller, mbus_answer_time};
 pub use probe::{Finding, identify, probe};
 pub use sml::Sml;
-pub use task::Port;
+pub use task::{Port, PortOptions};
 pub use tic::Tic;
-pub use wmbus::{Wmbus, WmbusOptions};
+pub use wmbus::Wmbus;
 
 use metertap_decode::report::Report;
 use std::sync::Arc;
@@ -72,6 +74,8 @@ pub struct DecodeError {
 pub enum Severity {
     /// They gave a report, of which the user should know something: logged, and counted as no error.
     Notice,
+    /// They were read, but are not for this home, or are logged elsewhere: counted, and the port works.
+    Counted,
     /// They are of the expected protocol, so the line settings are right, but are refused.
     Refused,
     /// They may be of another protocol, or at another speed.

@@ -1,11 +1,11 @@
 //! Probe of a port: opens it, waits for a telegram, and says what came.
 
-use crate::port::task::Decoder;
+use crate::port::task::{Decoder, PortOptions};
 use crate::port::{
     DecodeError, DecodeEvent, Dlms, DlmsOptions, Iec, Listener, Mbus, NotUnderstood, P1, P1Options,
     PortConfig, Severity, Sml, Tic,
 };
-use crate::source::wire::{Line, Wire, WireAddress, open};
+use crate::source::wire::{Line, Wire, WireAddress, open, open_for};
 use metertap_decode::report::Report;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -45,13 +45,14 @@ struct Seen {
     bytes: Vec<u8>,
 }
 
-/// Opens the port and waits for a telegram, for at most `wait` with each of its line settings; asks once if the meter is
-/// polled.
-pub async fn probe(config: &PortConfig, wait: Duration) -> Finding {
+/// Opens the port and waits for a telegram, for at most `wait` with each of its line settings; asks once if the
+/// meter is polled.
+pub async fn probe(config: &PortConfig, options: &PortOptions, wait: Duration) -> Finding {
     let mut seen = Seen::default();
     let mut tried = &config.lines[..];
     for line in &config.lines {
-        let wire = match open(&config.address, *line).await {
+        let is_text = config.protocol.is_hex_text();
+        let wire = match open_for(&config.address, *line, is_text, options.feed.as_deref()).await {
             Ok(wire) => wire,
             Err(error) => return Finding::Closed(format!("{error:#}")),
         };
@@ -61,7 +62,7 @@ pub async fn probe(config: &PortConfig, wait: Duration) -> Finding {
             tried = &[];
         }
         let recording = Decoder::for_recording(&config.protocol).filter(|_| wire.ends);
-        let end = match recording.unwrap_or_else(|| Decoder::new(config, Some(line))) {
+        let end = match recording.unwrap_or_else(|| Decoder::new(config, Some(line), &options.telegrams)) {
             Decoder::Push(mut listener) => listen(wire, &mut *listener, wait, &mut seen).await,
             Decoder::Poll(mut poller) => {
                 let mut wire = wire;

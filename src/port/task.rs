@@ -1,6 +1,7 @@
 //! Task of one port: opens it, listens or polls until the connection is lost, and opens it again.
 
 use crate::meter::WireReading;
+use crate::meter::telegrams::Telegrams;
 use crate::port::acceptance::Acceptance;
 use crate::port::error_log::ErrorLog;
 use crate::port::iec_poll::KnownMeter;
@@ -13,7 +14,7 @@ use crate::port::{
     Sml, Tic, Wmbus, port_events,
 };
 use crate::runtime::{Backoff, Clock, Component, Context, Running};
-use crate::source::wire::{Line, Wire, WireAddress, open};
+use crate::source::wire::{Feed, Line, Wire, WireAddress, open_for};
 use crate::status::last_telegram::LastTelegram;
 use crate::status::receiver::{Condition, ReceiverState};
 use std::sync::Arc;
@@ -31,6 +32,15 @@ const COUNTERS: Duration = Duration::from_secs(60);
 /// Interval between two readouts by IEC 62056-21 of a meter on mains.
 const IEC_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
+/// Options common to all ports of a process.
+#[derive(Clone, Default)]
+pub struct PortOptions {
+    /// Reader of wireless M-Bus.
+    pub telegrams: Telegrams,
+    /// Opens topics of the broker; `None` without one.
+    pub feed: Option<Arc<dyn Feed>>,
+}
+
 /// A port at work.
 pub struct Port {
     name: String,
@@ -40,11 +50,16 @@ pub struct Port {
 
 impl Port {
     /// Starts the task of a port, with the channel of its events. What comes from the port is kept in `last_telegram`.
-    pub fn start(config: PortConfig, last_telegram: LastTelegram, context: &Context) -> (Self, PortEvents) {
+    pub fn start(
+        config: PortConfig,
+        last_telegram: LastTelegram,
+        options: &PortOptions,
+        context: &Context,
+    ) -> (Self, PortEvents) {
         let name = format!("wire:{}", config.name);
         let context = context.component(&name);
         let (sender, events) = port_events();
-        let task = Task::new(config, last_telegram, sender, context.clock.clone());
+        let task = Task::new(config, options, last_telegram, sender, context.clock.clone());
         let cancel = context.cancel.clone();
         let task = context.task(&name, async move {
             tokio::select! {
@@ -81,12 +96,15 @@ pub(super) enum Decoder {
 impl Decoder {
     /// Creates the decoder of a port with these settings of its line, whose speed is not known behind a network. A polled
     /// meter has `answer_timeout` to answer; without, as long as its protocol allows it at that speed.
-    pub(super) fn new(config: &PortConfig, line: Option<&Line>) -> Self {
+    pub(super) fn new(config: &PortConfig, line: Option<&Line>, telegrams: &Telegrams) -> Self {
         let (every, target) = match config.protocol.clone() {
             PortProtocol::P1(options) => return Decoder::Push(Box::new(P1::new(options))),
             PortProtocol::Dlms(options) => return Decoder::Push(Box::new(Dlms::new(options))),
             PortProtocol::Sml => return Decoder::Push(Box::new(Sml::default())),
-            PortProtocol::Wmbus(options) => return Decoder::Push(Box::new(Wmbus::new(options))),
+            PortProtocol::Wmbus => {
+                let port = config.name.as_str();
+                return Decoder::Push(Box::new(Wmbus::new(port, telegrams.clone())));
+            }
             PortProtocol::Tic(zone) => return Decoder::Push(Box::new(Tic::new(zone))),
             PortProtocol::Iec { every, zone } => {
                 let target = PollTarget::Iec {
@@ -117,7 +135,7 @@ impl Decoder {
             | PortProtocol::Dlms(_)
             | PortProtocol::Sml
             | PortProtocol::Tic(_)
-            | PortProtocol::Wmbus(_) => return None,
+            | PortProtocol::Wmbus => return None,
         };
         Some(Decoder::Push(listener))
     }
@@ -127,6 +145,8 @@ impl Decoder {
 pub(super) struct Task {
     pub(super) name: Arc<str>,
     pub(super) address: WireAddress,
+    is_text: bool,
+    feed: Option<Arc<dyn Feed>>,
     pub(super) decoder: Decoder,
     /// Decoder to use instead if the source is a recording.
     recording: Option<Decoder>,
@@ -159,9 +179,17 @@ pub(super) enum Closed {
 }
 
 impl Task {
-    fn new(config: PortConfig, last_telegram: LastTelegram, events: EventSender, clock: Clock) -> Self {
+    fn new(
+        config: PortConfig,
+        options: &PortOptions,
+        last_telegram: LastTelegram,
+        events: EventSender,
+        clock: Clock,
+    ) -> Self {
         Task {
-            decoder: Decoder::new(&config, config.lines.first()),
+            decoder: Decoder::new(&config, config.lines.first(), &options.telegrams),
+            is_text: config.protocol.is_hex_text(),
+            feed: options.feed.clone(),
             recording: Decoder::for_recording(&config.protocol),
             state: ReceiverState::new(&config.name, Arc::default(), clock.clone()),
             name: config.name.into(),
@@ -186,7 +214,8 @@ impl Task {
         loop {
             let begun = Instant::now();
             self.has_delivered = false;
-            let closed = match open(&self.address, self.lines.current()).await {
+            let feed = self.feed.as_deref();
+            let closed = match open_for(&self.address, self.lines.current(), self.is_text, feed).await {
                 Ok(wire) => self.use_connection(wire).await,
                 Err(error) => Closed::Disconnected(format!("{}: {error:#}", self.address)),
             };

@@ -1,27 +1,15 @@
 //! Listener for telegrams of wireless M-Bus that another receiver writes as lines: hex digits, or those of rtl_wmbus.
 
+use crate::meter::telegrams::{Remark, Telegrams};
 use crate::port::{DecodeError, DecodeEvent, Listener, Severity};
-use metertap_decode::report::{Fields, MeterId};
-use metertap_decode::wmbus::{Decoder, KeyRing, Security, Telegram, line, report};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Keys, and the meters of this home.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct WmbusOptions {
-    /// Keys by the ids of `[[meter]]`.
-    pub keys: KeyRing,
-    /// Ids of `[[meter]]`: those of meters, or of their radios. Telegrams of others are counted and dropped, for they are
-    /// the neighbours'.
-    pub meters: BTreeSet<String>,
-}
+use metertap_decode::wmbus::line;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// Decoder of one port.
-#[derive(Default)]
 pub struct Wmbus {
-    options: WmbusOptions,
-    decoder: Decoder,
-    /// State of each configured meter that was heard.
-    meters: BTreeMap<String, Heard>,
+    telegrams: Telegrams,
+    port: Arc<str>,
     /// Line that is being received.
     line: Vec<u8>,
     /// The line is longer than any telegram: it was reported, and its rest is passed over.
@@ -29,21 +17,15 @@ pub struct Wmbus {
     taken: u64,
 }
 
-/// State of a meter.
-#[derive(Default)]
-struct Heard {
-    /// Access number and decrypted payload: a repeater sends both again.
-    last: Option<(u8, Vec<u8>)>,
-    /// Last value of every field, since many meters spread them over several telegrams.
-    fields: Fields,
-}
-
 impl Wmbus {
-    /// Creates a decoder.
-    pub fn new(options: WmbusOptions) -> Self {
+    /// Creates the decoder of a port; its telegrams are read by `telegrams`, together with those of others.
+    pub fn new(port: impl Into<Arc<str>>, telegrams: Telegrams) -> Self {
         Wmbus {
-            options,
-            ..Wmbus::default()
+            telegrams,
+            port: port.into(),
+            line: Vec::new(),
+            is_overlong: false,
+            taken: 0,
         }
     }
 
@@ -53,71 +35,45 @@ impl Wmbus {
         if std::mem::take(&mut self.is_overlong) {
             return;
         }
-        let telegram = match line::telegram(&String::from_utf8_lossy(&line)) {
+        let bytes = match line::telegram(&String::from_utf8_lossy(&line)) {
             Ok(None) => return,
-            Ok(Some(bytes)) => self.decoder.decode(&bytes, &self.options.keys),
-            Err(error) => return emit(no_telegram(at, "no_telegram", false, error.to_string())),
+            Ok(Some(bytes)) => bytes,
+            Err(error) => {
+                return emit(failed(
+                    at,
+                    "no_telegram",
+                    Severity::Unrecognized,
+                    error.to_string(),
+                ));
+            }
         };
-        match telegram {
-            Ok(telegram) => self.take(at, &telegram, emit),
-            Err(error) => emit(no_telegram(at, "wrong_check", true, error.to_string())),
+        let reception = self.telegrams.read(&bytes, &self.port, Instant::now());
+        if let Some((kind, severity, text)) = reception.remark.and_then(counted) {
+            emit(failed(at, kind, severity, text));
         }
-    }
-
-    fn take(&mut self, at: u64, telegram: &Telegram, emit: &mut dyn FnMut(DecodeEvent)) {
-        let (meter, radio) = (telegram.meter.number(), telegram.link.address.number());
-        let Some(id) = [meter, radio]
-            .into_iter()
-            .find(|id| self.options.meters.contains(id))
-        else {
-            let text = format!("{}: no [[meter]] has this id", shown(telegram));
-            return emit(no_telegram(at, "other_meter", true, text));
-        };
-        if !telegram.security.is_readable() {
-            let text = format!("{}: {}", shown(telegram), telegram.security);
-            return emit(no_telegram(at, telegram.security.name(), true, text));
+        if let Some(report) = reception.report {
+            emit(DecodeEvent::report(at, report));
         }
-        if let Some(problem) = &telegram.problem {
-            let text = format!("{}: {problem}", shown(telegram));
-            emit(no_telegram(at, "incomplete", true, text));
-        }
-        let heard = self.meters.entry(id.clone()).or_default();
-        let this = telegram
-            .access_number()
-            .map(|number| (number, telegram.payload.clone()));
-        if this.is_some() && this == heard.last {
-            return;
-        }
-        heard.last = this;
-        if telegram.records.is_empty() {
-            return;
-        }
-        if matches!(telegram.security, Security::Unproved(_)) {
-            let text = format!("{}: {}", shown(telegram), telegram.security);
-            emit(no_telegram(at, telegram.security.name(), true, text));
-        }
-        let mut report = report(telegram);
-        report.id = MeterId::from(id);
-        for (name, value) in report.reading.0 {
-            heard.fields.put(name, value);
-        }
-        report.reading = heard.fields.clone();
-        emit(DecodeEvent::report(at, report));
     }
 }
 
-/// Returns how a telegram's meter is called in messages.
-fn shown(telegram: &Telegram) -> String {
-    let letters = telegram.meter.letters();
-    format!("{} ({letters} {})", telegram.meter.number(), telegram.medium)
+/// Returns how a remark is counted. The state of a meter's encryption is logged with the telegrams themselves.
+fn counted(remark: Remark) -> Option<(&'static str, Severity, String)> {
+    Some(match remark {
+        Remark::Malformed(error) => ("wrong_check", Severity::Refused, error.to_string()),
+        Remark::OtherMeter(text) => ("other_meter", Severity::Counted, text),
+        Remark::Security(kind, text) => (kind, Severity::Counted, text),
+        Remark::Incomplete(text) => ("incomplete", Severity::Refused, text),
+        Remark::Repeated => return None,
+    })
 }
 
-fn no_telegram(at: u64, kind: &'static str, is_understood: bool, text: String) -> DecodeEvent {
+fn failed(at: u64, kind: &'static str, severity: Severity, text: String) -> DecodeEvent {
     DecodeEvent::error(
         at,
         DecodeError {
             kind,
-            severity: Severity::of_error(is_understood),
+            severity,
             about: None,
             text,
         },
@@ -135,7 +91,7 @@ impl Listener for Wmbus {
                 _ if !self.is_overlong => {
                     self.is_overlong = true;
                     let text = format!("expected lines of at most {} characters", line::MAX_LINE);
-                    emit(no_telegram(at, "no_telegram", false, text));
+                    emit(failed(at, "no_telegram", Severity::Unrecognized, text));
                 }
                 _ => {}
             }
@@ -154,6 +110,7 @@ impl Listener for Wmbus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meter::telegrams::TelegramOptions;
     use metertap_decode::wmbus::Address;
     use metertap_decode::wmbus::encode::{Protection, Sender};
 
@@ -182,10 +139,9 @@ mod tests {
 
     /// Listens to lines for the meter or radio `id`; returns reports as JSON, and kinds of errors.
     fn heard(id: &str, lines: &[String]) -> (Vec<String>, Vec<&'static str>) {
-        let mut port = Wmbus::new(WmbusOptions {
-            meters: [id.to_owned()].into(),
-            ..WmbusOptions::default()
-        });
+        let mut options = TelegramOptions::default();
+        options.insert(id);
+        let mut port = Wmbus::new("air", Telegrams::new(options, &[]));
         let (mut reports, mut errors) = (Vec::new(), Vec::new());
         let mut take = |event: DecodeEvent| match event.result {
             Ok(report) => reports.push(format!(
@@ -223,7 +179,7 @@ mod tests {
         let first = line_of(&sender(0x78, 1), &VOLUME);
         let next = line_of(&sender(0x78, 2), &VOLUME);
         let (reports, _) = heard("12345678", &[first.clone(), first.clone(), next, first]);
-        assert_eq!(reports.len(), 3);
+        assert_eq!(reports.len(), 2, "also a late copy");
     }
 
     #[test]

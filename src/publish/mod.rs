@@ -7,6 +7,7 @@
 //! | `homeassistant` | discovery messages |
 //! | `profiles` | topics and payloads: metertap's own, and those of the programs that it replaces |
 //! | `mqtt` | delivery: queues, spool, connection |
+//! | `own_topics` | metertap's topics about itself, and what earlier processes have left there |
 //! | `retained` | what the broker has kept of this installation |
 //! | `instance` | names and topics of an installation |
 //! | `message` | a message before it is sent |
@@ -16,6 +17,7 @@ pub mod homeassistant;
 pub mod instance;
 pub mod message;
 pub mod mqtt;
+mod own_topics;
 pub mod profiles;
 pub mod publisher;
 mod retained;

@@ -18,7 +18,9 @@ use crate::status::spectrum::SpectrumBuffer;
 use anyhow::Result;
 use jiff::Timestamp;
 use metertap_dsp::iq::Format;
-use metertap_dsp::{Config, Locker, Outcome, Packet, Resampling, Scheduler, Segment, Tally, Trust};
+use metertap_dsp::{
+    Config, Expectation, Locker, Outcome, Packet, Resampling, Scheduler, Segment, Tally, Trust,
+};
 use std::thread;
 
 /// Worker threads of a receiver at most; more would not help, as a street of 34 packets per second needs less
@@ -55,7 +57,6 @@ impl DemodFactory {
             Ok(move |segment: &Segment, outcome: &mut Outcome| locker.run(segment, outcome))
         })?;
         Ok(DemodPool {
-            config,
             resampling,
             samples: Samples::new(self.format).resampled(resampling),
             scheduler: Scheduler::new(config, workers)?,
@@ -66,8 +67,6 @@ impl DemodFactory {
 
 /// Demodulates the samples of one receiver.
 pub struct DemodPool {
-    /// Configuration at the rate at which samples are searched.
-    pub config: Config,
     /// Relation of the samples of the source to those that are searched.
     pub resampling: Resampling,
     samples: Samples,
@@ -84,6 +83,11 @@ impl DemodPool {
     /// Sets center frequency and time of the samples to come, for the spectrum.
     pub fn set_position(&mut self, center_hz: Option<f64>, time: Timestamp) {
         self.spectrum_tap.set_position(center_hz, time);
+    }
+
+    /// Replaces the meters that are expected.
+    pub fn expect(&mut self, expectations: &[Expectation]) {
+        self.scheduler.expect(expectations);
     }
 
     /// Takes bytes and hands packets to `out`.
@@ -191,7 +195,6 @@ mod tests {
             })
         });
         let mut pool = DemodPool {
-            config: CONFIG,
             resampling: Resampling::for_rate(RATE_HZ),
             samples: Samples::new(Format::Cu8),
             scheduler: Scheduler::new(CONFIG, workers.unwrap()).unwrap(),
@@ -266,7 +269,6 @@ mod tests {
                 Ok(|_: &Segment, _: &mut Outcome| panic!("bad lock"))
             });
             let mut pool = DemodPool {
-                config: CONFIG,
                 resampling: Resampling::for_rate(RATE_HZ),
                 samples: Samples::new(Format::Cu8),
                 scheduler: Scheduler::new(CONFIG, locks.unwrap()).unwrap(),

@@ -1,6 +1,6 @@
 //! Events of a receiver.
 
-use crate::meter::Reading;
+use crate::meter::{RadioTelegram, Reading};
 use crate::receiver::chip_clocks::ChipClocks;
 use crate::status::receiver::ReceiverState;
 use anyhow::Result;
@@ -11,6 +11,8 @@ use metertap_dsp::Tally;
 pub enum ReceiverEvent {
     /// A message of a meter.
     Reading(Box<Reading>),
+    /// A telegram of wireless M-Bus.
+    Telegram(Box<RadioTelegram>),
     /// Bytes of a recording read so far.
     Progress(u64),
     /// A live source has changed its state.

@@ -7,10 +7,11 @@
 use crate::runtime::{self, Heartbeat, Running};
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use metertap_dsp::{Complex32, Detection, LockExecutor, MAX_JOBS, Outcome, Segment};
+use metertap_dsp::{Complex32, Detection, Expected, LockExecutor, MAX_JOBS, Outcome, Segment};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ pub(crate) struct Workers {
 struct LockJob {
     samples: Vec<Complex32>,
     detection: Detection,
+    expected: Option<Arc<Expected>>,
     outcome: Outcome,
 }
 
@@ -161,6 +163,7 @@ impl LockExecutor for Workers {
         let job = LockJob {
             samples,
             detection: segment.detection,
+            expected: segment.expected.cloned(),
             outcome,
         };
         self.under_way += 1;
@@ -226,6 +229,7 @@ fn run_jobs(
         let segment = Segment {
             samples: &job.samples,
             detection: job.detection,
+            expected: job.expected.as_ref(),
         };
         // After a panic neither `lock` nor the outcome is used again, so their state does not matter.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| lock(&segment, &mut job.outcome))) {

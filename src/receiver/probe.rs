@@ -1,11 +1,14 @@
 //! A source and a receiver on the calling thread, for tools that look at samples themselves.
 
 use crate::receiver::chip_clocks::{ChipClocks, CrystalError};
+use crate::receiver::demodulator::Received;
 use crate::receiver::rate_monitor::MAX_SILENCE;
 use crate::receiver::samples::Samples;
-use crate::source::{Levels, Source};
+use crate::receiver::tuning_error::{TuningError, TuningErrors};
+use crate::receiver::wmbus::WmbusDemod;
+use crate::source::{Family, Levels, Source};
 use anyhow::{Result, bail};
-use metertap_dsp::{Config, Packet, Receiver, Resampling, Tally, Trust};
+use metertap_dsp::{Config, Receiver, Resampling, Tally, Trust};
 use std::io::ErrorKind;
 use std::time::Instant;
 
@@ -15,9 +18,10 @@ const CHUNK_BYTES: usize = 1 << 16;
 /// Reads a source and demodulates its samples.
 pub struct Probe {
     source: Box<dyn Source>,
-    samples: Samples,
-    receiver: Receiver,
+    family: Family,
+    demod: Demod,
     chips: ChipClocks,
+    tuning: TuningErrors,
     buffer: Vec<u8>,
     /// Histogram of the samples.
     pub levels: Levels,
@@ -25,22 +29,61 @@ pub struct Probe {
     pub bytes: u64,
 }
 
-impl Probe {
-    /// Creates a probe of `source`.
-    ///
-    /// # Errors
-    /// Returns an error if the sample rate of the source is not supported.
-    pub fn new(source: Box<dyn Source>) -> Result<Self> {
-        let resampling = Resampling::for_rate(source.info().sample_rate_hz);
+/// Demodulator of a family, on the calling thread.
+enum Demod {
+    Ert(Box<(Samples, Receiver)>),
+    Wmbus(Box<WmbusDemod>),
+}
+
+impl Demod {
+    fn new(source: &dyn Source, family: Family) -> Result<Self> {
+        let info = source.info();
+        let resampling = Resampling::for_rate(info.sample_rate_hz);
+        if let Family::Wmbus(modes) = family {
+            let center_hz = info.center_hz.unwrap_or(family.center_hz().into());
+            let demod = WmbusDemod::new(info.format, resampling, center_hz, modes, Trust::Normal)?;
+            return Ok(Demod::Wmbus(Box::new(demod)));
+        }
         let config = Config {
             sample_rate_hz: resampling.rate_hz(),
             trust: Trust::Normal,
             tentative: false,
         };
+        let samples = Samples::new(info.format).resampled(resampling);
+        Ok(Demod::Ert(Box::new((samples, Receiver::new(config)?))))
+    }
+
+    fn push(&mut self, bytes: &[u8], mut out: impl FnMut(Received)) {
+        match self {
+            Demod::Ert(parts) => {
+                let (samples, receiver) = &mut **parts;
+                receiver.push(samples.decode(bytes), |packet| out(Received::Packet(packet)));
+            }
+            Demod::Wmbus(demod) => demod.push(bytes, |_, _| (), |frame| out(Received::Frame(frame))),
+        }
+    }
+
+    fn flush(&mut self, mut out: impl FnMut(Received)) {
+        match self {
+            Demod::Ert(parts) => parts.1.flush(|packet| out(Received::Packet(packet))),
+            Demod::Wmbus(demod) => {
+                demod.flush(|frame| out(Received::Frame(frame)));
+            }
+        }
+    }
+}
+
+impl Probe {
+    /// Creates a probe of `source` for meters of `family`.
+    ///
+    /// # Errors
+    /// Returns an error if the sample rate of the source is not supported.
+    pub fn new(source: Box<dyn Source>, family: Family) -> Result<Self> {
         Ok(Probe {
-            samples: Samples::new(source.info().format).resampled(resampling),
-            receiver: Receiver::new(config)?,
+            family,
+            demod: Demod::new(source.as_ref(), family)?,
             chips: ChipClocks::default(),
+            tuning: TuningErrors::default(),
             source,
             buffer: vec![0; CHUNK_BYTES],
             levels: Levels::default(),
@@ -55,7 +98,15 @@ impl Probe {
 
     /// Counters of the receiver.
     pub fn tally(&self) -> Tally {
-        self.receiver.tally()
+        match &self.demod {
+            Demod::Ert(parts) => parts.1.tally(),
+            Demod::Wmbus(demod) => demod.tally(),
+        }
+    }
+
+    /// Tuning error, and the number of meters of wireless M-Bus; `None` without any.
+    pub fn tuning_error(&self) -> Option<TuningError> {
+        self.tuning.median()
     }
 
     /// Error of the receiver's crystal, once enough meters were received.
@@ -65,7 +116,10 @@ impl Probe {
 
     /// Noise power of the window, full scale = 0 dB.
     pub fn noise_dbfs(&self) -> f32 {
-        self.receiver.noise_dbfs()
+        match &self.demod {
+            Demod::Ert(parts) => parts.1.noise_dbfs(),
+            Demod::Wmbus(demod) => demod.noise_dbfs(),
+        }
     }
 
     /// Returns a new probe of the same source, which knows what was measured of its crystal.
@@ -76,27 +130,32 @@ impl Probe {
         let chips = self.chips;
         Ok(Probe {
             chips,
-            ..Self::new(self.source)?
+            ..Self::new(self.source, self.family)?
         })
     }
 
-    /// Reads one chunk, and passes its bytes to `raw` and its packets to `out`. Returns false at the end.
+    /// Reads one chunk, and passes its bytes to `raw` and what is received to `out`. Returns false at the end.
     ///
     /// # Errors
     /// Returns the error of the source, or one that says that it is silent.
-    pub fn step(&mut self, raw: impl FnOnce(&[u8]), mut out: impl FnMut(&Packet)) -> Result<bool> {
-        let chips = self.chips.clone();
-        let out = |packet: &Packet| {
-            if let Some(id) = metertap_decode::ert::id_of(packet) {
-                chips.add(id, packet.signal.clock_ppm);
+    pub fn step(&mut self, raw: impl FnOnce(&[u8]), mut out: impl FnMut(Received)) -> Result<bool> {
+        let (chips, tuning) = (self.chips.clone(), &mut self.tuning);
+        let out = |received: Received| {
+            match received {
+                Received::Packet(packet) => {
+                    if let Some(id) = metertap_decode::ert::id_of(packet) {
+                        chips.add(id, packet.signal.clock_ppm);
+                    }
+                }
+                Received::Frame(frame) => tuning.add(frame),
             }
-            out(packet);
+            out(received);
         };
         let begun = Instant::now();
         loop {
             match self.source.read(&mut self.buffer) {
                 Ok(0) => {
-                    self.receiver.flush(out);
+                    self.demod.flush(out);
                     return Ok(false);
                 }
                 Ok(n) => {
@@ -104,7 +163,7 @@ impl Probe {
                     self.bytes += n as u64;
                     self.levels.add(bytes);
                     raw(bytes);
-                    self.receiver.push(self.samples.decode(bytes), out);
+                    self.demod.push(bytes, out);
                     return Ok(true);
                 }
                 Err(e) if matches!(e.kind(), ErrorKind::TimedOut | ErrorKind::Interrupted) => {

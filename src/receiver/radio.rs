@@ -1,9 +1,12 @@
 //! A radio as a component: starts its threads, hands out its events, and stops.
 
+use crate::meter::expectations::Expectations;
 use crate::meter::{FrameFilter, Meters};
 use crate::receiver::chip_clocks::ChipClocks;
 use crate::receiver::demod_pool::DemodFactory;
+use crate::receiver::demodulator::Demodulator;
 use crate::receiver::event::ReceiverEvent;
+use crate::receiver::expected_meters::ExpectedMeters;
 use crate::receiver::hop::Hopper;
 use crate::receiver::reading_builder::ReadingBuilder;
 use crate::receiver::ring::{WhenFull, Window, Writer, ring};
@@ -14,7 +17,7 @@ use crate::runtime::backoff::Backoff;
 use crate::runtime::priority::raise_priority;
 use crate::runtime::{Cancel, Component, Context, Heartbeat, Running};
 use crate::source::rtl_tcp::server::{Offer, Server, Sharing};
-use crate::source::{Info, Live, Source};
+use crate::source::{Family, Info, Live, Source};
 use crate::status::Revision;
 use crate::status::radio::RadioMetrics;
 use crate::status::receiver::ReceiverState;
@@ -22,7 +25,7 @@ use crate::status::spectrum::SpectrumBuffer;
 use anyhow::{Context as _, Result};
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use metertap_decode::ert::Kind;
-use metertap_dsp::Trust;
+use metertap_dsp::{Config, Trust};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,8 +40,12 @@ const ABANDON: Duration = Duration::from_secs(1);
 /// Options common to all radios of a process.
 #[derive(Clone)]
 pub struct RadioOptions {
+    /// Family of meters to receive.
+    pub family: Family,
     /// Frames to decode.
     pub filter: Arc<FrameFilter>,
+    /// Messages that are expected.
+    pub expectations: Expectations,
     /// Evidence that a frame needs.
     pub trust: Trust,
     /// Context of the process; that of each radio is derived from it.
@@ -51,7 +58,9 @@ impl RadioOptions {
     /// Decodes messages of these kinds of every meter.
     pub fn for_all(kinds: Vec<Kind>, trust: Trust, context: &Context) -> Self {
         RadioOptions {
+            family: Family::Ert,
             filter: Arc::new(FrameFilter::new(Meters::default(), true, kinds)),
+            expectations: Expectations::default(),
             trust,
             context: context.clone(),
             revision: Revision::default(),
@@ -226,19 +235,28 @@ impl Radio {
             trust: options.trust,
             spectrum: self.spectrum.clone(),
         };
-        let pool = demod.start(info.sample_rate_hz).with_context(|| name.clone())?;
+        let window = Window::of_recording(&info);
+        let demodulator =
+            Demodulator::start(options.family, &demod, &window).with_context(|| name.clone())?;
         let (writer, blocks) = ring(parts.when_full, parts.dropped_bytes, context.clock.clone());
         let (result, result_of_reader) = bounded(1);
         let search_name = format!("search:{name}");
-        let (config, resampling) = (pool.config, pool.resampling);
+        let resampling = demodulator.resampling();
+        let config = Config {
+            sample_rate_hz: resampling.rate_hz(),
+            trust: options.trust,
+            tentative: true,
+        };
         let search = Search {
             is_live,
             window: Window {
                 start: (!is_live).then_some(info.start),
-                ..Window::of_recording(&info)
+                ..window
             },
+            family: options.family,
+            expected: ExpectedMeters::new(options.expectations.clone()),
             demod,
-            pool,
+            demodulator,
             output: Output {
                 sample_clock: if is_live {
                     SampleClock::for_live(config.sample_rate_hz)
@@ -246,7 +264,14 @@ impl Radio {
                     SampleClock::for_recording(config.sample_rate_hz, info.start, 0)
                 },
                 clock: context.clock.clone(),
-                builder: ReadingBuilder::new(&info, is_live, options.filter.clone(), config, resampling),
+                builder: ReadingBuilder::new(
+                    &info,
+                    is_live,
+                    options.filter.clone(),
+                    config,
+                    resampling,
+                    options.family,
+                ),
                 readings: parts.readings,
                 chips: parts.chips,
                 events: EventSender::new(sender.clone(), &name),

@@ -1,8 +1,9 @@
 //! Readings from packets.
 
-use crate::meter::{ConfidenceFilter, FrameFilter, Reading, Signal};
-use crate::source::Info;
+use crate::meter::{ConfidenceFilter, FrameFilter, RadioTelegram, Reading, Signal, TelegramSignal};
+use crate::source::{Family, Info};
 use jiff::Timestamp;
+use metertap_dsp::wmbus::Frame;
 use metertap_dsp::{Config, Packet, Resampling};
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub struct ReadingBuilder {
     resampling: Resampling,
     /// Center of the window, if known.
     center_hz: Option<f64>,
+    /// Center by which the demodulator of wireless M-Bus names carriers if it is not known.
+    assumed_center_hz: f64,
     refused: u64,
 }
 
@@ -28,6 +31,7 @@ impl ReadingBuilder {
         filter: Arc<FrameFilter>,
         config: Config,
         resampling: Resampling,
+        family: Family,
     ) -> Self {
         ReadingBuilder {
             receiver: info.name.as_str().into(),
@@ -40,6 +44,7 @@ impl ReadingBuilder {
             },
             resampling,
             center_hz: info.center_hz,
+            assumed_center_hz: family.center_hz().into(),
             refused: 0,
         }
     }
@@ -57,6 +62,27 @@ impl ReadingBuilder {
     /// Frames with a good check that were not a message, so far.
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Returns the telegram in a frame received at `time`.
+    pub fn telegram(&self, frame: &Frame, time: Timestamp) -> RadioTelegram {
+        let center_hz = self.center_hz.unwrap_or(self.assumed_center_hz);
+        let offset_hz = self.resampling.fold(frame.signal.carrier_hz - center_hz);
+        RadioTelegram {
+            time,
+            offset: self.bytes(frame.sample),
+            receiver: self.receiver.clone(),
+            frequency_hz: self.center_hz.map(|center| center + offset_hz),
+            mode: frame.mode,
+            format: frame.format,
+            bytes: frame.bytes().to_vec(),
+            signal: TelegramSignal::new(frame, offset_hz, self.resampling.snr_correction_db()),
+        }
+    }
+
+    /// Returns the position in a recording, in bytes, of a searched sample.
+    fn bytes(&self, searched: u64) -> u64 {
+        (searched as f64 / self.resampling.ratio()) as u64 * self.sample_bytes
     }
 
     /// Returns the reading in a packet received at `time`; nothing if the packet is not a message, its meter or type is
@@ -79,14 +105,13 @@ impl ReadingBuilder {
             );
             return None;
         }
-        let bytes = |searched: u64| (searched as f64 / self.resampling.ratio()) as u64 * self.sample_bytes;
         let mut signal = packet.signal;
         signal.offset_hz = self.resampling.fold(signal.offset_hz);
         signal.snr_db += self.resampling.snr_correction_db();
         Some(Reading {
             time,
-            offset: bytes(packet.start_sample),
-            length: bytes(packet.len_samples),
+            offset: self.bytes(packet.start_sample),
+            length: self.bytes(packet.len_samples),
             receiver: self.receiver.clone(),
             heard_by: vec![self.receiver.clone()],
             frequency_hz: self.center_hz.map(|center| center + signal.offset_hz),

@@ -1,17 +1,18 @@
 //! The search thread of a radio: blocks of samples in, events out.
 
 use crate::receiver::chip_clocks::ChipClocks;
-use crate::receiver::demod_pool::{DemodFactory, DemodPool};
+use crate::receiver::demod_pool::DemodFactory;
+use crate::receiver::demodulator::{Demodulator, Received};
 use crate::receiver::event::{End, ReceiverEvent};
+use crate::receiver::expected_meters::ExpectedMeters;
 use crate::receiver::reading_builder::ReadingBuilder;
 use crate::receiver::ring::{Block, Reader, Window};
 use crate::receiver::sample_clock::SampleClock;
 use crate::runtime::{Clock, Heartbeat};
-use crate::source::Info;
+use crate::source::{Family, Info};
 use crate::status::radio::{RadioCounters, RadioMetrics};
 use anyhow::{Result, anyhow, bail};
 use crossbeam_channel::{Receiver, Sender};
-use metertap_dsp::Packet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,8 +22,11 @@ pub struct Search {
     pub is_live: bool,
     /// Window of the samples at present.
     pub window: Window,
+    pub family: Family,
+    /// Meters whose messages are expected.
+    pub expected: ExpectedMeters,
     pub demod: DemodFactory,
-    pub pool: DemodPool,
+    pub demodulator: Demodulator,
     pub output: Output,
     pub metrics: RadioMetrics,
     /// Result of the thread that reads the source; disconnected if that thread panicked.
@@ -57,9 +61,9 @@ impl Search {
             },
         };
         self.output.events.end(End {
-            tally: self.pool.tally(),
+            tally: self.demodulator.tally(),
             refused: self.output.builder.refused(),
-            noise_dbfs: self.pool.noise_dbfs(),
+            noise_dbfs: self.demodulator.noise_dbfs(),
             chips: self.output.chips.clone(),
             result,
         });
@@ -94,7 +98,7 @@ impl Search {
     }
 
     fn count(&self) {
-        let tally = self.pool.tally();
+        let tally = self.demodulator.tally();
         self.metrics.set(RadioCounters {
             packets: tally.packets,
             duplicates: tally.duplicates,
@@ -107,14 +111,17 @@ impl Search {
         if let Some(window) = block.window.filter(|window| *window != self.window) {
             self.change_window(window)?;
         }
-        let position = self.pool.position();
+        let position = self.demodulator.position();
         let samples = (block.bytes.len() / self.info.format.sample_bytes()) as f64;
-        let samples = (samples * self.pool.resampling.ratio()) as u64;
+        let samples = (samples * self.demodulator.resampling().ratio()) as u64;
         self.output.sample_clock.observe(position, samples, block.read_at);
-        self.pool
-            .set_position(self.window.center_hz, self.output.time_of(position));
-        self.pool
-            .push(&block.bytes, |packet| self.output.packet(packet))?;
+        let time = self.output.time_of(position);
+        self.demodulator.set_position(self.window.center_hz, time);
+        if let Some(expectations) = self.expected.changed(time) {
+            self.demodulator.expect(&expectations);
+        }
+        self.demodulator
+            .push(&block.bytes, |received| self.output.received(received))?;
         Ok(())
     }
 
@@ -124,14 +131,18 @@ impl Search {
         if let Some(center_hz) = window.center_hz {
             self.output.builder.set_center_hz(center_hz);
         }
-        if before.sample_rate_hz != window.sample_rate_hz {
+        let is_elsewhere = before.center_hz != window.center_hz && self.demodulator.depends_on_center();
+        if before.sample_rate_hz != window.sample_rate_hz || is_elsewhere {
             self.begin_anew()?;
-            self.pool = self.demod.start(window.sample_rate_hz)?;
-            self.output.builder.set_resampling(self.pool.resampling);
-            self.output.sample_clock = SampleClock::for_live(self.pool.config.sample_rate_hz);
+            self.demodulator = Demodulator::start(self.family, &self.demod, &window)?;
+            self.expected.forget();
+            let resampling = self.demodulator.resampling();
+            self.output.builder.set_resampling(resampling);
+            self.output.sample_clock = SampleClock::for_live(resampling.rate_hz());
         }
         if let Some(start) = window.start.filter(|_| before.start != window.start) {
-            let (rate_hz, position) = (self.pool.config.sample_rate_hz, self.pool.position());
+            let rate_hz = self.demodulator.resampling().rate_hz();
+            let position = self.demodulator.position();
             self.output.sample_clock = SampleClock::for_recording(rate_hz, start, position);
         }
         Ok(())
@@ -139,7 +150,7 @@ impl Search {
 
     /// Finishes all frames begun so far, and returns how many bytes of an unfinished sample were left over.
     fn flush(&mut self) -> Result<usize> {
-        Ok(self.pool.flush(|packet| self.output.packet(packet))?)
+        self.demodulator.flush(|received| self.output.received(received))
     }
 
     /// Finishes what was begun before a gap in the samples.
@@ -164,7 +175,15 @@ impl Search {
 }
 
 impl Output {
-    fn packet(&mut self, packet: &Packet) {
+    fn received(&mut self, received: Received) {
+        let packet = match received {
+            Received::Packet(packet) => packet,
+            Received::Frame(frame) => {
+                let telegram = self.builder.telegram(frame, self.time_of(frame.sample));
+                self.readings.fetch_add(1, Ordering::Relaxed);
+                return self.events.send(ReceiverEvent::Telegram(Box::new(telegram)));
+            }
+        };
         let time = self.time_of(packet.start_sample);
         if let Some(reading) = self.builder.build(packet, time) {
             self.readings.fetch_add(1, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! Sources of bytes: IQ samples of radios, recordings and the simulator, and what arrives on wires.
 
 mod address;
+mod family;
 mod gain;
 mod iq;
 mod levels;
@@ -16,6 +17,7 @@ mod tuning;
 pub mod wire;
 
 pub use address::{Address, AddressError, DongleSelector};
+pub use family::{Family, UnknownBand};
 pub use gain::{R820T_GAINS_TENTHS, find_best};
 pub use iq::{Info, Source};
 pub use levels::Levels;

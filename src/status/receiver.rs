@@ -5,6 +5,7 @@ use crate::status::port::PortCounters;
 use crate::status::radio::RadioCounters;
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -60,6 +61,10 @@ pub struct ReceiverState {
     pub dropped: u64,
     /// Number of times it was opened.
     pub opened: u64,
+    /// Encryption of the telegrams of each configured meter that it has received: `plain`, `decrypted`, `no_key`, `wrong_key`
+    /// and so on.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, &'static str>,
     /// Counters of a port.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub wire: Option<PortCounters>,
@@ -91,6 +96,7 @@ impl ReceiverState {
             crystal_ppm: None,
             dropped: 0,
             opened: 0,
+            keys: BTreeMap::new(),
             wire: None,
             radio: None,
             blocks_dropped: dropped,

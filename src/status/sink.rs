@@ -58,6 +58,7 @@ pub struct SinkMetrics {
     trouble: Mutex<Option<String>>,
     /// Trouble of the store behind the sink, which does not end with the next delivery.
     store_trouble: Mutex<Option<String>>,
+    hint: Mutex<Option<String>>,
 }
 
 /// Values of [`SinkMetrics`] at one moment.
@@ -79,6 +80,9 @@ pub struct SinkStatus {
     /// Reason why nothing is delivered at present, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// What the user is to do next, if the configuration is not complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 impl SinkMetrics {
@@ -92,6 +96,7 @@ impl SinkMetrics {
             clients: AtomicU64::new(0),
             trouble: Mutex::new(None),
             store_trouble: Mutex::new(None),
+            hint: Mutex::new(None),
         }
     }
 
@@ -114,6 +119,7 @@ impl SinkMetrics {
             waiting: self.waiting.load(Ordering::Relaxed),
             clients: self.clients.load(Ordering::Relaxed),
             trouble: lock(&self.trouble).clone().or_else(store_trouble),
+            hint: lock(&self.hint).clone(),
         }
     }
 
@@ -169,6 +175,11 @@ impl SinkMetrics {
     /// Sets the reason as [`SinkMetrics::set_trouble`] does, without logging it: the caller has done so.
     pub fn set_trouble_unlogged(&self, trouble: Option<String>) {
         *lock(&self.trouble) = trouble;
+    }
+
+    /// Sets what the user is to do next; nothing if the configuration is complete.
+    pub fn set_hint(&self, hint: Option<String>) {
+        *lock(&self.hint) = hint;
     }
 
     /// Returns true if the store behind the sink is in trouble.

@@ -1,12 +1,15 @@
-//! What was learned of registers, in a small JSON file: where each one stands beyond its width.
+//! What was learned of meters, in a small JSON file: where each register stands beyond its width, and the last messages of those
+//! whose next ones are expected.
 //!
 //! Written at once when a register has rolled over, which happens once in years; the newest counts, by which a rollover
 //! while the program does not run is noticed, once in a while.
 
+use crate::meter::expectations::LearnedFrame;
 use crate::meter::registers::LearnedRegister;
-use crate::store::database::{private, set_aside, with_suffix};
+use crate::store::database::set_aside;
+use crate::store::json_file;
 use serde::{Deserialize, Serialize};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,7 +23,7 @@ const INTERVAL: Duration = Duration::from_secs(3600);
 pub struct RegisterFile {
     path: PathBuf,
     /// Content as last read or written.
-    saved: Vec<LearnedRegister>,
+    saved: Learned,
     /// Time of the last attempt to write.
     written: Instant,
     /// The last attempt failed; logged once until one succeeds.
@@ -30,15 +33,26 @@ pub struct RegisterFile {
 #[derive(Serialize, Deserialize)]
 struct Content {
     version: u32,
-    registers: Vec<LearnedRegister>,
+    #[serde(flatten)]
+    learned: Learned,
+}
+
+/// What was learned of the meters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Learned {
+    /// Registers.
+    pub registers: Vec<LearnedRegister>,
+    /// Last messages.
+    #[serde(default)]
+    pub frames: Vec<LearnedFrame>,
 }
 
 impl RegisterFile {
     /// Opens the file. One that cannot be understood is set aside, and told in the log; one that cannot be read counts as empty.
     pub fn open(path: PathBuf, now: Instant) -> Self {
         let saved = match read(&path) {
-            Ok(registers) => registers,
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            Ok(learned) => learned,
+            Err(error) if error.kind() == ErrorKind::NotFound => Learned::default(),
             Err(error) => {
                 let aside = (error.kind() == ErrorKind::InvalidData).then(|| set_aside(&path));
                 let aside = aside.and_then(Result::ok).unwrap_or_default();
@@ -48,7 +62,7 @@ impl RegisterFile {
                     %error,
                     "Registers cannot be read: those that rolled over begin at the count that is sent"
                 );
-                Vec::new()
+                Learned::default()
             }
         };
         RegisterFile {
@@ -60,7 +74,7 @@ impl RegisterFile {
     }
 
     /// Returns what an earlier process has learned.
-    pub fn registers(&self) -> &[LearnedRegister] {
+    pub fn learned(&self) -> &Learned {
         &self.saved
     }
 
@@ -69,14 +83,14 @@ impl RegisterFile {
         now.saturating_duration_since(self.written) >= INTERVAL
     }
 
-    /// Writes `registers`, unless the file holds them already. A failure is logged.
-    pub fn save(&mut self, registers: Vec<LearnedRegister>, now: Instant) {
+    /// Writes `learned`, unless the file holds them already. A failure is logged.
+    pub fn save(&mut self, learned: Learned, now: Instant) {
         self.written = now;
-        if registers == self.saved {
+        if learned == self.saved {
             return;
         }
-        match write(&self.path, &registers) {
-            Ok(()) => (self.saved, self.has_failed) = (registers, false),
+        match write(&self.path, &learned) {
+            Ok(()) => (self.saved, self.has_failed) = (learned, false),
             Err(error) => {
                 if !std::mem::replace(&mut self.has_failed, true) {
                     tracing::warn!(file = %self.path.display(), %error, "Registers cannot be written; trying again every hour");
@@ -86,27 +100,21 @@ impl RegisterFile {
     }
 }
 
-fn read(path: &Path) -> io::Result<Vec<LearnedRegister>> {
-    let content: Content = serde_json::from_slice(&std::fs::read(path)?)
-        .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+fn read(path: &Path) -> io::Result<Learned> {
+    let content: Content = json_file::read(path)?;
     if content.version != VERSION {
         let reason = format!("version {}, expected {VERSION}", content.version);
         return Err(io::Error::new(ErrorKind::InvalidData, reason));
     }
-    Ok(content.registers)
+    Ok(content.learned)
 }
 
-/// Writes a new file and moves it into place, so that neither a kill nor a power cut leaves half of one.
-fn write(path: &Path, registers: &[LearnedRegister]) -> io::Result<()> {
-    let temporary = with_suffix(path, "new");
-    let content = serde_json::to_vec(&Content {
+fn write(path: &Path, learned: &Learned) -> io::Result<()> {
+    let content = Content {
         version: VERSION,
-        registers: registers.to_vec(),
-    })?;
-    let mut file = private().create(true).truncate(true).open(&temporary)?;
-    file.write_all(&content)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)
+        learned: learned.clone(),
+    };
+    json_file::write(path, &content)
 }
 
 #[cfg(test)]
@@ -114,15 +122,33 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn learned(last: i64) -> Vec<LearnedRegister> {
-        vec![LearnedRegister {
-            meter: "12345678".into(),
-            kind: "scm".into(),
-            register: String::new(),
-            last,
-            base: 1 << 24,
-            offset: Some(100.5),
-        }]
+    fn learned(last: i64) -> Learned {
+        Learned {
+            registers: vec![LearnedRegister {
+                meter: "12345678".into(),
+                kind: "scm".into(),
+                register: String::new(),
+                last,
+                base: 1 << 24,
+                offset: Some(100.5),
+            }],
+            frames: vec![LearnedFrame {
+                meter: 12_345_678,
+                kind: "scm".into(),
+                frame: "F953005E0EDEF6BC614E1D50".into(),
+                time: jiff::Timestamp::UNIX_EPOCH,
+            }],
+        }
+    }
+
+    #[test]
+    fn given_a_file_of_a_version_without_messages_then_its_registers_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("registers.json");
+        std::fs::write(&path, r#"{"version":1,"registers":[]}"#).unwrap();
+        let file = RegisterFile::open(path.clone(), Instant::now());
+        assert_eq!(file.learned(), &Learned::default());
+        assert!(path.exists(), "it is not set aside");
     }
 
     #[test]
@@ -131,11 +157,11 @@ mod tests {
         let path = dir.path().join("registers.json");
         let now = Instant::now();
         let mut file = RegisterFile::open(path.clone(), now);
-        assert!(file.registers().is_empty() && !file.is_due(now) && file.is_due(now + INTERVAL));
+        assert!(file.learned() == &Learned::default() && !file.is_due(now) && file.is_due(now + INTERVAL));
         for last in [5, 9] {
             file.save(learned(last), now);
         }
-        assert_eq!(RegisterFile::open(path.clone(), now).registers(), learned(9));
+        assert_eq!(RegisterFile::open(path.clone(), now).learned(), &learned(9));
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
@@ -149,7 +175,7 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             let now = Instant::now();
             let mut file = RegisterFile::open(path.clone(), now);
-            assert!(file.registers().is_empty() && !path.exists());
+            assert!(file.learned() == &Learned::default() && !path.exists());
             file.save(learned(1), now);
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
         }
@@ -161,9 +187,9 @@ mod tests {
         let now = Instant::now();
         let mut file = RegisterFile::open(dir.path().join("missing/registers.json"), now);
         file.save(learned(1), now);
-        assert!(file.registers().is_empty() && file.has_failed);
+        assert!(file.learned() == &Learned::default() && file.has_failed);
         std::fs::create_dir(dir.path().join("missing")).unwrap();
         file.save(learned(1), now);
-        assert_eq!(file.registers(), learned(1));
+        assert_eq!(file.learned(), &learned(1));
     }
 }

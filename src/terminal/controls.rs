@@ -128,6 +128,7 @@ mod tests {
                 consumption: Some(5),
                 receptions,
                 snr_db,
+                margin_db: None,
                 frequency_hz: None,
                 offset_hz: 0,
             };

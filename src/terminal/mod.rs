@@ -77,7 +77,10 @@ fn cells(&(id, kind): &(u32, Kind), meter: &MeterSummary) -> [String; 7] {
             .consumption
             .map_or_else(|| "-".into(), |counts| counts.to_string()),
         meter.receptions.to_string(),
-        format!("{:.1} dB", meter.snr_db),
+        match meter.margin_db {
+            Some(margin_db) => format!("{:.1} dB, expected +{margin_db:.1}", meter.snr_db),
+            None => format!("{:.1} dB", meter.snr_db),
+        },
         frequency,
     ]
 }

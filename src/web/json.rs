@@ -58,6 +58,9 @@ pub struct MeterJson<'a> {
     /// Signal-to-noise ratio of the last reading.
     #[serde(skip_serializing_if = "Option::is_none")]
     snr_db: Option<f64>,
+    /// Margin in dB of the last reading, if it was received because it was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    margin_db: Option<f64>,
     /// Frequency of the last reading.
     #[serde(skip_serializing_if = "Option::is_none")]
     frequency_hz: Option<i64>,
@@ -73,14 +76,21 @@ impl<'a> MeterJson<'a> {
         // A meter that was once configured has a series that no longer grows.
         let ours = count.filter(|_| event.is_own_meter());
         let rate = ours.and_then(|count| consumption.get(&count.key)?.rate());
-        let (heard_by, snr_db, frequency_hz) = match &event.origin {
+        let (heard_by, (snr_db, margin_db), frequency_hz) = match &event.origin {
             Origin::Radio(reading) => (
                 &*reading.receiver,
-                Some(reading.signal.snr_db),
+                (Some(reading.signal.snr_db), reading.signal.margin_db),
                 reading.frequency_hz.map(|hz| hz.round() as i64),
             ),
-            Origin::Wire(reading) => (&*reading.port, None, None),
-            Origin::Interval(_) => ("", None, None),
+            Origin::Wire(reading) => {
+                let signal = reading.signal.as_ref();
+                (
+                    &*reading.port,
+                    (signal.map(|signal| signal.signal.snr_db), None),
+                    signal.and_then(|signal| signal.frequency_hz),
+                )
+            }
+            Origin::Interval(_) => ("", (None, None), None),
         };
         MeterJson {
             id: &event.id,
@@ -100,6 +110,7 @@ impl<'a> MeterJson<'a> {
             silent_after_s: meter.silence_limit_s().map(in_tenths),
             heard_by,
             snr_db,
+            margin_db,
             frequency_hz,
             last: object(event),
         }

@@ -143,7 +143,7 @@ fn given_a_slow_bus_and_an_absent_meter_then_the_other_meters_are_read() {
     assert_eq!(lines[0]["type"], "mbus");
     assert_eq!(
         lines[0]["reading"].to_string(),
-        r#"{"manufacturer":"MTP","medium":"heat","energy":{"value":1234.5,"unit":"kWh"},"flow_temperature":{"value":48.2,"unit":"°C"}}"#
+        r#"{"manufacturer":"MTP","medium":"heat","energy":{"value":1234.5,"unit":"kWh"},"flow_temperature":{"value":48.2,"unit":"°C"},"status":"ok"}"#
     );
     daemon.wait_for_log("p9 does not answer");
     assert_eq!(

@@ -30,6 +30,10 @@ fn given_wires_then_the_doctor_judges_their_telegrams() {
         "[[wire]]\nname = \"silent\"\nprotocol = \"p1\"\nsource = \"tcp://{}\"\n",
         silent.local_addr().unwrap()
     );
+    config += &format!(
+        "[[wire]]\nname = \"absent\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{}\"\n",
+        free_port()
+    );
     let file = dir.path().join("metertap.toml");
     write_private(&file, &config);
     let output = metertap()
@@ -47,6 +51,7 @@ fn given_wires_then_the_doctor_judges_their_telegrams() {
         "set protocol = \"dlms\"",
         "bytes, nothing understood",
         "no bytes in 0.5 s",
+        "nothing listens there",
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
@@ -68,10 +73,62 @@ fn given_a_bus_with_an_absent_meter_then_the_doctor_judges_each_meter() {
     assert!(!output.status.success());
     let printed = String::from_utf8(output.stdout).unwrap();
     for line in [
-        "meter 12345678, 4 values",
+        "meter 12345678, 5 values",
         "p9 does not answer",
         "is the level converter powered",
     ] {
         assert!(printed.contains(line), "{line}: {printed}");
     }
+}
+
+#[test]
+fn given_a_report_for_an_issue_then_it_says_what_is_wrong_and_nothing_private() {
+    let dir = tempfile::tempdir().unwrap();
+    let (plain, _) = telegram("belgium");
+    let recording = dir.path().join("hall.txt");
+    std::fs::write(&recording, plain).unwrap();
+    let port = free_port();
+    let config = format!(
+        "[mqtt]\nhost = \"localhost:{port}\"\nusername = \"anneliese\"\npassword = \"correct horse\"\n\
+         [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"{}\"\nkey = \"{KEY}\"\n\
+         [[meter]]\nid = 12345678\nname = \"Flat of Mr. Smith\"\n",
+        recording.display()
+    );
+    let file = dir.path().join("metertap.toml");
+    write_private(&file, &config);
+    let report = |text: &str| {
+        write_private(&file, text);
+        let output = metertap()
+            .args(["doctor", "--report", "--wire-seconds", "0.5", "--config"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = report(&config);
+    for needed in [
+        concat!("metertap  ", env!("CARGO_PKG_VERSION")),
+        "system    ",
+        "name = \"hall\"",
+        "protocol = \"p1\"",
+        "wire      hall",
+        "BAD  broker",
+        "nothing listens there",
+    ] {
+        assert!(text.contains(needed), "{needed}: {text}");
+    }
+    for private in [
+        "localhost",
+        "anneliese",
+        "correct horse",
+        KEY,
+        "12345678",
+        "Smith",
+        "MTPBE0001",
+    ] {
+        assert!(!text.contains(private), "{private}: {text}");
+    }
+    // A file that is not TOML cannot be redacted.
+    let text = report("password = correct horse");
+    assert!(text.contains("not TOML") && !text.contains("horse"), "{text}");
 }

@@ -6,7 +6,13 @@ use crate::support::*;
 use std::path::Path;
 
 /// Program, its files, the options of its command line, and the name of the golden files.
-const CASES: [(&str, &[&str], &[&str], &str); 8] = [
+const CASES: [(&str, &[&str], &[&str], &str); 9] = [
+    (
+        "wmbusmeters",
+        &["wmbusmeters.conf", "wmbusmeters.d"],
+        &[],
+        "wmbusmeters",
+    ),
     ("amr2mqtt", &["amr2mqtt.py"], &[], "amr2mqtt"),
     ("rtlamr2mqtt", &["rtlamr2mqtt.yaml"], &[], "rtlamr2mqtt"),
     (

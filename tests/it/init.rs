@@ -186,10 +186,14 @@ fn given_an_encrypted_meter_and_a_silent_port_then_the_key_and_the_protocol_are_
     });
     terminal.answer("Read it?", "");
     terminal.answer("Key from the grid operator", "0011");
+    terminal.answer("Key from the grid operator", "000102030405060708090A0B0C0D0E0F");
+    terminal.wait("the judgement", |screen| screen.contains("Trying it"));
+    terminal.answer("Type the key again?", "");
     terminal.answer(
         "Key from the grid operator",
         "00 11 22 33 44 55 66 77 88 99 AA BB CC DD EE FF",
     );
+    terminal.wait("the key", |screen| screen.contains("The key is right: meter"));
     terminal.wait("the other port", |screen| {
         screen.contains("sends nothing by itself")
     });

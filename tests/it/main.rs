@@ -17,6 +17,7 @@ mod docs;
 mod doctor;
 mod errors;
 mod homeassistant;
+mod homeassistant_life;
 mod iec;
 mod import;
 #[cfg(feature = "rtlsdr")]
@@ -54,3 +55,6 @@ mod web;
 mod wire;
 mod wire_keys;
 mod wmbus;
+mod wmbus_home;
+mod wmbus_radio;
+mod wmbus_recording;

@@ -130,17 +130,29 @@ fn every_shell_has_completions_and_every_command_a_manual_page() {
         ("fish", "complete -c metertap"),
     ] {
         let output = metertap().args(["completions", shell]).output().unwrap();
-        assert!(
-            String::from_utf8(output.stdout).unwrap().contains(reason),
-            "{shell}"
-        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(reason), "{shell}");
+        for hidden in ["capture-rtlsdr", "addon"] {
+            assert!(!text.contains(hidden), "{shell}: {hidden}");
+        }
     }
     let dir = tempfile::tempdir().unwrap();
     stdout_of(&["manual", dir.path().to_str().unwrap()]);
     for page in ["metertap", "metertap-run", "metertap-mbus-scan"] {
         let text = std::fs::read_to_string(dir.path().join(format!("{page}.1"))).unwrap();
-        assert!(text.contains(".TH "), "{page}");
+        for section in [
+            ".TH ",
+            ".SH FILES",
+            ".SH ENVIRONMENT",
+            ".SH \"EXIT STATUS\"",
+            ".SH EXAMPLES",
+            ".SH \"SEE ALSO\"",
+        ] {
+            assert!(text.contains(section), "{page}: {section}");
+        }
     }
+    let reference = std::fs::read_to_string(dir.path().join("metertap.toml.5")).unwrap();
+    assert!(reference.contains("[[radio]]") && reference.contains("hop_seconds"));
     let of = |name: &str| dir.path().join(name).exists();
     assert!(
         !of("metertap-capture-rtlsdr.1") && !of("metertap-addon.1"),

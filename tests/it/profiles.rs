@@ -280,3 +280,86 @@ fn given_invalid_profile_settings_then_each_is_rejected_with_the_reason() {
         "[[radio]]\nsource = \"rtlsdr\"\n",
     );
 }
+
+/// Telegrams of four kinds of meters, of which one sends its values by and by and one has no driver.
+fn wireless_telegrams() -> String {
+    use metertap_decode::wmbus::Address;
+    use metertap_decode::wmbus::encode::{Protection, Sender};
+    let sender = |manufacturer, number: u8, version, device_type, access_number| Sender {
+        radio: Address {
+            manufacturer,
+            identification: [number, 0x56, 0x34, 0x12],
+            version,
+            device_type,
+        },
+        meter: None,
+        access_number,
+        status: 0,
+        protection: Protection::None,
+    };
+    let kamstrup = |number, version, device_type, access_number| {
+        sender(0x2C2D, number, version, device_type, access_number)
+    };
+    let sent: [(Sender, &[u8]); 5] = [
+        // Water: volume, volume and date of the set day.
+        (
+            kamstrup(1, 0x1B, 0x16, 1),
+            &[
+                0x04, 0x13, 0xD2, 0x04, 0, 0, 0x44, 0x13, 0xE8, 0x03, 0, 0, 0x42, 0x6C, 0x9F, 0x35,
+            ],
+        ),
+        // Heat: energy in GJ, volume; then power, temperatures and time.
+        (
+            kamstrup(2, 0x30, 0x04, 1),
+            &[0x04, 0x0F, 100, 0, 0, 0, 0x04, 0x14, 0x10, 0x27, 0, 0],
+        ),
+        (
+            kamstrup(2, 0x30, 0x04, 2),
+            &[
+                0x02, 0x2B, 0xDC, 0x05, 0x02, 0x59, 0xB8, 0x1A, 0x02, 0x5D, 0xA0, 0x0F, 0x04, 0x6D, 0x1E,
+                0x0C, 0x5F, 0x31,
+            ],
+        ),
+        // Heat cost allocator of LSE (Qundis): units now and at the set day.
+        (
+            sender(0x3265, 3, 0x18, 0x08, 1),
+            &[
+                0x0B, 0x6E, 0x23, 0x01, 0, 0x4B, 0x6E, 0x56, 0x04, 0, 0x42, 0x6C, 0x9F, 0x3C,
+            ],
+        ),
+        // Electricity of a maker without a driver.
+        (
+            sender(0x0443, 4, 1, 0x02, 1),
+            &[0x04, 0x03, 0x40, 0xE2, 0x01, 0, 0x04, 0x2B, 0xE8, 0x03, 0, 0],
+        ),
+    ];
+    let lines = sent
+        .iter()
+        .map(|(sender, records)| data_encoding::HEXUPPER.encode(&sender.telegram(records).unwrap()) + "\n");
+    lines.collect()
+}
+
+#[test]
+fn given_the_profile_of_wmbusmeters_then_each_telegram_is_an_object_with_its_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("telegrams.txt");
+    std::fs::write(&file, wireless_telegrams()).unwrap();
+    let text = published(|port| {
+        format!(
+            "publish = \"all\"\n[mqtt]\nhost = \"127.0.0.1\"\nport = {port}\nprofile = \"wmbusmeters\"\n\
+             [[wire]]\nname = \"air\"\nsource = \"{}\"\nprotocol = \"wmbus\"\n\
+             [[meter]]\nid = 12345601\nname = \"Cold water\"\n",
+            file.display()
+        )
+    });
+    let mut masked = String::new();
+    for line in text.lines() {
+        // The time of reception differs each time.
+        let (before, after) = line.split_once("\"timestamp\":\"").unwrap_or((line, ""));
+        let after = after
+            .split_once('"')
+            .map_or(String::new(), |(_, rest)| format!("\"timestamp\":\"0\"{rest}"));
+        masked += &format!("{before}{after}\n");
+    }
+    compare("wmbusmeters.txt", &masked);
+}

@@ -45,26 +45,89 @@ const SECTIONS: [(&str, &str, &str); 13] = [
 
 const HEAD: &str = "# Configuration: every key
 
-Made of the code that reads it, by `METERTAP_WRITE_GOLDEN=1 cargo test --test it reference`; a test holds it to that. What belongs
-together is explained in [publishing.md](publishing.md), [wires.md](wires.md), [live-radio.md](live-radio.md),
-[homeassistant.md](homeassistant.md), [web.md](web.md) and [switching.md](switching.md).
+Generated from the code that reads it and from examples that `metertap check` accepts, by `METERTAP_WRITE_GOLDEN=1 cargo test --test it reference`.
+[publishing.md](publishing.md), [wires.md](wires.md), [live-radio.md](live-radio.md), [homeassistant.md](homeassistant.md), [web.md](web.md) and
+[switching.md](switching.md) explain what belongs together.
 
-A key that is marked with ● must be there. Keys of the first level stand above all sections:
+The file is TOML. Sections with two brackets, such as `[[radio]]`, may stand there several times. A key that is marked with ● is required.
+Environment variables override the file: `METERTAP_MQTT__HOST` is `host` in `[mqtt]`. So does `--set mqtt.host=broker.lan`, which takes precedence over both.
 
-| key | | what |
-| --- | --- | --- |
-| `publish` | `\"all\"`, `\"listed\"` | Whose readings of the radio are published: all, or those of `[[meter]]`. Without any `[[meter]]` all are. |
-| `rate` | `\"every\"`, `\"change\"`, seconds | How often a reading is passed on, where nothing else is said of a meter. |
-| `trust` | `\"strict\"`, `\"normal\"`, `\"eager\"` | What must be shown before a corrected frame is believed. |
+## First level
+
+These keys stand above all sections.
+
+| key | type | default | example | what |
+| --- | --- | --- | --- | --- |
+| `publish` | `\"all\"`, `\"listed\"` | `\"listed\"` with a `[[meter]]`, otherwise `\"all\"` | `\"listed\"` | Radio meters whose readings are published: all, or those with a `[[meter]]`. |
+| `rate` | `\"every\"`, `\"change\"`, seconds | `\"every\"` | `\"change\"` | Publishing rate of meters that have none of their own: every reading, those that differ from the last, or one in this many seconds. |
+| `trust` | `\"strict\"`, `\"normal\"`, `\"eager\"` | `\"normal\"` | `\"normal\"` | Evidence that a corrected frame needs to be accepted. |
 ";
+
+/// Configurations that hold an example of each key.
+const EXAMPLES: &str = "testdata/reference";
+
+/// Values of keys whose type in the code does not tell them: section, key, values.
+const VALUES: &[(&str, &str, &str)] = &[
+    ("mqtt", "host", "text, or a list"),
+    ("mqtt", "version", "`\"3.1.1\"`, `5`"),
+    ("mqtt", "retain", "`true`, `false`, `\"auto\"`"),
+    (
+        "mqtt",
+        "profile",
+        "`\"amr2mqtt\"`, `\"smartmeter-reader\"`, `\"netz-noe\"`, `\"smartmeter2mqtt\"`, `\"homie\"`, or a section",
+    ),
+    ("mqtt.profile netz-noe", "config_topics", "list of tables"),
+    (
+        "homeassistant",
+        "discovery",
+        "`\"device\"`, `\"sensor\"`, `true`, `false`",
+    ),
+    ("radio", "center_freq", "number, `\"hop\"`"),
+    ("radio", "gain", "number, `\"auto\"`, `\"best\"`"),
+    (
+        "radio",
+        "sample_format",
+        "`\"cu8\"`, `\"cs8\"`, `\"cs16\"`, `\"cf32\"`",
+    ),
+    ("radio", "start", "time by RFC 3339"),
+    ("wire", "crc", "`\"required\"`, `\"when-present\"`, `\"ignore\"`"),
+    ("wire", "zone", "name of a time zone"),
+    (
+        "wire",
+        "model",
+        "`\"302\"`, `\"402\"`, `\"403\"`, `\"601\"`, `\"602\"`, `\"603\"`, `\"382\"`",
+    ),
+    ("wire", "dlms", "section"),
+    ("meter", "id", "number, text"),
+    ("meter", "protocol", "text, or a list"),
+    ("meter", "commodity", "`\"electric\"`, `\"gas\"`, `\"water\"`"),
+    ("meter", "rate", "`\"every\"`, `\"change\"`, seconds"),
+    (
+        "meter",
+        "device_class",
+        "`\"energy\"`, `\"gas\"`, `\"water\"`, `\"volume\"`",
+    ),
+    (
+        "output",
+        "payload",
+        "`\"metertap\"`, `\"rtlamr\"`, `\"smartmeter2mqtt\"`",
+    ),
+];
 
 #[test]
 fn the_reference_is_what_the_code_reads() {
     let mut text = HEAD.to_owned();
+    let examples = examples();
     for (heading, path, name) in SECTIONS {
         let source = std::fs::read_to_string(root().join(path)).unwrap();
         let file = syn::parse_file(&source).unwrap();
-        write!(text, "\n## {heading}\n\n{}", table(&file.items, name)).unwrap();
+        let section = section_of(heading);
+        write!(
+            text,
+            "\n## {heading}\n\n{}",
+            table(&file.items, name, &section, &examples)
+        )
+        .unwrap();
     }
     let path = root().join("docs/configuration.md");
     if std::env::var_os("METERTAP_WRITE_GOLDEN").is_some() {
@@ -77,7 +140,99 @@ fn the_reference_is_what_the_code_reads() {
     );
 }
 
-fn table(items: &[Item], name: &str) -> String {
+#[test]
+fn every_example_of_the_reference_is_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    for name in ["mqtt-password", "web-token", "web-password"] {
+        write_private(&dir.path().join(name), "correct horse");
+    }
+    for name in ["grid.key", "grid-auth.key", "water.key"] {
+        write_private(&dir.path().join(name), KEY);
+    }
+    let openssl = tool("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=home",
+        ])
+        .args(["-keyout", &path("client.key"), "-out", &path("client.pem")])
+        .output()
+        .unwrap();
+    assert!(openssl.status.success());
+    std::fs::copy(path("client.pem"), path("ca.pem")).unwrap();
+    for (name, text) in example_files() {
+        let file = dir.path().join(name);
+        write_private(
+            &file,
+            &text.replace("/etc/metertap", &dir.path().display().to_string()),
+        );
+        let output = metertap()
+            .args(["check", "--config"])
+            .arg(&file)
+            .env("MQTT_PASSWORD", "secret")
+            .env("WEB_TOKEN", "correct horse")
+            .env("WEB_PASSWORD", "correct horse")
+            .env("GRID_KEY", KEY)
+            .env("GRID_AUTH_KEY", KEY)
+            .env("WATER_KEY", KEY)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}: {}",
+            file.display(),
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+}
+
+const KEY: &str = "000102030405060708090A0B0C0D0E0F";
+
+/// Names and texts of the examples, the complete one first.
+fn example_files() -> Vec<(String, String)> {
+    let entries = std::fs::read_dir(root().join(EXAMPLES)).unwrap();
+    let mut files: Vec<(String, String)> = entries
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            (entry.file_name().into_string().unwrap(), text)
+        })
+        .collect();
+    files.sort_by_key(|(name, _)| (name != "service.toml", name.clone()));
+    files
+}
+
+/// Example of each key, by section (such as `mqtt.profile homie`) and key.
+fn examples() -> BTreeMap<(String, String), String> {
+    let mut examples = BTreeMap::new();
+    for (_, text) in example_files() {
+        let mut section = String::new();
+        for line in text.lines() {
+            if line.starts_with('[') {
+                section = line.trim_matches(['[', ']']).to_owned();
+            } else if let Some((key, value)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+                if section == "mqtt.profile" && key == "name" {
+                    section = format!("mqtt.profile {}", value.trim_matches('"'));
+                    continue;
+                }
+                examples
+                    .entry((section.clone(), key.to_owned()))
+                    .or_insert_with(|| value.to_owned());
+            }
+        }
+    }
+    examples
+}
+
+/// Name of a section in [`VALUES`] and the examples, from its heading.
+fn section_of(heading: &str) -> String {
+    let plain: String = heading
+        .chars()
+        .filter(|letter| !"`[]\"".contains(*letter))
+        .collect();
+    plain.replace(", name = ", " ")
+}
+
+fn table(items: &[Item], name: &str, section: &str, examples: &BTreeMap<(String, String), String>) -> String {
     let words = words_of_enums(items);
     let found = items.iter().find_map(|item| match item {
         Item::Struct(item) if item.ident == name => Some(item),
@@ -87,7 +242,8 @@ fn table(items: &[Item], name: &str) -> String {
     let Fields::Named(fields) = fields else {
         panic!("{name} has no names");
     };
-    let mut text = String::from("| key | | what |\n| --- | --- | --- |\n");
+    let mut text =
+        String::from("| key | type | default | example | what |\n| --- | --- | --- | --- | --- |\n");
     for field in &fields.named {
         let serde = serde_of(&field.attrs);
         if serde.contains("skip") {
@@ -95,14 +251,45 @@ fn table(items: &[Item], name: &str) -> String {
         }
         let key = field.ident.as_ref().unwrap().to_string();
         let (kind, is_optional) = kind_of(&field.ty, &words);
-        let must = if is_optional || serde.contains("default") {
-            ""
-        } else {
-            " ●"
+        let is_required = !(is_optional || serde.contains("default"));
+        let given = VALUES
+            .iter()
+            .find(|value| (value.0, value.1) == (section, key.as_str()));
+        let kind = given.map_or(kind, |(.., values)| (*values).to_owned());
+        let (what, default) = without_default(&what(&key, &field.attrs));
+        let (must, default) = match default {
+            _ if is_required => (" ●", "required".to_owned()),
+            Some(default) => ("", default),
+            None => ("", "none".to_owned()),
         };
-        writeln!(text, "| `{key}`{must} | {kind} | {} |", what(&key, &field.attrs)).unwrap();
+        let example = examples.get(&(section.to_owned(), key.clone()));
+        // A section of its own has the examples of its keys.
+        let example = match example {
+            Some(example) => format!("`{example}`"),
+            None if kind == "section" => String::new(),
+            None => panic!("{EXAMPLES} has no example of {key} in [{section}]"),
+        };
+        writeln!(
+            text,
+            "| `{key}`{must} | {kind} | {default} | {example} | {what} |"
+        )
+        .unwrap();
     }
     text
+}
+
+/// Splits `Default: …` off a description, up to the end of its sentence.
+fn without_default(text: &str) -> (String, Option<String>) {
+    let Some((before, after)) = text.split_once("Default: ") else {
+        return (text.to_owned(), None);
+    };
+    let (default, rest) = after
+        .split_once(". ")
+        .unwrap_or((after.strip_suffix('.').unwrap_or(after), ""));
+    (
+        format!("{before}{rest}").trim().to_owned(),
+        Some(default.to_owned()),
+    )
 }
 
 /// The words that stand for the variants of each enumeration.

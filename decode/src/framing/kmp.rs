@@ -8,6 +8,7 @@
 //! CRC-16/XMODEM, high byte first, over everything between start byte and CRC before stuffing.
 
 use crate::truncated::Truncated;
+use std::ops::Range;
 
 static XMODEM: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_XMODEM);
 
@@ -17,7 +18,7 @@ const STOP: u8 = 0x0D;
 const ESCAPE: u8 = 0x1B;
 /// Bytes that are stuffed.
 const RESERVED: [u8; 5] = [0x06, STOP, ESCAPE, ANSWER, REQUEST];
-/// Longest frame in bytes; an answer with eight registers has 100.
+/// Most bytes behind the start byte; an answer with eight registers has 100.
 const MAX_FRAME: usize = 1024;
 /// Destination address of the heat meter itself, as opposed to its modules.
 pub const HEAT_METER: u8 = 0x3F;
@@ -39,9 +40,12 @@ pub enum FrameError {
     /// The frame is incomplete.
     #[error(transparent)]
     Truncated(#[from] Truncated),
-    /// The byte behind an escape is none of those that are stuffed.
+    /// The byte behind an escape, at this place of the frame, is none of those that are stuffed.
     #[error("byte {0}: an escape of a byte that needs none")]
     Escape(usize),
+    /// No stop byte.
+    #[error("no stop byte in {MAX_FRAME} bytes")]
+    Endless,
     /// The frame has no room for address, command and CRC.
     #[error("a frame of {0} bytes is too short")]
     Short(usize),
@@ -56,22 +60,25 @@ pub enum FrameError {
 }
 
 impl Frame {
-    /// Finds the first answer in `bytes` behind noise and the echo of the request, and returns it with the position behind
-    /// it. Returns `None` if no answer has begun.
+    /// Finds the first answer in `bytes` behind noise and the echo of the request, and returns it with its place. Returns `None`
+    /// if no answer has begun.
     ///
     /// # Errors
-    /// [`Truncated`](FrameError::Truncated) if the stop byte is missing, else any other [`FrameError`]; the position is behind
-    /// the malformed answer.
-    pub fn find(bytes: &[u8]) -> Option<(Result<Self, FrameError>, usize)> {
+    /// [`Truncated`](FrameError::Truncated) if more bytes may complete the answer, else any other [`FrameError`].
+    pub fn find(bytes: &[u8]) -> Option<(Result<Self, FrameError>, Range<usize>)> {
         let start = bytes.iter().position(|byte| *byte == ANSWER)?;
-        let rest = &bytes[start + 1..];
-        let Some(stop) = rest.iter().take(MAX_FRAME).position(|byte| *byte == STOP) else {
+        let bytes = &bytes[start..];
+        let longest = &bytes[1..bytes.len().min(1 + MAX_FRAME)];
+        let (frame, len) = match longest.iter().position(|byte| *byte == STOP) {
+            Some(stop) => {
+                let frame = unstuff(&longest[..stop]).and_then(|body| Self::checked(&body));
+                (frame, 1 + stop + 1)
+            }
+            None if longest.len() == MAX_FRAME => (Err(FrameError::Endless), 1 + MAX_FRAME),
             // The length is unknown; at least the stop byte is missing.
-            let truncated = Truncated::new(&bytes[start..], bytes.len() - start + 1);
-            return Some((Err(truncated.into()), bytes.len().min(start + 1 + MAX_FRAME)));
+            None => (Err(Truncated::new(bytes, bytes.len() + 1).into()), bytes.len()),
         };
-        let frame = unstuff(&rest[..stop], start + 1).and_then(|body| Self::checked(&body));
-        Some((frame, start + 1 + stop + 1))
+        Some((frame, start..start + len))
     }
 
     fn checked(body: &[u8]) -> Result<Self, FrameError> {
@@ -96,16 +103,16 @@ impl Frame {
     }
 }
 
-/// Removes the stuffing of bytes that begin at position `at`.
-fn unstuff(bytes: &[u8], at: usize) -> Result<Vec<u8>, FrameError> {
+/// Removes the stuffing of the bytes behind the start byte.
+fn unstuff(bytes: &[u8]) -> Result<Vec<u8>, FrameError> {
     let mut plain = Vec::with_capacity(bytes.len());
     let mut rest = bytes.iter().enumerate();
     while let Some((i, byte)) = rest.next() {
         match byte {
             &ESCAPE => {
-                let (_, escaped) = rest.next().ok_or(FrameError::Escape(at + i))?;
+                let (_, escaped) = rest.next().ok_or(FrameError::Escape(1 + i))?;
                 if !RESERVED.contains(&!escaped) {
-                    return Err(FrameError::Escape(at + i));
+                    return Err(FrameError::Escape(1 + i));
                 }
                 plain.push(!escaped);
             }
@@ -156,9 +163,13 @@ mod tests {
 
     #[test]
     fn given_an_echo_then_the_answer_behind_it_is_found() {
-        let bytes = [request(0x10, &[1, 0, 86]), answer(0x10, &[0, 86])].concat();
-        let (frame, end) = Frame::find(&bytes).unwrap();
-        assert_eq!((frame.unwrap().data, end), (vec![0, 86], bytes.len()));
+        let echo = request(0x10, &[1, 0, 86]);
+        let bytes = [&echo[..], &answer(0x10, &[0, 86])].concat();
+        let (frame, range) = Frame::find(&bytes).unwrap();
+        assert_eq!(
+            (frame.unwrap().data, range),
+            (vec![0, 86], echo.len()..bytes.len())
+        );
     }
 
     #[test]
@@ -171,15 +182,19 @@ mod tests {
         ));
         assert_eq!(find("40FFFF0D"), Err(FrameError::Short(2)));
         assert!(matches!(find("403F10"), Err(FrameError::Truncated(_))));
+        assert_eq!(
+            find(&format!("40{}0D", "3F".repeat(MAX_FRAME))),
+            Err(FrameError::Endless)
+        );
     }
 
     proptest! {
         #[test]
         fn what_is_framed_is_read(data in prop::collection::vec(any::<u8>(), 0..200), command: u8) {
             let bytes = answer(command, &data);
-            let (frame, end) = Frame::find(&bytes).unwrap();
+            let (frame, range) = Frame::find(&bytes).unwrap();
             prop_assert_eq!(frame, Ok(Frame { destination: HEAT_METER, command, data }));
-            prop_assert_eq!(end, bytes.len());
+            prop_assert_eq!(range, 0..bytes.len());
         }
 
         #[test]

@@ -115,16 +115,13 @@ impl<'a> Frame<'a> {
             Ok((long, total))
         };
         // Sagemcom's T210-D sends lengths of 256 and more modulo 256. Where the stated length leads to no frame, the longer
-        // one is tried; stop byte and checksum must both match, so noise is not taken for such a frame.
+        // one is tried, and waited for; stop byte and checksum must both match, so noise is not taken for such a frame.
+        let is_wrong = |error: &FrameError| matches!(error, FrameError::NoFrame { .. });
         match body(stated) {
-            Err(FrameError::Truncated(cut)) if stated > 2 => Err(cut.into()),
-            Err(wrong) if stated < 3 || matches!(wrong, FrameError::NoFrame { .. }) => {
-                match body(stated + 256) {
-                    Ok(found) => Ok(found),
-                    Err(FrameError::Truncated(cut)) if stated < 3 => Err(cut.into()),
-                    Err(_) => Err(wrong),
-                }
-            }
+            Err(wrong) if stated < 3 || is_wrong(&wrong) => match body(stated + 256) {
+                Err(error) if !matches!(error, FrameError::Truncated(_)) => Err(wrong),
+                longer => longer,
+            },
             other => other,
         }
     }
@@ -187,6 +184,21 @@ mod tests {
             panic!("no long frame");
         };
         assert_eq!((data.len(), len), (254, 263));
+    }
+
+    #[test]
+    fn given_a_long_frame_of_which_the_end_is_yet_to_come_then_it_is_waited_for() {
+        // L 261, sent as 5.
+        let mut frame = long(0x53, 0xFF, 0, &[7; 258]);
+        frame[1..3].fill(5);
+        for cut in 0..frame.len() {
+            let result = Frame::parse(&frame[..cut]);
+            assert!(
+                matches!(result, Err(FrameError::Truncated(_))),
+                "{cut}: {result:?}"
+            );
+        }
+        assert!(matches!(Frame::parse(&frame), Ok((Frame::Long { .. }, 267))));
     }
 
     #[test]

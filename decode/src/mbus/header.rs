@@ -129,6 +129,30 @@ fn application_error(code: Option<u8>) -> &'static str {
     }
 }
 
+/// Returns the names of the bits of a status byte that are set (EN 13757-3, 5.6): those of the standard, and `manufacturer_20` and the
+/// like for the bits that only the manufacturer knows.
+pub(crate) fn status_names(status: u8) -> Vec<String> {
+    let mut names: Vec<String> = match status & 3 {
+        1 => vec!["busy".into()],
+        2 => vec!["application_error".into()],
+        3 => vec!["abnormal_condition".into()],
+        _ => Vec::new(),
+    };
+    for (bit, name) in [
+        (4, "low_power"),
+        (8, "permanent_error"),
+        (0x10, "temporary_error"),
+    ] {
+        if status & bit != 0 {
+            names.push(name.into());
+        }
+    }
+    if status & 0xE0 != 0 {
+        names.push(format!("manufacturer_{:02x}", status & 0xE0));
+    }
+    names
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,7 +18,7 @@ mod types;
 mod value;
 mod vif;
 
-pub(crate) use header::{manufacturer, medium};
+pub(crate) use header::{manufacturer, medium, status_names};
 pub use records::{RecordSpan, records, walk};
 pub use types::{Function, Message, MessageError, Record, RecordError, Value};
 pub(crate) use value::{bcd, number, scaled, signed, time};

@@ -71,8 +71,12 @@ pub fn reversed_text(bytes: &[u8]) -> String {
 pub fn time(bytes: &[u8]) -> Option<MeterTime> {
     let date = |low: u8, high: u8| {
         let year = i16::from(low >> 5) | i16::from(high >> 4) << 3;
-        // Two digits: 81 to 99 are years of the twentieth century.
-        let year = if year > 80 { 1900 + year } else { 2000 + year };
+        // Two digits: 81 to 99 are years of the twentieth century; 127 stands for every year.
+        let year = match year {
+            0..=80 => 2000 + year,
+            81..=99 => 1900 + year,
+            _ => return None,
+        };
         Date::new(year, (high & 0x0F) as i8, (low & 0x1F) as i8).ok()
     };
     let clock = |second: u8, minute: u8, hour: u8| {

@@ -272,25 +272,7 @@ impl Tpl {
     /// Returns the names of the bits of the status byte that are set: those of the standard, and `manufacturer_20` and the
     /// like for the bits that only the manufacturer knows.
     pub fn status_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = match self.status & 3 {
-            1 => vec!["busy".into()],
-            2 => vec!["application_error".into()],
-            3 => vec!["abnormal_condition".into()],
-            _ => Vec::new(),
-        };
-        for (bit, name) in [
-            (4, "low_power"),
-            (8, "permanent_error"),
-            (0x10, "temporary_error"),
-        ] {
-            if self.status & bit != 0 {
-                names.push(name.into());
-            }
-        }
-        if self.status & 0xE0 != 0 {
-            names.push(format!("manufacturer_{:02x}", self.status & 0xE0));
-        }
-        names
+        crate::mbus::status_names(self.status)
     }
 }
 

@@ -4,6 +4,7 @@
 //!  2E44931578563412…
 //!  |2E449315_78563412|+12             marks of wmbusmeters' logs
 //!  T1;1;1;2026-01-15 12:00:00.000;52;48;12345678;0x2E449315…
+//!  b2E449315…  bY2E449315…            sticks with culfw: format A, format B
 //! ```
 
 /// Most characters of a line. A telegram has 290 bytes at most.
@@ -71,6 +72,7 @@ pub fn telegram(line: &str) -> Result<Option<Vec<u8>>, LineError> {
             digits = telegram;
         }
     }
+    digits = without_culfw_mark(digits);
     digits = digits
         .strip_prefix("0x")
         .or_else(|| digits.strip_prefix("0X"))
@@ -101,6 +103,13 @@ pub fn telegram(line: &str) -> Result<Option<Vec<u8>>, LineError> {
     ))
 }
 
+/// Removes the mark in front of a telegram of culfw. `b` is a digit, too, but leaves half a byte at the end there.
+fn without_culfw_mark(text: &str) -> &str {
+    let bare = |rest: &str| rest.len() % 2 == 0 && rest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let rest = text.strip_prefix("bY").or_else(|| text.strip_prefix('b'));
+    rest.filter(|rest| bare(rest)).unwrap_or(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +124,8 @@ mod tests {
             "|0A44_4304|",
             "telegram=|0A444304|+12",
             "0x0A444304",
+            "b0A444304",
+            "bY0A444304",
             "T1;1;1;2026-01-15 12:00:00.000;52;48;12345678;0x0A444304",
             "C1;1;1;2026-01-15 12:00:00.000;52;48;12345678;0x0A444304;",
         ] {

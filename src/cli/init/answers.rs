@@ -1,6 +1,7 @@
 //! Contents of the configuration that `metertap init` writes.
 
-use crate::config::Draft;
+use crate::config::{Config, Draft};
+use crate::port::PortConfig;
 use crate::publish::MqttConfig;
 use crate::source::Address;
 use crate::source::wire::WireAddress;
@@ -55,6 +56,14 @@ impl WireAnswer {
             addresses: Vec::new(),
             model: None,
         }
+    }
+
+    /// The port as the daemon would have it.
+    pub fn port(&self) -> Option<PortConfig> {
+        let mut draft = Draft::new("");
+        self.write(&mut draft);
+        let (config, _) = Config::parse(draft.text(), &[]).ok()?;
+        config.ports.into_iter().next()
     }
 }
 

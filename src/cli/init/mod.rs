@@ -6,6 +6,7 @@ mod prompt;
 mod radios;
 mod wires;
 
+use crate::config::ConfigFile;
 use crate::publish::MqttConfig;
 use crate::runtime::{Clock, Context, Runtime};
 use crate::source::Address;
@@ -23,9 +24,10 @@ const PROTOCOLS: [&str; 7] = ["p1", "dlms", "sml", "tic", "mbus", "kmp", "iec"];
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Configuration to write.
-    #[arg(short, long, value_name = "FILE", default_value = "metertap.toml")]
-    out: PathBuf,
+    /// Configuration to write. Default: that of the service if it is still the package's sample and this user may write it (sudo),
+    /// otherwise ./metertap.toml.
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Broker: mqtt://[user:password@]host[:1883].
     #[arg(long, value_name = "URL")]
     mqtt: Option<String>,
@@ -63,8 +65,14 @@ fn protocol_named(name: &str) -> Result<&'static str, String> {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let shown = args.out.display();
-    if args.out.exists() {
+    let sample = ConfigFile::untouched_sample().filter(|_| args.out.is_none());
+    let out = args
+        .out
+        .clone()
+        .or_else(|| sample.clone())
+        .unwrap_or_else(|| "metertap.toml".into());
+    let shown = out.display();
+    if sample.is_none() && out.exists() {
         bail!("{shown} is there already: use --out to write another file");
     }
     let wires = args.wire.iter().map(|(protocol, source)| {
@@ -99,8 +107,20 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if answers.homeassistant && answers.mqtt.is_none() {
         bail!("--homeassistant needs --mqtt: announcements go to the broker");
     }
-    write(&args.out, &answers.text()).with_context(|| shown.to_string())?;
-    println!("\n{shown} is written. Next:\n\n  metertap doctor -c {shown}\n  metertap run -c {shown}");
+    let text = answers.text();
+    let written = if sample.is_some() {
+        // The sample's owner and permissions let the service read it.
+        std::fs::write(&out, text)
+    } else {
+        write(&out, &text)
+    };
+    written.with_context(|| shown.to_string())?;
+    println!("\n{shown} is written. Next:\n");
+    if sample.is_some() {
+        println!("  sudo metertap doctor\n  sudo systemctl enable --now metertap");
+    } else {
+        println!("  metertap doctor -c {shown}\n  metertap run -c {shown}");
+    }
     if let Some(page) = answers.web {
         println!("  open http://{}/", browsable(page));
     }

@@ -6,7 +6,7 @@ use crate::cli::init::protocol_named;
 use crate::cli::plugged::serial_ports;
 use crate::config::registers;
 use crate::port::mbus_poll::Address;
-use crate::port::{Finding, identify};
+use crate::port::{Finding, PortOptions, identify, probe};
 use crate::runtime::Context;
 use crate::source::wire::WireAddress;
 use anyhow::Result;
@@ -30,7 +30,7 @@ pub(super) fn ask(answers: &mut Answers, prompt: &mut Prompt, context: &Context)
     let addresses = ports.into_iter().map(WireAddress::Path).collect();
     for (address, protocol, finding) in listen(addresses, context) {
         prompt.say(&format!("\n{address}"))?;
-        take(answers, prompt, address, protocol, &finding)?;
+        take(answers, prompt, context, address, protocol, &finding)?;
     }
     while let Some(address) = prompt.optional(
         "\nAnother wire, such as tcp://bridge.lan:2001 (Enter: none)",
@@ -38,7 +38,7 @@ pub(super) fn ask(answers: &mut Answers, prompt: &mut Prompt, context: &Context)
     )? {
         prompt.say(&format!("Listening to {address} …"))?;
         for (address, protocol, finding) in listen(vec![address], context) {
-            take(answers, prompt, address, protocol, &finding)?;
+            take(answers, prompt, context, address, protocol, &finding)?;
         }
     }
     Ok(())
@@ -65,6 +65,7 @@ fn listen(
 fn take(
     answers: &mut Answers,
     prompt: &mut Prompt,
+    context: &Context,
     address: WireAddress,
     protocol: Option<&'static str>,
     finding: &Finding,
@@ -88,7 +89,7 @@ fn take(
             }
             let mut wire = WireAnswer::new(protocol, address);
             if *kind == "no_key" {
-                wire.key = ask_key(prompt)?;
+                ask_right_key(&mut wire, prompt, context)?;
             }
             answers.wires.push(wire);
         }
@@ -148,6 +149,31 @@ fn addresses(text: &str) -> Result<Vec<String>, String> {
         word.parse::<Address>().map_err(|error| error.to_string())?;
     }
     Ok(words)
+}
+
+/// Asks for the key until a telegram decodes with it, or the user wants it nevertheless.
+fn ask_right_key(wire: &mut WireAnswer, prompt: &mut Prompt, context: &Context) -> Result<()> {
+    loop {
+        wire.key = ask_key(prompt)?;
+        let Some(port) = wire.key.as_ref().and_then(|_| wire.port()) else {
+            return Ok(());
+        };
+        prompt.say("  Trying it with the next telegram …")?;
+        match context.io.block_on(probe(&port, &PortOptions::default(), WAIT)) {
+            Finding::Report(report, _) => {
+                let values = report.reading.0.len();
+                return prompt.say(&format!(
+                    "  The key is right: meter {}, {values} values",
+                    report.id
+                ));
+            }
+            Finding::Refused(_, text) => prompt.say(&format!("  {text}"))?,
+            _ => return prompt.say("  No telegram came meanwhile: `metertap doctor` tries the key later."),
+        }
+        if !prompt.yes("  Type the key again?", true)? {
+            return Ok(());
+        }
+    }
 }
 
 fn ask_key(prompt: &mut Prompt) -> Result<Option<String>> {

@@ -10,7 +10,7 @@ use crate::publish::message::{DeliveryClass, Message, topic_id};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Components by unique id.
 pub type Components = Map<String, Value>;
@@ -48,7 +48,13 @@ pub struct MeterDevice {
     announcement: Announcement,
     /// The configuration has changed: the next reading replaces the components.
     is_outdated: bool,
+    /// The state has changed since it was published.
+    has_news: bool,
+    published_at: Option<Instant>,
 }
+
+/// Shortest time between two states of a meter. Some meters send twenty telegrams a second; Home Assistant keeps every state.
+pub const STATE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Components that are announced, and what has been published of them.
 #[derive(Default)]
@@ -73,6 +79,8 @@ impl MeterDevice {
             meter: None,
             announcement: Announcement::default(),
             is_outdated: false,
+            has_news: true,
+            published_at: None,
         }
     }
 
@@ -105,6 +113,7 @@ impl MeterDevice {
         let has_other_types = self.state.types().iter().any(|kind| *kind != event.kind);
         let entities = entities(event, has_other_types);
         self.state.update(event, &entities, now);
+        self.has_news = true;
         self.is_own = event.is_own_meter();
         // The first message describes the meter; another type may follow each time.
         if !self.is_heard || self.is_outdated {
@@ -128,6 +137,28 @@ impl MeterDevice {
             }
         }
         self.is_outdated = false;
+    }
+
+    /// Makes momentary values that are no longer valid unknown.
+    pub fn expire(&mut self, now: Instant) {
+        self.has_news |= self.state.expire(now);
+    }
+
+    /// Returns true if the state has changed since it was published.
+    pub fn has_news(&self) -> bool {
+        self.has_news
+    }
+
+    /// Returns true if the state is to be published: it has changed, and the last one is old enough.
+    pub fn is_due(&self, now: Instant) -> bool {
+        let is_old = |at: Instant| now.duration_since(at) >= STATE_INTERVAL;
+        self.has_news && self.published_at.is_none_or(is_old)
+    }
+
+    /// Returns the state, as it is published at `now`.
+    pub fn take_state(&mut self, now: Instant) -> String {
+        (self.has_news, self.published_at) = (false, Some(now));
+        self.state.payload()
     }
 
     /// Changes the configuration of the meter.

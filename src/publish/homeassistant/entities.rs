@@ -5,6 +5,7 @@ use crate::meter::event::{Origin, ReadingEvent};
 use crate::meter::registers::NET_IDM_RANGE;
 use crate::meter::{Factor, Reading, WireReading};
 use crate::publish::homeassistant::class::{Class, Lifetime, of_counter, of_number};
+use crate::publish::homeassistant::flags::{self, Flag};
 use crate::publish::message::topic_id;
 use metertap_decode::ert::{Kind, Message};
 use metertap_decode::quantity::{Decimal, shifted};
@@ -15,18 +16,6 @@ use serde_json::{Map, Value, json};
 pub const MAX_ENTITIES: usize = 200;
 /// Decimal places shown, at most.
 const MAX_PLACES: u32 = 3;
-/// Words in fields that say that all is well.
-const WELL: [&str; 7] = ["", "0", "no", "none", "off", "ok", "false"];
-/// Flags by the part of a field's name: device class of the binary sensor.
-const FLAGS: [(&str, &str); 7] = [
-    ("leak", "problem"),
-    ("burst", "problem"),
-    ("backflow", "problem"),
-    ("no_consumption", "problem"),
-    ("no_use", "problem"),
-    ("tamper", "tamper"),
-    ("battery_low", "battery"),
-];
 
 /// One value of a meter, and how Home Assistant shows it.
 #[derive(Clone, Debug)]
@@ -155,30 +144,8 @@ impl Entities {
                     self.add(key, json!(name), &Class::text(), None, value);
                 }
             }
-            let days = |flag: Option<&str>| flag.map(|days| days != "0");
-            let present = |flag: Option<&str>| flag.map(|flag| flag != "none");
-            for (key, is_on, name) in [
-                ("leak", present(flags.leak_now), "Leak"),
-                ("backflow_detected", present(flags.backflow), "Backflow detected"),
-                ("no_use", days(flags.no_use_days), "No use"),
-            ] {
-                if let Some(is_on) = is_on {
-                    // A meter that nobody uses is no problem in itself.
-                    let class = (key != "no_use").then_some("problem");
-                    self.add_flag(key, name, class, true, is_on);
-                }
-            }
         }
-        let tamper = match message {
-            Message::Scm(m) => Some(m.tamper_phy != 0 || m.tamper_enc != 0),
-            Message::ScmPlus(m) => Some(m.tamper != 0),
-            Message::Idm(m) => Some(m.tamper_counters.iter().any(|count| *count > 0)),
-            _ => None,
-        };
-        if let Some(is_on) = tamper {
-            // Counters of a few bits, which many meters have above zero since they were installed.
-            self.add_flag("tamper", "Tamper", Some("tamper"), false, is_on);
-        }
+        self.add_flags(flags::of_radio(message));
     }
 
     /// Adds the values of a wired meter that Home Assistant can show.
@@ -193,9 +160,8 @@ impl Entities {
         let reading_type = reading.report.reading_type;
         let medium = text_field(reading, "medium");
         for (name, field) in &reading.report.reading.0 {
-            let flag = FLAGS.iter().find(|(part, _)| name.contains(part));
-            match (field, flag) {
-                (Field::Quantity(quantity) | Field::Demand { quantity, .. }, _) => {
+            match field {
+                Field::Quantity(quantity) | Field::Demand { quantity, .. } => {
                     let Some(class) = of_number(name, &quantity.unit, reading_type, medium) else {
                         continue;
                     };
@@ -211,31 +177,25 @@ impl Entities {
                     };
                     self.add(name, json!(display_name(name)), &class, places, value);
                 }
-                (Field::Count(count), Some((_, class))) => {
-                    self.add_flag(name, &display_name(name), Some(class), true, *count > 0);
-                }
-                (Field::Text(text), Some((_, class))) => {
-                    let is_on = !WELL.contains(&text.to_lowercase().as_str());
-                    self.add_flag(name, &display_name(name), Some(class), true, is_on);
-                }
-                (Field::Count(count), None)
+                Field::Count(count)
                     if name.starts_with("power_failures") || name.starts_with("voltage_s") =>
                 {
                     let class = Class::events().diagnostic().disabled();
                     let value = EntityValue::Lasting(json!(count));
                     self.add(name, json!(display_name(name)), &class, None, value);
                 }
-                (Field::Count(count), None) if name == "tariff" => {
+                Field::Count(count) if name == "tariff" => {
                     let value = EntityValue::Lasting(json!(count.to_string()));
                     self.add(name, json!("Tariff"), &Class::text(), None, value);
                 }
-                (Field::Text(text), None) if name == "tariff" => {
+                Field::Text(text) if name == "tariff" => {
                     let value = EntityValue::Lasting(json!(text));
                     self.add(name, json!("Tariff"), &Class::text(), None, value);
                 }
                 _ => {}
             }
         }
+        self.add_flags(flags::of_wire(&reading.report));
     }
 
     /// Adds a sensor, unless there is one with its key or too many.
@@ -251,15 +211,18 @@ impl Entities {
         self.put(key, component, missing, value);
     }
 
-    fn add_flag(&mut self, key: &str, name: &str, class: Option<&str>, is_enabled: bool, is_on: bool) {
-        let mut component = Map::new();
-        component.insert("platform".into(), json!("binary_sensor"));
-        component.extend(class.map(|class| ("device_class".into(), json!(class))));
-        component.extend((class != Some("problem")).then(|| ("entity_category".into(), json!("diagnostic"))));
-        component.extend((!is_enabled).then(|| ("enabled_by_default".into(), json!(false))));
-        component.insert("name".into(), json!(name));
-        let value = EntityValue::Lasting(json!(if is_on { "ON" } else { "OFF" }));
-        self.put(key, component, "None", value);
+    fn add_flags(&mut self, flags: Vec<Flag>) {
+        for flag in flags {
+            let mut component = Map::new();
+            component.insert("platform".into(), json!("binary_sensor"));
+            component.extend(flag.class.map(|class| ("device_class".into(), json!(class))));
+            let is_problem = flag.class == Some("problem");
+            component.extend((!is_problem).then(|| ("entity_category".into(), json!("diagnostic"))));
+            component.extend((!flag.is_enabled).then(|| ("enabled_by_default".into(), json!(false))));
+            component.insert("name".into(), json!(flag.name));
+            let value = EntityValue::Lasting(json!(if flag.is_on { "ON" } else { "OFF" }));
+            self.put(flag.key, component, "None", value);
+        }
     }
 
     fn put(&mut self, key: &str, mut component: Map<String, Value>, missing: &str, value: EntityValue) {
@@ -332,5 +295,99 @@ mod tests {
         ] {
             assert_eq!(number(&decimal.parse().unwrap()).to_string(), expected);
         }
+    }
+
+    /// Keys of the entities of a P1 telegram with a line `(unit)` for each code: enabled and disabled ones.
+    fn of_p1(lines: &[(&str, &[&str])]) -> (Vec<String>, Vec<String>) {
+        let lines = lines
+            .iter()
+            .flat_map(|(value, codes)| codes.iter().map(move |code| format!("1-0:{code}({value})\r\n")));
+        let text = format!("/MTP5x\r\n\r\n0-0:96.1.1(4D31)\r\n{}!", lines.collect::<String>());
+        let zone = "Europe/Amsterdam".parse::<metertap_decode::time::Zone>().unwrap();
+        let telegram = metertap_decode::p1::Telegram::parse(&text).unwrap();
+        split(metertap_decode::p1::readings(&telegram, &zone).remove(0))
+    }
+
+    fn split(report: metertap_decode::report::Report) -> (Vec<String>, Vec<String>) {
+        let reading = WireReading::new("hall".into(), report, jiff::Timestamp::UNIX_EPOCH);
+        let event = ReadingEvent::from_wire(Box::new(reading), None);
+        let list = entities(&event, false).into_iter();
+        let (enabled, disabled): (Vec<Entity>, Vec<Entity>) =
+            list.partition(|entity| entity.component["enabled_by_default"].is_null());
+        let keys = |list: Vec<Entity>| list.into_iter().map(|entity| entity.key).collect();
+        (keys(enabled), keys(disabled))
+    }
+
+    const VOLTAGES: &[&str] = &["32.7.0", "52.7.0", "72.7.0"];
+    const CURRENTS: &[&str] = &["31.7.0", "51.7.0", "71.7.0"];
+
+    #[test]
+    fn given_a_dsmr_5_meter_then_a_dozen_entities_are_enabled() {
+        let (enabled, disabled) = of_p1(&[
+            ("000671.578*kWh", &["1.8.1", "1.8.2", "2.8.1", "2.8.2"]),
+            ("00.333*kW", &["1.7.0", "2.7.0"]),
+            (
+                "00.111*kW",
+                &["21.7.0", "41.7.0", "61.7.0", "22.7.0", "42.7.0", "62.7.0"],
+            ),
+            (
+                "00002",
+                &["32.32.0", "52.32.0", "72.32.0", "32.36.0", "52.36.0", "72.36.0"],
+            ),
+            ("230.1*V", VOLTAGES),
+            ("001*A", CURRENTS),
+        ]);
+        assert_eq!(
+            (enabled.len(), disabled.len()),
+            (13, 12),
+            "{enabled:?}, {disabled:?}"
+        );
+    }
+
+    #[test]
+    fn given_an_omnipower_with_its_31_values_then_those_by_phase_and_reactive_ones_are_disabled() {
+        let (enabled, disabled) = of_p1(&[
+            ("000671.578*kWh", &["1.8.0", "2.8.0"]),
+            ("000010.500*kvarh", &["3.8.0", "4.8.0"]),
+            ("00.333*kW", &["1.7.0", "2.7.0"]),
+            ("00.011*kvar", &["3.7.0", "4.7.0"]),
+            ("230.1*V", VOLTAGES),
+            ("001.50*A", CURRENTS),
+            (
+                "00.111*kW",
+                &["21.7.0", "41.7.0", "61.7.0", "22.7.0", "42.7.0", "62.7.0"],
+            ),
+            (
+                "000200.100*kWh",
+                &["21.8.0", "41.8.0", "61.8.0", "22.8.0", "42.8.0", "62.8.0"],
+            ),
+            ("00.98", &["13.7.0", "33.7.0", "53.7.0", "73.7.0"]),
+        ]);
+        assert_eq!(
+            (enabled.len(), disabled.len()),
+            (12, 19),
+            "{enabled:?}, {disabled:?}"
+        );
+    }
+
+    #[test]
+    fn given_values_that_an_m_bus_meter_has_stored_then_their_sensors_are_disabled() {
+        let mut report =
+            metertap_decode::report::Report::new(metertap_decode::report::ReadingType::Mbus, "12345678");
+        let volume = |number: i64| {
+            Field::Quantity(metertap_decode::quantity::Quantity::new(
+                number.into(),
+                metertap_decode::unit::Unit::CubicMeter,
+            ))
+        };
+        report.reading.put("volume", volume(20));
+        for storage in 1..=40 {
+            report
+                .reading
+                .put(format!("volume_storage_{storage}"), volume(10));
+        }
+        let (enabled, disabled) = split(report);
+        assert_eq!(enabled, ["volume", "last_seen"]);
+        assert_eq!(disabled.len(), 40);
     }
 }

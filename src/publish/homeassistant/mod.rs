@@ -9,21 +9,29 @@
 //! | module | subject |
 //! | --- | --- |
 //! | `announcer` | which devices are announced, changed and removed, and when |
+//! | `announcer::takeover` | what earlier processes have left at the broker |
+//! | `home` | what belongs to this installation |
+//! | `daemon_device` | the device of metertap itself |
 //! | `device` | one device: its announcement and its state |
 //! | `found` | announcements of earlier processes and of other installations |
 //! | `state` | latest values of a meter |
 //! | `entities`, `class` | the values of a reading, and how they are shown |
+//! | `flags` | leak, battery and the like: the binary sensors |
 //! | `description` | name, model and maker of a meter |
 
 mod announcer;
 mod class;
 mod config;
+mod daemon_device;
 mod description;
 mod device;
 mod entities;
+mod flags;
 mod found;
+mod home;
 mod state;
 
-pub use announcer::{Announcer, Changes, Home, UNKNOWN_SILENCE};
+pub use announcer::{Announcer, Changes, UNKNOWN_SILENCE};
 pub use class::{is_refused, units_of};
 pub use config::HomeAssistantConfig;
+pub use home::Home;

@@ -297,8 +297,10 @@ const NO_BOUNDS: Bounds = Bounds {
 /// Source of a reading: [`RADIO`], or [`WIRE`] and the name of its port.
 pub fn source_of(event: &ReadingEvent) -> String {
     match &event.origin {
-        Origin::Wire(reading) => format!("{WIRE}{}", reading.port),
-        Origin::Radio(_) | Origin::Interval(_) => RADIO.to_owned(),
+        Origin::Wire(reading) if !reading.report.reading_type.is_by_radio() => {
+            format!("{WIRE}{}", reading.port)
+        }
+        Origin::Radio(_) | Origin::Interval(_) | Origin::Wire(_) => RADIO.to_owned(),
     }
 }
 

@@ -21,46 +21,32 @@
 //!   settled as refused. If all fail, none is lost.
 
 use crate::publish::message::{DeliveryClass, Message};
+use crate::publish::mqtt::announced::Announced;
+use crate::publish::mqtt::birth::Birth;
 use crate::publish::mqtt::quarantine::Quarantine;
-use crate::publish::mqtt::waiting::{IN_FLIGHT, Refusal, Settled, Waiting};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use crate::publish::mqtt::queues::{Entry, Place, Queues};
+use crate::publish::mqtt::waiting::{HUNG_UP, IN_FLIGHT, Refusal, Settled, Waiting};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Parked messages, at most: if so many fail, the fault is not theirs.
 const MAX_PARKED: usize = 8;
 /// Time after which a parked message is tried again even if no other one comes.
 const PARKED_PAUSE: Duration = Duration::from_secs(60);
-/// Failures of the birth message after which a connection is tried without it.
-const BIRTH_TRIES: u8 = 3;
-/// Birth messages that fail are tried again after this time.
-const BIRTH_PAUSE: Duration = Duration::from_secs(600);
-/// Topics whose announcements are remembered, at most; meters of the whole street are far fewer.
-const MAX_ANNOUNCED: usize = 20_000;
 /// Longest topic in MQTT: its length has two bytes.
 const MAX_TOPIC: usize = 65_535;
 /// Bytes of a PUBLISH packet besides topic and payload, at most.
 const PACKET_OVERHEAD: usize = 16;
-/// Reason for a message at which the connection is closed.
-const HUNG_UP: &str = "the broker closes the connection at it: not allowed, or too large";
 
 /// The messages.
 pub(crate) struct Delivery {
-    readings: VecDeque<Entry>,
-    /// Announcements, states, and the birth message of the present connection in front.
-    others: VecDeque<Entry>,
-    /// Latest payload of each announced topic.
-    announced: BTreeMap<String, String>,
-    /// Announcements that were refused, until they are tried again.
-    refused_announcements: BTreeMap<String, String>,
-    birth: Option<Message>,
-    birth_failures: u8,
-    birth_refused_until: Option<Instant>,
-    skips_birth: bool,
+    queues: Queues,
+    announced: Announced,
+    birth: Birth,
     /// Tokens of the messages that rumqttc has not written yet, in its order.
     unwritten: VecDeque<u64>,
     /// Packet ids and tokens of the messages that were written and not acknowledged.
     written: VecDeque<(u16, u64)>,
-    next_token: u64,
     /// Messages up to this token were found fit to be sent.
     checked: u64,
     /// Limit of messages in flight; the birth message comes on top, unless the limit is 1.
@@ -82,41 +68,15 @@ pub(crate) struct Delivery {
     refused: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Queued,
-    InFlight,
-    Parked,
-}
-
-struct Entry {
-    token: u64,
-    /// Place among announcements, states and readings that came without a spool.
-    order: u64,
-    key: Option<u64>,
-    message: Message,
-    place: Place,
-    failures: u8,
-    /// Another message was accepted after this one was parked: it must not fail once more.
-    is_on_trial: bool,
-    is_birth: bool,
-}
-
 impl Delivery {
     /// Creates an empty queue. `birth` is sent first on every connection.
     pub fn new(birth: Option<Message>, marks_resent: bool) -> Self {
         Delivery {
-            readings: VecDeque::with_capacity(IN_FLIGHT),
-            others: VecDeque::new(),
-            announced: BTreeMap::new(),
-            refused_announcements: BTreeMap::new(),
-            birth,
-            birth_failures: 0,
-            birth_refused_until: None,
-            skips_birth: false,
+            queues: Queues::new(),
+            announced: Announced::default(),
+            birth: Birth::new(birth),
             unwritten: VecDeque::with_capacity(IN_FLIGHT),
             written: VecDeque::with_capacity(IN_FLIGHT),
-            next_token: 0,
             checked: 0,
             window: IN_FLIGHT,
             max_packet: usize::MAX,
@@ -134,23 +94,22 @@ impl Delivery {
 
     /// Number of readings.
     pub fn readings(&self) -> usize {
-        self.readings.len()
+        self.queues.readings.len()
     }
 
     /// Number of messages that are not readings.
     pub fn others(&self) -> usize {
-        self.others.len()
+        self.queues.others.len()
     }
 
     /// Number of readings that may be added before [`IN_FLIGHT`] is reached.
     pub fn room(&self) -> usize {
-        IN_FLIGHT.saturating_sub(self.readings.len())
+        IN_FLIGHT.saturating_sub(self.readings())
     }
 
     /// Returns true if nothing is in flight or can be tried; parked messages may be left.
     pub fn is_idle(&self) -> bool {
-        let mut entries = self.readings.iter().chain(&self.others);
-        entries.all(|entry| entry.place == Place::Parked)
+        self.queues.iter().all(Entry::is_parked)
     }
 
     /// Acknowledged messages.
@@ -166,12 +125,12 @@ impl Delivery {
 
     /// Returns true if anything was announced since the process began.
     pub fn has_announced(&self) -> bool {
-        !self.announced.is_empty()
+        self.announced.is_any()
     }
 
     /// Returns true if this process has announced something on `topic`.
     pub fn has_announced_on(&self, topic: &str) -> bool {
-        self.announced.contains_key(topic) || self.refused_announcements.contains_key(topic)
+        self.announced.contains(topic)
     }
 
     /// Returns true, once, if the connection that has ended brought the queue forward: the next one need not wait long.
@@ -203,64 +162,17 @@ impl Delivery {
     }
 
     fn enqueue_at(&mut self, order: u64, key: Option<u64>, message: Message) {
-        if message.class == DeliveryClass::Announcement {
-            let topic = &message.topic;
-            self.refused_announcements.remove(topic);
-            if message.payload.is_empty() {
-                // Deleted: nothing to be announced again.
-                self.announced.remove(topic);
-            } else if self.announced.len() < MAX_ANNOUNCED || self.announced.contains_key(topic) {
-                self.announced.insert(topic.clone(), message.payload.clone());
-            }
-        }
-        let is_reading = message.is_reading();
-        let mut entry = self.entry(message, key);
-        entry.order = order;
-        match is_reading {
-            true => self.readings.push_back(entry),
-            false => self.others.push_back(entry),
-        }
-    }
-
-    fn entry(&mut self, message: Message, key: Option<u64>) -> Entry {
-        self.next_token += 1;
-        Entry {
-            token: self.next_token,
-            order: 0,
-            key,
-            message,
-            place: Place::Queued,
-            failures: 0,
-            is_on_trial: false,
-            is_birth: false,
-        }
+        self.announced.remember(&message);
+        self.queues.push(order, key, message);
     }
 
     /// Adds all announcements again, except those whose topic is in the queue anyway; also those that were refused, if it is
     /// time to try them again.
     pub fn announce_again(&mut self, now: Instant) {
-        let refused = std::mem::take(&mut self.refused_announcements);
-        for (topic, payload) in refused {
-            let message = Message::retained(topic, payload, DeliveryClass::Announcement);
-            let Message { topic, payload, .. } = message.clone();
-            match self.quarantine.is_blocked(&message, now) {
-                true => self.refused_announcements.insert(topic, payload),
-                false => self.announced.insert(topic, payload),
-            };
-        }
-        let waiting: HashSet<&str> = self
-            .others
-            .iter()
-            .map(|entry| entry.message.topic.as_str())
-            .collect();
-        let missing: Vec<Message> = self
-            .announced
-            .iter()
-            .filter(|(topic, _)| !waiting.contains(topic.as_str()))
-            .map(|(topic, payload)| {
-                Message::retained(topic.clone(), payload.clone(), DeliveryClass::Announcement)
-            })
-            .collect();
+        let others = self.queues.others.iter();
+        let queued = others.map(|entry| entry.message.topic.as_str()).collect();
+        let is_blocked = |message: &Message| self.quarantine.is_blocked(message, now);
+        let missing = self.announced.again(&queued, is_blocked);
         missing.into_iter().for_each(|message| self.enqueue(message));
     }
 
@@ -269,15 +181,10 @@ impl Delivery {
         debug_assert!(self.written.is_empty() && self.unwritten.is_empty());
         (self.max_packet, self.checked) = (max_packet, 0);
         (self.has_progressed, self.has_failure_counted) = (false, false);
-        let is_refused = self.birth_refused_until.is_some_and(|until| now < until)
-            || std::mem::take(&mut self.skips_birth);
-        let is_parked = self.birth_failures >= BIRTH_TRIES;
-        let birth = self.birth.clone().filter(|_| !is_refused && !is_parked);
+        let birth = self.birth.begin(now);
         self.is_broker_willing = birth.is_none();
         if let Some(birth) = birth {
-            let mut entry = self.entry(birth, None);
-            entry.is_birth = true;
-            self.others.push_front(entry);
+            self.queues.push_birth(birth);
         }
     }
 
@@ -289,20 +196,15 @@ impl Delivery {
             self.unpark(|entry| entry.failures = entry.failures.saturating_sub(1));
         }
         let mut tokens = Vec::new();
-        let is_new = |entry: &&Entry| entry.token > self.checked;
-        let readings = self.readings.iter().rev().take_while(is_new);
-        let others = self.others.iter().rev().take_while(is_new);
-        for entry in readings
-            .chain(others)
-            .filter(|entry| entry.place == Place::Queued)
-        {
+        let unchecked = self.queues.added_after(self.checked);
+        for entry in unchecked.filter(|entry| entry.is_queued()) {
             let reason = unsendable(&entry.message, self.max_packet);
             let is_blocked = !entry.is_birth && self.quarantine.is_blocked(&entry.message, now);
             if let Some(reason) = reason.or_else(|| is_blocked.then(|| HUNG_UP.to_owned())) {
                 tokens.push((entry.token, reason));
             }
         }
-        self.checked = self.next_token;
+        self.checked = self.queues.last_token();
         let settle = |(token, reason)| {
             let refusal = Refusal {
                 reason,
@@ -317,46 +219,34 @@ impl Delivery {
     /// first. Announcements and states precede readings of the backlog, except while messages are sent one at a time: the broker may
     /// refuse them all.
     pub fn next_unsent(&self) -> Option<&Message> {
-        self.next_entry().map(|(entry, _)| &entry.message)
+        self.next_entry().map(|entry| &entry.message)
     }
 
-    fn next_entry(&self) -> Option<(&Entry, bool)> {
-        let is_queued = |entry: &&Entry| entry.place == Place::Queued;
-        if let Some(birth) = self
-            .others
-            .front()
-            .filter(|entry| entry.is_birth && is_queued(entry))
-        {
-            return Some((birth, false));
+    fn next_entry(&self) -> Option<&Entry> {
+        if let Some(birth) = self.queues.birth().filter(|birth| birth.is_queued()) {
+            return Some(birth);
         }
         if self.in_flight() >= self.window {
             return None;
         }
-        let reading = self.readings.iter().find(is_queued);
-        let other = self.others.iter().find(is_queued);
+        let reading = self.queues.readings.iter().find(|entry| entry.is_queued());
+        let other = self.queues.others.iter().find(|entry| entry.is_queued());
         let is_reading_first = match (reading, other) {
             (Some(reading), Some(other)) => self.window < IN_FLIGHT || reading.order < other.order,
             (reading, _) => reading.is_some(),
         };
         match is_reading_first {
-            true => reading.map(|entry| (entry, true)),
-            false => other.map(|entry| (entry, false)),
+            true => reading,
+            false => other,
         }
     }
 
     /// Records that the connection has got that message.
     pub fn sent_next(&mut self) {
-        let Some((token, is_reading)) = self
-            .next_entry()
-            .map(|(entry, is_reading)| (entry.token, is_reading))
-        else {
+        let Some(token) = self.next_entry().map(|entry| entry.token) else {
             return;
         };
-        let queue = match is_reading {
-            true => &mut self.readings,
-            false => &mut self.others,
-        };
-        if let Some(entry) = queue.iter_mut().find(|entry| entry.token == token) {
+        if let Some(entry) = self.queues.find_mut(token) {
             entry.place = Place::InFlight;
         }
         self.unwritten.push_back(token);
@@ -401,13 +291,13 @@ impl Delivery {
     }
 
     fn accepted(&mut self, token: u64, now: Instant) -> Vec<Settled> {
-        let is_birth = self.find(token).is_some_and(|entry| entry.is_birth);
+        let is_birth = self.is_birth(token);
         let Some(accepted) = self.settle(token, Ok(())) else {
             return Vec::new();
         };
         self.is_broker_willing = true;
         if is_birth {
-            (self.birth_failures, self.birth_refused_until) = (0, None);
+            self.birth.accepted();
             return Vec::new();
         }
         self.window = (self.window + 1).min(IN_FLIGHT);
@@ -419,16 +309,7 @@ impl Delivery {
 
     /// A message was accepted: those that are parked may be at fault themselves.
     fn put_on_trial(&mut self, now: Instant) {
-        if self.birth_failures >= BIRTH_TRIES {
-            self.birth_failures = 0;
-            self.birth_refused_until = Some(now + BIRTH_PAUSE);
-            let topic = self.birth.as_ref().map_or("", |birth| birth.topic.as_str());
-            tracing::error!(
-                topic,
-                reason = HUNG_UP,
-                "The broker does not accept the birth message; the status on it will be wrong"
-            );
-        }
+        self.birth.other_accepted(now);
         if self.unpark(|entry| entry.is_on_trial = true) {
             self.window = 1;
         }
@@ -436,10 +317,10 @@ impl Delivery {
 
     /// Settles a message as refused for ever.
     fn refuse(&mut self, token: u64, refusal: Refusal, now: Instant) -> Option<Settled> {
-        let is_birth = self.find(token)?.is_birth;
+        let is_birth = self.is_birth(token);
         let refused = self.settle(token, Err(refusal))?;
         if is_birth {
-            self.birth_refused_until = Some(now + BIRTH_PAUSE);
+            self.birth.refused(now);
         } else {
             self.quarantine.refused(&refused.topic, refused.is_reading, now);
             // Others of its family may be blocked now.
@@ -448,18 +329,13 @@ impl Delivery {
         Some(refused)
     }
 
-    fn find(&self, token: u64) -> Option<&Entry> {
-        let mut entries = self.readings.iter().chain(&self.others);
-        entries.find(|entry| entry.token == token)
+    fn is_birth(&self, token: u64) -> bool {
+        self.queues.find(token).is_some_and(|entry| entry.is_birth)
     }
 
     /// Removes a message from its queue.
     fn settle(&mut self, token: u64, result: Result<(), Refusal>) -> Option<Settled> {
-        let queues = [&mut self.readings, &mut self.others];
-        let entry = queues.into_iter().find_map(|queue| {
-            let place = queue.iter().position(|entry| entry.token == token)?;
-            queue.remove(place)
-        })?;
+        let entry = self.queues.remove(token)?;
         let Message {
             topic,
             payload,
@@ -470,12 +346,7 @@ impl Delivery {
         match &result {
             Ok(()) => self.delivered += u64::from(!entry.is_birth),
             Err(_) if class == DeliveryClass::Reading => self.refused += 1,
-            // Not to be repeated with every connection.
-            Err(_) => {
-                if let Some(payload) = self.announced.remove(&topic) {
-                    self.refused_announcements.insert(topic.clone(), payload);
-                }
-            }
+            Err(_) => self.announced.refuse(&topic),
         }
         Some(Settled {
             key: entry.key,
@@ -495,7 +366,7 @@ impl Delivery {
     /// begins without the birth message, whose acknowledgement would end it before anything else is acknowledged.
     pub fn blame_nobody(&mut self, skips_birth: bool) {
         self.has_failure_counted = true;
-        self.skips_birth = skips_birth;
+        self.birth.skip_once(skips_birth);
     }
 
     /// Ends a connection, or an attempt to make one. Readings in flight may have arrived or not, and are marked. Returns a
@@ -506,55 +377,28 @@ impl Delivery {
         let first = written.iter().map(|(_, token)| *token).chain(unwritten).next();
         let mut settled = None;
         if let Some(first) = first {
-            let is_birth = self.find(first).is_some_and(|entry| entry.is_birth);
+            let is_birth = self.is_birth(first);
             if !self.has_failure_counted && (self.is_broker_willing || is_birth) {
                 self.has_progressed = true;
                 settled = self.failed(first, now);
             }
             self.window = 1;
         }
-        for entry in &mut self.readings {
-            if entry.place == Place::InFlight {
-                entry.place = Place::Queued;
-                if self.marks_resent {
-                    entry.message.mark_resent();
-                }
-            }
-        }
-        self.others.retain(|entry| !entry.is_birth);
-        for entry in &mut self.others {
-            if entry.place == Place::InFlight {
-                entry.place = Place::Queued;
-            }
-        }
-        self.keep_latest_others();
-        let entries = self.readings.iter().chain(&self.others);
-        if entries.filter(|entry| entry.place == Place::Parked).count() >= MAX_PARKED {
+        self.queues.requeue(Place::InFlight, self.marks_resent, |_| ());
+        self.queues.keep_latest_others();
+        if self.queues.iter().filter(|entry| entry.is_parked()).count() >= MAX_PARKED {
             self.is_broker_at_fault = true;
-            self.birth_failures = 0;
+            self.birth.forgive();
             self.unpark(|entry| entry.failures = 0);
         }
         settled
     }
 
-    /// Removes announcements and states that have a later one of their topic.
-    fn keep_latest_others(&mut self) {
-        let mut seen = HashSet::new();
-        let mut latest = VecDeque::with_capacity(self.others.len());
-        while let Some(entry) = self.others.pop_back() {
-            if seen.insert(entry.message.topic.clone()) {
-                latest.push_front(entry);
-            }
-        }
-        self.others = latest;
-    }
-
     /// Counts a failure of a message, and parks it after a few. Returns it if it was on trial.
     fn failed(&mut self, token: u64, now: Instant) -> Option<Settled> {
-        let queues = self.readings.iter_mut().chain(&mut self.others);
-        let entry = queues.into_iter().find(|entry| entry.token == token)?;
+        let entry = self.queues.find_mut(token)?;
         if entry.is_birth {
-            self.birth_failures = self.birth_failures.saturating_add(1);
+            self.birth.failed();
             return None;
         }
         if entry.is_on_trial {
@@ -575,24 +419,13 @@ impl Delivery {
 
     /// Puts parked messages back into the queue, and changes them; returns true if there are any.
     fn unpark(&mut self, change: impl Fn(&mut Entry)) -> bool {
-        let mut has_any = false;
-        for entry in self.readings.iter_mut().chain(&mut self.others) {
-            if entry.place == Place::Parked {
-                has_any = true;
-                entry.place = Place::Queued;
-                if self.marks_resent {
-                    entry.message.mark_resent();
-                }
-                change(entry);
-            }
-        }
-        has_any
+        self.queues.requeue(Place::Parked, self.marks_resent, change)
     }
 
     /// Messages in flight, without the birth message, unless they are sent one at a time: if it failed together with another one,
     /// nobody would know which of them was at fault.
     fn in_flight(&self) -> usize {
-        let is_birth_in_flight = self.window > 1 && self.others.front().is_some_and(|entry| entry.is_birth);
+        let is_birth_in_flight = self.window > 1 && self.queues.birth().is_some();
         (self.written.len() + self.unwritten.len()).saturating_sub(usize::from(is_birth_in_flight))
     }
 }

@@ -285,7 +285,7 @@ fn given_announcements_then_they_are_said_again_with_their_last_payload_unless_t
     broker.delivery.connection_lost(broker.now);
     broker.delivery.enqueue(announcement("b", "4"));
     broker.delivery.announce_again(broker.now);
-    let queued = delivery.others.iter().map(|entry| &entry.message);
+    let queued = delivery.queues.others.iter().map(|entry| &entry.message);
     let queued: Vec<_> = queued
         .map(|message| (message.topic.as_str(), message.payload.as_str()))
         .collect();
@@ -300,7 +300,11 @@ fn given_states_while_the_broker_is_away_then_only_the_latest_of_each_topic_is_k
         delivery.enqueue(Message::retained(topic, i.to_string(), DeliveryClass::State));
         delivery.connection_lost(Instant::now());
     }
-    let payloads = delivery.others.iter().map(|entry| entry.message.payload.as_str());
+    let payloads = delivery
+        .queues
+        .others
+        .iter()
+        .map(|entry| entry.message.payload.as_str());
     assert_eq!(payloads.collect::<Vec<_>>(), ["997", "998", "999"]);
 }
 

@@ -6,13 +6,16 @@
 //! ```
 
 mod address;
+mod announced;
 mod backlog;
+mod birth;
 mod broker;
 mod check;
 mod client;
 mod client_id;
 mod connection;
 mod delivery;
+mod feed;
 mod inbox;
 mod link;
 #[cfg(test)]
@@ -20,6 +23,7 @@ mod model;
 mod options;
 mod outcome;
 mod quarantine;
+mod queues;
 mod session;
 mod session_error;
 mod spool_thread;
@@ -34,6 +38,7 @@ pub use broker::{BrokerConfig, Login, SpoolConfig, Version};
 pub use check::check;
 pub use client::Mqtt;
 pub(crate) use client_id::installation_id;
+pub use feed::subscribe;
 pub use options::MqttOptions;
 pub use outcome::{HURRIED, Outcome};
 pub use subscriber::{Reaction, Received, Subscriber};

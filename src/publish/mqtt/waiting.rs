@@ -7,6 +7,9 @@ use crate::store::record::Record;
 /// it then takes them from rumqttc as it can.
 pub(crate) const IN_FLIGHT: usize = 100;
 
+/// Reason for refusing a message at which the connection was closed.
+pub(crate) const HUNG_UP: &str = "the broker closes the connection at it: not allowed, or too large";
+
 /// Reading that is not acknowledged yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Waiting {

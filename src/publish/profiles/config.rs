@@ -8,6 +8,7 @@ use crate::publish::profiles::netz_noe::{NetzNoe, NetzNoeConfig};
 use crate::publish::profiles::profile::Profile;
 use crate::publish::profiles::smartmeter_reader::{SmartmeterReader, SmartmeterReaderConfig};
 use crate::publish::profiles::smartmeter2mqtt::{Smartmeter2mqtt, Smartmeter2mqttConfig};
+use crate::publish::profiles::wmbusmeters::{Wmbusmeters, WmbusmetersConfig};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
@@ -33,11 +34,13 @@ pub enum ProfileConfig {
     NetzNoe(NetzNoeConfig),
     /// smartmeter2mqtt: P1 telegrams as objects or field by field.
     Smartmeter2mqtt(Smartmeter2mqttConfig),
+    /// wmbusmeters: an object per telegram of wireless M-Bus.
+    Wmbusmeters(WmbusmetersConfig),
     /// Homie convention, version 4.
     Homie(HomieConfig),
 }
 
-const NAMES: &str = "amr2mqtt, smartmeter-reader, netz-noe, smartmeter2mqtt or homie";
+const NAMES: &str = "amr2mqtt, smartmeter-reader, netz-noe, smartmeter2mqtt, wmbusmeters or homie";
 
 impl<'de> Deserialize<'de> for ProfileConfig {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -60,6 +63,7 @@ impl<'de> Deserialize<'de> for ProfileConfig {
             "smartmeter-reader" => keys.try_into().map(ProfileConfig::SmartmeterReader),
             "netz-noe" => keys.try_into().map(ProfileConfig::NetzNoe),
             "smartmeter2mqtt" => keys.try_into().map(ProfileConfig::Smartmeter2mqtt),
+            "wmbusmeters" => keys.try_into().map(ProfileConfig::Wmbusmeters),
             "homie" => keys.try_into().map(ProfileConfig::Homie),
             other => {
                 return Err(D::Error::custom(format!(
@@ -88,6 +92,7 @@ impl ProfileConfig {
             ProfileConfig::SmartmeterReader(settings) => &settings.topic,
             ProfileConfig::NetzNoe(settings) => &settings.topic,
             ProfileConfig::Smartmeter2mqtt(settings) => &settings.topic,
+            ProfileConfig::Wmbusmeters(settings) => &settings.topic,
             ProfileConfig::Homie(settings) => &settings.topic,
         };
         let mut problems = Vec::new();
@@ -112,6 +117,7 @@ impl ProfileConfig {
             ProfileConfig::SmartmeterReader(settings) => Box::new(SmartmeterReader::new(settings.clone())),
             ProfileConfig::NetzNoe(settings) => Box::new(NetzNoe::new(settings.clone())),
             ProfileConfig::Smartmeter2mqtt(settings) => Box::new(Smartmeter2mqtt::new(settings.clone())),
+            ProfileConfig::Wmbusmeters(settings) => Box::new(Wmbusmeters::new(settings.clone())),
             ProfileConfig::Homie(settings) => return Connections::PerMeter(settings),
         })
     }

@@ -8,6 +8,7 @@ mod netz_noe;
 mod profile;
 mod smartmeter2mqtt;
 mod smartmeter_reader;
+mod wmbusmeters;
 
 pub use config::{Connections, ProfileConfig};
 pub use native::{Native, Retain, Topics, template_problem};

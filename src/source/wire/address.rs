@@ -17,14 +17,16 @@ pub enum WireAddress {
         /// TCP port.
         port: u16,
     },
+    /// Messages on a topic of the broker, each of them a line: `mqtt:TOPIC`.
+    Mqtt(String),
     /// Standard input: `-`.
     Stdin,
 }
 
 impl WireAddress {
-    /// Returns true for a TCP server.
+    /// Returns true for a TCP server and for a topic.
     pub fn is_network(&self) -> bool {
-        matches!(self, WireAddress::Tcp { .. })
+        matches!(self, WireAddress::Tcp { .. } | WireAddress::Mqtt(_))
     }
 }
 
@@ -33,7 +35,7 @@ impl WireAddress {
 pub enum WireAddressError {
     /// Neither an address nor a path.
     #[error(
-        "invalid wire `{0}`: expected /dev/serial/by-id/…, tcp://HOST:PORT, a file, or - for standard input"
+        "invalid wire `{0}`: expected /dev/serial/by-id/…, tcp://HOST:PORT, mqtt:TOPIC, a file, or - for standard input"
     )]
     Invalid(String),
     /// Almost an address, which would be taken for the name of a file.
@@ -62,6 +64,12 @@ impl FromStr for WireAddress {
                 host: bare.unwrap_or(host).into(),
                 port: port.parse().map_err(|_| wrong())?,
             });
+        }
+        if let Some(topic) = text.strip_prefix("mqtt:") {
+            let is_topic = !topic.is_empty() && !topic.starts_with("//");
+            return is_topic
+                .then(|| WireAddress::Mqtt(topic.into()))
+                .ok_or_else(wrong);
         }
         match text.strip_prefix("file:").unwrap_or(text) {
             "" => Err(wrong()),
@@ -104,6 +112,7 @@ impl fmt::Display for WireAddress {
             WireAddress::Path(path) => write!(f, "{}", path.display()),
             WireAddress::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
             WireAddress::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            WireAddress::Mqtt(topic) => write!(f, "mqtt:{topic}"),
             WireAddress::Stdin => f.write_str("-"),
         }
     }
@@ -119,6 +128,7 @@ mod tests {
             "/dev/ttyUSB0",
             "tcp://p1-bridge.lan:2001",
             "tcp://[::1]:2001",
+            "mqtt:wmbus-bridge/+/telegram",
             "-",
             "telegrams.txt",
         ] {
@@ -150,6 +160,8 @@ mod tests {
             "tcp://h:99999",
             "tcp://::1:5",
             "http://host:80",
+            "mqtt:",
+            "mqtt://broker/topic",
         ] {
             let error = text.parse::<WireAddress>().unwrap_err().to_string();
             assert!(error.contains(&format!("`{text}`")), "{error}");

@@ -9,4 +9,4 @@ mod serial;
 pub use address::{WireAddress, WireAddressError};
 pub use hex::from_hex;
 pub use line::{Framing, Line, UnknownFraming};
-pub use open::{Stream, Wire, open};
+pub use open::{Feed, Opening, Stream, Wire, open, open_for};

@@ -4,9 +4,11 @@ use crate::source::wire::serial::{LineControl, split};
 use crate::source::wire::{Line, WireAddress, from_hex};
 use anyhow::{Context, Result, anyhow};
 use socket2::{SockRef, TcpKeepalive};
+use std::future::Future;
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -41,12 +43,35 @@ pub struct Wire {
     pub control: Option<LineControl>,
 }
 
-/// Opens `address`; the settings of a serial port are `line`.
+/// Way to open an address that is not a device or a socket of its own: a topic of the broker.
+pub trait Feed: Send + Sync {
+    /// Subscribes to `topic`; each message is a line of the stream, which ends with the connection.
+    fn open<'a>(&'a self, topic: &'a str) -> Opening<'a>;
+}
+
+/// Future of an opening.
+pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Stream>>> + Send + 'a>>;
+
+/// Opens a device, socket or recording of bytes, as [`open_for`] does.
+///
+/// # Errors
+/// As [`open_for`].
+pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
+    open_for(address, line, false, None).await
+}
+
+/// Opens `address`; the settings of a serial port are `line`, topics are opened by `feed`. A file of hex digits is read as the bytes
+/// that it shows, unless `is_text`.
 ///
 /// # Errors
 /// Returns the reason and a remedy if the port or file is absent, busy or forbidden, or if the host does not accept the
 /// connection.
-pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
+pub async fn open_for(
+    address: &WireAddress,
+    line: Line,
+    is_text: bool,
+    feed: Option<&dyn Feed>,
+) -> Result<Wire> {
     let recording = |stream| Wire {
         stream,
         ends: true,
@@ -54,6 +79,15 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
         control: None,
     };
     match address {
+        WireAddress::Mqtt(topic) => {
+            let feed = feed.ok_or_else(|| anyhow!("there is no [mqtt] with a broker"))?;
+            Ok(Wire {
+                stream: feed.open(topic).await?,
+                ends: false,
+                has_line: false,
+                control: None,
+            })
+        }
         WireAddress::Stdin => {
             let stream = tokio::io::join(tokio::io::stdin(), tokio::io::sink());
             Ok(recording(Box::new(stream)))
@@ -88,7 +122,7 @@ pub async fn open(address: &WireAddress, line: Line) -> Result<Wire> {
                     control: Some(control),
                 });
             }
-            if metadata.is_file() && metadata.len() <= MAX_HEX {
+            if metadata.is_file() && metadata.len() <= MAX_HEX && !is_text {
                 let content = tokio::fs::read(path)
                     .await
                     .map_err(|error| explain(path, error))?;

@@ -2,7 +2,7 @@
 // histogram of the samples.
 
 import { number, t } from "./language.js";
-import { element, make, masked } from "./words.js";
+import { element, keyStates, make, masked } from "./words.js";
 import { drawState } from "./wires.js";
 
 const ROWS = 120;
@@ -177,6 +177,7 @@ function drawFigures(one, row, state) {
     t("clipped", { share: `${number(100 * row.clipped, 2, 2)} %` }),
     state?.gain && t("gain", { gain: state.gain }),
     state && t("lost", { number: number(state.dropped) }),
+    ...keyStates(state),
   ];
   one.figures.textContent = figures.filter(Boolean).join(" · ");
   one.figures.className = row.clipped > 0.001 ? "figures bad" : "figures";

@@ -67,6 +67,9 @@ export function power(meter) {
 
 const cards = new Map(); // "id type" -> elements; kept, so that a link is not replaced while it is pressed
 
+// How far a packet that was received because it was expected stands above what would have been refused.
+const margin = (meter) => (meter.margin_db === undefined ? "" : `, ${t("expectedMargin", { margin: number(meter.margin_db, 1) })}`);
+
 function card(key, id) {
   let made = cards.get(key);
   if (made) return made;
@@ -116,7 +119,7 @@ function drawCard(meter, receivers) {
   const silent = state === "silent" ? t("silentFor", { time: duration(age(meter.last_seen)) }) : "";
   setText(made.state, [silent, isDown ? t("sourceDown", { name: meter.heard_by, state: word("state", source.state) }) : ""].filter(Boolean).join(" · "));
   made.all.className = `card ${state}`;
-  const signal = meter.snr_db === undefined ? "" : ` · ${number(meter.snr_db, 1)} dB`;
+  const signal = meter.snr_db === undefined ? "" : ` · ${number(meter.snr_db, 1)} dB${margin(meter)}`;
   setText(made.foot, `${masked(meter.id)} · ${meter.type} · ${ago(age(meter.last_seen))}${signal}`);
   return made.all;
 }
@@ -149,4 +152,7 @@ export function drawSinks(sinks) {
     return make("li", `${t("sink", counts)}${trouble}`, one.trouble ? "bad" : "");
   };
   element("sinks").replaceChildren(...sinks.map(line));
+  const hint = sinks.map((one) => one.hint).find(Boolean);
+  element("hint").textContent = hint ?? "";
+  element("hint").hidden = !hint;
 }

@@ -31,7 +31,7 @@ function cells(meter) {
     meter.change ? `${meter.change > 0 ? "+" : ""}${number(meter.change)}` : "",
     number(meter.times),
     ago(age(meter.last_seen)),
-    meter.snr_db === undefined ? "" : `${number(meter.snr_db, 1, 1)} dB`,
+    meter.snr_db === undefined ? "" : `${number(meter.snr_db, 1, 1)} dB${meter.margin_db === undefined ? "" : ` (${t("expected")})`}`,
     meter.frequency_hz === undefined ? "" : mhz(meter.frequency_hz),
     meter.heard_by,
   ];

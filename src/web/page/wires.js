@@ -2,7 +2,7 @@
 
 import { age, isConnected } from "./freshness.js";
 import { duration, number, t, word } from "./language.js";
-import { element, make, maskedText, setText } from "./words.js";
+import { element, keyStates, make, maskedText, setText } from "./words.js";
 
 const panels = new Map(); // port -> elements
 
@@ -76,7 +76,7 @@ export function drawWires(receivers, telegrams, meters) {
     const made = panel(one.receiver);
     drawState(made.state, one);
     const troubles = Object.entries(one.troubles).map(([kind, count]) => `${number(count)} ${kind}`);
-    const counts = [t("reports", { count: one.reports, number: number(one.reports) }), ...troubles, t("opened", { count: one.opened, number: number(one.opened) })];
+    const counts = [t("reports", { count: one.reports, number: number(one.reports) }), ...troubles, ...keyStates(one), t("opened", { count: one.opened, number: number(one.opened) })];
     setText(made.counts, counts.join(" · "));
     const telegram = telegrams[one.receiver];
     const state = `${telegram?.at} ${element("mask").checked}`;

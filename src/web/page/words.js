@@ -1,6 +1,6 @@
 // Helpers for elements, amounts and ids.
 
-import { number } from "./language.js";
+import { number, word } from "./language.js";
 
 export const element = (id) => document.getElementById(id);
 
@@ -36,3 +36,12 @@ export const masked = (id) => (isMasked() && /\d/.test(id) ? `…${id.slice(-2)}
 // The text, with its long numbers shortened while ids are hidden: they may be ids, unless they have a decimal point.
 export const maskedText = (text) =>
   isMasked() ? text.replace(/(?<![\d.])[0-9A-Fa-f]*\d[0-9A-Fa-f]{5,}(?![\d.])/g, (id) => `…${id.slice(-2)}`) : text;
+
+// States of keys by which a meter's telegrams can be read: nothing to show.
+const READABLE = ["plain", "decrypted", "default_key", "decrypted_before"];
+
+// What keeps telegrams of configured meters from being read: id and state, such as "no key".
+export function keyStates(receiver) {
+  const states = Object.entries(receiver?.keys ?? {}).filter(([, state]) => !READABLE.includes(state));
+  return states.map(([id, state]) => `${masked(id)}: ${word("key", state)}`);
+}

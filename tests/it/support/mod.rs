@@ -10,6 +10,7 @@ mod counting_meter;
 mod daemon;
 #[cfg(feature = "rtlsdr")]
 mod dongles;
+mod homeassistant;
 mod listener;
 mod nats;
 mod p1_bridge;
@@ -30,6 +31,7 @@ pub use counting_meter::{CountingMeter, counters, counters_through, number};
 pub use daemon::Daemon;
 #[cfg(feature = "rtlsdr")]
 pub use dongles::Dongles;
+pub use homeassistant::{assert_valid, assert_valid_together, rendered, retained_json};
 pub use listener::{Listener, message, street};
 pub use nats::Nats;
 pub use p1_bridge::P1Bridge;

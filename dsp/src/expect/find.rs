@@ -1,0 +1,138 @@
+//! Search of expected frames in one carrier, by the energy of all chips that are known.
+//!
+//! As in `sync.rs`, but over a whole frame: the sum of `w · e`, w = probability of ON less ½, has mean 0 and
+//! variance Σw² in noise. With 70 of 96 bits known, a frame at -17 dB stands 8.5 standard deviations above that.
+
+use super::{Expected, Words};
+use crate::baseband::Baseband;
+use crate::demod::Timing;
+use crate::{Complex32, Protocol};
+
+/// Standard deviations of noise that a frame must reach.
+const SIGNIFICANCE: f32 = 4.2;
+/// The same in units of the standard deviation that the energies have there, which a strong signal raises.
+const CONTRAST: f32 = 3.0;
+/// Chips of the longest frame that is expected.
+const MAX_CHIPS: usize = 257;
+/// Candidates kept per segment, the best.
+const MAX_CANDIDATES: usize = 8;
+
+/// Place at which an expected frame may begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    /// Number of the meter.
+    pub meter: usize,
+    /// Start of the frame, in cells.
+    pub start: f64,
+    /// Standard deviations above noise.
+    pub score: f32,
+}
+
+pub(crate) struct Finder {
+    score: Vec<f32>,
+    /// Cells from the first chip to each.
+    offsets: Vec<usize>,
+    found: Vec<Found>,
+    chips: Vec<Complex32>,
+}
+
+impl Finder {
+    /// Room for `cells` cells.
+    pub fn new(cells: usize) -> Self {
+        Finder {
+            score: Vec::with_capacity(cells),
+            offsets: Vec::with_capacity(MAX_CHIPS),
+            found: Vec::with_capacity(MAX_CANDIDATES + 1),
+            chips: Vec::with_capacity(Protocol::MAX_CHIPS),
+        }
+    }
+
+    /// Finds all candidates. `energy` is that of a chip at each cell, `difference` that of a chip less that of the next one, `chip`
+    /// the cells of a chip.
+    pub fn search(&mut self, energy: &[f32], difference: &[f32], chip: f64, expected: &Expected) {
+        self.found.clear();
+        self.offsets.clear();
+        self.offsets
+            .extend((0..MAX_CHIPS).map(|i| (i as f64 * chip).round() as usize));
+        for (meter, words) in expected.meters.iter().enumerate() {
+            self.search_one(energy, difference, chip, meter, words);
+        }
+    }
+
+    fn search_one(&mut self, energy: &[f32], difference: &[f32], chip: f64, meter: usize, words: &Words) {
+        let offsets = &self.offsets;
+        let Some(places) = energy.len().checked_sub(offsets[words.template.len()]) else {
+            return;
+        };
+        self.score.clear();
+        self.score.resize(places, 0.0);
+        // The two chips of a Manchester bit have opposite weights.
+        let (bits, chips) = words.known.split_at(words.known_bits);
+        for (known, values) in [(bits, difference), (chips, energy)] {
+            for &(i, weight) in known {
+                for (score, value) in self.score.iter_mut().zip(&values[offsets[usize::from(i)]..]) {
+                    *score += weight * value;
+                }
+            }
+        }
+        let apart = chip.round() as usize;
+        let mut place = 0;
+        while place < places {
+            if self.score[place] < SIGNIFICANCE * words.sigma {
+                place += 1;
+                continue;
+            }
+            // The best place within a chip of the first one that passes.
+            let end = (place + apart).min(places);
+            let top = |a: usize, b: usize| if self.score[b] > self.score[a] { b } else { a };
+            let best = (place..end).fold(place, top);
+            place = end;
+            let spread = |known: &[(u16, f32)], values: &[f32]| {
+                let squares = known
+                    .iter()
+                    .map(|&(i, w)| (w * values[best + offsets[usize::from(i)]]).powi(2));
+                squares.sum::<f32>()
+            };
+            let spread = (spread(bits, difference) + spread(chips, energy)).sqrt();
+            if self.score[best] > CONTRAST * spread {
+                let score = self.score[best] / words.sigma;
+                let start = best as f64;
+                keep(&mut self.found, Found { meter, start, score });
+            }
+        }
+    }
+
+    /// Returns what was found, best first.
+    pub fn found(&self) -> &[Found] {
+        &self.found
+    }
+
+    /// Returns the start at which the known chips fit best. A clock error of 500 ppm moves the first and the last chip of 256 by a
+    /// sixteenth of a chip: a search for it would lose more to noise.
+    pub fn time(&mut self, baseband: &Baseband, words: &Words, start: f64) -> Timing {
+        let chip = baseband.chip();
+        let mut best = (f32::NEG_INFINITY, start);
+        for shift in -6..=6 {
+            let start = start + chip * f64::from(shift) / 32.0;
+            let fit = self.fit(baseband, words, Timing { start, chip });
+            if fit > best.0 {
+                best = (fit, start);
+            }
+        }
+        Timing { start: best.1, chip }
+    }
+
+    fn fit(&mut self, baseband: &Baseband, words: &Words, timing: Timing) -> f32 {
+        self.chips.resize(words.template.len(), Complex32::default());
+        baseband.chips(timing.start, timing.chip, &mut self.chips);
+        let chips = self.chips.iter().zip(&words.template);
+        chips.map(|(y, w)| w * y.norm_sqr()).sum()
+    }
+}
+
+/// Inserts in order of score.
+fn keep(all: &mut Vec<Found>, found: Found) {
+    let at = all.partition_point(|other| other.score >= found.score);
+    all.insert(at, found);
+    all.truncate(MAX_CANDIDATES);
+}

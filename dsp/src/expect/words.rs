@@ -1,0 +1,372 @@
+//! The words that a meter may send next, with their probabilities.
+//!
+//! A frame is a row of *groups*: bytes of Manchester bits, or five-bit symbols of R900. As all checks are linear, a word is
+//! the base word XOR a change of the status XOR a change of the counter, check included.
+
+use super::{Expectation, fields};
+use crate::Protocol;
+use crate::fec::{crc, encode, r900_symbol, reed_solomon};
+use crate::frame::R900_DIGITS;
+
+/// Groups that differ between the words of a meter, at most: 24 to 32 bits of counter, status and check.
+const MAX_VARYING: usize = 16;
+/// Groups of the longest frame that is expected.
+const MAX_GROUPS: usize = 24;
+/// Probability that a counter has not moved since the last frame; any other rise up to the highest one is as likely as the next.
+const UNCHANGED: f32 = 0.1;
+/// Chips known less certainly than this are not searched for.
+const UNCERTAIN: f32 = 0.1;
+/// Probability that all flags are clear in a frame whose flags are not known.
+const FLAGS_CLEAR: f32 = 0.9;
+
+/// Change of a word, by varying group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change {
+    pub groups: [u8; MAX_VARYING],
+    pub ln_prior: f32,
+}
+
+/// Bit in which a relative may differ.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LooseBit {
+    pub group: usize,
+    pub mask: u8,
+    /// Column of the check.
+    pub column: u16,
+}
+
+/// All words that one meter may send next.
+#[derive(Debug)]
+pub(crate) struct Words {
+    pub protocol: Protocol,
+    /// Groups of the base word.
+    pub base: [u8; MAX_GROUPS],
+    pub groups: usize,
+    /// Groups in which the words differ.
+    pub varying: Vec<usize>,
+    pub statuses: Vec<Change>,
+    pub counters: Vec<Change>,
+    /// Bits of each group that may be different in a frame of another meter of the same delivery, or in one of this meter that
+    /// is not among the words.
+    pub loose: [u8; MAX_GROUPS],
+    /// The same bits with their columns of the check; none for R900, whose check has too many syndromes for
+    /// [`super::code_words`].
+    pub loose_bits: Vec<LooseBit>,
+    /// Probability of ON less ½ of each chip; 0 where the check is.
+    pub template: Vec<f32>,
+    /// Chips of the template that are known, with their weights: first those that begin a Manchester bit, whose second chip has the
+    /// opposite weight.
+    pub known: Vec<(u16, f32)>,
+    /// Number of those bits.
+    pub known_bits: usize,
+    /// Standard deviation of the sum of their energies in noise.
+    pub sigma: f32,
+    /// The base word as bytes.
+    frame: [u8; 92],
+}
+
+/// Bits of a group.
+pub(crate) fn group_bits(protocol: Protocol) -> usize {
+    if protocol == Protocol::R900 { 5 } else { 8 }
+}
+
+/// Chips before the first group.
+pub(crate) fn lead_chips(protocol: Protocol) -> usize {
+    if protocol == Protocol::R900 {
+        2 * protocol.preamble().len
+    } else {
+        0
+    }
+}
+
+impl Words {
+    pub fn new(expectation: &Expectation) -> Self {
+        let protocol = expectation.protocol;
+        let len = protocol.bytes();
+        let frame = expectation.frame;
+        let base = groups_of(protocol, &frame);
+        let count = group_count(protocol);
+        // Changes relative to the base, as whole rows of groups.
+        let row = |change: &dyn Fn(&mut [u8])| {
+            let mut bytes = frame;
+            change(&mut bytes[..len]);
+            encode(protocol, &mut bytes[..len]);
+            let mut row = groups_of(protocol, &bytes);
+            row.iter_mut().zip(&base).for_each(|(a, b)| *a ^= b);
+            row
+        };
+        let counter_bits = fields(protocol).counter;
+        let first = bits(&frame, counter_bits.clone());
+        let wrap = (1u64 << counter_bits.len()) - 1;
+        let any_rise = (1.0 - UNCHANGED) / (expectation.most_rise as f32 + 1.0);
+        let counters: Vec<_> = (0..=expectation.most_rise)
+            .map(|rise| {
+                let counter = first + u64::from(rise) & wrap;
+                let row = row(&|bytes| set_bits(bytes, counter_bits.clone(), counter));
+                let share = if rise == 0 { UNCHANGED + any_rise } else { any_rise };
+                (row, share.ln())
+            })
+            .collect();
+        let statuses: Vec<_> = if expectation.is_status_known {
+            vec![([0; MAX_GROUPS], 0.0)]
+        } else {
+            statuses(protocol)
+                .map(|(status, ln_prior)| {
+                    let row = row(&|bytes| set_bits(bytes, fields(protocol).status, status));
+                    (row, ln_prior)
+                })
+                .collect()
+        };
+        let differs = |i: &usize| counters.iter().chain(&statuses).any(|(row, _)| row[*i] != 0);
+        let varying: Vec<usize> = (0..count).filter(differs).take(MAX_VARYING).collect();
+        let template = template(protocol, &base, &[&counters, &statuses]);
+        let packed = |rows: Vec<([u8; MAX_GROUPS], f32)>| {
+            let pack = |(row, ln_prior): ([u8; MAX_GROUPS], f32)| {
+                let mut groups = [0; MAX_VARYING];
+                groups.iter_mut().zip(&varying).for_each(|(to, &i)| *to = row[i]);
+                Change { groups, ln_prior }
+            };
+            rows.into_iter().map(pack).collect()
+        };
+        let manchester = if protocol == Protocol::R900 {
+            lead_chips(protocol)
+        } else {
+            template.len()
+        };
+        let weights = template.iter().enumerate().map(|(i, &w)| (i as u16, w));
+        let is_known = |(_, w): &(u16, f32)| w.abs() > UNCERTAIN;
+        let bits = weights.clone().take(manchester).step_by(2);
+        let mut known: Vec<_> = bits.filter(is_known).collect();
+        let known_bits = known.len();
+        known.extend(weights.skip(manchester).filter(is_known));
+        let squares = |known: &[(u16, f32)]| known.iter().map(|(_, w)| w * w).sum::<f32>();
+        let sigma = (2.0 * squares(&known[..known_bits]) + squares(&known[known_bits..])).sqrt();
+        Words {
+            known,
+            known_bits,
+            sigma,
+            protocol,
+            base,
+            groups: count,
+            statuses: packed(statuses),
+            counters: packed(counters),
+            varying,
+            loose: loose(protocol),
+            loose_bits: loose_bits(protocol),
+            template,
+            frame,
+        }
+    }
+
+    /// Returns the bytes of the word that `status` and `counter` make of the base.
+    pub fn bytes(&self, status: &Change, counter: &Change) -> [u8; 92] {
+        let mut bytes = self.frame;
+        for (i, &group) in self.varying.iter().enumerate() {
+            let change = status.groups[i] ^ counter.groups[i];
+            let width = group_bits(self.protocol);
+            for bit in (0..width).filter(|bit| change >> (width - 1 - bit) & 1 == 1) {
+                let at = group * width + bit;
+                bytes[at / 8] ^= 0x80 >> (at % 8);
+            }
+        }
+        bytes
+    }
+}
+
+fn group_count(protocol: Protocol) -> usize {
+    if protocol == Protocol::R900 {
+        reed_solomon::SYMBOLS
+    } else {
+        protocol.bytes().min(MAX_GROUPS)
+    }
+}
+
+fn groups_of(protocol: Protocol, bytes: &[u8]) -> [u8; MAX_GROUPS] {
+    let is_r900 = protocol == Protocol::R900;
+    std::array::from_fn(|i| match i {
+        i if i >= group_count(protocol) => 0,
+        i if is_r900 => r900_symbol(bytes, i),
+        i => bytes[i],
+    })
+}
+
+/// Returns the values that type and flags may have, with the logarithm of their probabilities.
+fn statuses(protocol: Protocol) -> impl Iterator<Item = (u64, f32)> {
+    // SCM: a reserved bit, two flags, four bits of type, two flags. SCM+: the byte of the type.
+    (0..512u64).filter_map(move |status| match protocol {
+        Protocol::Scm if status < 256 => {
+            let is_clear = status & 0xC3 == 0;
+            let share = if is_clear {
+                FLAGS_CLEAR
+            } else {
+                (1.0 - FLAGS_CLEAR) / 15.0
+            };
+            Some((status, (share / 16.0).ln()))
+        }
+        Protocol::ScmPlus if status < 256 => Some((status, -(256f32.ln()))),
+        _ => None,
+    })
+}
+
+/// Returns the bits of each group outside of what must fit even if it is another frame.
+fn loose(protocol: Protocol) -> [u8; MAX_GROUPS] {
+    let fields = fields(protocol);
+    let width = group_bits(protocol);
+    let mut loose = [0; MAX_GROUPS];
+    for field in [
+        fields.counter,
+        fields.status,
+        fields.flags,
+        fields.low_id,
+        fields.check,
+    ] {
+        for bit in field {
+            loose[bit / width] |= 1 << (width - 1 - bit % width);
+        }
+    }
+    loose
+}
+
+fn loose_bits(protocol: Protocol) -> Vec<LooseBit> {
+    let code = match protocol {
+        Protocol::Scm => crc::SCM,
+        Protocol::ScmPlus | Protocol::Idm => crc::GENIBUS,
+        Protocol::R900 => return Vec::new(),
+    };
+    let loose = loose(protocol);
+    let end = fields(protocol).check.end;
+    let bits = (0..end).map(|bit| LooseBit {
+        group: bit / 8,
+        mask: 0x80 >> (bit % 8),
+        column: code.column(end - 1 - bit),
+    });
+    bits.filter(|bit| loose[bit.group] & bit.mask != 0).collect()
+}
+
+/// Returns the mean chips of all words, less ½.
+fn template(
+    protocol: Protocol,
+    base: &[u8; MAX_GROUPS],
+    lists: &[&Vec<([u8; MAX_GROUPS], f32)>],
+) -> Vec<f32> {
+    let lead = lead_chips(protocol);
+    let mut chips = vec![0.0; protocol.chips()];
+    let preamble = protocol.preamble();
+    for (i, pair) in chips[..lead].chunks_exact_mut(2).enumerate() {
+        pair.copy_from_slice(if preamble.bit(i) {
+            &[0.5, -0.5]
+        } else {
+            &[-0.5, 0.5]
+        });
+    }
+    let width = group_bits(protocol);
+    let check = fields(protocol).check.start / width;
+    let per_group = if protocol == Protocol::R900 { 8 } else { 16 };
+    for (i, chips) in chips[lead..].chunks_exact_mut(per_group).enumerate().take(check) {
+        // Each group depends on one of the lists at most.
+        let list = lists.iter().find(|list| list.iter().any(|(row, _)| row[i] != 0));
+        let mut add = |value: u8, share: f32| {
+            for (chip, to) in chips.iter_mut().enumerate() {
+                *to += share * if is_on(protocol, value, chip) { 0.5 } else { -0.5 };
+            }
+        };
+        match list {
+            Some(list) => list.iter().for_each(|(row, ln)| add(base[i] ^ row[i], ln.exp())),
+            None => add(base[i], 1.0),
+        }
+    }
+    chips
+}
+
+/// Returns true if `chip` of a group of this value is ON.
+pub(crate) fn is_on(protocol: Protocol, value: u8, chip: usize) -> bool {
+    if protocol == Protocol::R900 {
+        let digit = if chip < 4 { value / 6 } else { value % 6 };
+        return R900_DIGITS[usize::from(digit)][chip % 4];
+    }
+    let bit = value >> (7 - chip / 2) & 1 == 1;
+    bit == (chip % 2 == 0)
+}
+
+fn bits(bytes: &[u8], range: std::ops::Range<usize>) -> u64 {
+    range.fold(0, |value, bit| {
+        value << 1 | u64::from(bytes[bit / 8] >> (7 - bit % 8) & 1)
+    })
+}
+
+fn set_bits(bytes: &mut [u8], range: std::ops::Range<usize>, value: u64) {
+    let last = range.end - 1;
+    for bit in range {
+        let mask = 0x80 >> (bit % 8);
+        if value >> (last - bit) & 1 == 1 {
+            bytes[bit / 8] |= mask;
+        } else {
+            bytes[bit / 8] &= !mask;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synth::{Random, chips, random_frame};
+
+    #[test]
+    fn given_a_frame_then_its_words_are_the_code_words_of_the_counters_to_come() {
+        let mut random = Random::new(1);
+        for protocol in [Protocol::Scm, Protocol::ScmPlus, Protocol::R900] {
+            let frame = random_frame(protocol, &mut random);
+            let words = Words::new(&Expectation::after(protocol, &frame, 300).unwrap());
+            assert_eq!(words.counters.len(), 301);
+            let total: f32 = words.counters.iter().map(|c| c.ln_prior.exp()).sum();
+            assert!((total - 1.0).abs() < 1e-3, "{total}");
+            let range = fields(protocol).counter;
+            for rise in [0, 1, 255, 300] {
+                let mut next = [0; 92];
+                next[..frame.len()].copy_from_slice(&frame);
+                let counter = bits(&frame, range.clone()) + rise as u64 & (1 << range.len()) - 1;
+                set_bits(&mut next, range.clone(), counter);
+                encode(protocol, &mut next[..frame.len()]);
+                assert_eq!(
+                    words.bytes(&words.statuses[0], &words.counters[rise]),
+                    next,
+                    "{protocol:?} +{rise}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn given_a_certain_frame_then_its_template_is_the_chips_before_its_check() {
+        let mut random = Random::new(2);
+        for protocol in [Protocol::Scm, Protocol::ScmPlus, Protocol::R900] {
+            let frame = random_frame(protocol, &mut random);
+            let words = Words::new(&Expectation::after(protocol, &frame, 0).unwrap());
+            let sent = chips(protocol, &frame, 0);
+            let known = words.template.iter().filter(|w| **w != 0.0).count();
+            let check = protocol.chips() - if protocol == Protocol::R900 { 40 } else { 32 };
+            assert_eq!(known, check, "{protocol:?}");
+            assert!(
+                words.template[..check]
+                    .iter()
+                    .zip(sent)
+                    .all(|(w, on)| (*w > 0.0) == on)
+            );
+        }
+    }
+
+    #[test]
+    fn given_only_id_and_counter_then_every_type_is_among_the_words() {
+        let words = Words::new(&Expectation::for_counter(Protocol::Scm, 0x3AB_CDEF, 1000, 10).unwrap());
+        let total: f32 = words.statuses.iter().map(|s| s.ln_prior.exp()).sum();
+        assert!((total - 1.0).abs() < 1e-3, "{total}");
+        // ID 61591023, type 12, flags 0 and 3, counter 1003.
+        let mut frame = vec![0, 0, 0x06, 0x33, 0x00, 0x03, 0xEB, 0xAB, 0xCD, 0xEF, 0, 0];
+        encode(Protocol::Scm, &mut frame);
+        let all = words
+            .statuses
+            .iter()
+            .flat_map(|s| words.counters.iter().map(move |c| (s, c)));
+        assert!(all.into_iter().any(|(s, c)| words.bytes(s, c)[..12] == frame));
+    }
+}

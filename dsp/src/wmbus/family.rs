@@ -1,0 +1,176 @@
+//! Families: what modes are on the air (EN 13757-4, tables 3 to 21), as far as a receiver must know it.
+
+use super::coding::Coding;
+use super::mode::{Format, Mode, Modes};
+
+/// Known chips before the first data chip, the tail of the preamble and the sync word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// The last chip is the lowest bit.
+    pub chips: u64,
+    pub len: usize,
+}
+
+impl Known {
+    /// Appends the lowest `len` bits of `sync` to `pairs` times the chips 01.
+    const fn new(pairs: usize, sync: u64, len: usize) -> Self {
+        let preamble = 0x5555_5555_5555_5555 & ((1u64 << (2 * pairs)) - 1);
+        Known {
+            chips: preamble << len | sync,
+            len: 2 * pairs + len,
+        }
+    }
+
+    /// Returns +1 for a chip on the upper tone, -1 otherwise.
+    pub fn sign(&self, i: usize) -> f32 {
+        if self.chips >> (self.len - 1 - i) & 1 == 1 {
+            1.0
+        } else {
+            -1.0
+        }
+    }
+
+    /// Returns the last `len` chips.
+    pub fn tail(&self, len: usize) -> Known {
+        let len = len.min(self.len);
+        Known {
+            chips: self.chips & ((1u64 << len) - 1),
+            len,
+        }
+    }
+}
+
+/// What may follow the known chips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Payload {
+    /// Words of one code in one format.
+    Plain(Mode, Coding, Format),
+    /// A 16-bit word that announces mode C and its format, or the first words of mode T.
+    TOrC,
+    /// A 16-bit word that announces the format of mode C's downlink.
+    C2,
+}
+
+/// Modes that share chip rate and sync word.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Family {
+    pub modes: Modes,
+    pub chip_rate_hz: f64,
+    /// Greatest error of the chip rate.
+    pub rate_tolerance: f64,
+    /// Nominal deviation, and the greatest.
+    pub deviation_hz: [f64; 2],
+    pub known: Known,
+    pub payload: Payload,
+    /// Tried where nothing else was found.
+    pub is_quirk: bool,
+    /// Sent in channels of 12.5 to 60 kHz, and therefore searched with another resolution.
+    pub is_narrow: bool,
+}
+
+impl Family {
+    /// Returns the deviation to begin with where the search has found `found_hz`, and how far it may be wrong.
+    pub fn first_deviation_hz(&self, found_hz: f64) -> (f64, f64) {
+        let [nominal, greatest] = self.deviation_hz;
+        if self.chip_rate_hz > nominal {
+            // The lobes of the tones overlap, and the search cannot tell them; but a wrong deviation costs little.
+            return (
+                found_hz.clamp(0.9 * nominal, 1.3 * nominal),
+                0.25 * self.chip_rate_hz,
+            );
+        }
+        (
+            found_hz.clamp(0.8 * nominal, greatest),
+            (0.2 * self.chip_rate_hz).max(0.15 * nominal),
+        )
+    }
+}
+
+/// Chips 0101 0100 0011 1101, of which the last ten are the sync word.
+const SYNC_TC: u64 = 0b00_0011_1101;
+/// Eighteen chips, shared by the modes S and R.
+const SYNC_SR: u64 = 0b00_0111_0110_1001_0110;
+/// Modes N and F, formats A and B.
+const SYNC_NF: [u64; 2] = [0xF68D, 0xF672];
+
+/// Word after the sync word of mode C, by format.
+pub(super) const C_FORMATS: [(u64, Format); 2] = [(0x54CD, Format::A), (0x543D, Format::B)];
+
+const fn nf(modes: Modes, mode: Mode, rate: f64, deviation_hz: [f64; 2], b: bool) -> Family {
+    // The preamble of mode N has sixteen chips, that of F2 at least 78.
+    let (sync, format) = if b {
+        (SYNC_NF[1], Format::B)
+    } else {
+        (SYNC_NF[0], Format::A)
+    };
+    Family {
+        modes,
+        chip_rate_hz: rate,
+        rate_tolerance: 0.002,
+        deviation_hz,
+        known: Known::new(8, sync, 16),
+        payload: Payload::Plain(mode, Coding::Nrz, format),
+        is_quirk: false,
+        is_narrow: true,
+    }
+}
+
+/// Modes T and C.
+const TC: Family = Family {
+    modes: Modes(1 | 2),
+    chip_rate_hz: 100e3,
+    rate_tolerance: 0.11,
+    deviation_hz: [50e3, 80e3],
+    known: Known::new(19, SYNC_TC, 10),
+    payload: Payload::TOrC,
+    is_quirk: false,
+    is_narrow: false,
+};
+
+/// Every family.
+pub(super) const FAMILIES: [Family; 11] = [
+    TC,
+    // Some meters (Engelmann SensoStar) send one more 0 between preamble and sync word.
+    Family {
+        modes: Modes::T,
+        known: Known::new(19, SYNC_TC, 11),
+        is_quirk: true,
+        ..TC
+    },
+    Family {
+        modes: Modes::S,
+        chip_rate_hz: 32_768.0,
+        rate_tolerance: 0.025,
+        deviation_hz: [50e3, 80e3],
+        known: Known::new(15, SYNC_SR, 18),
+        payload: Payload::Plain(Mode::S1, Coding::Manchester, Format::A),
+        is_quirk: false,
+        is_narrow: false,
+    },
+    Family {
+        modes: Modes::C2,
+        chip_rate_hz: 50e3,
+        rate_tolerance: 0.002,
+        deviation_hz: [25e3, 35e3],
+        known: Known::new(19, SYNC_TC, 10),
+        payload: Payload::C2,
+        is_quirk: false,
+        is_narrow: false,
+    },
+    Family {
+        modes: Modes::R2,
+        chip_rate_hz: 4800.0,
+        rate_tolerance: 0.02,
+        deviation_hz: [6e3, 7.5e3],
+        known: Known::new(15, SYNC_SR, 18),
+        payload: Payload::Plain(Mode::R2, Coding::Manchester, Format::A),
+        is_quirk: false,
+        is_narrow: true,
+    },
+    nf(Modes::N, Mode::N1, 4800.0, [2.4e3, 3.2e3], false),
+    nf(Modes::N, Mode::N1, 4800.0, [2.4e3, 3.2e3], true),
+    nf(Modes::N, Mode::N1, 2400.0, [2.4e3, 3.2e3], false),
+    nf(Modes::N, Mode::N1, 2400.0, [2.4e3, 3.2e3], true),
+    nf(Modes::F2, Mode::F2, 2400.0, [5.5e3, 7.2e3], false),
+    nf(Modes::F2, Mode::F2, 2400.0, [5.5e3, 7.2e3], true),
+];

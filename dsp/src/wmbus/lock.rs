@@ -1,0 +1,455 @@
+//! Lock: the frames of one detection.
+
+use super::blocks::{Blocks, CRC_LEN, Checked, HEADER, MAX_AIR_BYTES, Soft, air_bytes, likeliest_lengths};
+use super::coding::{Coding, MAX_WORDS};
+use super::config::Config;
+use super::detection::Detection;
+use super::family::{C_FORMATS, FAMILIES, Family, Known, Payload};
+use super::frame::{Frame, Signal};
+use super::mode::{Format, Mode, Modes};
+use super::phase::{Level, Moves, PhaseTracker};
+use super::refit::{self, refit};
+use super::search::{Segment, max_segment_len};
+use super::sync::{Candidate, Clock, Fit, MAX_CANDIDATES, Sync, fit_all, fit_carrier, refine_clock};
+use super::timing::Timing;
+use super::tones::{Cells, Tones, between, energies};
+use crate::Complex32;
+
+/// Chips per second of the fastest family.
+const FASTEST_HZ: f64 = 110e3;
+/// Greatest error probability of a frame that is handed out.
+const MAX_DOUBT: f64 = 1e-3;
+/// Prior odds against a frame at a candidate whose known chips carry no information.
+const PRIOR: f64 = 1e4;
+/// Odds against a frame from which it is not worth a try. Frames near the threshold have 1e-4.
+const MAX_NO_FRAME: f64 = 0.1;
+/// Energy of a chip over the noise density from which a frame can be decoded at all.
+const MIN_RATIO: f32 = 1.5;
+/// Greatest error of the carrier that the search gives.
+const CARRIER_REACH_HZ: f64 = 20e3;
+/// Candidates tried per segment without success.
+const MAX_FAILURES: usize = 8;
+/// Frames per segment; the longest segment has room for fifteen of mode C.
+const MAX_FRAMES: usize = 16;
+/// Words after a block that are demodulated with it, as witnesses of the phase.
+const WITNESSES: usize = 8;
+/// Excess of the noise over that of the search from which the known chips do not fit together.
+const MISFIT: f32 = 2.0;
+/// Chips by which a frame may seem to be longer than the segment, whose last block may be cut.
+const SLACK_CHIPS: f64 = 8.0;
+/// Chips of the word that announces mode C.
+const ANNOUNCEMENT: usize = 16;
+
+/// Decodes segments.
+pub(super) struct Lock {
+    config: Config,
+    /// Samples of the segment at work.
+    cells: Cells,
+    is_narrow: bool,
+    tones: Tones,
+    sync: Sync,
+    phase: PhaseTracker,
+    blocks: Blocks,
+    candidates: Vec<(Candidate, &'static Family)>,
+    edges: Vec<f64>,
+    words: Vec<f32>,
+}
+
+/// Frame that has been found, but not yet decoded.
+#[derive(Clone, Copy)]
+struct Found {
+    /// Cell at which the tones begin.
+    first_cell: usize,
+    clock: Clock,
+    /// Carrier and deviation in cycles per cell.
+    carrier: f64,
+    deviation: f64,
+    level: Level,
+    /// Variance of the noise by the search.
+    floor: f32,
+    no_frame: f64,
+}
+
+impl Lock {
+    pub fn new(config: Config) -> Self {
+        let rate = config.sample_rate_hz;
+        let capacity = max_segment_len(rate);
+        let cells = Cells::new(rate / FASTEST_HZ, capacity);
+        let max_cells = capacity / cells.decimation() + 1;
+        let max_words = MAX_AIR_BYTES * 8 + 64;
+        Lock {
+            config,
+            cells,
+            is_narrow: false,
+            tones: Tones::new(max_cells),
+            sync: Sync::new(max_cells),
+            phase: PhaseTracker::new(max_words, MAX_AIR_BYTES * 2 * MAX_WORDS + 1024),
+            blocks: Blocks::new(),
+            candidates: Vec::with_capacity(FAMILIES.len() * MAX_CANDIDATES),
+            edges: Vec::with_capacity(MAX_AIR_BYTES * 16 + 256),
+            words: Vec::with_capacity(MAX_AIR_BYTES * 2 * MAX_WORDS + 1024),
+        }
+    }
+
+    /// Decodes every frame of `segment`.
+    pub fn run(&mut self, segment: Segment, mut out: impl FnMut(&Frame)) {
+        match segment {
+            Segment::Wide(samples, detection) => {
+                self.cells.fill(samples, detection.frequency);
+                self.is_narrow = false;
+                if !self.run_families(&detection, false, &mut out) {
+                    self.run_families(&detection, true, &mut out);
+                }
+            }
+            Segment::Narrow(cells, detection) => {
+                std::mem::swap(&mut self.cells, cells);
+                self.is_narrow = true;
+                self.run_families(&detection, false, &mut out);
+                std::mem::swap(&mut self.cells, cells);
+            }
+        }
+    }
+
+    /// Decodes the frames of families with a quirk, or of those without; returns true if there are any.
+    fn run_families(&mut self, detection: &Detection, is_quirk: bool, out: &mut impl FnMut(&Frame)) -> bool {
+        self.find(detection, is_quirk);
+        // What was decoded, from before the known chips to the end, in cells.
+        let mut taken = [(0.0, 0.0); MAX_FRAMES];
+        let (mut frames, mut failures) = (0, 0);
+        for i in 0..self.candidates.len() {
+            let (candidate, family) = self.candidates[i];
+            let is_taken = |span: &(f64, f64)| (span.0..span.1).contains(&candidate.end);
+            if taken[..frames].iter().any(is_taken) {
+                continue;
+            }
+            if let Some((frame, end)) = self.decode(detection, family, candidate) {
+                out(&frame);
+                taken[frames] = (candidate.end - family.known.len as f64 * candidate.chip, end);
+                frames += 1;
+            } else {
+                failures += 1;
+            }
+            if failures == MAX_FAILURES || frames == MAX_FRAMES {
+                break;
+            }
+        }
+        frames > 0
+    }
+
+    /// Finds candidates, the likeliest first.
+    fn find(&mut self, detection: &Detection, is_quirk: bool) {
+        let decimation = self.cells.decimation();
+        let cell_hz = self.config.sample_rate_hz / decimation as f64;
+        let found_hz = detection.deviation * self.config.sample_rate_hz;
+        let (modes, is_narrow) = (self.config.modes, self.is_narrow);
+        let is_wanted = |family: &&Family| {
+            family.is_narrow == is_narrow && family.is_quirk == is_quirk && modes.intersects(family.modes)
+        };
+        let shift = detection.shift * decimation as f64;
+        self.candidates.clear();
+        for family in FAMILIES.iter().filter(is_wanted) {
+            let (deviation_hz, _) = family.first_deviation_hz(found_hz);
+            self.tones
+                .fill(self.cells.values(), shift, deviation_hz / cell_hz);
+            let chip = cell_hz / family.chip_rate_hz;
+            let noise = detection.noise * decimation as f32;
+            let found = self.sync.search(&self.tones, family, chip, noise);
+            self.candidates
+                .extend(found.iter().map(|candidate| (*candidate, family)));
+        }
+        self.candidates
+            .sort_unstable_by(|a, b| b.0.eye.total_cmp(&a.0.eye));
+    }
+
+    /// Decodes the frame at `candidate`; returns it and the cell at which it ends.
+    fn decode(
+        &mut self,
+        detection: &Detection,
+        family: &Family,
+        candidate: Candidate,
+    ) -> Option<(Frame, f64)> {
+        let mut found = self.measure(detection, family, candidate)?;
+        let mut payload = self.payload(family, &found);
+        if payload.is_none() && found.level.noise > MISFIT * found.floor {
+            found = self.refit(found)?;
+            payload = self.payload(family, &found);
+        }
+        let (mode, format, checked, end, chip) = payload?;
+        if checked.doubt > MAX_DOUBT {
+            return None;
+        }
+        let rate = self.config.sample_rate_hz;
+        let decimation = self.cells.decimation() as f64;
+        let cell_hz = rate / decimation;
+        let carrier_hz = self.config.center_hz + detection.frequency * rate + found.carrier * cell_hz;
+        let amplitude = f64::from(found.level.amplitude) / (found.clock.chip * decimation);
+        let power = amplitude * amplitude;
+        let start = (found.first_cell as f64 + found.clock.end) * decimation;
+        let frame = Frame {
+            mode,
+            format,
+            sample: detection.first_sample + start.max(0.0) as u64,
+            signal: Signal {
+                offset_hz: mode.offset_hz(carrier_hz),
+                carrier_hz,
+                snr_db: (10.0 * (power / f64::from(detection.window_noise)).log10()) as f32,
+                level_dbfs: (10.0 * power.log10()) as f32,
+                deviation_hz: (found.deviation * cell_hz) as f32,
+                chip_rate_hz: (cell_hz / chip) as f32,
+            },
+            corrected: checked.corrected as u8,
+            doubt: checked.doubt as f32,
+            bytes: checked.bytes,
+            len: checked.len,
+        };
+        Some((frame, found.first_cell as f64 + end))
+    }
+
+    /// Measures clock, carrier, deviation and level at `candidate`, and fills the tones from there on.
+    fn measure(&mut self, detection: &Detection, family: &Family, candidate: Candidate) -> Option<Found> {
+        let known = family.known;
+        let cell_hz = self.config.sample_rate_hz / self.cells.decimation() as f64;
+        let cells = self.cells.values();
+        let chip = candidate.chip;
+        let start = candidate.end - (known.len + 2) as f64 * chip;
+        let first_cell = start.max(0.0) as usize;
+        let last_known = ((candidate.end + 2.0 * chip) as usize).min(cells.len());
+        if start < -8.0 * chip || first_cell >= last_known {
+            return None;
+        }
+        let around = &cells[first_cell..last_known];
+        let mut clock = Clock {
+            end: candidate.end - first_cell as f64,
+            chip,
+        };
+        let deviation_hz = detection.deviation * self.config.sample_rate_hz;
+        let (first_hz, reach_hz) = family.first_deviation_hz(deviation_hz);
+        let mut deviation = first_hz / cell_hz;
+        let mut carrier = detection.shift * self.cells.decimation() as f64;
+        // The search errs by some 10 kHz.
+        let reach = (CARRIER_REACH_HZ / family.chip_rate_hz).min(if self.is_narrow { 0.45 } else { 0.3 });
+        self.tones.fill(around, carrier, deviation);
+        clock = refine_clock(&self.tones, known, clock, [0.4, 0.016], 4);
+        let mut fit = fit_carrier(&self.tones, known, clock, [reach, reach_hz / family.chip_rate_hz]);
+        for halvings in [1, 3] {
+            carrier += fit.carrier;
+            deviation += fit.deviation;
+            self.tones.fill(around, carrier, deviation);
+            fit = fit_all(&self.tones, known, Fit::new(fit.clock), halvings);
+        }
+        carrier += fit.carrier;
+        deviation += fit.deviation;
+        let clock = fit.clock;
+        if deviation * cell_hz > 1.3 * family.deviation_hz[1] || deviation <= 0.0 {
+            return None;
+        }
+        self.tones.fill(&cells[first_cell..], carrier, deviation);
+        let floor = detection.noise * self.cells.decimation() as f32 * clock.chip as f32;
+        let rest = fit.energy - fit.amplitude * fit.amplitude;
+        let level = Level {
+            amplitude: fit.amplitude,
+            noise: floor.max(rest),
+            moves: Moves::Slow,
+        };
+        let no_frame = PRIOR * (-evidence(&self.tones, known, clock, level)).exp();
+        if no_frame > MAX_NO_FRAME || level.amplitude * level.amplitude < MIN_RATIO * level.noise {
+            return None;
+        }
+        Some(Found {
+            first_cell,
+            clock,
+            carrier,
+            deviation,
+            level,
+            floor,
+            no_frame,
+        })
+    }
+
+    /// Measures again by the data. Returns `None` if there are not enough.
+    fn refit(&mut self, mut found: Found) -> Option<Found> {
+        let end = found.clock.end + refit::CHIPS as f64 * found.clock.chip;
+        if (self.tones.len() as f64) < end {
+            return None;
+        }
+        let fit = refit(&self.tones, found.clock);
+        found.clock = fit.clock;
+        found.carrier += fit.carrier;
+        found.deviation += fit.deviation;
+        found.level = Level {
+            amplitude: fit.amplitude,
+            noise: found.floor.max(fit.energy - fit.amplitude * fit.amplitude),
+            moves: Moves::Fast,
+        };
+        self.tones.fill(
+            &self.cells.values()[found.first_cell..],
+            found.carrier,
+            found.deviation,
+        );
+        Some(found)
+    }
+
+    /// Decodes what follows the known chips. Returns mode, format, bytes, the end in cells, and the last chip length.
+    fn payload(&mut self, family: &Family, found: &Found) -> Option<(Mode, Format, Checked, f64, f64)> {
+        let attempt = |lock: &mut Self, mode, coding, format, skipped| {
+            lock.read(found, coding, format, skipped)
+                .map(|(checked, end, chip)| (mode, format, checked, end, chip))
+        };
+        match family.payload {
+            Payload::Plain(mode, coding, format) => attempt(self, mode, coding, format, 0),
+            Payload::C2 => {
+                let format = self.announced(found);
+                attempt(self, Mode::C2, Coding::Nrz, format.0, ANNOUNCEMENT)
+            }
+            Payload::TOrC => {
+                let (format, eye) = self.announced(found);
+                let modes = self.config.modes;
+                let c = |lock: &mut Self| {
+                    let is_wanted = modes.contains(Modes::C);
+                    is_wanted
+                        .then(|| attempt(lock, Mode::C1, Coding::Nrz, format, ANNOUNCEMENT))
+                        .flatten()
+                };
+                let t = |lock: &mut Self| {
+                    let is_wanted = modes.contains(Modes::T);
+                    is_wanted
+                        .then(|| attempt(lock, Mode::T1, Coding::ThreeOfSix, Format::A, 0))
+                        .flatten()
+                };
+                if eye > 0.5 {
+                    c(self).or_else(|| t(self))
+                } else {
+                    t(self).or_else(|| c(self))
+                }
+            }
+        }
+    }
+
+    /// Returns the likelier format of mode C, and how well the chips agree with it: 1 = all do.
+    fn announced(&self, found: &Found) -> (Format, f32) {
+        let edge = |i: usize| self.tones.sums_at(found.clock.end + i as f64 * found.clock.chip);
+        let mut best = (Format::A, -1.0);
+        for (word, format) in C_FORMATS {
+            let known = Known {
+                chips: word,
+                len: ANNOUNCEMENT,
+            };
+            let (mut agree, mut all) = (0.0, f32::MIN_POSITIVE);
+            for i in 0..ANNOUNCEMENT {
+                let [lower, upper] = energies(between(edge(i), edge(i + 1)));
+                agree += known.sign(i) * (upper - lower);
+                all += (upper - lower).abs();
+            }
+            if agree / all > best.1 {
+                best = (format, agree / all);
+            }
+        }
+        best
+    }
+
+    /// Reads a frame whose first word is `skipped` chips after the known ones.
+    fn read(
+        &mut self,
+        found: &Found,
+        coding: Coding,
+        format: Format,
+        skipped: usize,
+    ) -> Option<(Checked, f64, f64)> {
+        let ratio = found.level.amplitude * found.level.amplitude / found.level.noise.max(f32::MIN_POSITIVE);
+        let mut timing = Timing::new(found.clock, f64::from(ratio));
+        let h = 2.0 * found.deviation;
+        let byte_chips = coding.byte_chips();
+        self.edges.clear();
+        let head = HEADER + CRC_LEN;
+        let head_chips = skipped + head * byte_chips + WITNESSES * coding.word_chips();
+        timing.follow(&self.tones, head_chips + 1, &mut self.edges);
+        let edges = &self.edges[skipped..=head_chips];
+        self.phase.words(
+            &self.tones,
+            edges,
+            h * timing.chip(),
+            coding,
+            found.level,
+            &mut self.words,
+        );
+        let soft = Soft {
+            words: &self.words,
+            coding,
+        };
+        let mut header = Checked::new();
+        let mut lengths = [0; 4];
+        let mut count = 0;
+        match format {
+            Format::A => {
+                if !self.blocks.append(soft, head, found.no_frame, &mut header) {
+                    return None;
+                }
+                lengths[0] = header.bytes[0];
+                count = 1;
+            }
+            Format::B => likeliest_lengths(soft, |length| {
+                lengths[count] = length;
+                count += 1;
+                false
+            }),
+        }
+        let chips_of = |length: u8| Some(skipped + air_bytes(format, length)? * byte_chips);
+        let available = (self.tones.len() as f64 - found.clock.end) / timing.chip() + SLACK_CHIPS;
+        let is_complete = |chips: &usize| (*chips as f64) < available;
+        let chips = lengths[..count]
+            .iter()
+            .filter_map(|length| chips_of(*length))
+            .filter(is_complete)
+            .max()?;
+        let missing = (chips + 1).saturating_sub(self.edges.len());
+        timing.follow(&self.tones, missing, &mut self.edges);
+        let edges = &self.edges[skipped..=chips];
+        self.phase.words(
+            &self.tones,
+            edges,
+            h * timing.chip(),
+            coding,
+            found.level,
+            &mut self.words,
+        );
+        let soft = Soft {
+            words: &self.words,
+            coding,
+        };
+        let mut checked = header;
+        match format {
+            Format::A => {
+                if !self.blocks.append_rest_of_a(soft, &mut checked) {
+                    return None;
+                }
+            }
+            Format::B => {
+                let is_right = lengths[..count].iter().any(|length| {
+                    checked = Checked::new();
+                    chips_of(*length).is_some_and(|of| of <= chips)
+                        && self.blocks.append_b(soft, *length, found.no_frame, &mut checked)
+                });
+                if !is_right {
+                    return None;
+                }
+            }
+        }
+        let end = self.edges[skipped + checked.air_bytes * byte_chips];
+        Some((checked, end, timing.chip()))
+    }
+}
+
+/// Returns the log-likelihood ratio of the known chips against chips of any other frame.
+fn evidence(tones: &Tones, known: Known, clock: Clock, level: Level) -> f64 {
+    let edge = |i: usize| tones.sums_at(clock.end - (known.len - i) as f64 * clock.chip);
+    let scale = 2.0 * level.amplitude / level.noise.max(f32::MIN_POSITIVE);
+    (0..known.len)
+        .map(|i| {
+            let [lower, upper] = between(edge(i), edge(i + 1)).map(Complex32::norm);
+            // ln I0 is nearly linear where it matters.
+            let soft = known.sign(i) * scale * (upper - lower);
+            // A chip may be spoilt by another transmitter.
+            f64::from((0.01 + 0.99 * 2.0 / (1.0 + (-soft.clamp(-20.0, 20.0)).exp())).ln())
+        })
+        .sum()
+}

@@ -1,0 +1,278 @@
+//! Expected meters: received far deeper than others, and never where they are not.
+
+mod common;
+
+use common::{quantized, scene, transmission};
+use metertap_dsp::synth::{Keying, Random, Transmission, random_frame};
+use metertap_dsp::{Complex32, Config, Expectation, Method, Packet, Protocol, Receiver, Trust, fec};
+
+const RATE_HZ: f64 = 2_359_296.0;
+/// Protocols that can be expected, with an SNR at which nine in ten are received (SCM: docs/receiver.md).
+const EXPECTED: [(Protocol, f64); 3] = [
+    (Protocol::Scm, -15.0),
+    (Protocol::ScmPlus, -15.0),
+    (Protocol::R900, -15.5),
+];
+
+fn listen(trust: Trust, expectations: &[Expectation], samples: &[Complex32]) -> Vec<Packet> {
+    let mut receiver = Receiver::new(Config {
+        sample_rate_hz: RATE_HZ,
+        trust,
+        tentative: false,
+    })
+    .unwrap();
+    receiver.expect(expectations);
+    let mut received = Vec::new();
+    receiver.push(samples, |packet| received.push(*packet));
+    receiver.flush(|packet| received.push(*packet));
+    received
+}
+
+/// Returns the frame with its counter higher by `rise`, less than 256.
+fn risen(protocol: Protocol, frame: &[u8], rise: u8) -> Vec<u8> {
+    let last = match protocol {
+        Protocol::Scm => 6,
+        Protocol::ScmPlus => 11,
+        _ => 8,
+    };
+    let mut frame = frame.to_vec();
+    let (low, carry) = frame[last].overflowing_add(rise);
+    frame[last] = low;
+    frame[last - 1] = frame[last - 1].wrapping_add(u8::from(carry));
+    // The third byte stays: the counters of these tests do not end in 0xFFFF.
+    fec::encode(protocol, &mut frame);
+    frame
+}
+
+/// A frame whose counter has room above it.
+fn last_frame(protocol: Protocol, random: &mut Random) -> Vec<u8> {
+    loop {
+        let frame = random_frame(protocol, random);
+        if [6, 11, 8]
+            .iter()
+            .all(|&i| frame.get(i - 1).is_none_or(|&byte| byte != 0xFF))
+        {
+            return frame;
+        }
+    }
+}
+
+/// `count` frames of `protocol` whose counters have risen by up to 200, one every 20 ms, and their samples.
+fn sent(
+    protocol: Protocol,
+    last: &[u8],
+    snr_db: f64,
+    keying: Keying,
+    count: usize,
+    random: &mut Random,
+) -> (Vec<Vec<u8>>, Vec<Complex32>) {
+    let frames: Vec<_> = (0..count)
+        .map(|_| risen(protocol, last, random.uniform(0.0, 200.0) as u8))
+        .collect();
+    let transmissions = frames.iter().enumerate().map(|(i, frame)| Transmission {
+        phase_rad: random.uniform(0.0, 6.28),
+        keying,
+        ..transmission(
+            protocol,
+            frame,
+            0.02 * (i + 1) as f64,
+            random.uniform(-1e6, 1e6),
+            snr_db,
+        )
+    });
+    let scene = scene(RATE_HZ, 0.02 * (count + 2) as f64, transmissions.collect());
+    (frames, quantized(&scene, random))
+}
+
+#[test]
+fn given_known_meters_near_threshold_then_most_are_received_and_none_is_wrong() {
+    let mut random = Random::new(11);
+    for (protocol, snr_db) in EXPECTED {
+        let last = last_frame(protocol, &mut random);
+        let expected = Expectation::after(protocol, &last, 1000).unwrap();
+        let (frames, samples) = sent(protocol, &last, snr_db, Keying::default(), 40, &mut random);
+        let unexpected = listen(Trust::Normal, &[], &samples);
+        assert!(unexpected.len() < 5, "{protocol:?}: {} without", unexpected.len());
+        let received = listen(Trust::Normal, &[expected.clone()], &samples);
+        assert!(received.len() >= 34, "{protocol:?}: {} of 40", received.len());
+        for packet in &received {
+            assert!(frames.iter().any(|frame| packet.bytes() == frame));
+            let start_s = packet.start_sample as f64 / RATE_HZ;
+            assert!(
+                (start_s / 0.02 - (start_s / 0.02).round()).abs() < 2e-3,
+                "{start_s}"
+            );
+        }
+        let by_expectation = |packet: &&Packet| matches!(packet.signal.method, Method::Expected { .. });
+        assert!(received.iter().filter(by_expectation).count() >= 30);
+        let strict = listen(Trust::Strict, &[expected], &samples);
+        assert!(
+            strict.iter().filter(by_expectation).count() == 0,
+            "strict corrects nothing"
+        );
+    }
+}
+
+#[test]
+fn given_a_carrier_that_drifts_by_20_khz_a_second_then_it_is_received_as_well() {
+    let mut random = Random::new(12);
+    for drift_hz_per_s in [-20e3, 20e3] {
+        let keying = Keying {
+            drift_hz_per_s,
+            ..Keying::default()
+        };
+        let last = last_frame(Protocol::Scm, &mut random);
+        let expected = Expectation::after(Protocol::Scm, &last, 1000).unwrap();
+        let (frames, samples) = sent(Protocol::Scm, &last, -14.5, keying, 40, &mut random);
+        let received = listen(Trust::Normal, &[expected], &samples);
+        assert!(
+            received.len() >= 34,
+            "{drift_hz_per_s} Hz/s: {} of 40",
+            received.len()
+        );
+        assert!(
+            received
+                .iter()
+                .all(|packet| frames.iter().any(|frame| packet.bytes() == frame))
+        );
+    }
+}
+
+#[test]
+fn given_only_the_dial_then_the_meter_is_received_whatever_its_type() {
+    let mut random = Random::new(13);
+    let mut last = last_frame(Protocol::Scm, &mut random);
+    last[3] &= 0x3C;
+    let (id, counter) = (
+        u32::from(last[2] >> 1 & 3) << 24 | u32::from_be_bytes([0, last[7], last[8], last[9]]),
+        u32::from_be_bytes([0, last[4], last[5], last[6]]),
+    );
+    last[2] &= 0x06;
+    let expected = Expectation::for_counter(Protocol::Scm, id, counter, 1000).unwrap();
+    let (frames, samples) = sent(Protocol::Scm, &last, -14.0, Keying::default(), 30, &mut random);
+    let received = listen(Trust::Normal, &[expected], &samples);
+    assert!(received.len() >= 26, "{} of 30", received.len());
+    assert!(
+        received
+            .iter()
+            .all(|packet| frames.iter().any(|frame| packet.bytes() == frame))
+    );
+    assert_eq!(Expectation::for_counter(Protocol::Scm, 1 << 26, 0, 0), None);
+    assert_eq!(Expectation::for_counter(Protocol::R900, 1, 0, 0), None);
+}
+
+#[test]
+fn given_relatives_on_the_air_then_they_are_not_taken_for_the_meter_that_is_expected() {
+    let mut random = Random::new(14);
+    for (protocol, snr_db) in EXPECTED {
+        let last = last_frame(protocol, &mut random);
+        let low_id = match protocol {
+            Protocol::Scm => 9,
+            Protocol::ScmPlus => 7,
+            _ => 3,
+        };
+        for change in [1, 2, 0x10] {
+            let mut relative = last.clone();
+            relative[low_id] ^= change;
+            let expected = Expectation::after(protocol, &last, 1000).unwrap();
+            let (_, samples) = sent(protocol, &relative, snr_db, Keying::default(), 40, &mut random);
+            let received = listen(Trust::Normal, &[expected], &samples);
+            let wrong = received
+                .iter()
+                .filter(|packet| packet.bytes()[low_id] == last[low_id]);
+            assert_eq!(wrong.count(), 0, "{protocol:?}, id ^ {change}");
+        }
+    }
+}
+
+#[test]
+fn given_a_counter_outside_of_what_is_expected_then_no_other_one_is_made_of_it() {
+    let mut random = Random::new(15);
+    for (protocol, snr_db) in EXPECTED {
+        let last = last_frame(protocol, &mut random);
+        let (frames, samples) = sent(protocol, &last, snr_db, Keying::default(), 40, &mut random);
+        // As of half a million counts ago.
+        let mut before = last.clone();
+        before[if protocol == Protocol::Scm {
+            4
+        } else if protocol == Protocol::R900 {
+            6
+        } else {
+            9
+        }] ^= 0x08;
+        let expected = Expectation::after(protocol, &before, 1000).unwrap();
+        let received = listen(Trust::Normal, &[expected], &samples);
+        assert!(
+            received
+                .iter()
+                .all(|packet| frames.iter().any(|frame| packet.bytes() == frame))
+        );
+    }
+}
+
+#[test]
+fn given_noise_and_20_expectations_then_nothing_is_received() {
+    let mut random = Random::new(16);
+    let expectations: Vec<_> = EXPECTED
+        .iter()
+        .cycle()
+        .take(20)
+        .filter_map(|(protocol, _)| {
+            Expectation::after(*protocol, &random_frame(*protocol, &mut random), 1000)
+        })
+        .collect();
+    assert_eq!(expectations.len(), 20);
+    let samples = quantized(&scene(RATE_HZ, 4.0, vec![]), &mut random);
+    assert_eq!(listen(Trust::Normal, &expectations, &samples), []);
+}
+
+#[test]
+fn given_a_street_and_absent_meters_then_the_packets_are_those_without_expectations() {
+    let mut random = Random::new(17);
+    let transmissions = (0..40).map(|i| {
+        let protocol = Protocol::ALL[i % 4];
+        let frame = random_frame(protocol, &mut random);
+        let (start_s, offset_hz) = (random.uniform(0.01, 1.0), random.uniform(-1e6, 1e6));
+        transmission(protocol, &frame, start_s, offset_hz, random.uniform(-14.0, 20.0))
+    });
+    let scene = scene(RATE_HZ, 1.1, transmissions.collect());
+    let samples = quantized(&scene, &mut random);
+    let expectations: Vec<_> = (0..20)
+        .filter_map(|_| Expectation::after(Protocol::Scm, &random_frame(Protocol::Scm, &mut random), 1000))
+        .collect();
+    let bytes = |packets: Vec<Packet>| packets.iter().map(|p| p.bytes().to_vec()).collect::<Vec<_>>();
+    let without = bytes(listen(Trust::Normal, &[], &samples));
+    assert!(without.len() > 20);
+    let with = bytes(listen(Trust::Normal, &expectations, &samples));
+    assert!(without.iter().all(|packet| with.contains(packet)));
+    assert!(
+        with.len() <= without.len() + 1,
+        "a longer segment may hold one packet more"
+    );
+}
+
+#[test]
+fn given_a_known_meter_30_db_below_its_neighbor_then_both_are_received() {
+    let mut random = Random::new(18);
+    let mut received = 0;
+    for _ in 0..20 {
+        let last = last_frame(Protocol::Scm, &mut random);
+        let weak = risen(Protocol::Scm, &last, 99);
+        let strong = random_frame(Protocol::Scm, &mut random);
+        let lag_s = random.uniform(-0.005, 0.005);
+        let transmissions = vec![
+            transmission(Protocol::Scm, &strong, 0.012, -250e3, 16.0),
+            transmission(Protocol::Scm, &weak, 0.012 + lag_s, 250e3, -14.0),
+        ];
+        let samples = quantized(&scene(RATE_HZ, 0.04, transmissions), &mut random);
+        let expected = Expectation::after(Protocol::Scm, &last, 1000).unwrap();
+        let packets = listen(Trust::Normal, &[expected], &samples);
+        assert!(
+            packets
+                .iter()
+                .all(|packet| [&weak, &strong].contains(&&packet.bytes().to_vec()))
+        );
+        received += packets.len();
+    }
+    assert!(received >= 38, "{received} of 40");
+}

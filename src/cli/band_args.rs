@@ -1,0 +1,39 @@
+//! Flags that say which family of meters is received.
+
+use crate::format::LineFormat;
+use crate::source::Family;
+use anyhow::{Result, bail};
+use clap::Args;
+use metertap_dsp::wmbus::Modes;
+
+/// Band and modes.
+#[derive(Clone, Debug, Args)]
+pub struct BandArgs {
+    /// Band, and with it the meters: 915 (ERT), 868, 433 or 169 (wireless M-Bus).
+    #[arg(long, value_name = "MHZ", default_value = "915")]
+    band: Family,
+    /// Modes of wireless M-Bus, comma-separated: t1, c1, s1, c2, r2, n1, f2. Default: all of the band.
+    #[arg(long, value_name = "MODE", value_delimiter = ',', value_parser = str::parse::<Modes>)]
+    modes: Vec<Modes>,
+}
+
+impl BandArgs {
+    /// Returns the family of meters.
+    pub fn family(&self) -> Family {
+        if self.modes.is_empty() {
+            return self.band;
+        }
+        Family::Wmbus(self.modes.iter().copied().collect())
+    }
+
+    /// Checks that telegrams have a form in `format`.
+    ///
+    /// # Errors
+    /// If they have none.
+    pub fn check_format(&self, format: Option<LineFormat>) -> Result<()> {
+        if self.family().is_wmbus() && format == Some(LineFormat::Xml) {
+            bail!("wireless M-Bus has no form in XML: use --format json, plain, or csv (lines of rtl_wmbus)");
+        }
+        Ok(())
+    }
+}
