@@ -86,15 +86,16 @@ impl TariffSection {
         if ids.is_empty() || ids.iter().any(String::is_empty) {
             problems.push("meter: expected the id of a meter".to_owned());
         }
-        let from = self.from.as_deref().and_then(|text| {
-            let date = text.parse::<Date>();
-            date.map_err(|_| {
+        let from = match self.from.as_deref().map(|text| (text, text.parse::<Date>())) {
+            None => None,
+            Some((_, Ok(date))) => Some(date),
+            Some((text, Err(_))) => {
                 problems.push(format!(
                     "invalid from = \"{text}\": expected a day such as 2026-07-01"
-                ))
-            })
-            .ok()
-        });
+                ));
+                None
+            }
+        };
         let prices = [("price", Some(self.price)), ("export_price", self.export_price)];
         let charge = [("standing_charge", self.standing_charge)];
         for (key, number) in prices.into_iter().chain(charge) {

@@ -7,5 +7,4 @@ mod encode;
 pub mod reed_solomon;
 
 pub use encode::encode;
-#[cfg(feature = "synth")]
 pub(crate) use encode::r900_symbol;
