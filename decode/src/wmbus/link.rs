@@ -242,6 +242,8 @@ mod tests {
         #[test]
         fn what_is_framed_is_read(data in prop::collection::vec(any::<u8>(), 1..240)) {
             let telegram = telegram(&data);
+            // Bytes that happen to be the CRC of the first block make it format A: one telegram in 65 536 is refused as cut off.
+            prop_assume!(telegram.get(10..12) != format_a(&telegram).get(10..12));
             prop_assert_eq!(strip(&format_a(&telegram)), Ok((telegram.clone(), Format::A)));
             prop_assert_eq!(strip(&format_b(&telegram).unwrap()), Ok((telegram.clone(), Format::B)));
             prop_assert_eq!(strip(&telegram), Ok((telegram, Format::Bare)));
