@@ -13,8 +13,8 @@ const LONGEST: u64 = 40;
 /// three. A shorter burst is a sideband of a run of equal bits, or a click.
 const CLEAR: f32 = 100.0;
 const SHORTEST: u64 = 3;
-/// Strength (-9 dB) from which every frame is decoded without an expectation, if it can be decoded at all.
-const WEAK: f32 = 250.0;
+/// Strength (-10 dB) from which every frame is decoded without an expectation, if it can be decoded at all.
+const WEAK: f32 = 200.0;
 /// Distance by which a line may move from block to block, in bins (570 Hz): 20 kHz/s of drift is a tenth of that.
 const LINE_REACH: f32 = 2.5;
 

@@ -9,13 +9,13 @@ use crate::demod::Timing;
 use crate::{Complex32, Protocol};
 
 /// Standard deviations of noise that a frame must reach.
-const SIGNIFICANCE: f32 = 4.2;
+const SIGNIFICANCE: f32 = 4.6;
 /// The same in units of the standard deviation that the energies have there, which a strong signal raises.
 const CONTRAST: f32 = 3.0;
 /// Chips of the longest frame that is expected.
 const MAX_CHIPS: usize = 257;
 /// Candidates kept per segment, the best.
-const MAX_CANDIDATES: usize = 8;
+const MAX_CANDIDATES: usize = 4;
 
 /// Place at which an expected frame may begin.
 #[derive(Clone, Copy, Debug)]
