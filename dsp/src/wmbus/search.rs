@@ -128,10 +128,15 @@ impl Search {
 
     /// Ends every burst. Samples may follow, but as after a gap.
     pub fn flush(&mut self, mut found: impl FnMut(Segment)) {
-        let fill = [self.dc.unwrap_or_default(); 64];
-        while self.missing() < self.block_len() {
-            let mut part = &fill[..self.missing().min(fill.len())];
-            self.push(&mut part, &mut found);
+        let missing = self.missing();
+        if missing < self.block_len() {
+            // The last block is filled up with what came before it: silence would be taken for new noise.
+            let end = self.history.len();
+            self.history.extend_from_within(end.saturating_sub(missing)..);
+            let rest = missing - (self.history.len() - end);
+            self.history
+                .extend(std::iter::repeat_n(Complex32::default(), rest));
+            self.search_block(&mut found);
         }
         let view = View::new(&self.history, self.origin, &self.floor, self.bin_hz);
         self.tracks.flush(|burst| view.hand_out(burst, &mut found));
