@@ -70,7 +70,7 @@ fn sent(
         .map(|_| risen(protocol, last, random.uniform(0.0, 200.0) as u8))
         .collect();
     let transmissions = frames.iter().enumerate().map(|(i, frame)| Transmission {
-        phase_rad: random.uniform(0.0, 6.28),
+        phase_rad: random.uniform(0.0, std::f64::consts::TAU),
         keying,
         ..transmission(
             protocol,
@@ -93,7 +93,7 @@ fn given_known_meters_near_threshold_then_most_are_received_and_none_is_wrong() 
         let (frames, samples) = sent(protocol, &last, snr_db, Keying::default(), 40, &mut random);
         let unexpected = listen(Trust::Normal, &[], &samples);
         assert!(unexpected.len() < 5, "{protocol:?}: {} without", unexpected.len());
-        let received = listen(Trust::Normal, &[expected.clone()], &samples);
+        let received = listen(Trust::Normal, std::slice::from_ref(&expected), &samples);
         assert!(received.len() >= 34, "{protocol:?}: {} of 40", received.len());
         for packet in &received {
             assert!(frames.iter().any(|frame| packet.bytes() == frame));

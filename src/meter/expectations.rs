@@ -163,13 +163,11 @@ impl State {
 impl Expected {
     fn new(meter: &Meter) -> Self {
         let scale = meter.scale.map_or(1.0, |scale| scale.to_f64().abs());
-        let kinds = meter
-            .protocols
-            .iter()
-            .filter_map(|name| name.parse::<Kind>().ok());
+        let mut protocols = meter.protocols.iter().rev();
+        let last_kind = protocols.find_map(|name| name.parse::<Kind>().ok());
         Expected {
             counts_per_hour: meter.max_rate.map_or(COUNTS_PER_HOUR, |rate| rate / scale),
-            reading: kinds.last().zip(meter.reading),
+            reading: last_kind.zip(meter.reading),
             protocols: meter.protocols.clone(),
         }
     }

@@ -141,7 +141,7 @@ impl Words {
         let any_rise = (1.0 - UNCHANGED) / (expectation.most_rise as f32 + 1.0);
         let counters: Vec<_> = (0..=expectation.most_rise)
             .map(|rise| {
-                let counter = first + u64::from(rise) & wrap;
+                let counter = (first + u64::from(rise)) & wrap;
                 let row = row(&|bytes| set_bits(bytes, counter_bits.clone(), counter));
                 let share = if rise == 0 { UNCHANGED + any_rise } else { any_rise };
                 (row, share.ln())
@@ -336,7 +336,7 @@ mod tests {
             for rise in [0, 1, 255, 300] {
                 let mut next = [0; 92];
                 next[..frame.len()].copy_from_slice(&frame);
-                let counter = bits(&frame, range.clone()) + rise as u64 & (1 << range.len()) - 1;
+                let counter = (bits(&frame, range.clone()) + rise as u64) & ((1 << range.len()) - 1);
                 set_bits(&mut next, range.clone(), counter);
                 encode(protocol, &mut next[..frame.len()]);
                 assert_eq!(
