@@ -79,10 +79,14 @@ fn compare(name: &str, i: usize, is: &Value, due: &Value) -> bool {
     if is["quantity"] == "manufacturer_specific" || is["quantity"] == "user_defined" {
         return false;
     }
-    // They take the date of a maximum for its value.
+    // They take the date of a maximum, or the time beyond a limit, for its value.
+    let is_of_time = |qualifier: &Value| {
+        let name = qualifier.as_str().unwrap_or_default();
+        name == "date" || name.ends_with("duration")
+    };
     if is["qualifiers"]
         .as_array()
-        .is_some_and(|qualifiers| qualifiers.contains(&"date".into()))
+        .is_some_and(|qualifiers| qualifiers.iter().any(is_of_time))
     {
         return false;
     }
