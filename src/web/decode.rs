@@ -88,7 +88,7 @@ fn explained(request: &DecodeRequest) -> Result<DecodedJson, String> {
         notes.extend(wrong.into_iter().map(|wrong| format!("{protocol}: {wrong}")));
         // IEC 62056-21 would read it without its checksum.
         if protocol == "p1" && is_refused && bytes.starts_with(b"/") {
-            break;
+            return Err(notes.join("; "));
         }
     }
     // Its lines may have more than digits.
