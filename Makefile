@@ -21,6 +21,7 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features demo -- -D warnings
 	$(CARGO) check --no-default-features --features demo   # as `make demo` builds it
+	$(CARGO) check -p metertap-dsp   # without its modulator
 
 ## Speed of the receiver's stages, and cost of a telegram.
 bench:
