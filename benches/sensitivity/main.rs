@@ -84,16 +84,7 @@ fn reach(packets: usize, tsv: Option<&str>) {
         let curve = parallel(&points, |&snr| {
             trial::alone(protocol, snr, packets, Channel::default(), Trust::Normal)
         });
-        let mut sum = Outcome::default();
-        curve.iter().for_each(|&point| sum.add(point));
-        println!(
-            "{:8} {} ({half:5.1})     {} ({most:5.1})     {} / {}",
-            format!("{protocol:?}"),
-            crossing(&points, &curve, 0.5),
-            crossing(&points, &curve, 0.9),
-            sum.wrong,
-            sum.received
-        );
+        print_reach(protocol, (half, most), &points, &curve);
         let _ = writeln!(table, "# {protocol:?}: snr_db decoded");
         for (&snr, point) in points.iter().zip(&curve) {
             let _ = writeln!(table, "{snr} {:.4}", point.share());
@@ -111,6 +102,20 @@ fn reach(packets: usize, tsv: Option<&str>) {
     println!();
 }
 
+/// Prints one row: thresholds beside their targets, and wrong packets.
+fn print_reach(protocol: Protocol, (half, most): (f64, f64), points: &[f64], curve: &[Outcome]) {
+    let mut sum = Outcome::default();
+    curve.iter().for_each(|&point| sum.add(point));
+    println!(
+        "{:8} {} ({half:5.1})     {} ({most:5.1})     {} / {}",
+        format!("{protocol:?}"),
+        crossing(points, curve, 0.5),
+        crossing(points, curve, 0.9),
+        sum.wrong,
+        sum.received
+    );
+}
+
 /// Prints the same for known meters, and adds their curves and limits to `table`.
 fn known_reach(packets: usize, table: &mut String) {
     println!("\nKnown meters: counter risen by up to 1000, ten meters expected, one of them on the air\n");
@@ -120,16 +125,7 @@ fn known_reach(packets: usize, table: &mut String) {
         let curve = parallel(&points, |&snr| {
             known::alone(protocol, snr, packets, Channel::default())
         });
-        let mut sum = Outcome::default();
-        curve.iter().for_each(|&point| sum.add(point));
-        println!(
-            "{:8} {} ({half:5.1})     {} ({most:5.1})     {} / {}",
-            format!("{protocol:?}"),
-            crossing(&points, &curve, 0.5),
-            crossing(&points, &curve, 0.9),
-            sum.wrong,
-            sum.received
-        );
+        print_reach(protocol, (half, most), &points, &curve);
         let _ = writeln!(table, "# known {protocol:?}: snr_db decoded limit");
         for (&snr, point) in points.iter().zip(&curve) {
             let limit = theory::known(theory::coherent, snr, 1000);
@@ -275,20 +271,25 @@ fn channels(packets: usize) {
                 trial::alone(protocol, snr, packets / 3, channel, Trust::Normal)
             });
             let here = [0.5, 0.9].map(|share| interpolate(&points, &curve, share));
-            if of_plain.len() <= i {
-                of_plain.push(here);
-                print!("  {:6.2} /{:6.2}", here[0], here[1]);
-            } else {
-                print!(
-                    "  {:+6.2} /{:+6.2}",
-                    here[0] - of_plain[i][0],
-                    here[1] - of_plain[i][1]
-                );
-            }
+            print_loss(here, i, &mut of_plain);
         }
         println!();
     }
     println!();
+}
+
+/// Prints the thresholds of column `i`: those of the first row as they are, of the others their distance from it.
+fn print_loss(here: [f64; 2], i: usize, of_plain: &mut Vec<[f64; 2]>) {
+    if of_plain.len() <= i {
+        of_plain.push(here);
+        print!("  {:6.2} /{:6.2}", here[0], here[1]);
+    } else {
+        print!(
+            "  {:+6.2} /{:+6.2}",
+            here[0] - of_plain[i][0],
+            here[1] - of_plain[i][1]
+        );
+    }
 }
 
 /// Prints how often both of two frames that overlap in time are decoded.

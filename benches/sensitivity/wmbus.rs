@@ -2,7 +2,7 @@
 
 use crate::theory;
 use crate::trial::{Outcome, WINDOW_HZ};
-use crate::{interpolate, parallel, quantize};
+use crate::{interpolate, parallel, print_loss, quantize};
 use metertap_dsp::Complex32;
 use metertap_dsp::synth::Random;
 use metertap_dsp::wmbus::synth::{Transmission, framed, transmission};
@@ -202,16 +202,7 @@ fn channels(frames: usize) {
             let points: Vec<f64> = (0..=10).map(|i| row.from + f64::from(i) * 0.5).collect();
             let curve = parallel(&points, |&snr| point(row, snr, frames, channel));
             let here = [0.5, 0.9].map(|share| interpolate(&points, &curve, share));
-            if of_plain.len() <= i {
-                of_plain.push(here);
-                print!("  {:6.2} /{:6.2}", here[0], here[1]);
-            } else {
-                print!(
-                    "  {:+6.2} /{:+6.2}",
-                    here[0] - of_plain[i][0],
-                    here[1] - of_plain[i][1]
-                );
-            }
+            print_loss(here, i, &mut of_plain);
         }
         println!();
     }

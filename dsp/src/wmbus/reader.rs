@@ -8,6 +8,7 @@ use super::phase::{Level, PhaseTracker};
 use super::sync::Clock;
 use super::timing::Timing;
 use super::tones::{Tones, between, energies};
+use std::ops::RangeInclusive;
 
 /// Words after a block that are demodulated with it, as witnesses of the phase.
 const WITNESSES: usize = 8;
@@ -91,6 +92,12 @@ impl Reader {
         }
     }
 
+    /// Makes the soft words between these edges. `h`: modulation index.
+    fn soften(&mut self, tones: &Tones, edges: RangeInclusive<usize>, h: f64, coding: Coding, level: Level) {
+        let edges = &self.edges[edges];
+        self.phase.words(tones, edges, h, coding, level, &mut self.words);
+    }
+
     /// Reads a frame whose first word is `skipped` chips after the known ones.
     fn read(
         &mut self,
@@ -108,14 +115,12 @@ impl Reader {
         let head = HEADER + CRC_LEN;
         let head_chips = skipped + head * byte_chips + WITNESSES * coding.word_chips();
         timing.follow(tones, head_chips + 1, &mut self.edges);
-        let edges = &self.edges[skipped..=head_chips];
-        self.phase.words(
+        self.soften(
             tones,
-            edges,
+            skipped..=head_chips,
             h * timing.chip(),
             coding,
             found.level,
-            &mut self.words,
         );
         let soft = Soft {
             words: &self.words,
@@ -148,15 +153,7 @@ impl Reader {
             .max()?;
         let missing = (chips + 1).saturating_sub(self.edges.len());
         timing.follow(tones, missing, &mut self.edges);
-        let edges = &self.edges[skipped..=chips];
-        self.phase.words(
-            tones,
-            edges,
-            h * timing.chip(),
-            coding,
-            found.level,
-            &mut self.words,
-        );
+        self.soften(tones, skipped..=chips, h * timing.chip(), coding, found.level);
         let soft = Soft {
             words: &self.words,
             coding,
