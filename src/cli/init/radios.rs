@@ -1,19 +1,38 @@
 //! Radios in the conversation: which dongle, and which meter on the air is one's own.
 
 use crate::cli::dial_search::{DialSearch, Progress, dial_reading, scale};
-use crate::cli::init::answers::{Answers, MeterAnswer};
+use crate::cli::init::answers::{Answers, MeterAnswer, RadioAnswer};
 use crate::cli::init::prompt::Prompt;
 use crate::cli::plugged::dongles;
 use crate::meter::default_kinds;
+use crate::meter::find::Candidate;
 use crate::receiver::{Radio, RadioOptions};
 use crate::runtime::{Clock, Runtime};
-use crate::source::{Address, Live, Tuning};
+use crate::source::{Address, Family, Live, Tuning, UnknownBand};
 use anyhow::Result;
+use jiff::tz::TimeZone;
 use metertap_dsp::Trust;
 use std::time::Duration;
 
 /// Time of listening for one's own meter: many send every half minute, all of SCM twice a minute.
-const SEARCH: Duration = Duration::from_secs(120);
+pub(super) const SEARCH: Duration = Duration::from_secs(120);
+
+/// Names of bands, as in the configuration.
+const BANDS: [&str; 4] = ["915", "868", "433", "169"];
+
+/// The name of a band.
+pub(super) fn band(name: &str) -> Result<&'static str, UnknownBand> {
+    let family: Family = name.parse()?;
+    let known = BANDS.into_iter().find(|band| band.parse() == Ok(family));
+    Ok(known.unwrap_or(BANDS[0]))
+}
+
+/// The band that meters use where this machine's clock is set to.
+fn usual_band() -> &'static str {
+    let zone = TimeZone::system();
+    let is_european = zone.iana_name().is_some_and(|name| name.starts_with("Europe/"));
+    if is_european { "868" } else { "915" }
+}
 
 /// Offers the dongles that are plugged in, then asks for further sources, then for the number on the dial.
 pub(super) fn ask(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
@@ -27,25 +46,50 @@ pub(super) fn ask(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
             &format!("\nReceive radio meters with the dongle {source} ({name})?"),
             true,
         )? {
-            answers.radios.push(address);
+            ask_band(answers, prompt, address)?;
         }
     }
     while let Some(address) = prompt.optional(
         "\nAnother radio: rtl_tcp://host:1234, or a recorded file (Enter: none)",
         |text| text.parse::<Address>().map_err(|error| error.to_string()),
     )? {
-        answers.radios.push(address);
+        ask_band(answers, prompt, address)?;
     }
     Ok(())
 }
 
+fn ask_band(answers: &mut Answers, prompt: &mut Prompt, source: Address) -> Result<()> {
+    let usual = usual_band();
+    let band = prompt.parsed(
+        &format!(
+            "  Which band? 915 = ERT meters of North America; 868, 433 or 169 = wireless M-Bus of Europe [{usual}]"
+        ),
+        |answer| match answer {
+            "" => Ok(usual),
+            name => band(name).map_err(|error| error.to_string()),
+        },
+    )?;
+    answers.radios.push(RadioAnswer { source, band });
+    Ok(())
+}
+
+/// Live sources of the receivers whose band is of the families that `wanted` selects; recordings have been heard before.
+pub(super) fn live(answers: &Answers, wanted: impl Fn(Family) -> bool) -> Vec<(Live, Family)> {
+    let radios = answers.radios.iter().filter(|radio| wanted(radio.family()));
+    let sources = radios.filter_map(|radio| {
+        let family = radio.family();
+        let tuning = Tuning {
+            center_hz: family.center_hz(),
+            ..Tuning::default()
+        };
+        Some((Live::new(&radio.source, tuning)?, family))
+    });
+    sources.collect()
+}
+
 /// Finds one's own meter by its dial.
 pub(super) fn ask_meter(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
-    let sources: Vec<Live> = answers
-        .radios
-        .iter()
-        .filter_map(|address| Live::new(address, Tuning::default()))
-        .collect();
+    let sources = live(answers, |family| !family.is_wmbus());
     if sources.is_empty() {
         return Ok(());
     }
@@ -55,9 +99,12 @@ pub(super) fn ask_meter(answers: &mut Answers, prompt: &mut Prompt) -> Result<()
     )? {
         prompt.say(&format!("Listening for at most {} s …", SEARCH.as_secs()))?;
         match search(&sources, dial, prompt)? {
-            Some(meter) => {
-                if prompt.yes(&format!("  Meter {} shows that. Is it yours?", meter.id), true)? {
-                    answers.meters.push(meter);
+            Some(mine) => {
+                if prompt.yes(&format!("  Meter {} shows that. Is it yours?", mine.id), true)? {
+                    answers.meters.push(MeterAnswer::Ert {
+                        id: mine.id,
+                        scale: scale(&mine),
+                    });
                 }
             }
             None => prompt.say(
@@ -69,23 +116,18 @@ pub(super) fn ask_meter(answers: &mut Answers, prompt: &mut Prompt) -> Result<()
 }
 
 /// Listens until one meter shows what the dial shows.
-fn search(sources: &[Live], dial: f64, prompt: &mut Prompt) -> Result<Option<MeterAnswer>> {
+fn search(sources: &[(Live, Family)], dial: f64, prompt: &mut Prompt) -> Result<Option<Candidate>> {
     let runtime = Runtime::start(Clock::system())?;
     let options = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
     let radios: Result<Vec<Radio>> = sources
         .iter()
-        .map(|source| Radio::live("radio", source.clone(), None, &options))
+        .map(|(source, _)| Radio::live("radio", source.clone(), None, &options))
         .collect();
-    let found =
-        DialSearch::new(dial, None).run(radios?, SEARCH, &runtime.context, |progress| match progress {
-            Progress::State(state) => state
-                .reason
-                .iter()
-                .try_for_each(|reason| prompt.say(&format!("  {reason}"))),
-            Progress::Candidates(_) | Progress::End(_) => Ok(()),
-        })?;
-    Ok(found.map(|mine| MeterAnswer {
-        id: mine.id,
-        scale: scale(&mine),
-    }))
+    DialSearch::new(dial, None).run(radios?, SEARCH, &runtime.context, |progress| match progress {
+        Progress::State(state) => state
+            .reason
+            .iter()
+            .try_for_each(|reason| prompt.say(&format!("  {reason}"))),
+        Progress::Candidates(_) | Progress::End(_) => Ok(()),
+    })
 }
