@@ -152,23 +152,29 @@ fn given_a_dutch_home_then_init_recognizes_the_cable_and_logs_in_at_the_broker()
 fn given_an_american_home_then_the_meter_is_found_by_its_dial() {
     let machine = Machine::new("00000042");
     let terminal = machine.terminal("init");
-    terminal.answer("Receive radio meters with the dongle rtlsdr:00000042", "");
-    terminal.answer("Which band?", "900");
+    terminal.answer("Receive radio meters with the dongle rtlsdr:00000042", "900");
     terminal.wait("the bands", |screen| screen.contains("`900` is not a band"));
-    terminal.answer("Which band?", "");
+    terminal.answer("Receive radio meters with the dongle rtlsdr:00000042", "");
+    terminal.answer("Another radio", "rtl_tcp://127.0.0.1:9");
+    terminal.answer("Which band?", "868");
     terminal.answer("Another radio", "");
     terminal.answer("Another wire", "");
     // The meter 48180892 sends 990674 and more; its dial lacks a digit.
     terminal.answer("Which meter is yours?", "ninety");
     terminal.answer("Which meter is yours?", "99,067");
     terminal.answer("Meter 48180892 shows that. Is it yours?", "");
-    terminal.answer("Which meter is yours?", "");
+    terminal.answer("Which meter is yours? Read its dial", "");
+    terminal.answer("Which meter is yours? The number printed on it", "");
     terminal.answer("MQTT broker", "");
     terminal.answer("A page", "n");
     machine.wait_for_end(&terminal);
     let text = machine.written();
     assert!(
         text.contains("[[radio]]\nsource = \"rtlsdr:00000042\"\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("[[radio]]\nsource = \"rtl_tcp://127.0.0.1:9\"\nband = \"868\"\n"),
         "{text}"
     );
     assert!(text.contains("[[meter]]\nid = 48180892\nscale = 0.1\n"), "{text}");
@@ -182,8 +188,7 @@ fn given_a_european_home_then_the_meter_is_found_by_its_number_and_the_key_is_tr
     let air = air(machine.folder.path());
     machine.dongles.set("file", air.to_str().unwrap());
     let terminal = machine.terminal("init");
-    terminal.answer("Receive radio meters with the dongle rtlsdr:00000042", "");
-    terminal.answer("Which band?", "");
+    terminal.answer("Receive radio meters with the dongle rtlsdr:00000042", "oui");
     terminal.answer("Another radio", "");
     terminal.answer("Another wire", "");
     terminal.answer("Which meter is yours?", "KAM12345678");

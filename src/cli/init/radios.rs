@@ -2,7 +2,7 @@
 
 use crate::cli::dial_search::{DialSearch, Progress, dial_reading, scale};
 use crate::cli::init::answers::{Answers, MeterAnswer, RadioAnswer};
-use crate::cli::init::prompt::Prompt;
+use crate::cli::init::prompt::{Prompt, yes_or_no};
 use crate::cli::plugged::dongles;
 use crate::meter::default_kinds;
 use crate::meter::find::Candidate;
@@ -42,35 +42,49 @@ pub(super) fn ask(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
     }
     for (source, name) in dongles {
         let Ok(address) = source.parse() else { continue };
-        if prompt.yes(
-            &format!("\nReceive radio meters with the dongle {source} ({name})?"),
-            true,
-        )? {
-            ask_band(answers, prompt, address)?;
+        let question = format!("\nReceive radio meters with the dongle {source} ({name})?");
+        let band = prompt.parsed(
+            &band_question(&question, "; n = not at all"),
+            |answer| match yes_or_no(answer, true) {
+                Ok(true) => Ok(Some(usual_band())),
+                Ok(false) => Ok(None),
+                Err(_) => band_answer(answer).map(Some),
+            },
+        )?;
+        if let Some(band) = band {
+            answers.radios.push(RadioAnswer {
+                source: address,
+                band,
+            });
         }
     }
     while let Some(address) = prompt.optional(
         "\nAnother radio: rtl_tcp://host:1234, or a recorded file (Enter: none)",
         |text| text.parse::<Address>().map_err(|error| error.to_string()),
     )? {
-        ask_band(answers, prompt, address)?;
+        let band = prompt.parsed(&band_question("  Which band?", ""), band_answer)?;
+        answers.radios.push(RadioAnswer {
+            source: address,
+            band,
+        });
     }
     Ok(())
 }
 
-fn ask_band(answers: &mut Answers, prompt: &mut Prompt, source: Address) -> Result<()> {
-    let usual = usual_band();
-    let band = prompt.parsed(
-        &format!(
-            "  Which band? 915 = ERT meters of North America; 868, 433 or 169 = wireless M-Bus of Europe [{usual}]"
-        ),
-        |answer| match answer {
-            "" => Ok(usual),
-            name => band(name).map_err(|error| error.to_string()),
-        },
-    )?;
-    answers.radios.push(RadioAnswer { source, band });
-    Ok(())
+/// `question`, with the bands and `further` answers.
+fn band_question(question: &str, further: &str) -> String {
+    format!(
+        "{question} 915 = ERT meters of North America; 868, 433 or 169 = wireless M-Bus of Europe{further} [{}]",
+        usual_band()
+    )
+}
+
+/// Parses the name of a band; Enter is the usual one.
+fn band_answer(answer: &str) -> Result<&'static str, String> {
+    match answer {
+        "" => Ok(usual_band()),
+        name => band(name).map_err(|error| error.to_string()),
+    }
 }
 
 /// Live sources of the receivers whose band is of the families that `wanted` selects; recordings have been heard before.
