@@ -339,7 +339,9 @@ fn given_yaml_or_a_key_twice_then_the_mistake_is_named_as_what_it_is() {
 fn given_what_other_programs_call_a_key_then_ours_is_suggested_and_the_rest_is_checked_in_one_round() {
     let (is_right, report) = checked(
         "[mqtt]\nhostname = \"broker.lan\"\nuser = \"me\"\n\n[[wire]]\nport = \"ttyUSB0\"\nprotocol = \"smll\"\n\n\
-         [[wire]]\nsource = \"192.168.1.10:2001\"\nprotocol = \"mbus\"\nbaudrate = 10\n",
+         [[wire]]\nsource = \"192.168.1.10:2001\"\nprotocol = \"mbus\"\nbaudrate = 10\n\n\
+         [[wire]]\nsource = \"COM3\"\nprotocol = \"dlms\"\nkey = \"0011\"\n\n\
+         [[wire]]\nsource = \"/dev/ttyUSB1\"\nprotocol = \"kmp\"\nmodel = \"999\"\nevery = 0.1\nperiod = 5\n",
     );
     assert!(!is_right);
     for line in [
@@ -350,6 +352,11 @@ fn given_what_other_programs_call_a_key_then_ours_is_suggested_and_the_rest_is_c
         "unknown value `smll`: did you mean `sml`?",
         "did you mean `tcp://192.168.1.10:2001`?",
         "unknown field `baudrate`: did you mean `baud`?",
+        "source: invalid wire `COM3`",
+        "key: expected a key of 32 hexadecimal digits, found 4",
+        "model = \"999\" is not known",
+        "every = 0.1 must be between 1 and 86400 seconds",
+        "period is for protocol = \"p1\"",
     ] {
         assert!(report.contains(line), "{line}: {report}");
     }
