@@ -172,6 +172,13 @@ fn given_flags_then_init_writes_a_valid_file_and_overwrites_none() {
         "{printed}"
     );
     assert!(complaint(&flags).contains("is there already"));
+
+    let path = dir.path().join("europe.toml").to_str().unwrap().to_owned();
+    stdout_of(&["init", "--out", &path, "--radio", "rtlsdr", "--band", "868"]);
+    let written = std::fs::read_to_string(&path).unwrap();
+    for line in ["\nband = \"868\"\n", "`metertap find --band 868` finds yours"] {
+        assert!(written.contains(line), "{line}: {written}");
+    }
     let other = dir.path().join("other.toml").to_str().unwrap().to_owned();
     assert!(complaint(&["init", "--out", &other]).contains("nothing would be heard"));
     let output = run(&["init", "--out", &other, "--wire", "modbus=/dev/ttyUSB0"]);

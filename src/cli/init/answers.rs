@@ -82,6 +82,26 @@ impl RadioAnswer {
             section.comment("gain = \"best\"          # measured at start; or a number in dB, or \"auto\"");
         }
     }
+
+    /// Says how one's own meters are named, when none is.
+    fn write_hint(&self, draft: &mut Draft) {
+        let (find, id, further) = match self.family() {
+            Family::Ert => (
+                "--reading 48213".to_owned(),
+                "12345678",
+                "unit = \"gal\"\nscale = 0.1",
+            ),
+            Family::Wmbus(_) => (
+                format!("--band {}", self.band),
+                "\"12345678\"",
+                "key = \"…\"             # if it encrypts",
+            ),
+        };
+        draft.comment(&format!(
+            "\nOur meters. Without any, all radio meters are published.\n`metertap find {find}` finds yours.\n\
+             [[meter]]\nid = {id}\nname = \"Water\"\n{further}"
+        ));
+    }
 }
 
 impl MeterAnswer {
@@ -144,11 +164,8 @@ impl Answers {
         for meter in &self.meters {
             meter.write(&mut draft);
         }
-        if self.meters.is_empty() && !self.radios.is_empty() {
-            draft.comment(
-                "\nOur meters. Without any, all radio meters are published.\n`metertap find --reading 48213` finds yours.\n\
-                 [[meter]]\nid = 12345678\nname = \"Water\"\nunit = \"gal\"\nscale = 0.1",
-            );
+        if let Some(radio) = self.radios.first().filter(|_| self.meters.is_empty()) {
+            radio.write_hint(&mut draft);
         }
         if let Some(address) = self.web {
             draft
