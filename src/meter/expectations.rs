@@ -126,13 +126,13 @@ impl Expectations {
                 .filter_map(|last| {
                     let hours = now.duration_since(last.time).as_secs_f64().max(0.0) / 3600.0;
                     let rise = (hours * meter.counts_per_hour).clamp(LEAST_RISE, MAX_RISE.into());
-                    Expectation::after(last.kind.protocol(), &last.frame, rise as u32)
+                    Expectation::after(last.kind.protocol()?, &last.frame, rise as u32)
                 });
             let unheard = meter
                 .reading
                 .filter(|(kind, _)| last.clone().all(|last| last.kind != *kind));
             let typed = unheard.and_then(|(kind, counter)| {
-                Expectation::for_counter(kind.protocol(), *id, counter, MAX_RISE)
+                Expectation::for_counter(kind.protocol()?, *id, counter, MAX_RISE)
             });
             after.chain(typed).collect::<Vec<_>>()
         };
@@ -185,12 +185,14 @@ fn frame_of(message: &Message) -> Option<Vec<u8>> {
         Message::R900(r900) => Some(r900.encode()),
         // The decimal counter of R900BCD does not rise as a binary number does.
         Message::Idm(_) | Message::NetIdm(_) | Message::R900Bcd(_) => None,
+        // The receiver of FSK knows no expectations.
+        Message::Orion(_) | Message::OrionEndpoint(_) | Message::HotRod(_) | Message::Dialog3g(_) => None,
     }
 }
 
 /// Returns whether a counter alone makes an expectation of a frame of this kind.
 pub fn takes_reading(kind: Kind) -> bool {
-    matches!(kind.protocol(), Protocol::Scm | Protocol::ScmPlus)
+    matches!(kind.protocol(), Some(Protocol::Scm | Protocol::ScmPlus))
 }
 
 #[cfg(test)]

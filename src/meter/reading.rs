@@ -20,8 +20,9 @@ pub struct Signal {
     /// Corrected bits (R900: symbols of 5 bits).
     pub corrected: u8,
     /// Chip clock of the meter by that of the receiver, in parts per million; positive if the meter's is slow, or the
-    /// receiver's is fast.
-    pub clock_ppm: i32,
+    /// receiver's is fast. `None` of a meter whose nominal clock is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_ppm: Option<i32>,
     /// Ground on which the packet is believed; absent if it passed its check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
@@ -51,9 +52,20 @@ impl Signal {
             snr_db: tenths(signal.snr_db),
             level_dbfs: tenths(signal.level_dbfs),
             corrected: signal.corrected,
-            clock_ppm: signal.clock_ppm.round() as i32,
+            clock_ppm: Some(signal.clock_ppm.round() as i32),
             method: margin_db.map(|_| Method::Expected),
             margin_db,
+        }
+    }
+
+    /// Returns the signal of a frame that was sent by FSK, `offset_hz` from the center of the window.
+    pub fn of_fsk(signal: &TelegramSignal) -> Self {
+        Signal {
+            offset_hz: signal.offset_hz,
+            snr_db: signal.snr_db,
+            level_dbfs: signal.level_dbfs,
+            corrected: signal.corrected,
+            ..Signal::default()
         }
     }
 }
@@ -65,7 +77,7 @@ pub struct Reading {
     pub time: Timestamp,
     /// Start of the packet in a recording, in bytes; 0 for a live source.
     pub offset: u64,
-    /// Length of the packet in a recording, in bytes; 0 for a live source.
+    /// Length of the packet in a recording, in bytes; 0 for a live source, and for a frame that was sent by FSK.
     pub length: u64,
     /// Name of the receiver with the best signal.
     pub receiver: Arc<str>,

@@ -12,7 +12,7 @@ use super::sync::{Candidate, Clock, Fit, MAX_CANDIDATES, Sync, fit_all, fit_carr
 use super::tones::{Cells, Tones, between};
 use crate::Complex32;
 
-/// Chips per second of the fastest family.
+/// Chips per second of the fastest family, at least.
 const FASTEST_HZ: f64 = 110e3;
 /// Greatest error probability of a frame that is handed out.
 const MAX_DOUBT: f64 = 1e-3;
@@ -47,7 +47,11 @@ impl Lock {
     pub fn new(config: Config) -> Self {
         let rate = config.sample_rate_hz;
         let capacity = max_segment_len(rate);
-        let cells = Cells::new(rate / FASTEST_HZ, capacity);
+        let wanted = FAMILIES
+            .iter()
+            .filter(|family| config.modes.intersects(family.modes));
+        let fastest_hz = wanted.fold(FASTEST_HZ, |fastest, family| family.chip_rate_hz.max(fastest));
+        let cells = Cells::new(rate / fastest_hz, capacity);
         let max_cells = capacity / cells.decimation() + 1;
         Lock {
             config,
