@@ -4,7 +4,7 @@ use super::blocks::{Blocks, CRC_LEN, Checked, HEADER, MAX_AIR_BYTES, Soft, air_b
 use super::coding::{Coding, MAX_WORDS};
 use super::family::{C_FORMATS, Family, Known, Payload};
 use super::mode::{Format, Mode, Modes};
-use super::phase::{Level, PhaseTracker};
+use super::phase::{Level, Moves, PhaseTracker};
 use super::sync::Clock;
 use super::timing::Timing;
 use super::tones::{Tones, between, energies};
@@ -14,6 +14,8 @@ use std::ops::RangeInclusive;
 const WITNESSES: usize = 8;
 /// Chips by which a frame may seem to be longer than the segment, whose last block may be cut.
 const SLACK_CHIPS: f64 = 8.0;
+/// Greatest error probability of a frame that is handed out.
+const MAX_DOUBT: f64 = 1e-3;
 /// Chips of the word that announces mode C.
 const ANNOUNCEMENT: usize = 16;
 
@@ -50,7 +52,7 @@ impl Reader {
         }
     }
 
-    /// Decodes what follows the known chips. Returns mode, format, bytes, the end in cells, and the last chip length.
+    /// Decodes what follows the known chips, in the mode that is likelier by the first of them or in the other. Returns mode, format, bytes, the end in cells, and the last chip length.
     pub fn payload(
         &mut self,
         tones: &Tones,
@@ -61,6 +63,7 @@ impl Reader {
         let attempt = |reader: &mut Self, mode, coding, format, skipped| {
             reader
                 .read(tones, found, coding, format, skipped)
+                .filter(|(checked, ..)| checked.doubt <= MAX_DOUBT)
                 .map(|(checked, end, chip)| (mode, format, checked, end, chip))
         };
         match family.payload {
@@ -92,6 +95,17 @@ impl Reader {
         }
     }
 
+    /// Returns the mean energy of the chips of the frame that was read last, each on its tone.
+    pub fn energy(&self, tones: &Tones) -> f32 {
+        let chips = self.edges.windows(2);
+        let count = chips.len().max(1) as f32;
+        let energy = |edges: &[f64]| {
+            let [lower, upper] = energies(between(tones.sums_at(edges[0]), tones.sums_at(edges[1])));
+            lower.max(upper)
+        };
+        chips.map(energy).sum::<f32>() / count
+    }
+
     /// Makes the soft words between these edges. `h`: modulation index.
     fn soften(&mut self, tones: &Tones, edges: RangeInclusive<usize>, h: f64, coding: Coding, level: Level) {
         let edges = &self.edges[edges];
@@ -108,7 +122,7 @@ impl Reader {
         skipped: usize,
     ) -> Option<(Checked, f64, f64)> {
         let ratio = found.level.amplitude * found.level.amplitude / found.level.noise.max(f32::MIN_POSITIVE);
-        let mut timing = Timing::new(found.clock, f64::from(ratio));
+        let mut timing = Timing::new(found.clock, f64::from(ratio), found.level.moves == Moves::Slow);
         let h = 2.0 * found.deviation;
         let byte_chips = coding.byte_chips();
         self.edges.clear();
@@ -176,7 +190,8 @@ impl Reader {
                 }
             }
         }
-        let end = self.edges[skipped + checked.air_bytes * byte_chips];
+        self.edges.truncate(skipped + checked.air_bytes * byte_chips + 1);
+        let end = self.edges.last().copied()?;
         Some((checked, end, timing.chip()))
     }
 }
