@@ -356,7 +356,7 @@ fn received_of_mode_s(snr_db: f64, deviation_hz: f64, gaussian: Option<f64>) -> 
             offset_hz: random.uniform(-385e3, -265e3),
             deviation_hz,
             gaussian,
-            ..transmission(Mode::S1, Format::A, &telegram, 0.01, snr_db)
+            ..transmission(Mode::S1, Format::A, &telegram, 0.03, snr_db)
         };
         let samples = render(RATE_HZ, sent.end_s() + 0.01, &[sent], &mut random);
         listen(RATE_HZ, &samples)
