@@ -119,9 +119,9 @@ pub struct WireReading {
     /// Decoded report.
     #[serde(flatten)]
     pub report: Report,
-    /// Version by which the manufacturer of an M-Bus meter tells its products apart.
+    /// Version and device type in the header of an M-Bus telegram, by which its manufacturer tells products apart.
     #[serde(skip)]
-    pub version: Option<u8>,
+    pub product: Option<(u8, u8)>,
     /// Mode and quality of reception of a telegram that was received by radio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<RadioReception>,
@@ -137,7 +137,10 @@ impl WireReading {
             report.id = (&*port).into();
         }
         // The raw M-Bus message serves `metertap decode` and `metertap mbus`; it is not published.
-        let version = report.message.take().map(|message| message.version);
+        let product = report
+            .message
+            .take()
+            .map(|message| (message.version, message.device_type));
         let time = report.time.take().unwrap_or(MeterTime::Utc(received));
         WireReading {
             time,
@@ -145,7 +148,7 @@ impl WireReading {
             port,
             name: None,
             report,
-            version,
+            product,
             signal: None,
             telegram: None,
         }
