@@ -13,7 +13,7 @@ demo: toolchain
 
 ## Everything, against a real broker. Debian keeps some of what it talks to out of an ordinary user's PATH.
 test: export PATH := $(PATH):/usr/sbin:/sbin
-test: toolchain packages
+test: toolchain packages axe
 	$(CARGO) test --workspace --features demo
 
 ## Format and lint.
@@ -42,9 +42,9 @@ sensitivity:
 	$(CARGO) bench --bench sensitivity -- tsv=$(CURDIR)/docs/sensitivity.tsv
 	gnuplot -e "folder='docs'" scripts/sensitivity.gp
 
-## axe-core, for the test of the page's accessibility: a dev tool under the MPL-2.0, not part of the program.
+## axe-core, for the test of the page's accessibility: a tool for development, not part of the program.
 axe:
-	mkdir -p target/axe-core && cd target/axe-core && npm pack --silent axe-core@4.14.1 && tar xf axe-core-4.14.1.tgz
+	@scripts/axe.sh
 
 ## The pictures of the page in docs/.
 screenshots: packages

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,20 @@ impl<'de> Deserialize<'de> for Secret {
             _ => Err(D::Error::custom("must be text in quotes")),
         }
     }
+}
+
+/// Deserializes headers of HTTP requests from a table. Serde's own error for text, such as `headers = "Bearer …"`, would print it.
+pub fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Secret>, D::Error> {
+    let toml::Value::Table(table) = toml::Value::deserialize(from)? else {
+        return Err(D::Error::custom(
+            "expected a table, such as headers = { authorization = \"Bearer …\" }",
+        ));
+    };
+    let secret = |(name, value)| match value {
+        toml::Value::String(text) => Ok((name, text.into())),
+        _ => Err(D::Error::custom(format!("`{name}` must be text in quotes"))),
+    };
+    table.into_iter().map(secret).collect()
 }
 
 /// Places of a secret in the configuration, of which at most one may be given.

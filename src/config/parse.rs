@@ -87,6 +87,8 @@ impl Config {
             let from_broker = wires.iter().filter(|wire| wire.value.is_from_broker());
             let text = "source = \"mqtt:…\" needs [mqtt], the broker that it comes from";
             problems.extend(from_broker.map(|wire| wire.problem(text.into())));
+            let from_broker = tariffs.iter().filter(|tariff| tariff.value.is_from_broker());
+            problems.extend(from_broker.map(|tariff| tariff.problem(format!("hourly: {text}"))));
         }
         check_names(&radios, &wires, &mut problems);
         check_addresses(&radios, &wires, &outputs, web.as_ref(), &mut problems);
@@ -107,6 +109,7 @@ impl Config {
         let holds_secret = mqtt.as_ref().is_some_and(|mqtt| mqtt.value.holds_secret())
             || wires.iter().any(|wire| wire.value.holds_secret())
             || meters.iter().any(|meter| meter.value.holds_secret())
+            || tariffs.iter().any(|tariff| tariff.value.holds_secret())
             || web.as_ref().is_some_and(|web| web.value.holds_secret())
             || outputs.iter().any(|output| output.value.holds_secret());
         let mut config = Config {

@@ -153,6 +153,7 @@ pub async fn status(State(app): State<AppState>) -> Result<Response, ApiError> {
         readings: snapshot.counters,
         receivers: snapshot.receivers_now(),
         sinks: snapshot.sink_statuses(),
+        prices: snapshot.price_feeds(app.context.clock.timestamp()),
         restarts: &snapshot.restarts,
         panics: snapshot.panics,
         refused: refused(&snapshot).collect(),

@@ -67,6 +67,7 @@ mod tests {
             points: vec![(1_767_222_000, 1.5), (1_767_308_400, 2.0)],
             coverage: vec![1.0, 0.5],
             cost: vec![None, Some(0.6)],
+            priced: Vec::new(),
             currency: Some("EUR".into()),
         };
         let history = HistoryJson {

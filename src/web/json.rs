@@ -6,6 +6,7 @@ use crate::meter::event::{Origin, ReadingEvent};
 use crate::meter::{Factor, Meter};
 use crate::status::MeterStatus;
 use crate::status::log_buffer::LogEvent;
+use crate::status::prices::PriceFeedJson;
 use crate::status::reading_counters::ReadingCounters;
 use crate::status::receiver::ReceiverState;
 use crate::status::sink::SinkStatus;
@@ -267,6 +268,8 @@ pub struct StatusJson<'a> {
     pub receivers: BTreeMap<String, ReceiverState>,
     /// State of the outputs and of MQTT.
     pub sinks: Vec<SinkStatus>,
+    /// Sources of prices that change every hour.
+    pub prices: Vec<PriceFeedJson>,
     /// Number of restarts of the components that have failed, by name.
     pub restarts: &'a BTreeMap<String, u64>,
     /// Number of panics in threads and tasks.
@@ -314,6 +317,9 @@ pub struct CounterHistoryJson {
     pub coverage: Vec<f64>,
     /// Cost of each period, with standing charges; null where there is no price, negative for a credit. Empty for steps.
     pub cost: Vec<Option<f64>>,
+    /// Share of the known hours of each period whose price is known, from 0 to 1: `cost` is that of these. Empty if it is complete.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub priced: Vec<f64>,
     /// Currency of `cost`, of a counter with a price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
@@ -336,6 +342,8 @@ pub struct NewsJson<'a> {
     pub receivers: BTreeMap<String, ReceiverState>,
     /// All outputs and MQTT, changed or not.
     pub sinks: Vec<SinkStatus>,
+    /// All sources of prices that change every hour, changed or not.
+    pub prices: Vec<PriceFeedJson>,
     /// Meters with a new reading.
     pub meters: Vec<MeterJson<'a>>,
     /// New telegrams by port.

@@ -95,6 +95,7 @@ pub fn news(
         missing: missing(&snapshot),
         receivers: snapshot.receivers_now(),
         sinks: snapshot.sink_statuses(),
+        prices: snapshot.price_feeds(now),
         meters,
         telegrams,
         events,

@@ -11,11 +11,12 @@ use syn::{Attribute, Expr, Field, Fields, FnArg, GenericArgument, Item, ItemEnum
 use syn::{PathArguments, Type};
 
 /// Files with types and handlers of the API.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "src/status/edit_meter.rs",
     "src/status/reading_counters.rs",
     "src/status/log_buffer.rs",
     "src/status/port.rs",
+    "src/status/prices.rs",
     "src/status/radio.rs",
     "src/status/receiver.rs",
     "src/status/sink.rs",

@@ -22,7 +22,7 @@ const ROOMS: &[&[&str]] = &[
     &["meter"],
     &["status"],
     &["format", "store"],
-    &["receiver", "port"],
+    &["receiver", "port", "prices"],
     &["publish", "output", "web", "terminal"],
     &["config"],
     &["daemon", "import"],

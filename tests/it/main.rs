@@ -37,6 +37,8 @@ mod page;
 mod page_details;
 mod page_pictures;
 mod policies;
+#[cfg(feature = "web")]
+mod prices;
 mod profiles;
 mod prose;
 mod radio_faults;

@@ -20,6 +20,7 @@ const known = {
   missing: [],
   receivers: {},
   sinks: [],
+  prices: [],
   telegrams: {}, // port -> {at, bytes}
   events: [],
 };
@@ -35,6 +36,7 @@ function take(news) {
   known.missing = news.missing;
   known.receivers = news.receivers;
   known.sinks = news.sinks;
+  known.prices = news.prices;
   Object.assign(known.telegrams, news.telegrams);
   known.events = known.events.concat(news.events).slice(-MOST_EVENTS);
   setText(element("version"), t("version", { version: news.version }));
@@ -46,7 +48,7 @@ function take(news) {
 function draw() {
   const meters = [...known.meters.values()];
   drawCards(meters, known.missing, known.receivers);
-  drawProblems(meters, known.missing, known.receivers, known.sinks);
+  drawProblems(meters, known);
   drawTable(meters);
   drawAir(known.receivers);
   drawWires(known.receivers, known.telegrams, meters);
