@@ -16,9 +16,8 @@ pub struct Taken {
 /// # Errors
 /// Returns the reason and the remedy.
 pub fn try_to_listen(address: SocketAddr) -> Result<(), Taken> {
-    let error = match TcpListener::bind(address) {
-        Ok(_) => return Ok(()),
-        Err(error) => error,
+    let Err(error) = TcpListener::bind(address) else {
+        return Ok(());
     };
     let remedy = match error.kind() {
         ErrorKind::AddrInUse => {

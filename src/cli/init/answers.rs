@@ -28,8 +28,8 @@ pub struct Answers {
 pub struct RadioAnswer {
     /// Its source.
     pub source: Address,
-    /// Name of its band, as in the configuration.
-    pub band: &'static str,
+    /// Meters that it receives.
+    pub family: Family,
 }
 
 /// A wire.
@@ -67,17 +67,12 @@ pub enum MeterAnswer {
 }
 
 impl RadioAnswer {
-    /// Family of meters that it receives.
-    pub fn family(&self) -> Family {
-        self.band.parse().unwrap_or_default()
-    }
-
     fn write(&self, draft: &mut Draft) {
-        let is_default = self.family() == Family::default();
+        let is_default = self.family == Family::default();
         let section = draft
             .section("[[radio]]")
             .key("source", self.source.to_string())
-            .optional("band", (!is_default).then_some(self.band));
+            .optional("band", (!is_default).then_some(self.family.band()));
         if !matches!(self.source, Address::File(_)) {
             section.comment("gain = \"best\"          # measured at start; or a number in dB, or \"auto\"");
         }
@@ -85,14 +80,14 @@ impl RadioAnswer {
 
     /// Says how one's own meters are named, when none is.
     fn write_hint(&self, draft: &mut Draft) {
-        let (find, id, further) = match self.family() {
-            Family::Ert => (
+        let (find, id, further) = match self.family {
+            Family::Ert | Family::Fsk(_) => (
                 "--reading 48213".to_owned(),
                 "12345678",
                 "unit = \"gal\"\nscale = 0.1",
             ),
             Family::Wmbus(_) => (
-                format!("--band {}", self.band),
+                format!("--band {}", self.family.band()),
                 "\"12345678\"",
                 "key = \"…\"             # if it encrypts",
             ),

@@ -11,8 +11,8 @@ mod wires;
 use crate::config::ConfigFile;
 use crate::publish::MqttConfig;
 use crate::runtime::{Clock, Context, Runtime};
-use crate::source::Address;
 use crate::source::wire::WireAddress;
+use crate::source::{Address, Family};
 use answers::{Answers, RadioAnswer, WireAnswer};
 use anyhow::{Context as _, Result, bail};
 use prompt::Prompt;
@@ -36,9 +36,9 @@ pub struct Args {
     /// Receiver: rtlsdr, rtlsdr:SERIAL, rtl_tcp://host:port. May be given several times.
     #[arg(long, value_name = "SOURCE")]
     radio: Vec<Address>,
-    /// Band of the receivers, in MHz: 915 (ERT meters of North America), 868, 433 or 169 (wireless M-Bus).
-    #[arg(long, value_name = "MHZ", default_value = "915", value_parser = radios::band, requires = "radio")]
-    band: &'static str,
+    /// Band of the receivers: 915 (ERT meters), 915-fsk (Orion, Hot Rod, Dialog 3G), 868, 433 or 169 (wireless M-Bus).
+    #[arg(long, value_name = "MHZ", default_value = "915", requires = "radio")]
+    band: Family,
     /// Wire: PROTOCOL=SOURCE, such as p1=/dev/serial/by-id/…; the protocol is p1, dlms, sml, tic, mbus, kmp or iec.
     #[arg(long, value_name = "WIRE", value_parser = parse_wire)]
     wire: Vec<(&'static str, WireAddress)>,
@@ -90,7 +90,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     });
     let radios = args.radio.iter().map(|source| RadioAnswer {
         source: source.clone(),
-        band: args.band,
+        family: args.band,
     });
     let mut answers = Answers {
         mqtt: args.mqtt.as_deref().map(MqttConfig::from_url).transpose()?,

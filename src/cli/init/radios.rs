@@ -8,30 +8,25 @@ use crate::meter::default_kinds;
 use crate::meter::find::Candidate;
 use crate::receiver::{Radio, RadioOptions};
 use crate::runtime::{Clock, Runtime};
-use crate::source::{Address, Family, Live, Tuning, UnknownBand};
+use crate::source::{Address, Family, Live, Tuning};
 use anyhow::Result;
 use jiff::tz::TimeZone;
 use metertap_dsp::Trust;
+use metertap_dsp::wmbus::Modes;
 use std::time::Duration;
 
 /// Time of listening for one's own meter: many send every half minute, all of SCM twice a minute.
 pub(super) const SEARCH: Duration = Duration::from_secs(120);
 
-/// Names of bands, as in the configuration.
-const BANDS: [&str; 4] = ["915", "868", "433", "169"];
-
-/// The name of a band.
-pub(super) fn band(name: &str) -> Result<&'static str, UnknownBand> {
-    let family: Family = name.parse()?;
-    let known = BANDS.into_iter().find(|band| band.parse() == Ok(family));
-    Ok(known.unwrap_or(BANDS[0]))
-}
-
-/// The band that meters use where this machine's clock is set to.
-fn usual_band() -> &'static str {
+/// Where this machine's clock says that it stands, most meters that send are of this family.
+fn usual_family() -> Family {
     let zone = TimeZone::system();
     let is_european = zone.iana_name().is_some_and(|name| name.starts_with("Europe/"));
-    if is_european { "868" } else { "915" }
+    if is_european {
+        Family::Wmbus(Modes::BAND_868)
+    } else {
+        Family::Ert
+    }
 }
 
 /// Offers the dongles that are plugged in, then asks for further sources, then for the number on the dial.
@@ -43,18 +38,18 @@ pub(super) fn ask(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
     for (source, name) in dongles {
         let Ok(address) = source.parse() else { continue };
         let question = format!("\nReceive radio meters with the dongle {source} ({name})?");
-        let band = prompt.parsed(
+        let family = prompt.parsed(
             &band_question(&question, "; n = not at all"),
             |answer| match yes_or_no(answer, true) {
-                Ok(true) => Ok(Some(usual_band())),
+                Ok(true) => Ok(Some(usual_family())),
                 Ok(false) => Ok(None),
                 Err(_) => band_answer(answer).map(Some),
             },
         )?;
-        if let Some(band) = band {
+        if let Some(family) = family {
             answers.radios.push(RadioAnswer {
                 source: address,
-                band,
+                family,
             });
         }
     }
@@ -62,10 +57,10 @@ pub(super) fn ask(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
         "\nAnother radio: rtl_tcp://host:1234, or a recorded file (Enter: none)",
         |text| text.parse::<Address>().map_err(|error| error.to_string()),
     )? {
-        let band = prompt.parsed(&band_question("  Which band?", ""), band_answer)?;
+        let family = prompt.parsed(&band_question("  Which band?", ""), band_answer)?;
         answers.radios.push(RadioAnswer {
             source: address,
-            band,
+            family,
         });
     }
     Ok(())
@@ -74,24 +69,25 @@ pub(super) fn ask(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
 /// `question`, with the bands and `further` answers.
 fn band_question(question: &str, further: &str) -> String {
     format!(
-        "{question} 915 = ERT meters of North America; 868, 433 or 169 = wireless M-Bus of Europe{further} [{}]",
-        usual_band()
+        "{question} 915 = ERT meters of North America; 915-fsk = Orion, Hot Rod, Dialog 3G; 868, 433 or 169 = wireless M-Bus of \
+         Europe{further} [{}]",
+        usual_family().band()
     )
 }
 
 /// Parses the name of a band; Enter is the usual one.
-fn band_answer(answer: &str) -> Result<&'static str, String> {
+fn band_answer(answer: &str) -> Result<Family, String> {
     match answer {
-        "" => Ok(usual_band()),
-        name => band(name).map_err(|error| error.to_string()),
+        "" => Ok(usual_family()),
+        name => name.parse::<Family>().map_err(|error| error.to_string()),
     }
 }
 
 /// Live sources of the receivers whose band is of the families that `wanted` selects; recordings have been heard before.
 pub(super) fn live(answers: &Answers, wanted: impl Fn(Family) -> bool) -> Vec<(Live, Family)> {
-    let radios = answers.radios.iter().filter(|radio| wanted(radio.family()));
+    let radios = answers.radios.iter().filter(|radio| wanted(radio.family));
     let sources = radios.filter_map(|radio| {
-        let family = radio.family();
+        let family = radio.family;
         let tuning = Tuning {
             center_hz: family.center_hz(),
             ..Tuning::default()
@@ -135,7 +131,13 @@ fn search(sources: &[(Live, Family)], dial: f64, prompt: &mut Prompt) -> Result<
     let options = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
     let radios: Result<Vec<Radio>> = sources
         .iter()
-        .map(|(source, _)| Radio::live("radio", source.clone(), None, &options))
+        .map(|(source, family)| {
+            let options = RadioOptions {
+                family: *family,
+                ..options.clone()
+            };
+            Radio::live("radio", source.clone(), None, &options)
+        })
         .collect();
     DialSearch::new(dial, None).run(radios?, SEARCH, &runtime.context, |progress| match progress {
         Progress::State(state) => state

@@ -80,7 +80,7 @@ fn listen(sources: &[(Live, Family)], id: &str, prompt: &mut Prompt) -> Result<O
                     let numbers = [Some(decoded.meter.number()), decoded.radio_number()];
                     if numbers.iter().flatten().any(|number| number == id) {
                         return Ok(Some(Heard {
-                            bytes: telegram.bytes.to_vec(),
+                            bytes: telegram.bytes.clone(),
                             mode: telegram.mode.to_string(),
                             telegram: decoded,
                         }));
