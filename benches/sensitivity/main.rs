@@ -1,9 +1,10 @@
 //! Sensitivity of the receiver: `make sensitivity` prints these tables, made with the project's own modulator.
 //!
 //! ```text
-//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|noise|cost] [packets=250] [minutes=10] [tsv=FILE]
+//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|america|noise|cost] [packets=250] [minutes=10] [tsv=FILE]
 //! ```
 
+mod america;
 mod known;
 mod theory;
 mod trial;
@@ -61,6 +62,9 @@ fn main() {
         let tsv = value("tsv").map(|path| path.replace(".tsv", "-wmbus.tsv"));
         wmbus::run(packets, tsv.as_deref());
     }
+    if all || wanted("america") {
+        america::run(packets);
+    }
     if wanted("noise") {
         let [packets, tentative] = trial::noise(60.0 * minutes);
         println!(
@@ -68,6 +72,8 @@ fn main() {
         );
         let frames = wmbus::noise(60.0 * minutes);
         println!("noise, {minutes} minutes: {frames} frames of wireless M-Bus");
+        let frames = america::noise(60.0 * minutes);
+        println!("noise, {minutes} minutes: {frames} frames of America's FSK meters");
     }
     if wanted("cost") {
         known::cost(10);

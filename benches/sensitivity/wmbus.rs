@@ -227,8 +227,12 @@ fn wrong(frames: usize) {
 
 /// Counts the frames received in `seconds` of noise.
 pub fn noise(seconds: f64) -> usize {
+    noise_in(receiver(WINDOW_HZ), seconds)
+}
+
+/// Counts the frames that `receiver` receives in `seconds` of noise.
+pub fn noise_in(mut receiver: Receiver, seconds: f64) -> usize {
     let mut random = Random::new(98);
-    let mut receiver = receiver(WINDOW_HZ);
     let (mut samples, mut frames) = (Vec::new(), 0);
     for _ in 0..seconds.ceil() as usize {
         samples.clear();

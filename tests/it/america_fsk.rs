@@ -106,10 +106,10 @@ fn given_a_meter_of_each_kind_then_each_message_is_a_line_with_its_fields() {
     assert_eq!(
         messages,
         [
-            r#"Dialog3G {"Consumption":9567,"Flags":107,"ID":3077959,"Suffix":39,"Unit":0,"Unkn1":8}"#,
-            r#"HotRod {"Consumption":497890,"Flags":2,"ID":14426616}"#,
-            r#"Orion {"Consumption":1006987,"Flags":0,"ID":1148381,"Status":5}"#,
-            r#"OrionEndpoint {"Consumption":46088,"DailyConsumption":46074,"Flags":745731,"ID":140466920,"Status":16,"Unkn1":0}"#,
+            r#"Dialog3G {"ID":3077959,"Suffix":39,"Unit":0,"Consumption":9567,"Flags":107,"Unkn1":8}"#,
+            r#"HotRod {"ID":14426616,"Consumption":497890,"Flags":2}"#,
+            r#"Orion {"ID":1148381,"Flags":0,"Consumption":1006987,"Status":5}"#,
+            r#"OrionEndpoint {"ID":140466920,"Unkn1":0,"Flags":745731,"Consumption":46088,"DailyConsumption":46074,"Status":16}"#,
         ]
     );
     let offset_hz = lines[2]["signal"]["offset_hz"].as_f64().unwrap();
@@ -155,7 +155,7 @@ fn given_a_radio_of_the_band_then_meters_of_this_home_are_published_and_announce
     let water = reading("readings/140466920/orionendpoint");
     assert_eq!(
         water["reading"].to_string(),
-        r#"{"total":{"unit":"gal","value":4608.8}}"#
+        r#"{"total":{"value":4608.8,"unit":"gal"}}"#
     );
     assert_eq!(water["commodity"], "water");
     assert_eq!(water["flags"]["leak_now"], "detected");
@@ -186,7 +186,10 @@ fn given_a_radio_of_the_band_then_meters_of_this_home_are_published_and_announce
 #[test]
 fn given_the_number_on_a_dial_then_find_tells_the_meter() {
     let dir = tempfile::tempdir().unwrap();
-    let file = air(dir.path());
+    let file = dir.path().join("air_915.8M_2359.296k.cu8");
+    let frame = hot_rod().encode();
+    let twice = [0.1, 0.3].map(|start_s| sent(Mode::HotRod, &frame, start_s, 70e3, 6.0));
+    record(&file, RATE_HZ, 0.4, &twice);
     let path = file.to_str().unwrap();
     let found = stdout_of(&["find", "--band", "915-fsk", "--file", path, "--reading", "497890"]);
     let text = String::from_utf8(found).unwrap();
@@ -285,7 +288,7 @@ fn by_rtl_433(number: &str, file: &Path, rate_hz: f64) -> Vec<Value> {
 }
 
 /// Returns what rtl_433 and this program print of one strong frame in a recording at a rate that rtl_433 copes with, as text by field.
-fn both(number: &str, mode: Mode, frame: &[u8], rate_hz: f64) -> [impl Fn(&str) -> String; 2] {
+fn both(number: &str, mode: Mode, frame: &[u8], rate_hz: f64) -> [impl Fn(&str) -> String + use<>; 2] {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join(format!("one_916M_{}k.cu8", rate_hz / 1e3));
     let mut one = sent(mode, frame, 0.05, 20e3, 28.0);
@@ -322,10 +325,8 @@ fn rtl_433_reads_our_endpoints_hot_rod_and_dialog_as_we_do() {
         assert_eq!(theirs("id"), ours("ID"));
         assert_eq!(theirs("reading"), ours("Consumption"));
         assert_eq!(theirs("daily_reading"), ours("DailyConsumption"));
-        assert_eq!(
-            (theirs("leaking"), theirs("flags_1")),
-            ("1".into(), "0b6103".into())
-        );
+        assert_eq!(theirs("flags_1"), ours("Flags"));
+        assert_eq!(theirs("leaking"), "1");
     }
     let [theirs, ours] = both("255", Mode::HotRod, &hot_rod().encode(), 1.0e6);
     assert_eq!(theirs("id"), ours("ID"));
@@ -334,9 +335,6 @@ fn rtl_433_reads_our_endpoints_hot_rod_and_dialog_as_we_do() {
     let [theirs, ours] = both("260", Mode::Dialog3g, &dialog().encode(), 1.6e6);
     assert_eq!(theirs("id"), format!("{:0>8}-27", ours("ID")));
     assert_eq!(ours("Consumption"), "9567");
-    assert_eq!(
-        (theirs("volume"), theirs("unit")),
-        ("956.700".into(), "gal".into())
-    );
+    assert_eq!((theirs("volume"), theirs("unit")), ("956.7".into(), "gal".into()));
     assert_eq!(theirs("leaking"), "1");
 }
