@@ -4,7 +4,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 CARGO ?= cargo
 
 .PHONY: demo test soak bench check fmt testdata sensitivity screenshots packages toolchain \
-	release release-test first-minutes-test deb deb-test image-test homeassistant-test cross-test reproducible sbom axe
+	release release-test first-minutes-test deb deb-test image-test homeassistant-test cross-test reproducible sbom axe page-speed
 
 ## The main job, live, with no dongle and no broker.
 demo: toolchain
@@ -49,6 +49,10 @@ axe:
 ## The pictures of the page in docs/.
 screenshots: packages
 	$(CARGO) test --features demo --test it -- --ignored page_pictures
+
+## First paint and long tasks of the page in Chromium, with ten years of 20 meters.
+page-speed: packages
+	$(CARGO) test --features demo --test it -- --ignored --nocapture page_speed
 
 testdata:
 	scripts/testdata.sh

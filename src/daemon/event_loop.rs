@@ -232,7 +232,11 @@ impl Daemon {
             tracing::debug!(radio = %telegram.receiver, ?remark, "Telegram");
         }
         if let Some(report) = reception.report {
-            self.wire_reading(Box::new(WireReading::by_radio(telegram, report)));
+            self.wire_reading(Box::new(WireReading::by_radio(
+                telegram,
+                reception.telegram,
+                report,
+            )));
         }
     }
 

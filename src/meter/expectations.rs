@@ -254,6 +254,7 @@ mod tests {
             receiver: "roof".into(),
             heard_by: Vec::new(),
             frequency_hz: None,
+            frame: Default::default(),
             message: Message::Scm(scm(id, consumption)),
             signal: Signal::default(),
         }

@@ -40,4 +40,4 @@ pub use factor::Factor;
 pub use frame_filter::{FrameFilter, default_kinds};
 pub use meters::{Meter, Meters};
 pub use radio_telegram::{RadioTelegram, TelegramSignal};
-pub use reading::{Reading, Signal, WireReading};
+pub use reading::{Reading, Signal, WireReading, WirelessFrame};

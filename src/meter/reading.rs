@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use metertap_decode::ert::Message;
 use metertap_decode::report::Report;
 use metertap_decode::time::MeterTime;
+use metertap_decode::wmbus::Telegram;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -85,6 +86,8 @@ pub struct Reading {
     pub heard_by: Vec<Arc<str>>,
     /// Carrier frequency in Hz, if the center frequency is known.
     pub frequency_hz: Option<f64>,
+    /// Frame from its first sync bit, after correction: 92 bytes at most.
+    pub frame: Arc<[u8]>,
     /// Decoded message.
     pub message: Message,
     /// Reception quality at `receiver`.
@@ -102,6 +105,15 @@ pub struct RadioReception {
     /// Quality.
     #[serde(flatten)]
     pub signal: TelegramSignal,
+}
+
+/// Telegram of wireless M-Bus as it was received, and as it was decoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WirelessFrame {
+    /// Bytes without link CRCs, possibly encrypted: 256 at most.
+    pub bytes: Vec<u8>,
+    /// The same, decrypted, in its layers.
+    pub decoded: Telegram,
 }
 
 /// One report of a wired meter, or of one that sends wireless M-Bus.
@@ -125,6 +137,9 @@ pub struct WireReading {
     /// Mode and quality of reception of a telegram that was received by radio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<RadioReception>,
+    /// The telegram that was received by radio.
+    #[serde(skip)]
+    pub frame: Option<Arc<WirelessFrame>>,
     /// Decrypted telegram; only on the first of the readings made from it.
     #[serde(skip)]
     pub telegram: Option<Arc<[u8]>>,
@@ -150,13 +165,18 @@ impl WireReading {
             report,
             product,
             signal: None,
+            frame: None,
             telegram: None,
         }
     }
 
-    /// Attributes a report to the telegram that it was made from, received by radio.
-    pub fn by_radio(telegram: &RadioTelegram, report: Report) -> Self {
+    /// Attributes a report to the telegram that it was made from, received by radio; `decoded` is that telegram.
+    pub fn by_radio(telegram: &RadioTelegram, decoded: Option<Telegram>, report: Report) -> Self {
         WireReading {
+            frame: decoded.map(|decoded| {
+                let bytes = telegram.bytes.clone();
+                Arc::new(WirelessFrame { bytes, decoded })
+            }),
             signal: Some(RadioReception {
                 mode: telegram.mode.to_string(),
                 frequency_hz: telegram.frequency_hz.map(|hz| hz.round() as i64),

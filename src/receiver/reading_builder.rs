@@ -139,6 +139,7 @@ impl ReadingBuilder {
             receiver: self.receiver.clone(),
             heard_by: vec![self.receiver.clone()],
             frequency_hz: self.center_hz.map(|center| center + signal.offset_hz),
+            frame: packet.bytes().into(),
             message,
             signal: Signal::new(&signal),
         })

@@ -357,7 +357,8 @@ fn reception(before: Option<&Arc<MeterStatus>>, event: &ReadingEvent) -> Recepti
     if event.is_own_meter() {
         let snr_db = match &event.origin {
             Origin::Radio(reading) => Some(reading.signal.snr_db),
-            Origin::Wire(_) | Origin::Interval(_) => None,
+            Origin::Wire(reading) => reading.signal.as_ref().map(|signal| signal.signal.snr_db),
+            Origin::Interval(_) => None,
         };
         Arc::make_mut(&mut all.hours).add(at, snr_db);
     }

@@ -35,7 +35,10 @@ mod packaging;
 #[cfg(feature = "rtlsdr")]
 mod page;
 mod page_details;
+mod page_ingress;
 mod page_pictures;
+mod page_radio;
+mod page_speed;
 mod policies;
 #[cfg(feature = "web")]
 mod prices;

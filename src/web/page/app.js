@@ -40,6 +40,8 @@ function take(news) {
   Object.assign(known.telegrams, news.telegrams);
   known.events = known.events.concat(news.events).slice(-MOST_EVENTS);
   setText(element("version"), t("version", { version: news.version }));
+  // Only http(s): whoever publishes the program fills it in.
+  if (/^https?:/.test(news.homepage ?? "")) Object.assign(element("docs"), { href: news.homepage, hidden: false });
   takeRows(news.rows);
   takeMarks(news.meters);
   draw();
@@ -47,6 +49,9 @@ function take(news) {
 
 function draw() {
   const meters = [...known.meters.values()];
+  drawDetails(known);
+  // Hidden while details are shown.
+  if (element("home").hidden) return;
   drawCards(meters, known.missing, known.receivers);
   drawProblems(meters, known);
   drawTable(meters);
@@ -54,7 +59,6 @@ function draw() {
   drawWires(known.receivers, known.telegrams, meters);
   drawSinks(known.sinks);
   drawEvents(known.events);
-  drawDetails(known);
 }
 
 startTable(draw);

@@ -30,6 +30,9 @@ function counterName(name) {
   return counter ? t("registerOf", { counter: word("counter", `${counter}_total`), number }) : word("counter", name);
 }
 
+// Rows that a frame takes: ten years of days would stop the page.
+const ROWS_A_FRAME = 200;
+
 const rank = (view) => (/^(total|count|energy_import_total)$/.test(view.value) ? 0 : /reactive|_t\d$/.test(view.value) ? 2 : 1);
 
 // Values by slot: each period belongs to the slot with its middle in it, as the zone of the daemon may be another one.
@@ -220,8 +223,15 @@ export function historyPanel(id) {
       if (!table.open) return rows.replaceChildren();
       const [top, body] = [make("thead"), make("tbody")];
       top.append(head);
-      body.append(...chartSlots.map(line));
       rows.replaceChildren(top, body);
+      const more = () => {
+        // Another table has taken its place.
+        if (body.parentElement !== rows) return;
+        const done = body.children.length;
+        body.append(...chartSlots.slice(done, done + ROWS_A_FRAME).map((slot, i) => line(slot, done + i)));
+        if (body.children.length < chartSlots.length) requestAnimationFrame(more);
+      };
+      more();
     };
     table.ontoggle();
   }
