@@ -86,7 +86,7 @@ pub struct Reading {
     pub heard_by: Vec<Arc<str>>,
     /// Carrier frequency in Hz, if the center frequency is known.
     pub frequency_hz: Option<f64>,
-    /// Frame from its first sync bit, after correction: 92 bytes at most.
+    /// Frame after correction, from its first sync bit; of a meter that sends by FSK, from the first byte behind it. 92 bytes at most.
     pub frame: Arc<[u8]>,
     /// Decoded message.
     pub message: Message,

@@ -100,6 +100,7 @@ impl ReadingBuilder {
             heard_by: vec![self.receiver.clone()],
             frequency_hz: telegram.frequency_hz,
             message,
+            frame: telegram.bytes.into(),
             signal: Signal::of_fsk(&telegram.signal),
         })
     }
