@@ -138,7 +138,7 @@ mod tests {
             receiver: "roof".into(),
             frequency_hz: Some(868.95e6),
             mode: Mode::T1,
-            format: Format::A,
+            format: Some(Format::A),
             bytes: sender.telegram(records).unwrap(),
             signal: TelegramSignal {
                 offset_hz: 0,
