@@ -100,7 +100,7 @@ fn air(
     for _ in 0..BATCH {
         let mut frame: Vec<u8> = (0..row.len).map(|_| random.bits() as u8).collect();
         if row.mode == Mode::HotRod {
-            let digits = |byte: u8| byte % 10 * 16 + byte / 10 % 10;
+            let digits = |byte: u8| ((byte % 10) << 4) | (byte / 10 % 10);
             frame.iter_mut().for_each(|byte| *byte = digits(*byte));
         }
         let mut one = transmission(row.mode, Format::A, &frame, at, snr_db);

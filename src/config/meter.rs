@@ -1,5 +1,6 @@
 //! `[[meter]]`: a meter of this home, by radio or by wire.
 
+use crate::config::encryption_key;
 use crate::meter::expectations::takes_reading;
 use crate::meter::throttle::PublishRate;
 use crate::meter::{Factor, Meter};
@@ -58,6 +59,7 @@ pub struct MeterSection {
     #[serde(default = "yes")]
     lock: bool,
     /// Wireless M-Bus: key, 32 hexadecimal digits. Default: the known one of the manufacturer. With a key, plain text is refused.
+    #[serde(default, deserialize_with = "encryption_key")]
     key: Option<Secret>,
     /// File that holds the key.
     key_file: Option<PathBuf>,

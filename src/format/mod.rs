@@ -103,6 +103,7 @@ mod tests {
             receiver: "roof".into(),
             heard_by: Vec::new(),
             frequency_hz: None,
+            frame: Default::default(),
             message: Message::parse(kind, &hex(frame)).unwrap(),
             signal: Signal {
                 offset_hz: -12_345,

@@ -75,6 +75,7 @@ mod tests {
             receiver: receiver.into(),
             heard_by: vec![receiver.into()],
             frequency_hz: None,
+            frame: Default::default(),
             message: Message::parse(Kind::Scm, &frame).unwrap(),
             signal: Signal {
                 offset_hz: 0,

@@ -228,6 +228,7 @@ mod tests {
             receiver: "roof".into(),
             heard_by: Vec::new(),
             frequency_hz: None,
+            frame: Default::default(),
             message,
             signal: Signal {
                 offset_hz: second,

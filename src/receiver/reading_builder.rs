@@ -100,6 +100,7 @@ impl ReadingBuilder {
             heard_by: vec![self.receiver.clone()],
             frequency_hz: telegram.frequency_hz,
             message,
+            frame: telegram.bytes.into(),
             signal: Signal::of_fsk(&telegram.signal),
         })
     }
@@ -139,6 +140,7 @@ impl ReadingBuilder {
             receiver: self.receiver.clone(),
             heard_by: vec![self.receiver.clone()],
             frequency_hz: self.center_hz.map(|center| center + signal.offset_hz),
+            frame: packet.bytes().into(),
             message,
             signal: Signal::new(&signal),
         })

@@ -157,6 +157,8 @@ impl Search {
     fn begin_anew(&mut self) -> Result<()> {
         self.flush()?;
         self.output.sample_clock.reset();
+        // Expectations count in samples, too.
+        self.expected.forget();
         Ok(())
     }
 

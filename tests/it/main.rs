@@ -35,8 +35,13 @@ mod packaging;
 #[cfg(feature = "rtlsdr")]
 mod page;
 mod page_details;
+mod page_ingress;
 mod page_pictures;
+mod page_radio;
+mod page_speed;
 mod policies;
+#[cfg(feature = "web")]
+mod prices;
 mod profiles;
 mod prose;
 mod radio_faults;

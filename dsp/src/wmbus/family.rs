@@ -4,6 +4,7 @@
 use super::coding::Coding;
 use super::fixed::{self, Fixed};
 use super::mode::{Format, Mode, Modes};
+use super::segment::{Detection, Estimate};
 
 /// Known chips before the first data chip, the tail of the preamble and the sync word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,15 @@ pub(super) struct Family {
 }
 
 impl Family {
+    /// Returns the estimate of a detection that fits this family.
+    pub fn estimate(&self, detection: &Detection) -> Estimate {
+        if self.deviation_hz[0] > self.chip_rate_hz {
+            detection.lobes
+        } else {
+            detection.moments
+        }
+    }
+
     /// Returns the deviation to begin with where the search has found `found_hz`, and how far it may be wrong.
     pub fn first_deviation_hz(&self, found_hz: f64) -> (f64, f64) {
         let [nominal, greatest] = self.deviation_hz;

@@ -5,7 +5,7 @@ use super::coding::{Coding, MAX_WORDS};
 use super::family::{C_FORMATS, Family, Known, Payload};
 use super::fixed::Fixed;
 use super::mode::{Format, Mode, Modes};
-use super::phase::{Level, PhaseTracker};
+use super::phase::{Level, Moves, PhaseTracker};
 use super::sync::Clock;
 use super::timing::Timing;
 use super::tones::{Tones, between, energies};
@@ -15,6 +15,8 @@ use std::ops::RangeInclusive;
 const WITNESSES: usize = 8;
 /// Chips by which a frame may seem to be longer than the segment, whose last block may be cut.
 const SLACK_CHIPS: f64 = 8.0;
+/// Greatest error probability of a frame that is handed out.
+const MAX_DOUBT: f64 = 1e-3;
 /// Chips of the word that announces mode C.
 const ANNOUNCEMENT: usize = 16;
 
@@ -51,7 +53,7 @@ impl Reader {
         }
     }
 
-    /// Decodes what follows the known chips. Returns mode, format, bytes, the end in cells, and the last chip length.
+    /// Decodes what follows the known chips, in the mode that is likelier by the first of them or in the other. Returns mode, format, bytes, the end in cells, and the last chip length.
     pub fn payload(
         &mut self,
         tones: &Tones,
@@ -62,12 +64,14 @@ impl Reader {
         let attempt = |reader: &mut Self, mode, coding, format, skipped| {
             reader
                 .read(tones, found, coding, format, skipped)
+                .filter(|(checked, ..)| checked.doubt <= MAX_DOUBT)
                 .map(|(checked, end, chip)| (mode, Some(format), checked, end, chip))
         };
         match family.payload {
             Payload::Plain(mode, coding, format) => attempt(self, mode, coding, format, 0),
             Payload::Fixed(fixed) => self
                 .read_fixed(tones, found, fixed)
+                .filter(|(checked, ..)| checked.doubt <= MAX_DOUBT)
                 .map(|(checked, end, chip)| (fixed.mode, None, checked, end, chip)),
             Payload::C2 => {
                 let format = announced(tones, found);
@@ -94,6 +98,17 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Returns the mean energy of the chips of the frame that was read last, each on its tone.
+    pub fn energy(&self, tones: &Tones) -> f32 {
+        let chips = self.edges.windows(2);
+        let count = chips.len().max(1) as f32;
+        let energy = |edges: &[f64]| {
+            let [lower, upper] = energies(between(tones.sums_at(edges[0]), tones.sums_at(edges[1])));
+            lower.max(upper)
+        };
+        chips.map(energy).sum::<f32>() / count
     }
 
     /// Makes the soft words between these edges. `h`: modulation index.
@@ -179,7 +194,8 @@ impl Reader {
                 }
             }
         }
-        let end = self.edges[skipped + checked.air_bytes * byte_chips];
+        self.edges.truncate(skipped + checked.air_bytes * byte_chips + 1);
+        let end = self.edges.last().copied()?;
         Some((checked, end, timing.chip()))
     }
 
@@ -206,7 +222,7 @@ impl Reader {
 impl Found {
     fn timing(&self) -> Timing {
         let ratio = self.level.amplitude * self.level.amplitude / self.level.noise.max(f32::MIN_POSITIVE);
-        Timing::new(self.clock, f64::from(ratio))
+        Timing::new(self.clock, f64::from(ratio), self.level.moves == Moves::Slow)
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! | argument | needs |
 //! | --- | --- |
+//! | `axe` | axe-core, which `make axe` brings |
 //! | `shared` | `../shared`: vectors and recordings that are not part of the repository |
 //! | `promtool` | Prometheus' promtool, which evaluates alerting rules |
 //! | `private_mounts` | permission to mount a small file system (`unshare -rm`) |
@@ -45,7 +46,8 @@ pub fn needs(what: TokenStream, test: TokenStream) -> TokenStream {
         ),
         "axe" => {
             let file = Path::new(&root).join(AXE);
-            (file.exists(), String::new(), "axe-core (make axe)")
+            let track = format!("const _: &[u8] = include_bytes!({file:?});");
+            (file.exists(), track, "axe-core (make axe)")
         }
         "promtool" => (
             is_tool("promtool"),
