@@ -66,11 +66,12 @@ fn main() {
         println!(
             "noise, {minutes} minutes, 20 meters expected: {packets} packets, {tentative} tentative ones"
         );
-        let frames = wmbus::noise(60.0 * minutes);
+        let frames = wmbus::noise(minutes);
         println!("noise, {minutes} minutes: {frames} frames of wireless M-Bus");
     }
     if wanted("cost") {
         known::cost(10);
+        wmbus::cost();
     }
 }
 
