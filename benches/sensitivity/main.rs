@@ -77,13 +77,14 @@ fn main() {
         println!(
             "noise, {minutes} minutes, 20 meters expected: {packets} packets, {tentative} tentative ones"
         );
-        let frames = wmbus::noise(60.0 * minutes);
+        let frames = wmbus::noise(minutes);
         println!("noise, {minutes} minutes: {frames} frames of wireless M-Bus");
-        let frames = america::noise(60.0 * minutes);
+        let frames = america::noise(minutes);
         println!("noise, {minutes} minutes: {frames} frames of America's FSK meters");
     }
     if wanted("cost") {
         known::cost(10);
+        wmbus::cost();
     }
 }
 
