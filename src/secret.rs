@@ -68,6 +68,11 @@ pub struct SecretSource<'a> {
 }
 
 impl SecretSource<'_> {
+    /// Returns true if a place is given.
+    pub fn is_given(&self) -> bool {
+        self.inline.is_some() || self.file.is_some() || self.env.is_some()
+    }
+
     /// Reads the secret from the place that is given, without white space around it; `None` if no place is given.
     ///
     /// # Errors

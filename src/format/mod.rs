@@ -110,7 +110,7 @@ mod tests {
                 snr_db: 12.5,
                 level_dbfs: -20.1,
                 corrected: 0,
-                clock_ppm: -23,
+                clock_ppm: Some(-23),
                 ..Signal::default()
             },
         }

@@ -82,7 +82,7 @@ mod tests {
                 snr_db,
                 level_dbfs: 0.0,
                 corrected: 0,
-                clock_ppm: 0,
+                clock_ppm: Some(0),
                 ..Signal::default()
             },
         }

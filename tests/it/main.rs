@@ -4,6 +4,7 @@
 
 mod support;
 
+mod america_fsk;
 mod architecture;
 mod asking;
 mod brokers;
