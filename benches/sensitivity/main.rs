@@ -1,7 +1,7 @@
 //! Sensitivity of the receiver: `make sensitivity` prints these tables, made with the project's own modulator.
 //!
 //! ```text
-//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|known|noise|cost] [packets=250] [minutes=10] [tsv=FILE] [only=NAME]
+//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|known|wrong-known|noise|cost] [packets=250] [minutes=10] [tsv=FILE] [only=NAME]
 //! ```
 
 mod known;
@@ -68,6 +68,9 @@ fn main() {
     if wanted("known") {
         known_reach(packets, value("only"), &mut String::new());
     }
+    if wanted("wrong-known") {
+        known_wrong(packets, value("only"));
+    }
     if wanted("noise") {
         let [packets, tentative] = trial::noise(60.0 * minutes);
         println!(
@@ -126,10 +129,8 @@ fn print_reach(name: &str, (half, most): (f64, f64), points: &[f64], curve: &[Ou
 fn known_reach(packets: usize, only: Option<&str>, table: &mut String) {
     println!("\nKnown meters: counter risen by up to 1000, ten meters expected, one of them on the air\n");
     println!("           50 % at (target)      90 % at (target)      wrong / received");
-    for (known, half, most) in KNOWN_TARGETS {
-        if only.is_some_and(|only| only != known.name()) {
-            continue;
-        }
+    let wanted = |known: &Known| only.is_none_or(|only| only == known.name());
+    for (known, half, most) in KNOWN_TARGETS.into_iter().filter(|target| wanted(&target.0)) {
         let points: Vec<f64> = (0..=16).map(|i| half - 2.0 + f64::from(i) * 0.25).collect();
         let curve = parallel(&points, |&snr| {
             known::alone(known, snr, packets, Channel::default())
@@ -347,13 +348,14 @@ fn wrong(packets: usize) {
             sum.sent, sum.received, sum.wrong
         );
     }
-    known_wrong(packets / 12);
+    known_wrong(packets / 12, None);
     println!();
 }
 
 /// Prints the same for known meters, and for frames of neighbors whose ids differ in one bit.
-fn known_wrong(packets: usize) {
-    for (known, half, most) in KNOWN_TARGETS {
+fn known_wrong(packets: usize, only: Option<&str>) {
+    let wanted = |known: &Known| only.is_none_or(|only| only == known.name());
+    for (known, half, most) in KNOWN_TARGETS.into_iter().filter(|target| wanted(&target.0)) {
         let points = [half, (half + most) / 2.0, most];
         let (mut sum, mut neighbors) = (Outcome::default(), Outcome::default());
         let counted = parallel(&points, |&snr| {

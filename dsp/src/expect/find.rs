@@ -123,7 +123,7 @@ impl Finder {
     /// sixteenth of a chip: a search for it would lose more to noise.
     pub fn time(&mut self, baseband: &Baseband, template: &Template, start: f64) -> Timing {
         let chip = baseband.chip();
-        self.earlier_or_later(baseband, template, Timing { start, chip }, 6)
+        self.earlier_or_later(baseband, template, Timing { start, chip }, 12)
     }
 
     /// The same for an IDM, which is so long that its clock has to be searched for: the step of 100 ppm moves its ends by a fourteenth
@@ -146,10 +146,10 @@ impl Finder {
                 }
             }
         }
-        self.earlier_or_later(baseband, template, best.1, 2)
+        self.earlier_or_later(baseband, template, best.1, 5)
     }
 
-    /// Returns the best of the starts up to `reach` thirty-seconds of a chip away.
+    /// Returns the best of the starts up to `reach` sixty-fourths of a chip away.
     fn earlier_or_later(
         &mut self,
         baseband: &Baseband,
@@ -159,7 +159,7 @@ impl Finder {
     ) -> Timing {
         let mut best = (f32::NEG_INFINITY, timing);
         for shift in -reach..=reach {
-            let start = timing.start + baseband.chip() * f64::from(shift) / 32.0;
+            let start = timing.start + baseband.chip() * f64::from(shift) / 64.0;
             let timing = Timing { start, ..timing };
             let fit = self.fit(baseband, template, timing);
             if fit > best.0 {
