@@ -3,7 +3,7 @@
 use crate::bank::Bandwidth;
 use crate::baseband::Baseband;
 use crate::demod::{Assumption, Demod, Measured, Timing};
-use crate::expect::{Expected, Finder, IdmJudge, IdmWords, Judge, Judged, Template};
+use crate::expect::{Expected, Finder, IdmJudge, Judge, Judged};
 use crate::frame::{Checked, Framer};
 use crate::outcome::Outcome;
 use crate::packet::{Method, Packet, Signal};
@@ -183,7 +183,8 @@ impl Locker {
         for i in 0..self.finder.found().len() {
             let found = self.finder.found()[i];
             let words = &expected.idms[found.meter];
-            let Some(template) = self.likeliest_shift(words, found.start) else {
+            let shifts = words.shifts.iter().map(|shift| &shift.template);
+            let Some(template) = self.finder.best_idm(&self.baseband, shifts, found.start) else {
                 continue;
             };
             let Some((first_sample, start)) = self.focus(segment, found.start, Protocol::Idm) else {
@@ -221,21 +222,6 @@ impl Locker {
         self.fine.fill(samples, segment.detection.frequency);
         let start = (first - from as f64) / self.fine.decimation() as f64;
         Some((segment.detection.first_sample + from as u64, start))
-    }
-
-    /// Returns the template of the number of intervals that the energies fit best.
-    fn likeliest_shift<'a>(&mut self, words: &'a IdmWords, start: f64) -> Option<&'a Template> {
-        let chip = self.baseband.chip();
-        let mut best: Option<(f32, &Template)> = None;
-        for shift in &words.shifts {
-            let fit = self
-                .finder
-                .fit(&self.baseband, &shift.template, Timing { start, chip });
-            if best.is_none_or(|(other, _)| fit > other) {
-                best = Some((fit, &shift.template));
-            }
-        }
-        best.map(|(_, template)| template)
     }
 
     /// Adds a frame that was judged in the fine baseband, and marks its place in the coarse one, from cell `start` on.

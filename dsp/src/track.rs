@@ -43,7 +43,11 @@ impl Burst {
     /// Returns true if a frame of this strength may be too weak to be decoded without an expectation. A weak burst may also
     /// be longer than it was seen.
     pub fn is_weak(&self, awaits_idm: bool) -> bool {
-        let weak = if awaits_idm && self.is_long() { WEAK_IDM } else { WEAK };
+        let weak = if awaits_idm && self.is_long() {
+            WEAK_IDM
+        } else {
+            WEAK
+        };
         self.bandwidth == Bandwidth::Narrow && self.strength < weak
     }
 
