@@ -1,9 +1,10 @@
 //! Sensitivity of the receiver: `make sensitivity` prints these tables, made with the project's own modulator.
 //!
 //! ```text
-//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|known|known-channels|wrong-known|noise|cost] [packets=250] [minutes=10] [tsv=FILE] [only=NAME]
+//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|america|known|known-channels|wrong-known|noise|cost] [packets=250] [minutes=10] [tsv=FILE] [only=NAME]
 //! ```
 
+mod america;
 mod known;
 mod other;
 mod theory;
@@ -66,6 +67,9 @@ fn main() {
         let tsv = value("tsv").map(|path| path.replace(".tsv", "-wmbus.tsv"));
         wmbus::run(packets, tsv.as_deref());
     }
+    if all || wanted("america") {
+        america::run(packets);
+    }
     if wanted("known") {
         known_reach(packets, value("only"), &mut String::new());
     }
@@ -83,11 +87,14 @@ fn main() {
             "noise, {} minutes, 20 meters expected: {packets} packets, {tentative} tentative ones",
             each.len()
         );
-        let frames = wmbus::noise(60.0 * minutes);
+        let frames = wmbus::noise(minutes);
         println!("noise, {minutes} minutes: {frames} frames of wireless M-Bus");
+        let frames = america::noise(minutes);
+        println!("noise, {minutes} minutes: {frames} frames of America's FSK meters");
     }
     if wanted("cost") {
         known::cost(10);
+        wmbus::cost();
     }
 }
 

@@ -84,8 +84,7 @@ impl Case {
     /// Returns the modes that a user would select for the band.
     fn modes(&self) -> Modes {
         match self.mode {
-            Mode::N1 => Modes::N,
-            Mode::F2 => Modes::F2,
+            Mode::N1 | Mode::F2 => Modes::N | Modes::F2,
             _ => Modes::BAND_868,
         }
     }
@@ -148,31 +147,12 @@ fn cases() -> Vec<Case> {
         format: Format::B,
         ..case
     };
-    vec![WIDE, S1, R2, C1, b(C1), C2, b(C2), N1, b(N1)]
-}
-
-/// Some frames of mode F2 are lost however strong they are.
-#[test]
-fn most_frames_of_mode_f2_are_received() {
-    let mut received = 0;
-    for seed in 0..16 {
-        let mut random = Random::new(seed);
-        let telegram = telegram(&mut random, 40);
-        let sent = Transmission {
-            offset_hz: F2.channel_hz - F2.center_hz + 3e3,
-            ..transmission(F2.mode, F2.format, &telegram, 0.03, F2.snr_db)
-        };
-        let samples = render(RATE_HZ, sent.end_s() + 0.05, &[sent], &mut random);
-        let frames = listen_to(F2.center_hz, F2.modes(), &samples);
-        assert!(frames.len() <= 1 && frames.iter().all(|frame| frame.bytes() == telegram));
-        received += frames.len();
-    }
-    assert!(received >= 13, "{received} of 16");
+    vec![WIDE, S1, R2, C1, b(C1), C2, b(C2), N1, b(N1), F2, b(F2)]
 }
 
 proptest! {
     // The same transmissions each time: one in some hundred is lost by chance, and must not be lost on another day.
-    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(80) })]
 
     #[test]
     fn what_is_sent_is_received_once(
@@ -198,7 +178,7 @@ proptest! {
         let received = listen_to(case.center_hz, case.modes(), &samples);
         prop_assert_eq!(received.len(), 1);
         let frame = received[0];
-        prop_assert_eq!((frame.mode, frame.format, frame.bytes()), (case.mode, case.format, &telegram[..]));
+        prop_assert_eq!((frame.mode, frame.format, frame.bytes()), (case.mode, Some(case.format), &telegram[..]));
         prop_assert!(frame.doubt <= 1e-3);
         let signal = frame.signal;
         let tolerance_hz = 0.02 * sent.deviation_hz;
@@ -339,6 +319,84 @@ fn given_an_extra_chip_before_the_sync_word_then_the_frame_is_received() {
     let received = listen(RATE_HZ, &render(RATE_HZ, 0.03, &[sent], &mut random));
     assert_eq!(received.len(), 1);
     assert_eq!(received[0].bytes(), &telegram[..]);
+}
+
+#[test]
+fn given_frames_of_mode_t_that_begin_like_mode_c_then_they_are_received() {
+    // Twelve of the first sixteen chips are those that announce mode C, and what follows passes the CRC of a frame of
+    // mode C when three bits are changed.
+    for telegram in [
+        "539241F58FDDEEAD02BBD4DFF9BDC89610DB29AC83373183E46AEBAA17FA02F4DCADA20DFDDE38E20196F2FF91B9C9B0C9F875C7F4A999\
+         17FA4EEEAFB78C42DFE27F3984184C81E8468CD5FC832A7E4F658C1EC7",
+        "4B935D857948209B6813DD16ADBD0C41EE7DF749E759C639C064B106273ECD0953F075AC6FB10E0C922E24B610CC166D1F4AE342563AFD\
+         0B511CEDB000869FDCBF15F5A36232E27962942301",
+    ] {
+        let digits = telegram.as_bytes().chunks(2);
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        let telegram: Vec<u8> = digits.map(byte).collect();
+        for seed in 0..8 {
+            let sent = Transmission {
+                offset_hz: 325e3,
+                ..transmission(Mode::T1, Format::A, &telegram, 0.01, 5.0)
+            };
+            let samples = render(RATE_HZ, sent.end_s() + 0.01, &[sent], &mut Random::new(seed));
+            let received = listen(RATE_HZ, &samples);
+            assert_eq!(received.len(), 1, "seed {seed}");
+            assert_eq!((received[0].mode, received[0].bytes()), (Mode::T1, &telegram[..]));
+        }
+    }
+}
+
+#[test]
+fn given_a_recording_that_begins_or_ends_with_a_frame_then_the_frame_is_received() {
+    let mut random = Random::new(15);
+    for (mode, offset_hz) in [(Mode::T1, 325e3), (Mode::C1, 325e3), (Mode::S1, -325e3)] {
+        for (skipped_s, start_s) in [(0.0, 0.0), (1e-4, 0.0), (0.0, 2e-4), (0.0, 9e-4)] {
+            let telegram = telegram(&mut random, 50);
+            let sent = Transmission {
+                offset_hz: offset_hz + random.uniform(-60e3, 60e3),
+                ..transmission(mode, Format::A, &telegram, start_s, 15.0)
+            };
+            let samples = render(RATE_HZ, sent.end_s() + 1e-4, &[sent], &mut random);
+            let received = listen(RATE_HZ, &samples[(skipped_s * RATE_HZ) as usize..]);
+            assert_eq!(
+                received.len(),
+                1,
+                "{mode}, {skipped_s} s skipped, begins at {start_s} s"
+            );
+            assert_eq!(received[0].bytes(), &telegram[..]);
+        }
+    }
+}
+
+/// Sends 16 frames of mode S at this SNR, and returns how many of them are received.
+fn received_of_mode_s(snr_db: f64, deviation_hz: f64, gaussian: Option<f64>) -> usize {
+    let mut random = Random::new(14);
+    let sent_is_received = |_: &i32| {
+        let telegram = telegram(&mut random, 40);
+        let sent = Transmission {
+            offset_hz: random.uniform(-385e3, -265e3),
+            deviation_hz,
+            gaussian,
+            ..transmission(Mode::S1, Format::A, &telegram, 0.03, snr_db)
+        };
+        let samples = render(RATE_HZ, sent.end_s() + 0.01, &[sent], &mut random);
+        listen(RATE_HZ, &samples)
+            .iter()
+            .any(|frame| frame.bytes() == telegram)
+    };
+    (0..16).filter(sent_is_received).count()
+}
+
+#[test]
+fn given_a_weak_frame_of_mode_s_then_its_deviation_and_filter_cost_little() {
+    for (deviation_hz, gaussian) in [(40e3, None), (50e3, None), (80e3, None), (50e3, Some(0.5))] {
+        let received = received_of_mode_s(-12.0, deviation_hz, gaussian);
+        assert!(
+            received >= 15,
+            "{deviation_hz} Hz, {gaussian:?}: {received} of 16"
+        );
+    }
 }
 
 #[test]

@@ -135,7 +135,7 @@ impl Expectations {
                 .reading
                 .filter(|(kind, _)| last.clone().all(|last| last.kind != *kind));
             let typed = unheard.and_then(|(kind, counter)| {
-                Expectation::for_counter(kind.protocol(), *id, counter, MAX_RISE)
+                Expectation::for_counter(kind.protocol()?, *id, counter, MAX_RISE)
             });
             after.chain(typed).collect::<Vec<_>>()
         };
@@ -168,8 +168,9 @@ impl LastMessage {
     fn next(&self, meter: &Expected, now: Timestamp) -> Option<Expectation> {
         let passed_s = now.duration_since(self.time).as_secs_f64().max(0.0);
         let rise = (passed_s / 3600.0 * meter.counts_per_hour).clamp(LEAST_RISE, MAX_RISE.into());
-        let expectation = Expectation::after(self.kind.protocol(), &self.frame, rise as u32)?;
-        if self.kind.protocol() != Protocol::Idm {
+        let protocol = self.kind.protocol()?;
+        let expectation = Expectation::after(protocol, &self.frame, rise as u32)?;
+        if protocol != Protocol::Idm {
             return Some(expectation);
         }
         let fewest = (passed_s / INTERVAL_S) as u32;
@@ -205,12 +206,14 @@ fn frame_of(message: &Message) -> Option<Vec<u8>> {
         Message::Idm(idm) => Some(idm.encode()),
         // A NetIDM has other fields; the decimal counter of R900BCD does not rise as a binary number does.
         Message::NetIdm(_) | Message::R900Bcd(_) => None,
+        // The receiver of FSK knows no expectations.
+        Message::Orion(_) | Message::OrionEndpoint(_) | Message::HotRod(_) | Message::Dialog3g(_) => None,
     }
 }
 
 /// Returns whether a counter alone makes an expectation of a frame of this kind.
 pub fn takes_reading(kind: Kind) -> bool {
-    matches!(kind.protocol(), Protocol::Scm | Protocol::ScmPlus)
+    matches!(kind.protocol(), Some(Protocol::Scm | Protocol::ScmPlus))
 }
 
 #[cfg(test)]
@@ -251,6 +254,7 @@ mod tests {
             receiver: "roof".into(),
             heard_by: Vec::new(),
             frequency_hz: None,
+            frame: Default::default(),
             message: Message::Scm(scm(id, consumption)),
             signal: Signal::default(),
         }

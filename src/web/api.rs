@@ -11,6 +11,7 @@ use crate::web::json::{
     HealthJson, MeterConfigJson, MeterJson, MetersJson, OneMeterJson, ReadingsJson, ReceptionJson,
     RefusedJson, StatusJson, object,
 };
+use crate::web::telegram_json::RadioTelegramJson;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -70,12 +71,18 @@ pub async fn meter(State(app): State<AppState>, Path(id): Path<String>) -> Resul
             .with_id(&id)
             .filter_map(|meter| ReceptionJson::new(meter))
             .collect(),
+        telegrams: snapshot
+            .meters
+            .with_id(&id)
+            .filter_map(|meter| RadioTelegramJson::new(meter))
+            .collect(),
         refused: refused(&snapshot).filter(|refused| refused.id == id).collect(),
     };
     json(&app, &meter)
 }
 
-/// Returns the OBIS codes of the fields in the last readings of a meter on a wire.
+/// Returns the OBIS codes of the fields in the last readings of a meter on a wire; where several stand for a field, those that a P1
+/// telegram names.
 fn codes(snapshot: &Snapshot, id: &str) -> BTreeMap<&'static str, Vec<String>> {
     let mut codes = BTreeMap::<_, Vec<String>>::new();
     let wired = snapshot
@@ -90,7 +97,30 @@ fn codes(snapshot: &Snapshot, id: &str) -> BTreeMap<&'static str, Vec<String>> {
             codes.entry(field.name).or_default().push(code);
         }
     }
+    let telegram = wired_telegram(snapshot, id);
+    for codes in codes.values_mut().filter(|codes| codes.len() > 1) {
+        let is_sent = |code: &&String| telegram.lines().any(|line| is_code(code, line));
+        let sent: Vec<String> = codes.iter().filter(is_sent).cloned().collect();
+        if !sent.is_empty() {
+            *codes = sent;
+        }
+    }
     codes
+}
+
+/// Returns true if a line of a P1 telegram begins with this code, in which `x` stands for any channel.
+fn is_code(code: &str, line: &str) -> bool {
+    let sent = line.split('(').next().unwrap_or_default();
+    let is_same = |(code, sent): (u8, u8)| code == sent || code == b'x' && sent.is_ascii_digit();
+    code.len() == sent.len() && code.bytes().zip(sent.bytes()).all(is_same)
+}
+
+/// The P1 telegram of the last reading of a meter; empty without one.
+fn wired_telegram<'a>(snapshot: &'a Snapshot, id: &'a str) -> &'a str {
+    let mut meters = snapshot.meters.with_id(id);
+    let telegram = meters.find_map(|meter| meter.last.telegram());
+    let text = telegram.and_then(|telegram| std::str::from_utf8(telegram).ok());
+    text.unwrap_or_default()
 }
 
 fn refused(snapshot: &Snapshot) -> impl Iterator<Item = RefusedJson<'_>> {
@@ -153,6 +183,7 @@ pub async fn status(State(app): State<AppState>) -> Result<Response, ApiError> {
         readings: snapshot.counters,
         receivers: snapshot.receivers_now(),
         sinks: snapshot.sink_statuses(),
+        prices: snapshot.price_feeds(app.context.clock.timestamp()),
         restarts: &snapshot.restarts,
         panics: snapshot.panics,
         refused: refused(&snapshot).collect(),

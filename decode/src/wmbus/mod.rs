@@ -22,6 +22,8 @@ mod compact;
 mod crypto;
 pub mod encode;
 mod explain;
+mod identifier;
+pub mod imst;
 pub mod kem;
 mod keys;
 mod layers;

@@ -11,11 +11,10 @@ use super::segment::{Detection, Segment};
 use super::sync::{Candidate, Clock, Fit, MAX_CANDIDATES, Sync, fit_all, fit_carrier, refine_clock};
 use super::tones::{Cells, Tones, between};
 use crate::Complex32;
+use crate::baseband::phasor;
 
-/// Chips per second of the fastest family.
+/// Chips per second of the fastest family, at least.
 const FASTEST_HZ: f64 = 110e3;
-/// Greatest error probability of a frame that is handed out.
-const MAX_DOUBT: f64 = 1e-3;
 /// Prior odds against a frame at a candidate whose known chips carry no information.
 const PRIOR: f64 = 1e4;
 /// Odds against a frame from which it is not worth a try. Frames near the threshold have 1e-4.
@@ -47,7 +46,11 @@ impl Lock {
     pub fn new(config: Config) -> Self {
         let rate = config.sample_rate_hz;
         let capacity = max_segment_len(rate);
-        let cells = Cells::new(rate / FASTEST_HZ, capacity);
+        let wanted = FAMILIES
+            .iter()
+            .filter(|family| config.modes.intersects(family.modes));
+        let fastest_hz = wanted.fold(FASTEST_HZ, |fastest, family| family.chip_rate_hz.max(fastest));
+        let cells = Cells::new(rate / fastest_hz, capacity);
         let max_cells = capacity / cells.decimation() + 1;
         Lock {
             config,
@@ -109,14 +112,15 @@ impl Lock {
     fn find(&mut self, detection: &Detection, is_quirk: bool) {
         let decimation = self.cells.decimation();
         let cell_hz = self.config.sample_rate_hz / decimation as f64;
-        let found_hz = detection.deviation * self.config.sample_rate_hz;
         let (modes, is_narrow) = (self.config.modes, self.is_narrow);
         let is_wanted = |family: &&Family| {
             family.is_narrow == is_narrow && family.is_quirk == is_quirk && modes.intersects(family.modes)
         };
-        let shift = detection.shift * decimation as f64;
         self.candidates.clear();
         for family in FAMILIES.iter().filter(is_wanted) {
+            let estimate = family.estimate(detection);
+            let shift = estimate.shift * decimation as f64;
+            let found_hz = estimate.deviation * self.config.sample_rate_hz;
             let (deviation_hz, _) = family.first_deviation_hz(found_hz);
             self.tones
                 .fill(self.cells.values(), shift, deviation_hz / cell_hz);
@@ -148,15 +152,13 @@ impl Lock {
                 .payload(&self.tones, family, self.config.modes, &found);
         }
         let (mode, format, checked, end, chip) = payload?;
-        if checked.doubt > MAX_DOUBT {
-            return None;
-        }
         let rate = self.config.sample_rate_hz;
         let decimation = self.cells.decimation() as f64;
         let cell_hz = rate / decimation;
         let carrier_hz = self.config.center_hz + detection.frequency * rate + found.carrier * cell_hz;
-        let amplitude = f64::from(found.level.amplitude) / (found.clock.chip * decimation);
-        let power = amplitude * amplitude;
+        // The chips of the preamble, which alternate, are weaker than the others where a filter rounds the keying.
+        let energy = f64::from((self.reader.energy(&self.tones) - found.floor).max(found.floor / 8.0));
+        let power = energy / (chip * decimation).powi(2);
         let start = (found.first_cell as f64 + found.clock.end) * decimation;
         let frame = Frame {
             mode,
@@ -180,14 +182,15 @@ impl Lock {
 
     /// Measures clock, carrier, deviation and level at `candidate`, and fills the tones from there on.
     fn measure(&mut self, detection: &Detection, family: &Family, candidate: Candidate) -> Option<Found> {
-        let known = family.known;
         let cell_hz = self.config.sample_rate_hz / self.cells.decimation() as f64;
         let cells = self.cells.values();
         let chip = candidate.chip;
+        // A recording may begin within the preamble.
+        let known = family.known.tail((candidate.end / chip + 1.0) as usize);
         let start = candidate.end - (known.len + 2) as f64 * chip;
         let first_cell = start.max(0.0) as usize;
         let last_known = ((candidate.end + 2.0 * chip) as usize).min(cells.len());
-        if start < -8.0 * chip || first_cell >= last_known {
+        if first_cell >= last_known {
             return None;
         }
         let around = &cells[first_cell..last_known];
@@ -195,10 +198,11 @@ impl Lock {
             end: candidate.end - first_cell as f64,
             chip,
         };
-        let deviation_hz = detection.deviation * self.config.sample_rate_hz;
+        let estimate = family.estimate(detection);
+        let deviation_hz = estimate.deviation * self.config.sample_rate_hz;
         let (first_hz, reach_hz) = family.first_deviation_hz(deviation_hz);
         let mut deviation = first_hz / cell_hz;
-        let mut carrier = detection.shift * self.cells.decimation() as f64;
+        let mut carrier = estimate.shift * self.cells.decimation() as f64;
         // The search errs by some 10 kHz.
         let reach = (CARRIER_REACH_HZ / family.chip_rate_hz).min(if self.is_narrow { 0.45 } else { 0.3 });
         self.tones.fill(around, carrier, deviation);
@@ -263,17 +267,43 @@ impl Lock {
     }
 }
 
-/// Returns the log-likelihood ratio of the known chips against chips of any other frame.
+/// Returns the log-likelihood ratio of the known chips against chips of any other frame, by their phase or by their energies,
+/// whichever says more: the phase tells weak chips better, but that of some transmitters is not steady.
 fn evidence(tones: &Tones, known: Known, clock: Clock, level: Level) -> f64 {
-    let edge = |i: usize| tones.sums_at(clock.end - (known.len - i) as f64 * clock.chip);
+    let h = 2.0 * tones.deviation() * clock.chip;
+    let mut balance = 0.0;
+    let mut start = clock.end - known.len as f64 * clock.chip;
+    let mut before = tones.sums_at(start);
+    // Chips on the tone that is known and on the other, turned to one phase.
+    let mut chips = [[Complex32::default(); 2]; 64];
+    for (i, turned) in chips[..known.len].iter_mut().enumerate() {
+        let after = tones.sums_at(start + clock.chip);
+        let sign = f64::from(known.sign(i));
+        let keyed = phasor(-h / 2.0 * balance);
+        let [lower, upper] = tones
+            .at_start(between(before, after), start)
+            .map(|chip| chip * keyed);
+        *turned = if sign > 0.0 {
+            [upper, lower]
+        } else {
+            [lower, upper]
+        };
+        balance += sign;
+        start += clock.chip;
+        before = after;
+    }
+    let chips = &chips[..known.len];
     let scale = 2.0 * level.amplitude / level.noise.max(f32::MIN_POSITIVE);
-    (0..known.len)
-        .map(|i| {
-            let [lower, upper] = between(edge(i), edge(i + 1)).map(Complex32::norm);
-            // ln I0 is nearly linear where it matters.
-            let soft = known.sign(i) * scale * (upper - lower);
-            // A chip may be spoilt by another transmitter.
-            f64::from((0.01 + 0.99 * 2.0 / (1.0 + (-soft.clamp(-20.0, 20.0)).exp())).ln())
-        })
-        .sum()
+    // A chip may be spoilt by another transmitter.
+    let of_chip = |soft: f32| f64::from((0.01 + 0.99 * 2.0 / (1.0 + (-soft.clamp(-20.0, 20.0)).exp())).ln());
+    // ln I0 is nearly linear where it matters.
+    let energies = chips
+        .iter()
+        .map(|[own, other]| of_chip(scale * (own.norm() - other.norm())));
+    let mean: Complex32 = chips.iter().map(|[own, _]| own).sum();
+    let turn = mean.conj() / mean.norm().max(f32::MIN_POSITIVE);
+    let phases = chips
+        .iter()
+        .map(|[own, other]| of_chip(scale * ((own - other) * turn).re));
+    energies.sum::<f64>().max(phases.sum())
 }

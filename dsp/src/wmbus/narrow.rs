@@ -4,7 +4,7 @@
 //! of 14 kHz compared with the noise, which strays by 7 % in them. A second of samples would fill the memory; a band that
 //! stands out gets a *slot* instead, which keeps its carrier's samples at a lower rate.
 
-use super::segment::Detection;
+use super::segment::{Detection, Estimate};
 use super::tones::Cells;
 use crate::Complex32;
 
@@ -227,11 +227,15 @@ impl Slot {
         let around = (-8..8).map(|i| floor[(self.bin + i).rem_euclid(len as i32) as usize]);
         let noise = around.sum::<f32>() / 16.0;
         let window_noise = floor.iter().sum::<f32>() / len as f32;
+        let estimate = Estimate {
+            shift: shift / len as f64,
+            deviation: deviation / len as f64,
+        };
         let detection = Detection {
             first_sample: self.first_sample,
             frequency: f64::from(self.bin) / len as f64,
-            shift: shift / len as f64,
-            deviation: deviation / len as f64,
+            moments: estimate,
+            lobes: estimate,
             noise: noise / len as f32,
             window_noise: window_noise / len as f32,
         };

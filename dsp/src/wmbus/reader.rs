@@ -3,8 +3,9 @@
 use super::blocks::{Blocks, CRC_LEN, Checked, HEADER, MAX_AIR_BYTES, Soft, air_bytes, likeliest_lengths};
 use super::coding::{Coding, MAX_WORDS};
 use super::family::{C_FORMATS, Family, Known, Payload};
+use super::fixed::Fixed;
 use super::mode::{Format, Mode, Modes};
-use super::phase::{Level, PhaseTracker};
+use super::phase::{Level, Moves, PhaseTracker};
 use super::sync::Clock;
 use super::timing::Timing;
 use super::tones::{Tones, between, energies};
@@ -14,6 +15,8 @@ use std::ops::RangeInclusive;
 const WITNESSES: usize = 8;
 /// Chips by which a frame may seem to be longer than the segment, whose last block may be cut.
 const SLACK_CHIPS: f64 = 8.0;
+/// Greatest error probability of a frame that is handed out.
+const MAX_DOUBT: f64 = 1e-3;
 /// Chips of the word that announces mode C.
 const ANNOUNCEMENT: usize = 16;
 
@@ -50,21 +53,26 @@ impl Reader {
         }
     }
 
-    /// Decodes what follows the known chips. Returns mode, format, bytes, the end in cells, and the last chip length.
+    /// Decodes what follows the known chips, in the mode that is likelier by the first of them or in the other. Returns mode, format, bytes, the end in cells, and the last chip length.
     pub fn payload(
         &mut self,
         tones: &Tones,
         family: &Family,
         modes: Modes,
         found: &Found,
-    ) -> Option<(Mode, Format, Checked, f64, f64)> {
+    ) -> Option<(Mode, Option<Format>, Checked, f64, f64)> {
         let attempt = |reader: &mut Self, mode, coding, format, skipped| {
             reader
                 .read(tones, found, coding, format, skipped)
-                .map(|(checked, end, chip)| (mode, format, checked, end, chip))
+                .filter(|(checked, ..)| checked.doubt <= MAX_DOUBT)
+                .map(|(checked, end, chip)| (mode, Some(format), checked, end, chip))
         };
         match family.payload {
             Payload::Plain(mode, coding, format) => attempt(self, mode, coding, format, 0),
+            Payload::Fixed(fixed) => self
+                .read_fixed(tones, found, fixed)
+                .filter(|(checked, ..)| checked.doubt <= MAX_DOUBT)
+                .map(|(checked, end, chip)| (fixed.mode, None, checked, end, chip)),
             Payload::C2 => {
                 let format = announced(tones, found);
                 attempt(self, Mode::C2, Coding::Nrz, format.0, ANNOUNCEMENT)
@@ -92,6 +100,17 @@ impl Reader {
         }
     }
 
+    /// Returns the mean energy of the chips of the frame that was read last, each on its tone.
+    pub fn energy(&self, tones: &Tones) -> f32 {
+        let chips = self.edges.windows(2);
+        let count = chips.len().max(1) as f32;
+        let energy = |edges: &[f64]| {
+            let [lower, upper] = energies(between(tones.sums_at(edges[0]), tones.sums_at(edges[1])));
+            lower.max(upper)
+        };
+        chips.map(energy).sum::<f32>() / count
+    }
+
     /// Makes the soft words between these edges. `h`: modulation index.
     fn soften(&mut self, tones: &Tones, edges: RangeInclusive<usize>, h: f64, coding: Coding, level: Level) {
         let edges = &self.edges[edges];
@@ -107,8 +126,7 @@ impl Reader {
         format: Format,
         skipped: usize,
     ) -> Option<(Checked, f64, f64)> {
-        let ratio = found.level.amplitude * found.level.amplitude / found.level.noise.max(f32::MIN_POSITIVE);
-        let mut timing = Timing::new(found.clock, f64::from(ratio));
+        let mut timing = found.timing();
         let h = 2.0 * found.deviation;
         let byte_chips = coding.byte_chips();
         self.edges.clear();
@@ -176,8 +194,35 @@ impl Reader {
                 }
             }
         }
-        let end = self.edges[skipped + checked.air_bytes * byte_chips];
+        self.edges.truncate(skipped + checked.air_bytes * byte_chips + 1);
+        let end = self.edges.last().copied()?;
         Some((checked, end, timing.chip()))
+    }
+
+    /// Reads a frame of fixed length.
+    fn read_fixed(&mut self, tones: &Tones, found: &Found, fixed: Fixed) -> Option<(Checked, f64, f64)> {
+        let mut timing = found.timing();
+        let chips = fixed.air_bytes() * fixed.coding.byte_chips();
+        if (tones.len() as f64 - found.clock.end) / timing.chip() + SLACK_CHIPS < chips as f64 {
+            return None;
+        }
+        self.edges.clear();
+        timing.follow(tones, chips + 1, &mut self.edges);
+        let h = 2.0 * found.deviation * timing.chip();
+        self.soften(tones, 0..=chips, h, fixed.coding, found.level);
+        let soft = Soft {
+            words: &self.words,
+            coding: fixed.coding,
+        };
+        let checked = self.blocks.fixed(soft, fixed, found.no_frame)?;
+        Some((checked, self.edges[chips], timing.chip()))
+    }
+}
+
+impl Found {
+    fn timing(&self) -> Timing {
+        let ratio = self.level.amplitude * self.level.amplitude / self.level.noise.max(f32::MIN_POSITIVE);
+        Timing::new(self.clock, f64::from(ratio), self.level.moves == Moves::Slow)
     }
 }
 
