@@ -124,6 +124,46 @@ fn send(known: Known, snr_db: f64, packets: usize, channel: Channel, id_change: 
     outcome
 }
 
+/// Sends pairs of an SCM of a known meter at `snr_db` and a stranger's that is 30 dB stronger and 500 kHz away, overlapping in time. A pair
+/// counts as received if both are.
+pub fn pairs(snr_db: f64, packets: usize, seed: u64) -> Outcome {
+    let mut random = Random::new(seed);
+    let mut outcome = Outcome::default();
+    for _ in 0..packets {
+        let last = random_frame(Protocol::Scm, &mut random);
+        let weak = risen(
+            Protocol::Scm,
+            &last,
+            random.uniform(0.0, f64::from(RISE) + 1.0) as u32,
+        );
+        let mut expectations = absent(ABSENT, &mut random);
+        expectations.extend(Expectation::after(Protocol::Scm, &last, RISE));
+        let center_hz = random.uniform(-700e3, 700e3);
+        let strong = random_frame(Protocol::Scm, &mut random);
+        let sent =
+            [(weak, -250e3, snr_db), (strong, 250e3, snr_db + 30.0)].map(|(frame, aside_hz, snr_db)| Sent {
+                protocol: Protocol::Scm,
+                frame,
+                start_s: 0.02 + random.uniform(0.0, 0.95) * length_s(Protocol::Scm),
+                offset_hz: center_hz + aside_hz,
+                snr_db,
+            });
+        let both = run(
+            &sent,
+            Channel::default(),
+            Trust::Normal,
+            &expectations,
+            &mut random,
+        );
+        outcome.add(Outcome {
+            sent: 1,
+            received: usize::from(both.received == 2),
+            wrong: both.wrong,
+        });
+    }
+    outcome
+}
+
 /// A random frame; an IDM with a consumption of up to [`CONSUMPTION`] in each interval.
 fn last_frame(protocol: Protocol, random: &mut Random) -> Vec<u8> {
     let mut frame = random_frame(protocol, random);

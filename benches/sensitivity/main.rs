@@ -393,6 +393,13 @@ fn pairs(packets: usize) {
         both.add(halves[1]);
         println!("{name:42} {:6.1} %   wrong {}", 100.0 * both.share(), both.wrong);
     }
+    for snr_db in [-13.0, -10.0] {
+        let halves = parallel(&[1, 2], |&seed| known::pairs(snr_db, packets / 2, seed));
+        let mut both = halves[0];
+        both.add(halves[1]);
+        let name = format!("known one 30 dB weaker ({snr_db} dB)");
+        println!("{name:42} {:6.1} %   wrong {}", 100.0 * both.share(), both.wrong);
+    }
     println!();
 }
 

@@ -13,6 +13,7 @@
 use super::idm::{
     CHECK, COUNT, ID_CHECK, INTERVALS, IdmWords, LOW_ID, STATUS, Shift, TIME, TOTAL, VALUES, interval,
 };
+use super::idm_bits::{BITS, IdmBits};
 use super::judge::{Judged, LogSum, NEIGHBORS, PRIOR, STRAYS, ln_mean, scale};
 use super::words::{bits, set_bits};
 use crate::Protocol;
@@ -20,8 +21,6 @@ use crate::fec::{crc, encode};
 use std::ops::Range;
 
 const CHECKS: usize = 1 << 16;
-/// Bits of a frame.
-const BITS: usize = 736;
 /// Probability that the total rises by what the new intervals add up to, as far as it is known.
 const TIED: f64 = 0.9;
 /// Sixteenths of a second by which the time may be wrong: it dates consumption in intervals of five minutes.
@@ -32,9 +31,7 @@ const MAX_TIME_DOUBT: f64 = 0.01;
 const NEGLIGIBLE: f64 = 1e-12;
 
 pub(crate) struct IdmJudge {
-    /// Log-likelihood of a 1 and of a 0, bit by bit, against silence.
-    ones: Vec<f32>,
-    zeros: Vec<f32>,
+    bits: IdmBits,
     /// `G`.
     checks: Vec<f64>,
     time_prior: Vec<f64>,
@@ -93,8 +90,7 @@ impl IdmJudge {
     pub fn new() -> Self {
         let of_values = |i: usize| (0..VALUES as u64).map(|v| check_of(interval(i), v)).collect();
         IdmJudge {
-            ones: Vec::with_capacity(BITS),
-            zeros: Vec::with_capacity(BITS),
+            bits: IdmBits::new(),
             checks: vec![0.0; CHECKS],
             time_prior: vec![0.0; CHECKS],
             values: [vec![0.0; VALUES], vec![0.0; VALUES]],
@@ -113,13 +109,7 @@ impl IdmJudge {
         sample_rate_hz: f64,
     ) -> Option<Judged> {
         let scale = scale(soft, noise[0], noise[1]);
-        self.ones.clear();
-        self.zeros.clear();
-        for pair in soft.chunks_exact(2) {
-            self.ones.push(scale * pair[0]);
-            self.zeros.push(scale * pair[1]);
-        }
-        if self.ones.len() != BITS {
+        if !self.bits.fill(soft, scale) {
             return None;
         }
         let fixed = |shift: &Shift| self.fixed(shift);
@@ -147,50 +137,16 @@ impl IdmJudge {
         let against = others.ln() - word.ln;
         words.time_prior(shift.intervals, start, sample_rate_hz, &mut self.time_prior);
         let (frame, time_doubt) = self.frame(&word, shift, words);
-        let corrected = (0..BITS)
-            .filter(|&bit| (self.ones[bit] > self.zeros[bit]) != is_one(&frame, bit))
-            .count();
-        let judged = Judged::new(frame, word.ln, against, corrected.min(255) as u8);
+        let judged = Judged::new(frame, word.ln, against, self.bits.corrected(&frame));
         (time_doubt < MAX_TIME_DOUBT).then_some(judged)
-    }
-
-    /// Log-likelihood of the bits of `frame` in `range`.
-    fn of(&self, frame: &[u8; 92], range: Range<usize>) -> f64 {
-        let bit = |bit: usize| {
-            f64::from(if is_one(frame, bit) {
-                self.ones[bit]
-            } else {
-                self.zeros[bit]
-            })
-        };
-        range.map(bit).sum()
-    }
-
-    /// Log-likelihood of each value of the byte that begins at bit `first`.
-    fn byte(&self, first: usize) -> [f64; 256] {
-        let mut table = [0.0; 256];
-        table[0] = (first..first + 8).map(|bit| f64::from(self.zeros[bit])).sum();
-        for bit in 0..8 {
-            let (set, at) = (1 << bit, first + 7 - bit);
-            let change = f64::from(self.ones[at] - self.zeros[at]);
-            for value in 0..set {
-                table[set | value] = table[value] + change;
-            }
-        }
-        table
-    }
-
-    /// Log-likelihood of any bits in `range`, on average.
-    fn any(&self, range: Range<usize>) -> f64 {
-        range.map(|bit| ln_mean(self.ones[bit], self.zeros[bit])).sum()
     }
 
     /// Log-likelihood of everything that is certain after so many intervals.
     fn fixed(&self, shift: &Shift) -> f64 {
         let old = (INTERVALS.start + 9 * shift.intervals as usize).min(INTERVALS.end);
-        self.of(&shift.frame, 0..TOTAL.start)
-            + self.of(&shift.frame, old..TIME.start)
-            + self.of(&shift.frame, ID_CHECK)
+        self.bits.of(&shift.frame, 0..TOTAL.start)
+            + self.bits.of(&shift.frame, old..TIME.start)
+            + self.bits.of(&shift.frame, ID_CHECK)
     }
 
     /// Computes `G`, and returns the logarithm of its unit.
@@ -198,17 +154,17 @@ impl IdmJudge {
         let mut ln_unit = 0.0;
         // Likelihoods against those of the likeliest time and check stay within what an f64 holds.
         let most: f64 = TIME
-            .map(|bit| f64::from(self.ones[bit].max(self.zeros[bit])))
+            .map(|bit| f64::from(self.bits.ones[bit].max(self.bits.zeros[bit])))
             .sum();
         ln_unit += most;
-        let [high, low] = [TIME.start, TIME.start + 8].map(|first| self.byte(first));
+        let [high, low] = [TIME.start, TIME.start + 8].map(|first| self.bits.byte(first));
         let (high, low) = (high.map(|ln| (ln - most).exp()), low.map(f64::exp));
         // Times and checks correspond one to one, as the last bits before a check are free.
         for ((time, prior), check) in self.time_prior.iter().enumerate().zip(&self.time_checks) {
             self.checks[usize::from(*check)] = prior * high[time >> 8] * low[time & 0xFF];
         }
         for (i, bit) in CHECK.enumerate() {
-            let (one, zero) = (self.ones[bit], self.zeros[bit]);
+            let (one, zero) = (self.bits.ones[bit], self.bits.zeros[bit]);
             let most = one.max(zero);
             ln_unit += f64::from(most);
             let (one, zero) = (f64::from(one - most).exp(), f64::from(zero - most).exp());
@@ -234,22 +190,22 @@ impl IdmJudge {
                 let bits = interval(i).enumerate();
                 bits.map(|(k, bit)| {
                     f64::from(if v >> (8 - k) & 1 == 1 {
-                        self.ones[bit]
+                        self.bits.ones[bit]
                     } else {
-                        self.zeros[bit]
+                        self.bits.zeros[bit]
                     })
                 })
                 .sum::<f64>()
             };
             let most = interval(i)
-                .map(|bit| f64::from(self.ones[bit].max(self.zeros[bit])))
+                .map(|bit| f64::from(self.bits.ones[bit].max(self.bits.zeros[bit])))
                 .sum::<f64>();
             ln_unit += most;
             for (v, value) in values.iter_mut().enumerate() {
                 *value = words.values[v] * (ln(v) - most).exp();
             }
         }
-        let bytes: [_; 4] = std::array::from_fn(|i| self.byte(TOTAL.start + 8 * i));
+        let bytes: [_; 4] = std::array::from_fn(|i| self.bits.byte(TOTAL.start + 8 * i));
         let total = |rise: u32| {
             let total = words.total.wrapping_add(rise).to_be_bytes();
             bytes
@@ -319,8 +275,10 @@ impl IdmJudge {
             let odds: f64 = self.time_prior.iter().sum::<f64>() * if new == 2 { 1.0 - TIED } else { 1.0 };
             let mut totals = LogSum::EMPTY;
             (0..=rises).for_each(|rise| totals.add(total(rise)));
-            let words = self.any(INTERVALS.start..(INTERVALS.start + 9 * new).min(INTERVALS.end));
-            let ends = self.any(TIME) + self.any(CHECK);
+            let words = self
+                .bits
+                .any(INTERVALS.start..(INTERVALS.start + 9 * new).min(INTERVALS.end));
+            let ends = self.bits.any(TIME) + self.bits.any(CHECK);
             all.add(self.fixed(shift) + odds.ln() + totals.ln() - f64::from(rises + 1).ln() + words + ends);
         }
         sum.word.ln = sum.best.ln() + ln_unit;
@@ -331,8 +289,8 @@ impl IdmJudge {
     fn add_all_else(&self, shift: &Shift, others: &mut LogSum) {
         let frame = &shift.frame;
         let new = (INTERVALS.start + 9 * shift.intervals as usize).min(INTERVALS.end);
-        let ends = self.any(TIME) + self.any(CHECK);
-        let intervals = self.any(INTERVALS.start..new) + self.of(frame, new..TIME.start);
+        let ends = self.bits.any(TIME) + self.bits.any(CHECK);
+        let intervals = self.bits.any(INTERVALS.start..new) + self.bits.of(frame, new..TIME.start);
         // A neighbor, whose intervals may be the same if neither consumes anything.
         let mut ids = LogSum::EMPTY;
         for change in 1..256u64 {
@@ -342,24 +300,27 @@ impl IdmJudge {
                 .filter(|i| change >> i & 1 == 1)
                 .fold(0, |check, i| check ^ crc::GENIBUS.column(i));
             set_bits(&mut other, ID_CHECK, bits(frame, ID_CHECK) ^ u64::from(check));
-            ids.add(self.of(&other, LOW_ID) + self.of(&other, ID_CHECK) - 255f64.ln());
+            ids.add(self.bits.of(&other, LOW_ID) + self.bits.of(&other, ID_CHECK) - 255f64.ln());
         }
         let low_total = TOTAL.start + 8..TOTAL.end;
         let neighbor = NEIGHBORS.ln()
-            + self.of(frame, 0..LOW_ID.start)
+            + self.bits.of(frame, 0..LOW_ID.start)
             + ids.ln()
-            + self.of(frame, COUNT.start..low_total.start)
-            + self.any(low_total)
+            + self.bits.of(frame, COUNT.start..low_total.start)
+            + self.bits.any(low_total)
             + ends;
         others.add(neighbor + intervals);
-        others.add(neighbor + self.any(INTERVALS));
+        others.add(neighbor + self.bits.any(INTERVALS));
         // This meter with another status, or with nothing as expected.
-        let of_meter = STRAYS.ln() + self.of(frame, 0..COUNT.start) + self.of(frame, ID_CHECK) + ends;
-        others.add(of_meter + self.of(frame, COUNT) + self.any(STATUS) + self.any(TOTAL) + intervals);
-        others.add(of_meter + self.any(COUNT.start..TIME.start));
+        let of_meter =
+            STRAYS.ln() + self.bits.of(frame, 0..COUNT.start) + self.bits.of(frame, ID_CHECK) + ends;
+        others.add(
+            of_meter + self.bits.of(frame, COUNT) + self.bits.any(STATUS) + self.bits.any(TOTAL) + intervals,
+        );
+        others.add(of_meter + self.bits.any(COUNT.start..TIME.start));
         // Another frame, random keying, silence.
-        let keying = |bit: usize| ln_mean(self.ones[bit], 0.0) + ln_mean(self.zeros[bit], 0.0);
-        others.add(self.any(0..BITS) - PRIOR.ln());
+        let keying = |bit: usize| ln_mean(self.bits.ones[bit], 0.0) + ln_mean(self.bits.zeros[bit], 0.0);
+        others.add(self.bits.any(0..BITS) - PRIOR.ln());
         others.add((0..BITS).map(keying).sum::<f64>() - PRIOR.ln());
         others.add(-PRIOR.ln());
     }
@@ -373,8 +334,8 @@ impl IdmJudge {
         }
         encode(Protocol::Idm, &mut frame);
         let check = bits(&frame, CHECK) as u16;
-        let times = [TIME.start, TIME.start + 8].map(|first| self.byte(first));
-        let checks = [CHECK.start, CHECK.start + 8].map(|first| self.byte(first));
+        let times = [TIME.start, TIME.start + 8].map(|first| self.bits.byte(first));
+        let checks = [CHECK.start, CHECK.start + 8].map(|first| self.bits.byte(first));
         let of = |bytes: &[[f64; 256]; 2], value: u16| {
             let [high, low] = value.to_be_bytes();
             bytes[0][usize::from(high)] + bytes[1][usize::from(low)]
@@ -398,8 +359,4 @@ impl IdmJudge {
         encode(Protocol::Idm, &mut frame);
         (frame, 1.0 - near)
     }
-}
-
-fn is_one(frame: &[u8; 92], bit: usize) -> bool {
-    frame[bit / 8] >> (7 - bit % 8) & 1 == 1
 }

@@ -12,7 +12,10 @@
 mod code_words;
 mod find;
 mod idm;
+mod idm_bits;
 mod idm_judge;
+#[cfg(test)]
+mod idm_tests;
 mod judge;
 mod template;
 mod words;
