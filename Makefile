@@ -4,7 +4,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 CARGO ?= cargo
 
 .PHONY: demo test soak bench check fmt testdata sensitivity screenshots packages toolchain \
-	release release-test first-minutes-test deb deb-test image-test homeassistant-test cross-test reproducible sbom axe
+	release release-test first-minutes-test deb deb-test image-test homeassistant-test cross-test reproducible sbom axe page-speed
 
 ## The main job, live, with no dongle and no broker.
 demo: toolchain
@@ -13,7 +13,7 @@ demo: toolchain
 
 ## Everything, against a real broker. Debian keeps some of what it talks to out of an ordinary user's PATH.
 test: export PATH := $(PATH):/usr/sbin:/sbin
-test: toolchain packages
+test: toolchain packages axe
 	$(CARGO) test --workspace --features demo
 
 ## Format and lint.
@@ -43,13 +43,17 @@ sensitivity:
 	gnuplot -e "folder='docs'" scripts/sensitivity.gp
 	gnuplot -e "folder='docs'" scripts/sensitivity-wmbus.gp
 
-## axe-core, for the test of the page's accessibility: a dev tool under the MPL-2.0, not part of the program.
+## axe-core, for the test of the page's accessibility: a tool for development, not part of the program.
 axe:
-	mkdir -p target/axe-core && cd target/axe-core && npm pack --silent axe-core@4.14.1 && tar xf axe-core-4.14.1.tgz
+	@scripts/axe.sh
 
 ## The pictures of the page in docs/.
 screenshots: packages
 	$(CARGO) test --features demo --test it -- --ignored page_pictures
+
+## First paint and long tasks of the page in Chromium, with ten years of 20 meters.
+page-speed: packages
+	$(CARGO) test --features demo --test it -- --ignored --nocapture page_speed
 
 testdata:
 	scripts/testdata.sh

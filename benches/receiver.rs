@@ -126,6 +126,7 @@ fn lock(criterion: &mut Criterion) {
                     samples: &samples,
                     detection: Detection {
                         first_sample: 0,
+                        lead: 0,
                         frequency: 123e3 / RATE_HZ,
                         bandwidth: Bandwidth::Narrow,
                         noise: NOISE * NOISE,

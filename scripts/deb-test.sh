@@ -39,13 +39,12 @@ for file in /usr/share/man/man1/metertap.1.gz /usr/share/bash-completion/complet
   [ -s "$root$file" ] || { echo "$file is missing" >&2; exit 1; }
 done
 ! grep -q 'MODE="0666"' "$root/usr/lib/udev/rules.d/60-metertap.rules"
-# Without a dongle the sample is right, and the program says what is missing.
-as_service metertap check --config /etc/metertap/metertap.toml
+# Without a dongle the sample is right, and lacks nothing on this machine.
+as_service metertap check --config /etc/metertap/metertap.toml | tee "$base.check"
+! grep -q 'is missing' "$base.check"
 
 echo "── configured, and run as its own user"
 as_root cp testdata/street/street_912.600155M_2359.296k.cu8 "$root/tmp/"
-as_root mkdir -p "$root/var/lib/metertap"
-in_root "$root" chown metertap:metertap /var/lib/metertap
 as_root sed -i 's|^source = "rtlsdr"|source = "/tmp/street_912.600155M_2359.296k.cu8"|; s|^gain = .*||; s|^# listen = "0.0.0.0:8080"|listen = "127.0.0.1:18087"|' \
   "$root/etc/metertap/metertap.toml"
 as_service metertap run --config /etc/metertap/metertap.toml >"$base.jsonl" 2>"$base.log" || { cat "$base.log"; exit 1; }

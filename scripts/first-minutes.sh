@@ -20,7 +20,7 @@ pids=
 give_back() {
   [ -z "$pids" ] || kill $pids 2>/dev/null || true
   for user in american dutch austrian; do
-    as_root umount "$work/$user/dev/pts" 2>/dev/null || true
+    as_root umount "$work/$user/dev/pts" "$work/$user/proc" 2>/dev/null || true
   done
   as_root rm -rf "$work"
 }
@@ -35,6 +35,8 @@ for user in american dutch austrian; do
   as_root cp -a "$base" "$work/$user"
   as_root mkdir -p "$work/$user/dev/pts"
   as_root mount --bind /dev/pts "$work/$user/dev/pts"
+  # The program starts itself anew for each dongle.
+  as_root mount -t proc proc "$work/$user/proc"
   as_root cp "$package" "$work/$user/tmp/metertap.deb"
 done
 dongle=$work/american/tmp/dongle

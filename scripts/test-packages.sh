@@ -8,6 +8,8 @@ for pair in mosquitto:mosquitto mosquitto_sub:mosquitto-clients nats-server:nats
   iptables:iptables promtool:prometheus ip:iproute2 unshare:util-linux tmux:tmux chromium:chromium chromedriver:chromium-driver; do
   command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
+# For scripts/axe.sh, one of these.
+command -v npm >/dev/null || command -v curl >/dev/null || command -v wget >/dev/null || missing="$missing curl"
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null; then
   echo "missing for the tests:$missing (names of Debian's packages; without apt-get, install them by hand)" >&2

@@ -17,6 +17,7 @@ pub mod import;
 pub mod meter;
 pub mod output;
 pub mod port;
+pub mod prices;
 pub mod publish;
 pub mod receiver;
 pub mod runtime;

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,20 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// Deserializes headers of HTTP requests from a table. Serde's own error for text, such as `headers = "Bearer …"`, would print it.
+pub fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Secret>, D::Error> {
+    let toml::Value::Table(table) = toml::Value::deserialize(from)? else {
+        return Err(D::Error::custom(
+            "expected a table, such as headers = { authorization = \"Bearer …\" }",
+        ));
+    };
+    let secret = |(name, value)| match value {
+        toml::Value::String(text) => Ok((name, text.into())),
+        _ => Err(D::Error::custom(format!("`{name}` must be text in quotes"))),
+    };
+    table.into_iter().map(secret).collect()
+}
+
 /// Places of a secret in the configuration, of which at most one may be given.
 #[derive(Debug, Default)]
 pub struct SecretSource<'a> {
@@ -53,6 +68,11 @@ pub struct SecretSource<'a> {
 }
 
 impl SecretSource<'_> {
+    /// Returns true if a place is given.
+    pub fn is_given(&self) -> bool {
+        self.inline.is_some() || self.file.is_some() || self.env.is_some()
+    }
+
     /// Reads the secret from the place that is given, without white space around it; `None` if no place is given.
     ///
     /// # Errors

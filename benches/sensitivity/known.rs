@@ -1,4 +1,4 @@
-//! Known meters: frames whose id, type and flags are expected, and whose counter has risen by up to [`RISE`].
+//! Known meters: frames of meters that are expected, and of their neighbors.
 
 use crate::trial::{BATCH, Channel, Outcome, SPREAD, Sent, WINDOW_HZ, config, length_s, quantize, run};
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
@@ -7,32 +7,88 @@ use std::time::Instant;
 
 /// Greatest rise of a counter.
 const RISE: u32 = 1000;
+/// Greatest consumption in an interval of an IDM; the total of an IDM may rise by [`RISE`], too.
+const CONSUMPTION: f64 = 100.0;
 /// Meters expected besides the one that sends.
 const ABSENT: usize = 9;
+/// Sixteenths of a second in an interval of an IDM.
+const INTERVAL: f64 = 4800.0;
 
-/// Sends `packets` frames of known meters of `protocol` at `snr_db`, on random carriers.
-pub fn alone(protocol: Protocol, snr_db: f64, packets: usize, channel: Channel) -> Outcome {
-    send(protocol, snr_db, packets, channel, 0)
+/// What is known of a meter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Known {
+    /// Its last SCM, SCM+ or R900.
+    Frame(Protocol),
+    /// Its last IDM, of the same interval, and when it was received: all but the time is the same, and that can be predicted.
+    IdmSame,
+    /// Its last IDM, of one interval ago.
+    Idm,
+    /// The same, and when it was received.
+    IdmAndTime,
+}
+
+impl Known {
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Known::Frame(protocol) => protocol,
+            Known::IdmSame | Known::Idm | Known::IdmAndTime => Protocol::Idm,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Known::Frame(Protocol::Scm) => "Scm",
+            Known::Frame(Protocol::ScmPlus) => "ScmPlus",
+            Known::Frame(_) => "R900",
+            Known::IdmSame => "Idm, same",
+            Known::Idm => "Idm, next",
+            Known::IdmAndTime => "Idm, time",
+        }
+    }
+}
+
+/// Sends `packets` frames of known meters at `snr_db`, on random carriers.
+pub fn alone(known: Known, snr_db: f64, packets: usize, channel: Channel) -> Outcome {
+    send(known, snr_db, packets, channel, 0)
 }
 
 /// Sends frames of meters whose ids differ in one bit from those that are expected: none of them may be taken for one of those.
-pub fn relatives(protocol: Protocol, snr_db: f64, packets: usize) -> Outcome {
-    send(protocol, snr_db, packets, Channel::default(), 1)
+pub fn relatives(known: Known, snr_db: f64, packets: usize) -> Outcome {
+    send(known, snr_db, packets, Channel::default(), 1)
 }
 
-fn send(protocol: Protocol, snr_db: f64, packets: usize, channel: Channel, id_change: u8) -> Outcome {
+fn send(known: Known, snr_db: f64, packets: usize, channel: Channel, id_change: u8) -> Outcome {
+    let protocol = known.protocol();
     let mut random = Random::new((snr_db * 16.0) as i64 as u64 ^ 0x5EED ^ protocol as u64);
     let mut outcome = Outcome::default();
     for _ in 0..packets.div_ceil(BATCH) {
-        let last = random_frame(protocol, &mut random);
+        let last = last_frame(protocol, &mut random);
+        // The last IDM was received so long ago that all frames fall into one interval: the next, or the same.
+        let new_time = random.uniform(time(&last), INTERVAL - 100.0);
+        let next = if known == Known::IdmSame { 0.0 } else { INTERVAL };
+        let passed_s = (next + new_time - time(&last)) / 16.0;
         let mut at = 0.02;
         let sent: Vec<Sent> = (0..BATCH)
             .map(|_| {
                 let start_s = at;
                 at += length_s(protocol) + random.uniform(0.012, 0.016);
+                let time = new_time + 16.0 * start_s;
+                let frame = match known {
+                    Known::Frame(_) => {
+                        risen(protocol, &last, random.uniform(0.0, f64::from(RISE) + 1.0) as u32)
+                    }
+                    Known::IdmSame => {
+                        let mut frame = last.clone();
+                        set_time(&mut frame, time);
+                        fec::encode(protocol, &mut frame);
+                        frame
+                    }
+                    Known::Idm => next_idm(&last, random.uniform(0.0, INTERVAL), &mut random),
+                    Known::IdmAndTime => next_idm(&last, time, &mut random),
+                };
                 Sent {
                     protocol,
-                    frame: risen(protocol, &last, random.uniform(0.0, f64::from(RISE) + 1.0) as u32),
+                    frame,
                     start_s,
                     offset_hz: random.uniform(-SPREAD, SPREAD) * WINDOW_HZ,
                     snr_db,
@@ -42,15 +98,77 @@ fn send(protocol: Protocol, snr_db: f64, packets: usize, channel: Channel, id_ch
         let mut expectations = absent(ABSENT, &mut random);
         let mut expected = last;
         expected[lowest_id_byte(protocol)] ^= id_change;
-        expectations.extend(Expectation::after(protocol, &expected, RISE));
+        let expectation = Expectation::after(protocol, &expected, RISE).map(|expectation| match known {
+            Known::IdmAndTime | Known::IdmSame => expectation.heard_ago(passed_s),
+            _ => expectation,
+        });
+        expectations.extend(expectation);
         outcome.add(run(&sent, channel, Trust::Normal, &expectations, &mut random));
     }
     outcome
 }
 
+/// A random frame; an IDM with a consumption of up to [`CONSUMPTION`] in each interval.
+fn last_frame(protocol: Protocol, random: &mut Random) -> Vec<u8> {
+    let mut frame = random_frame(protocol, random);
+    if protocol == Protocol::Idm {
+        for i in 0..47 {
+            let value = random.uniform(0.0, CONSUMPTION + 1.0) as u16;
+            set_interval(&mut frame, i, value);
+        }
+        set_time(&mut frame, random.uniform(0.0, INTERVAL - 200.0));
+        frame[23..29].fill(0);
+        fec::encode(protocol, &mut frame);
+    }
+    frame
+}
+
+/// Returns the IDM of the next interval.
+fn next_idm(last: &[u8], time: f64, random: &mut Random) -> Vec<u8> {
+    let consumption = random.uniform(0.0, CONSUMPTION + 1.0) as u16;
+    let mut frame = risen(Protocol::Idm, last, consumption.into());
+    frame[13] = frame[13].wrapping_add(1);
+    for i in (1..47).rev() {
+        let value = interval(last, i - 1);
+        set_interval(&mut frame, i, value);
+    }
+    set_interval(&mut frame, 0, consumption);
+    set_time(&mut frame, time);
+    fec::encode(Protocol::Idm, &mut frame);
+    frame
+}
+
+fn interval_bits(i: usize) -> impl Iterator<Item = (usize, u8)> {
+    (0..9)
+        .map(move |bit| 33 * 8 + 9 * i + bit)
+        .map(|bit| (bit / 8, 0x80 >> (bit % 8)))
+}
+
+fn interval(frame: &[u8], i: usize) -> u16 {
+    interval_bits(i).fold(0, |value, (byte, mask)| {
+        value << 1 | u16::from(frame[byte] & mask != 0)
+    })
+}
+
+fn set_interval(frame: &mut [u8], i: usize, value: u16) {
+    for (k, (byte, mask)) in interval_bits(i).enumerate() {
+        frame[byte] = frame[byte] & !mask | if value >> (8 - k) & 1 == 1 { mask } else { 0 };
+    }
+}
+
+fn time(frame: &[u8]) -> f64 {
+    frame
+        .get(86..88)
+        .map_or(0.0, |bytes| f64::from(bytes[0]) * 256.0 + f64::from(bytes[1]))
+}
+
+fn set_time(frame: &mut [u8], time: f64) {
+    frame[86..88].copy_from_slice(&(time as u16).to_be_bytes());
+}
+
 /// Expects `count` meters that are not on the air.
 pub fn absent(count: usize, random: &mut Random) -> Vec<Expectation> {
-    let protocols = [Protocol::Scm, Protocol::ScmPlus, Protocol::R900];
+    let protocols = [Protocol::Scm, Protocol::ScmPlus, Protocol::R900, Protocol::Idm];
     let frames = protocols.into_iter().cycle().take(count);
     frames
         .filter_map(|protocol| Expectation::after(protocol, &random_frame(protocol, random), RISE))

@@ -1,14 +1,16 @@
 //! Sensitivity of the receiver: `make sensitivity` prints these tables, made with the project's own modulator.
 //!
 //! ```text
-//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|noise|cost] [packets=250] [minutes=10] [tsv=FILE]
+//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|america|known|noise|cost] [packets=250] [minutes=10] [tsv=FILE] [only=NAME]
 //! ```
 
+mod america;
 mod known;
 mod theory;
 mod trial;
 mod wmbus;
 
+use known::Known;
 use metertap_dsp::synth::Keying;
 use metertap_dsp::{Protocol, Trust};
 use std::fmt::Write as _;
@@ -25,10 +27,13 @@ const TARGETS: [(Protocol, f64, f64); 4] = [
 ];
 
 /// The same for known meters.
-const KNOWN_TARGETS: [(Protocol, f64, f64); 3] = [
-    (Protocol::Scm, -17.0, -15.5),
-    (Protocol::ScmPlus, -16.5, -15.0),
-    (Protocol::R900, -16.0, -14.5),
+const KNOWN_TARGETS: [(Known, f64, f64); 6] = [
+    (Known::Frame(Protocol::Scm), -17.0, -15.5),
+    (Known::Frame(Protocol::ScmPlus), -16.5, -15.0),
+    (Known::IdmSame, -17.5, -16.5),
+    (Known::Idm, -17.5, -16.5),
+    (Known::IdmAndTime, -17.5, -16.5),
+    (Known::Frame(Protocol::R900), -16.0, -14.5),
 ];
 
 fn main() {
@@ -61,6 +66,12 @@ fn main() {
         let tsv = value("tsv").map(|path| path.replace(".tsv", "-wmbus.tsv"));
         wmbus::run(packets, tsv.as_deref());
     }
+    if all || wanted("america") {
+        america::run(packets);
+    }
+    if wanted("known") {
+        known_reach(packets, value("only"), &mut String::new());
+    }
     if wanted("noise") {
         let [packets, tentative] = trial::noise(60.0 * minutes);
         println!(
@@ -68,6 +79,8 @@ fn main() {
         );
         let frames = wmbus::noise(minutes);
         println!("noise, {minutes} minutes: {frames} frames of wireless M-Bus");
+        let frames = america::noise(minutes);
+        println!("noise, {minutes} minutes: {frames} frames of America's FSK meters");
     }
     if wanted("cost") {
         known::cost(10);
@@ -85,7 +98,7 @@ fn reach(packets: usize, tsv: Option<&str>) {
         let curve = parallel(&points, |&snr| {
             trial::alone(protocol, snr, packets, Channel::default(), Trust::Normal)
         });
-        print_reach(protocol, (half, most), &points, &curve);
+        print_reach(&format!("{protocol:?}"), (half, most), &points, &curve);
         let _ = writeln!(table, "# {protocol:?}: snr_db decoded");
         for (&snr, point) in points.iter().zip(&curve) {
             let _ = writeln!(table, "{snr} {:.4}", point.share());
@@ -96,7 +109,7 @@ fn reach(packets: usize, tsv: Option<&str>) {
         limits(name, bits, &mut table);
     }
     r900_limits(&mut table);
-    known_reach(packets, &mut table);
+    known_reach(packets, None, &mut table);
     if let Some(path) = tsv {
         std::fs::write(path, table).unwrap_or_else(|e| panic!("{path}: {e}"));
     }
@@ -104,12 +117,11 @@ fn reach(packets: usize, tsv: Option<&str>) {
 }
 
 /// Prints one row: thresholds beside their targets, and wrong packets.
-fn print_reach(protocol: Protocol, (half, most): (f64, f64), points: &[f64], curve: &[Outcome]) {
+fn print_reach(name: &str, (half, most): (f64, f64), points: &[f64], curve: &[Outcome]) {
     let mut sum = Outcome::default();
     curve.iter().for_each(|&point| sum.add(point));
     println!(
-        "{:8} {} ({half:5.1})     {} ({most:5.1})     {} / {}",
-        format!("{protocol:?}"),
+        "{name:9} {} ({half:5.1})     {} ({most:5.1})     {} / {}",
         crossing(points, curve, 0.5),
         crossing(points, curve, 0.9),
         sum.wrong,
@@ -118,16 +130,19 @@ fn print_reach(protocol: Protocol, (half, most): (f64, f64), points: &[f64], cur
 }
 
 /// Prints the same for known meters, and adds their curves and limits to `table`.
-fn known_reach(packets: usize, table: &mut String) {
+fn known_reach(packets: usize, only: Option<&str>, table: &mut String) {
     println!("\nKnown meters: counter risen by up to 1000, ten meters expected, one of them on the air\n");
     println!("           50 % at (target)      90 % at (target)      wrong / received");
-    for (protocol, half, most) in KNOWN_TARGETS {
+    for (known, half, most) in KNOWN_TARGETS {
+        if only.is_some_and(|only| only != known.name()) {
+            continue;
+        }
         let points: Vec<f64> = (0..=16).map(|i| half - 2.0 + f64::from(i) * 0.25).collect();
         let curve = parallel(&points, |&snr| {
-            known::alone(protocol, snr, packets, Channel::default())
+            known::alone(known, snr, packets, Channel::default())
         });
-        print_reach(protocol, (half, most), &points, &curve);
-        let _ = writeln!(table, "# known {protocol:?}: snr_db decoded limit");
+        print_reach(known.name(), (half, most), &points, &curve);
+        let _ = writeln!(table, "# known {}: snr_db decoded limit", known.name());
         for (&snr, point) in points.iter().zip(&curve) {
             let limit = theory::known(theory::coherent, snr, 1000);
             let _ = writeln!(table, "{snr} {:.4} {limit:.4}", point.share());
@@ -345,20 +360,25 @@ fn wrong(packets: usize) {
 
 /// Prints the same for known meters, and for frames of neighbors whose ids differ in one bit.
 fn known_wrong(packets: usize) {
-    for (protocol, half, most) in KNOWN_TARGETS {
+    for (known, half, most) in KNOWN_TARGETS {
         let points = [half, (half + most) / 2.0, most];
         let (mut sum, mut neighbors) = (Outcome::default(), Outcome::default());
         let counted = parallel(&points, |&snr| {
-            let known = known::alone(protocol, snr, packets, Channel::default());
-            (known, known::relatives(protocol, snr, packets))
+            let outcome = known::alone(known, snr, packets, Channel::default());
+            (outcome, known::relatives(known, snr, packets))
         });
         for (known, relatives) in counted {
             sum.add(known);
             neighbors.add(relatives);
         }
         println!(
-            "Known {protocol:?}: sent {}, received {}, wrong {}; neighbors: sent {}, taken for the known meter {}",
-            sum.sent, sum.received, sum.wrong, neighbors.sent, neighbors.wrong
+            "Known {}: sent {}, received {}, wrong {}; neighbors: sent {}, taken for the known meter {}",
+            known.name(),
+            sum.sent,
+            sum.received,
+            sum.wrong,
+            neighbors.sent,
+            neighbors.wrong
         );
     }
 }

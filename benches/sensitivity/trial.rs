@@ -4,7 +4,9 @@
 //! received, since a frame sent once is further evidence for none of them.
 
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
-use metertap_dsp::{CHIP_RATE_HZ, Complex32, Config, Expectation, Packet, Protocol, Receiver, Trust, iq};
+use metertap_dsp::{
+    CHIP_RATE_HZ, Complex32, Config, Expectation, Method, Packet, Protocol, Receiver, Trust, iq,
+};
 
 /// Width of the window whose noise counts in an SNR.
 pub const WINDOW_HZ: f64 = 2_359_296.0;
@@ -198,8 +200,17 @@ pub fn run(
     receiver.push(&samples, |packet| packets.push(*packet));
     receiver.flush(|packet| packets.push(*packet));
     packets.retain(|packet| !config.is_tentative(packet.signal.error_probability));
-    let is_sent =
-        |packet: &Packet, sent: &Sent| packet.protocol == sent.protocol && packet.bytes() == sent.frame;
+    let is_sent = |packet: &Packet, sent: &Sent| {
+        let late_s = packet.start_sample as f64 / rate - sent.start_s;
+        let is_idm = sent.protocol == Protocol::Idm && packet.signal.method != Method::Checked;
+        packet.protocol == sent.protocol
+            && late_s.abs() < length_s(sent.protocol) / 2.0
+            && if is_idm {
+                is_idm_but_for_time(packet.bytes(), &sent.frame)
+            } else {
+                packet.bytes() == sent.frame
+            }
+    };
     Outcome {
         sent: sent.len(),
         received: sent
@@ -211,6 +222,14 @@ pub fn run(
             .filter(|packet| !sent.iter().any(|sent| is_sent(packet, sent)))
             .count(),
     }
+}
+
+/// Compares an expected IDM with the one sent. Its time, which is predicted, may be a second wrong, and its check with it.
+fn is_idm_but_for_time(received: &[u8], sent: &[u8]) -> bool {
+    let time = |frame: &[u8]| u16::from_be_bytes([frame[86], frame[87]]);
+    received[..86] == sent[..86]
+        && received[88..90] == sent[88..90]
+        && time(received).abs_diff(time(sent)) <= 16
 }
 
 /// Rounds samples to the eight bits of a dongle.

@@ -226,12 +226,17 @@ fn wrong(frames: usize) {
     println!();
 }
 
-/// Counts the frames received in `minutes` of noise, each with a receiver of its own.
+/// Counts the frames received in `minutes` of noise.
 pub fn noise(minutes: f64) -> usize {
+    noise_in(|| receiver(WINDOW_HZ), minutes)
+}
+
+/// Counts the frames received in `minutes` of noise, each with a receiver of its own.
+pub fn noise_in(receiver: impl Fn() -> Receiver + Sync, minutes: f64) -> usize {
     let minutes: Vec<u64> = (0..minutes.ceil() as u64).collect();
     let counts = parallel(&minutes, |&minute| {
         let mut random = Random::new(98 + minute);
-        let mut receiver = receiver(WINDOW_HZ);
+        let mut receiver = receiver();
         let (mut samples, mut frames) = (Vec::new(), 0);
         for _ in 0..60 {
             samples.clear();

@@ -22,6 +22,9 @@ const CLOCKS_PPM: [f64; 7] = [0.0, -300.0, 300.0, -600.0, 600.0, -900.0, 900.0];
 const CLOCK_STEP: f64 = 300e-6;
 /// Largest correction of a clock: from one end of what is tried to the other.
 const MAX_CORRECTION: f64 = 2e-3;
+/// Drifts of a carrier that are tried for a known frame, in rad per segment from one segment to the next: up to ±25 kHz/s.
+const DRIFT_STEP: f64 = 2e-3;
+const DRIFTS: i32 = 19;
 /// Standard deviations of noise by which the energy of a whole frame must exceed it: at -13.4 dB, where half
 /// of all SCM could be decoded at best, it is 22.
 const FRAME_SIGNIFICANCE: f32 = 7.0;
@@ -38,6 +41,9 @@ pub(crate) enum Assumption {
     /// No carrier phase: the energy of each chip.
     Energy,
 }
+
+/// Log-likelihood ratio at which a chip counts as known.
+const CERTAIN: f32 = 10.0;
 
 /// Chips from which the phase is estimated.
 #[derive(Clone, Copy)]
@@ -187,6 +193,65 @@ impl Demod {
         (&self.soft, measured)
     }
 
+    /// The same for a frame of which much is known: with the phase from the chips that are known to be ON, and whatever the carrier drifts.
+    /// `weights` is the probability of ON less ½ of each chip.
+    pub fn soft_known(
+        &mut self,
+        baseband: &Baseband,
+        weights: &[f32],
+        timing: Timing,
+        noise: f32,
+    ) -> (&[f32], Measured) {
+        self.chips.resize(weights.len(), Complex32::default());
+        self.read(baseband, timing.start, timing.chip);
+        self.soft.clear();
+        self.soft.extend(
+            weights
+                .iter()
+                .map(|w| ((0.5 + w) / (0.5 - w)).ln().clamp(-CERTAIN, CERTAIN)),
+        );
+        self.straighten();
+        let measured = self.coherent(noise, STEADY, Reference::On);
+        (&self.soft, measured)
+    }
+
+    /// Removes the drift of the carrier from the chips. The turn from one segment to the next grows evenly with it.
+    fn straighten(&mut self) {
+        self.refer_to_on();
+        let count = self.segments.len();
+        for i in 1..count {
+            self.segments[i - 1] = self.segments[i] * self.segments[i - 1].conj();
+        }
+        let turns = &self.segments[..count.saturating_sub(1)];
+        let middle = turns.len() as f32 / 2.0;
+        let fit = |drift: f64| {
+            let turned = turns.iter().enumerate().map(|(i, turn)| {
+                turn * Complex32::from_polar(1.0, -(drift as f32) * (i as f32 + 0.5 - middle))
+            });
+            turned.sum::<Complex32>().norm()
+        };
+        let drift = best(0.0, (-DRIFTS..=DRIFTS).map(|i| f64::from(i) * DRIFT_STEP), fit);
+        let middle = self.chips.len() as f64 / 2.0;
+        for (i, chip) in self.chips.iter_mut().enumerate() {
+            let at = (i as f64 + 0.5 - middle) / SEGMENT as f64;
+            *chip *= Complex32::from_polar(1.0, -(drift * at * at / 2.0) as f32);
+        }
+    }
+
+    /// Sums up the chips of each segment by their probability of being ON.
+    fn refer_to_on(&mut self) {
+        self.segments.clear();
+        let segments = self.chips.chunks(SEGMENT).zip(self.soft.chunks(SEGMENT));
+        self.segments.extend(segments.map(|(chips, soft)| {
+            let on = soft.iter().map(|soft| 1.0 / (1.0 + (-soft).exp()));
+            chips
+                .iter()
+                .zip(on)
+                .map(|(chip, on)| chip * on)
+                .sum::<Complex32>()
+        }));
+    }
+
     fn read(&mut self, baseband: &Baseband, start: f64, chip: f64) {
         baseband.chips(start, chip, &mut self.chips);
     }
@@ -222,24 +287,16 @@ impl Demod {
     }
 
     fn coherent(&mut self, noise: f32, carrier: Carrier, reference: Reference) -> Measured {
-        self.segments.clear();
-        let segments = self.chips.chunks(SEGMENT);
         let noise_chips = match reference {
             Reference::All => {
+                self.segments.clear();
+                let segments = self.chips.chunks(SEGMENT);
                 self.segments
                     .extend(segments.map(|chips| chips.iter().sum::<Complex32>()));
                 SEGMENT as f32
             }
             Reference::On => {
-                self.segments
-                    .extend(segments.zip(self.soft.chunks(SEGMENT)).map(|(chips, soft)| {
-                        let on = soft.iter().map(|soft| 1.0 / (1.0 + (-soft).exp()));
-                        chips
-                            .iter()
-                            .zip(on)
-                            .map(|(chip, on)| chip * on)
-                            .sum::<Complex32>()
-                    }));
+                self.refer_to_on();
                 SEGMENT as f32 / 2.0
             }
         };

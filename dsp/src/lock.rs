@@ -3,7 +3,7 @@
 use crate::bank::Bandwidth;
 use crate::baseband::Baseband;
 use crate::demod::{Assumption, Demod, Measured, Timing};
-use crate::expect::{Expected, Finder, Judge, Judged};
+use crate::expect::{Expected, Finder, IdmJudge, IdmWords, Judge, Judged, Template};
 use crate::frame::{Checked, Framer};
 use crate::outcome::Outcome;
 use crate::packet::{Method, Packet, Signal};
@@ -34,6 +34,7 @@ pub struct Locker {
     framer: Framer,
     finder: Finder,
     judge: Judge,
+    idm_judge: IdmJudge,
     candidates: Vec<Candidate>,
     done: Vec<(f64, f64)>,
 }
@@ -56,6 +57,7 @@ impl Locker {
             framer: Framer::new(),
             finder: Finder::new(cells),
             judge: Judge::new(),
+            idm_judge: IdmJudge::new(),
             candidates: Vec::with_capacity(32),
             done: Vec::with_capacity(32),
         })
@@ -102,22 +104,26 @@ impl Locker {
         }
         // A carrier on which frames are received well has no room for one that is hardly there.
         if let Some(expected) = segment.expected.filter(|_| self.done.is_empty()) {
-            self.find_expected(detection, expected, noise, outcome);
+            let first = detection.lead / self.baseband.decimation();
+            self.find_expected(detection, expected, first, noise, outcome);
+            self.find_idms(detection, expected, noise, outcome);
         }
     }
 
-    /// Adds the frames of expected meters.
+    /// Adds the frames of expected meters that begin at cell `first` or later.
     fn find_expected(
         &mut self,
         detection: &Detection,
         expected: &Expected,
+        first: usize,
         noise: f32,
         outcome: &mut Outcome,
     ) {
         let chip = self.baseband.chip();
         let noise_around = detection.noise_around * noise / detection.noise;
         let (energy, difference) = (self.sync.energy(), self.sync.difference());
-        self.finder.search(energy, difference, chip, expected);
+        let templates = expected.meters.iter().map(|words| &words.template);
+        self.finder.search(energy, difference, chip, first, templates);
         for i in 0..self.finder.found().len() {
             let found = self.finder.found()[i];
             let words = &expected.meters[found.meter];
@@ -126,7 +132,7 @@ impl Locker {
             if self.done.iter().any(|done| found.start < done.1 && end > done.0) {
                 continue;
             }
-            let at = self.finder.time(&self.baseband, words, found.start);
+            let at = self.finder.time(&self.baseband, &words.template, found.start);
             let mut best: Option<(Timing, Measured, Judged)> = None;
             for (shift, assumption) in EXPECTED_TRIALS {
                 let start = at.start + shift * chip;
@@ -144,21 +150,86 @@ impl Locker {
                     break;
                 }
             }
-            let Some((timing, measured, judged)) = best.filter(|(.., judged)| judged.is_accepted()) else {
+            if let Some((timing, measured, judged)) = best.filter(|(.., judged)| judged.is_accepted()) {
+                self.accept(detection, words.protocol, timing, measured, judged, outcome);
+                self.done.push((found.start, end));
+            }
+        }
+    }
+
+    /// Adds the IDMs of expected meters.
+    fn find_idms(&mut self, detection: &Detection, expected: &Expected, noise: f32, outcome: &mut Outcome) {
+        let chip = self.baseband.chip();
+        let noise_around = detection.noise_around * noise / detection.noise;
+        let (energy, difference) = (self.sync.energy(), self.sync.difference());
+        let templates = expected.idms.iter().map(|words| &words.template);
+        self.finder.search(energy, difference, chip, 0, templates);
+        for i in 0..self.finder.found().len() {
+            let found = self.finder.found()[i];
+            let end = found.start + (Protocol::Idm.chips() as f64 - OVERLAP_CHIPS) * chip;
+            if self.done.iter().any(|done| found.start < done.1 && end > done.0) {
+                continue;
+            }
+            let words = &expected.idms[found.meter];
+            let Some(template) = self.likeliest_shift(words, found.start) else {
                 continue;
             };
-            if outcome.packets.len() < MAX_CANDIDATES {
-                let frame = Checked {
-                    bytes: judged.bytes,
-                    corrected: judged.corrected,
-                    error_probability: judged.doubt,
-                };
-                let mut packet = self.packet(detection, words.protocol, timing, measured, &frame);
-                packet.signal.method = judged.method();
-                outcome.packets.push(packet);
+            let timing = self.finder.time_long(&self.baseband, template, found.start);
+            let start = self.start_sample(detection, timing);
+            let (soft, measured) = self
+                .demod
+                .soft_known(&self.baseband, &template.weights, timing, noise);
+            let noises = [measured.noise, noise_around];
+            let judged = self
+                .idm_judge
+                .judge(soft, noises, words, start, self.config.sample_rate_hz);
+            if let Some(judged) = judged.filter(Judged::is_accepted) {
+                self.accept(detection, Protocol::Idm, timing, measured, judged, outcome);
+                self.done.push((found.start, end));
             }
-            self.done.push((found.start, end));
         }
+    }
+
+    /// Returns the template of the number of intervals that the energies fit best.
+    fn likeliest_shift<'a>(&mut self, words: &'a IdmWords, start: f64) -> Option<&'a Template> {
+        let chip = self.baseband.chip();
+        let mut best: Option<(f32, &Template)> = None;
+        for shift in &words.shifts {
+            let fit = self
+                .finder
+                .fit(&self.baseband, &shift.template, Timing { start, chip });
+            if best.is_none_or(|(other, _)| fit > other) {
+                best = Some((fit, &shift.template));
+            }
+        }
+        best.map(|(_, template)| template)
+    }
+
+    fn accept(
+        &mut self,
+        detection: &Detection,
+        protocol: Protocol,
+        timing: Timing,
+        measured: Measured,
+        judged: Judged,
+        outcome: &mut Outcome,
+    ) {
+        if outcome.packets.len() == MAX_CANDIDATES {
+            return;
+        }
+        let frame = Checked {
+            bytes: judged.bytes,
+            corrected: judged.corrected,
+            error_probability: judged.doubt,
+        };
+        let mut packet = self.packet(detection, protocol, timing, measured, &frame);
+        packet.signal.method = judged.method();
+        outcome.packets.push(packet);
+    }
+
+    fn start_sample(&self, detection: &Detection, timing: Timing) -> u64 {
+        let cell = self.baseband.decimation() as f64;
+        detection.first_sample + (timing.start * cell).max(0.0).round() as u64
     }
 
     /// Returns the frame with the least error probability that any method finds.
@@ -213,7 +284,7 @@ impl Locker {
         let timing = self.demod.refine(&self.baseband, timing, measured.signal);
         Packet {
             protocol,
-            start_sample: detection.first_sample + (timing.start * cell).max(0.0).round() as u64,
+            start_sample: self.start_sample(detection, timing),
             len_samples: (protocol.chips() as f64 * timing.chip * cell).round() as u64,
             signal: Signal {
                 offset_hz: detection.frequency * self.config.sample_rate_hz

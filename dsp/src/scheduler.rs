@@ -105,7 +105,10 @@ impl<E: LockExecutor> Scheduler<E> {
     /// Replaces the meters that are expected, from the next segment on; allocates. No effect with [`Trust::Strict`].
     pub fn expect(&mut self, expectations: &[Expectation]) {
         let is_wanted = !expectations.is_empty() && self.config.trust != Trust::Strict;
-        let expected = is_wanted.then(|| Arc::new(Expected::new(expectations)));
+        let expected = is_wanted.then(|| {
+            let (position, rate_hz) = (self.search.position(), self.config.sample_rate_hz);
+            Arc::new(Expected::new(expectations, position, rate_hz))
+        });
         self.search.expect(expected);
     }
 

@@ -49,6 +49,10 @@ pub struct Searcher {
     expected: Option<Arc<Expected>>,
 }
 
+/// Blocks in which an IDM that ends in the last five of them began. The line of a very weak one is seen in parts; the last of them is
+/// where it ends.
+const IDM_BLOCKS: u64 = 31;
+
 /// Samples of the longest segment.
 pub(crate) fn max_segment_len(sample_rate_hz: f64) -> usize {
     HISTORY_BLOCKS as usize * block_len(sample_rate_hz)
@@ -188,7 +192,7 @@ impl Searcher {
     fn forget(&mut self) {
         let block = self.bank.block_len() as u64;
         let is_quiet = self.tracks.is_empty() && self.blocks > self.last_found + CANCEL_BLOCKS;
-        let kept = if is_quiet {
+        let kept = if is_quiet && !self.awaits_idm() {
             QUIET_BLOCKS
         } else {
             HISTORY_BLOCKS - 1
@@ -197,6 +201,12 @@ impl Searcher {
         let drop = (keep_from * block).saturating_sub(self.origin) as usize;
         self.history.drain(..drop);
         self.origin += drop as u64;
+    }
+
+    fn awaits_idm(&self) -> bool {
+        self.expected
+            .as_ref()
+            .is_some_and(|expected| !expected.idms.is_empty())
     }
 
     fn search_block(&mut self) {
@@ -227,8 +237,9 @@ impl Searcher {
         self.ended
             .sort_unstable_by(|a, b| b.strength.total_cmp(&a.strength));
         let (block, max_len) = (self.bank.block_len() as u64, self.max_segment_len as u64);
+        let awaits_idm = self.awaits_idm();
         for burst in self.ended.drain(..) {
-            let expected = self.expected.as_ref().filter(|_| burst.is_weak());
+            let expected = self.expected.as_ref().filter(|_| burst.is_weak(awaits_idm));
             let (more_before, more_after) = expected.map_or((0, 0), |_| (2, 1));
             let to = ((burst.last + 2 + more_after) * block).min(self.origin + self.history.len() as u64);
             // A residual may lengthen an open burst beyond what a locker has room for.
@@ -238,11 +249,17 @@ impl Searcher {
             if to <= from {
                 continue;
             }
+            let mut lead = 0;
+            if awaits_idm && expected.is_some() {
+                lead = from - to.saturating_sub(IDM_BLOCKS * block).clamp(self.origin, from);
+            }
+            let from = from - lead;
             let noise_around = expected.map_or(0.0, |_| self.bank.noise_around(burst.bin));
             found(&Segment {
                 samples: &self.history[(from - self.origin) as usize..(to - self.origin) as usize],
                 detection: Detection {
                     first_sample: from,
+                    lead: lead as usize,
                     frequency: f64::from(burst.bin) / block as f64,
                     bandwidth: burst.bandwidth,
                     noise: burst.noise,

@@ -17,6 +17,8 @@ pub(crate) const DELAY: u64 = 4;
 pub struct Detection {
     /// Number of the segment's first sample, counted from the first sample ever pushed.
     pub first_sample: u64,
+    /// Samples at the front in which only an expected IDM may begin.
+    pub lead: usize,
     /// Carrier frequency in cycles per sample, relative to the center of the window.
     pub frequency: f64,
     /// Shape of its spectrum, which decides how it is demodulated.

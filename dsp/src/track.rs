@@ -15,6 +15,8 @@ const CLEAR: f32 = 100.0;
 const SHORTEST: u64 = 3;
 /// Strength (-10 dB) from which every frame is decoded without an expectation, if it can be decoded at all.
 const WEAK: f32 = 200.0;
+/// The same for an IDM (-7 dB), which has more bits to be wrong and more blocks of which the strongest counts.
+const WEAK_IDM: f32 = 400.0;
 /// Distance by which a line may move from block to block, in bins (570 Hz): 20 kHz/s of drift is a tenth of that.
 const LINE_REACH: f32 = 2.5;
 
@@ -36,8 +38,9 @@ pub(crate) struct Burst {
 impl Burst {
     /// Returns true if a frame of this strength may be too weak to be decoded without an expectation. A weak burst may also
     /// be longer than it was seen.
-    pub fn is_weak(&self) -> bool {
-        self.bandwidth == Bandwidth::Narrow && self.strength < WEAK
+    pub fn is_weak(&self, may_be_idm: bool) -> bool {
+        let weak = if may_be_idm { WEAK_IDM } else { WEAK };
+        self.bandwidth == Bandwidth::Narrow && self.strength < weak
     }
 
     fn may_be_a_frame(&self) -> bool {

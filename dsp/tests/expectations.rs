@@ -213,13 +213,11 @@ fn given_a_counter_outside_of_what_is_expected_then_no_other_one_is_made_of_it()
 #[test]
 fn given_noise_and_20_expectations_then_nothing_is_received() {
     let mut random = Random::new(16);
-    let expectations: Vec<_> = EXPECTED
-        .iter()
+    let expectations: Vec<_> = Protocol::ALL
+        .into_iter()
         .cycle()
         .take(20)
-        .filter_map(|(protocol, _)| {
-            Expectation::after(*protocol, &random_frame(*protocol, &mut random), 1000)
-        })
+        .filter_map(|protocol| Expectation::after(protocol, &random_frame(protocol, &mut random), 1000))
         .collect();
     assert_eq!(expectations.len(), 20);
     let samples = quantized(&scene(RATE_HZ, 4.0, vec![]), &mut random);
@@ -275,4 +273,114 @@ fn given_a_known_meter_30_db_below_its_neighbor_then_both_are_received() {
         received += packets.len();
     }
     assert!(received >= 38, "{received} of 40");
+}
+
+/// Returns the IDM of the next interval, in which this was consumed, transmitted `time` sixteenths of a second after it began.
+fn next_idm(last: &[u8], consumption: u16, time: u16) -> Vec<u8> {
+    let words = |frame: &[u8]| -> Vec<bool> {
+        (264..687)
+            .map(|bit| frame[bit / 8] >> (7 - bit % 8) & 1 == 1)
+            .collect()
+    };
+    let mut frame = last.to_vec();
+    frame[13] = frame[13].wrapping_add(1);
+    let total = u32::from_be_bytes([last[29], last[30], last[31], last[32]]);
+    frame[29..33].copy_from_slice(&total.wrapping_add(consumption.into()).to_be_bytes());
+    let newest = (0..9).map(|i| consumption >> (8 - i) & 1 == 1);
+    for (bit, one) in (264..687).zip(newest.chain(words(last))) {
+        let mask = 0x80 >> (bit % 8);
+        frame[bit / 8] = frame[bit / 8] & !mask | if one { mask } else { 0 };
+    }
+    frame[86..88].copy_from_slice(&time.to_be_bytes());
+    fec::encode(Protocol::Idm, &mut frame);
+    frame
+}
+
+/// 20 IDMs of the next interval, 70 ms apart, on random carriers.
+fn sent_idms(
+    last: &[u8],
+    time: u16,
+    snr_db: f64,
+    keying: Keying,
+    random: &mut Random,
+) -> (Vec<Vec<u8>>, Vec<Complex32>) {
+    let frames: Vec<_> = (0..20)
+        .map(|i| {
+            next_idm(
+                last,
+                random.uniform(0.0, 200.0) as u16,
+                time + (0.07 * 16.0 * f64::from(i + 1)) as u16,
+            )
+        })
+        .collect();
+    let transmissions = frames.iter().enumerate().map(|(i, frame)| {
+        let offset_hz = random.uniform(-1e6, 1e6);
+        Transmission {
+            phase_rad: random.uniform(0.0, std::f64::consts::TAU),
+            clock_ppm: random.uniform(-200.0, 200.0),
+            keying,
+            ..transmission(Protocol::Idm, frame, 0.07 * (i + 1) as f64, offset_hz, snr_db)
+        }
+    });
+    let scene = scene(RATE_HZ, 0.07 * 22.0, transmissions.collect());
+    (frames, quantized(&scene, random))
+}
+
+/// Returns true if an IDM is one of `frames`, but for a transmit time that is wrong by up to a second.
+fn is_one_of(frames: &[Vec<u8>], idm: &[u8]) -> bool {
+    let time = |frame: &[u8]| u16::from_be_bytes([frame[86], frame[87]]);
+    frames
+        .iter()
+        .any(|frame| frame[..86] == idm[..86] && time(frame).abs_diff(time(idm)) <= 16)
+}
+
+#[test]
+fn given_an_idm_of_five_minutes_ago_then_the_next_one_is_received_deep_in_noise() {
+    let mut random = Random::new(21);
+    let last = random_frame(Protocol::Idm, &mut random);
+    let last = next_idm(&last, 50, 1000);
+    // (1000 + 16 · 250 - 4800) sixteenths of a second into the next interval.
+    let expected = Expectation::after(Protocol::Idm, &last, 1000).unwrap();
+    for (expectation, snr_db) in [(expected.clone().heard_ago(250.0), -15.5), (expected, -14.0)] {
+        let (frames, samples) = sent_idms(&last, 200, snr_db, Keying::default(), &mut random);
+        assert_eq!(listen(Trust::Normal, &[], &samples), []);
+        let received = listen(Trust::Normal, &[expectation], &samples);
+        assert!(received.len() >= 17, "{snr_db}: {} of 20", received.len());
+        for packet in &received {
+            assert!(is_one_of(&frames, packet.bytes()), "{snr_db}: {packet:?}");
+        }
+    }
+}
+
+#[test]
+fn given_an_idm_with_a_drifting_carrier_then_it_is_received_as_well() {
+    let mut random = Random::new(22);
+    let last = next_idm(&random_frame(Protocol::Idm, &mut random), 50, 1000);
+    let keying = Keying {
+        drift_hz_per_s: 20e3,
+        ..Keying::default()
+    };
+    let expected = Expectation::after(Protocol::Idm, &last, 1000).unwrap();
+    let (frames, samples) = sent_idms(&last, 200, -15.0, keying, &mut random);
+    let received = listen(Trust::Normal, &[expected.heard_ago(250.0)], &samples);
+    assert!(received.len() >= 17, "{} of 20", received.len());
+    assert!(received.iter().all(|packet| is_one_of(&frames, packet.bytes())));
+}
+
+#[test]
+fn given_idms_of_relatives_or_of_an_hour_later_then_none_is_made_the_one_expected() {
+    let mut random = Random::new(23);
+    let last = next_idm(&random_frame(Protocol::Idm, &mut random), 50, 1000);
+    let mut neighbor = last.clone();
+    neighbor[12] ^= 1;
+    let mut later = last.clone();
+    for _ in 0..12 {
+        later = next_idm(&later, random.uniform(0.0, 200.0) as u16, 1000);
+    }
+    let expected = Expectation::after(Protocol::Idm, &last, 1000).unwrap();
+    for other in [neighbor, later] {
+        let (frames, samples) = sent_idms(&other, 200, -14.0, Keying::default(), &mut random);
+        let received = listen(Trust::Normal, &[expected.clone().heard_ago(250.0)], &samples);
+        assert!(received.iter().all(|packet| is_one_of(&frames, packet.bytes())));
+    }
 }

@@ -178,7 +178,7 @@ proptest! {
         let received = listen_to(case.center_hz, case.modes(), &samples);
         prop_assert_eq!(received.len(), 1);
         let frame = received[0];
-        prop_assert_eq!((frame.mode, frame.format, frame.bytes()), (case.mode, case.format, &telegram[..]));
+        prop_assert_eq!((frame.mode, frame.format, frame.bytes()), (case.mode, Some(case.format), &telegram[..]));
         prop_assert!(frame.doubt <= 1e-3);
         let signal = frame.signal;
         let tolerance_hz = 0.02 * sent.deviation_hz;

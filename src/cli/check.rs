@@ -1,11 +1,12 @@
 //! `metertap check`: reads the configuration and lists every mistake, then what of this machine does not fit it.
 
+use crate::cli::free_port::try_to_listen;
 use crate::config::{Config, ConfigFile, Problems, RadioSource};
 use crate::publish::MqttConfig;
 use crate::source::wire::WireAddress;
 use anyhow::Result;
 use rustix::fs::{Access, access};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -107,18 +108,8 @@ fn surroundings(config: &Config) -> Vec<String> {
 }
 
 fn unusable_address(key: &str, address: SocketAddr) -> Option<String> {
-    let error = TcpListener::bind(address).err()?;
-    let remedy = match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            "a program uses it already, which may be metertap itself: stop it, or choose another port"
-        }
-        std::io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have that address: 0.0.0.0 stands for all that it has"
-        }
-        std::io::ErrorKind::PermissionDenied => "ports below 1024 are for root: choose a higher one",
-        _ => return Some(format!("{key}: {address}: {error}")),
-    };
-    Some(format!("{key}: {address}: {remedy}"))
+    let problem = try_to_listen(address).err()?;
+    Some(format!("{key}: {address}: {}", problem.remedy))
 }
 
 /// A file that is written: its folder must be there, and writable.

@@ -51,7 +51,7 @@ pub fn run() -> ExitCode {
     println!();
     if !dongles.is_empty() {
         println!(
-            "  metertap listen     shows the meters in range, at once and without a configuration\n  \
+            "  metertap listen     shows the meters in range, at once and without a configuration; in Europe: metertap listen --band 868\n  \
              metertap find --reading 48213    finds yours by the number on its dial"
         );
     }

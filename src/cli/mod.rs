@@ -13,6 +13,7 @@ mod dial_search;
 mod doctor;
 mod find;
 mod find_telegrams;
+mod free_port;
 mod health;
 mod hertz;
 mod import;

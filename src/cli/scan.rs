@@ -5,8 +5,9 @@ use crate::cli::tuner_args::TunerArgs;
 use crate::config::toml_text::quoted;
 use crate::receiver::{Probe, Received};
 use crate::runtime::Runtime;
-use crate::source::{Gain, R820T_GAINS_TENTHS, TuneCommand, find_best};
+use crate::source::{Family, Gain, R820T_GAINS_TENTHS, TuneCommand, find_best};
 use anyhow::{Result, bail};
+use metertap_decode::ert::{Kind, Message};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -101,7 +102,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     println!(
         "\nMost meters are around {:.3} MHz. In metertap.toml:\n\n{}",
         best.center_hz / 1e6,
-        radio_section(&name, best.center_hz, gain)
+        radio_section(&name, family, best.center_hz, gain)
     );
     if receptions.len() > 1 {
         println!("\nOr, to receive them all in turn:\n\ncenter_freq = \"hop\"");
@@ -110,14 +111,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Section of the configuration for a source, center frequency and gain.
-fn radio_section(source: &str, center_hz: f64, gain: Gain) -> String {
+fn radio_section(source: &str, family: Family, center_hz: f64, gain: Gain) -> String {
     let gain = match gain {
         Gain::Tenths(tenths) => format!("{:.1}", f64::from(tenths) / 10.0),
         word @ (Gain::Auto | Gain::Best) => quoted(&word.to_string()),
     };
     format!(
-        "[[radio]]\nsource = {}\ncenter_freq = {center_hz:.0}\ngain = {gain}",
-        quoted(source)
+        "[[radio]]\nsource = {}\n{}center_freq = {center_hz:.0}\ngain = {gain}",
+        quoted(source),
+        match family {
+            Family::Ert => String::new(),
+            family => format!("band = \"{}\"\n", family.band()),
+        }
     )
 }
 
@@ -157,6 +162,11 @@ fn meter_of(received: Received) -> Vec<u8> {
             let id = metertap_decode::ert::id_of(packet).unwrap_or_default();
             id.to_be_bytes().to_vec()
         }
+        Received::Frame(frame) if !frame.mode.is_wmbus() => {
+            let kind = Kind::of_mode(frame.mode);
+            let message = kind.and_then(|kind| Message::parse(kind, frame.bytes()).ok());
+            message.map_or_else(Vec::new, |message| message.id().to_be_bytes().to_vec())
+        }
         Received::Frame(frame) => frame.bytes().iter().skip(2).take(8).copied().collect(),
     }
 }
@@ -174,10 +184,14 @@ mod tests {
             (Gain::Best, "gain = \"best\""),
             (Gain::Auto, "gain = \"auto\""),
         ] {
-            let section = radio_section("rtlsdr:00000001", 913e6, gain);
+            let section = radio_section("rtlsdr:00000001", Family::Ert, 913e6, gain);
             assert!(section.ends_with(line), "{section}");
             let (config, _) = Config::parse(&section, &[]).expect(&section);
-            assert_eq!(config.radios.len(), 1);
+            assert_eq!(config.radios[0].family, Family::Ert);
         }
+        let fsk: Family = "915-fsk".parse().unwrap();
+        let section = radio_section("rtlsdr", fsk, 915.8e6, Gain::Auto);
+        let (config, _) = Config::parse(&section, &[]).expect(&section);
+        assert_eq!(config.radios[0].family, fsk);
     }
 }

@@ -120,7 +120,7 @@ impl TunerArgs {
         };
         if self.family().is_wmbus() && self.center_freq == Some(Center::Hop) {
             anyhow::bail!(
-                "--center-freq hop is for --band 915: one window holds all channels of wireless M-Bus"
+                "--center-freq hop is for --band 915 and 915-fsk: one window holds all channels of wireless M-Bus"
             );
         }
         addresses

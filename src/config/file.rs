@@ -60,6 +60,8 @@ impl fmt::Display for Problems {
 pub struct Section<T> {
     /// Value of the section.
     pub value: T,
+    /// Place among the sections of its name, from 0.
+    pub index: usize,
     line: usize,
     keys: BTreeMap<String, usize>,
 }
@@ -190,7 +192,10 @@ impl<'a> File<'a> {
             DeValue::Array(values) => values
                 .into_iter()
                 .enumerate()
-                .filter_map(|(i, value)| self.read(&format!("[[{name}]] {}", i + 1), value))
+                .filter_map(|(index, value)| {
+                    let section = self.read(&format!("[[{name}]] {}", index + 1), value)?;
+                    Some(Section { index, ..section })
+                })
                 .collect(),
             _ => {
                 self.report(
@@ -221,7 +226,14 @@ impl<'a> File<'a> {
         let mut keys: BTreeMap<String, usize> = keys;
         for _ in 0..MAX_MISTAKES {
             let error = match T::deserialize(value.clone().into_deserializer()) {
-                Ok(value) => return Some(Section { value, line, keys }),
+                Ok(value) => {
+                    return Some(Section {
+                        value,
+                        index: 0,
+                        line,
+                        keys,
+                    });
+                }
                 Err(error) => error,
             };
             let wrong = error.span().and_then(|span| key_at(value.get_ref(), &span));

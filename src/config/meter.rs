@@ -1,5 +1,6 @@
 //! `[[meter]]`: a meter of this home, by radio or by wire.
 
+use crate::config::encryption_key;
 use crate::meter::expectations::takes_reading;
 use crate::meter::throttle::PublishRate;
 use crate::meter::{Factor, Meter};
@@ -58,6 +59,7 @@ pub struct MeterSection {
     #[serde(default = "yes")]
     lock: bool,
     /// Wireless M-Bus: key, 32 hexadecimal digits. Default: the known one of the manufacturer. With a key, plain text is refused.
+    #[serde(default, deserialize_with = "encryption_key")]
     key: Option<Secret>,
     /// File that holds the key.
     key_file: Option<PathBuf>,
@@ -124,7 +126,9 @@ impl MeterSection {
             ));
         };
         let id = self.id().parse::<u32>().ok();
-        let expectation = id.and_then(|id| Expectation::for_counter(kind.protocol(), id, reading, 0));
+        let expectation = id
+            .zip(kind.protocol())
+            .and_then(|(id, protocol)| Expectation::for_counter(protocol, id, reading, 0));
         expectation.is_none().then(|| {
             format!("reading = {reading} or the id is too large: an SCM has ids below 67108864 and counters below 16777216")
         })
@@ -206,7 +210,7 @@ impl MeterSection {
         let (protocols, unknown): (Vec<_>, Vec<_>) = protocols.partition(Result::is_ok);
         for name in unknown.into_iter().filter_map(Result::err) {
             problems.push(format!(
-                "protocol = \"{name}\": use scm, scm+, idm, netidm, r900, r900bcd, or the last word of a wired meter's topic"
+                "protocol = \"{name}\": use scm, scm+, idm, netidm, r900, r900bcd, orion, orionendpoint, hotrod, dialog3g, or the last word of a wired meter's topic"
             ));
         }
         if self.digits.is_some_and(|digits| !(1..=12).contains(&digits)) {

@@ -30,7 +30,9 @@ use crate::output::OutputConfig;
 use crate::port::PortConfig;
 use crate::publish::MqttConfig;
 use crate::publish::homeassistant::HomeAssistantConfig;
+use crate::secret::Secret;
 use crate::web::WebConfig;
+use metertap_decode::cipher::Key;
 use metertap_dsp::Trust;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -127,6 +129,13 @@ fn topic_problem(name: &str) -> Option<String> {
 
 fn must_parse<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(from: D) -> Result<T, D::Error> {
     String::deserialize(from)?.parse().map_err(D::Error::custom)
+}
+
+/// Deserializes a secret that must be an encryption key, which stays as it was typed.
+fn encryption_key<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+    let secret = Secret::deserialize(from)?;
+    secret.reveal().parse::<Key>().map_err(D::Error::custom)?;
+    Ok(Some(secret))
 }
 
 /// Deserializes an optional key whose text must parse.

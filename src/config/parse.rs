@@ -72,8 +72,7 @@ impl Config {
         let mqtt = file.one::<MqttConfig>("mqtt");
         let homeassistant = file.one::<HomeAssistantConfig>("homeassistant");
         let radios = file.many::<RadioSection>("radio");
-        let mut wires = file.many::<WireSection>("wire");
-        wires.extend(file.many::<WireSection>("serial"));
+        let wires = file.many::<WireSection>("wire");
         let meters = file.many::<MeterSection>("meter");
         let tariffs = file.many::<TariffSection>("tariff");
         let outputs = file.many::<OutputConfig>("output");
@@ -88,11 +87,13 @@ impl Config {
             let from_broker = wires.iter().filter(|wire| wire.value.is_from_broker());
             let text = "source = \"mqtt:…\" needs [mqtt], the broker that it comes from";
             problems.extend(from_broker.map(|wire| wire.problem(text.into())));
+            let from_broker = tariffs.iter().filter(|tariff| tariff.value.is_from_broker());
+            problems.extend(from_broker.map(|tariff| tariff.problem(format!("hourly: {text}"))));
         }
         check_names(&radios, &wires, &mut problems);
         check_addresses(&radios, &wires, &outputs, web.as_ref(), &mut problems);
-        for (i, output) in outputs.iter().enumerate() {
-            let wrong = output.value.problems(i);
+        for output in &outputs {
+            let wrong = output.value.problems(output.index);
             problems.extend(wrong.into_iter().map(|text| output.problem(text)));
         }
         let of_web = web
@@ -108,6 +109,7 @@ impl Config {
         let holds_secret = mqtt.as_ref().is_some_and(|mqtt| mqtt.value.holds_secret())
             || wires.iter().any(|wire| wire.value.holds_secret())
             || meters.iter().any(|meter| meter.value.holds_secret())
+            || tariffs.iter().any(|tariff| tariff.value.holds_secret())
             || web.as_ref().is_some_and(|web| web.value.holds_secret())
             || outputs.iter().any(|output| output.value.holds_secret());
         let mut config = Config {
@@ -149,7 +151,8 @@ fn identified(mut ports: Vec<PortConfig>) -> Vec<PortConfig> {
 /// Returns the ids and keys of all meters, to read telegrams of wireless M-Bus.
 fn telegram_options(sections: &[Section<MeterSection>], problems: &mut Vec<Problem>) -> TelegramOptions {
     let mut options = TelegramOptions::default();
-    for (i, section) in sections.iter().enumerate() {
+    for section in sections {
+        let i = section.index;
         let id = section.value.id();
         let number = options.insert(&id);
         match section.value.key() {
@@ -168,7 +171,8 @@ fn converted<S, T>(
     problems: &mut Vec<Problem>,
 ) -> Vec<T> {
     let mut values = Vec::new();
-    for (i, section) in sections.iter().enumerate() {
+    for section in sections {
+        let i = section.index;
         match convert(&section.value, i) {
             Ok(value) => values.push(value),
             Err(wrong) => problems.extend(wrong.into_iter().map(|text| section.problem(text))),
@@ -179,7 +183,8 @@ fn converted<S, T>(
 
 fn meters_by_id(sections: &[Section<MeterSection>], problems: &mut Vec<Problem>) -> HashMap<String, Meter> {
     let mut meters = HashMap::new();
-    for (i, section) in sections.iter().enumerate() {
+    for section in sections {
+        let i = section.index;
         let id = section.value.id();
         match section.value.meter(i) {
             Err(wrong) => problems.extend(wrong.into_iter().map(|text| section.problem(text))),
@@ -196,7 +201,8 @@ fn meters_by_id(sections: &[Section<MeterSection>], problems: &mut Vec<Problem>)
 /// Converts the tariffs; a meter can have one from each day on.
 fn tariffs_of(sections: &[Section<TariffSection>], problems: &mut Vec<Problem>) -> Vec<Tariff> {
     let (mut tariffs, mut taken) = (Vec::new(), HashSet::new());
-    for (i, section) in sections.iter().enumerate() {
+    for section in sections {
+        let i = section.index;
         match section.value.tariff(i) {
             Err(wrong) => problems.extend(wrong.into_iter().map(|text| section.problem(text))),
             Ok(tariff) => {
@@ -246,12 +252,10 @@ fn check_names(
 ) {
     let of_radios = radios
         .iter()
-        .enumerate()
-        .map(|(i, radio)| (radio.value.name(i), radio.problem(String::new())));
+        .map(|radio| (radio.value.name(radio.index), radio.problem(String::new())));
     let of_wires = wires
         .iter()
-        .enumerate()
-        .map(|(i, wire)| (wire.value.name(i), wire.problem(String::new())));
+        .map(|wire| (wire.value.name(wire.index), wire.problem(String::new())));
     let mut names = HashSet::new();
     for (name, place) in of_radios.chain(of_wires) {
         if !names.insert(name.clone()) {

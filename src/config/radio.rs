@@ -54,10 +54,10 @@ pub(super) struct RadioSection {
     /// `rtlsdr`, `rtlsdr:SERIAL`, `rtlsdr:index=N`, `rtl_tcp://host:port`, or a recording.
     #[serde(deserialize_with = "must_parse")]
     source: Address,
-    /// Band, and with it the meters: `"915"` (ERT), `"868"`, `"433"` or `"169"` (wireless M-Bus). Default: `"915"`.
+    /// Band, and with it the meters: `"915"` (ERT), `"915-fsk"` (Orion, Hot Rod, Dialog 3G), `"868"`, `"433"` or `"169"` (wireless M-Bus). Default: `"915"`.
     #[serde(default, deserialize_with = "parsed")]
     band: Option<Family>,
-    /// Modes of wireless M-Bus: `t1`, `c1`, `s1`, `c2`, `r2`, `n1`, `f2`. Default: all of the band.
+    /// Modes of wireless M-Bus: `t1`, `c1`, `s1`, `c2`, `r2`, `n1`, `f2`; of `"915-fsk"`: `orion`, `hotrod`, `dialog3g`. Default: all of the band.
     #[serde(default)]
     modes: Vec<String>,
     /// Recordings only: play at the pace of the recording. Default: false, as fast as possible.
@@ -69,7 +69,7 @@ pub(super) struct RadioSection {
     serve_rtl_tcp_buffer_mb: Option<u32>,
     /// Samples per second. Default: 2359296 for a dongle; for a recording, from its name or metadata.
     sample_rate: Option<f64>,
-    /// Center frequency in Hz, or `"hop"` to survey the band and then take turns between its best three centers. Default: that of the band, 912600155 or 868625000.
+    /// Center frequency in Hz, or `"hop"` to survey the band and then take turns between its best three centers. Default: that of the band, 912600155, 915800000 or 868625000.
     center_freq: Option<Center>,
     /// Seconds at each center while hopping. Default: 60.
     hop_seconds: Option<f64>,
@@ -127,7 +127,7 @@ impl RadioSection {
             Family::Ert
         });
         if family.is_wmbus() && self.hop().is_some() {
-            problems.push("center_freq = \"hop\" is for band = \"915\": one window holds all channels of wireless M-Bus".into());
+            problems.push("center_freq = \"hop\" is for band = \"915\" and \"915-fsk\": one window holds all channels of wireless M-Bus".into());
         }
         let tuning = self.tuning(family).map_err(|problem| problems.insert(0, problem));
         let (Ok(tuning), true) = (tuning, problems.is_empty()) else {
@@ -163,13 +163,21 @@ impl RadioSection {
         if self.modes.is_empty() {
             return Ok(self.band.unwrap_or_default());
         }
-        if self.band == Some(Family::Ert) {
-            return Err("modes are those of wireless M-Bus: band = \"868\"".into());
-        }
         let modes: Result<Modes, _> = self.modes.iter().map(|name| name.parse::<Modes>()).collect();
-        modes
-            .map(Family::Wmbus)
-            .map_err(|error| format!("modes: {error}"))
+        let modes = modes.map_err(|error| format!("modes: {error}"))?;
+        let family = Family::of_modes(modes).map_err(|error| format!("modes: {error}"))?;
+        match (self.band, family) {
+            (Some(Family::Ert), Family::Wmbus(_)) => {
+                Err("modes are those of wireless M-Bus: band = \"868\"".into())
+            }
+            (Some(Family::Fsk(_)), Family::Wmbus(_)) => {
+                Err("band = \"915-fsk\" has the modes orion, hotrod and dialog3g".into())
+            }
+            (Some(Family::Wmbus(_)), Family::Fsk(_)) => {
+                Err("orion, hotrod and dialog3g are modes of band = \"915-fsk\"".into())
+            }
+            _ => Ok(family),
+        }
     }
 
     fn sharing(&self) -> Option<Sharing> {

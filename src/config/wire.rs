@@ -1,7 +1,7 @@
 //! `[[wire]]`: a serial port or TCP bridge, and the protocol on it.
 
 use crate::config::list::ListSection;
-use crate::config::{must_parse, parsed, topic_problem};
+use crate::config::{encryption_key, must_parse, parsed, topic_problem};
 use crate::port::mbus_poll::Address;
 use crate::port::{CrcPolicy, DlmsOptions, P1Options, PortConfig, PortProtocol};
 use crate::secret::{Secret, SecretSource};
@@ -38,12 +38,14 @@ pub(super) struct WireSection {
     #[serde(default)]
     crc: CrcPolicy,
     /// P1 and DLMS: encryption key, 32 hexadecimal digits.
+    #[serde(default, deserialize_with = "encryption_key")]
     key: Option<Secret>,
     /// File that holds the encryption key.
     key_file: Option<PathBuf>,
     /// Environment variable that holds the encryption key.
     key_env: Option<String>,
     /// P1 and DLMS: authentication key, 32 hexadecimal digits. Luxembourg's is built in.
+    #[serde(default, deserialize_with = "encryption_key")]
     auth_key: Option<Secret>,
     /// File that holds the authentication key.
     auth_key_file: Option<PathBuf>,
@@ -173,8 +175,8 @@ impl WireSection {
             problems.push(problem);
             self.protocol.lines()
         });
-        let protocol = self.protocol().map_err(|problem| problems.push(problem));
-        let (Ok(protocol), true) = (protocol, problems.is_empty()) else {
+        let protocol = self.protocol(&mut problems);
+        let (Some(protocol), true) = (protocol, problems.is_empty()) else {
             let numbered = |problem| format!("[[wire]] {}: {problem}", i + 1);
             return Err(problems.into_iter().map(numbered).collect());
         };
@@ -193,33 +195,22 @@ impl WireSection {
         matches!(self.source, WireAddress::Mqtt(_))
     }
 
-    fn protocol(&self) -> Result<PortProtocol, String> {
-        self.only_for("source = \"mqtt:…\"", self.is_from_broker(), &[Protocol::Wmbus])?;
-        self.only_for("crc", self.crc != CrcPolicy::default(), &[Protocol::P1])?;
-        self.only_for("dlms", self.dlms.is_some(), &[Protocol::Dlms])?;
-        let keys = self.keys()?;
-        self.only_for("key", keys.is_some(), &[Protocol::P1, Protocol::Dlms])?;
-        self.only_for("every", self.every.is_some(), &POLLED)?;
-        self.only_for(
-            "timeout",
-            self.timeout.is_some(),
-            &[Protocol::Mbus, Protocol::Kmp],
-        )?;
-        self.only_for("period", self.period.is_some(), &PUSHING)?;
-        self.only_for("addresses", !self.addresses.is_empty(), &[Protocol::Mbus])?;
-        self.only_for("model", self.model.is_some(), &[Protocol::Kmp])?;
-        self.only_for("registers", !self.registers.is_empty(), &[Protocol::Kmp])?;
-        let zone = match self.zone.as_deref().map(str::parse::<Zone>).transpose() {
-            Ok(zone) => zone.unwrap_or_default(),
-            Err(error) => return Err(format!("zone: {error}")),
-        };
-        let every = match self.every {
+    /// What is needed to read the meter; mistakes are added to `problems`.
+    fn protocol(&self, problems: &mut Vec<String>) -> Option<PortProtocol> {
+        problems.extend(self.keys_of_other_protocols());
+        let mut accept = Acceptance(problems);
+        let keys = accept.take(self.keys()).flatten();
+        let zone = self.zone.as_deref().map(str::parse::<Zone>).transpose();
+        let zone = accept.take(zone.map_err(|error| format!("zone: {error}")));
+        let zone = zone.flatten().unwrap_or_default();
+        let every = accept.take(match self.every {
             Some(s) if !(1.0..=86_400.0).contains(&s) => {
-                return Err(format!("every = {s} must be between 1 and 86400 seconds"));
+                Err(format!("every = {s} must be between 1 and 86400 seconds"))
             }
-            seconds => seconds.map_or(self.protocol.every(), Duration::from_secs_f64),
-        };
-        Ok(match self.protocol {
+            seconds => Ok(seconds.map(Duration::from_secs_f64)),
+        });
+        let every = every.flatten();
+        Some(match self.protocol {
             Protocol::P1 => PortProtocol::P1(P1Options {
                 crc: self.crc,
                 keys,
@@ -227,8 +218,8 @@ impl WireSection {
                 unnumbered: None,
             }),
             Protocol::Dlms => {
-                let described = self.dlms.as_ref().map(ListSection::settings).transpose()?;
-                let mut meter = described.unwrap_or_default();
+                let described = self.dlms.as_ref().map(ListSection::settings).transpose();
+                let mut meter = accept.take(described)?.unwrap_or_default();
                 meter.zone = zone;
                 PortProtocol::Dlms(DlmsOptions { keys, meter })
             }
@@ -236,37 +227,54 @@ impl WireSection {
             // Keys are those of the meters.
             Protocol::Wmbus => PortProtocol::Wmbus,
             Protocol::Tic => PortProtocol::Tic(zone),
-            Protocol::Iec => PortProtocol::Iec {
-                every: self.every.map(Duration::from_secs_f64),
-                zone,
+            Protocol::Iec => PortProtocol::Iec { every, zone },
+            Protocol::Mbus => PortProtocol::Mbus {
+                every: every.unwrap_or(self.protocol.every()),
+                addresses: accept.take(self.bus_addresses())?,
             },
-            Protocol::Mbus => {
-                if self.addresses.is_empty() {
-                    return Err("addresses are missing: `metertap mbus scan` finds them".into());
-                }
-                let addresses = self.addresses.iter().map(|text| text.parse::<Address>());
-                let addresses: Result<_, _> = addresses.collect();
-                PortProtocol::Mbus {
-                    every,
-                    addresses: addresses.map_err(|error| format!("addresses: {error}"))?,
-                }
-            }
             Protocol::Kmp => PortProtocol::Kmp {
-                every,
-                registers: registers(self.model.as_deref(), &self.registers)?,
+                every: every.unwrap_or(self.protocol.every()),
+                registers: accept.take(registers(self.model.as_deref(), &self.registers))?,
             },
         })
     }
 
-    fn only_for(&self, key: &str, is_set: bool, protocols: &[Protocol]) -> Result<(), String> {
-        if is_set && !protocols.contains(&self.protocol) {
+    fn bus_addresses(&self) -> Result<Vec<Address>, String> {
+        if self.addresses.is_empty() {
+            return Err("addresses are missing: `metertap mbus scan` finds them".into());
+        }
+        let addresses = self.addresses.iter().map(|text| text.parse::<Address>());
+        let addresses: Result<_, _> = addresses.collect();
+        addresses.map_err(|error| format!("addresses: {error}"))
+    }
+
+    /// Complaints about keys that the protocol does not have.
+    fn keys_of_other_protocols(&self) -> Vec<String> {
+        use Protocol::{Dlms, Kmp, Mbus, P1, Wmbus};
+        let has_key = self.key_sources().iter().any(SecretSource::is_given);
+        let keys: [(&str, bool, &[Protocol]); 10] = [
+            ("source = \"mqtt:…\"", self.is_from_broker(), &[Wmbus]),
+            ("crc", self.crc != CrcPolicy::default(), &[P1]),
+            ("dlms", self.dlms.is_some(), &[Dlms]),
+            ("key", has_key, &[P1, Dlms]),
+            ("every", self.every.is_some(), &POLLED),
+            ("timeout", self.timeout.is_some(), &[Mbus, Kmp]),
+            ("period", self.period.is_some(), &PUSHING),
+            ("addresses", !self.addresses.is_empty(), &[Mbus]),
+            ("model", self.model.is_some(), &[Kmp]),
+            ("registers", !self.registers.is_empty(), &[Kmp]),
+        ];
+        let foreign = keys
+            .into_iter()
+            .filter(|(_, is_set, protocols)| *is_set && !protocols.contains(&self.protocol));
+        let complaints = foreign.map(|(key, _, protocols)| {
             let names: Vec<String> = protocols
                 .iter()
                 .map(|p| format!("{p:?}").to_lowercase())
                 .collect();
-            return Err(format!("{key} is for protocol = \"{}\"", names.join("\" or \"")));
-        }
-        Ok(())
+            format!("{key} is for protocol = \"{}\"", names.join("\" or \""))
+        });
+        complaints.collect()
     }
 
     fn lines(&self) -> Result<Vec<Line>, String> {
@@ -315,6 +323,15 @@ impl WireSection {
             (None, Some(_)) => Err("auth_key needs key".into()),
             (None, None) => Ok(None),
         }
+    }
+}
+
+/// Collects the mistakes of several results.
+struct Acceptance<'a>(&'a mut Vec<String>);
+
+impl Acceptance<'_> {
+    fn take<T>(&mut self, result: Result<T, String>) -> Option<T> {
+        result.map_err(|problem| self.0.push(problem)).ok()
     }
 }
 

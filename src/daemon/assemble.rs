@@ -3,6 +3,7 @@
 use crate::config::{RadioConfig, RadioSource};
 use crate::daemon::event_loop::Daemon;
 use crate::daemon::mqtt_feed::MqttFeed;
+use crate::daemon::price_feeds::PriceFeeds;
 use crate::port::{Port, PortConfig, PortOptions};
 use crate::receiver::{Radio, RadioOptions};
 use crate::source::Source;
@@ -43,8 +44,8 @@ impl Daemon {
 
     /// Stops a receiver or port and waits for its end. What it has sent until then is handled, so nothing is lost.
     pub(super) fn stop_component(&mut self, component: &str) {
-        if self.sinks.is_sink(component) {
-            // A sink is replaced as a whole when it is restarted.
+        if self.sinks.is_sink(component) || PriceFeeds::is_feed(component) {
+            // It is replaced as a whole when it is restarted.
             return;
         }
         let Some(source) = self.events.remove(component) else {
@@ -78,6 +79,10 @@ impl Daemon {
                 if let Some(config) = self.config.ports.iter().find(|port| port.name == name) {
                     self.start_port(&config.clone());
                 }
+                Ok(())
+            }
+            _ if PriceFeeds::is_feed(component) => {
+                self.prices.restart(component, &mut self.status);
                 Ok(())
             }
             _ => self.restart_sink(component),

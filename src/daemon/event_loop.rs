@@ -5,6 +5,7 @@ use crate::daemon::counts_topic::CountsTopic;
 use crate::daemon::edit_meter::ConfigEditor;
 use crate::daemon::event_stream::{Event, EventStream};
 use crate::daemon::pipeline::{Outcome, Pipeline};
+use crate::daemon::price_feeds::PriceFeeds;
 use crate::daemon::restarts::Restarts;
 use crate::daemon::sinks::Sinks;
 use crate::daemon::systemd::Systemd;
@@ -72,6 +73,7 @@ pub(super) struct Daemon {
     pub(super) events: EventStream,
     pub(super) pipeline: Pipeline,
     pub(super) sinks: Sinks,
+    pub(super) prices: PriceFeeds,
     pub(super) status: Status,
     pub(super) restarts: Restarts,
     pub(super) counts_topic: CountsTopic,
@@ -116,9 +118,12 @@ impl Daemon {
         status.set_tariffs(&config.tariffs);
         let editor = Arc::new(ConfigEditor::new(file.clone(), reload.clone()));
         let (sinks, failed) = Sinks::start(&config, &mut status, editor, &context)?;
+        let mut prices = PriceFeeds::new(context.clone());
+        prices.change(&config, &mut status);
         let mut daemon = Daemon {
             events: EventStream::for_daemon(&context, runtime.failures.clone(), &reload),
             sinks,
+            prices,
             pipeline: Pipeline::new(
                 config.meters.clone(),
                 config.rate,
@@ -227,7 +232,11 @@ impl Daemon {
             tracing::debug!(radio = %telegram.receiver, ?remark, "Telegram");
         }
         if let Some(report) = reception.report {
-            self.wire_reading(Box::new(WireReading::by_radio(telegram, report)));
+            self.wire_reading(Box::new(WireReading::by_radio(
+                telegram,
+                reception.telegram,
+                report,
+            )));
         }
     }
 
@@ -379,6 +388,7 @@ impl Daemon {
         if refused > 0 {
             tracing::info!(refused, "Implausible readings were not published");
         }
+        self.prices.finish();
         self.sinks.finish(&mut self.status);
         if self.has_failed {
             return ExitCode::FAILURE;

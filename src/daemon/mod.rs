@@ -13,6 +13,7 @@ mod event_loop;
 pub mod event_stream;
 pub mod mqtt_feed;
 pub mod pipeline;
+mod price_feeds;
 mod reload;
 mod restarts;
 mod sinks;

@@ -85,6 +85,7 @@ impl Daemon {
         self.telegrams.change(new.telegrams.clone());
         self.status.set_meters(&new.meters);
         self.status.set_tariffs(&new.tariffs);
+        self.prices.change(&new, &mut self.status);
         let left = self.pipeline.change(new.meters.clone(), new.rate);
         for name in &changes.removed {
             self.status.remove_receiver(name);

@@ -86,6 +86,19 @@ fn columns(message: &Message, to: &mut String) -> std::fmt::Result {
             ",{},{},{},{},{},{},{},{}",
             m.id, m.unkn1, m.no_use, m.back_flow, m.consumption, m.unkn3, m.leak, m.leak_now
         ),
+        // Those that rtlamr does not know have the columns of their JSON.
+        Message::Orion(m) => write!(to, ",{},{:#x},{},{:#x}", m.id, m.flags, m.consumption, m.status),
+        Message::OrionEndpoint(m) => write!(
+            to,
+            ",{},{:#x},{:#x},{},{},{:#x}",
+            m.id, m.unkn1, m.flags, m.consumption, m.daily_consumption, m.status
+        ),
+        Message::HotRod(m) => write!(to, ",{},{},{:#x}", m.id, m.consumption, m.flags),
+        Message::Dialog3g(m) => write!(
+            to,
+            ",{},{:#x},{:#x},{},{:#x},{:#x}",
+            m.id, m.suffix, m.unit_code, m.consumption, m.flags, m.unkn1
+        ),
     }
 }
 

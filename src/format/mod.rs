@@ -103,13 +103,14 @@ mod tests {
             receiver: "roof".into(),
             heard_by: Vec::new(),
             frequency_hz: None,
+            frame: Default::default(),
             message: Message::parse(kind, &hex(frame)).unwrap(),
             signal: Signal {
                 offset_hz: -12_345,
                 snr_db: 12.5,
                 level_dbfs: -20.1,
                 corrected: 0,
-                clock_ppm: -23,
+                clock_ppm: Some(-23),
                 ..Signal::default()
             },
         }

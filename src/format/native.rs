@@ -7,7 +7,7 @@ use crate::meter::intervals::{INTERVAL_S, Interval};
 use crate::meter::registers::Registers;
 use crate::meter::{Meter, Reading};
 use jiff::{SignedDuration, Timestamp};
-use metertap_decode::ert::{Commodity, R900Flags};
+use metertap_decode::ert::{Commodity, WaterFlags};
 use metertap_decode::quantity::{Decimal, Quantity, serialize_decimal};
 use serde::{Serialize, Serializer};
 
@@ -36,7 +36,7 @@ struct HomeFields<'a> {
     commodity: Commodity,
     reading: Amounts,
     #[serde(skip_serializing_if = "Option::is_none")]
-    flags: Option<R900Flags>,
+    flags: Option<WaterFlags>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // Signature required by serde.

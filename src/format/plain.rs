@@ -80,6 +80,26 @@ impl fmt::Display for Fields<'_> {
                 "ID:{:10} Unkn1:0x{:02X} NoUse:{:2} BackFlow:{:2} Consumption:{:8} Unkn3:0x{:02X} Leak:{:2} LeakNow:{:2}",
                 m.id, m.unkn1, m.no_use, m.back_flow, m.consumption, m.unkn3, m.leak, m.leak_now
             ),
+            Message::Orion(m) => write!(
+                f,
+                "ID:{:8} Flags:0x{:02X} Consumption:{:8} Status:0x{:02X}",
+                m.id, m.flags, m.consumption, m.status
+            ),
+            Message::OrionEndpoint(m) => write!(
+                f,
+                "ID:{:10} Unkn1:0x{:08X} Flags:0x{:06X} Consumption:{:10} DailyConsumption:{:10} Status:0x{:02X}",
+                m.id, m.unkn1, m.flags, m.consumption, m.daily_consumption, m.status
+            ),
+            Message::HotRod(m) => write!(
+                f,
+                "ID:{:8} Consumption:{:7} Flags:0x{:X}",
+                m.id, m.consumption, m.flags
+            ),
+            Message::Dialog3g(m) => write!(
+                f,
+                "ID:{:8} Suffix:0x{:02X} Unit:0x{:02X} Consumption:{:8} Flags:0x{:02X} Unkn1:0x{:04X}",
+                m.id, m.suffix, m.unit_code, m.consumption, m.flags, m.unkn1
+            ),
         }
     }
 }

@@ -31,7 +31,8 @@ struct Line<'a> {
 #[derive(Serialize)]
 struct MessageFields {
     mode: String,
-    format: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<String>,
     /// Bytes without link CRCs, in hexadecimal digits.
     telegram: String,
     #[serde(flatten)]
@@ -84,7 +85,7 @@ fn json(telegram: &RadioTelegram, decoded: Option<&Telegram>, with_signal: bool)
         kind: KIND,
         message: MessageFields {
             mode: telegram.mode.to_string(),
-            format: telegram.format.to_string(),
+            format: telegram.format.map(|format| format.to_string()),
             telegram: HEXLOWER.encode(&telegram.bytes),
             sender: decoded.map(SenderFields::new),
         },
@@ -141,7 +142,7 @@ mod tests {
             receiver: "roof".into(),
             frequency_hz: Some(868.94e6),
             mode: Mode::T1,
-            format: Format::A,
+            format: Some(Format::A),
             bytes: HEXLOWER.decode(hex.as_bytes()).unwrap(),
             signal: TelegramSignal {
                 offset_hz: 315_000,

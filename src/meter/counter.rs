@@ -106,6 +106,29 @@ pub fn counter_values(event: &ReadingEvent) -> Vec<CounterValue> {
     }
 }
 
+/// Returns the registers of energy in a reading whose tariffs have prices of their own.
+pub fn register_values(event: &ReadingEvent) -> Vec<CounterValue> {
+    let Origin::Wire(reading) = &event.origin else {
+        return Vec::new();
+    };
+    let is_register = |name: &str| {
+        TARIFFS
+            .iter()
+            .filter_map(|tariff| name.strip_suffix(tariff))
+            .any(|counter| matches!(counter, "energy_import" | "energy_export"))
+    };
+    cumulative_fields(&reading.report.reading)
+        .filter(|(name, quantity)| is_register(name) && quantity.to_f64().is_finite())
+        .map(|(name, quantity)| CounterValue {
+            key: CounterKey::new(&event.id, event.kind, name),
+            value: quantity.to_f64(),
+            unit: quantity.unit.as_str().to_owned(),
+            wraps_at: None,
+            may_fall: false,
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,7 +146,20 @@ mod tests {
         )
         .remove(0);
         let reading = WireReading::new("hall".into(), report, Timestamp::UNIX_EPOCH);
-        let counters = counter_values(&ReadingEvent::from_wire(Box::new(reading), None));
+        let event = ReadingEvent::from_wire(Box::new(reading), None);
+        let registers: Vec<_> = register_values(&event)
+            .into_iter()
+            .map(|counter| (counter.key.field, counter.value))
+            .collect();
+        assert_eq!(
+            registers,
+            [
+                ("energy_export_t1".to_owned(), 7.5),
+                ("energy_import_t1".to_owned(), 1.5),
+                ("energy_import_t2".to_owned(), 2.25)
+            ]
+        );
+        let counters = counter_values(&event);
         let shown: Vec<(&str, f64, &str)> = counters
             .iter()
             .map(|counter| (counter.key.field.as_str(), counter.value, counter.unit.as_str()))

@@ -75,13 +75,14 @@ mod tests {
             receiver: receiver.into(),
             heard_by: vec![receiver.into()],
             frequency_hz: None,
+            frame: Default::default(),
             message: Message::parse(Kind::Scm, &frame).unwrap(),
             signal: Signal {
                 offset_hz: 0,
                 snr_db,
                 level_dbfs: 0.0,
                 corrected: 0,
-                clock_ppm: 0,
+                clock_ppm: Some(0),
                 ..Signal::default()
             },
         }

@@ -190,6 +190,7 @@ fn without_time(message: &Message) -> Message {
         // The first unknown byte changes by itself.
         Message::R900(m) | Message::R900Bcd(m) => (m.unkn1, m.parity) = (0, 0),
         Message::Scm(_) | Message::ScmPlus(_) => {}
+        Message::Orion(_) | Message::OrionEndpoint(_) | Message::HotRod(_) | Message::Dialog3g(_) => {}
     }
     message
 }
@@ -227,13 +228,14 @@ mod tests {
             receiver: "roof".into(),
             heard_by: Vec::new(),
             frequency_hz: None,
+            frame: Default::default(),
             message,
             signal: Signal {
                 offset_hz: second,
                 snr_db: second as f64,
                 level_dbfs: 0.0,
                 corrected: 0,
-                clock_ppm: 0,
+                clock_ppm: Some(0),
                 ..Signal::default()
             },
         };

@@ -3,7 +3,7 @@
 //! A receiver that knows them finds packets far too weak to be received otherwise (`metertap_dsp::Expectation`).
 
 use crate::meter::{Meter, Meters, Reading};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use metertap_decode::ert::{Kind, Message};
 use metertap_dsp::{Expectation, MAX_EXPECTATIONS, MAX_RISE, Protocol};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const COUNTS_PER_HOUR: f64 = 2000.0;
 /// Rise that is weighed at least, however recently a meter was received.
 const LEAST_RISE: f64 = 100.0;
+
+/// Time after which expectations are renewed: counters may have risen further.
+pub const RENEWAL: SignedDuration = SignedDuration::from_mins(10);
+/// Interval of an IDM.
+const INTERVAL_S: f64 = 300.0;
+/// New intervals up to which an IDM is received deeper for being expected.
+const MOST_INTERVALS: u32 = 2;
 
 /// Messages of the meters to be expected; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -123,16 +130,12 @@ impl Expectations {
             let after = last
                 .clone()
                 .filter(|last| meter.accepts(last.kind))
-                .filter_map(|last| {
-                    let hours = now.duration_since(last.time).as_secs_f64().max(0.0) / 3600.0;
-                    let rise = (hours * meter.counts_per_hour).clamp(LEAST_RISE, MAX_RISE.into());
-                    Expectation::after(last.kind.protocol(), &last.frame, rise as u32)
-                });
+                .filter_map(|last| last.next(meter, now));
             let unheard = meter
                 .reading
                 .filter(|(kind, _)| last.clone().all(|last| last.kind != *kind));
             let typed = unheard.and_then(|(kind, counter)| {
-                Expectation::for_counter(kind.protocol(), *id, counter, MAX_RISE)
+                Expectation::for_counter(kind.protocol()?, *id, counter, MAX_RISE)
             });
             after.chain(typed).collect::<Vec<_>>()
         };
@@ -160,6 +163,23 @@ impl State {
     }
 }
 
+impl LastMessage {
+    /// Returns what is to be expected at `now` of the next one.
+    fn next(&self, meter: &Expected, now: Timestamp) -> Option<Expectation> {
+        let passed_s = now.duration_since(self.time).as_secs_f64().max(0.0);
+        let rise = (passed_s / 3600.0 * meter.counts_per_hour).clamp(LEAST_RISE, MAX_RISE.into());
+        let protocol = self.kind.protocol()?;
+        let expectation = Expectation::after(protocol, &self.frame, rise as u32)?;
+        if protocol != Protocol::Idm {
+            return Some(expectation);
+        }
+        let fewest = (passed_s / INTERVAL_S) as u32;
+        let most = ((passed_s + RENEWAL.as_secs_f64()) / INTERVAL_S) as u32 + 1;
+        let expectation = expectation.after_intervals(fewest, most).heard_ago(passed_s);
+        (fewest <= MOST_INTERVALS).then_some(expectation)
+    }
+}
+
 impl Expected {
     fn new(meter: &Meter) -> Self {
         let scale = meter.scale.map_or(1.0, |scale| scale.to_f64().abs());
@@ -183,22 +203,24 @@ fn frame_of(message: &Message) -> Option<Vec<u8>> {
         Message::Scm(scm) => Some(scm.encode()),
         Message::ScmPlus(scm_plus) => Some(scm_plus.encode()),
         Message::R900(r900) => Some(r900.encode()),
-        // The decimal counter of R900BCD does not rise as a binary number does.
-        Message::Idm(_) | Message::NetIdm(_) | Message::R900Bcd(_) => None,
+        Message::Idm(idm) => Some(idm.encode()),
+        // A NetIDM has other fields; the decimal counter of R900BCD does not rise as a binary number does.
+        Message::NetIdm(_) | Message::R900Bcd(_) => None,
+        // The receiver of FSK knows no expectations.
+        Message::Orion(_) | Message::OrionEndpoint(_) | Message::HotRod(_) | Message::Dialog3g(_) => None,
     }
 }
 
 /// Returns whether a counter alone makes an expectation of a frame of this kind.
 pub fn takes_reading(kind: Kind) -> bool {
-    matches!(kind.protocol(), Protocol::Scm | Protocol::ScmPlus)
+    matches!(kind.protocol(), Some(Protocol::Scm | Protocol::ScmPlus))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::meter::Signal;
-    use jiff::SignedDuration;
-    use metertap_decode::ert::Scm;
+    use metertap_decode::ert::{Idm, Scm};
 
     fn meters(meter: Meter) -> Meters {
         Meters::new([("12345678".to_owned(), meter)].into())
@@ -232,6 +254,7 @@ mod tests {
             receiver: "roof".into(),
             heard_by: Vec::new(),
             frequency_hz: None,
+            frame: Default::default(),
             message: Message::Scm(scm(id, consumption)),
             signal: Signal::default(),
         }
@@ -270,6 +293,31 @@ mod tests {
                 "{hours} h"
             );
         }
+    }
+
+    #[test]
+    fn given_an_idm_then_the_next_ones_are_expected_until_its_intervals_have_passed() {
+        let idm = Idm::parse(&fec_encoded_idm()).unwrap();
+        let expectations = Expectations::default();
+        let protocols = vec!["idm".into()];
+        expectations.change(&meters(Meter { protocols, ..ours() }));
+        expectations.learn(&Reading {
+            message: Message::Idm(idm.clone()),
+            ..reading(12_345_678, 0)
+        });
+        let after = |rise| Expectation::after(Protocol::Idm, &idm.encode(), rise).unwrap();
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(400);
+        let expected = after(222).after_intervals(1, 4).heard_ago(400.0);
+        assert_eq!(expectations.at(now), [expected]);
+        assert_eq!(expectations.at(at(1)), []);
+    }
+
+    /// An IDM of the meter, all else 0.
+    fn fec_encoded_idm() -> Vec<u8> {
+        let mut frame = vec![0; 92];
+        frame[9..13].copy_from_slice(&12_345_678u32.to_be_bytes());
+        metertap_dsp::fec::encode(Protocol::Idm, &mut frame);
+        frame
     }
 
     #[test]

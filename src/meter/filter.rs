@@ -77,6 +77,11 @@ fn check(message: &Message) -> u32 {
         Message::Idm(m) => m.packet_crc.into(),
         Message::NetIdm(m) => m.packet_crc.into(),
         Message::R900(m) | Message::R900Bcd(m) => m.parity,
+        // Their checks are not kept; what changes is the counter and the flags.
+        Message::Orion(m) => m.consumption ^ u32::from_be_bytes([m.flags, m.status, 0, 0]),
+        Message::OrionEndpoint(m) => m.consumption ^ m.flags << 8,
+        Message::HotRod(m) => m.consumption ^ u32::from(m.flags) << 28,
+        Message::Dialog3g(m) => m.consumption ^ u32::from(m.flags) << 24,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::meter::Meters;
 use metertap_decode::ert::{ErtError, Kind, Message, likely_kind};
+use metertap_dsp::wmbus::Frame;
 use metertap_dsp::{Packet, Protocol};
 use std::sync::{PoisonError, RwLock};
 
@@ -46,10 +47,25 @@ impl FrameFilter {
     /// # Errors
     /// If the frame passed its check but is no valid message.
     pub fn decode(&self, packet: &Packet) -> Result<Option<Message>, ErtError> {
-        let Some(kind) = self.kind_of(packet) else {
-            return Ok(None);
-        };
-        let message = Message::parse(kind, packet.bytes())?;
+        match self.kind_of(packet) {
+            Some(kind) => self.decode_as(kind, packet.bytes()),
+            None => Ok(None),
+        }
+    }
+
+    /// Decodes a frame that was sent by FSK; `None` if its message type or its meter is not selected, or if it is wireless M-Bus.
+    ///
+    /// # Errors
+    /// As [`decode`](FrameFilter::decode).
+    pub fn decode_fsk(&self, frame: &Frame) -> Result<Option<Message>, ErtError> {
+        match Kind::of_mode(frame.mode).filter(|kind| self.kinds.contains(kind)) {
+            Some(kind) => self.decode_as(kind, frame.bytes()),
+            None => Ok(None),
+        }
+    }
+
+    fn decode_as(&self, kind: Kind, bytes: &[u8]) -> Result<Option<Message>, ErtError> {
+        let message = Message::parse(kind, bytes)?;
         let selection = self.selection.read().unwrap_or_else(PoisonError::into_inner);
         let Some(meter) = selection.meters.get(&message.id().to_string()) else {
             return Ok(selection.accepts_unlisted.then_some(message));
@@ -61,7 +77,7 @@ impl FrameFilter {
         if configured == kind {
             return Ok(Some(message));
         }
-        Message::parse(configured, packet.bytes()).map(Some)
+        Message::parse(configured, bytes).map(Some)
     }
 
     /// Message type of a packet. Two types may share a frame (IDM and NetIDM, R900 and R900BCD): if both are selected,
@@ -71,7 +87,7 @@ impl FrameFilter {
             .kinds
             .iter()
             .copied()
-            .filter(|kind| kind.protocol() == packet.protocol);
+            .filter(|kind| kind.protocol() == Some(packet.protocol));
         let first = selected.next()?;
         if selected.next().is_none() {
             return Some(first);

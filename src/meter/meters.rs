@@ -110,7 +110,7 @@ impl Meter {
         }
         let mut configured = self.protocols.iter().filter_map(|name| name.parse::<Kind>().ok());
         configured
-            .find(|configured| configured.protocol() == kind.protocol())
+            .find(|configured| kind.protocol().is_some() && configured.protocol() == kind.protocol())
             .unwrap_or(kind)
     }
 

@@ -55,9 +55,10 @@ pub struct RadioTelegram {
     pub frequency_hz: Option<f64>,
     /// Mode in which it was sent.
     pub mode: Mode,
-    /// Frame format in which it was sent.
-    pub format: Format,
-    /// Bytes without link CRCs, whose length field counts as in format A.
+    /// Frame format in which it was sent, if the mode has any.
+    pub format: Option<Format>,
+    /// Bytes without link CRCs, whose length field counts as in format A; of other meters than those of wireless M-Bus, bytes without
+    /// the check.
     pub bytes: Vec<u8>,
     /// Quality of reception.
     pub signal: TelegramSignal,

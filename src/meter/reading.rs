@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use metertap_decode::ert::Message;
 use metertap_decode::report::Report;
 use metertap_decode::time::MeterTime;
+use metertap_decode::wmbus::Telegram;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -20,8 +21,9 @@ pub struct Signal {
     /// Corrected bits (R900: symbols of 5 bits).
     pub corrected: u8,
     /// Chip clock of the meter by that of the receiver, in parts per million; positive if the meter's is slow, or the
-    /// receiver's is fast.
-    pub clock_ppm: i32,
+    /// receiver's is fast. `None` of a meter whose nominal clock is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_ppm: Option<i32>,
     /// Ground on which the packet is believed; absent if it passed its check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
@@ -51,9 +53,20 @@ impl Signal {
             snr_db: tenths(signal.snr_db),
             level_dbfs: tenths(signal.level_dbfs),
             corrected: signal.corrected,
-            clock_ppm: signal.clock_ppm.round() as i32,
+            clock_ppm: Some(signal.clock_ppm.round() as i32),
             method: margin_db.map(|_| Method::Expected),
             margin_db,
+        }
+    }
+
+    /// Returns the signal of a frame that was sent by FSK, `offset_hz` from the center of the window.
+    pub fn of_fsk(signal: &TelegramSignal) -> Self {
+        Signal {
+            offset_hz: signal.offset_hz,
+            snr_db: signal.snr_db,
+            level_dbfs: signal.level_dbfs,
+            corrected: signal.corrected,
+            ..Signal::default()
         }
     }
 }
@@ -65,7 +78,7 @@ pub struct Reading {
     pub time: Timestamp,
     /// Start of the packet in a recording, in bytes; 0 for a live source.
     pub offset: u64,
-    /// Length of the packet in a recording, in bytes; 0 for a live source.
+    /// Length of the packet in a recording, in bytes; 0 for a live source, and for a frame that was sent by FSK.
     pub length: u64,
     /// Name of the receiver with the best signal.
     pub receiver: Arc<str>,
@@ -73,6 +86,8 @@ pub struct Reading {
     pub heard_by: Vec<Arc<str>>,
     /// Carrier frequency in Hz, if the center frequency is known.
     pub frequency_hz: Option<f64>,
+    /// Frame after correction, from its first sync bit; of a meter that sends by FSK, from the first byte behind it. 92 bytes at most.
+    pub frame: Arc<[u8]>,
     /// Decoded message.
     pub message: Message,
     /// Reception quality at `receiver`.
@@ -92,6 +107,15 @@ pub struct RadioReception {
     pub signal: TelegramSignal,
 }
 
+/// Telegram of wireless M-Bus as it was received, and as it was decoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WirelessFrame {
+    /// Bytes without link CRCs, possibly encrypted: 256 at most.
+    pub bytes: Vec<u8>,
+    /// The same, decrypted, in its layers.
+    pub decoded: Telegram,
+}
+
 /// One report of a wired meter, or of one that sends wireless M-Bus.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WireReading {
@@ -107,12 +131,15 @@ pub struct WireReading {
     /// Decoded report.
     #[serde(flatten)]
     pub report: Report,
-    /// Version by which the manufacturer of an M-Bus meter tells its products apart.
+    /// Version and device type in the header of an M-Bus telegram, by which its manufacturer tells products apart.
     #[serde(skip)]
-    pub version: Option<u8>,
+    pub product: Option<(u8, u8)>,
     /// Mode and quality of reception of a telegram that was received by radio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<RadioReception>,
+    /// The telegram that was received by radio.
+    #[serde(skip)]
+    pub frame: Option<Arc<WirelessFrame>>,
     /// Decrypted telegram; only on the first of the readings made from it.
     #[serde(skip)]
     pub telegram: Option<Arc<[u8]>>,
@@ -125,7 +152,10 @@ impl WireReading {
             report.id = (&*port).into();
         }
         // The raw M-Bus message serves `metertap decode` and `metertap mbus`; it is not published.
-        let version = report.message.take().map(|message| message.version);
+        let product = report
+            .message
+            .take()
+            .map(|message| (message.version, message.device_type));
         let time = report.time.take().unwrap_or(MeterTime::Utc(received));
         WireReading {
             time,
@@ -133,15 +163,20 @@ impl WireReading {
             port,
             name: None,
             report,
-            version,
+            product,
             signal: None,
+            frame: None,
             telegram: None,
         }
     }
 
-    /// Attributes a report to the telegram that it was made from, received by radio.
-    pub fn by_radio(telegram: &RadioTelegram, report: Report) -> Self {
+    /// Attributes a report to the telegram that it was made from, received by radio; `decoded` is that telegram.
+    pub fn by_radio(telegram: &RadioTelegram, decoded: Option<Telegram>, report: Report) -> Self {
         WireReading {
+            frame: decoded.map(|decoded| {
+                let bytes = telegram.bytes.clone();
+                Arc::new(WirelessFrame { bytes, decoded })
+            }),
             signal: Some(RadioReception {
                 mode: telegram.mode.to_string(),
                 frequency_hz: telegram.frequency_hz.map(|hz| hz.round() as i64),

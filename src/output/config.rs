@@ -1,9 +1,8 @@
 //! The `[[output]]` section.
 
 use crate::output::Payload;
-use crate::secret::Secret;
+use crate::secret::{Secret, headers};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -71,20 +70,6 @@ pub enum Format {
     Json,
     /// Its fields as a form: `a=1&b_c=2`.
     Form,
-}
-
-/// Accepts a table. Serde's own error for text, such as `headers = "Bearer …"`, would print it.
-fn headers<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Secret>, D::Error> {
-    let toml::Value::Table(table) = toml::Value::deserialize(from)? else {
-        return Err(D::Error::custom(
-            "expected a table, such as headers = { authorization = \"Bearer …\" }",
-        ));
-    };
-    let secret = |(name, value)| match value {
-        toml::Value::String(text) => Ok((name, text.into())),
-        _ => Err(D::Error::custom(format!("`{name}` must be text in quotes"))),
-    };
-    table.into_iter().map(secret).collect()
 }
 
 impl OutputConfig {

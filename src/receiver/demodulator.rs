@@ -15,7 +15,7 @@ use metertap_dsp::{Expectation, Packet, Resampling, Tally};
 pub enum Received<'a> {
     /// Packet of an ERT meter.
     Packet(&'a Packet),
-    /// Frame of wireless M-Bus.
+    /// Frame that was sent by FSK: of wireless M-Bus, or of one of America's meters.
     Frame(&'a Frame),
 }
 
@@ -23,7 +23,7 @@ pub enum Received<'a> {
 pub enum Demodulator {
     /// ERT meters, on worker threads.
     Ert(Box<DemodPool>),
-    /// Wireless M-Bus, on the calling thread.
+    /// Wireless M-Bus, or America's FSK meters, on the calling thread.
     Wmbus(Box<WmbusPool>),
 }
 
@@ -40,7 +40,7 @@ impl Demodulator {
     /// # Errors
     /// Returns an error if the sample rate is out of range, or if a thread cannot be created.
     pub fn start(family: Family, factory: &DemodFactory, window: &Window) -> Result<Self> {
-        let Family::Wmbus(modes) = family else {
+        let Some(modes) = family.modes() else {
             return Ok(Demodulator::Ert(Box::new(factory.start(window.sample_rate_hz)?)));
         };
         let resampling = Resampling::for_rate(window.sample_rate_hz);

@@ -1,11 +1,8 @@
 //! Meters that one receiver expects, renewed as time passes and messages arrive.
 
-use crate::meter::expectations::Expectations;
-use jiff::{SignedDuration, Timestamp};
+use crate::meter::expectations::{Expectations, RENEWAL};
+use jiff::Timestamp;
 use metertap_dsp::Expectation;
-
-/// Time after which expectations are renewed: their counters may have risen further.
-const RENEWAL: SignedDuration = SignedDuration::from_mins(10);
 
 /// What the receiver was told last.
 pub struct ExpectedMeters {
@@ -22,7 +19,7 @@ impl ExpectedMeters {
         }
     }
 
-    /// Returns the expectations at `now` if they are not in force yet.
+    /// Returns the expectations at `now`, the time of the next sample, if they are not in force yet.
     pub fn changed(&mut self, now: Timestamp) -> Option<Vec<Expectation>> {
         let revision = self.expectations.revision();
         let is_due = self
@@ -34,7 +31,7 @@ impl ExpectedMeters {
         })
     }
 
-    /// Forgets what is in force: the demodulators are new.
+    /// Forgets what is in force: the demodulators are new, or samples were lost.
     pub fn forget(&mut self) {
         self.in_force = None;
     }

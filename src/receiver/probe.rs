@@ -39,7 +39,7 @@ impl Demod {
     fn new(source: &dyn Source, family: Family) -> Result<Self> {
         let info = source.info();
         let resampling = Resampling::for_rate(info.sample_rate_hz);
-        if let Family::Wmbus(modes) = family {
+        if let Some(modes) = family.modes() {
             let center_hz = info.center_hz.unwrap_or(family.center_hz().into());
             let demod = WmbusDemod::new(info.format, resampling, center_hz, modes, Trust::Normal)?;
             return Ok(Demod::Wmbus(Box::new(demod)));
@@ -147,7 +147,8 @@ impl Probe {
                         chips.add(id, packet.signal.clock_ppm);
                     }
                 }
-                Received::Frame(frame) => tuning.add(frame),
+                Received::Frame(frame) if frame.mode.is_wmbus() => tuning.add(frame),
+                Received::Frame(_) => {}
             }
             out(received);
         };

@@ -80,6 +80,31 @@ impl ReadingBuilder {
         }
     }
 
+    /// Returns the reading in a frame of an FSK meter of America received at `time`; nothing if it is not a message, or if its meter or type
+    /// is not wanted.
+    pub fn build_fsk(&mut self, frame: &Frame, time: Timestamp) -> Option<Reading> {
+        let message = match self.filter.decode_fsk(frame) {
+            Ok(message) => message?,
+            Err(reason) => {
+                self.refused += 1;
+                tracing::debug!(receiver = %self.receiver, %reason, mode = %frame.mode, "Frame refused");
+                return None;
+            }
+        };
+        let telegram = self.telegram(frame, time);
+        Some(Reading {
+            time,
+            offset: telegram.offset,
+            length: 0,
+            receiver: self.receiver.clone(),
+            heard_by: vec![self.receiver.clone()],
+            frequency_hz: telegram.frequency_hz,
+            message,
+            frame: telegram.bytes.into(),
+            signal: Signal::of_fsk(&telegram.signal),
+        })
+    }
+
     /// Returns the position in a recording, in bytes, of a searched sample.
     fn bytes(&self, searched: u64) -> u64 {
         (searched as f64 / self.resampling.ratio()) as u64 * self.sample_bytes
@@ -115,6 +140,7 @@ impl ReadingBuilder {
             receiver: self.receiver.clone(),
             heard_by: vec![self.receiver.clone()],
             frequency_hz: self.center_hz.map(|center| center + signal.offset_hz),
+            frame: packet.bytes().into(),
             message,
             signal: Signal::new(&signal),
         })

@@ -157,6 +157,8 @@ impl Search {
     fn begin_anew(&mut self) -> Result<()> {
         self.flush()?;
         self.output.sample_clock.reset();
+        // Expectations count in samples, too.
+        self.expected.forget();
         Ok(())
     }
 
@@ -178,6 +180,14 @@ impl Output {
     fn received(&mut self, received: Received) {
         let packet = match received {
             Received::Packet(packet) => packet,
+            Received::Frame(frame) if !frame.mode.is_wmbus() => {
+                let time = self.time_of(frame.sample);
+                if let Some(reading) = self.builder.build_fsk(frame, time) {
+                    self.readings.fetch_add(1, Ordering::Relaxed);
+                    self.events.send(ReceiverEvent::Reading(Box::new(reading)));
+                }
+                return;
+            }
             Received::Frame(frame) => {
                 let telegram = self.builder.telegram(frame, self.time_of(frame.sample));
                 self.readings.fetch_add(1, Ordering::Relaxed);

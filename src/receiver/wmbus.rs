@@ -1,4 +1,4 @@
-//! Demodulator of wireless M-Bus: bytes in, frames out. It works on the search thread: with 20 frames a second it needs
+//! Demodulator of wireless M-Bus and of America's FSK meters: bytes in, frames out. It works on the search thread: with 20 frames a second it needs
 //! a few percent of a processor.
 
 use crate::receiver::samples::Samples;

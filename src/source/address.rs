@@ -55,6 +55,9 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Some(text) = respelled(text) {
+            return text.parse();
+        }
         // rtl_433 writes `rtl_tcp:host:port`, and `rtl_tcp` for a server on this machine.
         let server = text.strip_prefix("rtl_tcp").and_then(|rest| {
             rest.strip_prefix("://")
@@ -106,6 +109,14 @@ impl FromStr for Address {
 const OTHER_DEVICES: [&str; 7] = [
     "soapy", "driver=", "hackrf", "airspy", "sdrplay", "plutosdr", "limesdr",
 ];
+
+/// Returns the text with `RTLSDR`, `rtl-sdr` and the like spelled `rtlsdr`; nothing if there is nothing to change.
+fn respelled(text: &str) -> Option<String> {
+    let end = text.find([':', '=']).unwrap_or(text.len());
+    let (device, rest) = text.split_at(end);
+    let plain = device.to_ascii_lowercase().replace(['-', '_', ' '], "");
+    (plain == "rtlsdr" && device != plain).then(|| plain + rest)
+}
 
 /// Parses the dongles of other programs: `0` (rtl_433, rtl_test), `rtlsdr=0` and `rtl=0` (gr-osmosdr),
 /// `driver=rtlsdr,serial=1` (SoapySDR).
@@ -210,6 +221,8 @@ mod tests {
             ("0", "rtlsdr:index=0"),
             ("rtlsdr=1", "rtlsdr:index=1"),
             ("rtl=1", "rtlsdr:index=1"),
+            ("RTL-SDR", "rtlsdr"),
+            ("rtl_sdr:00000042", "rtlsdr:00000042"),
             ("driver=rtlsdr", "rtlsdr"),
             ("driver=rtlsdr,serial=7", "rtlsdr:7"),
             ("file:0", "0"),

@@ -15,6 +15,7 @@ pub mod log_buffer;
 pub mod meter_map;
 mod meter_status;
 pub mod port;
+pub mod prices;
 pub mod radio;
 pub mod reading_counters;
 pub mod receiver;

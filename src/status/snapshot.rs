@@ -3,11 +3,14 @@
 use crate::meter::Meters;
 use crate::meter::consumption::Consumption;
 use crate::meter::event::ReadingEvent;
+use crate::meter::hourly_prices::HourlyPrices;
+use crate::meter::price_source::PriceSource;
 use crate::meter::tariff::Tariffs;
 use crate::status::last_telegram::LastTelegram;
 use crate::status::log_buffer::LogBuffer;
 use crate::status::meter_map::MeterMap;
 use crate::status::meter_status::Publication;
+use crate::status::prices::{PriceFeedJson, PriceFeedStatus};
 use crate::status::radio::RadioMetrics;
 use crate::status::reading_counters::ReadingCounters;
 use crate::status::receiver::ReceiverState;
@@ -53,6 +56,8 @@ pub struct Snapshot {
     pub configured: Meters,
     /// Prices of what they count.
     pub tariffs: Tariffs,
+    /// Sources of prices that change every hour.
+    pub prices: Arc<[PriceFeedStatus]>,
     /// Numbers of readings.
     pub counters: ReadingCounters,
     /// Number of restarts of the components that have failed, by name.
@@ -65,6 +70,19 @@ impl Snapshot {
     /// Returns the state of all sinks.
     pub fn sink_statuses(&self) -> Vec<SinkStatus> {
         self.sinks.iter().map(|metrics| metrics.status()).collect()
+    }
+
+    /// Returns the state of all sources of prices.
+    pub fn price_feeds(&self, now: Timestamp) -> Vec<PriceFeedJson> {
+        self.prices.iter().map(|status| status.json(now)).collect()
+    }
+
+    /// Returns the prices of exchanges and suppliers, as far as they are known now.
+    pub fn known_prices(&self) -> Vec<(PriceSource, Arc<HourlyPrices>)> {
+        let known = self.prices.iter();
+        known
+            .map(|status| (status.source().clone(), status.prices()))
+            .collect()
     }
 
     /// Returns the states of receivers and ports with their counters as they are now: a state is published seldom.

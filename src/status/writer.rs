@@ -2,7 +2,7 @@
 
 use crate::meter::Meters;
 use crate::meter::consumption::{Consumption, DayRecord};
-use crate::meter::counter::counter_values;
+use crate::meter::counter::{counter_values, register_values};
 use crate::meter::event::{Origin, ReadingEvent};
 use crate::meter::reception::Reception;
 use crate::meter::tariff::Tariffs;
@@ -12,6 +12,7 @@ use crate::status::last_telegram::LastTelegram;
 use crate::status::log_buffer::LogBuffer;
 use crate::status::meter_map::MeterMap;
 use crate::status::meter_status::{MeterStatus, Publication};
+use crate::status::prices::PriceFeedStatus;
 use crate::status::radio::RadioMetrics;
 use crate::status::reading_counters::ReadingCounters;
 use crate::status::receiver::ReceiverState;
@@ -71,6 +72,7 @@ impl Status {
             online: Arc::default(),
             configured: Meters::default(),
             tariffs: Tariffs::default(),
+            prices: Arc::new([]),
             counters: ReadingCounters::default(),
             restarts: Arc::default(),
             panics: 0,
@@ -148,8 +150,14 @@ impl Status {
         let received = reception(before, event);
         if event.is_own_meter() && !counts.is_empty() {
             let consumption = Arc::make_mut(&mut self.working.consumption);
+            // Without prices of their own, nobody asks for registers by themselves.
+            let registers = match self.working.tariffs.has_registers(&event.id) {
+                true => register_values(event),
+                false => Vec::new(),
+            };
             counts
                 .iter()
+                .chain(&registers)
                 .for_each(|count| consumption.record(event.received_at(), count));
         }
         let count = counts.into_iter().next();
@@ -216,6 +224,12 @@ impl Status {
     /// Replaces the prices.
     pub fn set_tariffs(&mut self, tariffs: &Tariffs) {
         self.working.tariffs = tariffs.clone();
+        self.has_changed = true;
+    }
+
+    /// Replaces the sources of prices that change every hour.
+    pub fn set_prices(&mut self, prices: impl Iterator<Item = PriceFeedStatus>) {
+        self.working.prices = prices.collect();
         self.has_changed = true;
     }
 
@@ -343,7 +357,8 @@ fn reception(before: Option<&Arc<MeterStatus>>, event: &ReadingEvent) -> Recepti
     if event.is_own_meter() {
         let snr_db = match &event.origin {
             Origin::Radio(reading) => Some(reading.signal.snr_db),
-            Origin::Wire(_) | Origin::Interval(_) => None,
+            Origin::Wire(reading) => reading.signal.as_ref().map(|signal| signal.signal.snr_db),
+            Origin::Interval(_) => None,
         };
         Arc::make_mut(&mut all.hours).add(at, snr_db);
     }

@@ -1,5 +1,5 @@
 //! Files that survive a restart: the spool of undelivered messages, the journal of those under way, the history of
-//! consumption, the registers that have rolled over, and compact formats of wireless M-Bus.
+//! consumption, the registers that have rolled over, hourly prices, and compact formats of wireless M-Bus.
 
 #![allow(
     clippy::result_large_err,
@@ -11,6 +11,7 @@ pub mod database;
 pub mod history;
 pub mod journal;
 mod json_file;
+pub mod prices;
 pub mod record;
 pub mod registers;
 pub mod spool;

@@ -11,6 +11,7 @@ use crate::web::json::{
     HealthJson, MeterConfigJson, MeterJson, MetersJson, OneMeterJson, ReadingsJson, ReceptionJson,
     RefusedJson, StatusJson, object,
 };
+use crate::web::telegram_json::RadioTelegramJson;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -69,6 +70,11 @@ pub async fn meter(State(app): State<AppState>, Path(id): Path<String>) -> Resul
             .meters
             .with_id(&id)
             .filter_map(|meter| ReceptionJson::new(meter))
+            .collect(),
+        telegrams: snapshot
+            .meters
+            .with_id(&id)
+            .filter_map(|meter| RadioTelegramJson::new(meter))
             .collect(),
         refused: refused(&snapshot).filter(|refused| refused.id == id).collect(),
     };
@@ -153,6 +159,7 @@ pub async fn status(State(app): State<AppState>) -> Result<Response, ApiError> {
         readings: snapshot.counters,
         receivers: snapshot.receivers_now(),
         sinks: snapshot.sink_statuses(),
+        prices: snapshot.price_feeds(app.context.clock.timestamp()),
         restarts: &snapshot.restarts,
         panics: snapshot.panics,
         refused: refused(&snapshot).collect(),

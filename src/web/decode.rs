@@ -5,6 +5,7 @@ use crate::source::wire::from_hex;
 use crate::web::AppState;
 use crate::web::api::{blocking, json};
 use crate::web::error::ApiError;
+use crate::web::telegram_json::{PartJson, parts_of};
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -12,7 +13,7 @@ use axum::response::Response;
 use metertap_decode::cipher::{Key, Keys};
 use metertap_decode::report::Report;
 use metertap_decode::time::Zone;
-use metertap_decode::wmbus::{self, Decoder, KeyRing, explain, line};
+use metertap_decode::wmbus::{self, Decoder, KeyRing, line};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -41,17 +42,6 @@ pub struct DecodedJson {
     pub parts: Vec<PartJson>,
     /// What should be known besides: missing keys, wrong checksums.
     pub notes: Vec<String>,
-}
-
-/// Part of a telegram.
-#[derive(Debug, Serialize)]
-pub struct PartJson {
-    /// Layer, such as `link` or `record`.
-    pub layer: &'static str,
-    /// Bytes in hexadecimal digits, decrypted.
-    pub bytes: String,
-    /// Meaning.
-    pub text: String,
 }
 
 /// `POST /api/decode`: explains a telegram; nothing changes.
@@ -175,11 +165,6 @@ fn wireless(text: &str, key: Option<Key>) -> Result<Option<DecodedJson>, String>
     let Some(telegram) = last else {
         return Ok(None);
     };
-    let parts = explain(&telegram).into_iter().map(|part| PartJson {
-        layer: part.layer,
-        bytes: part.bytes,
-        text: part.text,
-    });
     let is_readable = telegram.security.is_readable();
     let report = is_readable.then(|| wmbus::report(&telegram));
     let problem = telegram.problem.as_ref().map(ToString::to_string);
@@ -187,7 +172,7 @@ fn wireless(text: &str, key: Option<Key>) -> Result<Option<DecodedJson>, String>
     Ok(Some(DecodedJson {
         protocol: "wmbus",
         readings: report.iter().filter_map(raw).collect(),
-        parts: parts.collect(),
+        parts: parts_of(&telegram),
         notes: secret.into_iter().chain(problem).collect(),
     }))
 }

@@ -1,12 +1,14 @@
 //! `GET /api/meters/<id>/history`: usage by steps of five minutes, or by hours, days, weeks, months or years.
 
+use crate::meter::costs::CounterCosts;
 use crate::meter::counter::CounterKey;
 use crate::meter::counter_series::{CounterSeries, Hour, hours};
 use crate::web::AppState;
 use crate::web::api::{blocking, json};
 use crate::web::error::{ApiError, Parameters};
 use crate::web::history_csv;
-use crate::web::json::{CounterHistoryJson, HistoryJson, rate_unit, rounded};
+use crate::web::history_json::{CounterHistoryJson, HistoryJson};
+use crate::web::json::{rate_unit, rounded};
 use crate::web::periods::{Length, Period, sums};
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -91,6 +93,7 @@ pub async fn history(
 fn collect(app: &AppState, id: &str, query: HistoryQuery) -> Result<HistoryJson, ApiError> {
     let snapshot = app.status.snapshot();
     let range = query.from.unwrap_or(i64::MIN)..query.to.unwrap_or(i64::MAX);
+    let known = snapshot.known_prices();
     let mut types = BTreeMap::<String, BTreeMap<_, _>>::new();
     for (key, series) in snapshot.consumption.of_meter(id) {
         let counter = match query.by.length() {
@@ -99,7 +102,15 @@ fn collect(app: &AppState, id: &str, query: HistoryQuery) -> Result<HistoryJson,
                 let hours = hours_in(app, key, series, &range)?;
                 let now = app.context.clock.timestamp().as_second();
                 let zone = TimeZone::system();
-                let costs = snapshot.tariffs.of_counter(id, &key.field, &zone);
+                let mut costs = CounterCosts::new(&snapshot.tariffs, &known, (id, &key.field), &zone);
+                if let Some(costs) = &mut costs {
+                    for (i, field) in costs.wanted_registers() {
+                        let register = CounterKey::new(id, &key.kind, field);
+                        if let Some(series) = snapshot.consumption.get(&register) {
+                            costs.set_register(i, &hours_in(app, &register, series, &range)?);
+                        }
+                    }
+                }
                 let sums = sums(&hours, length, &zone, now, costs.as_ref());
                 CounterHistoryJson {
                     currency: costs.map(|costs| costs.currency().to_owned()),
@@ -120,6 +131,7 @@ fn steps(series: &CounterSeries) -> CounterHistoryJson {
         points: rates.map(|point| (point.second, rounded(point.amount))).collect(),
         coverage: Vec::new(),
         cost: Vec::new(),
+        priced: Vec::new(),
         currency: None,
     }
 }
@@ -136,7 +148,20 @@ fn periods(unit: &str, periods: &[Period]) -> CounterHistoryJson {
         points: points.collect(),
         coverage: coverage.collect(),
         cost: periods.iter().map(|period| period.cost.map(rounded)).collect(),
+        priced: priced(periods),
         currency: None,
+    }
+}
+
+/// Shares of the hours with a price; none if all that have a cost are complete.
+fn priced(periods: &[Period]) -> Vec<f64> {
+    let is_incomplete = |period: &Period| period.cost.is_some() && period.priced < 1.0;
+    match periods.iter().any(is_incomplete) {
+        true => periods
+            .iter()
+            .map(|period| (period.priced * 1000.0).round() / 1000.0)
+            .collect(),
+        false => Vec::new(),
     }
 }
 

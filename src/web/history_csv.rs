@@ -2,7 +2,7 @@
 
 use crate::web::AppState;
 use crate::web::error::ApiError;
-use crate::web::json::HistoryJson;
+use crate::web::history_json::HistoryJson;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -57,7 +57,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::json::CounterHistoryJson;
+    use crate::web::history_json::CounterHistoryJson;
     use std::collections::BTreeMap;
 
     #[test]
@@ -67,6 +67,7 @@ mod tests {
             points: vec![(1_767_222_000, 1.5), (1_767_308_400, 2.0)],
             coverage: vec![1.0, 0.5],
             cost: vec![None, Some(0.6)],
+            priced: Vec::new(),
             currency: Some("EUR".into()),
         };
         let history = HistoryJson {

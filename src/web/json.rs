@@ -6,9 +6,11 @@ use crate::meter::event::{Origin, ReadingEvent};
 use crate::meter::{Factor, Meter};
 use crate::status::MeterStatus;
 use crate::status::log_buffer::LogEvent;
+use crate::status::prices::PriceFeedJson;
 use crate::status::reading_counters::ReadingCounters;
 use crate::status::receiver::ReceiverState;
 use crate::status::sink::SinkStatus;
+use crate::web::telegram_json::RadioTelegramJson;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -55,6 +57,9 @@ pub struct MeterJson<'a> {
     silent_after_s: Option<f64>,
     /// Receiver or port of the last reading.
     heard_by: &'a str,
+    /// Further receivers of the same packet, with weaker signals.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    also_heard_by: Vec<&'a str>,
     /// Signal-to-noise ratio of the last reading.
     #[serde(skip_serializing_if = "Option::is_none")]
     snr_db: Option<f64>,
@@ -92,6 +97,13 @@ impl<'a> MeterJson<'a> {
             }
             Origin::Interval(_) => ("", (None, None), None),
         };
+        let also_heard_by = match &event.origin {
+            Origin::Radio(reading) => {
+                let others = reading.heard_by.iter().map(|name| &**name);
+                others.filter(|name| *name != heard_by).collect()
+            }
+            Origin::Wire(_) | Origin::Interval(_) => Vec::new(),
+        };
         MeterJson {
             id: &event.id,
             kind: event.kind,
@@ -109,6 +121,7 @@ impl<'a> MeterJson<'a> {
             interval_s: meter.interval.seconds().map(in_tenths),
             silent_after_s: meter.silence_limit_s().map(in_tenths),
             heard_by,
+            also_heard_by,
             snr_db,
             margin_db,
             frequency_hz,
@@ -164,6 +177,8 @@ pub struct OneMeterJson<'a> {
     pub codes: BTreeMap<&'static str, Vec<String>>,
     /// Reception over the last two days by type, of a configured or wired meter.
     pub reception: Vec<ReceptionJson<'a>>,
+    /// The last telegram of each type, of a meter that is received by radio.
+    pub telegrams: Vec<RadioTelegramJson<'a>>,
     /// Its implausible readings.
     pub refused: Vec<RefusedJson<'a>>,
 }
@@ -267,6 +282,8 @@ pub struct StatusJson<'a> {
     pub receivers: BTreeMap<String, ReceiverState>,
     /// State of the outputs and of MQTT.
     pub sinks: Vec<SinkStatus>,
+    /// Sources of prices that change every hour.
+    pub prices: Vec<PriceFeedJson>,
     /// Number of restarts of the components that have failed, by name.
     pub restarts: &'a BTreeMap<String, u64>,
     /// Number of panics in threads and tasks.
@@ -295,35 +312,14 @@ pub struct HealthJson {
     pub wrong: Vec<String>,
 }
 
-/// Usage of a meter.
-#[derive(Serialize)]
-pub struct HistoryJson {
-    /// By type and counter.
-    pub types: BTreeMap<String, BTreeMap<String, CounterHistoryJson>>,
-}
-
-/// Usage of one counter.
-#[derive(Serialize)]
-pub struct CounterHistoryJson {
-    /// Unit of the values.
-    pub unit: String,
-    /// Seconds since 1970, and the value of the step or period that begins then.
-    pub points: Vec<(i64, f64)>,
-    /// Share of the hours of each period that are measured, from 0 to 1: the others are unknown, or estimates in a pause between
-    /// two readings. Empty for steps.
-    pub coverage: Vec<f64>,
-    /// Cost of each period, with standing charges; null where there is no price, negative for a credit. Empty for steps.
-    pub cost: Vec<Option<f64>>,
-    /// Currency of `cost`, of a counter with a price.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
-}
-
 /// Everything that has changed since a number.
 #[derive(Serialize)]
 pub struct NewsJson<'a> {
     /// Version of metertap.
     pub version: &'static str,
+    /// Address of the project, where there are the documents.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub homepage: &'static str,
     /// Start of the process. Another one means another process, whose numbers start over.
     pub started: Timestamp,
     /// Time of this answer by the clock that all times are of.
@@ -336,6 +332,8 @@ pub struct NewsJson<'a> {
     pub receivers: BTreeMap<String, ReceiverState>,
     /// All outputs and MQTT, changed or not.
     pub sinks: Vec<SinkStatus>,
+    /// All sources of prices that change every hour, changed or not.
+    pub prices: Vec<PriceFeedJson>,
     /// Meters with a new reading.
     pub meters: Vec<MeterJson<'a>>,
     /// New telegrams by port.

@@ -15,6 +15,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+/// Address of the project; empty in a program of which nobody has said it.
+const HOMEPAGE: &str = match env!("CARGO_PKG_REPOSITORY").is_empty() {
+    true => env!("CARGO_PKG_HOMEPAGE"),
+    false => env!("CARGO_PKG_REPOSITORY"),
+};
+
 /// Parameters of `GET /api/live` and of the socket.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct LiveQuery {
@@ -89,12 +95,14 @@ pub fn news(
     }
     let news = NewsJson {
         version: env!("CARGO_PKG_VERSION"),
+        homepage: HOMEPAGE,
         started: snapshot.started,
         now,
         next,
         missing: missing(&snapshot),
         receivers: snapshot.receivers_now(),
         sinks: snapshot.sink_statuses(),
+        prices: snapshot.price_feeds(now),
         meters,
         telegrams,
         events,

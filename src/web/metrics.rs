@@ -1,6 +1,7 @@
 //! Metrics for Prometheus. Ids of neighbors' meters are never labels.
 
 use crate::meter::event::Origin;
+use crate::status::prices::PriceFeedStatus;
 use crate::status::radio::RadioCounters;
 use crate::status::receiver::Condition;
 use crate::status::sink::SinkStatus;
@@ -65,6 +66,7 @@ impl Collector for StatusCollector {
         radios(encoder, &snapshot)?;
         ports(encoder, &snapshot)?;
         sinks(encoder, &snapshot)?;
+        prices(encoder, &snapshot)?;
         meters(encoder, &snapshot)?;
         refused(encoder, &snapshot)
     }
@@ -81,6 +83,12 @@ impl<'a> From<&'a str> for Text<'a> {
         }
         let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
         Text(escaped.replace('\n', "\\n").into())
+    }
+}
+
+impl From<String> for Text<'_> {
+    fn from(text: String) -> Self {
+        Text(Text::from(text.as_str()).0.into_owned().into())
     }
 }
 
@@ -270,6 +278,18 @@ fn sinks(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
 
 fn sink_labels(sink: &SinkStatus) -> Labels<'_, 1> {
     [("sink", sink.name.as_str().into())]
+}
+
+fn prices(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {
+    let labels = |status: &PriceFeedStatus| [("source", Text::from(status.source().address.to_string()))];
+    let errors = snapshot.prices.iter();
+    let errors = errors.map(|status| (labels(status), ConstCounter::new(status.errors())));
+    let help = "Lists of prices that could not be read.";
+    family(encoder, "price_errors", help, errors)?;
+    let ends = snapshot.prices.iter();
+    let ends = ends.filter_map(|status| Some((labels(status), ConstGauge::new(status.prices().end()?))));
+    let help = "End of the last known price.";
+    family(encoder, "price_known_until_seconds", help, ends)
 }
 
 fn meters(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> fmt::Result {

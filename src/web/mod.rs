@@ -11,6 +11,7 @@ mod error;
 mod guard;
 mod history;
 mod history_csv;
+mod history_json;
 mod history_writer;
 mod hosts;
 mod json;
@@ -25,6 +26,7 @@ mod places;
 mod rate_limit;
 mod server;
 mod socket;
+mod telegram_json;
 mod timed_writes;
 
 pub use config::WebConfig;

@@ -11,11 +11,12 @@ use syn::{Attribute, Expr, Field, Fields, FnArg, GenericArgument, Item, ItemEnum
 use syn::{PathArguments, Type};
 
 /// Files with types and handlers of the API.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 18] = [
     "src/status/edit_meter.rs",
     "src/status/reading_counters.rs",
     "src/status/log_buffer.rs",
     "src/status/port.rs",
+    "src/status/prices.rs",
     "src/status/radio.rs",
     "src/status/receiver.rs",
     "src/status/sink.rs",
@@ -24,9 +25,11 @@ const SOURCES: [&str; 15] = [
     "src/web/decode.rs",
     "src/web/error.rs",
     "src/web/history.rs",
+    "src/web/history_json.rs",
     "src/web/json.rs",
     "src/web/live.rs",
     "src/web/socket.rs",
+    "src/web/telegram_json.rs",
 ];
 
 /// A path of the API.

@@ -1,7 +1,7 @@
 //! Sums of hours over days, weeks, months and years of the time zone of this machine.
 
+use crate::meter::costs::CounterCosts;
 use crate::meter::counter_series::Hour;
-use crate::meter::tariff::CounterCosts;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
@@ -32,6 +32,8 @@ pub struct Period {
     pub amount: f64,
     /// Cost, with standing charges; `None` without a price.
     pub cost: Option<f64>,
+    /// Share of the known hours whose price is known.
+    pub priced: f64,
     /// Share of the hours that are over, or whose consumption is known, and that are measured.
     pub coverage: f64,
 }
@@ -52,11 +54,14 @@ pub fn sums(
             break;
         };
         let (mut amount, mut measured, mut last) = (0.0, 0.0, begin);
+        let (mut known, mut priced) = (0.0, 0.0);
         let mut cost: Option<f64> = None;
         while let Some(hour) = hours.next_if(|hour| hour.second < end) {
             amount += hour.amount;
             let hour_cost = costs.and_then(|costs| costs.of_hour(hour.second, hour.amount));
             cost = hour_cost.map_or(cost, |of_hour| Some(cost.unwrap_or_default() + of_hour));
+            known += 1.0;
+            priced += f64::from(u8::from(hour_cost.is_some()));
             measured += f64::from(u8::from(hour.is_measured));
             last = hour.second + 3600;
         }
@@ -67,6 +72,7 @@ pub fn sums(
             begin,
             amount,
             cost: cost.map(|cost| cost + standing),
+            priced: priced / known,
             coverage: (measured * 3600.0 / elapsed.max(1) as f64).min(1.0),
         });
     }
@@ -186,6 +192,7 @@ mod tests {
                 begin: 0,
                 amount: 11.0,
                 cost: None,
+                priced: 0.0,
                 coverage: 0.75
             }]
         );

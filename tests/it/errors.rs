@@ -172,6 +172,13 @@ fn given_flags_then_init_writes_a_valid_file_and_overwrites_none() {
         "{printed}"
     );
     assert!(complaint(&flags).contains("is there already"));
+
+    let path = dir.path().join("europe.toml").to_str().unwrap().to_owned();
+    stdout_of(&["init", "--out", &path, "--radio", "rtlsdr", "--band", "868"]);
+    let written = std::fs::read_to_string(&path).unwrap();
+    for line in ["\nband = \"868\"\n", "`metertap find --band 868` finds yours"] {
+        assert!(written.contains(line), "{line}: {written}");
+    }
     let other = dir.path().join("other.toml").to_str().unwrap().to_owned();
     assert!(complaint(&["init", "--out", &other]).contains("nothing would be heard"));
     let output = run(&["init", "--out", &other, "--wire", "modbus=/dev/ttyUSB0"]);
@@ -339,7 +346,9 @@ fn given_yaml_or_a_key_twice_then_the_mistake_is_named_as_what_it_is() {
 fn given_what_other_programs_call_a_key_then_ours_is_suggested_and_the_rest_is_checked_in_one_round() {
     let (is_right, report) = checked(
         "[mqtt]\nhostname = \"broker.lan\"\nuser = \"me\"\n\n[[wire]]\nport = \"ttyUSB0\"\nprotocol = \"smll\"\n\n\
-         [[wire]]\nsource = \"192.168.1.10:2001\"\nprotocol = \"mbus\"\nbaudrate = 10\n",
+         [[wire]]\nsource = \"192.168.1.10:2001\"\nprotocol = \"mbus\"\nbaudrate = 10\n\n\
+         [[wire]]\nsource = \"COM3\"\nprotocol = \"dlms\"\nkey = \"0011\"\n\n\
+         [[wire]]\nsource = \"/dev/ttyUSB1\"\nprotocol = \"kmp\"\nmodel = \"999\"\nevery = 0.1\nperiod = 5\n",
     );
     assert!(!is_right);
     for line in [
@@ -350,6 +359,11 @@ fn given_what_other_programs_call_a_key_then_ours_is_suggested_and_the_rest_is_c
         "unknown value `smll`: did you mean `sml`?",
         "did you mean `tcp://192.168.1.10:2001`?",
         "unknown field `baudrate`: did you mean `baud`?",
+        "source: invalid wire `COM3`",
+        "key: expected a key of 32 hexadecimal digits, found 4",
+        "model = \"999\" is not known",
+        "every = 0.1 must be between 1 and 86400 seconds",
+        "period is for protocol = \"p1\"",
     ] {
         assert!(report.contains(line), "{line}: {report}");
     }

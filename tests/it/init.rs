@@ -2,6 +2,8 @@
 //! configuration that runs.
 
 use crate::support::*;
+use crate::wmbus::KEY;
+use crate::wmbus_radio::air;
 use metertap_decode::cipher::Ciphered;
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,6 +13,7 @@ struct Machine {
     dongles: Dongles,
     folder: tempfile::TempDir,
     serial: PathBuf,
+    time_zone: &'static str,
 }
 
 impl Machine {
@@ -22,6 +25,7 @@ impl Machine {
             dongles: Dongles::plugged(dongles),
             folder,
             serial,
+            time_zone: "America/Chicago",
         }
     }
 
@@ -39,7 +43,8 @@ impl Machine {
         let mut environment = std::process::Command::new(program_path());
         self.dongles
             .plug_into(&mut environment)
-            .env("METERTAP_SERIAL_FOLDER", &self.serial);
+            .env("METERTAP_SERIAL_FOLDER", &self.serial)
+            .env("TZ", self.time_zone);
         let variables: Vec<String> = environment
             .get_envs()
             .filter_map(|(name, value)| Some(format!("{}={}", name.to_str()?, value?.to_str()?)))
@@ -147,14 +152,19 @@ fn given_a_dutch_home_then_init_recognizes_the_cable_and_logs_in_at_the_broker()
 fn given_an_american_home_then_the_meter_is_found_by_its_dial() {
     let machine = Machine::new("00000042");
     let terminal = machine.terminal("init");
+    terminal.answer("Receive radio meters with the dongle rtlsdr:00000042", "900");
+    terminal.wait("the bands", |screen| screen.contains("`900` is not a band"));
     terminal.answer("Receive radio meters with the dongle rtlsdr:00000042", "");
+    terminal.answer("Another radio", "rtl_tcp://127.0.0.1:9");
+    terminal.answer("Which band?", "868");
     terminal.answer("Another radio", "");
     terminal.answer("Another wire", "");
     // The meter 48180892 sends 990674 and more; its dial lacks a digit.
     terminal.answer("Which meter is yours?", "ninety");
     terminal.answer("Which meter is yours?", "99,067");
     terminal.answer("Meter 48180892 shows that. Is it yours?", "");
-    terminal.answer("Which meter is yours?", "");
+    terminal.answer("Which meter is yours? Read its dial", "");
+    terminal.answer("Which meter is yours? The number printed on it", "");
     terminal.answer("MQTT broker", "");
     terminal.answer("A page", "n");
     machine.wait_for_end(&terminal);
@@ -163,20 +173,65 @@ fn given_an_american_home_then_the_meter_is_found_by_its_dial() {
         text.contains("[[radio]]\nsource = \"rtlsdr:00000042\"\n"),
         "{text}"
     );
+    assert!(
+        text.contains("[[radio]]\nsource = \"rtl_tcp://127.0.0.1:9\"\nband = \"868\"\n"),
+        "{text}"
+    );
     assert!(text.contains("[[meter]]\nid = 48180892\nscale = 0.1\n"), "{text}");
+    machine.check();
+}
+
+#[test]
+fn given_a_european_home_then_the_meter_is_found_by_its_number_and_the_key_is_tried() {
+    let mut machine = Machine::new("00000042");
+    machine.time_zone = "Europe/Vienna";
+    let air = air(machine.folder.path());
+    machine.dongles.set("file", air.to_str().unwrap());
+    let terminal = machine.terminal("init");
+    terminal.answer("Receive radio meters with the dongle rtlsdr:00000042", "oui");
+    terminal.answer("Another radio", "");
+    terminal.answer("Another wire", "");
+    terminal.answer("Which meter is yours?", "KAM12345678");
+    terminal.wait("the form", |screen| {
+        screen.contains("expected up to eight digits")
+    });
+    terminal.answer("Which meter is yours?", "1234 5678");
+    terminal.wait("the meter", |screen| {
+        screen.contains("Heard in mode C1") && screen.contains("there is no key for the meter")
+    });
+    terminal.answer("Its key", "00112233445566778899AABBCCDDEEFF");
+    terminal.answer("Type the key again?", "");
+    terminal.answer("Its key", KEY);
+    terminal.wait("the key", |screen| screen.contains("The key is right: "));
+    // A meter that does not encrypt.
+    terminal.answer("Which meter is yours?", "12345601");
+    terminal.wait("its values", |screen| screen.contains("; plain text"));
+    terminal.answer("Which meter is yours?", "");
+    terminal.answer("MQTT broker", "");
+    terminal.answer("A page", "n");
+    machine.wait_for_end(&terminal);
+    let text = machine.written();
+    for section in [
+        "[[radio]]\nsource = \"rtlsdr:00000042\"\nband = \"868\"\n".to_owned(),
+        format!("[[meter]]\nid = \"12345678\"\nkey = \"{KEY}\"\n"),
+        "[[meter]]\nid = \"12345601\"\n".to_owned(),
+    ] {
+        assert!(text.contains(&section), "{section}: {text}");
+    }
     machine.check();
 }
 
 #[test]
 fn given_an_encrypted_meter_and_a_silent_port_then_the_key_and_the_protocol_are_asked() {
     const KEY: &str = "00112233445566778899AABBCCDDEEFF";
+    const AUTH_KEY: &str = "000102030405060708090A0B0C0D0E0F";
     let (machine, pty, silent) = (Machine::new(""), Pty::open(), Pty::open());
     machine.plug("usb-1-meter", &pty);
     machine.plug("usb-2-heat", &silent);
-    let key = KEY.parse().unwrap();
+    let (key, auth_key) = (KEY.parse().unwrap(), AUTH_KEY.parse().unwrap());
     keep_sending(
         &pty,
-        Ciphered::encrypt(*b"KFM10000", 7, &p1_telegram(), &key, None).unwrap(),
+        Ciphered::encrypt(*b"KFM10000", 7, &p1_telegram(), &key, Some(&auth_key)).unwrap(),
     );
 
     let terminal = machine.terminal("init");
@@ -186,13 +241,15 @@ fn given_an_encrypted_meter_and_a_silent_port_then_the_key_and_the_protocol_are_
     });
     terminal.answer("Read it?", "");
     terminal.answer("Key from the grid operator", "0011");
-    terminal.answer("Key from the grid operator", "000102030405060708090A0B0C0D0E0F");
+    terminal.answer("Key from the grid operator", AUTH_KEY);
+    terminal.answer("Authentication key", "");
     terminal.wait("the judgement", |screen| screen.contains("Trying it"));
     terminal.answer("Type the key again?", "");
     terminal.answer(
         "Key from the grid operator",
         "00 11 22 33 44 55 66 77 88 99 AA BB CC DD EE FF",
     );
+    terminal.answer("Authentication key", AUTH_KEY);
     terminal.wait("the key", |screen| screen.contains("The key is right: meter"));
     terminal.wait("the other port", |screen| {
         screen.contains("sends nothing by itself")
@@ -207,6 +264,7 @@ fn given_an_encrypted_meter_and_a_silent_port_then_the_key_and_the_protocol_are_
     machine.wait_for_end(&terminal);
     let text = machine.written();
     assert!(text.contains("key = \"00 11 22 33"), "{text}");
+    assert!(text.contains(&format!("auth_key = \"{AUTH_KEY}\"\n")), "{text}");
     assert!(
         text.contains("protocol = \"kmp\"") && text.contains("model = \"403\""),
         "{text}"

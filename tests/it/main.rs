@@ -4,6 +4,7 @@
 
 mod support;
 
+mod america_fsk;
 mod architecture;
 mod asking;
 mod brokers;
@@ -34,8 +35,13 @@ mod packaging;
 #[cfg(feature = "rtlsdr")]
 mod page;
 mod page_details;
+mod page_ingress;
 mod page_pictures;
+mod page_radio;
+mod page_speed;
 mod policies;
+#[cfg(feature = "web")]
+mod prices;
 mod profiles;
 mod prose;
 mod radio_faults;

@@ -300,7 +300,7 @@ fn wireless_telegrams() -> String {
     let kamstrup = |number, version, device_type, access_number| {
         sender(0x2C2D, number, version, device_type, access_number)
     };
-    let sent: [(Sender, &[u8]); 5] = [
+    let sent: [(Sender, &[u8]); 10] = [
         // Water: volume, volume and date of the set day.
         (
             kamstrup(1, 0x1B, 0x16, 1),
@@ -325,6 +325,39 @@ fn wireless_telegrams() -> String {
             sender(0x3265, 3, 0x18, 0x08, 1),
             &[
                 0x0B, 0x6E, 0x23, 0x01, 0, 0x4B, 0x6E, 0x56, 0x04, 0, 0x42, 0x6C, 0x9F, 0x3C,
+            ],
+        ),
+        // Heat of Kamstrup with an info code: two of its bits have names.
+        (
+            kamstrup(5, 0x30, 0x04, 1),
+            &[0x04, 0x06, 5, 0, 0, 0, 0x02, 0xFF, 0x22, 0x02, 0x02],
+        ),
+        // Smoke detector of Ei: version, state of the head.
+        (
+            sender(0x1525, 6, 0x0C, 0x1A, 1),
+            &[
+                0x0B, 0xFD, 0x0F, 7, 1, 1, 0x84, 0x40, 0xFF, 0x2C, 0x5C, 0x0F, 0x11, 0,
+            ],
+        ),
+        // Water of BMeters: what stands behind the records.
+        (
+            sender(0x09B4, 7, 0x17, 0x07, 1),
+            &[0x04, 0x13, 1, 0, 0, 0, 0x0F, 0x03, 0x0D, 0x40, 0x24, 0x05, 0x17],
+        ),
+        // Water of Qundis: values of the year and of the month.
+        (
+            sender(0x4493, 8, 0x17, 0x07, 1),
+            &[
+                0x0C, 0x13, 1, 2, 0, 0, 0x4C, 0x13, 1, 1, 0, 0, 0x42, 0x6C, 0x3F, 0x3C, 0xCC, 0x08, 0x13, 1,
+                2, 0, 0, 0xC2, 0x08, 0x6C, 0x5F, 0x31,
+            ],
+        ),
+        // Heat of Maddalena: history of months, counted back from a date.
+        (
+            sender(0x3424, 9, 0x00, 0x04, 1),
+            &[
+                0x04, 0x06, 9, 0, 0, 0, 0x42, 0x6C, 0x3F, 0x3C, 0x44, 0x06, 8, 0, 0, 0, 0xC4, 0x01, 0x06, 7,
+                0, 0, 0,
             ],
         ),
         // Electricity of a maker without a driver.

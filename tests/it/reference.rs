@@ -94,6 +94,10 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("wire", "crc", "`\"required\"`, `\"when-present\"`, `\"ignore\"`"),
     ("wire", "zone", "name of a time zone"),
     ("tariff", "time", "list of tables"),
+    ("tariff", "registers", "table"),
+    ("tariff", "hourly", "table"),
+    ("tariff", "export_registers", "table"),
+    ("tariff", "export_hourly", "table"),
     (
         "wire",
         "model",

@@ -30,7 +30,7 @@ fn encrypted() -> Vec<u8> {
 }
 
 /// Writes a second of the band with three meters: T1 with a large tuning error, C1 in format B, S1.
-fn air(folder: &Path) -> PathBuf {
+pub fn air(folder: &Path) -> PathBuf {
     let at = |transmission: Transmission, offset_hz| Transmission {
         offset_hz,
         ..transmission

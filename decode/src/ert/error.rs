@@ -9,7 +9,7 @@ pub enum ErtError {
     /// The meter id is 0, which no meter has.
     #[error("meter id 0")]
     IdZero,
-    /// A digit of an R900BCD counter is above 9.
-    #[error("the counter is not decimal")]
+    /// A digit of a decimal number is above 9.
+    #[error("a digit is above 9")]
     NotBcd,
 }

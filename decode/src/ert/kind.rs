@@ -1,6 +1,7 @@
 //! Types of messages.
 
 use metertap_dsp::Protocol;
+use metertap_dsp::wmbus::Mode;
 use std::fmt;
 use std::str::FromStr;
 
@@ -19,20 +20,32 @@ pub enum Kind {
     R900,
     /// R900 whose counter is BCD.
     R900Bcd,
+    /// Message of a Badger Orion.
+    Orion,
+    /// Message of a Badger Orion endpoint, the successor.
+    OrionEndpoint,
+    /// Message of a Mueller Hot Rod.
+    HotRod,
+    /// Message of an Arad or Master Meter Dialog 3G.
+    Dialog3g,
 }
 
 impl Kind {
     /// Every type.
-    pub const ALL: [Kind; 6] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Scm,
         Kind::ScmPlus,
         Kind::Idm,
         Kind::NetIdm,
         Kind::R900,
         Kind::R900Bcd,
+        Kind::Orion,
+        Kind::OrionEndpoint,
+        Kind::HotRod,
+        Kind::Dialog3g,
     ];
 
-    /// Returns the name that rtlamr prints as `Type`.
+    /// Returns the name that rtlamr prints as `Type`, or would print.
     pub fn rtlamr_name(self) -> &'static str {
         match self {
             Kind::Scm => "SCM",
@@ -41,6 +54,10 @@ impl Kind {
             Kind::NetIdm => "NetIDM",
             Kind::R900 => "R900",
             Kind::R900Bcd => "R900BCD",
+            Kind::Orion => "Orion",
+            Kind::OrionEndpoint => "OrionEndpoint",
+            Kind::HotRod => "HotRod",
+            Kind::Dialog3g => "Dialog3G",
         }
     }
 
@@ -53,16 +70,32 @@ impl Kind {
             Kind::NetIdm => "netidm",
             Kind::R900 => "r900",
             Kind::R900Bcd => "r900bcd",
+            Kind::Orion => "orion",
+            Kind::OrionEndpoint => "orionendpoint",
+            Kind::HotRod => "hotrod",
+            Kind::Dialog3g => "dialog3g",
         }
     }
 
-    /// Returns the protocol of the frames that carry this type.
-    pub fn protocol(self) -> Protocol {
+    /// Returns the protocol of the packets that carry this type; `None` for a type that is sent by FSK.
+    pub fn protocol(self) -> Option<Protocol> {
         match self {
-            Kind::Scm => Protocol::Scm,
-            Kind::ScmPlus => Protocol::ScmPlus,
-            Kind::Idm | Kind::NetIdm => Protocol::Idm,
-            Kind::R900 | Kind::R900Bcd => Protocol::R900,
+            Kind::Scm => Some(Protocol::Scm),
+            Kind::ScmPlus => Some(Protocol::ScmPlus),
+            Kind::Idm | Kind::NetIdm => Some(Protocol::Idm),
+            Kind::R900 | Kind::R900Bcd => Some(Protocol::R900),
+            Kind::Orion | Kind::OrionEndpoint | Kind::HotRod | Kind::Dialog3g => None,
+        }
+    }
+
+    /// Returns the type that is sent in a mode; `None` for those of wireless M-Bus.
+    pub fn of_mode(mode: Mode) -> Option<Self> {
+        match mode {
+            Mode::Orion => Some(Kind::Orion),
+            Mode::OrionEndpoint => Some(Kind::OrionEndpoint),
+            Mode::HotRod => Some(Kind::HotRod),
+            Mode::Dialog3g => Some(Kind::Dialog3g),
+            _ => None,
         }
     }
 }
@@ -75,7 +108,9 @@ impl fmt::Display for Kind {
 
 /// Error for a name that is not a message type.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a message type: expected scm, scm+ (or scmplus), idm, netidm, r900 or r900bcd")]
+#[error(
+    "`{0}` is not a message type: expected scm, scm+ (or scmplus), idm, netidm, r900, r900bcd, orion, orionendpoint, hotrod or dialog3g"
+)]
 pub struct KindError(String);
 
 impl FromStr for Kind {

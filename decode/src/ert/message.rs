@@ -1,6 +1,9 @@
 //! Messages of every type.
 
-use super::{Commodity, ErtError, Idm, Kind, NetIdm, R900, R900Flags, Scm, ScmPlus, bcd};
+use super::{
+    Commodity, Dialog3g, ErtError, HotRod, Idm, Kind, NetIdm, Orion, OrionEndpoint, R900, Scm, ScmPlus,
+    WaterFlags, bcd,
+};
 use metertap_dsp::Packet;
 use serde::Serialize;
 
@@ -20,15 +23,23 @@ pub enum Message {
     R900(R900),
     /// See [`R900`]; its consumption is decimal.
     R900Bcd(R900),
+    /// See [`Orion`].
+    Orion(Orion),
+    /// See [`OrionEndpoint`].
+    OrionEndpoint(OrionEndpoint),
+    /// See [`HotRod`].
+    HotRod(HotRod),
+    /// See [`Dialog3g`].
+    Dialog3g(Dialog3g),
 }
 
 impl Message {
     /// Decodes a frame as a message of this type. The frame is one whose check matches, as
-    /// [`metertap_dsp::Packet::bytes`] returns it; the check is not repeated.
+    /// [`metertap_dsp::Packet::bytes`] or [`metertap_dsp::wmbus::Frame::bytes`] returns it; the check is not repeated.
     ///
     /// # Errors
     /// [`ErtError::Length`] for a frame of another type, [`IdZero`](ErtError::IdZero) for meter id 0,
-    /// [`NotBcd`](ErtError::NotBcd) for an R900BCD whose counter is not decimal.
+    /// [`NotBcd`](ErtError::NotBcd) for an R900BCD or a Hot Rod whose numbers are not decimal.
     pub fn parse(kind: Kind, frame: &[u8]) -> Result<Self, ErtError> {
         Ok(match kind {
             Kind::Scm => Message::Scm(Scm::parse(frame)?),
@@ -41,6 +52,10 @@ impl Message {
                 message.consumption = bcd(message.consumption).ok_or(ErtError::NotBcd)?;
                 Message::R900Bcd(message)
             }
+            Kind::Orion => Message::Orion(Orion::parse(frame)?),
+            Kind::OrionEndpoint => Message::OrionEndpoint(OrionEndpoint::parse(frame)?),
+            Kind::HotRod => Message::HotRod(HotRod::parse(frame)?),
+            Kind::Dialog3g => Message::Dialog3g(Dialog3g::parse(frame)?),
         })
     }
 
@@ -53,6 +68,10 @@ impl Message {
             Message::NetIdm(_) => Kind::NetIdm,
             Message::R900(_) => Kind::R900,
             Message::R900Bcd(_) => Kind::R900Bcd,
+            Message::Orion(_) => Kind::Orion,
+            Message::OrionEndpoint(_) => Kind::OrionEndpoint,
+            Message::HotRod(_) => Kind::HotRod,
+            Message::Dialog3g(_) => Kind::Dialog3g,
         }
     }
 
@@ -64,11 +83,15 @@ impl Message {
             Message::Idm(m) => m.ert_serial_number,
             Message::NetIdm(m) => m.ert_serial_number,
             Message::R900(m) | Message::R900Bcd(m) => m.id,
+            Message::Orion(m) => m.id,
+            Message::OrionEndpoint(m) => m.id,
+            Message::HotRod(m) => m.id,
+            Message::Dialog3g(m) => m.id,
         }
     }
 
     /// Returns what rtlamr compares with `-filtertype`: the type of an SCM, the whole type byte of an SCM+, the low nibble of
-    /// an IDM's, the first unknown byte of an R900.
+    /// an IDM's, the first unknown byte of an R900. Types that rtlamr does not know have none, and 0 stands for it.
     pub fn meter_type(&self) -> u8 {
         match self {
             Message::Scm(m) => m.ert_type,
@@ -76,6 +99,7 @@ impl Message {
             Message::Idm(m) => m.ert_type,
             Message::NetIdm(m) => m.ert_type,
             Message::R900(m) | Message::R900Bcd(m) => m.unkn1,
+            Message::Orion(_) | Message::OrionEndpoint(_) | Message::HotRod(_) | Message::Dialog3g(_) => 0,
         }
     }
 
@@ -88,17 +112,24 @@ impl Message {
             Message::NetIdm(m) => i64::from(m.last_consumption_net as i32),
             Message::R900(m) => m.counter().into(),
             Message::R900Bcd(m) => m.consumption.into(),
+            Message::Orion(m) => m.consumption.into(),
+            Message::OrionEndpoint(m) => m.consumption.into(),
+            Message::HotRod(m) => m.consumption.into(),
+            Message::Dialog3g(m) => m.consumption.into(),
         }
     }
 
-    /// Returns the number of values of the counter, after which it starts again at 0: a power of two, of ten for an R900BCD.
+    /// Returns the number of values of the counter, after which it starts again at 0: a power of two, of ten for an R900BCD
+    /// and a Hot Rod.
     pub fn counter_range(&self) -> i64 {
         match self {
             Message::Scm(_) => 1 << 24,
-            Message::ScmPlus(_) | Message::Idm(_) | Message::NetIdm(_) => 1 << 32,
+            Message::Orion(_) | Message::Dialog3g(_) => 1 << 24,
+            Message::ScmPlus(_) | Message::Idm(_) | Message::NetIdm(_) | Message::OrionEndpoint(_) => 1 << 32,
             Message::R900(m) if m.has_flags() => 1 << 27,
             Message::R900(_) => 1 << 24,
             Message::R900Bcd(_) => 1_000_000,
+            Message::HotRod(_) => 10_000_000,
         }
     }
 
@@ -108,27 +139,35 @@ impl Message {
     }
 
     /// Returns leak, backflow and days without use of a meter that reports them.
-    pub fn flags(&self) -> Option<R900Flags> {
+    pub fn flags(&self) -> Option<WaterFlags> {
         match self {
             Message::R900(m) | Message::R900Bcd(m) => m.flags(),
+            Message::OrionEndpoint(m) => Some(WaterFlags::of_leak(m.has_leak())),
+            Message::Dialog3g(m) => Some(WaterFlags::of_leak(m.has_leak())),
             _ => None,
         }
     }
 
+    /// Returns whether the message is one of ERT, whose type tells what the meter measures.
+    pub fn is_ert(&self) -> bool {
+        matches!(
+            self,
+            Message::Scm(_) | Message::ScmPlus(_) | Message::Idm(_) | Message::NetIdm(_)
+        )
+    }
+
     /// Returns the part of the type that a meter keeps for life; `None` for R900, whose first unknown byte changes
-    /// (163 and 131 from one meter, rtlamr issue 99).
+    /// (163 and 131 from one meter, rtlamr issue 99), and for meters without a type.
     pub fn constant_type(&self) -> Option<u8> {
-        match self {
-            Message::R900(_) | Message::R900Bcd(_) => None,
-            _ => Some(self.meter_type()),
-        }
+        self.is_ert().then(|| self.meter_type())
     }
 
     /// Returns what the meter measures as far as its type tells; see [`Commodity::from_ert_type`].
     pub fn commodity(&self) -> Commodity {
-        match self {
-            Message::R900(_) | Message::R900Bcd(_) => Commodity::Water,
-            _ => Commodity::from_ert_type(self.meter_type() & 0x0F),
+        if self.is_ert() {
+            Commodity::from_ert_type(self.meter_type() & 0x0F)
+        } else {
+            Commodity::Water
         }
     }
 }
@@ -137,7 +176,7 @@ impl Message {
 pub fn id_of(packet: &Packet) -> Option<u32> {
     let kind = Kind::ALL
         .into_iter()
-        .find(|kind| kind.protocol() == packet.protocol)?;
+        .find(|kind| kind.protocol() == Some(packet.protocol))?;
     Message::parse(kind, packet.bytes())
         .ok()
         .map(|message| message.id())

@@ -46,10 +46,11 @@ const NO_READING: u32 = 0xAA_AAAA;
 /// Days of the last 35 by the lower three bits of `leak` and `no_use`.
 const DAYS: [&str; 7] = ["0", "1-2", "3-7", "8-14", "15-21", "22-34", "35+"];
 
-/// Flags of an R900 in words; a member is `None` for a value without a known meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct R900Flags {
+/// Flags of a water meter in words, here those of an R900; a member is `None` for a value without a known meaning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct WaterFlags {
     /// Leak in the last 24 hours: `none`, `intermittent` (water in at least 50 of the 96 quarter hours) or `continuous`.
+    /// Of other meters than R900, a leak at present: `none` or `detected`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leak_now: Option<&'static str>,
     /// Days with a leak in the last 35, as a range: `0`, `1-2`, `3-7`, `8-14`, `15-21`, `22-34` or `35+`.
@@ -61,6 +62,16 @@ pub struct R900Flags {
     /// Days without use in the last 35, as a range like `leak_days`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_use_days: Option<&'static str>,
+}
+
+impl WaterFlags {
+    /// Returns the flags of a meter that reports a leak and nothing else.
+    pub(super) fn of_leak(has_leak: bool) -> Self {
+        WaterFlags {
+            leak_now: Some(if has_leak { "detected" } else { "none" }),
+            ..WaterFlags::default()
+        }
+    }
 }
 
 impl R900 {
@@ -111,8 +122,8 @@ impl R900 {
     }
 
     /// Returns leak, backflow and days without use in words; `None` of a meter without flags.
-    pub fn flags(&self) -> Option<R900Flags> {
-        self.has_flags().then(|| R900Flags {
+    pub fn flags(&self) -> Option<WaterFlags> {
+        self.has_flags().then(|| WaterFlags {
             leak_now: ["none", "intermittent", "continuous"]
                 .get(usize::from(self.leak_now))
                 .copied(),
@@ -140,10 +151,7 @@ impl R900 {
 
 /// Decodes a 24-bit counter of six decimal digits; `None` if one of them is above 9.
 pub fn bcd(counter: u32) -> Option<u32> {
-    (0..6).rev().try_fold(0, |value, i| {
-        let digit = counter >> (4 * i) & 0xF;
-        (digit < 10).then_some(value * 10 + digit)
-    })
+    super::digits(counter, 6)
 }
 
 #[cfg(test)]
@@ -224,7 +232,7 @@ mod tests {
     #[test]
     fn flags_have_words() {
         let flags = with(1, 163, 0, 9, 2).flags().unwrap();
-        let expected = R900Flags {
+        let expected = WaterFlags {
             leak_now: Some("continuous"),
             leak_days: Some("1-2"),
             backflow: Some("low"),

@@ -48,6 +48,7 @@ pub fn parse(data: &[u8]) -> Result<Message, MessageError> {
         number: number([n1, n2, n3, n4]),
         manufacturer: String::new(),
         version: 0,
+        device_type: 0,
         medium,
         access_number,
         status,

@@ -55,6 +55,7 @@ fn variable(data: &[u8]) -> Result<Message, MessageError> {
         number: number([n1, n2, n3, n4]),
         manufacturer: manufacturer(u16::from_le_bytes([m1, m2])),
         version,
+        device_type: medium,
         medium: self::medium(medium),
         access_number,
         status,

@@ -7,7 +7,7 @@
 //!  DIFE   7: extension follows   6: subunit               5–4: tariff     3–0: storage
 //! ```
 
-use super::profile::Profile;
+use super::profile::{Base, Profile};
 use super::types::{Function, MAX_EXTENSIONS, MAX_RECORDS, Record, RecordError, Value};
 use super::value::{bcd, float, reversed_text, scaled, signed, time, unsigned};
 use super::vif::{self, Encoding, Meaning};
@@ -49,6 +49,7 @@ pub struct RecordSpan {
 pub fn walk(bytes: &[u8], mut found: impl FnMut(Record, RecordSpan)) -> Result<bool, RecordError> {
     let mut reader = Reader { bytes, at: 0 };
     let mut count = 0;
+    let mut before = Vec::new();
     while reader.at < bytes.len() {
         if count >= MAX_RECORDS {
             return Err(RecordError::TooMany(reader.at));
@@ -82,7 +83,9 @@ pub fn walk(bytes: &[u8], mut found: impl FnMut(Record, RecordSpan)) -> Result<b
                     header: start..header_end,
                     data: header_end..reader.at,
                 };
-                let profile = profile.and_then(|profile| profile.records(&record, &bytes[span.data.clone()]));
+                let profile =
+                    profile.and_then(|profile| profile.records(&record, &bytes[span.data.clone()], &before));
+                before.extend(Base::of(&record));
                 for record in profile.unwrap_or_else(|| vec![record]) {
                     count += 1;
                     found(record, span.clone());
@@ -139,15 +142,14 @@ impl<'a> Reader<'a> {
             meaning,
             qualifiers,
             modifiers,
-            is_profile,
-            profile_step,
+            profile,
             is_invalid,
         } = self.meaning()?;
         let header_end = self.at;
         let value = self.value(dif & 0x0F, &meaning)?.filter(|_| !is_invalid);
-        let profile = is_profile.then(|| Profile {
+        let profile = profile.map(|order| Profile {
             meaning: meaning.clone(),
-            first_step: profile_step,
+            order,
         });
         let record = Record {
             function: match dif >> 4 & 3 {
@@ -219,8 +221,7 @@ impl<'a> Reader<'a> {
             9..=0xE => bcd(bytes),
             // The lowest number of a type stands for a value that the meter does not have (EN 13757-3, annex A, type B).
             _ if !meaning.unit.is_none() && is_invalid(bytes) => None,
-            // Type D: an array of bits.
-            _ if vif::is_bit_array(meaning.quantity) => Some(unsigned(bytes)),
+            _ if vif::is_unsigned(meaning.quantity) => Some(unsigned(bytes)),
             _ => Some(signed(bytes)),
         };
         Ok(number.map(|number| scaled(number, meaning)))

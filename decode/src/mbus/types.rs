@@ -21,6 +21,9 @@ pub struct Message {
     pub manufacturer: String,
     /// Version of the meter's firmware.
     pub version: u8,
+    /// Code of the medium in the header; 0 in fixed structures, which have other codes.
+    #[serde(skip)]
+    pub device_type: u8,
     /// Medium that is measured, such as `heat`.
     pub medium: &'static str,
     /// Counter of answers.

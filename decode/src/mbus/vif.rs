@@ -66,11 +66,16 @@ pub fn duration(quantity: &'static str, vife: u8) -> Meaning {
     time(quantity, vife)
 }
 
-/// Returns true for arrays of bits (type D).
-pub fn is_bit_array(quantity: &str) -> bool {
+/// Returns true for arrays of bits (type D) and for counters that go round in all of their bits.
+pub fn is_unsigned(quantity: &str) -> bool {
     matches!(
         quantity,
-        "error_flags" | "error_mask" | "digital_input" | "digital_output" | "control_signal"
+        "access_number"
+            | "error_flags"
+            | "error_mask"
+            | "digital_input"
+            | "digital_output"
+            | "control_signal"
     )
 }
 

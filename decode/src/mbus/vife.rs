@@ -3,6 +3,7 @@
 //! A value keeps the plain name of its quantity only if every extension is known to leave its meaning as it is. Any other
 //! becomes part of the name, so that a limit, a duration or a correction is never taken for the value itself.
 
+use super::profile::Order;
 use super::vif::{Encoding, Meaning, duration};
 use crate::unit::Unit;
 use std::borrow::Cow;
@@ -18,9 +19,8 @@ pub struct Information {
     pub qualifiers: Vec<Cow<'static, str>>,
     /// Extensions that are not understood.
     pub modifiers: Vec<u8>,
-    pub is_profile: bool,
-    /// Storage number of the first value of a profile, less that of the record.
-    pub profile_step: u64,
+    /// The data are a profile, with values in this order.
+    pub profile: Option<Order>,
     /// The meter says that the value is missing or wrong.
     pub is_invalid: bool,
 }
@@ -32,8 +32,7 @@ impl Information {
             meaning,
             qualifiers: Vec::new(),
             modifiers: Vec::new(),
-            is_profile: false,
-            profile_step: 0,
+            profile: None,
             is_invalid: false,
         }
     }
@@ -74,8 +73,9 @@ impl Information {
             // Errors: too many or unknown fields, no data, overflow, underflow, wrong data, premature end.
             0x01..=0x0C | 0x15..=0x18 | 0x1C => self.is_invalid = true,
             0x12 => self.qualifiers.push("average".into()),
-            0x13 | 0x1E => (self.is_profile, self.profile_step) = (true, 1),
-            0x1F => (self.is_profile, self.profile_step) = (true, 0),
+            0x13 => self.profile = Some(Order::Backwards),
+            0x1E => self.profile = Some(Order::Forwards),
+            0x1F => self.profile = Some(Order::LastFirst),
             // Rates, such as litres per pulse of an input.
             0x20..=0x38 => self.qualifiers.push(PER[usize::from(known - 0x20)].into()),
             0x39 => self.qualify_date("start_date"),

@@ -22,6 +22,7 @@ mod compact;
 mod crypto;
 pub mod encode;
 mod explain;
+mod identifier;
 pub mod kem;
 mod keys;
 mod layers;

@@ -10,10 +10,13 @@ use crate::report::{ReadingType, Report, Value};
 /// A telegram whose records cannot be used gives a report without values; [`security`](Telegram::security) and
 /// [`problem`](Telegram::problem) say why.
 pub fn report(telegram: &Telegram) -> Report {
+    // The medium and the maker are those of the meter; these two tell which telegrams a device sends.
+    let header = telegram.tpl.meter.unwrap_or(telegram.link.address);
     let message = Message {
         number: telegram.meter.number(),
         manufacturer: telegram.meter.letters(),
-        version: telegram.meter.version,
+        version: header.version,
+        device_type: header.device_type,
         medium: telegram.medium,
         access_number: telegram.access_number().unwrap_or_default(),
         status: telegram.tpl.status,

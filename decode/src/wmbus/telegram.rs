@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use super::compact::{CompactError, Formats};
+use super::identifier::as_identifier;
 use super::keys::KeyRing;
 use super::layers::{Afl, Content, Ell, Tpl};
 use super::link::{self, Format, HEADER, Link, LinkError};
@@ -195,16 +196,14 @@ impl Decoder {
             if record.function == Function::ManufacturerSpecific {
                 tail = Some(span.data.clone());
             }
+            let header = &telegram.payload[span.header];
             let data = &telegram.payload[span.data];
-            if telegram.payload[span.header] == IDENTIFICATION {
+            if header == IDENTIFICATION {
                 identification = data.first_chunk().map(Address::from_header);
             }
-            records.extend(makers::replace(
-                &telegram.meter,
-                &telegram.link.address,
-                record,
-                data,
-            ));
+            let record = as_identifier(record, header, data);
+            let (meter, radio) = (&telegram.meter, &telegram.link.address);
+            records.extend(makers::replace(meter, radio, record, header, data));
         });
         // Radio converters without a long header name their meter so.
         let identification = identification.filter(|meter| !meter.letters().is_empty());

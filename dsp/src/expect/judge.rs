@@ -18,12 +18,12 @@ use crate::{Method, Protocol};
 
 /// Probability that a frame of a certain meter begins at a candidate of the search. About two segments of noise a second with 400
 /// places each are searched, and a meter sends about once a minute: 2e-5. The rest is the margin of the budget.
-const PRIOR: f64 = 3e-7;
+pub(super) const PRIOR: f64 = 3e-7;
 /// Frames of meters with neighboring ids, per frame that is expected: they may be on the air all day while the meter is silent.
-const NEIGHBORS: f64 = 10.0;
+pub(super) const NEIGHBORS: f64 = 10.0;
 /// Frames of the meter itself with another counter or other flags than expected, per frame that is expected: what is
 /// known may be wrong.
-const STRAYS: f64 = 1.0;
+pub(super) const STRAYS: f64 = 1.0;
 /// Logarithm of the same for R900, whose code words are too many to be summed up: half of what a certain code word has.
 const R900_GAIN: f64 = 8.7;
 /// Doubt up to which a word is accepted.
@@ -55,6 +55,18 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
+    /// `against` is the logarithm of the odds against the word.
+    pub(super) fn new(bytes: [u8; 92], likelihood: f64, against: f64, corrected: u8) -> Self {
+        let ln_prior = PRIOR.ln();
+        Judged {
+            bytes,
+            likelihood,
+            doubt: doubt_of(against) as f32,
+            corrected,
+            margin_db: (10.0 * ((against + ln_prior) / (MAX_DOUBT.ln() + ln_prior)).log10()) as f32,
+        }
+    }
+
     /// Returns true if slightly different assumptions about the samples will not help.
     pub fn is_hopeless(&self) -> bool {
         self.doubt > HOPELESS
@@ -82,18 +94,21 @@ pub(crate) struct Judge {
 
 /// Sum of exponentials, by their logarithms.
 #[derive(Clone, Copy)]
-struct LogSum {
+pub(super) struct LogSum {
     max: f64,
     sum: f64,
 }
 
 impl LogSum {
-    const EMPTY: LogSum = LogSum {
+    pub const EMPTY: LogSum = LogSum {
         max: f64::NEG_INFINITY,
         sum: 0.0,
     };
 
-    fn add(&mut self, ln: f64) {
+    pub fn add(&mut self, ln: f64) {
+        if ln == f64::NEG_INFINITY {
+            return;
+        }
         if ln <= self.max {
             self.sum += (ln - self.max).exp();
         } else if ln.is_finite() {
@@ -102,7 +117,7 @@ impl LogSum {
         }
     }
 
-    fn ln(self) -> f64 {
+    pub fn ln(self) -> f64 {
         self.max + self.sum.ln()
     }
 }
@@ -120,7 +135,7 @@ impl Judge {
     ///
     /// `noise` is the power that `soft` assumes, measured in this frame; `noise_around` that of a longer time.
     pub fn judge(&mut self, soft: &[f32], noise: f32, noise_around: f32, words: &Words) -> Option<Judged> {
-        let scale = CAUTION * noise / likely_noise(noise, noise_around, soft.len());
+        let scale = scale(soft, noise, noise_around);
         let mut scaled = std::mem::take(&mut self.soft);
         scaled.clear();
         scaled.extend(soft.iter().map(|l| scale * l));
@@ -182,15 +197,8 @@ impl Judge {
             }
             against = against_top(likelihoods);
         }
-        let doubt = doubt_of(against);
-        let bytes = words.bytes(status, counter);
-        Some(Judged {
-            bytes,
-            likelihood: top,
-            doubt: doubt as f32,
-            corrected: corrected(chips, words, status, counter),
-            margin_db: (10.0 * ((against + ln_prior) / (MAX_DOUBT.ln() + ln_prior)).log10()) as f32,
-        })
+        let corrected = corrected(chips, words, status, counter);
+        Some(Judged::new(words.bytes(status, counter), top, against, corrected))
     }
 
     /// Logarithm of the mean likelihood of relatives that are code words over that of all.
@@ -265,6 +273,11 @@ impl Judge {
     }
 }
 
+/// Returns the factor of log-likelihood ratios that assume the noise measured in their frame.
+pub(super) fn scale(soft: &[f32], noise: f32, noise_around: f32) -> f32 {
+    CAUTION * noise / likely_noise(noise, noise_around, soft.len())
+}
+
 /// `against` is the logarithm of the odds against a word.
 fn doubt_of(against: f64) -> f64 {
     1.0 / (1.0 + (-against).exp())
@@ -281,7 +294,7 @@ fn likely_noise(noise: f32, around: f32, chips: usize) -> f32 {
 }
 
 /// ln((e^a + e^b) / 2)
-fn ln_mean(a: f32, b: f32) -> f64 {
+pub(super) fn ln_mean(a: f32, b: f32) -> f64 {
     let (a, b) = (f64::from(a), f64::from(b));
     a.max(b) + (-(a - b).abs()).exp().ln_1p() - std::f64::consts::LN_2
 }

@@ -2,7 +2,8 @@
 //!
 //! Of the 2^75 frames that a meter may send, one that was heard before sends one of some thousand: id, type and flags
 //! are those of the last frame, and the counter has risen a little. Each of these is a code word of the whole
-//! frame, so all its energy, that of the check included, decides between them, and no bit has to be decided alone.
+//! frame, so all its energy, that of the check included, decides between them, and no bit has to be decided alone. An IDM
+//! repeats nearly all of the one before (`idm.rs`).
 //!
 //! ```text
 //!  segment ─▶ find: energy of all chips that are known ─▶ demod ─▶ judge: every word, and what else it may be
@@ -10,21 +11,31 @@
 
 mod code_words;
 mod find;
+mod idm;
+mod idm_judge;
 mod judge;
+mod template;
 mod words;
 
 pub(crate) use find::Finder;
+pub(crate) use idm::IdmWords;
+pub(crate) use idm_judge::IdmJudge;
 pub(crate) use judge::{Judge, Judged};
+pub(crate) use template::Template;
 pub(crate) use words::Words;
 
 use crate::Protocol;
 use crate::fec;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// Expectations at a time; more are ignored. Each costs a correlation of every weak segment.
 pub const MAX_EXPECTATIONS: usize = 64;
 /// Greatest rise of a counter that is weighed.
 pub const MAX_RISE: u32 = 4095;
+/// Intervals of five minutes that an IDM may have completed since the last one, if the caller says nothing else.
+const FEW_INTERVALS: RangeInclusive<u32> = 0..=3;
+/// Most intervals that are weighed: so many are in a frame.
+const MAX_INTERVALS: u32 = 47;
 
 /// What is known of the next frame of a meter.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,13 +46,17 @@ pub struct Expectation {
     /// Type and flags are those of `frame`.
     is_status_known: bool,
     most_rise: u32,
+    /// IDM: intervals completed since.
+    intervals: RangeInclusive<u32>,
+    /// IDM: seconds since the last frame began.
+    heard_ago_s: Option<f64>,
 }
 
 impl Expectation {
     /// Expects the meter that sent `frame` (laid out as [`crate::Packet::bytes`]), with a counter that has risen by at most
-    /// `most_rise` counts (limited to [`MAX_RISE`]). `None` for a frame of another length, and for IDM.
+    /// `most_rise` counts (limited to [`MAX_RISE`]). `None` for a frame of another length.
     pub fn after(protocol: Protocol, frame: &[u8], most_rise: u32) -> Option<Self> {
-        if frame.len() != protocol.bytes() || protocol == Protocol::Idm {
+        if frame.len() != protocol.bytes() {
             return None;
         }
         let mut padded = [0; 92];
@@ -52,7 +67,25 @@ impl Expectation {
             frame: padded,
             is_status_known: true,
             most_rise: most_rise.min(MAX_RISE),
+            intervals: FEW_INTERVALS,
+            heard_ago_s: None,
         })
+    }
+
+    /// Tells how many intervals of five minutes an IDM may have completed since its last frame (by default, none to three; limited to
+    /// the 47 that a frame holds). Of more than two, none can be received any deeper than without an expectation.
+    #[must_use]
+    pub fn after_intervals(mut self, fewest: u32, most: u32) -> Self {
+        self.intervals = fewest.min(MAX_INTERVALS)..=most.clamp(fewest.min(MAX_INTERVALS), MAX_INTERVALS);
+        self
+    }
+
+    /// Tells how long before the next sample the last frame began. An IDM holds the time since its newest interval, which can then be
+    /// predicted.
+    #[must_use]
+    pub fn heard_ago(mut self, seconds: f64) -> Self {
+        self.heard_ago_s = Some(seconds);
+        self
     }
 
     /// Expects a meter of which only id and counter are known. `None` for IDM and R900, which have too many fields besides, and
@@ -120,14 +153,22 @@ fn fields(protocol: Protocol) -> Fields {
 #[derive(Debug, Default)]
 pub struct Expected {
     pub(crate) meters: Vec<Words>,
+    pub(crate) idms: Vec<IdmWords>,
 }
 
 impl Expected {
-    /// Prepares the first [`MAX_EXPECTATIONS`] of `expectations`. Allocates.
-    pub fn new(expectations: &[Expectation]) -> Self {
-        let meters = expectations.iter().take(MAX_EXPECTATIONS).map(Words::new);
-        Expected {
-            meters: meters.collect(),
+    /// Prepares the first [`MAX_EXPECTATIONS`] of `expectations`, for samples from number `position` on. Allocates.
+    pub fn new(expectations: &[Expectation], position: u64, sample_rate_hz: f64) -> Self {
+        let mut expected = Expected::default();
+        for expectation in expectations.iter().take(MAX_EXPECTATIONS) {
+            if expectation.protocol == Protocol::Idm {
+                expected
+                    .idms
+                    .push(IdmWords::new(expectation, position, sample_rate_hz));
+            } else {
+                expected.meters.push(Words::new(expectation));
+            }
         }
+        expected
     }
 }

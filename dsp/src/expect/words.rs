@@ -3,6 +3,7 @@
 //! A frame is a row of *groups*: bytes of Manchester bits, or five-bit symbols of R900. As all checks are linear, a word is
 //! the base word XOR a change of the status XOR a change of the counter, check included.
 
+use super::template::Template;
 use super::{Expectation, fields};
 use crate::Protocol;
 use crate::fec::{crc, encode, r900_symbol, reed_solomon};
@@ -15,8 +16,6 @@ const MAX_VARYING: usize = 16;
 const MAX_GROUPS: usize = 24;
 /// Probability that a counter has not moved since the last frame; any other rise up to the highest one is as likely as the next.
 const UNCHANGED: f32 = 0.1;
-/// Chips known less certainly than this are not searched for.
-const UNCERTAIN: f32 = 0.1;
 /// Probability that all flags are clear in a frame whose flags are not known.
 const FLAGS_CLEAR: f32 = 0.9;
 
@@ -92,15 +91,8 @@ pub(crate) struct Words {
     pub neighbors: Relatives,
     /// Frames of this meter that are not among the words: any type, flags and counter.
     pub strays: Relatives,
-    /// Probability of ON less ½ of each chip; 0 where the check is.
-    pub template: Vec<f32>,
-    /// Chips of the template that are known, with their weights: first those that begin a Manchester bit, whose second chip has the
-    /// opposite weight.
-    pub known: Vec<(u16, f32)>,
-    /// Number of those bits.
-    pub known_bits: usize,
-    /// Standard deviation of the sum of their energies in noise.
-    pub sigma: f32,
+    /// Mean of the chips of all words; nothing is known of the check.
+    pub template: Template,
     /// The base word as bytes.
     frame: [u8; 92],
 }
@@ -173,18 +165,7 @@ impl Words {
         } else {
             template.len()
         };
-        let weights = template.iter().enumerate().map(|(i, &w)| (i as u16, w));
-        let is_known = |(_, w): &(u16, f32)| w.abs() > UNCERTAIN;
-        let bits = weights.clone().take(manchester).step_by(2);
-        let mut known: Vec<_> = bits.filter(is_known).collect();
-        let known_bits = known.len();
-        known.extend(weights.skip(manchester).filter(is_known));
-        let squares = |known: &[(u16, f32)]| known.iter().map(|(_, w)| w * w).sum::<f32>();
-        let sigma = (2.0 * squares(&known[..known_bits]) + squares(&known[known_bits..])).sqrt();
         Words {
-            known,
-            known_bits,
-            sigma,
             protocol,
             base,
             groups: count,
@@ -200,7 +181,7 @@ impl Words {
                     fields(protocol).flags,
                 ],
             ),
-            template,
+            template: Template::new(template, manchester),
             frame,
         }
     }
@@ -300,13 +281,13 @@ pub(crate) fn is_on(protocol: Protocol, value: u8, chip: usize) -> bool {
     bit == (chip % 2 == 0)
 }
 
-fn bits(bytes: &[u8], range: Range<usize>) -> u64 {
+pub(super) fn bits(bytes: &[u8], range: Range<usize>) -> u64 {
     range.fold(0, |value, bit| {
         value << 1 | u64::from(bytes[bit / 8] >> (7 - bit % 8) & 1)
     })
 }
 
-fn set_bits(bytes: &mut [u8], range: Range<usize>, value: u64) {
+pub(super) fn set_bits(bytes: &mut [u8], range: Range<usize>, value: u64) {
     let last = range.end - 1;
     for bit in range {
         let mask = 0x80 >> (bit % 8);
@@ -355,15 +336,11 @@ mod tests {
             let frame = random_frame(protocol, &mut random);
             let words = Words::new(&Expectation::after(protocol, &frame, 0).unwrap());
             let sent = chips(protocol, &frame, 0);
-            let known = words.template.iter().filter(|w| **w != 0.0).count();
+            let weights = &words.template.weights;
+            let known = weights.iter().filter(|w| **w != 0.0).count();
             let check = protocol.chips() - if protocol == Protocol::R900 { 40 } else { 32 };
             assert_eq!(known, check, "{protocol:?}");
-            assert!(
-                words.template[..check]
-                    .iter()
-                    .zip(sent)
-                    .all(|(w, on)| (*w > 0.0) == on)
-            );
+            assert!(weights[..check].iter().zip(sent).all(|(w, on)| (*w > 0.0) == on));
         }
     }
 

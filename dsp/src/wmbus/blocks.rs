@@ -1,6 +1,7 @@
 //! Blocks: soft words to bytes, checked by the CRC of each block and, where needed, corrected.
 
 use super::coding::{Coding, MAX_WORDS};
+use super::fixed::{Check, Fixed, fold};
 use super::frame::MAX_BYTES;
 use super::mode::Format;
 use crate::fec::correct::{Code, Flip, MAX_FLIPS, correct};
@@ -92,10 +93,70 @@ impl Checked {
     }
 }
 
-/// Corrects blocks; holds the columns of the CRC and buffers.
-pub(super) struct Blocks {
+/// Check over a block.
+#[derive(Clone, Copy)]
+struct Cover<'a> {
+    code: Code,
     /// What a flipped bit adds to the syndrome, by its distance from the end of the block.
+    columns: &'a [u32],
+    /// Odds that there is no frame.
+    no_frame: f64,
+}
+
+/// Block whose check matches.
+struct Block {
+    bytes: [u8; FIRST_B],
+    corrected: usize,
+    error_probability: f64,
+}
+
+/// Decides on the block of `len` bytes that begins with word `first`, and corrects it by the `syndrome` of what was decided.
+fn decide(
+    soft: Soft,
+    first: usize,
+    len: usize,
+    cover: Cover,
+    flips: &mut Vec<Flip>,
+    syndrome: impl FnOnce(&mut [u8]) -> u32,
+) -> Option<Block> {
+    let (per_byte, bits) = (soft.coding.words_per_byte(), soft.coding.word_bits());
+    let mut block = [0u8; FIRST_B];
+    flips.clear();
+    for i in 0..len * per_byte {
+        let (best, all) = soft.word(first + i);
+        block[i / per_byte] |= best << (8 - bits - i % per_byte * bits);
+        for value in (0..all.len() as u8).filter(|value| *value != best) {
+            let change = value ^ best;
+            // Distance of the word's last bit from the end of the block.
+            let from_end = len * 8 - (i + 1) * bits;
+            let columns = cover.columns[from_end..from_end + bits].iter().enumerate();
+            let changed = columns.filter(|(bit, _)| change >> bit & 1 == 1);
+            flips.push(Flip {
+                group: i as u16,
+                change,
+                cost: all[usize::from(best)] - all[usize::from(value)],
+                syndrome: changed.fold(0, |syndrome, (_, column)| syndrome ^ column),
+            });
+        }
+    }
+    let syndrome = syndrome(&mut block[..len]);
+    let found = correct(syndrome, cover.code, cover.no_frame, MAX_FLIPS, flips)?;
+    for flip in found.flips() {
+        let i = usize::from(flip.group);
+        block[i / per_byte] ^= flip.change << (8 - bits - i % per_byte * bits);
+    }
+    Some(Block {
+        bytes: block,
+        corrected: found.flips().len(),
+        error_probability: found.error_probability.into(),
+    })
+}
+
+/// Corrects blocks; holds the columns of the checks and buffers.
+pub(super) struct Blocks {
+    /// Columns of the CRC, and of the checks of frames of fixed length.
     columns: Vec<u32>,
+    fixed: [Vec<u32>; Check::ALL.len()],
     flips: Vec<Flip>,
 }
 
@@ -104,61 +165,71 @@ impl Blocks {
         let bits = FIRST_B * 8;
         Blocks {
             columns: (0..bits).map(|i| u32::from(CRC.column(i))).collect(),
+            fixed: Check::ALL.map(Check::columns),
             flips: Vec::with_capacity(bits.max((DATA + CRC_LEN) * 2 * (MAX_WORDS - 1))),
         }
     }
 
     /// Appends the block of `len` bytes (with its CRC) that follows to `frame`. Returns false if it cannot be made to pass.
     pub fn append(&mut self, soft: Soft, len: usize, no_frame: f64, frame: &mut Checked) -> bool {
-        let coding = soft.coding;
-        let (per_byte, bits) = (coding.words_per_byte(), coding.word_bits());
-        let mut block = [0u8; FIRST_B];
-        let first = frame.air_bytes * per_byte;
         if len <= CRC_LEN || len > FIRST_B || soft.bytes() < frame.air_bytes + len {
             return false;
         }
-        self.flips.clear();
-        for i in 0..len * per_byte {
-            let (best, all) = soft.word(first + i);
-            block[i / per_byte] |= best << (8 - bits - i % per_byte * bits);
-            for value in (0..all.len() as u8).filter(|value| *value != best) {
-                let change = value ^ best;
-                // Distance of the word's last bit from the end of the block.
-                let from_end = len * 8 - (i + 1) * bits;
-                let columns = self.columns[from_end..from_end + bits].iter().enumerate();
-                let changed = columns.filter(|(bit, _)| change >> bit & 1 == 1);
-                self.flips.push(Flip {
-                    group: i as u16,
-                    change,
-                    cost: all[usize::from(best)] - all[usize::from(value)],
-                    syndrome: changed.fold(0, |syndrome, (_, column)| syndrome ^ column),
-                });
-            }
-        }
-        let code = match coding {
-            Coding::ThreeOfSix => HALF_BYTES,
-            _ if len * 8 <= SHORT => BITS_SHORT,
-            _ => BITS_LONG,
+        let cover = Cover {
+            code: match soft.coding {
+                Coding::ThreeOfSix => HALF_BYTES,
+                _ if len * 8 <= SHORT => BITS_SHORT,
+                _ => BITS_LONG,
+            },
+            columns: &self.columns,
+            no_frame,
         };
-        let syndrome = u32::from(CRC.syndrome(&block[..len]));
-        let Some(found) = correct(syndrome, code, no_frame, MAX_FLIPS, &self.flips) else {
+        let first = frame.air_bytes * soft.coding.words_per_byte();
+        let syndrome = |bytes: &mut [u8]| u32::from(CRC.syndrome(bytes));
+        let Some(block) = decide(soft, first, len, cover, &mut self.flips, syndrome) else {
             return false;
         };
-        for flip in found.flips() {
-            let i = usize::from(flip.group);
-            block[i / per_byte] ^= flip.change << (8 - bits - i % per_byte * bits);
-        }
-        let data = &block[..len - CRC_LEN];
+        let data = &block.bytes[..len - CRC_LEN];
         let Some(room) = frame.bytes.get_mut(frame.len..frame.len + data.len()) else {
             return false;
         };
         room.copy_from_slice(data);
         frame.len += data.len();
         frame.air_bytes += len;
-        frame.corrected += found.flips().len();
-        let right = (1.0 - frame.doubt) * (1.0 - f64::from(found.error_probability));
+        frame.corrected += block.corrected;
+        let right = (1.0 - frame.doubt) * (1.0 - block.error_probability);
         frame.doubt = 1.0 - right;
         true
+    }
+
+    /// Returns a frame of fixed length; `None` if it cannot be made to pass.
+    pub fn fixed(&mut self, soft: Soft, fixed: Fixed, no_frame: f64) -> Option<Checked> {
+        let (len, check) = (fixed.air_bytes(), fixed.check);
+        if soft.bytes() < len {
+            return None;
+        }
+        let cover = Cover {
+            code: check.code(),
+            columns: &self.fixed[check as usize],
+            no_frame,
+        };
+        let syndrome = |bytes: &mut [u8]| {
+            fixed.whiten(bytes);
+            fold(check.syndrome(bytes))
+        };
+        let block = decide(soft, 0, len, cover, &mut self.flips, syndrome)?;
+        let bytes = &block.bytes[..len];
+        // What consists of zeros passes a check that begins with zero, and no meter has the number 0.
+        if check.syndrome(bytes) != 0 || bytes.iter().all(|byte| *byte == 0) {
+            return None;
+        }
+        let mut checked = Checked::new();
+        checked.bytes[..fixed.data].copy_from_slice(&bytes[..fixed.data]);
+        checked.len = fixed.data;
+        checked.air_bytes = len;
+        checked.corrected = block.corrected;
+        checked.doubt = block.error_probability;
+        Some(checked)
     }
 
     /// Appends all blocks of format A after the first.

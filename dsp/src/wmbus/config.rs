@@ -36,13 +36,13 @@ impl Config {
 pub enum ConfigError {
     /// Sample rate in samples per second, outside 1.0 to 3.2 million.
     #[error(
-        "a sample rate of {0} S/s cannot be used for wireless M-Bus: expected 1 000 000 to 25 600 000 (2 359 296 is customary)"
+        "a sample rate of {0} S/s cannot be used: expected 1 000 000 to 25 600 000 (2 359 296 is customary)"
     )]
     SampleRate(f64),
     /// Center frequency that is not a number.
     #[error("expected a center frequency in Hz, found {0}")]
     Center(f64),
     /// No mode was selected.
-    #[error("no mode of wireless M-Bus is selected")]
+    #[error("no mode is selected")]
     NoMode,
 }

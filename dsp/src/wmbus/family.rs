@@ -1,6 +1,8 @@
-//! Families: what modes are on the air (EN 13757-4, tables 3 to 21), as far as a receiver must know it.
+//! Families: what modes are on the air (EN 13757-4, tables 3 to 21; for America's see `fixed.rs`), as far as a receiver must
+//! know it.
 
 use super::coding::Coding;
+use super::fixed::{self, Fixed};
 use super::mode::{Format, Mode, Modes};
 use super::segment::{Detection, Estimate};
 
@@ -20,6 +22,17 @@ impl Known {
             chips: preamble << len | sync,
             len: 2 * pairs + len,
         }
+    }
+
+    /// Returns the chips of four bytes of Manchester.
+    const fn manchester(word: u32) -> Self {
+        let mut chips = 0;
+        let mut bit = 32;
+        while bit > 0 {
+            bit -= 1;
+            chips = chips << 2 | if word >> bit & 1 == 1 { 0b01 } else { 0b10 };
+        }
+        Known { chips, len: 64 }
     }
 
     /// Returns +1 for a chip on the upper tone, -1 otherwise.
@@ -50,6 +63,8 @@ pub(super) enum Payload {
     TOrC,
     /// A 16-bit word that announces the format of mode C's downlink.
     C2,
+    /// A frame whose length is known.
+    Fixed(Fixed),
 }
 
 /// Modes that share chip rate and sync word.
@@ -137,8 +152,35 @@ const TC: Family = Family {
     is_narrow: false,
 };
 
+/// Deviations are not published: what is given is a guess by chip rate and spectrum, and the search measures.
+const fn american(
+    modes: Modes,
+    chip_rate_hz: f64,
+    deviation_hz: [f64; 2],
+    known: Known,
+    fixed: Fixed,
+) -> Family {
+    Family {
+        modes,
+        chip_rate_hz,
+        rate_tolerance: 0.01,
+        deviation_hz,
+        known,
+        payload: Payload::Fixed(fixed),
+        is_quirk: false,
+        is_narrow: false,
+    }
+}
+
+/// Sync word EC62 EC62 behind the last chip of the preamble, which is 0.
+const ORION_ENDPOINT: Known = Known::new(7, 0xEC62_EC62, 33);
+/// Sync word FE B1 00, likewise.
+const HOT_ROD: Known = Known::new(8, 0xFE_B100, 25);
+/// Chips of the last four bytes of the sync word, 0A EC 7A C8.
+const DIALOG_3G: Known = Known::manchester(0x0AEC_7AC8);
+
 /// Every family.
-pub(super) const FAMILIES: [Family; 11] = [
+pub(super) const FAMILIES: [Family; 16] = [
     TC,
     // Some meters (Engelmann SensoStar) send one more 0 between preamble and sync word.
     Family {
@@ -183,4 +225,27 @@ pub(super) const FAMILIES: [Family; 11] = [
     nf(Modes::N, Mode::N1, 2400.0, [2.4e3, 3.2e3], true),
     nf(Modes::F2, Mode::F2, 2400.0, [5.5e3, 7.2e3], false),
     nf(Modes::F2, Mode::F2, 2400.0, [5.5e3, 7.2e3], true),
+    american(
+        Modes::ORION,
+        100e3,
+        [70e3, 100e3],
+        Known::new(11, SYNC_TC, 10),
+        fixed::ORION,
+    ),
+    american(
+        Modes::ORION,
+        100e3,
+        [50e3, 70e3],
+        ORION_ENDPOINT,
+        fixed::ORION_ENDPOINT,
+    ),
+    american(
+        Modes::ORION,
+        200e3,
+        [80e3, 110e3],
+        ORION_ENDPOINT,
+        fixed::ORION_ENDPOINT,
+    ),
+    american(Modes::HOT_ROD, 38.4e3, [30e3, 45e3], HOT_ROD, fixed::HOT_ROD),
+    american(Modes::DIALOG_3G, 119e3, [60e3, 90e3], DIALOG_3G, fixed::DIALOG_3G),
 ];

@@ -10,7 +10,7 @@ pub const MAX_BYTES: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Signal {
     /// Carrier relative to the nearest channel of the mode: errors of the meter's and of the receiver's crystal
-    /// together.
+    /// together. See [`Mode::offset_hz`].
     pub offset_hz: f64,
     /// Carrier: the middle between the two tones.
     pub carrier_hz: f64,
@@ -29,8 +29,8 @@ pub struct Signal {
 pub struct Frame {
     /// Mode in which it was sent.
     pub mode: Mode,
-    /// Format in which it was sent.
-    pub format: Format,
+    /// Format in which it was sent; `None` where frames have a fixed length.
+    pub format: Option<Format>,
     /// Sample, counted from the first ever pushed, at which the first chip after the sync word begins.
     pub sample: u64,
     /// Quality of reception.
@@ -45,7 +45,7 @@ pub struct Frame {
 
 impl Frame {
     /// Returns the frame from its length field, without the CRCs; the length field counts the bytes after itself, as if
-    /// format A had been sent.
+    /// format A had been sent. Frames of fixed length begin behind the sync word, and end before the check.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }

@@ -13,7 +13,7 @@ use super::tones::{Cells, Tones, between};
 use crate::Complex32;
 use crate::baseband::phasor;
 
-/// Chips per second of the fastest family.
+/// Chips per second of the fastest family, at least.
 const FASTEST_HZ: f64 = 110e3;
 /// Prior odds against a frame at a candidate whose known chips carry no information.
 const PRIOR: f64 = 1e4;
@@ -46,7 +46,11 @@ impl Lock {
     pub fn new(config: Config) -> Self {
         let rate = config.sample_rate_hz;
         let capacity = max_segment_len(rate);
-        let cells = Cells::new(rate / FASTEST_HZ, capacity);
+        let wanted = FAMILIES
+            .iter()
+            .filter(|family| config.modes.intersects(family.modes));
+        let fastest_hz = wanted.fold(FASTEST_HZ, |fastest, family| family.chip_rate_hz.max(fastest));
+        let cells = Cells::new(rate / fastest_hz, capacity);
         let max_cells = capacity / cells.decimation() + 1;
         Lock {
             config,

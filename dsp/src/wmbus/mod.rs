@@ -8,6 +8,9 @@
 //!             (always)             rate       (rare)  words    error probability
 //! ```
 //!
+//! America's water meters that send by 2-FSK are modes of the same receiver, as they differ in the rows of its tables only:
+//! Badger Orion, Mueller Hot Rod, Arad and Master Meter Dialog 3G ([`Modes::AMERICA`]).
+//!
 //! The modes are 2-FSK: a chip is one of two tones. What a mode is beyond that, its chip rate, code and sync word, is a
 //! row of a table (`mode.rs`); carriers are found by search, so that an error of tuning costs nothing.
 //!
@@ -19,6 +22,7 @@ mod coding;
 mod config;
 mod dedup;
 mod family;
+mod fixed;
 mod frame;
 mod lock;
 mod mode;

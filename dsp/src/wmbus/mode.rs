@@ -1,4 +1,5 @@
-//! Modes and formats of wireless M-Bus (EN 13757-4), as a frame names them and as a configuration selects them.
+//! Modes and formats of wireless M-Bus (EN 13757-4), and of America's meters that send by 2-FSK as well, as a frame names them
+//! and as a configuration selects them.
 
 use std::fmt;
 use std::ops::BitOr;
@@ -21,11 +22,19 @@ pub enum Mode {
     N1,
     /// 433.82 MHz, 2.4 kbit/s.
     F2,
+    /// Badger Orion (GIF2002A, GIF2006B): 916.45 MHz, 100 kchip/s, three of six.
+    Orion,
+    /// Badger Orion endpoint (GIF2014W, GIF2020): hops from 904.4 to 924.6 MHz, 100 or 200 kbit/s, whitened.
+    OrionEndpoint,
+    /// Mueller Hot Rod: hops from 905 to 925 MHz, 38.4 kbit/s.
+    HotRod,
+    /// Arad and Master Meter Dialog 3G: 902 to 928 MHz, 119 kchip/s, Manchester.
+    Dialog3g,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Mode; 7] = [
+    pub const ALL: [Mode; 11] = [
         Mode::T1,
         Mode::C1,
         Mode::S1,
@@ -33,9 +42,21 @@ impl Mode {
         Mode::R2,
         Mode::N1,
         Mode::F2,
+        Mode::Orion,
+        Mode::OrionEndpoint,
+        Mode::HotRod,
+        Mode::Dialog3g,
     ];
 
-    /// Returns the distance of `carrier_hz` from the nearest channel of the mode.
+    /// Returns true for a mode of wireless M-Bus.
+    pub fn is_wmbus(self) -> bool {
+        !matches!(
+            self,
+            Mode::Orion | Mode::OrionEndpoint | Mode::HotRod | Mode::Dialog3g
+        )
+    }
+
+    /// Returns the distance of `carrier_hz` from the nearest channel of the mode; 0 for modes whose channels are not known.
     pub fn offset_hz(self, carrier_hz: f64) -> f64 {
         let (first_hz, step_hz, channels) = match self {
             Mode::T1 | Mode::C1 => (868.95e6, 0.0, 1),
@@ -44,6 +65,8 @@ impl Mode {
             Mode::R2 => (868.03e6, 60e3, 10),
             Mode::N1 => (169.406_25e6, 12.5e3, 6),
             Mode::F2 => (433.82e6, 0.0, 1),
+            Mode::Orion => (916.45e6, 0.0, 1),
+            Mode::OrionEndpoint | Mode::HotRod | Mode::Dialog3g => return 0.0,
         };
         let channel = ((carrier_hz - first_hz) / f64::max(step_hz, 1.0)).round();
         carrier_hz - first_hz - step_hz * channel.clamp(0.0, f64::from(channels - 1))
@@ -76,7 +99,7 @@ impl fmt::Display for Format {
 
 /// Set of modes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Modes(pub(super) u8);
+pub struct Modes(pub(super) u16);
 
 impl Modes {
     /// T1 and T2.
@@ -95,6 +118,14 @@ impl Modes {
     pub const F2: Modes = Modes(64);
     /// All modes around 868 MHz.
     pub const BAND_868: Modes = Modes(1 | 2 | 4 | 8 | 16);
+    /// Badger Orion, of both generations.
+    pub const ORION: Modes = Modes(128);
+    /// Mueller Hot Rod.
+    pub const HOT_ROD: Modes = Modes(256);
+    /// Arad and Master Meter Dialog 3G.
+    pub const DIALOG_3G: Modes = Modes(512);
+    /// All of America, around 915 MHz; none of them is wireless M-Bus.
+    pub const AMERICA: Modes = Modes(128 | 256 | 512);
 
     /// Returns true if no mode is in the set.
     pub fn is_empty(self) -> bool {
@@ -128,7 +159,9 @@ impl FromIterator<Modes> for Modes {
 
 /// Name that is not one of a mode.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a mode of wireless M-Bus: use t1, c1, s1, c2, r2, n1 or f2")]
+#[error(
+    "`{0}` is not a mode: use t1, c1, s1, c2, r2, n1 or f2 (wireless M-Bus), or orion, hotrod or dialog3g (America)"
+)]
 pub struct UnknownMode(String);
 
 impl FromStr for Modes {
@@ -144,6 +177,9 @@ impl FromStr for Modes {
             "r2" | "r" => Ok(Modes::R2),
             "n1" | "n2" | "n" => Ok(Modes::N),
             "f2" | "f" => Ok(Modes::F2),
+            "orion" => Ok(Modes::ORION),
+            "hotrod" | "hot-rod" => Ok(Modes::HOT_ROD),
+            "dialog3g" | "dialog-3g" => Ok(Modes::DIALOG_3G),
             _ => Err(UnknownMode(name.into())),
         }
     }

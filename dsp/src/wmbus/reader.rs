@@ -3,6 +3,7 @@
 use super::blocks::{Blocks, CRC_LEN, Checked, HEADER, MAX_AIR_BYTES, Soft, air_bytes, likeliest_lengths};
 use super::coding::{Coding, MAX_WORDS};
 use super::family::{C_FORMATS, Family, Known, Payload};
+use super::fixed::Fixed;
 use super::mode::{Format, Mode, Modes};
 use super::phase::{Level, Moves, PhaseTracker};
 use super::sync::Clock;
@@ -59,15 +60,19 @@ impl Reader {
         family: &Family,
         modes: Modes,
         found: &Found,
-    ) -> Option<(Mode, Format, Checked, f64, f64)> {
+    ) -> Option<(Mode, Option<Format>, Checked, f64, f64)> {
         let attempt = |reader: &mut Self, mode, coding, format, skipped| {
             reader
                 .read(tones, found, coding, format, skipped)
                 .filter(|(checked, ..)| checked.doubt <= MAX_DOUBT)
-                .map(|(checked, end, chip)| (mode, format, checked, end, chip))
+                .map(|(checked, end, chip)| (mode, Some(format), checked, end, chip))
         };
         match family.payload {
             Payload::Plain(mode, coding, format) => attempt(self, mode, coding, format, 0),
+            Payload::Fixed(fixed) => self
+                .read_fixed(tones, found, fixed)
+                .filter(|(checked, ..)| checked.doubt <= MAX_DOUBT)
+                .map(|(checked, end, chip)| (fixed.mode, None, checked, end, chip)),
             Payload::C2 => {
                 let format = announced(tones, found);
                 attempt(self, Mode::C2, Coding::Nrz, format.0, ANNOUNCEMENT)
@@ -121,8 +126,7 @@ impl Reader {
         format: Format,
         skipped: usize,
     ) -> Option<(Checked, f64, f64)> {
-        let ratio = found.level.amplitude * found.level.amplitude / found.level.noise.max(f32::MIN_POSITIVE);
-        let mut timing = Timing::new(found.clock, f64::from(ratio), found.level.moves == Moves::Slow);
+        let mut timing = found.timing();
         let h = 2.0 * found.deviation;
         let byte_chips = coding.byte_chips();
         self.edges.clear();
@@ -193,6 +197,32 @@ impl Reader {
         self.edges.truncate(skipped + checked.air_bytes * byte_chips + 1);
         let end = self.edges.last().copied()?;
         Some((checked, end, timing.chip()))
+    }
+
+    /// Reads a frame of fixed length.
+    fn read_fixed(&mut self, tones: &Tones, found: &Found, fixed: Fixed) -> Option<(Checked, f64, f64)> {
+        let mut timing = found.timing();
+        let chips = fixed.air_bytes() * fixed.coding.byte_chips();
+        if (tones.len() as f64 - found.clock.end) / timing.chip() + SLACK_CHIPS < chips as f64 {
+            return None;
+        }
+        self.edges.clear();
+        timing.follow(tones, chips + 1, &mut self.edges);
+        let h = 2.0 * found.deviation * timing.chip();
+        self.soften(tones, 0..=chips, h, fixed.coding, found.level);
+        let soft = Soft {
+            words: &self.words,
+            coding: fixed.coding,
+        };
+        let checked = self.blocks.fixed(soft, fixed, found.no_frame)?;
+        Some((checked, self.edges[chips], timing.chip()))
+    }
+}
+
+impl Found {
+    fn timing(&self) -> Timing {
+        let ratio = self.level.amplitude * self.level.amplitude / self.level.noise.max(f32::MIN_POSITIVE);
+        Timing::new(self.clock, f64::from(ratio), self.level.moves == Moves::Slow)
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Transmission {
 /// the window.
 pub fn transmission(mode: Mode, format: Format, telegram: &[u8], start_s: f64, snr_db: f64) -> Transmission {
     let family = family(mode, format);
-    let gaussian = matches!(mode, Mode::C2 | Mode::N1).then_some(0.5);
+    let gaussian = matches!(mode, Mode::C2 | Mode::N1 | Mode::HotRod).then_some(0.5);
     Transmission {
         chips: chips(mode, format, telegram),
         start_s,
@@ -66,6 +66,7 @@ fn family(mode: Mode, format: Format) -> &'static Family {
             Payload::Plain(of, _, in_format) => of == mode && in_format == format,
             Payload::TOrC => matches!(mode, Mode::T1 | Mode::C1),
             Payload::C2 => mode == Mode::C2,
+            Payload::Fixed(fixed) => fixed.mode == mode,
         })
     };
     // Modes without format B are sent in format A.
@@ -73,7 +74,8 @@ fn family(mode: Mode, format: Format) -> &'static Family {
 }
 
 /// Returns the chips of a telegram: its bytes from the length field (which is computed) without CRCs, behind the shortest
-/// preamble of the mode. Modes S, T and R know format A only.
+/// preamble of the mode. Modes S, T and R know format A only. Frames of fixed length have no format; the telegram is what stands between
+/// sync word and check.
 pub fn chips(mode: Mode, format: Format, telegram: &[u8]) -> Vec<bool> {
     let family = family(mode, format);
     // The known chips hold the shortest preamble, but for modes with a longer one.
@@ -81,26 +83,35 @@ pub fn chips(mode: Mode, format: Format, telegram: &[u8]) -> Vec<bool> {
         Mode::R2 => 24,
         Mode::F2 => 31,
         Mode::T1 | Mode::C1 | Mode::C2 | Mode::S1 | Mode::N1 => 0,
+        Mode::Orion | Mode::OrionEndpoint | Mode::HotRod => 16,
+        Mode::Dialog3g => 0,
     };
     let mut chips = [false, true].repeat(pairs);
+    if mode == Mode::Dialog3g {
+        // Zeros, and the sync word as far as it is not known.
+        for byte in [0, 0, 0, 0, 0x3E, 0x69] {
+            Coding::Manchester.encode(byte, &mut chips);
+        }
+    }
     chips.extend((0..family.known.len).map(|i| family.known.sign(i) > 0.0));
-    let (coding, format) = match family.payload {
-        Payload::Plain(_, coding, format) => (coding, format),
-        Payload::C2 => (Coding::Nrz, format),
-        Payload::TOrC if mode == Mode::T1 => (Coding::ThreeOfSix, Format::A),
-        Payload::TOrC => (Coding::Nrz, format),
+    let (coding, bytes) = match family.payload {
+        Payload::Plain(_, coding, format) => (coding, framed(format, telegram)),
+        Payload::TOrC if mode == Mode::T1 => (Coding::ThreeOfSix, framed(Format::A, telegram)),
+        Payload::TOrC | Payload::C2 => (Coding::Nrz, framed(format, telegram)),
+        Payload::Fixed(fixed) => (fixed.coding, fixed.framed(telegram)),
     };
     if matches!(mode, Mode::C1 | Mode::C2) {
         let announced = C_FORMATS.iter().find(|(_, announced)| *announced == format);
         let word = announced.map_or(0, |(word, _)| *word);
         chips.extend((0..16).rev().map(|bit| word >> bit & 1 == 1));
     }
-    for byte in framed(format, telegram) {
+    for byte in bytes {
         coding.encode(byte, &mut chips);
     }
-    // The postamble begins with the inverse of the last chip.
+    // The postamble begins with the inverse of the last chip. That of a Hot Rod is a byte or two.
     let last = chips.last().copied().unwrap_or(false);
-    chips.extend([!last, last]);
+    let pairs = if mode == Mode::HotRod { 6 } else { 1 };
+    chips.extend([!last, last].repeat(pairs));
     chips
 }
 

@@ -7,6 +7,7 @@ mod redaction;
 mod report;
 mod wires;
 
+use crate::cli::free_port::{Taken, try_to_listen};
 use crate::cli::tuner_args::TunerArgs;
 use crate::config::{Config, ConfigFile, RadioSource};
 use crate::publish::MqttConfig;
@@ -16,7 +17,7 @@ use anyhow::Result;
 use broker::examine_broker;
 use receivers::examine_receiver;
 use report::Report;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use wires::examine_wires;
@@ -117,12 +118,8 @@ fn examine_radios(config: Config, report: &mut Report) -> Vec<(String, Live, Fam
 
 /// Checks that a TCP port to serve on is free.
 fn examine_port(address: SocketAddr, report: &mut Report) {
-    match TcpListener::bind(address) {
-        Ok(_) => report.ok("port", &format!("{address} is free")),
-        Err(error) => report.bad(
-            "port",
-            &format!("{address}: {error}"),
-            "another program uses it (ss -ltnp shows which), or metertap is running already",
-        ),
+    match try_to_listen(address) {
+        Ok(()) => report.ok("port", &format!("{address} is free")),
+        Err(Taken { error, remedy }) => report.bad("port", &format!("{address}: {error}"), remedy),
     }
 }

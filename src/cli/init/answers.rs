@@ -3,8 +3,8 @@
 use crate::config::{Config, Draft};
 use crate::port::PortConfig;
 use crate::publish::MqttConfig;
-use crate::source::Address;
 use crate::source::wire::WireAddress;
+use crate::source::{Address, Family};
 use std::net::SocketAddr;
 
 /// Answers so far, from flags and from the conversation.
@@ -12,8 +12,8 @@ use std::net::SocketAddr;
 pub struct Answers {
     /// The broker; none: lines on standard output.
     pub mqtt: Option<MqttConfig>,
-    /// Sources of receivers.
-    pub radios: Vec<Address>,
+    /// Receivers.
+    pub radios: Vec<RadioAnswer>,
     /// Wires.
     pub wires: Vec<WireAnswer>,
     /// Meters of this home, by radio.
@@ -24,6 +24,14 @@ pub struct Answers {
     pub web: Option<SocketAddr>,
 }
 
+/// A receiver.
+pub struct RadioAnswer {
+    /// Its source.
+    pub source: Address,
+    /// Meters that it receives.
+    pub family: Family,
+}
+
 /// A wire.
 pub struct WireAnswer {
     /// Its protocol, as in the configuration.
@@ -32,18 +40,80 @@ pub struct WireAnswer {
     pub source: WireAddress,
     /// Encryption key, as it was typed.
     pub key: Option<String>,
+    /// Authentication key, as it was typed.
+    pub auth_key: Option<String>,
     /// Addresses of meters on an M-Bus.
     pub addresses: Vec<String>,
     /// Model of a Kamstrup meter.
     pub model: Option<String>,
 }
 
-/// A radio meter that was found by its dial.
-pub struct MeterAnswer {
-    /// Its number.
-    pub id: u32,
-    /// Value of one count, so that the reading is that of the dial.
-    pub scale: Option<f64>,
+/// A radio meter of this home.
+pub enum MeterAnswer {
+    /// ERT meter, found by its dial.
+    Ert {
+        /// Its number.
+        id: u32,
+        /// Value of one count, so that the reading is that of the dial.
+        scale: Option<f64>,
+    },
+    /// Wireless M-Bus meter.
+    Wmbus {
+        /// Its number, eight digits.
+        id: String,
+        /// Its key, as it was typed.
+        key: Option<String>,
+    },
+}
+
+impl RadioAnswer {
+    fn write(&self, draft: &mut Draft) {
+        let is_default = self.family == Family::default();
+        let section = draft
+            .section("[[radio]]")
+            .key("source", self.source.to_string())
+            .optional("band", (!is_default).then_some(self.family.band()));
+        if !matches!(self.source, Address::File(_)) {
+            section.comment("gain = \"best\"          # measured at start; or a number in dB, or \"auto\"");
+        }
+    }
+
+    /// Says how one's own meters are named, when none is.
+    fn write_hint(&self, draft: &mut Draft) {
+        let (find, id, further) = match self.family {
+            Family::Ert | Family::Fsk(_) => (
+                "--reading 48213".to_owned(),
+                "12345678",
+                "unit = \"gal\"\nscale = 0.1",
+            ),
+            Family::Wmbus(_) => (
+                format!("--band {}", self.family.band()),
+                "\"12345678\"",
+                "key = \"…\"             # if it encrypts",
+            ),
+        };
+        draft.comment(&format!(
+            "\nOur meters. Without any, all radio meters are published.\n`metertap find {find}` finds yours.\n\
+             [[meter]]\nid = {id}\nname = \"Water\"\n{further}"
+        ));
+    }
+}
+
+impl MeterAnswer {
+    fn write(&self, draft: &mut Draft) {
+        let section = draft.section("[[meter]]");
+        match self {
+            MeterAnswer::Ert { id, scale } => section
+                .key("id", i64::from(*id))
+                .optional("scale", *scale)
+                .comment("name = \"Water\"")
+                .comment("unit = \"gal\"           # or ft³, CCF, m³, kWh: Home Assistant needs it"),
+            MeterAnswer::Wmbus { id, key } => section
+                .key("id", id.as_str())
+                .optional("key", key.as_deref())
+                .comment("name = \"Water\""),
+        };
+    }
 }
 
 impl WireAnswer {
@@ -53,6 +123,7 @@ impl WireAnswer {
             protocol,
             source,
             key: None,
+            auth_key: None,
             addresses: Vec::new(),
             model: None,
         }
@@ -80,28 +151,16 @@ impl Answers {
         );
         self.write_broker(&mut draft);
         for radio in &self.radios {
-            let section = draft.section("[[radio]]").key("source", radio.to_string());
-            if !matches!(radio, Address::File(_)) {
-                section
-                    .comment("gain = \"best\"          # measured at start; or a number in dB, or \"auto\"");
-            }
+            radio.write(&mut draft);
         }
         for wire in &self.wires {
             wire.write(&mut draft);
         }
         for meter in &self.meters {
-            draft
-                .section("[[meter]]")
-                .key("id", i64::from(meter.id))
-                .optional("scale", meter.scale)
-                .comment("name = \"Water\"")
-                .comment("unit = \"gal\"           # or ft³, CCF, m³, kWh: Home Assistant needs it");
+            meter.write(&mut draft);
         }
-        if self.meters.is_empty() && !self.radios.is_empty() {
-            draft.comment(
-                "\nOur meters. Without any, all radio meters are published.\n`metertap find --reading 48213` finds yours.\n\
-                 [[meter]]\nid = 12345678\nname = \"Water\"\nunit = \"gal\"\nscale = 0.1",
-            );
+        if let Some(radio) = self.radios.first().filter(|_| self.meters.is_empty()) {
+            radio.write_hint(&mut draft);
         }
         if let Some(address) = self.web {
             draft
@@ -147,6 +206,7 @@ impl WireAnswer {
             .key("protocol", self.protocol)
             .key("source", self.source.to_string())
             .optional("key", self.key.as_deref())
+            .optional("auth_key", self.auth_key.as_deref())
             .optional("addresses", addresses)
             .optional("model", self.model.as_deref());
         if ["p1", "dlms"].contains(&self.protocol) && self.key.is_none() {

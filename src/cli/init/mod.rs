@@ -2,16 +2,18 @@
 
 mod answers;
 mod broker;
+mod keys;
 mod prompt;
 mod radios;
+mod telegrams;
 mod wires;
 
 use crate::config::ConfigFile;
 use crate::publish::MqttConfig;
 use crate::runtime::{Clock, Context, Runtime};
-use crate::source::Address;
 use crate::source::wire::WireAddress;
-use answers::{Answers, WireAnswer};
+use crate::source::{Address, Family};
+use answers::{Answers, RadioAnswer, WireAnswer};
 use anyhow::{Context as _, Result, bail};
 use prompt::Prompt;
 use std::io::{IsTerminal, Write, stdin, stdout};
@@ -34,6 +36,9 @@ pub struct Args {
     /// Receiver: rtlsdr, rtlsdr:SERIAL, rtl_tcp://host:port. May be given several times.
     #[arg(long, value_name = "SOURCE")]
     radio: Vec<Address>,
+    /// Band of the receivers: 915 (ERT meters), 915-fsk (Orion, Hot Rod, Dialog 3G), 868, 433 or 169 (wireless M-Bus).
+    #[arg(long, value_name = "MHZ", default_value = "915", requires = "radio")]
+    band: Family,
     /// Wire: PROTOCOL=SOURCE, such as p1=/dev/serial/by-id/…; the protocol is p1, dlms, sml, tic, mbus, kmp or iec.
     #[arg(long, value_name = "WIRE", value_parser = parse_wire)]
     wire: Vec<(&'static str, WireAddress)>,
@@ -83,9 +88,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         wire.model = (*protocol == "kmp").then(|| "403".to_owned());
         wire
     });
+    let radios = args.radio.iter().map(|source| RadioAnswer {
+        source: source.clone(),
+        family: args.band,
+    });
     let mut answers = Answers {
         mqtt: args.mqtt.as_deref().map(MqttConfig::from_url).transpose()?,
-        radios: args.radio.clone(),
+        radios: radios.collect(),
         wires: wires.collect(),
         meters: Vec::new(),
         homeassistant: args.homeassistant,
@@ -135,8 +144,9 @@ fn converse(answers: &mut Answers, prompt: &mut Prompt, context: &Context) -> Re
         radios::ask(answers, prompt)?;
         wires::ask(answers, prompt, context)?;
     }
-    if answers.meters.is_empty() && !answers.radios.is_empty() {
+    if answers.meters.is_empty() {
         radios::ask_meter(answers, prompt)?;
+        telegrams::ask_meter(answers, prompt)?;
     }
     broker::ask(answers, prompt, context)?;
     broker::ask_homeassistant(answers, prompt)?;

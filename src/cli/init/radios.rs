@@ -1,19 +1,33 @@
 //! Radios in the conversation: which dongle, and which meter on the air is one's own.
 
 use crate::cli::dial_search::{DialSearch, Progress, dial_reading, scale};
-use crate::cli::init::answers::{Answers, MeterAnswer};
-use crate::cli::init::prompt::Prompt;
+use crate::cli::init::answers::{Answers, MeterAnswer, RadioAnswer};
+use crate::cli::init::prompt::{Prompt, yes_or_no};
 use crate::cli::plugged::dongles;
 use crate::meter::default_kinds;
+use crate::meter::find::Candidate;
 use crate::receiver::{Radio, RadioOptions};
 use crate::runtime::{Clock, Runtime};
-use crate::source::{Address, Live, Tuning};
+use crate::source::{Address, Family, Live, Tuning};
 use anyhow::Result;
+use jiff::tz::TimeZone;
 use metertap_dsp::Trust;
+use metertap_dsp::wmbus::Modes;
 use std::time::Duration;
 
 /// Time of listening for one's own meter: many send every half minute, all of SCM twice a minute.
-const SEARCH: Duration = Duration::from_secs(120);
+pub(super) const SEARCH: Duration = Duration::from_secs(120);
+
+/// Where this machine's clock says that it stands, most meters that send are of this family.
+fn usual_family() -> Family {
+    let zone = TimeZone::system();
+    let is_european = zone.iana_name().is_some_and(|name| name.starts_with("Europe/"));
+    if is_european {
+        Family::Wmbus(Modes::BAND_868)
+    } else {
+        Family::Ert
+    }
+}
 
 /// Offers the dongles that are plugged in, then asks for further sources, then for the number on the dial.
 pub(super) fn ask(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
@@ -23,29 +37,69 @@ pub(super) fn ask(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
     }
     for (source, name) in dongles {
         let Ok(address) = source.parse() else { continue };
-        if prompt.yes(
-            &format!("\nReceive radio meters with the dongle {source} ({name})?"),
-            true,
-        )? {
-            answers.radios.push(address);
+        let question = format!("\nReceive radio meters with the dongle {source} ({name})?");
+        let family = prompt.parsed(
+            &band_question(&question, "; n = not at all"),
+            |answer| match yes_or_no(answer, true) {
+                Ok(true) => Ok(Some(usual_family())),
+                Ok(false) => Ok(None),
+                Err(_) => band_answer(answer).map(Some),
+            },
+        )?;
+        if let Some(family) = family {
+            answers.radios.push(RadioAnswer {
+                source: address,
+                family,
+            });
         }
     }
     while let Some(address) = prompt.optional(
         "\nAnother radio: rtl_tcp://host:1234, or a recorded file (Enter: none)",
         |text| text.parse::<Address>().map_err(|error| error.to_string()),
     )? {
-        answers.radios.push(address);
+        let family = prompt.parsed(&band_question("  Which band?", ""), band_answer)?;
+        answers.radios.push(RadioAnswer {
+            source: address,
+            family,
+        });
     }
     Ok(())
 }
 
+/// `question`, with the bands and `further` answers.
+fn band_question(question: &str, further: &str) -> String {
+    format!(
+        "{question} 915 = ERT meters of North America; 915-fsk = Orion, Hot Rod, Dialog 3G; 868, 433 or 169 = wireless M-Bus of \
+         Europe{further} [{}]",
+        usual_family().band()
+    )
+}
+
+/// Parses the name of a band; Enter is the usual one.
+fn band_answer(answer: &str) -> Result<Family, String> {
+    match answer {
+        "" => Ok(usual_family()),
+        name => name.parse::<Family>().map_err(|error| error.to_string()),
+    }
+}
+
+/// Live sources of the receivers whose band is of the families that `wanted` selects; recordings have been heard before.
+pub(super) fn live(answers: &Answers, wanted: impl Fn(Family) -> bool) -> Vec<(Live, Family)> {
+    let radios = answers.radios.iter().filter(|radio| wanted(radio.family));
+    let sources = radios.filter_map(|radio| {
+        let family = radio.family;
+        let tuning = Tuning {
+            center_hz: family.center_hz(),
+            ..Tuning::default()
+        };
+        Some((Live::new(&radio.source, tuning)?, family))
+    });
+    sources.collect()
+}
+
 /// Finds one's own meter by its dial.
 pub(super) fn ask_meter(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
-    let sources: Vec<Live> = answers
-        .radios
-        .iter()
-        .filter_map(|address| Live::new(address, Tuning::default()))
-        .collect();
+    let sources = live(answers, |family| !family.is_wmbus());
     if sources.is_empty() {
         return Ok(());
     }
@@ -55,9 +109,12 @@ pub(super) fn ask_meter(answers: &mut Answers, prompt: &mut Prompt) -> Result<()
     )? {
         prompt.say(&format!("Listening for at most {} s …", SEARCH.as_secs()))?;
         match search(&sources, dial, prompt)? {
-            Some(meter) => {
-                if prompt.yes(&format!("  Meter {} shows that. Is it yours?", meter.id), true)? {
-                    answers.meters.push(meter);
+            Some(mine) => {
+                if prompt.yes(&format!("  Meter {} shows that. Is it yours?", mine.id), true)? {
+                    answers.meters.push(MeterAnswer::Ert {
+                        id: mine.id,
+                        scale: scale(&mine),
+                    });
                 }
             }
             None => prompt.say(
@@ -69,23 +126,24 @@ pub(super) fn ask_meter(answers: &mut Answers, prompt: &mut Prompt) -> Result<()
 }
 
 /// Listens until one meter shows what the dial shows.
-fn search(sources: &[Live], dial: f64, prompt: &mut Prompt) -> Result<Option<MeterAnswer>> {
+fn search(sources: &[(Live, Family)], dial: f64, prompt: &mut Prompt) -> Result<Option<Candidate>> {
     let runtime = Runtime::start(Clock::system())?;
     let options = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
     let radios: Result<Vec<Radio>> = sources
         .iter()
-        .map(|source| Radio::live("radio", source.clone(), None, &options))
+        .map(|(source, family)| {
+            let options = RadioOptions {
+                family: *family,
+                ..options.clone()
+            };
+            Radio::live("radio", source.clone(), None, &options)
+        })
         .collect();
-    let found =
-        DialSearch::new(dial, None).run(radios?, SEARCH, &runtime.context, |progress| match progress {
-            Progress::State(state) => state
-                .reason
-                .iter()
-                .try_for_each(|reason| prompt.say(&format!("  {reason}"))),
-            Progress::Candidates(_) | Progress::End(_) => Ok(()),
-        })?;
-    Ok(found.map(|mine| MeterAnswer {
-        id: mine.id,
-        scale: scale(&mine),
-    }))
+    DialSearch::new(dial, None).run(radios?, SEARCH, &runtime.context, |progress| match progress {
+        Progress::State(state) => state
+            .reason
+            .iter()
+            .try_for_each(|reason| prompt.say(&format!("  {reason}"))),
+        Progress::Candidates(_) | Progress::End(_) => Ok(()),
+    })
 }

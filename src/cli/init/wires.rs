@@ -1,6 +1,7 @@
 //! Wires in the conversation: each port is listened to, and what is there decides what else is asked.
 
 use crate::cli::init::answers::{Answers, WireAnswer};
+use crate::cli::init::keys::ask_key;
 use crate::cli::init::prompt::Prompt;
 use crate::cli::init::protocol_named;
 use crate::cli::plugged::serial_ports;
@@ -10,7 +11,6 @@ use crate::port::{Finding, PortOptions, identify, probe};
 use crate::runtime::Context;
 use crate::source::wire::WireAddress;
 use anyhow::Result;
-use metertap_decode::cipher::Key;
 use std::time::Duration;
 
 /// Longer than any meter that pushes pauses, those aside that send every minute or less often.
@@ -131,7 +131,7 @@ fn ask_protocol(answers: &mut Answers, prompt: &mut Prompt, address: WireAddress
                 |text| registers(Some(text), &[]).map(|_| text.to_owned()),
             )?;
         }
-        "p1" | "dlms" => wire.key = ask_key(prompt)?,
+        "p1" | "dlms" => ask_keys(&mut wire, prompt)?,
         _ => {}
     }
     answers.wires.push(wire);
@@ -151,10 +151,10 @@ fn addresses(text: &str) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-/// Asks for the key until a telegram decodes with it, or the user wants it nevertheless.
+/// Asks for the keys until a telegram decodes with them, or the user wants them nevertheless.
 fn ask_right_key(wire: &mut WireAnswer, prompt: &mut Prompt, context: &Context) -> Result<()> {
     loop {
-        wire.key = ask_key(prompt)?;
+        ask_keys(wire, prompt)?;
         let Some(port) = wire.key.as_ref().and_then(|_| wire.port()) else {
             return Ok(());
         };
@@ -176,12 +176,11 @@ fn ask_right_key(wire: &mut WireAnswer, prompt: &mut Prompt, context: &Context) 
     }
 }
 
-fn ask_key(prompt: &mut Prompt) -> Result<Option<String>> {
-    prompt.optional(
-        "  Key from the grid operator, 32 hexadecimal digits (Enter: none, or later)",
-        |text| match text.parse::<Key>() {
-            Ok(_) => Ok(text.to_owned()),
-            Err(error) => Err(error.to_string()),
-        },
-    )
+fn ask_keys(wire: &mut WireAnswer, prompt: &mut Prompt) -> Result<()> {
+    wire.key = ask_key("  Key from the grid operator", prompt)?;
+    wire.auth_key = match &wire.key {
+        Some(_) => ask_key("  Authentication key, if the letter has a second one", prompt)?,
+        None => None,
+    };
+    Ok(())
 }

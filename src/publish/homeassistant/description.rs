@@ -29,6 +29,10 @@ pub fn description(event: &ReadingEvent) -> Value {
             };
             let (model, maker) = match message {
                 Message::R900(_) | Message::R900Bcd(_) => ("R900".to_owned(), "Neptune"),
+                Message::Orion(_) => ("Orion".to_owned(), "Badger"),
+                Message::OrionEndpoint(_) => ("Orion endpoint".to_owned(), "Badger"),
+                Message::HotRod(_) => ("Hot Rod".to_owned(), "Mueller"),
+                Message::Dialog3g(_) => ("Dialog 3G".to_owned(), "Arad"),
                 _ => (format!("ERT, type {}", message.meter_type()), "Itron"),
             };
             (sort, model, Some(maker))

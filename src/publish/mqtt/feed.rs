@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -16,6 +17,8 @@ use tokio::time::timeout;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that wait for the reader; beyond that the messages wait at the broker.
 const BUFFER: usize = 64 * 1024;
+/// Messages that wait for the reader; beyond that they wait at the broker.
+const MESSAGES: usize = 4;
 
 /// Lines that come over the broker. The connection ends when this is dropped.
 pub struct Subscription {
@@ -46,22 +49,7 @@ impl Drop for Subscription {
 /// # Errors
 /// Returns the reason of the last host if none can be used.
 pub async fn subscribe(settings: &BrokerConfig, topic: &str) -> Result<Subscription> {
-    let settings = BrokerConfig {
-        client_id: None,
-        spool: None,
-        ..settings.clone()
-    };
-    let mut result = Err(anyhow::anyhow!("no host"));
-    for host in &settings.hosts {
-        result = timeout(TIMEOUT, connect(&settings, host, topic))
-            .await
-            .unwrap_or_else(|_| bail!("no answer within {} s", TIMEOUT.as_secs()))
-            .with_context(|| settings.display(host));
-        if result.is_ok() {
-            break;
-        }
-    }
-    let (client, session) = result?;
+    let (client, session) = connect(settings, topic).await?;
     let (lines, writer) = duplex(BUFFER);
     Ok(Subscription {
         lines,
@@ -69,7 +57,58 @@ pub async fn subscribe(settings: &BrokerConfig, topic: &str) -> Result<Subscript
     })
 }
 
-async fn connect(
+/// Connects as [`subscribe`] does. Each message is received as it is, the retained one first; the channel closes when the connection
+/// breaks, and the connection ends when the channel is dropped.
+///
+/// # Errors
+/// Returns the reason of the last host if none can be used.
+pub async fn messages(settings: &BrokerConfig, topic: &str) -> Result<Receiver<Vec<u8>>> {
+    let (client, session) = connect(settings, topic).await?;
+    let (sender, receiver) = channel(MESSAGES);
+    tokio::spawn(hand_over(client, session, sender));
+    Ok(receiver)
+}
+
+/// Hands over what comes until the connection breaks or nobody listens. `_client` keeps it open.
+async fn hand_over(_client: MqttClient, mut session: Session, messages: Sender<Vec<u8>>) {
+    loop {
+        let event = tokio::select! {
+            () = messages.closed() => return,
+            event = session.next() => event,
+        };
+        match event {
+            Ok(SessionEvent::Received { payload, .. }) => {
+                if messages.send(payload).await.is_err() {
+                    return;
+                }
+            }
+            Ok(_) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Subscribes at the first of the hosts that answers.
+async fn connect(settings: &BrokerConfig, topic: &str) -> Result<(MqttClient, Session)> {
+    let settings = BrokerConfig {
+        client_id: None,
+        spool: None,
+        ..settings.clone()
+    };
+    let mut result = Err(anyhow::anyhow!("no host"));
+    for host in &settings.hosts {
+        result = timeout(TIMEOUT, connect_to(&settings, host, topic))
+            .await
+            .unwrap_or_else(|_| bail!("no answer within {} s", TIMEOUT.as_secs()))
+            .with_context(|| settings.display(host));
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+async fn connect_to(
     settings: &BrokerConfig,
     host: &BrokerAddress,
     topic: &str,

@@ -38,7 +38,7 @@ pub use broker::{BrokerConfig, Login, SpoolConfig, Version};
 pub use check::check;
 pub use client::Mqtt;
 pub(crate) use client_id::installation_id;
-pub use feed::subscribe;
+pub use feed::{messages, subscribe};
 pub use options::MqttOptions;
 pub use outcome::{HURRIED, Outcome};
 pub use subscriber::{Reaction, Received, Subscriber};

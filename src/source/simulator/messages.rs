@@ -67,6 +67,9 @@ pub fn message(meter: &SimulatedMeter, count: u32) -> Result<(Message, Vec<u8>)>
             parity: 0,
         }
         .encode(),
+        Kind::Orion | Kind::OrionEndpoint | Kind::HotRod | Kind::Dialog3g => {
+            bail!("type {kind} is sent by FSK, which scenarios do not have")
+        }
     };
     let message = Message::parse(kind, &bytes)?;
     Ok((message, bytes))

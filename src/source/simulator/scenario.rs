@@ -5,6 +5,7 @@ use crate::source::simulator::meter::SimulatedMeter;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use metertap_decode::ert::Message;
+use metertap_dsp::Protocol;
 use metertap_dsp::synth::{self, Keying, Random, Transmission};
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +103,9 @@ impl Scenario {
             loop {
                 let (message, bytes) =
                     message(meter, count).with_context(|| format!("meter {}", meter.id))?;
-                let transmission = self.transmission(meter, at, &message, &bytes, &mut random);
+                let protocol = message.kind().protocol();
+                let protocol = protocol.context("a scenario has no meters that send by FSK")?;
+                let transmission = self.transmission(meter, at, protocol, &bytes, &mut random);
                 if transmission.end_s() > self.seconds {
                     break;
                 }
@@ -132,13 +135,13 @@ impl Scenario {
         &self,
         meter: &SimulatedMeter,
         at: f64,
-        message: &Message,
+        protocol: Protocol,
         bytes: &[u8],
         random: &mut Random,
     ) -> Transmission {
         let hop_hz = random.uniform(-HOP_SHARE, HOP_SHARE) * self.sample_rate;
         Transmission {
-            chips: synth::chips(message.kind().protocol(), bytes, meter.training),
+            chips: synth::chips(protocol, bytes, meter.training),
             start_s: at,
             offset_hz: if meter.hop {
                 hop_hz.round()

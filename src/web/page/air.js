@@ -1,8 +1,8 @@
 // Receivers: spectrum of the last quarter of a second, waterfall of the last half minute with the packets in it, and
 // histogram of the samples.
 
-import { number, t } from "./language.js";
-import { element, keyStates, make, masked } from "./words.js";
+import { locale, number, t } from "./language.js";
+import { element, isMasked, keyStates, make, masked, setText } from "./words.js";
 import { drawState } from "./wires.js";
 
 const ROWS = 120;
@@ -13,6 +13,10 @@ const WIDTH_HZ = 33000;
 // Range of the colors in decibels, from the darkest to the brightest.
 const RANGE_DB = 30;
 const MOST_LABELS = 16;
+// Packets and meters that are remembered of a receiver.
+const MOST_MARKS = 1200;
+// Distance from a packet within which a click chooses its meter.
+const NEAR_PX = 24;
 
 const views = new Map(); // receiver -> {rows, marks, elements}
 
@@ -41,19 +45,29 @@ function view(name) {
     all,
     rows: [],
     marks: [],
+    meters: new Map(), // id -> {mine, name}
+    chosen: "",
     state: make("p", "", "state"),
     spectrum: canvas("spectrum", BINS, HEIGHT, t("spectrum")),
     waterfall: canvas("waterfall", BINS, ROWS, t("waterfall")),
     marked: canvas("marked", BINS, ROWS, t("marked")),
     scale: make("p", "", "scale"),
+    choice: make("select", undefined, "choice"),
+    summary: make("span", "", "summary"),
     levels: canvas("levels", 256, 40, t("levels")),
     figures: make("p", "", "figures"),
   };
   const fall = make("div", undefined, "fall");
   fall.append(made.waterfall, made.marked);
+  const chooser = make("p", undefined, "tools");
+  const label = make("label");
+  label.append(make("span", t("markMeter")), made.choice);
+  chooser.append(label, made.summary);
+  made.choice.addEventListener("change", () => choose(made, made.choice.value));
+  made.marked.addEventListener("click", (event) => choose(made, markAt(made, event)?.id ?? ""));
   const strength = make("div", undefined, "strength");
   strength.append(made.levels, made.figures);
-  all.append(make("h3", name), made.state, made.spectrum, fall, made.scale, strength);
+  all.append(make("h3", name), made.state, made.spectrum, fall, made.scale, chooser, strength);
   element("receivers").querySelector(":scope > p")?.remove();
   element("receivers").append(all);
   views.set(name, made);
@@ -80,7 +94,8 @@ export function takeMarks(meters) {
     const one = views.get(meter.heard_by);
     if (!one || meter.frequency_hz === undefined) continue;
     one.marks.push({ time: Date.parse(meter.last_seen), hz: meter.frequency_hz, id: meter.id, mine: meter.mine });
-    if (one.marks.length > 10 * ROWS) one.marks.shift();
+    if (one.marks.length > MOST_MARKS) one.marks.shift();
+    if (one.meters.size < MOST_MARKS) one.meters.set(meter.id, { mine: meter.mine, name: meter.name });
     one.isNew = true;
   }
 }
@@ -131,8 +146,13 @@ function drawMarks(one) {
     const width = Math.max(8, (WIDTH_HZ / row.span_hz) * box.width);
     const y = ((one.rows.length - 1 - place) / ROWS) * box.height;
     const height = Math.max(6, (2 / ROWS) * box.height);
-    context.strokeStyle = context.fillStyle = mark.mine ? "#7dff9a" : "#ffffff";
+    const isChosen = mark.id === one.chosen;
+    context.globalAlpha = one.chosen && !isChosen ? 0.3 : 1;
+    context.lineWidth = isChosen ? 2 : 1;
+    context.strokeStyle = context.fillStyle = isChosen ? "#ffd84d" : mark.mine ? "#7dff9a" : "#ffffff";
     context.strokeRect(x - width / 2, y - height / 2, width, height);
+    mark.place = { x, y };
+    if (one.chosen && !isChosen) continue;
     const label = masked(mark.id);
     const long = context.measureText(label).width;
     const isRight = x + width + long < box.width;
@@ -145,6 +165,41 @@ function drawMarks(one) {
       labels.push({ base, left, right: left + long });
     }
   }
+}
+
+// The packet next to where the pointer is.
+function markAt(one, event) {
+  const box = one.marked.getBoundingClientRect();
+  const far = ({ place }) => Math.hypot(place.x - (event.clientX - box.left), place.y - (event.clientY - box.top));
+  const near = one.marks.filter((mark) => mark.place && far(mark) < NEAR_PX);
+  return near.sort((a, b) => far(a) - far(b))[0];
+}
+
+// Marks all packets of a meter; of all meters if there is none.
+function choose(one, id) {
+  one.chosen = id;
+  one.isNew = true;
+  if (one.rows.length) drawMarks(one);
+  drawChoice(one);
+}
+
+// Meters to choose from, one's own first, and how often the chosen one was received.
+function drawChoice(one) {
+  const order = ([a, x], [b, y]) => y.mine - x.mine || a.localeCompare(b, locale, { numeric: true });
+  const meters = [...one.meters].sort(order);
+  const keys = `${isMasked()} ${meters.map(([id]) => id).join()}`;
+  if (one.offered !== keys) {
+    one.offered = keys;
+    const option = (value, text) => Object.assign(make("option", text), { value });
+    const name = (id, meter) => (meter.name === id ? masked(id) : `${meter.name} (${masked(id)})`);
+    one.choice.replaceChildren(option("", t("allMeters")), ...meters.map(([id, meter]) => option(id, name(id, meter))));
+  }
+  one.choice.value = one.chosen;
+  const marks = one.marks.filter((mark) => mark.id === one.chosen);
+  const hz = marks.map((mark) => mark.hz);
+  const [least, most] = [Math.min(...hz), Math.max(...hz)];
+  const where = marks.length && (least === most ? mhz(least) : `${mhz(least)} – ${mhz(most)}`);
+  setText(one.summary, one.chosen ? [t("packetsShown", { count: marks.length, number: number(marks.length) }), where].filter(Boolean).join(" · ") : "");
 }
 
 function drawLevels(one, row) {
@@ -175,6 +230,7 @@ function drawFigures(one, row, state) {
     t("noise", { level: `${number(row.noise_dbfs, 1, 1)} dBFS` }),
     t("power", { level: `${number(row.power_dbfs, 1, 1)} dBFS` }),
     t("clipped", { share: `${number(100 * row.clipped, 2, 2)} %` }),
+    state?.crystal_ppm !== undefined && t("crystal", { ppm: number(state.crystal_ppm, 0) }),
     state?.gain && t("gain", { gain: state.gain }),
     state && t("lost", { number: number(state.dropped) }),
     ...keyStates(state),
@@ -191,6 +247,7 @@ export function drawAir(receivers) {
   }
   for (const [name, one] of views) {
     const row = one.rows.at(-1);
+    if (row) drawChoice(one);
     if (!row || !one.isNew) continue;
     one.isNew = false;
     drawSpectrum(one, row);

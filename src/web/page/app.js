@@ -20,6 +20,7 @@ const known = {
   missing: [],
   receivers: {},
   sinks: [],
+  prices: [],
   telegrams: {}, // port -> {at, bytes}
   events: [],
 };
@@ -35,9 +36,12 @@ function take(news) {
   known.missing = news.missing;
   known.receivers = news.receivers;
   known.sinks = news.sinks;
+  known.prices = news.prices;
   Object.assign(known.telegrams, news.telegrams);
   known.events = known.events.concat(news.events).slice(-MOST_EVENTS);
   setText(element("version"), t("version", { version: news.version }));
+  // Only http(s): whoever publishes the program fills it in.
+  if (/^https?:/.test(news.homepage ?? "")) Object.assign(element("docs"), { href: news.homepage, hidden: false });
   takeRows(news.rows);
   takeMarks(news.meters);
   draw();
@@ -45,14 +49,16 @@ function take(news) {
 
 function draw() {
   const meters = [...known.meters.values()];
+  drawDetails(known);
+  // Hidden while details are shown.
+  if (element("home").hidden) return;
   drawCards(meters, known.missing, known.receivers);
-  drawProblems(meters, known.missing, known.receivers, known.sinks);
+  drawProblems(meters, known);
   drawTable(meters);
   drawAir(known.receivers);
   drawWires(known.receivers, known.telegrams, meters);
   drawSinks(known.sinks);
   drawEvents(known.events);
-  drawDetails(known);
 }
 
 startTable(draw);

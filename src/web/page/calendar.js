@@ -31,13 +31,14 @@ export function begin(length, date, count = 0) {
   }
 }
 
-// Begins of all periods from `from` up to `to`. Weeks belong to the span in which they begin.
+// Begins of all periods from `from` up to `to`, as numbers: ten years of dates would be slow to compare. Weeks belong to the span in
+// which they begin.
 export function slots(by, from, to) {
   const begins = [];
   let one = begin(by, from);
   if (one < from) one = begin(by, from, 1);
   while (one < to) {
-    begins.push(one);
+    begins.push(one.getTime());
     one = begin(by, one, 1);
   }
   return begins;

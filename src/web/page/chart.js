@@ -24,6 +24,7 @@ export function barChart(label) {
   all.append(readout, svg);
   let [slots, unit, chosen] = [[], "", -1];
   let cursor;
+  let isDue = false;
 
   const width = () => Math.max(240, svg.clientWidth || 600);
   const slotWidth = () => (width() - LEFT - RIGHT) / Math.max(1, slots.length);
@@ -44,10 +45,8 @@ export function barChart(label) {
   function draw() {
     const [w, wide] = [width(), slotWidth()];
     svg.setAttribute("viewBox", `0 0 ${w} ${HEIGHT}`);
-    svg.setAttribute("aria-valuemax", Math.max(0, slots.length - 1));
-    const values = slots.flatMap(({ value = 0, back = 0, before = 0 }) => [value, -back, before]);
-    const most = Math.max(0, ...extent(values));
-    const least = Math.min(0, ...extent(values));
+    const columns = columnsOf(slots, wide);
+    const [least, most] = extent(columns);
     const span = most - least || 1;
     const step = niceStep(span, 5);
     const [low, high] = [Math.floor(least / step) * step, Math.ceil(most / step) * step || step];
@@ -66,16 +65,23 @@ export function barChart(label) {
         parts.push(shape("text", { x: LEFT + (i + 0.5) * wide, y: HEIGHT - 6, class: "middle" }, slot.label()));
       }
     });
-    // One path for all bars of a kind: ten years of days are as quick as one.
+    // One path for all bars of a kind, and one outline for bars without a gap between them: cheap to draw, however many.
     const paths = { bar: "", estimate: "", back: "", before: "" };
+    const ends = {};
     const gap = wide > 4 ? wide * 0.15 : 0;
-    slots.forEach(({ value, back, before, coverage }, i) => {
-      const [left, right] = [(LEFT + i * wide + gap).toFixed(1), (LEFT + (i + 1) * wide - gap).toFixed(1)];
-      const bar = (amount) => `M${left} ${y(0).toFixed(1)}V${y(amount).toFixed(1)}H${right}V${y(0).toFixed(1)}Z`;
-      if (value !== undefined) paths[coverage < MEASURED ? "estimate" : "bar"] += bar(value);
-      if (back !== undefined) paths.back += bar(-back);
+    const zero = y(0).toFixed(1);
+    const bar = (kind, left, right, amount) => {
+      const isNext = ends[kind] === left;
+      paths[kind] += `${isNext ? "" : `${ends[kind] ? `V${zero}` : ""}M${left} ${zero}`}V${y(amount).toFixed(1)}H${right}`;
+      ends[kind] = right;
+    };
+    columns.forEach(({ from, to, value, back, before, coverage }) => {
+      const [left, right] = [(LEFT + from * wide + gap).toFixed(1), (LEFT + to * wide - gap).toFixed(1)];
+      if (value !== undefined) bar(coverage < MEASURED ? "estimate" : "bar", left, right, value);
+      if (back !== undefined) bar("back", left, right, -back);
       if (before !== undefined) paths.before += `M${left} ${y(before).toFixed(1)}H${right}`;
     });
+    for (const kind in ends) paths[kind] += `V${zero}`;
     cursor = shape("rect", { class: "cursor", y: TOP, height: HEIGHT - TOP - BOTTOM, visibility: "hidden" });
     svg.replaceChildren(cursor, ...parts, ...Object.entries(paths).map(([name, d]) => shape("path", { class: name, d })));
     if (chosen >= 0) choose(chosen);
@@ -95,7 +101,16 @@ export function barChart(label) {
     event.preventDefault();
     choose(chosen + move);
   });
-  new ResizeObserver(() => draw()).observe(svg);
+  // In the next frame, once: the data and the size may both have changed.
+  const drawSoon = () => {
+    if (isDue) return;
+    isDue = true;
+    requestAnimationFrame(() => {
+      isDue = false;
+      draw();
+    });
+  };
+  new ResizeObserver(drawSoon).observe(svg);
 
   return {
     all,
@@ -104,18 +119,40 @@ export function barChart(label) {
       [slots, unit] = [newSlots, newUnit];
       setText(readout, t("chartHint"));
       svg.removeAttribute("aria-valuetext");
+      svg.setAttribute("aria-valuemax", Math.max(0, slots.length - 1));
       svg.setAttribute("aria-valuenow", Math.max(0, chosen));
-      draw();
+      drawSoon();
     },
   };
 }
 
-// Least and largest; a spread of ten years of hours would be too many arguments.
-function extent(values) {
+// Slots as they are drawn. Where several would share a pixel, as ten years of days do, a column of one pixel has their means.
+function columnsOf(slots, wide) {
+  if (wide >= 1) return slots.map((slot, i) => ({ ...slot, from: i, to: i + 1 }));
+  const columns = [];
+  const each = Math.ceil(1 / wide);
+  for (let from = 0; from < slots.length; from += each) {
+    const part = slots.slice(from, from + each);
+    const mean = (key) => {
+      let [sum, count] = [0, 0];
+      for (const { [key]: value } of part) {
+        if (value === undefined) continue;
+        sum += value;
+        count++;
+      }
+      return count ? sum / count : undefined;
+    };
+    columns.push({ from, to: from + part.length, value: mean("value"), back: mean("back"), before: mean("before"), coverage: mean("coverage") });
+  }
+  return columns;
+}
+
+// Least and largest value of all columns, with zero.
+function extent(columns) {
   let [least, most] = [0, 0];
-  for (const value of values) {
-    if (value < least) least = value;
-    if (value > most) most = value;
+  for (const { value = 0, back = 0, before = 0 } of columns) {
+    least = Math.min(least, value, -back, before);
+    most = Math.max(most, value, -back, before);
   }
   return [least, most];
 }

@@ -8,7 +8,8 @@ import { age, freshness } from "./freshness.js";
 import { historyPanel } from "./history.js";
 import { ago, clockTime, duration, number, t, time, word } from "./language.js";
 import { title } from "./problems.js";
-import { raw, written } from "./wires.js";
+import { partList } from "./decoder.js";
+import { hexLines, raw, written } from "./wires.js";
 import { amount, element, make, masked, maskedText, setText, shape } from "./words.js";
 
 const REFRESH_MS = 15000;
@@ -26,6 +27,7 @@ export function startDetails(draw) {
       if (shown) {
         element("details").replaceChildren();
         shown = undefined;
+        draw();
         // The part that was asked for was hidden until now.
         document.getElementById(location.hash.slice(1))?.scrollIntoView();
       }
@@ -50,6 +52,7 @@ function build(id) {
     fields: make("table", undefined, "fields"),
     message: make("pre"),
     raw: make("pre"),
+    parts: make("div"),
     refused: make("ul"),
   };
   parts.heading.tabIndex = -1;
@@ -72,7 +75,7 @@ function build(id) {
   box.setAttribute("role", "region");
   box.setAttribute("aria-label", t("fields"));
   const received = make("details");
-  received.append(make("summary", t("lastTelegram")), parts.raw);
+  received.append(make("summary", t("lastTelegram")), parts.raw, parts.parts);
   const decoded = make("details");
   decoded.append(make("summary", t("lastDecoded")), parts.message);
   element("details").replaceChildren(
@@ -125,6 +128,10 @@ function drawAnswer(of) {
   const refused = answer.refused.map((one) => make("li", t("refusedReason", { count: one.count, number: number(one.count), reason: one.reason })));
   parts.refused.replaceChildren(...(refused.length ? refused : [make("li", t("noneRefused"), "faint")]));
   parts.reception.replaceChildren(...answer.reception.map(receptionChart));
+  of.telegrams = answer.telegrams;
+  // Each record with its bytes: DIF, VIF and value.
+  const explained = of.telegrams.flatMap(({ parts }) => parts);
+  parts.parts.replaceChildren(...(explained.length ? [partList(explained)] : []));
 }
 
 // Receptions in each hour of the last two days, and their mean signal.
@@ -160,7 +167,7 @@ function facts(meter) {
     ["id", masked(meter.id)],
     ["type", meter.type],
     ["commodity", word("commodity", meter.commodity)],
-    ["source", meter.heard_by],
+    ["source", [meter.heard_by, ...(meter.also_heard_by ?? [])].join(", ")],
     ["lastReading", `${ago(age(meter.last_seen))}, ${clockTime(new Date(meter.last_seen))}`],
     ["readings", number(meter.times)],
     ["interval", meter.interval_s === undefined ? t("notLearned") : duration(meter.interval_s)],
@@ -168,7 +175,7 @@ function facts(meter) {
     ["signal", meter.snr_db === undefined ? undefined : `${number(meter.snr_db, 1)} dB`],
     ["frequency", meter.frequency_hz === undefined ? undefined : mhz(meter.frequency_hz)],
   ];
-  return list.filter(([, text]) => text !== undefined).flatMap(([key, text]) => [make("dt", t(key)), make("dd", text)]);
+  return list.filter(([, text]) => text !== undefined).flatMap(([key, text]) => [["dt", t(key)], ["dd", text]]);
 }
 
 export function drawDetails(known) {
@@ -193,9 +200,13 @@ export function drawDetails(known) {
   setText(parts.now, [value, present && state === "fresh" ? t("now", { amount: amount(present.value, present.unit) }) : ""].filter(Boolean).join(" · "));
   const edit = element("details").querySelector(".edit");
   setText(edit, t(meter.configured ? "edit" : "addMeter"));
-  parts.facts.replaceChildren(...meters.flatMap(facts));
+  const list = meters.flatMap(facts);
+  // What has not changed stays, and with it a selection.
+  if (parts.facts.children.length !== list.length) parts.facts.replaceChildren(...list.map(([tag]) => make(tag)));
+  list.forEach(([, text], i) => setText(parts.facts.children[i], text));
   const telegram = known.telegrams[meter.heard_by];
-  setText(parts.raw, telegram ? maskedText(raw(telegram)) : t("noTelegram"));
+  const byRadio = shown.telegrams?.map(({ type, bytes }) => `${type}\n${hexLines(bytes)}`).join("\n\n");
+  setText(parts.raw, byRadio || (telegram ? maskedText(raw(telegram)) : t("noTelegram")));
   shown.panel.tick();
   if (Date.now() - shown.asked > REFRESH_MS) refresh(shown);
 }

@@ -17,14 +17,23 @@ function views(types) {
     const names = Object.keys(counters);
     const both = counters[IMPORT] && counters[EXPORT];
     const single = names.filter((name) => !both || (name !== IMPORT && name !== EXPORT));
-    const made = single.map((name) => ({ key: `${type} ${name}`, label: `${type} · ${word("counter", name)}`, type, value: name }));
+    const made = single.map((name) => ({ key: `${type} ${name}`, label: `${type} · ${counterName(name)}`, type, value: name }));
     const first = { key: `${type} both`, label: `${type} · ${t("importExport")}`, type, value: IMPORT, back: EXPORT };
     made.sort((a, b) => rank(a) - rank(b));
     return both ? [first, ...made] : made;
   });
 }
 
-const rank = (view) => (/^(total|count|energy_import_total)$/.test(view.value) ? 0 : view.value.includes("reactive") ? 2 : 1);
+// Name of a counter; that of a tariff register says which.
+function counterName(name) {
+  const [, counter, number] = name.match(/^(energy_(?:import|export))_t(\d)$/) ?? [];
+  return counter ? t("registerOf", { counter: word("counter", `${counter}_total`), number }) : word("counter", name);
+}
+
+// Rows that a frame takes: ten years of days would stop the page.
+const ROWS_A_FRAME = 200;
+
+const rank = (view) => (/^(total|count|energy_import_total)$/.test(view.value) ? 0 : /reactive|_t\d$/.test(view.value) ? 2 : 1);
 
 // Values by slot: each period belongs to the slot with its middle in it, as the zone of the daemon may be another one.
 function byslot(counter, begins, end, key = "points") {
@@ -169,6 +178,7 @@ export function historyPanel(id) {
     const usedBefore = byslot(value, earlierBegins, from);
     const credits = byslot(back, begins, to, "cost");
     const costs = byslot(value, begins, to, "cost").map((cost, i) => sum([cost, credits[i]]));
+    const priced = byslot(value, begins, to, "priced");
     const unit = value.unit;
     const money = (cost) => `${number(cost, 2, 2)} ${value.currency ?? ""}`.trim();
     const text = (i) => {
@@ -179,7 +189,7 @@ export function historyPanel(id) {
         words.push(t("exportOf", { amount: amount(fed[i], unit) }));
         words.push(t("netOf", { amount: amount((used[i] ?? 0) - fed[i], unit) }));
       }
-      if (costs[i] !== undefined) words.push(money(costs[i]));
+      if (costs[i] !== undefined) words.push(priced[i] < 1 ? t("costOfPart", { cost: money(costs[i]), share: number(100 * priced[i], 0) }) : money(costs[i]));
       if (usedBefore[i] !== undefined) words.push(t("beforeOf", { amount: amount(usedBefore[i], unit) }));
       if (coverage[i] < 1) words.push(t("measured", { share: number(100 * coverage[i], 0) }));
       return words.join(" · ");
@@ -195,7 +205,9 @@ export function historyPanel(id) {
     }));
     chart.show(chartSlots, unit);
     const isEstimated = coverage.some((share) => share < 1);
-    setText(note, !value.points.length ? t("noUsage") : isEstimated ? t("estimates") : "");
+    const isPartlyPriced = priced.some((share, i) => share < 1 && costs[i] !== undefined);
+    const notes = [isEstimated && t("estimates"), isPartlyPriced && t("partlyPriced")].filter(Boolean);
+    setText(note, value.points.length ? notes.join(" ") : t("noUsage"));
     drawSums({ used, fed, back, usedBefore, begins, to, unit, costs, money });
     const hasCosts = costs.some((cost) => cost !== undefined);
     const line = (slot, i) => {
@@ -211,8 +223,15 @@ export function historyPanel(id) {
       if (!table.open) return rows.replaceChildren();
       const [top, body] = [make("thead"), make("tbody")];
       top.append(head);
-      body.append(...chartSlots.map(line));
       rows.replaceChildren(top, body);
+      const more = () => {
+        // Another table has taken its place.
+        if (body.parentElement !== rows) return;
+        const done = body.children.length;
+        body.append(...chartSlots.slice(done, done + ROWS_A_FRAME).map((slot, i) => line(slot, done + i)));
+        if (body.children.length < chartSlots.length) requestAnimationFrame(more);
+      };
+      more();
     };
     table.ontoggle();
   }

@@ -45,11 +45,15 @@ export function ago(seconds) {
   return relative.format(-Math.round(Math.max(0, seconds) / length), unit);
 }
 
+const durations = new Map();
+
 // A length of time in words.
 export function duration(seconds) {
   const [unit, length] = UNITS.find(([, , most]) => seconds < most);
   const digits = seconds / length < 10 ? 1 : 0;
-  return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: digits }).format(seconds / length);
+  const key = `${unit} ${digits}`;
+  if (!durations.has(key)) durations.set(key, new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: digits }));
+  return durations.get(key).format(seconds / length);
 }
 
 const formats = new Map();

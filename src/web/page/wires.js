@@ -2,7 +2,7 @@
 
 import { age, isConnected } from "./freshness.js";
 import { duration, number, t, word } from "./language.js";
-import { element, keyStates, make, maskedText, setText } from "./words.js";
+import { element, isMasked, keyStates, make, maskedText, setText } from "./words.js";
 
 const panels = new Map(); // port -> elements
 
@@ -39,10 +39,13 @@ export function raw(telegram) {
   if (bytes.every(isText)) {
     return new TextDecoder().decode(bytes).replace(/[\x02-\x06\r]/g, "");
   }
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"));
-  const lines = [];
-  for (let i = 0; i < hex.length; i += 16) lines.push(hex.slice(i, i + 16).join(" "));
-  return lines.join("\n");
+  return hexLines(Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(""));
+}
+
+// Hexadecimal digits, sixteen bytes a line. An id may stand in them in any order: hidden with the ids.
+export function hexLines(digits) {
+  if (isMasked()) return t("hiddenBytes", { count: digits.length / 2 });
+  return digits.toLowerCase().replace(/(..)(?=.)/g, "$1 ").replace(/(.{47}) /g, "$1\n");
 }
 
 export const written = (value) =>

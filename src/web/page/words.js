@@ -28,7 +28,7 @@ export function shape(name, attributes, text) {
 // A value with its unit, without trailing zeros.
 export const amount = (value, unit) => `${number(value)} ${unit}`.trim();
 
-const isMasked = () => element("mask").checked;
+export const isMasked = () => element("mask").checked;
 
 // The id, or its last two digits while ids are hidden: long ones, and short ones with a digit.
 export const masked = (id) => (isMasked() && /\d/.test(id) ? `…${id.slice(-2)}` : id);

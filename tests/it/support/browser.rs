@@ -144,7 +144,8 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", dark);
     }
 
-    fn devtools(&self, command: &str, parameters: Value) {
+    /// Sends a command of the DevTools protocol.
+    pub fn devtools(&self, command: &str, parameters: Value) {
         self.post(
             "goog/cdp/execute",
             json!({ "cmd": command, "params": parameters }),

@@ -11,6 +11,7 @@ mod daemon;
 #[cfg(feature = "rtlsdr")]
 mod dongles;
 mod homeassistant;
+mod http;
 mod listener;
 mod nats;
 mod p1_bridge;
@@ -32,6 +33,7 @@ pub use daemon::Daemon;
 #[cfg(feature = "rtlsdr")]
 pub use dongles::Dongles;
 pub use homeassistant::{assert_valid, assert_valid_together, rendered, retained_json};
+pub use http::{change, exchange, get, json, raw_status};
 pub use listener::{Listener, message, street};
 pub use nats::Nats;
 pub use p1_bridge::P1Bridge;

@@ -3,10 +3,13 @@
 //!
 //! | argument | needs |
 //! | --- | --- |
+//! | `axe` | axe-core, which `make axe` brings |
 //! | `shared` | `../shared`: vectors and recordings that are not part of the repository |
 //! | `promtool` | Prometheus' promtool, which evaluates alerting rules |
 //! | `private_mounts` | permission to mount a small file system (`unshare -rm`) |
 //! | `small_disk` | permission to mount a file system in memory, so that a disk can be full |
+//! | `rtl_433` | rtl_433, in `PATH` or named by `RTL_433`, with a decoder of Badger Orion |
+//! | `rtl_433_2025` | the same, with decoders of the Orion endpoint, Hot Rod and Dialog 3G as well (25.12 or later) |
 //! | `network_namespace` | permission to make a network namespace with packet filters (`unshare -rn`, iptables) |
 //!
 //! libtest cannot ignore a test at run time, so the decision is made when the tests are compiled. If it was made
@@ -43,12 +46,25 @@ pub fn needs(what: TokenStream, test: TokenStream) -> TokenStream {
         ),
         "axe" => {
             let file = Path::new(&root).join(AXE);
-            (file.exists(), String::new(), "axe-core (make axe)")
+            let track = format!("const _: &[u8] = include_bytes!({file:?});");
+            (file.exists(), track, "axe-core (make axe)")
         }
         "promtool" => (
             is_tool("promtool"),
             String::new(),
             "promtool (Debian: prometheus)",
+        ),
+        "rtl_433" => (
+            rtl_433_has("Badger ORION"),
+            String::new(),
+            "rtl_433 (Debian: rtl-433)",
+        ),
+        "rtl_433_2025" => (
+            ["Hot Rod", "Dialog3G", "GIF2020OCECNA"]
+                .iter()
+                .all(|name| rtl_433_has(name)),
+            String::new(),
+            "rtl_433 of 2025 or later (RTL_433=path)",
         ),
         "private_mounts" => (
             may_mount_privately(),
@@ -75,6 +91,17 @@ fn parse(code: &str) -> TokenStream {
 fn is_tool(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
+/// Returns whether rtl_433 lists a decoder with this in its name.
+fn rtl_433_has(decoder: &str) -> bool {
+    let program = std::env::var_os("RTL_433").unwrap_or_else(|| "rtl_433".into());
+    let output = Command::new(program).args(["-R", "help"]).output();
+    output.is_ok_and(|output| {
+        [output.stdout, output.stderr]
+            .iter()
+            .any(|text| String::from_utf8_lossy(text).contains(decoder))
+    })
 }
 
 fn may_mount_privately() -> bool {

@@ -24,7 +24,13 @@ pub(super) fn payload(context: &Context) -> Option<Decoded> {
     ) {
         (0x05, 0x06 | 0x07, 0x72 | 0x7A) => tags(payload).map(Decoded::from),
         (0x14, 0x07, 0xA0 | 0xA1) => na_1(context),
-        (0x04, 0x08, 0xA0) => allocator(payload).map(Decoded::from),
+        // A0 │ …, or A0 │ A0 │ …
+        (0x04, 0x08, 0xA0) => {
+            let payload = payload
+                .strip_prefix(&[0xA0])
+                .filter(|rest| rest.len() >= ALLOCATOR);
+            allocator(payload.unwrap_or(context.payload)).map(Decoded::from)
+        }
         (0x04, 0x08, 0xB6) => {
             // B6 │ n │ n bytes │ A0 │ …
             let rest = payload.get(1 + usize::from(*payload.first()?)..)?;
@@ -33,7 +39,7 @@ pub(super) fn payload(context: &Context) -> Option<Decoded> {
         }
         // One count is a third of a litre, and of a cubic metre.
         (0x03, 0x03, _) | (0x0F, 0x0F, _) => thirds(payload, 3, -3).map(Decoded::from),
-        (0x04, 0x11, _) => thirds(payload, 1, 0).map(Decoded::from),
+        (0x04, 0x11, _) => thirds(payload, 3, 0).map(Decoded::from),
         _ => None,
     }
 }
@@ -57,7 +63,7 @@ fn thirds(payload: &[u8], digits: u32, exponent: i32) -> Option<Vec<Record>> {
 ///
 /// The key is proved by the first byte and by the meter's clock, whose year must be 2010 to 2069.
 fn na_1(context: &Context) -> Option<Decoded> {
-    let (&[access_number, _status], rest) = context.payload.split_first_chunk()?;
+    let (&[access_number, status], rest) = context.payload.split_first_chunk()?;
     let (block, _) = rest.split_first_chunk::<16>()?;
     let has_key = context.keys.find(context.meter, context.radio).is_some();
     let refused = Decoded {
@@ -119,7 +125,12 @@ fn na_1(context: &Context) -> Option<Decoded> {
             Unit::CubicMeter,
         ));
         records.push(datetime(1, earlier));
+        records.push(Record {
+            storage: 1,
+            ..value("age", 0, i128::from(hours) * 3600, 0, Unit::Second)
+        });
     }
+    records.push(flags("state", status.into(), &NA_1_STATE));
     records.push(flags("alarms", alarms.into(), &NA_1_ALARMS));
     records.push(Record {
         storage: 1,
@@ -130,6 +141,18 @@ fn na_1(context: &Context) -> Option<Decoded> {
         security: Some(Security::Decrypted(NA_1, origin)),
     })
 }
+
+/// The byte in front of the encrypted block.
+const NA_1_STATE: [(u32, &str); 8] = [
+    (0x01, "summer_time"),
+    (0x02, "historical_indication"),
+    (0x04, "max_speed_exceeded"),
+    (0x08, "device_access_error"),
+    (0x10, "two_way_com_block"),
+    (0x20, "install_frame"),
+    (0x40, "wrong_temperature"),
+    (0x80, "service_event"),
+];
 
 const NA_1_ALARMS: [(u32, &str); 8] = [
     (0x80, "minimum_flow"),
@@ -149,43 +172,53 @@ fn since_2000(seconds: u32) -> Option<DateTime> {
         .ok()
 }
 
+/// Bytes of the payload of E-ITN.
+const ALLOCATOR: usize = 15;
+
 /// Decodes E-ITN.
 ///
 /// ```text
-///  beginning of the season (2) │ ? │ units of the last season (2) │ date (2) │ units (2) │ date (2) │ temperatures (2, 2)
+///  beginning of the season (1) │ ? (2) │ units of the last season (2) │ date on which the seal was broken (2)
+///  │ units (2) │ date (2) │ temperatures (2, 2)
 /// ```
+///
+/// The date of the seal is 0 while it is whole. Of the season's beginning only day and month are sent.
 fn allocator(bytes: &[u8]) -> Option<Vec<Record>> {
-    let bytes: &[u8; 15] = bytes.first_chunk()?;
+    let bytes: &[u8; ALLOCATOR] = bytes.first_chunk()?;
     let [_, _, _, before @ .., t1, t2, t3, t4] = bytes;
-    let [b1, b2, _, _, n1, n2, d1, d2] = before;
-    let day = u16::from_le_bytes([*d1, *d2]);
+    let [b1, b2, s1, s2, n1, n2, d1, d2] = before;
+    let day = |quantity, low: u8, high: u8| {
+        let day = u16::from_le_bytes([low, high]);
+        let year = 2000 + (day >> 9 & 0x1F);
+        date(quantity, 0, year, (day >> 5 & 0x0F) as u8, (day & 0x1F) as u8)
+    };
+    let is_broken = [*s1, *s2] != [0, 0];
     let temperature = |low: u8, high: u8| {
         shifted(
             Decimal::from(u16::from_le_bytes([low, high])) / Decimal::from(256),
             0,
         )
     };
-    let degrees = |qualifier: Option<&'static str>, low, high| Record {
-        qualifiers: qualifier.into_iter().map(Into::into).collect(),
+    let degrees = |qualifier: &'static str, low, high| Record {
+        qualifiers: vec![qualifier.into()],
         ..Record::current(
             "room_temperature",
             temperature(low, high).map(Value::Number),
             Unit::Celsius,
         )
     };
-    Some(vec![
+    let mut records = vec![
         value("heat_cost_units", 0, unsigned(&[*n1, *n2]), 0, Unit::None),
         value("heat_cost_units", 1, unsigned(&[*b1, *b2]), 0, Unit::None),
-        date(
-            "date",
-            0,
-            2000 + (day >> 9),
-            (day >> 5 & 0x0F) as u8,
-            (day & 0x1F) as u8,
-        ),
-        degrees(Some("average_before"), *t1, *t2),
-        degrees(Some("average"), *t3, *t4),
-    ])
+        day("date", *d1, *d2),
+        degrees("average_before", *t1, *t2),
+        degrees("average", *t3, *t4),
+        flags("alarms", is_broken.into(), &[(1, "seal_broken")]),
+    ];
+    if is_broken {
+        records.push(day("seal_broken_date", *s1, *s2));
+    }
+    Some(records)
 }
 
 /// Decodes 162: a byte 0F or 80 behind the fillers, seven bytes, then tags with values, of which 10 is the volume in litres.

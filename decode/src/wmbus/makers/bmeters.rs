@@ -1,6 +1,6 @@
 //! BMeters: Hydrodigit behind ordinary records, and RFM-TX1.
 
-use super::payload::{Context, Decoded, date, two_digits, unsigned, value};
+use super::payload::{Context, Decoded, date, flags, two_digits, unsigned, value};
 use crate::mbus::{Record, Value};
 use crate::time::MeterTime;
 use crate::unit::Unit;
@@ -12,7 +12,7 @@ const RFM_TX1: Scheme = Scheme::Manufacturer("BMeters RFM-TX1");
 /// Decodes the tail of Hydrodigit, whose first byte says what follows.
 ///
 /// ```text
-///  contents │ 0: battery │ 1: fraud, date (3) │ 7: date of a leak (3) │ 2: backflow (4) │ 4: volumes at the ends of months (12 × 3)
+///  contents │ 0: battery │ 1: kind of fraud, date (3) │ 7: date of a leak (3) │ 2: backflow (4) │ 4: volumes at the ends of months (12 × 3)
 /// ```
 pub(super) fn tail(context: &Context, tail: &[u8]) -> Option<Vec<Record>> {
     if !matches!(context.meter.version, 0x13 | 0x15 | 0x17) {
@@ -27,12 +27,13 @@ pub(super) fn tail(context: &Context, tail: &[u8]) -> Option<Vec<Record>> {
         rest = others;
         Some(taken)
     };
-    let mut records = Vec::new();
+    let mut records = vec![flags("contents", contents.into(), &CONTENTS)];
     if let Some(&[level]) = take(0, 1) {
         let tenths = BATTERY[usize::from(level & 0x0F)];
         records.push(value("battery_voltage", 0, tenths, -2, Unit::V));
     }
-    if let Some(&[_, year, month, day]) = take(1, 4) {
+    if let Some(&[kind, year, month, day]) = take(1, 4) {
+        records.push(flags("fraud", kind.into(), &FRAUD));
         records.extend(bcd_date("fraud_date", year, month & 0x0F, day));
     }
     if let Some(&[year, month, day]) = take(7, 3) {
@@ -68,6 +69,20 @@ fn bcd_date(quantity: &'static str, year: u8, month: u8, day: u8) -> Option<Reco
         two_digits(day)?,
     ))
 }
+
+const CONTENTS: [(u32, &str); 5] = [
+    (0x01, "battery_voltage"),
+    (0x02, "fraud_date"),
+    (0x04, "backflow"),
+    (0x10, "monthly_data"),
+    (0x80, "leak_date"),
+];
+
+const FRAUD: [(u32, &str); 3] = [
+    (0x80, "magnetic_fraud_attempt"),
+    (0x40, "sensor_fraud_attempt"),
+    (0x20, "module_removed"),
+];
 
 /// Voltages of the battery's 16 levels, in hundredths of a volt.
 const BATTERY: [i128; 16] = [

@@ -11,7 +11,7 @@
 //! the only check of PRIOS; "real data" have a check byte.
 
 use super::payload::{Context, Decoded, flags, unsigned, value};
-use crate::mbus::{Record, Value, time};
+use crate::mbus::{Record, Value, bcd, primary, scaled, time};
 use crate::unit::Unit;
 use crate::wmbus::address::Address;
 use crate::wmbus::layers::Tpl;
@@ -152,6 +152,9 @@ pub(super) fn prios(context: &Context) -> Option<Decoded> {
             ..Record::current("date", time(date).map(Value::Time), Unit::None)
         });
     }
+    if context.radio.is_of("SAP") {
+        records.extend(printed(telegram));
+    }
     if let Some(&[general, now, more]) = telegram.get(11..14) {
         let alarms = u32::from_be_bytes([0, general, now, more]);
         records.push(flags("alarms", alarms, &ALARMS));
@@ -169,6 +172,41 @@ pub(super) fn prios(context: &Context) -> Option<Decoded> {
         records,
         security: Some(Security::Decrypted(PRIOS, KeyOrigin::Default(NAME))),
     })
+}
+
+/// Returns the number on the case of a meter of Sappel, such as `C19UA145842`: supplier, year, kind, diameter, serial number.
+/// Its parts are packed into the bytes that are the address elsewhere.
+fn printed(telegram: &[u8]) -> Option<Record> {
+    let &[b4, b5, b6, b7, b8, b9] = telegram.get(4..10)?.first_chunk()?;
+    let number = u32::from_le_bytes([b4, b5, b6, b7 & 3]);
+    let letter = |code: u8| char::from(b'@' + (code & 0x1F));
+    let (supplier, kind, diameter) = (
+        letter((b9 & 0x0F) << 1 | b8 >> 7),
+        letter(b8 >> 2),
+        letter((b8 & 3) << 3 | b7 >> 5),
+    );
+    let (year, serial) = (number / 1_000_000, number % 1_000_000);
+    let text = format!("{supplier}{year:02}{kind}{diameter}{serial:06}");
+    Some(Record::current(
+        "fabrication_number",
+        Some(Value::Text(text)),
+        Unit::None,
+    ))
+}
+
+/// Gives the time with an error its name: Diehl marks it with extension 18, which elsewhere says that there is no value.
+pub(super) fn replace(record: Record, header: &[u8], data: &[u8]) -> Record {
+    let [.., vif @ 0xA4..=0xA7, 0x18] = header else {
+        return record;
+    };
+    // DIF 9 to E: BCD.
+    let is_bcd = header.first().is_some_and(|dif| dif & 0x0F >= 9);
+    let number = if is_bcd { bcd(data) } else { Some(unsigned(data)) };
+    Record {
+        value: number.map(|number| scaled(number, &primary(vif & 0x7F))),
+        qualifiers: vec!["in_error".into()],
+        ..record
+    }
 }
 
 /// Alarms in the bytes 11, 12 and 13 of a frame.

@@ -7,9 +7,11 @@ use crate::quantity;
 
 /// Gives the records that only Kamstrup understands their names.
 pub(super) fn replace(mut record: Record, data: &[u8]) -> Record {
-    let is_own = record.quantity == "manufacturer_specific";
     name("KAM", &mut record);
-    if is_own && record.quantity != "manufacturer_specific" {
+    if matches!(
+        record.quantity,
+        "info_code" | "error_flags" | "volume_temperature_1" | "volume_temperature_2"
+    ) {
         record.value = quantity::scaled(unsigned(data), 0).map(Value::Number);
     }
     record

@@ -6,6 +6,8 @@ mod apator;
 mod bfw;
 mod bmeters;
 pub(super) mod diehl;
+mod ei;
+mod gwf;
 mod hydroclima;
 mod kamstrup;
 mod payload;
@@ -16,7 +18,8 @@ mod zenner;
 pub(super) use payload::{Context, Decoded};
 
 use super::address::Address;
-use crate::mbus::Record;
+use crate::mbus::{Record, Value};
+use crate::quantity;
 
 /// Decodes a payload that has no ordinary records; `None` if no decoder knows it.
 pub(super) fn decode(context: &Context) -> Option<Decoded> {
@@ -35,6 +38,7 @@ pub(super) fn decode(context: &Context) -> Option<Decoded> {
 pub(super) fn tail(context: &Context, tail: &[u8]) -> Vec<Record> {
     let records = match &*context.meter.letters() {
         "BMT" => bmeters::tail(context, tail),
+        "GWF" => gwf::tail(context, tail),
         "BMP" => hydroclima::tail(context, tail),
         "ZRI" => zenner::tail(context, tail),
         _ => None,
@@ -42,13 +46,34 @@ pub(super) fn tail(context: &Context, tail: &[u8]) -> Vec<Record> {
     records.unwrap_or_default()
 }
 
-/// Replaces records whose meaning only their manufacturer knows by those that they stand for.
-pub(super) fn replace(meter: &Address, radio: &Address, record: Record, data: &[u8]) -> Vec<Record> {
+/// Replaces records whose meaning only their manufacturer knows by those that they stand for. `header` and `data` are the bytes of the
+/// record.
+pub(super) fn replace(
+    meter: &Address,
+    radio: &Address,
+    record: Record,
+    header: &[u8],
+    data: &[u8],
+) -> Vec<Record> {
     match &*meter.letters() {
         "KAM" | "KAW" => vec![kamstrup::replace(record, data)],
-        _ if radio.is_of("QDS") || radio.is_of("LSE") => qundis::replace(record, data),
+        "EIE" => ei::replace(record, data),
+        "DME" | "HYD" => vec![diehl::replace(record, header, data)],
+        "ITW" => vec![itron(record, header, data)],
+        _ if radio.is_of("QDS") || radio.is_of("LSE") => qundis::replace(record, header, data),
         _ => vec![record],
     }
+}
+
+/// Itron marks its error flags with extension 18, which elsewhere says that there is no value.
+fn itron(record: Record, header: &[u8], data: &[u8]) -> Record {
+    if header.ends_with(&[0xFD, 0x97, 0x18]) {
+        return Record {
+            value: quantity::scaled(payload::unsigned(data), 0).map(Value::Number),
+            ..record
+        };
+    }
+    record
 }
 
 /// Returns the medium of a meter, some of which have types of their manufacturer's own.

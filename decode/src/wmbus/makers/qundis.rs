@@ -16,7 +16,11 @@ use crate::unit::Unit;
 const LEN: u8 = 0x35;
 
 /// Replaces the record by those that it holds. `data` begin with the length byte.
-pub(super) fn replace(record: Record, data: &[u8]) -> Vec<Record> {
+pub(super) fn replace(record: Record, header: &[u8], data: &[u8]) -> Vec<Record> {
+    // A code of errors under a reserved VIF.
+    if header == [0x01, 0xFD, 0x73] {
+        return vec![value("error_flags", 0, unsigned(data), 0, Unit::None)];
+    }
     // Qundis marks the present flow (VIF 3B) with extension 56, which elsewhere is the duration of a limit's crossing.
     if record.quantity == "volume_flow" && record.qualifiers == ["below_limit_duration"] {
         let meaning = primary(0x3B);

@@ -4,7 +4,7 @@
 //!  status (4) │ volume at the set day (4) │ volume (4) │ ?
 //! ```
 
-use super::payload::{Context, unsigned};
+use super::payload::{Context, unsigned, value};
 use crate::mbus::{Record, Value};
 use crate::quantity::Decimal;
 use crate::unit::Unit;
@@ -26,5 +26,6 @@ pub(super) fn tail(context: &Context, tail: &[u8]) -> Option<Vec<Record>> {
             )
         })
     };
-    Some(vec![volume(0, 8)?, volume(1, 4)?])
+    let status = value("error_flags", 0, unsigned(tail.get(..4)?), 0, Unit::None);
+    Some(vec![volume(0, 8)?, volume(1, 4)?, status])
 }

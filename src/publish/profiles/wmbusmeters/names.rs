@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 /// Name of the driver of a meter that no line of the table describes.
 const UNKNOWN: &str = "auto";
 
-/// Names that most drivers have. `*` stands for the same number on both sides.
+/// Names that most drivers have, for meters without one. `*` stands for the same number on both sides.
 const USUAL: &[(&str, &str)] = &[
     ("volume", "total_m3"),
     ("volume_storage_1", "target_m3"),
@@ -41,10 +41,9 @@ const USUAL: &[(&str, &str)] = &[
     ("on_time", "on_time_h"),
     ("software_version", "software_version"),
     ("customer", "customer"),
-    ("leak_date", "leak_date"),
 ];
 
-/// Driver: its name, and names of fields that differ from the usual ones.
+/// Driver: its name, and the names of its fields.
 #[derive(Debug)]
 pub struct Driver {
     /// Name, as it stands in the configuration of wmbusmeters and in its objects.
@@ -52,7 +51,7 @@ pub struct Driver {
     names: Vec<(&'static str, &'static str)>,
 }
 
-/// Drivers by `MAKER.VERSION`, or `MAKER.VERSION.medium` where meters of several media have the same version.
+/// Drivers by `MAKER.VERSION.TYPE`, the last two in hexadecimal.
 static DRIVERS: LazyLock<HashMap<&'static str, &'static Driver>> = LazyLock::new(|| {
     let lines = include_str!("drivers.txt").lines();
     let mut drivers = HashMap::new();
@@ -79,36 +78,47 @@ static AUTO: Driver = Driver {
     names: Vec::new(),
 };
 
-/// Returns the driver of a meter by its maker, version and medium.
-pub fn driver(maker: &str, version: u8, medium: &str) -> &'static Driver {
-    let key = format!("{maker}.{version:02X}");
-    let medium = match medium {
-        "cold_water" | "warm_water" | "hot_water" => "water",
-        "cooling" | "heat_and_cooling" => "heat",
-        other => other,
-    };
-    let exact = DRIVERS.get(format!("{key}.{medium}").as_str());
-    exact
-        .or_else(|| DRIVERS.get(key.as_str()))
-        .copied()
-        .unwrap_or(&AUTO)
+/// Returns the driver of a meter by its maker, version and device type. New versions of a maker's meters send what the old ones
+/// do: if all of a type have one driver, it is theirs, too.
+pub fn driver(maker: &str, version: u8, device_type: u8) -> &'static Driver {
+    let key = format!("{maker}.{version:02X}.{device_type:02X}");
+    if let Some(driver) = DRIVERS.get(key.as_str()) {
+        return driver;
+    }
+    let device_type = format!("{device_type:02X}");
+    let mut others = DRIVERS.iter().filter_map(|(key, driver)| {
+        let (other, rest) = key.split_once('.')?;
+        (other == maker && rest.split_once('.')?.1 == device_type).then_some(*driver)
+    });
+    let first = others.next().unwrap_or(&AUTO);
+    if others.all(|other| other.name == first.name) {
+        first
+    } else {
+        &AUTO
+    }
 }
 
 impl Driver {
-    /// Returns the name of a field; `None` if the driver has none for it.
-    pub fn name_of(&self, field: &str, medium: &str) -> Option<String> {
-        let named = |names: &[(&'static str, &'static str)]| {
-            let exact = names.iter().find(|(ours, _)| *ours == field);
-            let exact = exact.map(|(_, theirs)| (*theirs).to_owned());
-            exact.or_else(|| {
-                names
+    /// Returns the names of a field: none if the driver does not know it, several if it prints it several times.
+    pub fn names_of(&self, field: &str, medium: &str) -> Vec<String> {
+        let exact = self.names.iter().filter(|(ours, _)| *ours == field);
+        let mut names: Vec<String> = exact.map(|(_, theirs)| (*theirs).to_owned()).collect();
+        if names.is_empty() {
+            names.extend(
+                self.names
                     .iter()
-                    .find_map(|(ours, theirs)| numbered(ours, theirs, field))
-            })
-        };
-        named(&self.names)
-            .or_else(|| named(usual_of(medium)))
-            .or_else(|| named(USUAL))
+                    .filter_map(|(ours, theirs)| renamed(ours, theirs, field)),
+            );
+        }
+        if names.is_empty() && self.name == UNKNOWN {
+            let usual = usual_of(medium).iter().chain(USUAL);
+            names.extend(
+                usual
+                    .filter_map(|(ours, theirs)| renamed(ours, theirs, field))
+                    .take(1),
+            );
+        }
+        names
     }
 }
 
@@ -124,11 +134,30 @@ fn usual_of(medium: &str) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// Applies a rule with `*` to a field.
-fn numbered(ours: &str, theirs: &str, field: &str) -> Option<String> {
-    let number = field.strip_prefix(ours.strip_suffix('*')?)?;
+/// Applies a row of the table to a field. `*` stands for a number, and `*-8` for the number less 8.
+pub fn renamed(ours: &str, theirs: &str, field: &str) -> Option<String> {
+    let Some((before, after)) = ours.split_once('*') else {
+        return (ours == field).then(|| theirs.to_owned());
+    };
+    let number = number_at(field, before, after)?;
+    let (before, after) = theirs.split_once('*')?;
+    let digits = after
+        .strip_prefix('-')
+        .map(|after| after.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let Some(rest) = digits else {
+        return Some(format!("{before}{number}{after}"));
+    };
+    let less: i64 = after[1..after.len() - rest.len()].parse().ok()?;
+    // Numbers that are not above zero are of values with names of their own.
+    let number = Some(number - less).filter(|number| *number > 0)?;
+    Some(format!("{before}{number}{rest}"))
+}
+
+/// Returns the number between two parts of a name.
+pub fn number_at(name: &str, before: &str, after: &str) -> Option<i64> {
+    let number = name.strip_prefix(before)?.strip_suffix(after)?;
     let is_number = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
-    is_number.then(|| theirs.replace('*', number))
+    is_number.then(|| number.parse().ok())?
 }
 
 #[cfg(test)]
@@ -136,22 +165,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_has_the_name_of_its_driver_or_else_the_usual_one() {
-        let heat = driver("KAM", 0x30, "heat");
+    fn a_field_has_the_names_of_its_driver_and_of_meters_without_one_the_usual_ones() {
+        let heat = driver("KAM", 0x30, 0x04);
         assert_eq!(heat.name, "kamheat");
-        assert_eq!(driver("KAM", 0x30, "electricity").name, "omnipower");
-        assert_eq!(heat.name_of("volume", "heat").as_deref(), Some("total_volume_m3"));
+        assert_eq!(driver("KAM", 0x30, 0x02).name, "omnipower");
+        assert_eq!(heat.names_of("volume", "heat"), ["total_volume_m3"]);
         assert_eq!(
-            heat.name_of("energy_t2", "heat").as_deref(),
-            Some("total_energy_consumption_tariff_2_kwh")
+            driver("QDS", 0x99, 0x07).name,
+            "qwaterv2",
+            "all of its water meters"
         );
-        let unknown = driver("XYZ", 1, "electricity");
+        assert_eq!(driver("DME", 0x99, 0x07).name, "auto", "several");
+        let unknown = driver("XYZ", 1, 2);
         assert_eq!(unknown.name, "auto");
         assert_eq!(
-            unknown.name_of("power", "electricity").as_deref(),
-            Some("current_power_consumption_kw")
+            unknown.names_of("power", "electricity"),
+            ["current_power_consumption_kw"]
         );
-        assert_eq!(unknown.name_of("volume_storage_77", "water"), None);
+        assert_eq!(
+            unknown.names_of("energy_t2", "electricity"),
+            ["total_energy_consumption_tariff_2_kwh"]
+        );
+        assert!(unknown.names_of("volume_storage_77", "water").is_empty());
+    }
+
+    #[test]
+    fn numbers_pass_into_the_name_and_may_be_reduced() {
+        for (ours, theirs, field, expected) in [
+            (
+                "volume_storage_*",
+                "target_*_m3",
+                "volume_storage_12",
+                Some("target_12_m3"),
+            ),
+            (
+                "volume_storage_*",
+                "history_*-7_m3",
+                "volume_storage_12",
+                Some("history_5_m3"),
+            ),
+            (
+                "energy_t*_storage_2",
+                "tariff_*_kwh",
+                "energy_t3_storage_2",
+                Some("tariff_3_kwh"),
+            ),
+            ("volume_storage_*", "target_*_m3", "volume_storage_x", None),
+            ("volume_storage_*", "target_*_m3", "volume", None),
+        ] {
+            assert_eq!(renamed(ours, theirs, field).as_deref(), expected, "{field}");
+        }
     }
 
     #[test]
@@ -164,8 +227,8 @@ mod tests {
             .sum();
         assert_eq!(DRIVERS.len(), keys, "a meter has one driver");
         for (key, driver) in DRIVERS.iter() {
-            let version = key.split('.').nth(1).unwrap();
-            assert!(u8::from_str_radix(version, 16).is_ok(), "{key}");
+            let mut parts = key.split('.').skip(1);
+            assert!(parts.all(|part| u8::from_str_radix(part, 16).is_ok()), "{key}");
             assert!(
                 driver
                     .names

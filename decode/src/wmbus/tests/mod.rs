@@ -1,5 +1,7 @@
 //! Telegrams of our own making for every manufacturer's payload.
 
+mod forms;
+
 use super::makers::diehl::scramble;
 use crate::cipher::Key;
 use crate::wmbus::crypto::cbc_encrypt;
@@ -52,7 +54,7 @@ fn assert_fields(reading: &Value, expected: &str) {
 #[test]
 fn techem() {
     // Set day 2025-12-31, today 2026-02-05.
-    let head = [0x0F, 0x9F, 0x33, 45, 0, 0x50, 0x04, 4, 0];
+    let head = [0x11, 0x9F, 0x33, 45, 0, 0x50, 0x04, 4, 0];
     let allocator = sender("TCH", 0x69, 0x80, Protection::None);
     let bytes = allocator
         .manufacturer(0xA0, &[&head[..], &[0xBD, 0x08, 0x38, 0x09]].concat())
@@ -234,7 +236,7 @@ fn other_apators() {
     let thirds = sender("APT", 0x04, 0x11, Protection::None);
     assert_fields(
         &decoded(&thirds.manufacturer(0xA0, &[100, 0, 0, 0]).unwrap()).1,
-        "volume 33.3 m3",
+        "volume 33.333 m3",
     );
 }
 
