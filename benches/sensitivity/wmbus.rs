@@ -231,7 +231,7 @@ pub fn noise(minutes: f64) -> usize {
     noise_in(|| receiver(WINDOW_HZ), minutes)
 }
 
-/// Counts the frames received in `minutes` of noise, each with a receiver of its own.
+/// Counts the frames in `minutes` of noise, each heard by a receiver of its own.
 pub fn noise_in(receiver: impl Fn() -> Receiver + Sync, minutes: f64) -> usize {
     let minutes: Vec<u64> = (0..minutes.ceil() as u64).collect();
     let counts = parallel(&minutes, |&minute| {

@@ -81,7 +81,8 @@ pub async fn meter(State(app): State<AppState>, Path(id): Path<String>) -> Resul
     json(&app, &meter)
 }
 
-/// Returns the OBIS codes of the fields in the last readings of a meter on a wire.
+/// Returns the OBIS codes of the fields in the last readings of a meter on a wire; where several stand for a field, those that a P1
+/// telegram names.
 fn codes(snapshot: &Snapshot, id: &str) -> BTreeMap<&'static str, Vec<String>> {
     let mut codes = BTreeMap::<_, Vec<String>>::new();
     let wired = snapshot
@@ -96,7 +97,30 @@ fn codes(snapshot: &Snapshot, id: &str) -> BTreeMap<&'static str, Vec<String>> {
             codes.entry(field.name).or_default().push(code);
         }
     }
+    let telegram = wired_telegram(snapshot, id);
+    for codes in codes.values_mut().filter(|codes| codes.len() > 1) {
+        let is_sent = |code: &&String| telegram.lines().any(|line| is_code(code, line));
+        let sent: Vec<String> = codes.iter().filter(is_sent).cloned().collect();
+        if !sent.is_empty() {
+            *codes = sent;
+        }
+    }
     codes
+}
+
+/// Returns true if a line of a P1 telegram begins with this code, in which `x` stands for any channel.
+fn is_code(code: &str, line: &str) -> bool {
+    let sent = line.split('(').next().unwrap_or_default();
+    let is_same = |(code, sent): (u8, u8)| code == sent || code == b'x' && sent.is_ascii_digit();
+    code.len() == sent.len() && code.bytes().zip(sent.bytes()).all(is_same)
+}
+
+/// The P1 telegram of the last reading of a meter; empty without one.
+fn wired_telegram<'a>(snapshot: &'a Snapshot, id: &'a str) -> &'a str {
+    let mut meters = snapshot.meters.with_id(id);
+    let telegram = meters.find_map(|meter| meter.last.telegram());
+    let text = telegram.and_then(|telegram| std::str::from_utf8(telegram).ok());
+    text.unwrap_or_default()
 }
 
 fn refused(snapshot: &Snapshot) -> impl Iterator<Item = RefusedJson<'_>> {

@@ -4,6 +4,8 @@ use crate::support::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::Stdio;
 
 fn dashboard() -> Value {
     let text = std::fs::read_to_string(root().join("packaging/grafana-dashboard.json")).unwrap();
@@ -84,5 +86,60 @@ fn given_a_running_daemon_then_it_has_every_metric_of_the_dashboard() {
     assert!(asked.len() > 8, "{asked:?}");
     for metric in &asked {
         assert!(exported.contains(metric.as_str()), "{metric} is not exported");
+    }
+}
+
+/// Prometheus at work on metertap's metrics; returns it with its port.
+fn prometheus(metertap: u16, dir: &Path) -> (Process, u16) {
+    let port = free_port();
+    let config = dir.join("prometheus.yml");
+    let scrape = format!(
+        "scrape_configs:\n- job_name: metertap\n  scrape_interval: 1s\n  static_configs:\n  - targets: [\"127.0.0.1:{metertap}\"]\n"
+    );
+    std::fs::write(&config, scrape).unwrap();
+    let child = tool("prometheus")
+        .arg(format!("--config.file={}", config.display()))
+        .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    (Process(child), port)
+}
+
+#[needs(promtool)]
+#[test]
+fn given_prometheus_then_it_answers_the_query_of_each_panel() {
+    let (port, bridge, dir) = (free_port(), P1Bridge::start(), tempfile::tempdir().unwrap());
+    let _daemon = Daemon::start(&format!(
+        "[web]\nlisten = \"127.0.0.1:{port}\"\n[[output]]\nkind = \"file\"\npath = \"/dev/null\"\n\
+         [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{}\"\n",
+        bridge.port
+    ));
+    wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let (_prometheus, at) = prometheus(port, dir.path());
+    let ask = |expression: &str| -> Option<Value> {
+        // As Grafana does with the variable of the meters.
+        let expression = expression.replace("$meter", ".*");
+        let mut answer = ureq::get(format!("http://127.0.0.1:{at}/api/v1/query"))
+            .query("query", &expression)
+            .call()
+            .ok()?;
+        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).ok()
+    };
+    let dashboard = dashboard();
+    for panel in panels(&dashboard) {
+        for target in panel["targets"].as_array().unwrap() {
+            let expression = target["expr"].as_str().unwrap();
+            // A rate needs two samples. There is no radio, and no error, of which samples could be lost or counted.
+            let may_be_empty = expression.contains("source_dropped") || expression.contains("port_errors");
+            wait_for(expression, || {
+                let answer = ask(expression).unwrap_or_default();
+                let result = answer["data"]["result"].as_array();
+                let is_there = result.is_some_and(|result| may_be_empty || !result.is_empty());
+                answer["status"] == "success" && is_there
+            });
+        }
     }
 }

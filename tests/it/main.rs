@@ -39,6 +39,7 @@ mod page_ingress;
 mod page_pictures;
 mod page_radio;
 mod page_speed;
+mod page_user;
 mod policies;
 #[cfg(feature = "web")]
 mod prices;

@@ -220,6 +220,11 @@ fn given_two_years_then_a_chart_shows_hours_to_years_with_values_by_keyboard_and
     // Fields with their codes, reception, refused readings.
     let code = "[...document.querySelectorAll('.fields tr')].find((row) => row.children[0].textContent === 'energy_import_total')?.children[3].textContent";
     browser.wait("the code of a field", &format!("{code} === '1-x:1.8.0'"));
+    let code = code.replace("energy_import_total", "equipment_id");
+    browser.wait(
+        "the code that is sent, of several",
+        &format!("{code} === '0-0:96.1.1'"),
+    );
     browser.wait("its reception", "document.querySelector('.reception rect')");
     let text = browser.run("return document.querySelector('#details').textContent");
     for part in ["usual interval", "None since the start.", "/MTP5page"] {

@@ -18,6 +18,7 @@ const MOST_MARKS = 1200;
 // Distance from a packet within which a click chooses its meter.
 const NEAR_PX = 24;
 
+const scheme = matchMedia("(prefers-color-scheme: dark)");
 const views = new Map(); // receiver -> {rows, marks, elements}
 
 // From the noise up: dark, blue, green, yellow, white.
@@ -68,6 +69,9 @@ function view(name) {
   const strength = make("div", undefined, "strength");
   strength.append(made.levels, made.figures);
   all.append(make("h3", name), made.state, made.spectrum, fall, made.scale, chooser, strength);
+  // Another size or color scheme: drawn anew with the next look.
+  new ResizeObserver(() => (made.isNew = true)).observe(made.marked);
+  scheme.addEventListener("change", () => (made.isNew = true));
   element("receivers").querySelector(":scope > p")?.remove();
   element("receivers").append(all);
   views.set(name, made);

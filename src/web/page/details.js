@@ -143,12 +143,15 @@ function receptionChart({ type, hours }) {
   const signals = hours.filter((hour) => hour.snr_db !== undefined);
   const best = Math.max(10, ...signals.map((hour) => hour.snr_db));
   const x = (hour) => w - ((end - hour.begin) / 3600) * 12;
+  svg.append(shape("line", { x1: 0, x2: w, y1: h, y2: h }));
+  for (let begin = end - 48 * 3600; begin < end; begin += 3600) {
+    if (new Date(begin * 1000).getHours() % 12 !== 0 || x({ begin }) > w - 36) continue;
+    svg.append(shape("line", { x1: x({ begin }), x2: x({ begin }), y1: h, y2: h + 4 }));
+    svg.append(shape("text", { x: x({ begin }) + 3, y: h + 13 }, time(begin * 1000, { weekday: "short", hour: "2-digit", minute: "2-digit" })));
+  }
   for (const hour of hours) {
     const tall = (hour.count / most) * (h - 10);
     svg.append(shape("rect", { x: x(hour) + 1, y: h - tall, width: 10, height: tall }));
-    if (new Date(hour.begin * 1000).getHours() % 6 === 0) {
-      svg.append(shape("text", { x: x(hour), y: h + 13 }, time(hour.begin * 1000, { hour: "2-digit", minute: "2-digit" })));
-    }
   }
   const points = signals.map((hour) => `${x(hour) + 6},${h - (hour.snr_db / best) * (h - 10)}`).join(" ");
   svg.append(shape("polyline", { points }));

@@ -17,6 +17,11 @@ const UNITS = {
   heat: ["kWh", "MWh", "MJ", "GJ"],
 };
 
+// Messages that have no unit, and those that are encrypted with a key of the meter.
+const COUNTS = /^(scm|scmplus|idm|netidm|r900|r900bcd)$/;
+const FOR_COUNTS = ["unit", "scale", "digits", "protocol"];
+const isMeant = (name) => (COUNTS.test(meter.type) ? name !== "key" : !FOR_COUNTS.includes(name) && (name !== "key" || meter.type === "wmbus"));
+
 let meter;
 let before = {};
 let removes = false;
@@ -37,7 +42,8 @@ export async function openEdit(of) {
   element("edit-meter").textContent = `${masked(meter.id)} · ${meter.type} · ${word("commodity", meter.commodity)}${value}`;
   for (const name of [...TEXTS, ...NUMBERS]) {
     field(name).value = before[name] ?? "";
-    field(name).parentElement.hidden = isNew() && !NEW.includes(name);
+    // What is in the file already can be changed and removed, also where it has no effect.
+    field(name).parentElement.hidden = isNew() ? !(NEW.includes(name) && isMeant(name)) : !isMeant(name) && before[name] === undefined;
   }
   element("edit-remove").hidden = isNew();
   const units = UNITS[meter.commodity] ?? [...new Set(Object.values(UNITS).flat())];

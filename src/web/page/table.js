@@ -44,7 +44,7 @@ function row(meter) {
   let made = rows.get(key);
   if (!made) {
     made = make("tr");
-    const add = make("button", t("addMeter"), "add");
+    const add = make("button", t("add"), "add");
     add.type = "button";
     add.addEventListener("click", () => openEdit(made.meter));
     const [first, second] = [make("td"), make("td")];

@@ -48,4 +48,4 @@ pub use test_needs::needs;
 pub use testdata::{
     NO_TIME, STREET, assert_golden, json_lines, root, shared, street_truth, without_origin, write_private,
 };
-pub use wait::{RealTime, signal, tool, wait_for, wait_long_for};
+pub use wait::{Process, RealTime, signal, tool, wait_for, wait_long_for};
