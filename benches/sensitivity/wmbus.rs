@@ -31,7 +31,7 @@ const ROWS: [Row; 6] = [
     Row::new("T1 250", Mode::T1, Format::A, 250, [-4.8, -4.0], -10.0),
     Row::new("C1A 50", Mode::C1, Format::A, 50, [-4.6, -3.7], -9.5),
     Row::new("C1B 50", Mode::C1, Format::B, 50, [-4.6, -3.7], -8.5),
-    Row::new("S1 50", Mode::S1, Format::A, 50, [-10.8, -9.8], -16.0),
+    Row::new("S1 50", Mode::S1, Format::A, 50, [-10.8, -9.8], -15.25),
     Row::new("C2A 50", Mode::C2, Format::A, 50, [f64::NAN; 2], -11.5),
 ];
 

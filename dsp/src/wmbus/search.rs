@@ -236,7 +236,7 @@ impl Search {
         if self.age > FIRST_STEPS[0].0 {
             // A frame must not raise the floor under itself: it stays as it is, as the gaps of the frame would lower it.
             let len = self.up.len() as i32;
-            let (carriers, reach) = self.tracks.carriers(first.is_none());
+            let (carriers, reach) = self.tracks.carriers();
             for bin in carriers {
                 for i in -(reach as i32)..=reach as i32 {
                     self.up[(bin as i32 + i).rem_euclid(len) as usize] = 1.0;
