@@ -41,6 +41,7 @@ sensitivity:
 	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq gnuplot-nox; }
 	$(CARGO) bench --bench sensitivity -- tsv=$(CURDIR)/docs/sensitivity.tsv
 	gnuplot -e "folder='docs'" scripts/sensitivity.gp
+	gnuplot -e "folder='docs'" scripts/sensitivity-wmbus.gp
 
 ## axe-core, for the test of the page's accessibility: a tool for development, not part of the program.
 axe:

@@ -11,8 +11,9 @@ set grid
 set xlabel "SNR in 2.36 MHz, dB"
 set key right bottom samplen 2 font "sans,10"
 names = "SCM SCM+ IDM R900"
-# Curves 0 to 3, limits 4 to 7, known meters from 8 on.
-known = "8 9 -1 10"
+# Curves 0 to 3, limits 4 to 7, known meters from 8 on: SCM, SCM+, IDM of the same interval, of the next one with unknown time and with a
+# predicted one, R900.
+known = "8 9 12 13"
 do for [i=0:3] {
   set title word(names, i+1)
   k = int(word(known, i+1))
@@ -20,8 +21,10 @@ do for [i=0:3] {
        data index i+4 using 1:4 with lines dt 2 lc rgb "#cc8800" title "limit: phase unknown", \
        data index i+4 using 1:3 with lines dt 2 lc rgb "#888888" title "limit: coherent", \
        data index i+4 using 1:2 with lines dt 4 lc rgb "#448844" title "limit: coherent, 3 corrected", \
-       for [j=0:(k<0 ? -1 : 0)] data index k using 1:3 with lines dt 4 lc rgb "#8844aa" title "limit: known meter", \
-       for [j=0:(k<0 ? -1 : 0)] data index k using 1:2 with linespoints pt 6 ps 0.7 lw 2 lc rgb "#8844aa" title "metertap, known meter", \
+       data index k using 1:3 with lines dt 4 lc rgb "#8844aa" title "limit: known meter", \
+       for [j=10:(i==2 ? 11 : 9)] data index j using 1:2 with linespoints pt (j==10 ? 4 : 8) ps 0.6 lc rgb "#8844aa" \
+         title (j==10 ? "known, same interval" : "known, next interval, unknown time"), \
+       data index k using 1:2 with linespoints pt 6 ps 0.7 lw 2 lc rgb "#8844aa" title "metertap, known meter", \
        data index i using 1:2 with linespoints pt 7 ps 0.7 lw 2 lc rgb "#2255aa" title "metertap"
 }
 unset multiplot

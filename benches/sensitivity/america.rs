@@ -173,9 +173,9 @@ fn by_rtl_433(row: &Row, snr_db: f64, frames: usize) -> Option<Outcome> {
     Some(outcome)
 }
 
-/// Counts the frames received in `seconds` of noise.
-pub fn noise(seconds: f64) -> usize {
-    crate::wmbus::noise_in(receiver(), seconds)
+/// Counts the frames received in `minutes` of noise.
+pub fn noise(minutes: f64) -> usize {
+    crate::wmbus::noise_in(receiver, minutes)
 }
 
 fn receiver() -> Receiver {

@@ -47,6 +47,22 @@ impl Known {
     }
 }
 
+impl Known {
+    /// Returns how many words are equally likely, in how many bits they may differ, and in how many they do at least.
+    pub fn words(self) -> (f64, u32, u32) {
+        match self {
+            // Ten bits of the counter and the check.
+            Known::Frame(Protocol::ScmPlus) => (1001.0, 26, 4),
+            Known::Frame(_) => (1001.0, 26, 5),
+            // A few times, and the check.
+            Known::IdmSame => (5.0, 18, 4),
+            // Seven bits of the total and of the new interval, the time, and the check.
+            Known::Idm => (101.0 * INTERVAL, 43, 4),
+            Known::IdmAndTime => (101.0 * 5.0, 32, 4),
+        }
+    }
+}
+
 /// Sends `packets` frames of known meters at `snr_db`, on random carriers.
 pub fn alone(known: Known, snr_db: f64, packets: usize, channel: Channel) -> Outcome {
     send(known, snr_db, packets, channel, 0)

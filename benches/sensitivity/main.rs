@@ -1,11 +1,12 @@
 //! Sensitivity of the receiver: `make sensitivity` prints these tables, made with the project's own modulator.
 //!
 //! ```text
-//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|america|known|noise|cost] [packets=250] [minutes=10] [tsv=FILE] [only=NAME]
+//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|america|known|known-channels|wrong-known|noise|cost] [packets=250] [minutes=10] [tsv=FILE] [only=NAME]
 //! ```
 
 mod america;
 mod known;
+mod other;
 mod theory;
 mod trial;
 mod wmbus;
@@ -72,18 +73,28 @@ fn main() {
     if wanted("known") {
         known_reach(packets, value("only"), &mut String::new());
     }
+    if wanted("known-channels") {
+        known_channels(packets);
+    }
+    if wanted("wrong-known") {
+        known_wrong(packets, value("only"));
+    }
     if wanted("noise") {
-        let [packets, tentative] = trial::noise(60.0 * minutes);
+        let each: Vec<u64> = (0..minutes.ceil() as u64).collect();
+        let counts = parallel(&each, |&minute| trial::noise(minute));
+        let [packets, tentative] = [0, 1].map(|i| counts.iter().map(|count| count[i]).sum::<usize>());
         println!(
-            "noise, {minutes} minutes, 20 meters expected: {packets} packets, {tentative} tentative ones"
+            "noise, {} minutes, 20 meters expected: {packets} packets, {tentative} tentative ones",
+            each.len()
         );
-        let frames = wmbus::noise(60.0 * minutes);
+        let frames = wmbus::noise(minutes);
         println!("noise, {minutes} minutes: {frames} frames of wireless M-Bus");
-        let frames = america::noise(60.0 * minutes);
+        let frames = america::noise(minutes);
         println!("noise, {minutes} minutes: {frames} frames of America's FSK meters");
     }
     if wanted("cost") {
         known::cost(10);
+        wmbus::cost();
     }
 }
 
@@ -132,10 +143,8 @@ fn print_reach(name: &str, (half, most): (f64, f64), points: &[f64], curve: &[Ou
 fn known_reach(packets: usize, only: Option<&str>, table: &mut String) {
     println!("\nKnown meters: counter risen by up to 1000, ten meters expected, one of them on the air\n");
     println!("           50 % at (target)      90 % at (target)      wrong / received");
-    for (known, half, most) in KNOWN_TARGETS {
-        if only.is_some_and(|only| only != known.name()) {
-            continue;
-        }
+    let wanted = |known: &Known| only.is_none_or(|only| only == known.name());
+    for (known, half, most) in KNOWN_TARGETS.into_iter().filter(|target| wanted(&target.0)) {
         let points: Vec<f64> = (0..=16).map(|i| half - 2.0 + f64::from(i) * 0.25).collect();
         let curve = parallel(&points, |&snr| {
             known::alone(known, snr, packets, Channel::default())
@@ -143,11 +152,71 @@ fn known_reach(packets: usize, only: Option<&str>, table: &mut String) {
         print_reach(known.name(), (half, most), &points, &curve);
         let _ = writeln!(table, "# known {}: snr_db decoded limit", known.name());
         for (&snr, point) in points.iter().zip(&curve) {
-            let limit = theory::known(theory::coherent, snr, 1000);
+            let limit = theory::known(theory::coherent, snr, known.words());
             let _ = writeln!(table, "{snr} {:.4} {limit:.4}", point.share());
         }
         table.push_str("\n\n");
     }
+}
+
+/// Prints what impaired channels, and a modulator and a dongle that nothing was tuned with, cost known meters.
+fn known_channels(packets: usize) {
+    let plain = Channel::default();
+    let keying = |keying| Channel { keying, ..plain };
+    let clean = Keying::default();
+    let list = [
+        ("plain", plain),
+        (
+            "clock ±200 ppm",
+            Channel {
+                clock_ppm: 200.0,
+                ..plain
+            },
+        ),
+        (
+            "drift 20 kHz/s",
+            keying(Keying {
+                drift_hz_per_s: 20e3,
+                ..clean
+            }),
+        ),
+        (
+            "short pulses",
+            keying(Keying {
+                short_s: 3.5e-6,
+                edge_s: 2.5e-6,
+                ..clean
+            }),
+        ),
+        (
+            "wander 10 rad/√s",
+            keying(Keying {
+                wander_rad_per_sqrt_s: 10.0,
+                ..clean
+            }),
+        ),
+        (
+            "other modulator",
+            Channel {
+                is_other: true,
+                ..plain
+            },
+        ),
+    ];
+    println!("Known meters over channels: dB at 50 % / 90 % received; wrong / received\n");
+    for (name, channel) in list {
+        print!("{name:18}");
+        let mut sum = Outcome::default();
+        for (known, half, _) in KNOWN_TARGETS.into_iter().filter(|target| target.0 != Known::Idm) {
+            let points: Vec<f64> = (0..=7).map(|i| half - 1.5 + f64::from(i) * 0.5).collect();
+            let curve = parallel(&points, |&snr| known::alone(known, snr, packets, channel));
+            curve.iter().for_each(|&point| sum.add(point));
+            let here = [0.5, 0.9].map(|share| interpolate(&points, &curve, share));
+            print!("  {} {:6.2} /{:6.2}", known.name(), here[0], here[1]);
+        }
+        println!("   {} / {}", sum.wrong, sum.received);
+    }
+    println!();
 }
 
 /// Adds the limits that theory sets for R900 to `table`.
@@ -353,13 +422,14 @@ fn wrong(packets: usize) {
             sum.sent, sum.received, sum.wrong
         );
     }
-    known_wrong(packets / 12);
+    known_wrong(packets / 12, None);
     println!();
 }
 
 /// Prints the same for known meters, and for frames of neighbors whose ids differ in one bit.
-fn known_wrong(packets: usize) {
-    for (known, half, most) in KNOWN_TARGETS {
+fn known_wrong(packets: usize, only: Option<&str>) {
+    let wanted = |known: &Known| only.is_none_or(|only| only == known.name());
+    for (known, half, most) in KNOWN_TARGETS.into_iter().filter(|target| wanted(&target.0)) {
         let points = [half, (half + most) / 2.0, most];
         let (mut sum, mut neighbors) = (Outcome::default(), Outcome::default());
         let counted = parallel(&points, |&snr| {

@@ -46,15 +46,14 @@ pub fn r900_frames(bit_error: fn(f64) -> f64, snr_db: f64, corrected: u32) -> f6
     frames(symbol, 21, corrected)
 }
 
-/// Returns the share of frames in which the right one of `words` equally likely code words is the likeliest, by the union bound: `d`
-/// of the ten lowest bits of a counter and the 16 bits of a check differ as those of random words do, but in five at least.
-pub fn known(bit_error: fn(f64) -> f64, snr_db: f64, words: u32) -> f64 {
-    const BITS: u32 = 26;
-    let wrong: f64 = (5..=BITS)
+/// Returns the share of frames in which the right one of `words` equally likely code words is the likeliest, by the union bound: they
+/// differ in `bits` as random words do, but in `least` at least.
+pub fn known(bit_error: fn(f64) -> f64, snr_db: f64, (words, bits, least): (f64, u32, u32)) -> f64 {
+    let wrong: f64 = (least..=bits)
         .map(|d| {
-            let ways = (0..d).fold(1.0, |ways, i| ways * f64::from(BITS - i) / f64::from(i + 1));
+            let ways = (0..d).fold(1.0, |ways, i| ways * f64::from(bits - i) / f64::from(i + 1));
             let distance_db = 10.0 * f64::from(d).log10();
-            f64::from(words) * ways / f64::from(1 << BITS) * bit_error(snr_db + distance_db)
+            words * ways / 2f64.powi(bits as i32) * bit_error(snr_db + distance_db)
         })
         .sum();
     (1.0 - wrong).max(0.0)

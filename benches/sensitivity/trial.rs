@@ -3,6 +3,7 @@
 //! They are received as by the program: the same composition, with tentative packets on. Those are not counted as
 //! received, since a frame sent once is further evidence for none of them.
 
+use crate::other;
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
 use metertap_dsp::{
     CHIP_RATE_HZ, Complex32, Config, Expectation, Method, Packet, Protocol, Receiver, Trust, iq,
@@ -26,6 +27,8 @@ pub struct Channel {
     pub keying: Keying,
     /// Every frame begins where the one before ends.
     pub back_to_back: bool,
+    /// Modulator and dongle of `other.rs`.
+    pub is_other: bool,
 }
 
 /// Counts of one or more points.
@@ -112,9 +115,9 @@ pub fn pairs(snr_db: f64, weaker_db: f64, apart_hz: f64, packets: usize) -> Outc
     outcome
 }
 
-/// Counts the packets received in `seconds` of noise with 20 meters expected, and the tentative ones.
-pub fn noise(seconds: f64) -> [usize; 2] {
-    let mut random = Random::new(99);
+/// Counts the packets received in a minute of noise with 20 meters expected, and the tentative ones.
+pub fn noise(minute: u64) -> [usize; 2] {
+    let mut random = Random::new(99 + minute);
     let config = config(WINDOW_HZ, Trust::Normal);
     let mut receiver = Receiver::new(config).expect("a rate that works");
     receiver.expect(&crate::known::absent(20, &mut random));
@@ -124,7 +127,7 @@ pub fn noise(seconds: f64) -> [usize; 2] {
     let mut count = |packet: &Packet| {
         counts[usize::from(config.is_tentative(packet.signal.error_probability))] += 1;
     };
-    for _ in 0..seconds.ceil() as usize {
+    for _ in 0..60 {
         samples.clear();
         samples.extend((0..WINDOW_HZ as usize).map(|_| random.gaussian() * 0.08));
         quantize(&mut samples, &mut bytes);
@@ -183,7 +186,11 @@ pub fn run(
         noise: 1.0,
         transmissions,
     };
-    let mut samples = scene.render(random);
+    let mut samples = if channel.is_other {
+        other::render(&scene.transmissions, rate, scene.samples, random)
+    } else {
+        scene.render(random)
+    };
     // Noise of 7 LSB, or less where the strongest needs the room.
     let strongest_db = sent.iter().map(|sent| sent.snr_db).fold(0.0, f64::max);
     let scale = (0.7 / 10f64.powf(strongest_db / 20.0)).min(0.08) as f32;

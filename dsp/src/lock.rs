@@ -3,7 +3,7 @@
 use crate::bank::Bandwidth;
 use crate::baseband::Baseband;
 use crate::demod::{Assumption, Demod, Measured, Timing};
-use crate::expect::{Expected, Finder, IdmJudge, IdmWords, Judge, Judged, Template};
+use crate::expect::{Expected, Finder, IdmJudge, Judge, Judged};
 use crate::frame::{Checked, Framer};
 use crate::outcome::Outcome;
 use crate::packet::{Method, Packet, Signal};
@@ -16,19 +16,25 @@ use crate::{CHIP_RATE_HZ, Config, ConfigError, Protocol};
 const OVERLAP_CHIPS: f64 = 8.0;
 
 /// Attempts at an expected frame: shift in chips from where the energies fit best, which noise displaces by some hundredths, and
-/// assumption about the carrier. The shifts gain half a dB.
-const EXPECTED_TRIALS: [(f64, Assumption); 4] = [
+/// assumption about the carrier.
+const EXPECTED_TRIALS: [(f64, Assumption); 6] = [
     (0.0, Assumption::Steady),
     (0.0, Assumption::Refined),
-    (-0.06, Assumption::Steady),
-    (0.06, Assumption::Steady),
+    (-0.05, Assumption::Refined),
+    (0.05, Assumption::Refined),
+    (-0.1, Assumption::Refined),
+    (0.1, Assumption::Refined),
 ];
+/// Chips around an expected frame.
+const AROUND_CHIPS: f64 = 4.0;
 
 /// Demodulates one segment at a time. No state is kept from one segment to the next, so segments may be spread
 /// over several lockers on several threads.
 pub struct Locker {
     config: Config,
     baseband: Baseband,
+    /// An expected frame.
+    fine: Baseband,
     sync: Sync,
     demod: Demod,
     framer: Framer,
@@ -48,10 +54,13 @@ impl Locker {
         config.check()?;
         let capacity = max_segment_len(config.sample_rate_hz);
         let baseband = Baseband::new(config.sample_rate_hz, capacity);
+        let longest = Protocol::MAX_CHIPS as f64 + 2.0 * AROUND_CHIPS + 1.0;
+        let longest = (longest * config.sample_rate_hz / CHIP_RATE_HZ) as usize;
         let cells = capacity / baseband.decimation() + 1;
         Ok(Locker {
             config,
             baseband,
+            fine: Baseband::fine(config.sample_rate_hz, longest),
             sync: Sync::new(cells),
             demod: Demod::new(),
             framer: Framer::new(),
@@ -99,47 +108,54 @@ impl Locker {
             if frame.error_probability > self.config.max_error_probability() {
                 continue;
             }
-            let packet = self.packet(detection, candidate.protocol, timing, measured, &frame);
+            let timing = self.demod.refine(&self.baseband, timing, measured.signal);
+            let place = (detection.first_sample, &self.baseband, timing);
+            let packet = packet(
+                &self.config,
+                detection,
+                place,
+                candidate.protocol,
+                measured,
+                &frame,
+            );
             outcome.packets.push(packet);
         }
         // A carrier on which frames are received well has no room for one that is hardly there.
         if let Some(expected) = segment.expected.filter(|_| self.done.is_empty()) {
             let first = detection.lead / self.baseband.decimation();
-            self.find_expected(detection, expected, first, noise, outcome);
-            self.find_idms(detection, expected, noise, outcome);
+            self.find_expected(segment, expected, first, noise, outcome);
+            self.find_idms(segment, expected, noise, outcome);
         }
     }
 
     /// Adds the frames of expected meters that begin at cell `first` or later.
     fn find_expected(
         &mut self,
-        detection: &Detection,
+        segment: &Segment,
         expected: &Expected,
         first: usize,
         noise: f32,
         outcome: &mut Outcome,
     ) {
-        let chip = self.baseband.chip();
-        let noise_around = detection.noise_around * noise / detection.noise;
+        let noise_around = segment.detection.noise_around * noise / segment.detection.noise;
         let (energy, difference) = (self.sync.energy(), self.sync.difference());
         let templates = expected.meters.iter().map(|words| &words.template);
-        self.finder.search(energy, difference, chip, first, templates);
+        self.finder
+            .search(energy, difference, self.baseband.chip(), first, templates);
         for i in 0..self.finder.found().len() {
             let found = self.finder.found()[i];
             let words = &expected.meters[found.meter];
-            let chips = words.protocol.chips() as f64;
-            let end = found.start + (chips - OVERLAP_CHIPS) * chip;
-            if self.done.iter().any(|done| found.start < done.1 && end > done.0) {
+            let Some((first_sample, start)) = self.focus(segment, found.start, words.protocol) else {
                 continue;
-            }
-            let at = self.finder.time(&self.baseband, &words.template, found.start);
+            };
+            let at = self.finder.time(&self.fine, &words.template, start);
             let mut best: Option<(Timing, Measured, Judged)> = None;
             for (shift, assumption) in EXPECTED_TRIALS {
-                let start = at.start + shift * chip;
+                let start = at.start + shift * self.fine.chip();
                 let timing = Timing { start, ..at };
-                let (soft, measured) =
-                    self.demod
-                        .soft(&self.baseband, words.protocol, timing, noise, assumption);
+                let (soft, measured) = self
+                    .demod
+                    .soft(&self.fine, words.protocol, timing, noise, assumption);
                 let Some(judged) = self.judge.judge(soft, measured.noise, noise_around, words) else {
                     continue;
                 };
@@ -151,69 +167,74 @@ impl Locker {
                 }
             }
             if let Some((timing, measured, judged)) = best.filter(|(.., judged)| judged.is_accepted()) {
-                self.accept(detection, words.protocol, timing, measured, judged, outcome);
-                self.done.push((found.start, end));
+                let frame = (words.protocol, first_sample, timing, measured);
+                self.accept(segment, frame, found.start, judged, outcome);
             }
         }
     }
 
     /// Adds the IDMs of expected meters.
-    fn find_idms(&mut self, detection: &Detection, expected: &Expected, noise: f32, outcome: &mut Outcome) {
-        let chip = self.baseband.chip();
-        let noise_around = detection.noise_around * noise / detection.noise;
+    fn find_idms(&mut self, segment: &Segment, expected: &Expected, noise: f32, outcome: &mut Outcome) {
+        let noise_around = segment.detection.noise_around * noise / segment.detection.noise;
         let (energy, difference) = (self.sync.energy(), self.sync.difference());
         let templates = expected.idms.iter().map(|words| &words.template);
-        self.finder.search(energy, difference, chip, 0, templates);
+        self.finder
+            .search(energy, difference, self.baseband.chip(), 0, templates);
         for i in 0..self.finder.found().len() {
             let found = self.finder.found()[i];
-            let end = found.start + (Protocol::Idm.chips() as f64 - OVERLAP_CHIPS) * chip;
-            if self.done.iter().any(|done| found.start < done.1 && end > done.0) {
-                continue;
-            }
             let words = &expected.idms[found.meter];
-            let Some(template) = self.likeliest_shift(words, found.start) else {
+            let shifts = words.shifts.iter().map(|shift| &shift.template);
+            let Some(template) = self.finder.best_idm(&self.baseband, shifts, found.start) else {
                 continue;
             };
-            let timing = self.finder.time_long(&self.baseband, template, found.start);
-            let start = self.start_sample(detection, timing);
+            let Some((first_sample, start)) = self.focus(segment, found.start, Protocol::Idm) else {
+                continue;
+            };
+            let timing = self.finder.time_long(&self.fine, template, start);
             let (soft, measured) = self
                 .demod
-                .soft_known(&self.baseband, &template.weights, timing, noise);
+                .soft_known(&self.fine, &template.weights, timing, noise);
             let noises = [measured.noise, noise_around];
+            let start = start_sample(&self.fine, first_sample, timing);
             let judged = self
                 .idm_judge
                 .judge(soft, noises, words, start, self.config.sample_rate_hz);
             if let Some(judged) = judged.filter(Judged::is_accepted) {
-                self.accept(detection, Protocol::Idm, timing, measured, judged, outcome);
-                self.done.push((found.start, end));
+                let frame = (Protocol::Idm, first_sample, timing, measured);
+                self.accept(segment, frame, found.start, judged, outcome);
             }
         }
     }
 
-    /// Returns the template of the number of intervals that the energies fit best.
-    fn likeliest_shift<'a>(&mut self, words: &'a IdmWords, start: f64) -> Option<&'a Template> {
-        let chip = self.baseband.chip();
-        let mut best: Option<(f32, &Template)> = None;
-        for shift in &words.shifts {
-            let fit = self
-                .finder
-                .fit(&self.baseband, &shift.template, Timing { start, chip });
-            if best.is_none_or(|(other, _)| fit > other) {
-                best = Some((fit, &shift.template));
-            }
+    /// Fills the fine baseband with the frame of `protocol` at `start`, in cells of the coarse one. Returns the number of its first sample, and
+    /// the start in its own cells; `None` where another frame was received.
+    fn focus(&mut self, segment: &Segment, start: f64, protocol: Protocol) -> Option<(u64, f64)> {
+        let end = start + (protocol.chips() as f64 - OVERLAP_CHIPS) * self.baseband.chip();
+        if self.done.iter().any(|done| start < done.1 && end > done.0) {
+            return None;
         }
-        best.map(|(_, template)| template)
+        let cell = self.baseband.decimation() as f64;
+        let chip = self.baseband.chip() * cell;
+        let (first, chips) = (start * cell, protocol.chips() as f64);
+        let from = (first - AROUND_CHIPS * chip).max(0.0) as usize;
+        let to = (first + (chips + AROUND_CHIPS) * chip) as usize;
+        let samples = segment.samples.get(from..to.min(segment.samples.len()))?;
+        self.fine.fill(samples, segment.detection.frequency);
+        let start = (first - from as f64) / self.fine.decimation() as f64;
+        Some((segment.detection.first_sample + from as u64, start))
     }
 
+    /// Adds a frame that was judged in the fine baseband, and marks its place in the coarse one, from cell `start` on.
     fn accept(
         &mut self,
-        detection: &Detection,
-        protocol: Protocol,
-        timing: Timing,
-        measured: Measured,
+        segment: &Segment,
+        (protocol, first_sample, timing, measured): (Protocol, u64, Timing, Measured),
+        start: f64,
         judged: Judged,
         outcome: &mut Outcome,
     ) {
+        let end = start + (protocol.chips() as f64 - OVERLAP_CHIPS) * self.baseband.chip();
+        self.done.push((start, end));
         if outcome.packets.len() == MAX_CANDIDATES {
             return;
         }
@@ -222,14 +243,18 @@ impl Locker {
             corrected: judged.corrected,
             error_probability: judged.doubt,
         };
-        let mut packet = self.packet(detection, protocol, timing, measured, &frame);
+        let timing = self.demod.refine(&self.fine, timing, measured.signal);
+        let place = (first_sample, &self.fine, timing);
+        let mut packet = packet(
+            &self.config,
+            &segment.detection,
+            place,
+            protocol,
+            measured,
+            &frame,
+        );
         packet.signal.method = judged.method();
         outcome.packets.push(packet);
-    }
-
-    fn start_sample(&self, detection: &Detection, timing: Timing) -> u64 {
-        let cell = self.baseband.decimation() as f64;
-        detection.first_sample + (timing.start * cell).max(0.0).round() as u64
     }
 
     /// Returns the frame with the least error probability that any method finds.
@@ -268,35 +293,38 @@ impl Locker {
         }
         best
     }
+}
 
-    fn packet(
-        &mut self,
-        detection: &Detection,
-        protocol: Protocol,
-        timing: Timing,
-        measured: Measured,
-        frame: &Checked,
-    ) -> Packet {
-        let cell = self.baseband.decimation() as f64;
-        let chip_samples = self.config.sample_rate_hz / CHIP_RATE_HZ;
-        // An ON chip adds up in amplitude over its samples.
-        let power = measured.signal / (chip_samples as f32).powi(2);
-        let timing = self.demod.refine(&self.baseband, timing, measured.signal);
-        Packet {
-            protocol,
-            start_sample: self.start_sample(detection, timing),
-            len_samples: (protocol.chips() as f64 * timing.chip * cell).round() as u64,
-            signal: Signal {
-                offset_hz: detection.frequency * self.config.sample_rate_hz
-                    + measured.frequency * CHIP_RATE_HZ,
-                snr_db: 10.0 * (power / detection.window_noise).log10(),
-                level_dbfs: 10.0 * power.log10(),
-                clock_ppm: ((timing.chip / self.baseband.chip() - 1.0) * 1e6) as f32,
-                corrected: frame.corrected,
-                method: Method::Checked,
-                error_probability: frame.error_probability,
-            },
-            bytes: frame.bytes,
-        }
+fn start_sample(baseband: &Baseband, first_sample: u64, timing: Timing) -> u64 {
+    first_sample + (timing.start * baseband.decimation() as f64).max(0.0).round() as u64
+}
+
+/// Returns the packet of a frame in a baseband that begins at a sample of this number.
+fn packet(
+    config: &Config,
+    detection: &Detection,
+    (first_sample, baseband, timing): (u64, &Baseband, Timing),
+    protocol: Protocol,
+    measured: Measured,
+    frame: &Checked,
+) -> Packet {
+    let cell = baseband.decimation() as f64;
+    let chip_samples = config.sample_rate_hz / CHIP_RATE_HZ;
+    // An ON chip adds up in amplitude over its samples.
+    let power = measured.signal / (chip_samples as f32).powi(2);
+    Packet {
+        protocol,
+        start_sample: start_sample(baseband, first_sample, timing),
+        len_samples: (protocol.chips() as f64 * timing.chip * cell).round() as u64,
+        signal: Signal {
+            offset_hz: detection.frequency * config.sample_rate_hz + measured.frequency * CHIP_RATE_HZ,
+            snr_db: 10.0 * (power / detection.window_noise).log10(),
+            level_dbfs: 10.0 * power.log10(),
+            clock_ppm: ((timing.chip / baseband.chip() - 1.0) * 1e6) as f32,
+            corrected: frame.corrected,
+            method: Method::Checked,
+            error_probability: frame.error_probability,
+        },
+        bytes: frame.bytes,
     }
 }

@@ -49,8 +49,7 @@ pub struct Searcher {
     expected: Option<Arc<Expected>>,
 }
 
-/// Blocks in which an IDM that ends in the last five of them began. The line of a very weak one is seen in parts; the last of them is
-/// where it ends.
+/// Blocks that hold an IDM which ends in the last five of them: the first part of the line of a very weak one may not be seen.
 const IDM_BLOCKS: u64 = 31;
 
 /// Samples of the longest segment.
@@ -90,6 +89,7 @@ impl Searcher {
     /// Replaces the meters expected in the segments to come.
     pub fn expect(&mut self, expected: Option<Arc<Expected>>) {
         self.expected = expected;
+        self.tracks.await_idm(self.awaits_idm());
     }
 
     /// Returns the number of the next sample to be pushed, as packets count them.
@@ -250,7 +250,7 @@ impl Searcher {
                 continue;
             }
             let mut lead = 0;
-            if awaits_idm && expected.is_some() {
+            if awaits_idm && burst.is_long() && expected.is_some() {
                 lead = from - to.saturating_sub(IDM_BLOCKS * block).clamp(self.origin, from);
             }
             let from = from - lead;

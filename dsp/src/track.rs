@@ -7,6 +7,10 @@ use crate::bank::{Bandwidth, MAX_PEAKS, Peak};
 const LEAD: u64 = 2;
 /// Blocks without a peak that end a burst.
 const SILENCE: u64 = 2;
+/// The same for a burst that may be an IDM which is expected: the line of a very weak one is lost now and then.
+const IDM_SILENCE: u64 = 5;
+/// Blocks in which an IDM is seen at least, of 26; all other frames are shorter.
+const IDM_SHORTEST: u64 = 8;
 /// Blocks after which a burst is cut (70 ms): a steady interferer must not be collected for ever.
 const LONGEST: u64 = 40;
 /// Strength from which a frame would have been seen in at least `SHORTEST` blocks, as the shortest one fills
@@ -38,14 +42,27 @@ pub(crate) struct Burst {
 impl Burst {
     /// Returns true if a frame of this strength may be too weak to be decoded without an expectation. A weak burst may also
     /// be longer than it was seen.
-    pub fn is_weak(&self, may_be_idm: bool) -> bool {
-        let weak = if may_be_idm { WEAK_IDM } else { WEAK };
+    pub fn is_weak(&self, awaits_idm: bool) -> bool {
+        let weak = if awaits_idm && self.is_long() {
+            WEAK_IDM
+        } else {
+            WEAK
+        };
         self.bandwidth == Bandwidth::Narrow && self.strength < weak
     }
 
+    /// Returns true if it is longer than any frame but an IDM.
+    pub fn is_long(&self) -> bool {
+        self.seen() >= IDM_SHORTEST
+    }
+
+    /// Blocks with a peak, from the first to the last.
+    fn seen(&self) -> u64 {
+        (self.last + 1).saturating_sub(self.first + LEAD)
+    }
+
     fn may_be_a_frame(&self) -> bool {
-        let seen = (self.last + 1).saturating_sub(self.first + LEAD);
-        self.strength < CLEAR || seen >= SHORTEST
+        self.strength < CLEAR || self.seen() >= SHORTEST
     }
 }
 
@@ -67,6 +84,7 @@ pub(crate) struct Tracks {
     open: Vec<Track>,
     /// Half the width of a band, in bins.
     band_reach: f32,
+    awaits_idm: bool,
 }
 
 impl Tracks {
@@ -74,7 +92,13 @@ impl Tracks {
         Tracks {
             open: Vec::with_capacity(MAX_TRACKS),
             band_reach,
+            awaits_idm: false,
         }
+    }
+
+    /// Tells whether an IDM is expected.
+    pub fn await_idm(&mut self, awaits_idm: bool) {
+        self.awaits_idm = awaits_idm;
     }
 
     /// Returns true if no carrier is being tracked.
@@ -91,7 +115,12 @@ impl Tracks {
         while i < self.open.len() {
             let track = &mut self.open[i];
             let burst = track.ended();
-            if block >= burst.last + SILENCE {
+            let silence = if self.awaits_idm && burst.is_long() && burst.is_weak(true) {
+                IDM_SILENCE
+            } else {
+                SILENCE
+            };
+            if block >= burst.last + silence {
                 self.open.swap_remove(i);
                 if burst.may_be_a_frame() {
                     ended(burst);

@@ -347,6 +347,28 @@ fn given_frames_of_mode_t_that_begin_like_mode_c_then_they_are_received() {
     }
 }
 
+#[test]
+fn given_a_recording_that_begins_or_ends_with_a_frame_then_the_frame_is_received() {
+    let mut random = Random::new(15);
+    for (mode, offset_hz) in [(Mode::T1, 325e3), (Mode::C1, 325e3), (Mode::S1, -325e3)] {
+        for (skipped_s, start_s) in [(0.0, 0.0), (1e-4, 0.0), (0.0, 2e-4), (0.0, 9e-4)] {
+            let telegram = telegram(&mut random, 50);
+            let sent = Transmission {
+                offset_hz: offset_hz + random.uniform(-60e3, 60e3),
+                ..transmission(mode, Format::A, &telegram, start_s, 15.0)
+            };
+            let samples = render(RATE_HZ, sent.end_s() + 1e-4, &[sent], &mut random);
+            let received = listen(RATE_HZ, &samples[(skipped_s * RATE_HZ) as usize..]);
+            assert_eq!(
+                received.len(),
+                1,
+                "{mode}, {skipped_s} s skipped, begins at {start_s} s"
+            );
+            assert_eq!(received[0].bytes(), &telegram[..]);
+        }
+    }
+}
+
 /// Sends 16 frames of mode S at this SNR, and returns how many of them are received.
 fn received_of_mode_s(snr_db: f64, deviation_hz: f64, gaussian: Option<f64>) -> usize {
     let mut random = Random::new(14);

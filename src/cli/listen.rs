@@ -43,7 +43,7 @@ pub struct Args {
 impl Args {
     /// Returns whether a table is drawn where the log would be written.
     pub fn shows_table(&self) -> bool {
-        let lines = self.format.is_some() || self.rtlamr || self.tuner.family().is_wmbus();
+        let lines = self.format.is_some() || self.rtlamr;
         !lines && stdout().is_terminal() && stderr().is_terminal()
     }
 }
@@ -55,10 +55,7 @@ pub fn run(args: &Args, log: &LogBuffer) -> Result<ExitCode> {
     args.tuner.band().check_format(args.format)?;
     let radios = args.tuner.radios(&options)?;
     let mut display = ReadingDisplay::new(
-        ReadingDisplay::format_of(
-            args.format.or(args.rtlamr.then_some(LineFormat::Plain)),
-            args.tuner.family(),
-        ),
+        args.format.or(args.rtlamr.then_some(LineFormat::Plain)),
         args.signal,
         "metertap listen",
         args.messages.filter(),

@@ -10,7 +10,7 @@ use std::str::FromStr;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Messages (as in rtlamr)")]
 pub struct MessageArgs {
-    /// Message types, comma-separated: scm, scm+, idm, netidm, r900, r900bcd; `all` = scm,scm+,idm,r900.
+    /// Message types, comma-separated: scm, scm+, idm, netidm, r900, r900bcd, orion, orionendpoint, hotrod, dialog3g; `all` = scm,scm+,idm,r900.
     /// Default: all but r900bcd, each frame as the likeliest type.
     #[arg(long, value_delimiter = ',', value_name = "TYPE")]
     msgtype: Vec<MessageType>,

@@ -4,7 +4,6 @@ use crate::format::{LineFormat, ReadingWriter};
 use crate::meter::filter::MessageFilter;
 use crate::meter::table::MeterTable;
 use crate::meter::{RadioTelegram, Reading};
-use crate::source::Family;
 use crate::status::log_buffer::LogBuffer;
 use crate::status::spectrum::SpectrumBuffer;
 use crate::terminal::LiveTable;
@@ -64,12 +63,6 @@ impl ReadingDisplay {
         Ok(true)
     }
 
-    /// Returns the format of lines for a family: telegrams of wireless M-Bus are lines on a terminal, too.
-    pub fn format_of(format: Option<LineFormat>, family: Family) -> Option<LineFormat> {
-        let is_shown = family.is_wmbus() && stdout().is_terminal();
-        format.or(is_shown.then_some(LineFormat::Plain))
-    }
-
     /// Displays a telegram; returns false if the filter drops it.
     ///
     /// # Errors
@@ -78,9 +71,12 @@ impl ReadingDisplay {
         if !self.filter.accepts_telegram(&telegram.bytes) {
             return Ok(false);
         }
-        self.meters.readings += 1;
-        if let DisplayOutput::Lines(lines) = &mut self.output {
-            lines.write_telegram(telegram)?;
+        match &mut self.output {
+            DisplayOutput::Table(_) => self.meters.add_telegram(telegram),
+            DisplayOutput::Lines(lines) => {
+                self.meters.readings += 1;
+                lines.write_telegram(telegram)?;
+            }
         }
         Ok(true)
     }

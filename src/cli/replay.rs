@@ -101,7 +101,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             )
         },
         display: ReadingDisplay::new(
-            ReadingDisplay::format_of(args.format, family),
+            args.format,
             args.signal,
             "metertap replay",
             args.messages.filter(),

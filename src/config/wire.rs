@@ -114,8 +114,8 @@ impl Protocol {
                 Line::plain(38_400),
             ],
             Protocol::Mbus => vec![Line::even(2400, DataBits::Eight)],
-            // Receivers with a USB port.
-            Protocol::Wmbus => vec![Line::plain(115_200)],
+            // Receivers with a USB port; sticks of IMST.
+            Protocol::Wmbus => vec![Line::plain(115_200), Line::plain(57_600)],
             Protocol::Kmp => vec![Line::two_stop_bits(1200)],
             Protocol::Sml => vec![Line::plain(9600)],
             // Historique, as Linky is installed; then standard.

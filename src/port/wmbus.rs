@@ -1,8 +1,9 @@
-//! Listener for telegrams of wireless M-Bus that another receiver writes as lines: hex digits, or those of rtl_wmbus.
+//! Listener for telegrams of wireless M-Bus from another receiver: as lines of hex digits, as those of rtl_wmbus, or as binary frames
+//! of an IMST stick.
 
 use crate::meter::telegrams::{Remark, Telegrams};
 use crate::port::{DecodeError, DecodeEvent, Listener, Severity};
-use metertap_decode::wmbus::line;
+use metertap_decode::wmbus::{imst, line};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use std::time::Instant;
 pub struct Wmbus {
     telegrams: Telegrams,
     port: Arc<str>,
-    /// Line that is being received.
+    /// Line or binary frame that is being received.
     line: Vec<u8>,
     /// The line is longer than any telegram: it was reported, and its rest is passed over.
     is_overlong: bool,
@@ -35,6 +36,12 @@ impl Wmbus {
         if std::mem::take(&mut self.is_overlong) {
             return;
         }
+        if line.first() == Some(&imst::START) {
+            return match imst::telegram(&line) {
+                Ok(bytes) => bytes.into_iter().for_each(|bytes| self.read(&bytes, at, emit)),
+                Err(error) => emit(failed(at, "wrong_check", Severity::Refused, error.to_string())),
+            };
+        }
         let bytes = match line::telegram(&String::from_utf8_lossy(&line)) {
             Ok(None) => return,
             Ok(Some(bytes)) => bytes,
@@ -47,7 +54,12 @@ impl Wmbus {
                 ));
             }
         };
-        let reception = self.telegrams.read(&bytes, &self.port, Instant::now());
+        self.read(&bytes, at, emit);
+    }
+
+    /// Reads a telegram, which began at `at`.
+    fn read(&self, bytes: &[u8], at: u64, emit: &mut dyn FnMut(DecodeEvent)) {
+        let reception = self.telegrams.read(bytes, &self.port, Instant::now());
         if let Some((kind, severity, text)) = reception.remark.and_then(counted) {
             emit(failed(at, kind, severity, text));
         }
@@ -85,7 +97,15 @@ impl Listener for Wmbus {
         for byte in bytes {
             let at = self.taken - self.line.len() as u64;
             self.taken += 1;
+            let is_binary = self.line.first().is_some_and(|first| *first == imst::START);
             match byte {
+                _ if is_binary => {
+                    self.line.push(*byte);
+                    // 266 bytes at most.
+                    if imst::len(&self.line) == Some(self.line.len()) {
+                        self.end_line(at, emit);
+                    }
+                }
                 b'\n' | b'\r' => self.end_line(at, emit),
                 _ if self.line.len() < line::MAX_LINE => self.line.push(*byte),
                 _ if !self.is_overlong => {
@@ -98,8 +118,12 @@ impl Listener for Wmbus {
         }
     }
 
-    // A line has no pauses by which it could end.
-    fn pause(&mut self, _emit: &mut dyn FnMut(DecodeEvent)) {}
+    // A line has no pauses by which it could end. A frame is sent at once: the rest of one will not come.
+    fn pause(&mut self, _emit: &mut dyn FnMut(DecodeEvent)) {
+        if self.line.first() == Some(&imst::START) {
+            self.line.clear();
+        }
+    }
 
     fn end(&mut self, emit: &mut dyn FnMut(DecodeEvent)) {
         let at = self.taken - self.line.len() as u64;
@@ -128,6 +152,50 @@ mod tests {
             status: 0,
             protection: Protection::None,
         }
+    }
+
+    /// Numbers of the meters whose readings come out of these bytes, and kinds of errors.
+    fn events(pieces: &[&[u8]]) -> Vec<String> {
+        let options = TelegramOptions {
+            accepts_unlisted: true,
+            ..TelegramOptions::default()
+        };
+        let mut port = Wmbus::new("stick", Telegrams::new(options, &[]));
+        let mut events = Vec::new();
+        for piece in pieces {
+            port.push(piece, &mut |event| {
+                events.push(match event.result {
+                    Ok(report) => report.id.to_string(),
+                    Err(error) => error.kind.to_owned(),
+                });
+            });
+        }
+        events
+    }
+
+    #[test]
+    fn given_binary_frames_of_a_stick_then_each_telegram_is_read_whatever_its_bytes_are() {
+        // A record with a line feed and the first byte of a frame in it.
+        let telegram = |number| {
+            sender(number, 1)
+                .telegram(&[0x04, 0x13, 0x0A, 0xA5, 0, 0])
+                .unwrap()
+        };
+        let frame = |number| imst::frame(&telegram(number), true).unwrap();
+        let answer = [imst::START, 0x01, 0x02, 0];
+        let mut wrong = frame(2);
+        wrong[20] ^= 1;
+        let all = [&frame(1)[..], &answer, &wrong, &frame(3)].concat();
+        let expected = ["12345601", "wrong_check", "12345603"];
+        assert_eq!(events(&[&all]), expected);
+        let bytewise: Vec<&[u8]> = all.chunks(1).collect();
+        assert_eq!(events(&bytewise), expected);
+        let line = line_of(&sender(4, 1), &[0x04, 0x13, 1, 0, 0, 0]);
+        assert_eq!(
+            events(&[&frame(1), line.as_bytes()]),
+            ["12345601", "12345604"],
+            "lines and frames"
+        );
     }
 
     fn line_of(sender: &Sender, records: &[u8]) -> String {

@@ -1,13 +1,9 @@
 //! State of the live table that keys control: sorting, filter, pause.
 
-use crate::meter::table::{MeterSummary, MeterTable};
-use crate::terminal::{HEADINGS, cells};
-use metertap_decode::ert::Kind;
+use crate::meter::table::MeterTable;
+use crate::terminal::HEADINGS;
+use crate::terminal::row::{FIRST_NUMERIC, Row, rows};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use std::cmp::Ordering;
-
-/// First of the columns that are sorted in descending order first.
-const FIRST_NUMERIC: usize = 3;
 
 /// Sorting, filter and pause.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +38,7 @@ impl TableControls {
             KeyCode::Char('r') => self.is_descending = !self.is_descending,
             KeyCode::Char('s') => {
                 self.column = (self.column + 1) % HEADINGS.len();
+                // Numbers: the largest first.
                 self.is_descending = self.column >= FIRST_NUMERIC;
             }
             _ => {}
@@ -49,14 +46,12 @@ impl TableControls {
     }
 
     /// Returns the rows that pass the filter, sorted.
-    pub fn rows<'a>(&self, table: &'a MeterTable) -> Vec<(&'a (u32, Kind), &'a MeterSummary)> {
+    pub fn rows(&self, table: &MeterTable) -> Vec<Row> {
         let filter = self.filter.to_lowercase();
-        let passes = |(key, meter): &(&(u32, Kind), &MeterSummary)| {
-            filter.is_empty() || cells(key, meter).join(" ").to_lowercase().contains(&filter)
-        };
-        let mut rows: Vec<_> = table.meters().filter(passes).collect();
+        let mut rows = rows(table);
+        rows.retain(|row| filter.is_empty() || row.cells.join(" ").to_lowercase().contains(&filter));
         rows.sort_by(|a, b| {
-            let order = self.compare(*a, *b);
+            let order = a.compare(b, self.column);
             if self.is_descending {
                 order.reverse()
             } else {
@@ -64,22 +59,6 @@ impl TableControls {
             }
         });
         rows
-    }
-
-    fn compare(&self, a: (&(u32, Kind), &MeterSummary), b: (&(u32, Kind), &MeterSummary)) -> Ordering {
-        let ((id, kind), meter) = a;
-        let ((other_id, other_kind), other) = b;
-        let frequency = |meter: &MeterSummary| meter.frequency_hz.unwrap_or(meter.offset_hz as f64);
-        let order = match self.column {
-            1 => kind.to_string().cmp(&other_kind.to_string()),
-            2 => meter.commodity.to_string().cmp(&other.commodity.to_string()),
-            3 => meter.consumption.cmp(&other.consumption),
-            4 => meter.receptions.cmp(&other.receptions),
-            5 => meter.snr_db.total_cmp(&other.snr_db),
-            6 => frequency(meter).total_cmp(&frequency(other)),
-            _ => Ordering::Equal,
-        };
-        order.then(id.cmp(other_id))
     }
 
     /// Returns the list of keys, or the filter while it is edited.
@@ -99,7 +78,8 @@ impl TableControls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metertap_decode::ert::Commodity;
+    use crate::meter::table::MeterSummary;
+    use metertap_decode::ert::{Commodity, Kind};
 
     fn pressed(keys: &str) -> TableControls {
         let mut controls = TableControls::default();
@@ -142,7 +122,7 @@ mod tests {
         let table = table();
         let ids = |keys: &str| -> Vec<u32> {
             let rows = pressed(keys).rows(&table);
-            rows.iter().map(|((id, _), _)| *id).collect()
+            rows.iter().map(|row| row.cells[0].parse().unwrap()).collect()
         };
         assert_eq!(ids(""), [9, 10, 11]);
         assert_eq!(ids("r"), [11, 10, 9]);

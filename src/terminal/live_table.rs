@@ -4,7 +4,7 @@ use crate::meter::table::MeterTable;
 use crate::status::log_buffer::LogBuffer;
 use crate::status::spectrum::SpectrumBuffer;
 use crate::terminal::controls::TableControls;
-use crate::terminal::{HEADINGS, WIDTHS, cells, columns_within, to_text};
+use crate::terminal::{HEADINGS, WIDTHS, columns_within, to_text};
 use anyhow::{Context, Result};
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
@@ -237,10 +237,10 @@ impl View<'_> {
         let room = usize::from(middle.height).saturating_sub(1);
         let all = self.controls.rows(self.meters);
         let columns = columns_within(middle.width);
-        let rows = all.iter().take(room).map(|(key, meter)| {
-            let cells = cells(key, meter);
-            Row::new(columns.iter().map(move |column| cells[*column].clone()))
-        });
+        let rows = all
+            .iter()
+            .take(room)
+            .map(|row| Row::new(columns.iter().map(|column| row.cells[*column].clone())));
         let headings = columns.iter().map(|&i| {
             let heading = HEADINGS[i];
             let arrow = if self.controls.is_descending { "↓" } else { "↑" };
@@ -263,7 +263,7 @@ impl View<'_> {
         };
         let summary = format!(
             "{more}{} meters, {} readings{help}",
-            self.meters.meters().len(),
+            self.meters.count(),
             self.meters.readings
         );
         frame.render_widget(Paragraph::new(summary).dim(), bottom);

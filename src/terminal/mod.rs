@@ -2,11 +2,11 @@
 
 mod controls;
 mod live_table;
+mod row;
 
 pub use live_table::LiveTable;
 
-use crate::meter::table::{MeterSummary, MeterTable};
-use metertap_decode::ert::Kind;
+use crate::meter::table::MeterTable;
 
 const HEADINGS: [&str; 7] = [
     "id",
@@ -42,10 +42,10 @@ fn columns_within(width: u16) -> Vec<usize> {
 /// Formats the whole table as text.
 pub fn to_text(table: &MeterTable) -> String {
     let mut text = to_line(HEADINGS.map(str::to_owned));
-    for (key, meter) in table.meters() {
-        text += &to_line(cells(key, meter));
+    for row in row::rows(table) {
+        text += &to_line(row.cells);
     }
-    text + &format!("{} meters, {} readings\n", table.meters().len(), table.readings)
+    text + &format!("{} meters, {} readings\n", table.count(), table.readings)
 }
 
 fn to_line(cells: [String; 7]) -> String {
@@ -61,28 +61,6 @@ fn to_line(cells: [String; 7]) -> String {
         line.push_str("  ");
     }
     line.trim_end().to_owned() + "\n"
-}
-
-/// Cells of the row of one meter.
-fn cells(&(id, kind): &(u32, Kind), meter: &MeterSummary) -> [String; 7] {
-    let frequency = match meter.frequency_hz {
-        Some(hz) => format!("{:.3} MHz", hz / 1e6),
-        None => format!("{:+} kHz", meter.offset_hz / 1000),
-    };
-    [
-        id.to_string(),
-        kind.to_string(),
-        format!("{} ({})", meter.commodity, meter.meter_type),
-        meter
-            .consumption
-            .map_or_else(|| "-".into(), |counts| counts.to_string()),
-        meter.receptions.to_string(),
-        match meter.margin_db {
-            Some(margin_db) => format!("{:.1} dB, expected +{margin_db:.1}", meter.snr_db),
-            None => format!("{:.1} dB", meter.snr_db),
-        },
-        frequency,
-    ]
 }
 
 #[cfg(test)]

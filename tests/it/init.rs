@@ -152,9 +152,9 @@ fn given_a_dutch_home_then_init_recognizes_the_cable_and_logs_in_at_the_broker()
 fn given_an_american_home_then_the_meter_is_found_by_its_dial() {
     let machine = Machine::new("00000042");
     let terminal = machine.terminal("init");
-    terminal.answer("Receive radio meters with the dongle rtlsdr:00000042", "900");
+    terminal.answer("Receive radio meters with it?", "900");
     terminal.wait("the bands", |screen| screen.contains("`900` is not a band"));
-    terminal.answer("Receive radio meters with the dongle rtlsdr:00000042", "");
+    terminal.answer("Receive radio meters with it?", "");
     terminal.answer("Another radio", "rtl_tcp://127.0.0.1:9");
     terminal.answer("Which band?", "868");
     terminal.answer("Another radio", "");
@@ -188,7 +188,7 @@ fn given_a_european_home_then_the_meter_is_found_by_its_number_and_the_key_is_tr
     let air = air(machine.folder.path());
     machine.dongles.set("file", air.to_str().unwrap());
     let terminal = machine.terminal("init");
-    terminal.answer("Receive radio meters with the dongle rtlsdr:00000042", "oui");
+    terminal.answer("Receive radio meters with it?", "oui");
     terminal.answer("Another radio", "");
     terminal.answer("Another wire", "");
     terminal.answer("Which meter is yours?", "KAM12345678");

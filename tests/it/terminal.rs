@@ -67,6 +67,32 @@ fn given_keys_then_the_table_is_sorted_filtered_and_paused_below_a_spectrum() {
     StderrCheck::default().assert_clean("metertap listen", &std::fs::read_to_string(stderr).unwrap());
 }
 
+#[test]
+fn given_telegrams_then_each_meter_is_a_row_with_its_total_or_the_reason_why_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = crate::wmbus_radio::air(dir.path());
+    let terminal = Terminal::start(&format!(
+        "{} replay {} --band 868 --sample-rate 2359296 --center-freq 868625000 2>/dev/null; echo left $?; sleep 600",
+        program_path(),
+        file.display()
+    ));
+    terminal.wait("the whole table", |screen| {
+        screen.contains("left 0") && screen.contains("3 meters, 3 readings")
+    });
+    let screen = terminal.screen();
+    for (number, mode, total) in [
+        ("12345601", "T1", "1.234 m3"),
+        ("12345678", "C1", "no_key"),
+        ("12345603", "S1", "1.234 m3"),
+    ] {
+        let row = screen.lines().find(|line| line.trim_start().starts_with(number));
+        let row = row.unwrap_or_else(|| panic!("{number}: {screen}"));
+        for cell in [mode, "KAM cold_water", total] {
+            assert!(row.contains(cell), "{cell}: {row}");
+        }
+    }
+}
+
 /// Everything above the table.
 fn spectrum(screen: &str) -> String {
     screen.split("consumption").next().unwrap_or_default().to_owned()

@@ -4,6 +4,7 @@ use crate::support::*;
 use crate::wmbus::{KEY, RECORDS, hex, sender};
 use metertap_decode::cipher::Key;
 use metertap_decode::wmbus::encode::{Protection, Sender};
+use metertap_decode::wmbus::imst;
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
@@ -177,6 +178,32 @@ fn given_a_topic_without_a_broker_or_of_another_protocol_then_the_configuration_
         let text =
             String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
         assert!(!output.status.success() && text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn given_a_stick_of_imst_then_the_telegrams_in_its_binary_frames_are_published() {
+    let pty = Pty::open();
+    let daemon = Daemon::start(&format!(
+        "[[wire]]\nname = \"stick\"\nsource = \"{}\"\nprotocol = \"wmbus\"\n[[meter]]\nid = \"12345678\"\n",
+        pty.port.display()
+    ));
+    daemon.wait_for_log("Port opened");
+    let frame = |access_number| {
+        let sender = Sender {
+            access_number,
+            ..sender(Protection::None)
+        };
+        imst::frame(&sender.telegram(&RECORDS).unwrap(), true).unwrap()
+    };
+    pty.meter().write_all(&[frame(1), frame(2)].concat()).unwrap();
+    daemon.wait_for_lines(2);
+    for reading in daemon.lines() {
+        assert_eq!(
+            (&reading["id"], &reading["type"]),
+            (&"12345678".into(), &"wmbus".into())
+        );
+        assert_eq!(reading["reading"]["volume"]["value"].to_string(), "1.234");
     }
 }
 

@@ -23,6 +23,7 @@ mod crypto;
 pub mod encode;
 mod explain;
 mod identifier;
+pub mod imst;
 pub mod kem;
 mod keys;
 mod layers;

@@ -12,6 +12,9 @@ use crate::{Complex32, Protocol};
 const SIGNIFICANCE: f32 = 4.6;
 /// The same in units of the standard deviation that the energies have there, which a strong signal raises.
 const CONTRAST: f32 = 3.0;
+/// The same over all bits that are known of an IDM. Another meter's has 2 and, if it consumes as little, 8; the one expected has
+/// 10 at -19.5 dB.
+const IDM_CONTRAST: f32 = 8.0;
 /// Candidates kept per segment, the best.
 const MAX_CANDIDATES: usize = 4;
 
@@ -123,7 +126,7 @@ impl Finder {
     /// sixteenth of a chip: a search for it would lose more to noise.
     pub fn time(&mut self, baseband: &Baseband, template: &Template, start: f64) -> Timing {
         let chip = baseband.chip();
-        self.earlier_or_later(baseband, template, Timing { start, chip }, 6)
+        self.earlier_or_later(baseband, template, Timing { start, chip }, 12)
     }
 
     /// The same for an IDM, which is so long that its clock has to be searched for: the step of 100 ppm moves its ends by a fourteenth
@@ -146,10 +149,10 @@ impl Finder {
                 }
             }
         }
-        self.earlier_or_later(baseband, template, best.1, 2)
+        self.earlier_or_later(baseband, template, best.1, 5)
     }
 
-    /// Returns the best of the starts up to `reach` thirty-seconds of a chip away.
+    /// Returns the best of the starts up to `reach` sixty-fourths of a chip away.
     fn earlier_or_later(
         &mut self,
         baseband: &Baseband,
@@ -159,7 +162,7 @@ impl Finder {
     ) -> Timing {
         let mut best = (f32::NEG_INFINITY, timing);
         for shift in -reach..=reach {
-            let start = timing.start + baseband.chip() * f64::from(shift) / 32.0;
+            let start = timing.start + baseband.chip() * f64::from(shift) / 64.0;
             let timing = Timing { start, ..timing };
             let fit = self.fit(baseband, template, timing);
             if fit > best.0 {
@@ -169,8 +172,29 @@ impl Finder {
         best.1
     }
 
+    /// Returns the one of `templates` of an IDM that the energies fit best, if they do.
+    pub fn best_idm<'a>(
+        &mut self,
+        baseband: &Baseband,
+        templates: impl Iterator<Item = &'a Template>,
+        start: f64,
+    ) -> Option<&'a Template> {
+        let chip = baseband.chip();
+        let mut best = (IDM_CONTRAST, None);
+        for template in templates {
+            let sum = self.fit(baseband, template, Timing { start, chip });
+            let bits = self.chips.chunks_exact(2).zip(template.weights.chunks_exact(2));
+            let squares = bits.map(|(y, w)| (w[0] * (y[0].norm_sqr() - y[1].norm_sqr())).powi(2));
+            let contrast = sum / squares.sum::<f32>().sqrt();
+            if contrast > best.0 {
+                best = (contrast, Some(template));
+            }
+        }
+        best.1
+    }
+
     /// Returns the energy of the chips that are known, with their signs.
-    pub fn fit(&mut self, baseband: &Baseband, template: &Template, timing: Timing) -> f32 {
+    fn fit(&mut self, baseband: &Baseband, template: &Template, timing: Timing) -> f32 {
         self.chips.resize(template.weights.len(), Complex32::default());
         baseband.chips(timing.start, timing.chip, &mut self.chips);
         let chips = self.chips.iter().zip(&template.weights);

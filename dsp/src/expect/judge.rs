@@ -27,7 +27,7 @@ pub(super) const STRAYS: f64 = 1.0;
 /// Logarithm of the same for R900, whose code words are too many to be summed up: half of what a certain code word has.
 const R900_GAIN: f64 = 8.7;
 /// Doubt up to which a word is accepted.
-const MAX_DOUBT: f64 = 4e-4;
+const MAX_DOUBT: f64 = 6e-4;
 /// Doubt above which there is some other frame or none: a shift of half a sample in five has never brought such a word back.
 const HOPELESS: f32 = 0.999;
 /// Factor of all log-likelihood ratios: amplitude and noise are estimated, and their errors make the ratios of a frame near threshold

@@ -18,10 +18,9 @@ mod template;
 mod words;
 
 pub(crate) use find::Finder;
-pub(crate) use idm::IdmWords;
+use idm::IdmWords;
 pub(crate) use idm_judge::IdmJudge;
 pub(crate) use judge::{Judge, Judged};
-pub(crate) use template::Template;
 pub(crate) use words::Words;
 
 use crate::Protocol;

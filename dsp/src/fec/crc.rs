@@ -1,4 +1,4 @@
-//! 16-bit cyclic checks of ERT: the BCH code of SCM and the CRC of SCM+ and IDM.
+//! 16-bit cyclic checks: the BCH code of SCM, the CRC of SCM+ and IDM, that of wireless M-Bus.
 
 /// A CRC-16, most significant bit first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,13 @@ pub const SCM: Crc16 = Crc16 {
 pub const GENIBUS: Crc16 = Crc16 {
     poly: 0x1021,
     init: 0xFFFF,
+    xor_out: 0xFFFF,
+};
+
+/// CRC-16/EN-13757, of every block of wireless M-Bus (EN 13757-4, 12.2): complemented, high byte first.
+pub const EN_13757: Crc16 = Crc16 {
+    poly: 0x3D65,
+    init: 0,
     xor_out: 0xFFFF,
 };
 

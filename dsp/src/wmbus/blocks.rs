@@ -5,14 +5,7 @@ use super::fixed::{Check, Fixed, fold};
 use super::frame::MAX_BYTES;
 use super::mode::Format;
 use crate::fec::correct::{Code, Flip, MAX_FLIPS, correct};
-use crate::fec::crc::Crc16;
-
-/// CRC of every block (EN 13757-4, 12.2): complemented, high byte first.
-pub(super) const CRC: Crc16 = Crc16 {
-    poly: 0x3D65,
-    init: 0,
-    xor_out: 0xFFFF,
-};
+use crate::fec::crc::EN_13757;
 
 /// Bytes of a CRC.
 pub(super) const CRC_LEN: usize = 2;
@@ -164,7 +157,7 @@ impl Blocks {
     pub fn new() -> Self {
         let bits = FIRST_B * 8;
         Blocks {
-            columns: (0..bits).map(|i| u32::from(CRC.column(i))).collect(),
+            columns: (0..bits).map(|i| u32::from(EN_13757.column(i))).collect(),
             fixed: Check::ALL.map(Check::columns),
             flips: Vec::with_capacity(bits.max((DATA + CRC_LEN) * 2 * (MAX_WORDS - 1))),
         }
@@ -185,7 +178,7 @@ impl Blocks {
             no_frame,
         };
         let first = frame.air_bytes * soft.coding.words_per_byte();
-        let syndrome = |bytes: &mut [u8]| u32::from(CRC.syndrome(bytes));
+        let syndrome = |bytes: &mut [u8]| u32::from(EN_13757.syndrome(bytes));
         let Some(block) = decide(soft, first, len, cover, &mut self.flips, syndrome) else {
             return false;
         };

@@ -3,11 +3,10 @@
 //! Their layouts are published by rtl_433 (`src/devices/badger_water.c`, `badger_orion_endpoint.c`, `mueller_hotrod.c`,
 //! `arad_ms_meter.c`). The check of Dialog 3G is a linear code without a name; it was found by comparing frames (issue 3459).
 
-use super::blocks::CRC;
 use super::coding::Coding;
 use super::mode::Mode;
 use crate::fec::correct::Code;
-use crate::fec::crc::Crc16;
+use crate::fec::crc::{Crc16, EN_13757};
 
 /// Layout of the frames of one mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +118,7 @@ impl Check {
     /// Returns the check of `data`.
     pub fn of(self, data: &[u8]) -> u64 {
         match self {
-            Check::Wmbus => CRC.check(data).into(),
+            Check::Wmbus => EN_13757.check(data).into(),
             Check::Cms => CMS.check(data).into(),
             Check::Itu => u64::from(ITU.check(data) >> 8),
             Check::Dialog3g => dialog_3g(data),

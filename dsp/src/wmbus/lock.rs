@@ -182,14 +182,15 @@ impl Lock {
 
     /// Measures clock, carrier, deviation and level at `candidate`, and fills the tones from there on.
     fn measure(&mut self, detection: &Detection, family: &Family, candidate: Candidate) -> Option<Found> {
-        let known = family.known;
         let cell_hz = self.config.sample_rate_hz / self.cells.decimation() as f64;
         let cells = self.cells.values();
         let chip = candidate.chip;
+        // A recording may begin within the preamble.
+        let known = family.known.tail((candidate.end / chip + 1.0) as usize);
         let start = candidate.end - (known.len + 2) as f64 * chip;
         let first_cell = start.max(0.0) as usize;
         let last_known = ((candidate.end + 2.0 * chip) as usize).min(cells.len());
-        if start < -8.0 * chip || first_cell >= last_known {
+        if first_cell >= last_known {
             return None;
         }
         let around = &cells[first_cell..last_known];

@@ -28,6 +28,9 @@ const FLOOR_STEP: f32 = 0.002;
 const FIRST_STEPS: [(u32, f32); 2] = [(32, 0.03), (256, 0.01)];
 /// Blocks after the first one that may lower the floors at once.
 const SETTLING_BLOCKS: u32 = 8;
+/// Greatest factor of a first floor over that of the quietest third of the window: what the filters of a receiver leave of
+/// its flatness.
+const MAX_SHAPE: f32 = 2.0;
 /// Peaks kept per block.
 const MAX_PEAKS: usize = 24;
 /// Weight per block with which the DC offset of the receiver is tracked.
@@ -222,6 +225,7 @@ impl Search {
             self.is_started = true;
             self.age = 0;
             first_floor(&self.now, &mut self.floor, &mut self.sum);
+            self.limit_floor();
         } else if self.age < SETTLING_BLOCKS {
             lower_floor(&self.now, &mut self.floor, &mut self.sum);
         }
@@ -232,7 +236,7 @@ impl Search {
         if self.age > FIRST_STEPS[0].0 {
             // A frame must not raise the floor under itself: it stays as it is, as the gaps of the frame would lower it.
             let len = self.up.len() as i32;
-            let (carriers, reach) = self.tracks.carriers();
+            let (carriers, reach) = self.tracks.carriers(first.is_none());
             for bin in carriers {
                 for i in -(reach as i32)..=reach as i32 {
                     self.up[(bin as i32 + i).rem_euclid(len) as usize] = 1.0;
@@ -253,6 +257,15 @@ impl Search {
             *floor = floor.max(1e-20);
             *power /= *floor;
         }
+    }
+
+    /// Lowers floors that stand out: a recording may begin within a frame, which fills more than a neighborhood.
+    fn limit_floor(&mut self) {
+        let sorted = &mut self.sum;
+        sorted.copy_from_slice(&self.floor);
+        sorted.sort_unstable_by(f32::total_cmp);
+        let most = MAX_SHAPE * sorted[sorted.len() / 3];
+        self.floor.iter_mut().for_each(|floor| *floor = floor.min(most));
     }
 
     /// Finds the bands of this block and the one before that stand out.

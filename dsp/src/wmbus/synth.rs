@@ -1,10 +1,11 @@
 //! Modulator, for tests and simulations: telegrams to chips, chips to IQ samples.
 
-use super::blocks::{CRC, CRC_LEN, HEADER};
+use super::blocks::{CRC_LEN, HEADER};
 use super::coding::Coding;
 use super::family::{C_FORMATS, FAMILIES, Family, Payload};
 use super::mode::{Format, Mode};
 use crate::Complex32;
+use crate::fec::crc::EN_13757;
 use std::f64::consts::TAU;
 
 /// Most bytes of the first block of format B without its CRC.
@@ -138,7 +139,7 @@ pub fn framed(format: Format, telegram: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for block in std::iter::once(head).chain(rest.chunks(size)) {
         bytes.extend_from_slice(block);
-        bytes.extend(CRC.check(block).to_be_bytes());
+        bytes.extend(EN_13757.check(block).to_be_bytes());
     }
     bytes
 }

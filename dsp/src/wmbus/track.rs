@@ -70,9 +70,12 @@ impl Tracks {
         self.open.iter().map(|burst| burst.first).min()
     }
 
-    /// Returns the carriers of bursts that may be frames, in bins, and the reach around them.
-    pub fn carriers(&self) -> (impl Iterator<Item = f32> + '_, f32) {
-        let open = self.open.iter().filter(|burst| !burst.is_endless);
+    /// Returns the carriers of bursts that may be frames, in bins, and the reach around them. While the floors are not settled
+    /// a weak burst is likelier to be the shape of the noise.
+    pub fn carriers(&self, is_settled: bool) -> (impl Iterator<Item = f32> + '_, f32) {
+        let least = if is_settled { 0.0 } else { SHORT_STRENGTH };
+        let may_be_frame = move |burst: &&Burst| !burst.is_endless && burst.strength >= least;
+        let open = self.open.iter().filter(may_be_frame);
         (open.map(|burst| burst.bin), self.reach)
     }
 

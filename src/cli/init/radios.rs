@@ -18,6 +18,8 @@ use std::time::Duration;
 /// Time of listening for one's own meter: many send every half minute, all of SCM twice a minute.
 pub(super) const SEARCH: Duration = Duration::from_secs(120);
 
+const BANDS: &str = "Bands: 915 = ERT meters of North America; 915-fsk = Orion, Hot Rod, Dialog 3G; 868, 433, 169 = wireless M-Bus of Europe.";
+
 /// Where this machine's clock says that it stands, most meters that send are of this family.
 fn usual_family() -> Family {
     let zone = TimeZone::system();
@@ -35,11 +37,12 @@ pub(super) fn ask(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
     if dongles.is_empty() {
         prompt.say("\nNo dongle is plugged in (`metertap devices` says more).")?;
     }
+    let usual = usual_family().band();
     for (source, name) in dongles {
         let Ok(address) = source.parse() else { continue };
-        let question = format!("\nReceive radio meters with the dongle {source} ({name})?");
+        prompt.say(&format!("\nDongle {source} ({name}). {BANDS}"))?;
         let family = prompt.parsed(
-            &band_question(&question, "; n = not at all"),
+            &format!("Receive radio meters with it? The band, or n [{usual}]"),
             |answer| match yes_or_no(answer, true) {
                 Ok(true) => Ok(Some(usual_family())),
                 Ok(false) => Ok(None),
@@ -57,22 +60,13 @@ pub(super) fn ask(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
         "\nAnother radio: rtl_tcp://host:1234, or a recorded file (Enter: none)",
         |text| text.parse::<Address>().map_err(|error| error.to_string()),
     )? {
-        let family = prompt.parsed(&band_question("  Which band?", ""), band_answer)?;
+        let family = prompt.parsed(&format!("{BANDS}\n  Which band? [{usual}]"), band_answer)?;
         answers.radios.push(RadioAnswer {
             source: address,
             family,
         });
     }
     Ok(())
-}
-
-/// `question`, with the bands and `further` answers.
-fn band_question(question: &str, further: &str) -> String {
-    format!(
-        "{question} 915 = ERT meters of North America; 915-fsk = Orion, Hot Rod, Dialog 3G; 868, 433 or 169 = wireless M-Bus of \
-         Europe{further} [{}]",
-        usual_family().band()
-    )
 }
 
 /// Parses the name of a band; Enter is the usual one.

@@ -110,7 +110,8 @@ const MONTHS: [&str; 12] = [
 ///  ? (2) │ volume (4, hidden) │ ? (7) │ second, minute, hour, day, month, year (BCD) │ …
 /// ```
 pub(super) fn payload(context: &Context) -> Option<Decoded> {
-    if context.meter.version != 5 || context.tpl.configuration != 0x1006 {
+    // Mode 16: the manufacturer's own.
+    if context.meter.version != 5 || context.tpl.mode() != 0x10 {
         return None;
     }
     let key = context.tpl.access_number?;

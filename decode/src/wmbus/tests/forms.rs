@@ -2,6 +2,8 @@
 
 use super::{assert_fields, decoded, sender};
 use crate::wmbus::encode::Protection;
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// Reading of a telegram with these records, in plain text.
 fn read(letters: &str, version: u8, device_type: u8, records: &[u8]) -> serde_json::Value {
@@ -202,5 +204,32 @@ fn records_that_only_their_manufacturers_understand_have_names() {
         ("ABC", 0x01, 7, &[0x01, 0xFD, 0x08, 0xF0], "access_number 240 -"),
     ] {
         assert_fields(&read(letters, version, device_type, record), expected);
+    }
+}
+
+/// Bytes that begin, extend and end records, and lengths that are longer than what follows.
+const HOSTILE: [u8; 24] = [
+    0x04, 0x84, 0x8D, 0x0D, 0x0F, 0x1F, 0x2F, 0x82, 0x02, 0xFF, 0x7F, 0xFC, 0x7C, 0xFD, 0xFB, 0x93, 0x13,
+    0x1E, 0x1F, 0x6C, 0x6D, 0x80, 0xBF, 0xF6,
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(21),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn chains_of_records_without_sense_never_panic(
+        records in prop::collection::vec(prop::sample::select(&HOSTILE[..]), 0..230),
+        (letters, version, device_type) in prop::sample::select(vec![
+            ("KAM", 0x1B, 0x16), ("EIE", 0x0C, 0x1A), ("DME", 0x41, 4), ("ITW", 0, 7), ("QDS", 0x17, 7), ("BMT", 0x17, 7),
+            ("BMP", 0x85, 8), ("GWF", 0x3C, 7), ("ZRI", 0x0B, 0x16), ("ABB", 0x20, 2), ("APA", 5, 7),
+        ]),
+    ) {
+        let reading = read(letters, version, device_type, &records);
+        // A reading of one telegram is bounded, however many values a profile claims.
+        prop_assert!(reading.as_object().unwrap().len() < 600);
     }
 }
