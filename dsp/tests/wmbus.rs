@@ -179,7 +179,7 @@ proptest! {
         prop_assert_eq!(received.len(), 1);
         let frame = received[0];
         prop_assert_eq!((frame.mode, frame.format, frame.bytes()), (case.mode, Some(case.format), &telegram[..]));
-        prop_assert!(frame.doubt <= 1e-3);
+        prop_assert!(frame.doubt <= 3e-4);
         let signal = frame.signal;
         let tolerance_hz = 0.02 * sent.deviation_hz;
         prop_assert!((signal.carrier_hz - case.channel_hz - offset).abs() < tolerance_hz, "{}", signal.carrier_hz);

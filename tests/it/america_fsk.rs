@@ -34,8 +34,8 @@ fn endpoint() -> OrionEndpoint {
 
 fn hot_rod() -> HotRod {
     HotRod {
-        id: 14_426_616,
-        consumption: 497_890,
+        id: 14_000_023,
+        consumption: 412_345,
         flags: 2,
     }
 }
@@ -107,7 +107,7 @@ fn given_a_meter_of_each_kind_then_each_message_is_a_line_with_its_fields() {
         messages,
         [
             r#"Dialog3G {"ID":3077959,"Suffix":39,"Unit":0,"Consumption":9567,"Flags":107,"Unkn1":8}"#,
-            r#"HotRod {"ID":14426616,"Consumption":497890,"Flags":2}"#,
+            r#"HotRod {"ID":14000023,"Consumption":412345,"Flags":2}"#,
             r#"Orion {"ID":1148381,"Flags":0,"Consumption":1006987,"Status":5}"#,
             r#"OrionEndpoint {"ID":140466920,"Unkn1":0,"Flags":745731,"Consumption":46088,"DailyConsumption":46074,"Status":16}"#,
         ]
@@ -127,9 +127,9 @@ fn given_a_meter_of_each_kind_then_each_message_is_a_line_with_its_fields() {
         let text = replayed(&file, &["--modes", "hotrod", "--format", format]);
         String::from_utf8(text).unwrap()
     };
-    assert!(text("plain").ends_with("HotRod:{ID:14426616 Consumption: 497890 Flags:0x2}}\n"));
-    assert!(text("csv").ends_with(",14426616,497890,0x2\n"));
-    assert!(text("xml").contains(r#"Type="HotRod"><Message ID="14426616" Consumption="497890" Flags="2">"#));
+    assert!(text("plain").ends_with("HotRod:{ID:14000023 Consumption: 412345 Flags:0x2}}\n"));
+    assert!(text("csv").ends_with(",14000023,412345,0x2\n"));
+    assert!(text("xml").contains(r#"Type="HotRod"><Message ID="14000023" Consumption="412345" Flags="2">"#));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn given_a_radio_of_the_band_then_meters_of_this_home_are_published_and_announce
         reading("readings/3077959/dialog3g")["reading"]["count"]["value"],
         9567
     );
-    let strangers = ["readings/1148381/orion", "readings/14426616/hotrod"];
+    let strangers = ["readings/1148381/orion", "readings/14000023/hotrod"];
     assert!(
         retained
             .iter()
@@ -191,9 +191,9 @@ fn given_the_number_on_a_dial_then_find_tells_the_meter() {
     let twice = [0.1, 0.3].map(|start_s| sent(Mode::HotRod, &frame, start_s, 70e3, 6.0));
     record(&file, RATE_HZ, 0.4, &twice);
     let path = file.to_str().unwrap();
-    let found = stdout_of(&["find", "--band", "915-fsk", "--file", path, "--reading", "497890"]);
+    let found = stdout_of(&["find", "--band", "915-fsk", "--file", path, "--reading", "412345"]);
     let text = String::from_utf8(found).unwrap();
-    assert!(text.contains("Your meter is 14426616 (hotrod water)."), "{text}");
+    assert!(text.contains("Your meter is 14000023 (hotrod water)."), "{text}");
 }
 
 #[cfg(feature = "rtlsdr")]

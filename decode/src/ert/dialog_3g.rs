@@ -93,17 +93,16 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn given_a_published_frame_then_its_fields_come_out() {
-        // rtl_433, src/devices/arad_ms_meter.c.
-        let frame = [0x4B, 0x47, 0xF7, 0x2E, 0x00, 0x40, 0x5F, 0x25, 0, 0, 0x0C];
+    fn given_a_frame_then_its_fields_come_out() {
+        let frame = [0x4B, 0x15, 0xCD, 0x5B, 0x00, 0x40, 0x39, 0x30, 0, 0, 0x01];
         let message = Dialog3g::parse(&frame).unwrap();
         let expected = Dialog3g {
-            id: 3_077_959,
+            id: 6_016_277,
             suffix: 0,
             unit_code: 0x40,
-            consumption: 9567,
+            consumption: 12_345,
             flags: 0x4B,
-            unkn1: 0x000C,
+            unkn1: 0x0001,
         };
         assert_eq!(message, expected);
         assert!(!message.has_leak());

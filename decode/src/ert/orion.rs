@@ -134,21 +134,20 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn given_a_published_frame_of_an_endpoint_then_its_fields_come_out() {
-        // rtl_433, src/devices/badger_orion_endpoint.c, without whitening.
+    fn given_a_frame_of_an_endpoint_then_its_fields_come_out() {
         let frame = [
-            0x14, 0, 0, 0, 0, 0xE8, 0x79, 0x69, 0x02, 0x0B, 0x41, 0x03, 0x08, 0xB4, 0, 0, 0xFA, 0xB3, 0, 0,
-            0x10,
+            0x14, 0, 0, 0, 0, 0x4E, 0x61, 0xBC, 0x00, 0x01, 0x02, 0x03, 0xCD, 0x81, 0x01, 0, 0x8C, 0x81,
+            0x01, 0, 0x10,
         ];
         let message = OrionEndpoint::parse(&frame).unwrap();
         assert_eq!(
             message,
             OrionEndpoint {
-                id: 40_466_920,
+                id: 12_345_678,
                 unkn1: 0,
-                flags: 0x0B_4103,
-                consumption: 46_088,
-                daily_consumption: 46_074,
+                flags: 0x01_0203,
+                consumption: 98_765,
+                daily_consumption: 98_700,
                 status: 0x10,
             }
         );
