@@ -48,7 +48,8 @@ impl Known {
     pub fn tail(&self, len: usize) -> Known {
         let len = len.min(self.len);
         Known {
-            chips: self.chips & ((1u64 << len) - 1),
+            // Known chips may fill all 64 bits.
+            chips: self.chips & u64::MAX.checked_shr(64 - len as u32).unwrap_or(0),
             len,
         }
     }
