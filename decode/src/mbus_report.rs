@@ -126,6 +126,7 @@ mod tests {
                 access_number: 0,
                 status,
                 records: Vec::new(),
+                data: Vec::new(),
                 more_follows: false,
             };
             assert_eq!(
@@ -178,6 +179,7 @@ mod tests {
             access_number: 0,
             status: 0,
             records,
+            data: Vec::new(),
             more_follows: false,
         };
         let report = report(&message);

@@ -134,6 +134,9 @@ pub struct WireReading {
     /// Version and device type in the header of an M-Bus telegram, by which its manufacturer tells products apart.
     #[serde(skip)]
     pub product: Option<(u8, u8)>,
+    /// Bytes of the records of an M-Bus telegram, by frame.
+    #[serde(skip)]
+    pub records: Arc<[Vec<u8>]>,
     /// Mode and quality of reception of a telegram that was received by radio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<RadioReception>,
@@ -152,10 +155,11 @@ impl WireReading {
             report.id = (&*port).into();
         }
         // The raw M-Bus message serves `metertap decode` and `metertap mbus`; it is not published.
-        let product = report
-            .message
-            .take()
+        let message = report.message.take();
+        let product = message
+            .as_ref()
             .map(|message| (message.version, message.device_type));
+        let records = message.map(|message| message.data).unwrap_or_default();
         let time = report.time.take().unwrap_or(MeterTime::Utc(received));
         WireReading {
             time,
@@ -164,6 +168,7 @@ impl WireReading {
             name: None,
             report,
             product,
+            records: records.into(),
             signal: None,
             frame: None,
             telegram: None,

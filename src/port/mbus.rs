@@ -10,6 +10,8 @@ use metertap_decode::report::Report;
 const MAX_FRAME: usize = 261 + 256;
 /// Records of one answer over all its frames; further ones are dropped.
 const MAX_RECORDS: usize = 1024;
+/// Frames of one answer whose bytes are kept.
+const MAX_FRAMES: usize = 64;
 
 /// Answer that is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +46,8 @@ impl Answers {
             Some(mut first) if first.number == next.number => {
                 first.records.extend(next.records);
                 first.records.truncate(MAX_RECORDS);
+                first.data.extend(next.data);
+                first.data.truncate(MAX_FRAMES);
                 first.more_follows = next.more_follows;
                 first
             }

@@ -11,7 +11,7 @@ use crate::web::json::{
     HealthJson, MeterConfigJson, MeterJson, MetersJson, OneMeterJson, ReadingsJson, ReceptionJson,
     RefusedJson, StatusJson, object,
 };
-use crate::web::telegram_json::RadioTelegramJson;
+use crate::web::telegram_json::LastTelegramJson;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -74,7 +74,7 @@ pub async fn meter(State(app): State<AppState>, Path(id): Path<String>) -> Resul
         telegrams: snapshot
             .meters
             .with_id(&id)
-            .filter_map(|meter| RadioTelegramJson::new(meter))
+            .filter_map(|meter| LastTelegramJson::new(meter))
             .collect(),
         refused: refused(&snapshot).filter(|refused| refused.id == id).collect(),
     };

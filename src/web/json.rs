@@ -10,7 +10,7 @@ use crate::status::prices::PriceFeedJson;
 use crate::status::reading_counters::ReadingCounters;
 use crate::status::receiver::ReceiverState;
 use crate::status::sink::SinkStatus;
-use crate::web::telegram_json::RadioTelegramJson;
+use crate::web::telegram_json::LastTelegramJson;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -177,8 +177,8 @@ pub struct OneMeterJson<'a> {
     pub codes: BTreeMap<&'static str, Vec<String>>,
     /// Reception over the last two days by type, of a configured or wired meter.
     pub reception: Vec<ReceptionJson<'a>>,
-    /// The last telegram of each type, of a meter that is received by radio.
-    pub telegrams: Vec<RadioTelegramJson<'a>>,
+    /// The last telegram of each type: of a meter that is received by radio or sends by M-Bus.
+    pub telegrams: Vec<LastTelegramJson<'a>>,
     /// Its implausible readings.
     pub refused: Vec<RefusedJson<'a>>,
 }

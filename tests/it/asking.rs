@@ -428,3 +428,28 @@ fn given_a_recording_of_answers_in_hex_then_it_is_read_instead_of_asked() {
         (&"12345678".into(), &1234.5.into())
     );
 }
+
+#[test]
+fn given_an_answer_then_the_page_has_each_record_with_its_dif_and_vif() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("answer.hex");
+    std::fs::write(&file, data_encoding::HEXLOWER.encode(&answer(5, "12345678"))).unwrap();
+    let (port, quiet) = (free_port(), free_port());
+    let daemon = Daemon::start(&format!(
+        "[web]\nlisten = \"127.0.0.1:{port}\"\n[[output]]\nkind = \"file\"\npath = \"/dev/null\"\n\
+         [[wire]]\nprotocol = \"mbus\"\naddresses = [\"p5\"]\nsource = \"{}\"\n\
+         [[wire]]\nname = \"gone\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{quiet}\"\n",
+        file.display()
+    ));
+    daemon.expect_log("onnection refused");
+    wait_for("the page", || daemon.log().contains("Recording ended"));
+    wait_for("the meter", || get(port, "/api/meters/12345678", "").0 == 200);
+    let meter = json(port, "/api/meters/12345678");
+    assert_eq!(
+        meter["telegrams"],
+        serde_json::json!([{"type": "mbus", "bytes": "", "parts": [
+            {"layer": "record", "bytes": "0C0545230100", "text": "energy: 1234500 Wh"},
+            {"layer": "record", "bytes": "0A5A8204", "text": "flow_temperature: 48.2 °C"},
+        ]}])
+    );
+}

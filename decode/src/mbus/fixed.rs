@@ -53,6 +53,7 @@ pub fn parse(data: &[u8]) -> Result<Message, MessageError> {
         access_number,
         status,
         records: records.into(),
+        data: Vec::new(),
         more_follows: false,
     })
 }

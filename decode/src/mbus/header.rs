@@ -60,6 +60,7 @@ fn variable(data: &[u8]) -> Result<Message, MessageError> {
         access_number,
         status,
         records: found,
+        data: vec![rest.to_vec()],
         more_follows,
     })
 }

@@ -10,6 +10,7 @@
 //! an answer of several frames has [`more_follows`](Message::more_follows) set in all but the last. [`mbus_report`](crate::mbus_report) names
 //! the values.
 
+mod explain;
 mod fixed;
 mod header;
 mod profile;
@@ -19,6 +20,8 @@ mod value;
 mod vif;
 mod vife;
 
+pub(crate) use explain::record_text;
+pub use explain::{Part, explain_records};
 pub(crate) use header::{manufacturer, medium, status_names};
 pub use records::{RecordSpan, records, walk};
 pub use types::{Function, Message, MessageError, Record, RecordError, Value};

@@ -33,6 +33,9 @@ pub struct Message {
     pub status: u8,
     /// Records in the order of the meter.
     pub records: Vec<Record>,
+    /// Bytes of the records, by frame; none of fixed structures.
+    #[serde(skip)]
+    pub data: Vec<Vec<u8>>,
     /// True if more records follow in another frame.
     #[serde(skip)]
     pub more_follows: bool,

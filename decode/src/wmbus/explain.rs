@@ -3,20 +3,8 @@
 use super::layers::{Afl, Ell, Tpl};
 use super::link::HEADER;
 use super::telegram::Telegram;
-use crate::mbus::{Function, Record, Value, walk};
+use crate::mbus::{Part, explain_records, record_text};
 use data_encoding::HEXUPPER;
-
-/// Part of a telegram.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Part {
-    /// Layer: `link`, `ell`, `afl`, `transport`, `security`, `record`, `payload`, `value` or `problem`.
-    pub layer: &'static str,
-    /// Bytes in hexadecimal, decrypted; empty for what no single bytes hold.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub bytes: String,
-    /// Meaning.
-    pub text: String,
-}
 
 /// Returns the parts of a telegram in the order of its bytes.
 pub fn explain(telegram: &Telegram) -> Vec<Part> {
@@ -35,58 +23,45 @@ pub fn explain(telegram: &Telegram) -> Vec<Part> {
             telegram.link.address.medium(),
         ),
     }];
-    let mut add = |layer, bytes: &[u8], text: String| {
-        parts.push(Part {
-            layer,
-            bytes: HEXUPPER.encode(bytes),
-            text,
-        });
-    };
     if let Some(ell) = &telegram.ell {
-        add(
+        parts.push(part(
             "ell",
             &[ell.information, ell.control, ell.access_number],
             ell_text(ell),
-        );
+        ));
     }
     if let Some(afl) = &telegram.afl {
-        add("afl", &[0x90], afl_text(afl));
+        parts.push(part("afl", &[0x90], afl_text(afl)));
     }
     if telegram.tpl.information != 0 {
-        add("transport", &[telegram.tpl.information], tpl_text(telegram));
+        parts.push(part("transport", &[telegram.tpl.information], tpl_text(telegram)));
     }
-    add("security", &[], telegram.security.to_string());
+    parts.push(part("security", &[], telegram.security.to_string()));
     let mut shown = Vec::new();
     if telegram.has_ordinary_records {
-        let mut last = 0;
-        // The error at the end is the telegram's problem.
-        let _ = walk(&telegram.payload, |record, span| {
-            // A profile gives several records with one position.
-            let is_new = span.header.start >= last;
-            let bytes = if is_new {
-                &telegram.payload[span.header.start..span.data.end]
-            } else {
-                &[]
-            };
-            last = span.data.end;
-            add("record", bytes, record_text(&record));
-            shown.push(record);
-        });
+        let (of_records, records) = explain_records(&telegram.payload);
+        parts.extend(of_records);
+        shown = records;
     } else if !telegram.payload.is_empty() {
         let state = if telegram.security.is_readable() {
             "manufacturer's own"
         } else {
             "not decrypted"
         };
-        add("payload", &telegram.payload, state.into());
+        parts.push(part("payload", &telegram.payload, state.into()));
     }
     for record in telegram.records.iter().filter(|record| !shown.contains(record)) {
-        add("value", &[], record_text(record));
+        parts.push(part("value", &[], record_text(record)));
     }
     if let Some(problem) = &telegram.problem {
-        add("problem", &[], problem.to_string());
+        parts.push(part("problem", &[], problem.to_string()));
     }
     parts
+}
+
+fn part(layer: &'static str, bytes: &[u8], text: String) -> Part {
+    let bytes = HEXUPPER.encode(bytes);
+    Part { layer, bytes, text }
 }
 
 fn ell_text(ell: &Ell) -> String {
@@ -140,39 +115,6 @@ fn tpl_text(telegram: &Telegram) -> String {
             tpl.configuration,
             tpl.mode()
         );
-    }
-    text
-}
-
-fn record_text(record: &Record) -> String {
-    let mut text = record.quantity.to_owned();
-    for qualifier in &record.qualifiers {
-        text += &format!(" {qualifier}");
-    }
-    match record.function {
-        Function::Instantaneous | Function::ManufacturerSpecific => {}
-        Function::Maximum => text += " maximum",
-        Function::Minimum => text += " minimum",
-        Function::Error => text += " error",
-    }
-    for (name, number) in [
-        ("storage", record.storage),
-        ("tariff", record.tariff.into()),
-        ("subunit", record.subunit.into()),
-    ] {
-        if number > 0 {
-            text += &format!(" {name} {number}");
-        }
-    }
-    text += ": ";
-    text += &match &record.value {
-        Some(Value::Number(number)) => number.to_string(),
-        Some(Value::Time(time)) => time.to_string(),
-        Some(Value::Text(value)) => value.clone(),
-        None => "no value".into(),
-    };
-    if !record.unit.is_none() {
-        text += &format!(" {}", record.unit);
     }
     text
 }

@@ -36,9 +36,10 @@ mod telegram;
 #[cfg(test)]
 mod tests;
 
+pub use crate::mbus::Part;
 pub use address::Address;
 pub use compact::{CompactError, Formats, MAX_LEARNED};
-pub use explain::{Part, explain};
+pub use explain::explain;
 pub use keys::{DefaultKey, KeyRing};
 pub use layers::{Afl, Content, Ell, Tpl};
 pub use link::{Format, Link, LinkError, format_a, format_b, strip};

@@ -12,6 +12,11 @@ use crate::report::{ReadingType, Report, Value};
 pub fn report(telegram: &Telegram) -> Report {
     // The medium and the maker are those of the meter; these two tell which telegrams a device sends.
     let header = telegram.tpl.meter.unwrap_or(telegram.link.address);
+    let data = if telegram.has_ordinary_records {
+        vec![telegram.payload.clone()]
+    } else {
+        Vec::new()
+    };
     let message = Message {
         number: telegram.meter.number(),
         manufacturer: telegram.meter.letters(),
@@ -21,6 +26,7 @@ pub fn report(telegram: &Telegram) -> Report {
         access_number: telegram.access_number().unwrap_or_default(),
         status: telegram.tpl.status,
         records: telegram.records.clone(),
+        data,
         more_follows: false,
     };
     let mut report = report_as(ReadingType::Wmbus, &message);

@@ -208,7 +208,7 @@ export function drawDetails(known) {
   if (parts.facts.children.length !== list.length) parts.facts.replaceChildren(...list.map(([tag]) => make(tag)));
   list.forEach(([, text], i) => setText(parts.facts.children[i], text));
   const telegram = known.telegrams[meter.heard_by];
-  const byRadio = shown.telegrams?.map(({ type, bytes }) => `${type}\n${hexLines(bytes)}`).join("\n\n");
+  const byRadio = shown.telegrams?.filter(({ bytes }) => bytes).map(({ type, bytes }) => `${type}\n${hexLines(bytes)}`).join("\n\n");
   setText(parts.raw, byRadio || (telegram ? maskedText(raw(telegram)) : t("noTelegram")));
   shown.panel.tick();
   if (Date.now() - shown.asked > REFRESH_MS) refresh(shown);
