@@ -66,6 +66,7 @@ async def part_path(test):
 
     init = Terminal([test.metertap, *guide.command("metertap init")], folder)
     await init.answer("Another radio", dongle)
+    await init.answer("Which band?", "915")
     await init.answer("Another radio", "")
     await init.answer("Another wire", f"tcp://127.0.0.1:{house.port}")
     await init.expect("sends p1")
