@@ -203,17 +203,10 @@ fn given_a_dongle_then_listen_scan_and_doctor_hear_the_meters_around_their_cente
     let file = air(dir.path());
     let mut dongles = Dongles::plugged("00000042");
     dongles.set("file", &file.display().to_string());
-    let tool = |args: &[&str]| {
-        let mut program = metertap();
-        program.args(args);
-        dongles.plug_into(program.command());
-        let output = program.output().unwrap();
-        (output.status.success(), String::from_utf8(output.stdout).unwrap())
-    };
-    let (ok, text) = tool(&["listen", "--modes", "orion", "--single", "--filterid", "1148381"]);
+    let (ok, text, _) = dongles.run(&["listen", "--modes", "orion", "--single", "--filterid", "1148381"]);
     assert!(ok && text.contains(r#""Consumption":1006987"#), "{text}");
     assert!(dongles.log().contains("915800000"), "{}", dongles.log());
-    let (ok, text) = tool(&[
+    let (ok, text, _) = dongles.run(&[
         "doctor",
         "--band",
         "915-fsk",
@@ -226,7 +219,7 @@ fn given_a_dongle_then_listen_scan_and_doctor_hear_the_meters_around_their_cente
     let scan = [
         "scan", "--band", "915-fsk", "--from", "915.8M", "--to", "915.8M", "--dwell", "3", "--gain", "30",
     ];
-    let (ok, text) = tool(&scan);
+    let (ok, text, _) = dongles.run(&scan);
     assert!(
         ok && text.contains("band = \"915-fsk\"\ncenter_freq = 915800000"),
         "{text}"

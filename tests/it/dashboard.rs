@@ -52,12 +52,7 @@ fn given_the_form_of_grafana_then_each_panel_has_an_id_a_data_source_and_a_place
 #[test]
 fn given_a_running_daemon_then_it_has_every_metric_of_the_dashboard() {
     let (port, bridge) = (free_port(), P1Bridge::start());
-    let _daemon = Daemon::start(&format!(
-        "[web]\nlisten = \"127.0.0.1:{port}\"\n[[output]]\nkind = \"file\"\npath = \"/dev/null\"\n\
-         [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{}\"\n",
-        bridge.port
-    ));
-    wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let _daemon = bridge.daemon_with_page(port);
     let metrics = || {
         let mut answer = ureq::get(format!("http://127.0.0.1:{port}/metrics"))
             .call()

@@ -42,12 +42,7 @@ fn ingress(mut from: TcpStream, port: u16) {
 #[test]
 fn given_a_path_in_front_then_the_page_its_api_and_its_socket_work_below_it() {
     let (port, bridge) = (free_port(), P1Bridge::start());
-    let _daemon = Daemon::start(&format!(
-        "[web]\nlisten = \"127.0.0.1:{port}\"\n[[output]]\nkind = \"file\"\npath = \"/dev/null\"\n\
-         [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{}\"\n",
-        bridge.port
-    ));
-    wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let _daemon = bridge.daemon_with_page(port);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let front = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {

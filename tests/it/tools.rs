@@ -2,23 +2,11 @@
 
 use crate::support::*;
 
-/// Runs `args` on `dongles`: success, standard output, standard error.
-fn tool(dongles: &Dongles, args: &[&str]) -> (bool, String, String) {
-    let mut program = metertap();
-    program.args(args);
-    dongles.plug_into(program.command());
-    let output = program.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.success(), text(output.stdout), text(output.stderr))
-}
-
 #[test]
 fn given_a_healthy_dongle_and_a_broker_then_the_doctor_finds_all_well() {
     let broker = Broker::start();
-    let (ok, text, _) = tool(
-        &Dongles::plugged("00000042"),
-        &["doctor", "--seconds", "2", "--mqtt", &broker.url()],
-    );
+    let (ok, text, _) =
+        Dongles::plugged("00000042").run(&["doctor", "--seconds", "2", "--mqtt", &broker.url()]);
     assert!(ok, "{text}");
     for line in [
         "ok   receiver",
@@ -38,10 +26,7 @@ fn given_a_fault_then_the_doctor_names_the_remedy() {
     let port = free_port();
     let broker = format!("mqtt://127.0.0.1:{port}");
     dongles.set("full_gain", "0");
-    let (ok, text, _) = tool(
-        &dongles,
-        &["doctor", "--seconds", "1", "--gain", "40", "--mqtt", &broker],
-    );
+    let (ok, text, _) = dongles.run(&["doctor", "--seconds", "1", "--gain", "40", "--mqtt", &broker]);
     assert!(
         !ok && text.contains("BAD  level") && text.contains("lower the gain"),
         "{text}"
@@ -55,16 +40,13 @@ fn given_a_fault_then_the_doctor_names_the_remedy() {
         taken.local_addr().unwrap()
     );
     std::fs::write(&config, text).unwrap();
-    let (ok, text, _) = tool(
-        &dongles,
-        &["doctor", "--seconds", "1", "--config", config.to_str().unwrap()],
-    );
+    let (ok, text, _) = dongles.run(&["doctor", "--seconds", "1", "--config", config.to_str().unwrap()]);
     assert!(!ok && text.contains("BAD  port"), "{text}");
     dongles.set("mode", "stall");
-    let (ok, text, _) = tool(&dongles, &["doctor", "--seconds", "1"]);
+    let (ok, text, _) = dongles.run(&["doctor", "--seconds", "1"]);
     assert!(!ok && text.contains("no samples for 3 s"), "{text}");
     dongles.set("open", "-3");
-    let (ok, text, _) = tool(&dongles, &["doctor", "--seconds", "1"]);
+    let (ok, text, _) = dongles.run(&["doctor", "--seconds", "1"]);
     assert!(!ok && text.contains("permission denied"), "{text}");
 }
 
@@ -81,7 +63,7 @@ fn given_the_number_on_the_dial_then_the_meter_is_found() {
             "--seconds",
             seconds,
         ];
-        tool(&dongles, &[&["find"], &options[..]].concat())
+        dongles.run(&[&["find"], &options[..]].concat())
     };
     let (ok, text, stderr) = find("99067", "gas", "10");
     assert!(
@@ -96,7 +78,7 @@ fn given_the_number_on_the_dial_then_the_meter_is_found() {
     );
     let (ok, _, stderr) = find("77", "electric", "2");
     assert!(!ok && stderr.contains("none of"), "{stderr}");
-    let (ok, text, _) = tool(&dongles, &["find", "--reading", "660", "--file", STREET]);
+    let (ok, text, _) = dongles.run(&["find", "--reading", "660", "--file", STREET]);
     assert!(ok && text.contains("23456789"), "{text}");
 }
 
@@ -104,10 +86,7 @@ fn given_the_number_on_the_dial_then_the_meter_is_found() {
 fn given_a_recording_of_a_dongle_then_replay_finds_the_same_street_in_it() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().to_str().unwrap();
-    let (ok, text, _) = tool(
-        &Dongles::plugged("1"),
-        &["record", "--out", folder, "--seconds", "1.2"],
-    );
+    let (ok, text, _) = Dongles::plugged("1").run(&["record", "--out", folder, "--seconds", "1.2"]);
     assert!(ok, "{text}");
     let meta = text.split(" (").next().unwrap();
     let output = run(&["replay", meta]);
@@ -150,7 +129,7 @@ fn given_frames_that_fail_their_check_then_the_samples_around_them_are_saved() {
         "1",
         "--out",
     ];
-    let (ok, text, stderr) = tool(&dongles, &[&args[..], &[folder.to_str().unwrap()]].concat());
+    let (ok, text, stderr) = dongles.run(&[&args[..], &[folder.to_str().unwrap()]].concat());
     assert!(ok && text.contains(".sigmf-meta"), "{text}{stderr}");
     let saved: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
     assert_eq!(saved.len(), 2, "one case, two files");
@@ -163,7 +142,7 @@ fn given_meters_at_one_frequency_then_a_scan_proposes_it() {
     let args = [
         "scan", "--from", "909M", "--to", "915M", "--step", "2M", "--dwell", "0.8", "--gain", "30",
     ];
-    let (ok, text, stderr) = tool(&dongles, &args);
+    let (ok, text, stderr) = dongles.run(&args);
     assert!(
         ok && text.contains("Most meters are around 913.000 MHz"),
         "{text}{stderr}"
@@ -173,7 +152,7 @@ fn given_meters_at_one_frequency_then_a_scan_proposes_it() {
         "{text}"
     );
     dongles.set("only_center", "433920000");
-    let (ok, text, _) = tool(&dongles, &args);
+    let (ok, text, _) = dongles.run(&args);
     assert!(!ok && text.contains("No meter was heard anywhere"), "{text}");
 }
 
@@ -182,10 +161,7 @@ fn given_gain_best_then_it_is_found_by_trying() {
     let mut dongles = Dongles::plugged("1");
     // Without gain 30 dB below what the street was rendered for, so that the converter's noise covers it.
     dongles.set("full_gain", "300");
-    let (ok, text, stderr) = tool(
-        &dongles,
-        &["listen", "--gain", "best", "--seconds", "5", "--format", "csv"],
-    );
+    let (ok, text, stderr) = dongles.run(&["listen", "--gain", "best", "--seconds", "5", "--format", "csv"]);
     assert!(ok && !text.is_empty(), "{stderr}");
     let log = dongles.log();
     let gain: i32 = log

@@ -204,19 +204,12 @@ fn given_a_dongle_then_doctor_listen_and_scan_hear_its_meters() {
     let file = air(dir.path());
     let mut dongles = Dongles::plugged("00000042");
     dongles.set("file", &file.display().to_string());
-    let tool = |args: &[&str]| {
-        let mut program = metertap();
-        program.args(args);
-        dongles.plug_into(program.command());
-        let output = program.output().unwrap();
-        (output.status.success(), String::from_utf8(output.stdout).unwrap())
-    };
-    let (ok, text) = tool(&["doctor", "--band", "868", "--seconds", "3", "--source", "rtlsdr"]);
+    let (ok, text, _) = dongles.run(&["doctor", "--band", "868", "--seconds", "3", "--source", "rtlsdr"]);
     assert!(ok, "{text}");
     for line in ["ok   tuning    carriers ", "median of 3 meters", "ok   meters "] {
         assert!(text.contains(line), "{line}: {text}");
     }
-    let (ok, text) = tool(&["listen", "--band", "868", "--single", "--filterid", "12345603"]);
+    let (ok, text, _) = dongles.run(&["listen", "--band", "868", "--single", "--filterid", "12345603"]);
     assert!(ok && text.contains(&hex(&plain(3)).to_lowercase()), "{text}");
     let broker = Broker::start();
     let daemon = Daemon::start_with(
@@ -235,7 +228,7 @@ fn given_a_dongle_then_doctor_listen_and_scan_hear_its_meters() {
     };
     daemon.wait_for("the state of the key", || state()["keys"]["12345678"] == "no_key");
     drop(daemon);
-    let (ok, text) = tool(&["scan", "--band", "868", "--dwell", "3", "--gain", "30"]);
+    let (ok, text, _) = dongles.run(&["scan", "--band", "868", "--dwell", "3", "--gain", "30"]);
     assert!(ok && text.contains("868.625 MHz"), "{text}");
     let centers: Vec<String> = dongles.log().lines().map(str::to_owned).collect();
     assert!(

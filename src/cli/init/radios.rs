@@ -91,6 +91,18 @@ pub(super) fn live(answers: &Answers, wanted: impl Fn(Family) -> bool) -> Vec<(L
     sources.collect()
 }
 
+/// Starts a receiver for each source, for its family.
+pub(super) fn receive(sources: &[(Live, Family)], options: &RadioOptions) -> Result<Vec<Radio>> {
+    let radios = sources.iter().map(|(source, family)| {
+        let options = RadioOptions {
+            family: *family,
+            ..options.clone()
+        };
+        Radio::live("radio", source.clone(), None, &options)
+    });
+    radios.collect()
+}
+
 /// Finds one's own meter by its dial.
 pub(super) fn ask_meter(answers: &mut Answers, prompt: &mut Prompt) -> Result<()> {
     let sources = live(answers, |family| !family.is_wmbus());
@@ -123,17 +135,8 @@ pub(super) fn ask_meter(answers: &mut Answers, prompt: &mut Prompt) -> Result<()
 fn search(sources: &[(Live, Family)], dial: f64, prompt: &mut Prompt) -> Result<Option<Candidate>> {
     let runtime = Runtime::start(Clock::system())?;
     let options = RadioOptions::for_all(default_kinds(), Trust::Normal, &runtime.context);
-    let radios: Result<Vec<Radio>> = sources
-        .iter()
-        .map(|(source, family)| {
-            let options = RadioOptions {
-                family: *family,
-                ..options.clone()
-            };
-            Radio::live("radio", source.clone(), None, &options)
-        })
-        .collect();
-    DialSearch::new(dial, None).run(radios?, SEARCH, &runtime.context, |progress| match progress {
+    let radios = receive(sources, &options)?;
+    DialSearch::new(dial, None).run(radios, SEARCH, &runtime.context, |progress| match progress {
         Progress::State(state) => state
             .reason
             .iter()

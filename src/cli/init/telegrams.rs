@@ -3,9 +3,9 @@
 use crate::cli::init::answers::{Answers, MeterAnswer};
 use crate::cli::init::keys::ask_key;
 use crate::cli::init::prompt::Prompt;
-use crate::cli::init::radios::{SEARCH, live};
+use crate::cli::init::radios::{SEARCH, live, receive};
 use crate::daemon::event_stream::{Event, EventStream};
-use crate::receiver::{Radio, RadioOptions};
+use crate::receiver::RadioOptions;
 use crate::runtime::{Clock, Runtime};
 use crate::source::{Family, Live};
 use anyhow::Result;
@@ -61,19 +61,11 @@ fn number(text: &str) -> Result<String, String> {
 fn listen(sources: &[(Live, Family)], id: &str, prompt: &mut Prompt) -> Result<Option<Heard>> {
     let runtime = Runtime::start(Clock::system())?;
     let context = &runtime.context;
-    let radios: Result<Vec<Radio>> = sources
-        .iter()
-        .map(|(source, family)| {
-            let options = RadioOptions {
-                family: *family,
-                ..RadioOptions::for_all(Vec::new(), Trust::Normal, context)
-            };
-            Radio::live("radio", source.clone(), None, &options)
-        })
-        .collect();
+    let options = RadioOptions::for_all(Vec::new(), Trust::Normal, context);
+    let radios = receive(sources, &options)?;
     let (mut decoder, mut others) = (Decoder::default(), BTreeSet::new());
     let start = context.clock.now();
-    for event in EventStream::new(radios?, context) {
+    for event in EventStream::new(radios, context) {
         match event {
             Event::Telegram(telegram) => {
                 if let Ok(decoded) = decoder.decode(&telegram.bytes, &KeyRing::default()) {

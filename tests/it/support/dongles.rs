@@ -1,5 +1,6 @@
 //! RTL-SDR dongles without hardware: the project's fake librtlsdr, loaded by the real program.
 
+use super::program::metertap;
 use super::testdata::{STREET, json_lines, root};
 use super::wait::{RealTime, wait_for};
 use std::path::{Path, PathBuf};
@@ -81,6 +82,16 @@ impl Dongles {
         let searches = || self.log().matches("devices=").count();
         let before = searches();
         wait_for("attempts to open the dongle", || searches() >= before + more);
+    }
+
+    /// Runs metertap with `args` on that machine: success, standard output, standard error.
+    pub fn run(&self, args: &[&str]) -> (bool, String, String) {
+        let mut program = metertap();
+        program.args(args);
+        self.plug_into(program.command());
+        let output = program.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.success(), text(output.stdout), text(output.stderr))
     }
 
     /// Plugs them into the machine on which `command` will run.

@@ -1,8 +1,10 @@
 //! A P1 meter behind a serial-to-TCP bridge.
 
+use super::daemon::Daemon;
+use super::wait::wait_for;
 use metertap_decode::framing::p1::seal;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -38,6 +40,17 @@ impl P1Bridge {
             }
         });
         P1Bridge { port, is_silent }
+    }
+
+    /// A daemon that reads the meter, with a page on `port`.
+    pub fn daemon_with_page(&self, port: u16) -> Daemon {
+        let daemon = Daemon::start(&format!(
+            "[web]\nlisten = \"127.0.0.1:{port}\"\n[[output]]\nkind = \"file\"\npath = \"/dev/null\"\n\
+             [[wire]]\nname = \"hall\"\nprotocol = \"p1\"\nsource = \"tcp://127.0.0.1:{}\"\n",
+            self.port
+        ));
+        wait_for("the page", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        daemon
     }
 
     /// Sends nothing more, and stays connected.
