@@ -94,9 +94,10 @@ fn listen(sources: &[(Live, Family)], id: &str, prompt: &mut Prompt) -> Result<O
         }
     }
     prompt.say(&format!(
-        "  It was not heard, but {} other meter{}. `metertap find --band 868` lists them.",
+        "  It was not heard, but {} other meter{}. `metertap find --band {}` lists them.",
         others.len(),
-        if others.len() == 1 { "" } else { "s" }
+        if others.len() == 1 { "" } else { "s" },
+        sources.first().map_or("868", |(_, family)| family.band())
     ))?;
     Ok(None)
 }
