@@ -1,6 +1,6 @@
 //! Known meters: frames of meters that are expected, and of their neighbors.
 
-use crate::trial::{BATCH, Channel, Outcome, SPREAD, Sent, WINDOW_HZ, config, length_s, quantize, run};
+use crate::trial::{Channel, Outcome, SPREAD, Sent, WINDOW_HZ, config, length_s, quantize, run};
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
 use metertap_dsp::{Expectation, Protocol, Receiver, Trust, fec};
 use std::time::Instant;
@@ -19,19 +19,23 @@ const INTERVAL: f64 = 4800.0;
 pub enum Known {
     /// Its last SCM, SCM+ or R900.
     Frame(Protocol),
-    /// Its last IDM, of the same interval, and when it was received: all but the time is the same, and that can be predicted.
+    /// Its last IDM, of the same interval: all but the time is the same. The time cannot be predicted.
     IdmSame,
+    /// The same, and when it was received, so that the time can be predicted.
+    IdmSameAndTime,
     /// Its last IDM, of one interval ago.
     Idm,
     /// The same, and when it was received.
     IdmAndTime,
+    /// Only the id of an IDM: nothing is expected before a first one was received.
+    IdmFirst,
 }
 
 impl Known {
     pub fn protocol(self) -> Protocol {
         match self {
             Known::Frame(protocol) => protocol,
-            Known::IdmSame | Known::Idm | Known::IdmAndTime => Protocol::Idm,
+            _ => Protocol::Idm,
         }
     }
 
@@ -41,13 +45,21 @@ impl Known {
             Known::Frame(Protocol::ScmPlus) => "ScmPlus",
             Known::Frame(_) => "R900",
             Known::IdmSame => "Idm, same",
+            Known::IdmSameAndTime => "Idm, same, time",
             Known::Idm => "Idm, next",
-            Known::IdmAndTime => "Idm, time",
+            Known::IdmAndTime => "Idm, next, time",
+            Known::IdmFirst => "Idm, first",
         }
     }
-}
 
-impl Known {
+    fn is_same_interval(self) -> bool {
+        matches!(self, Known::IdmSame | Known::IdmSameAndTime)
+    }
+
+    fn has_time(self) -> bool {
+        matches!(self, Known::IdmSameAndTime | Known::IdmAndTime)
+    }
+
     /// Returns how many words are equally likely, in how many bits they may differ, and in how many they do at least.
     pub fn words(self) -> (f64, u32, u32) {
         match self {
@@ -55,70 +67,84 @@ impl Known {
             Known::Frame(Protocol::ScmPlus) => (1001.0, 26, 4),
             Known::Frame(_) => (1001.0, 26, 5),
             // A few times, and the check.
-            Known::IdmSame => (5.0, 18, 4),
+            Known::IdmSameAndTime => (5.0, 18, 4),
+            // The time, and the check.
+            Known::IdmSame => (INTERVAL, 29, 4),
             // Seven bits of the total and of the new interval, the time, and the check.
             Known::Idm => (101.0 * INTERVAL, 43, 4),
             Known::IdmAndTime => (101.0 * 5.0, 32, 4),
+            Known::IdmFirst => (f64::INFINITY, 736, 4),
         }
     }
 }
 
-/// Sends `packets` frames of known meters at `snr_db`, on random carriers.
+/// Sends `packets` frames of known meters at `snr_db`, on random carriers, each to a receiver that heard none of the others.
 pub fn alone(known: Known, snr_db: f64, packets: usize, channel: Channel) -> Outcome {
-    send(known, snr_db, packets, channel, 0)
+    send(known, snr_db, packets, channel, 1, 0)
+}
+
+/// Sends each frame `times` times: the counter stays the same.
+pub fn repeated(known: Known, snr_db: f64, packets: usize, times: usize) -> Outcome {
+    send(known, snr_db, packets, Channel::default(), times, 0)
 }
 
 /// Sends frames of meters whose ids differ in one bit from those that are expected: none of them may be taken for one of those.
-pub fn relatives(known: Known, snr_db: f64, packets: usize) -> Outcome {
-    send(known, snr_db, packets, Channel::default(), 1)
+pub fn relatives(known: Known, snr_db: f64, packets: usize, times: usize) -> Outcome {
+    send(known, snr_db, packets, Channel::default(), times, 1)
 }
 
-fn send(known: Known, snr_db: f64, packets: usize, channel: Channel, id_change: u8) -> Outcome {
+fn send(known: Known, snr_db: f64, packets: usize, channel: Channel, times: usize, id_change: u8) -> Outcome {
     let protocol = known.protocol();
     let mut random = Random::new((snr_db * 16.0) as i64 as u64 ^ 0x5EED ^ protocol as u64);
     let mut outcome = Outcome::default();
-    for _ in 0..packets.div_ceil(BATCH) {
+    for _ in 0..packets.div_ceil(times) {
         let last = last_frame(protocol, &mut random);
-        // The last IDM was received so long ago that all frames fall into one interval: the next, or the same.
         let new_time = random.uniform(time(&last), INTERVAL - 100.0);
-        let next = if known == Known::IdmSame { 0.0 } else { INTERVAL };
+        let next = if known.is_same_interval() { 0.0 } else { INTERVAL };
         let passed_s = (next + new_time - time(&last)) / 16.0;
+        // A neighbor has a history of its own, and a counter like that of the known meter.
+        let before = if id_change == 0 || protocol != Protocol::Idm {
+            last.clone()
+        } else {
+            last_frame(protocol, &mut random)
+        };
+        let mut before = with_id_and_total(&before, &last);
+        before[lowest_id_byte(protocol)] ^= id_change;
+        let mut frame = match known {
+            Known::Frame(_) => risen(protocol, &before, random.uniform(0.0, f64::from(RISE) + 1.0) as u32),
+            Known::IdmSame | Known::IdmSameAndTime => before,
+            Known::Idm | Known::IdmAndTime | Known::IdmFirst => next_idm(&before, &mut random),
+        };
         let mut at = 0.02;
-        let sent: Vec<Sent> = (0..BATCH)
-            .map(|_| {
-                let start_s = at;
-                at += length_s(protocol) + random.uniform(0.012, 0.016);
-                let time = new_time + 16.0 * start_s;
-                let frame = match known {
-                    Known::Frame(_) => {
-                        risen(protocol, &last, random.uniform(0.0, f64::from(RISE) + 1.0) as u32)
-                    }
-                    Known::IdmSame => {
-                        let mut frame = last.clone();
-                        set_time(&mut frame, time);
-                        fec::encode(protocol, &mut frame);
-                        frame
-                    }
-                    Known::Idm => next_idm(&last, random.uniform(0.0, INTERVAL), &mut random),
-                    Known::IdmAndTime => next_idm(&last, time, &mut random),
-                };
-                Sent {
-                    protocol,
-                    frame,
-                    start_s,
-                    offset_hz: random.uniform(-SPREAD, SPREAD) * WINDOW_HZ,
-                    snr_db,
-                }
-            })
-            .collect();
+        let mut sent = Vec::new();
+        for _ in 0..times {
+            if protocol == Protocol::Idm {
+                let passed = new_time + 16.0 * at;
+                let unpredictable = random.uniform(0.0, INTERVAL);
+                set_time(&mut frame, if known.has_time() { passed } else { unpredictable });
+            }
+            fec::encode(protocol, &mut frame);
+            sent.push(Sent {
+                protocol,
+                frame: frame.clone(),
+                start_s: at,
+                offset_hz: random.uniform(-SPREAD, SPREAD) * WINDOW_HZ,
+                snr_db,
+            });
+            at += length_s(protocol) + random.uniform(0.012, 0.016);
+        }
         let mut expectations = absent(ABSENT, &mut random);
-        let mut expected = last;
-        expected[lowest_id_byte(protocol)] ^= id_change;
-        let expectation = Expectation::after(protocol, &expected, RISE).map(|expectation| match known {
-            Known::IdmAndTime | Known::IdmSame => expectation.heard_ago(passed_s),
-            _ => expectation,
-        });
-        expectations.extend(expectation);
+        let expectation = match known {
+            Known::IdmFirst => Expectation::for_id(protocol, id_of_idm(&last), RISE),
+            _ => Expectation::after(protocol, &last, RISE),
+        };
+        expectations.extend(expectation.map(|expectation| {
+            if known.has_time() {
+                expectation.heard_ago(passed_s)
+            } else {
+                expectation
+            }
+        }));
         outcome.add(run(&sent, channel, Trust::Normal, &expectations, &mut random));
     }
     outcome
@@ -180,7 +206,7 @@ fn last_frame(protocol: Protocol, random: &mut Random) -> Vec<u8> {
 }
 
 /// Returns the IDM of the next interval.
-fn next_idm(last: &[u8], time: f64, random: &mut Random) -> Vec<u8> {
+fn next_idm(last: &[u8], random: &mut Random) -> Vec<u8> {
     let consumption = random.uniform(0.0, CONSUMPTION + 1.0) as u16;
     let mut frame = risen(Protocol::Idm, last, consumption.into());
     frame[13] = frame[13].wrapping_add(1);
@@ -189,9 +215,21 @@ fn next_idm(last: &[u8], time: f64, random: &mut Random) -> Vec<u8> {
         set_interval(&mut frame, i, value);
     }
     set_interval(&mut frame, 0, consumption);
-    set_time(&mut frame, time);
-    fec::encode(Protocol::Idm, &mut frame);
     frame
+}
+
+/// Returns an IDM with the id and the total of `other`; any other frame as it is.
+fn with_id_and_total(frame: &[u8], other: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    if frame.len() == Protocol::Idm.bytes() {
+        frame[9..13].copy_from_slice(&other[9..13]);
+        frame[29..33].copy_from_slice(&other[29..33]);
+    }
+    frame
+}
+
+fn id_of_idm(frame: &[u8]) -> u32 {
+    frame[9..13].iter().fold(0, |id, &byte| id << 8 | u32::from(byte))
 }
 
 fn interval_bits(i: usize) -> impl Iterator<Item = (usize, u8)> {

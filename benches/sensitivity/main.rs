@@ -28,10 +28,12 @@ const TARGETS: [(Protocol, f64, f64); 4] = [
 ];
 
 /// The same for known meters.
-const KNOWN_TARGETS: [(Known, f64, f64); 6] = [
+const KNOWN_TARGETS: [(Known, f64, f64); 8] = [
     (Known::Frame(Protocol::Scm), -17.0, -15.5),
     (Known::Frame(Protocol::ScmPlus), -16.5, -15.0),
+    (Known::IdmFirst, -9.5, -8.7),
     (Known::IdmSame, -17.5, -16.5),
+    (Known::IdmSameAndTime, -17.5, -16.5),
     (Known::Idm, -17.5, -16.5),
     (Known::IdmAndTime, -17.5, -16.5),
     (Known::Frame(Protocol::R900), -16.0, -14.5),
@@ -72,6 +74,17 @@ fn main() {
     }
     if wanted("known") {
         known_reach(packets, value("only"), &mut String::new());
+    }
+    if wanted("point") {
+        let snr: f64 = value("snr").unwrap().parse().unwrap();
+        let times: usize = value("times").map_or(1, |n| n.parse().unwrap());
+        for (known, ..) in KNOWN_TARGETS.into_iter().filter(|t| value("only") == Some(t.0.name())) {
+            let points = [0, 1];
+            let o = parallel(&points, |i| known::repeated(known, snr + 0.07 * f64::from(*i), packets / 2, times));
+            let (mut sum, _) = (o[0], 0);
+            sum.add(o[1]);
+            println!("{} {snr} {}/{} wrong {}", known.name(), sum.received, sum.sent, sum.wrong);
+        }
     }
     if wanted("known-channels") {
         known_channels(packets);
@@ -441,7 +454,7 @@ fn known_wrong(packets: usize, only: Option<&str>) {
         let (mut sum, mut neighbors) = (Outcome::default(), Outcome::default());
         let counted = parallel(&points, |&snr| {
             let outcome = known::alone(known, snr, packets, Channel::default());
-            (outcome, known::relatives(known, snr, packets))
+            (outcome, known::relatives(known, snr, packets, 1))
         });
         for (known, relatives) in counted {
             sum.add(known);

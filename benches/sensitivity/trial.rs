@@ -209,13 +209,16 @@ pub fn run(
     packets.retain(|packet| !config.is_tentative(packet.signal.error_probability));
     let is_sent = |packet: &Packet, sent: &Sent| {
         let late_s = packet.start_sample as f64 / rate - sent.start_s;
-        let is_idm = sent.protocol == Protocol::Idm && packet.signal.method != Method::Checked;
+        let time_doubt_percent = match packet.signal.method {
+            Method::Checked => None,
+            Method::Expected { time_doubt_percent, .. } => Some(time_doubt_percent),
+        };
+        let time_doubt_percent = time_doubt_percent.filter(|_| sent.protocol == Protocol::Idm);
         packet.protocol == sent.protocol
             && late_s.abs() < length_s(sent.protocol) / 2.0
-            && if is_idm {
-                is_idm_but_for_time(packet.bytes(), &sent.frame)
-            } else {
-                packet.bytes() == sent.frame
+            && match time_doubt_percent {
+                Some(doubt) => is_idm_but_for_time(packet.bytes(), &sent.frame, doubt > 0),
+                None => packet.bytes() == sent.frame,
             }
     };
     Outcome {
@@ -231,12 +234,12 @@ pub fn run(
     }
 }
 
-/// Compares an expected IDM with the one sent. Its time, which is predicted, may be a second wrong, and its check with it.
-fn is_idm_but_for_time(received: &[u8], sent: &[u8]) -> bool {
+/// Compares an expected IDM with the one sent. Its time may be a second wrong, or anything if there is doubt about it, and its check with it.
+fn is_idm_but_for_time(received: &[u8], sent: &[u8], is_doubtful: bool) -> bool {
     let time = |frame: &[u8]| u16::from_be_bytes([frame[86], frame[87]]);
     received[..86] == sent[..86]
         && received[88..90] == sent[88..90]
-        && time(received).abs_diff(time(sent)) <= 16
+        && (is_doubtful || time(received).abs_diff(time(sent)) <= 16)
 }
 
 /// Rounds samples to the eight bits of a dongle.

@@ -3,7 +3,7 @@
 use crate::bank::Bandwidth;
 use crate::baseband::Baseband;
 use crate::demod::{Assumption, Demod, Measured, Timing};
-use crate::expect::{Expected, Finder, IdmJudge, Judge, Judged};
+use crate::expect::{Evidence, Expected, Finder, IdmJudge, Judge, Judged, MAX_EVIDENCE};
 use crate::frame::{Checked, Framer};
 use crate::outcome::Outcome;
 use crate::packet::{Method, Packet, Signal};
@@ -161,14 +161,15 @@ impl Locker {
                 };
                 if best.is_none_or(|(.., other)| judged.likelihood > other.likelihood) {
                     best = Some((timing, measured, judged));
+                    self.judge.keep();
                 }
                 if judged.is_hopeless() {
                     break;
                 }
             }
-            if let Some((timing, measured, judged)) = best.filter(|(.., judged)| judged.is_accepted()) {
+            if let Some((timing, measured, judged)) = best {
                 let frame = (words.protocol, first_sample, timing, measured);
-                self.accept(segment, frame, found.start, judged, outcome);
+                self.accept(segment, frame, found.start, judged, words.revision, outcome);
             }
         }
     }
@@ -199,9 +200,9 @@ impl Locker {
             let judged = self
                 .idm_judge
                 .judge(soft, noises, words, start, self.config.sample_rate_hz);
-            if let Some(judged) = judged.filter(Judged::is_accepted) {
+            if let Some(judged) = judged {
                 let frame = (Protocol::Idm, first_sample, timing, measured);
-                self.accept(segment, frame, found.start, judged, outcome);
+                self.accept(segment, frame, found.start, judged, words.revision, outcome);
             }
         }
     }
@@ -224,18 +225,19 @@ impl Locker {
         Some((segment.detection.first_sample + from as u64, start))
     }
 
-    /// Adds a frame that was judged in the fine baseband, and marks its place in the coarse one, from cell `start` on.
+    /// Adds a frame that was judged in the fine baseband, and marks its place in the coarse one, from cell `start` on. A frame that cannot be
+    /// accepted is added as evidence, if it is one of the words of the meter.
     fn accept(
         &mut self,
         segment: &Segment,
         (protocol, first_sample, timing, measured): (Protocol, u64, Timing, Measured),
         start: f64,
         judged: Judged,
+        revision: u64,
         outcome: &mut Outcome,
     ) {
-        let end = start + (protocol.chips() as f64 - OVERLAP_CHIPS) * self.baseband.chip();
-        self.done.push((start, end));
-        if outcome.packets.len() == MAX_CANDIDATES {
+        let is_accepted = judged.is_accepted();
+        if !is_accepted && !judged.is_hopeful() {
             return;
         }
         let frame = Checked {
@@ -254,7 +256,21 @@ impl Locker {
             &frame,
         );
         packet.signal.method = judged.method();
-        outcome.packets.push(packet);
+        if !is_accepted {
+            let likelihoods = match protocol {
+                Protocol::Idm => self.idm_judge.kept(),
+                _ => self.judge.kept(),
+            };
+            let evidence = Evidence::new(revision, (packet, judged.word), judged.other_doubt, likelihoods);
+            let room = MAX_EVIDENCE - outcome.evidence.len().min(MAX_EVIDENCE);
+            outcome.evidence.extend(evidence.into_iter().take(room));
+            return;
+        }
+        let end = start + (protocol.chips() as f64 - OVERLAP_CHIPS) * self.baseband.chip();
+        self.done.push((start, end));
+        if outcome.packets.len() < MAX_CANDIDATES {
+            outcome.packets.push(packet);
+        }
     }
 
     /// Returns the frame with the least error probability that any method finds.

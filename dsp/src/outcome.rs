@@ -1,5 +1,6 @@
 //! Result of the lock of one segment.
 
+use crate::expect::{Evidence, MAX_EVIDENCE};
 use crate::packet::Packet;
 use crate::sync::MAX_CANDIDATES;
 
@@ -10,6 +11,8 @@ pub struct Outcome {
     pub job: u64,
     /// Packets in the order in which they were found; at most one per candidate.
     pub(crate) packets: Vec<Packet>,
+    /// What frames of expected meters say that could not be accepted alone.
+    pub(crate) evidence: Vec<Evidence>,
     /// Preambles tried.
     pub(crate) preambles: u64,
     /// Frames whose check could be made to pass, but only as a tentative packet or worse.
@@ -22,6 +25,7 @@ impl Outcome {
         Outcome {
             job: 0,
             packets: Vec::with_capacity(MAX_CANDIDATES),
+            evidence: Vec::with_capacity(MAX_EVIDENCE),
             preambles: 0,
             low_confidence: 0,
         }
@@ -34,6 +38,7 @@ impl Outcome {
 
     pub(crate) fn clear(&mut self) {
         self.packets.clear();
+        self.evidence.clear();
         (self.preambles, self.low_confidence) = (0, 0);
     }
 }

@@ -12,7 +12,19 @@ pub enum Method {
     Expected {
         /// Evidence over what is needed, in tenths of a dB: about by how much the packet could be weaker.
         margin_tenths_db: u8,
+        /// IDM: probability, in percent and rounded up, that its time since the interval began is wrong by more than a second; 0 below 1e-4.
+        /// Nothing else in the frame tells that time, and it only dates consumption within five minutes.
+        time_doubt_percent: u8,
     },
+}
+
+impl Method {
+    pub(crate) fn time_doubt_percent(self) -> u8 {
+        match self {
+            Method::Checked => 0,
+            Method::Expected { time_doubt_percent, .. } => time_doubt_percent,
+        }
+    }
 }
 
 /// Quality of reception of a packet.

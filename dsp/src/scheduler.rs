@@ -14,14 +14,13 @@
 
 use crate::dedup::{Deduplicator, Verdict};
 use crate::executor::LockExecutor;
-use crate::expect::{Expectation, Expected};
+use crate::expect::{Expectation, KnownMeters};
 use crate::outcome::Outcome;
 use crate::packet::Packet;
 use crate::search::Searcher;
 use crate::segment::{DELAY, MAX_JOBS, Segment};
 use crate::{Complex32, Config, ConfigError, Trust};
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// SNR above which a packet is canceled and the residual searched: its keying reaches the noise 500 kHz away,
 /// and 60 kHz away it stands 18 dB above it.
@@ -62,6 +61,7 @@ pub struct Scheduler<E> {
     search: Searcher,
     jobs: Jobs<E>,
     dedup: Deduplicator,
+    known: KnownMeters,
     strong: Vec<Packet>,
     tally: Tally,
 }
@@ -97,19 +97,20 @@ impl<E: LockExecutor> Scheduler<E> {
             },
             search: Searcher::new(config)?,
             dedup: Deduplicator::new(),
+            known: KnownMeters::new(config.sample_rate_hz),
             strong: Vec::with_capacity(MAX_STRONG),
             tally: Tally::default(),
         })
     }
 
-    /// Replaces the meters that are expected, from the next segment on; allocates. No effect with [`Trust::Strict`].
+    /// Replaces the meters that are expected, from the next segment on. What is expected of them moves on with each of their packets.
+    /// Allocates, now and when one of them is received. No effect with [`Trust::Strict`].
     pub fn expect(&mut self, expectations: &[Expectation]) {
-        let is_wanted = !expectations.is_empty() && self.config.trust != Trust::Strict;
-        let expected = is_wanted.then(|| {
-            let (position, rate_hz) = (self.search.position(), self.config.sample_rate_hz);
-            Arc::new(Expected::new(expectations, position, rate_hz))
-        });
-        self.search.expect(expected);
+        if self.config.trust == Trust::Strict {
+            return;
+        }
+        self.known.replace(expectations, self.search.position());
+        self.search.expect(self.known.expected());
     }
 
     /// Takes the next samples (any number) and hands packets to `out`, confident ones up to about 85 ms after the
@@ -179,6 +180,11 @@ impl<E: LockExecutor> Scheduler<E> {
             for packet in outcome.packets() {
                 self.accept(packet, now, out);
             }
+            for evidence in &outcome.evidence {
+                if let Some(packet) = self.known.add_up(evidence) {
+                    self.accept(&packet, now, out);
+                }
+            }
             self.jobs.executor.recycle(outcome);
             while let Some(strong) = self.strong.pop() {
                 self.tally.canceled += 1;
@@ -196,6 +202,9 @@ impl<E: LockExecutor> Scheduler<E> {
             self.dedup.offer_tentative(packet, now, out);
         } else if self.dedup.offer(packet, out) == Verdict::Passed {
             self.tally.packets += 1;
+            if self.known.learn(packet) {
+                self.search.expect(self.known.expected());
+            }
             if packet.signal.snr_db > STRONG_DB && self.strong.len() < MAX_STRONG {
                 self.strong.push(*packet);
             }

@@ -10,7 +10,8 @@
 //! `total` rises by it. `time` is what has passed since, in 1/16 s: 4 800 in an interval.
 
 use super::template::Template;
-use super::words::{bits, set_bits};
+use super::fields::{bits, set_bits};
+use super::expectation::Heard;
 use super::{Expectation, MAX_RISE};
 use crate::Protocol;
 use crate::fec::encode;
@@ -21,7 +22,7 @@ const WORDS: usize = 47;
 /// Values of an interval word.
 pub(super) const VALUES: usize = 512;
 /// Sixteenths of a second in an interval.
-const INTERVAL: i64 = 4800;
+pub(super) const INTERVAL: i64 = 4800;
 /// Probability that consumption is like that of the intervals before; otherwise any value up to the greatest rise is as likely.
 const USUAL: f64 = 0.9;
 /// Probability that the time since the interval began is what the clocks say, if the time of the last frame is known. Not all
@@ -51,6 +52,8 @@ pub(super) fn interval(i: usize) -> Range<usize> {
 /// Frames of one meter that are expected.
 #[derive(Debug)]
 pub(crate) struct IdmWords {
+    /// As that of [`super::Words`].
+    pub revision: u64,
     /// Mean over all that may come.
     pub template: Template,
     /// By the number of intervals completed since the last frame.
@@ -59,9 +62,8 @@ pub(crate) struct IdmWords {
     pub most_rise: u32,
     /// Prior of the consumption in an interval.
     pub values: Vec<f64>,
-    /// Time in the last frame, and when it began on the receiver's clock, in samples.
-    last_time: u16,
-    heard_at: Option<i64>,
+    /// When a frame of this meter began, and its time, which the clocks carry on.
+    heard: Heard,
 }
 
 /// Frame after a number of intervals: total as before, new intervals and time zero, checks to match.
@@ -73,8 +75,8 @@ pub(crate) struct Shift {
 }
 
 impl IdmWords {
-    /// `position` is the number of the next sample.
-    pub fn new(expectation: &Expectation, position: u64, sample_rate_hz: f64) -> Self {
+    /// Prepares the frames that may follow the one in `expectation`.
+    pub fn new(expectation: &Expectation, revision: u64) -> Self {
         let last = &expectation.frame;
         let total = bits(last, TOTAL) as u32;
         let most_rise = expectation.most_rise.min(MAX_RISE);
@@ -90,37 +92,37 @@ impl IdmWords {
         }
         let manchester = mean.len();
         IdmWords {
+            revision,
             template: Template::new(mean, manchester),
             shifts,
             total,
             most_rise,
             values: values(last, most_rise),
-            last_time: bits(last, TIME) as u16,
-            heard_at: expectation
-                .heard_ago_s
-                .map(|ago_s| position as i64 - (ago_s * sample_rate_hz) as i64),
+            heard: expectation.heard,
         }
     }
 
-    /// Fills `prior` with the probability of each time in a frame that begins at sample `start`, and of `intervals` having been completed
-    /// since the last one, as far as the clocks tell.
-    pub fn time_prior(&self, intervals: u32, start: u64, sample_rate_hz: f64, prior: &mut [f64]) {
-        let (within, all) = (
-            WITHIN_INTERVAL / INTERVAL as f64,
-            (1.0 - WITHIN_INTERVAL) / prior.len() as f64,
-        );
+    /// Fills `prior` with the probability of each time in a frame after `intervals` since the last one, as far as the frame alone tells: the
+    /// same for all times within an interval.
+    pub fn time_prior(&self, prior: &mut [f64]) {
+        let within = WITHIN_INTERVAL / INTERVAL as f64;
+        let all = (1.0 - WITHIN_INTERVAL) / prior.len() as f64;
         let share = 1.0 / self.shifts.len() as f64;
-        let heard_at = self.heard_at.filter(|_| i64::from(self.last_time) < INTERVAL);
-        let unknown = share * heard_at.map_or(1.0, |_| 1.0 - PUNCTUAL);
         for (time, prior) in prior.iter_mut().enumerate() {
-            *prior = unknown * (all + if (time as i64) < INTERVAL { within } else { 0.0 });
+            *prior = share * (all + if (time as i64) < INTERVAL { within } else { 0.0 });
         }
-        let Some(heard_at) = heard_at else {
+    }
+
+    /// The same for a frame that begins at sample `start`, as far as the clocks tell.
+    pub fn time_prior_at(&self, intervals: u32, start: u64, sample_rate_hz: f64, prior: &mut [f64]) {
+        self.time_prior(prior);
+        let Heard::At { sample, time } = self.heard else {
             return;
         };
-        let passed = 16.0 * (start as i64 - heard_at) as f64 / sample_rate_hz;
+        prior.iter_mut().for_each(|prior| *prior *= 1.0 - PUNCTUAL);
+        let passed = 16.0 * (start as i64 - sample) as f64 / sample_rate_hz;
         let reach = (1.0 + CLOCK_ERROR * passed.abs()).ceil().min(INTERVAL as f64) as i64;
-        let now = i64::from(self.last_time) + passed.round() as i64;
+        let now = time + passed.round() as i64;
         for time in now - reach..=now + reach {
             let is_this = time.div_euclid(INTERVAL) == i64::from(intervals);
             if let Some(prior) = prior
@@ -198,7 +200,9 @@ mod tests {
         let mut last = random_frame(Protocol::Idm, random);
         set_bits(&mut last, TIME, 1000);
         let expected = Expectation::after(Protocol::Idm, &last, 100).unwrap();
-        (last, IdmWords::new(&expected.heard_ago(100.0), 0, 16.0))
+        let mut expected = expected.heard_ago(100.0);
+        expected.date(0, 16.0);
+        (last, IdmWords::new(&expected, 0))
     }
 
     #[test]
@@ -222,7 +226,7 @@ mod tests {
         for (start, intervals) in [(0, 0), (4800, 1)] {
             let mut sum = 0.0;
             for shift in &words.shifts {
-                words.time_prior(shift.intervals, start, 16.0, &mut prior);
+                words.time_prior_at(shift.intervals, start, 16.0, &mut prior);
                 sum += prior.iter().sum::<f64>();
                 let near: f64 = prior[2597..2604].iter().sum();
                 assert_eq!(near > 0.4, shift.intervals == intervals, "{near}");

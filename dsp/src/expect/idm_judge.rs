@@ -15,18 +15,16 @@ use super::idm::{
 };
 use super::idm_bits::{BITS, IdmBits};
 use super::judge::{Judged, LogSum, NEIGHBORS, PRIOR, STRAYS, ln_mean, scale};
-use super::words::{bits, set_bits};
+use super::fields::{bits, set_bits};
 use crate::Protocol;
 use crate::fec::{crc, encode};
 use std::ops::Range;
 
 const CHECKS: usize = 1 << 16;
 /// Probability that the total rises by what the new intervals add up to, as far as it is known.
-const TIED: f64 = 0.9;
+const TIED: f64 = 0.98;
 /// Sixteenths of a second by which the time may be wrong: it dates consumption in intervals of five minutes.
 const SECOND: u16 = 16;
-/// Probability that it is wrong by more, up to which a frame is accepted.
-const MAX_TIME_DOUBT: f64 = 0.01;
 /// Likelihood over that of the likeliest below which a total or number of intervals does not count.
 const NEGLIGIBLE: f64 = 1e-12;
 
@@ -41,6 +39,8 @@ pub(crate) struct IdmJudge {
     value_checks: [Vec<u16>; 2],
     /// Share of each time in the check.
     time_checks: Vec<u16>,
+    /// Log-likelihood of each consumption in one new interval, with the total that it makes.
+    tied: Vec<f32>,
 }
 
 /// What may have been sent, but for the time.
@@ -50,6 +50,8 @@ struct Word {
     rise: u32,
     values: [u16; 2],
     ln: f64,
+    /// Logarithm of the likelihood, times prior, of all words of one new interval whose total agrees with it, if this is one of them.
+    ln_tied: f64,
 }
 
 /// Sum over the words of one shift, in units of `ln_unit`.
@@ -96,10 +98,18 @@ impl IdmJudge {
             values: [vec![0.0; VALUES], vec![0.0; VALUES]],
             value_checks: [of_values(0), of_values(1)],
             time_checks: (0..CHECKS as u64).map(|time| check_of(TIME, time)).collect(),
+            tied: Vec::with_capacity(VALUES),
         }
     }
 
-    /// Returns the likeliest frame at sample `start`, with the doubt that `soft` leaves about it, as [`super::Judge::judge`].
+    /// Returns the log-likelihood of each consumption in the one new interval of the frame judged last, with the total that it makes; none
+    /// after another number of intervals.
+    pub fn kept(&self) -> &[f32] {
+        &self.tied
+    }
+
+    /// Returns the likeliest frame at sample `start`, with the doubt that `soft` leaves about it, as [`super::Judge::judge`]. The time has a
+    /// doubt of its own: it only dates consumption within five minutes.
     pub fn judge(
         &mut self,
         soft: &[f32],
@@ -115,12 +125,13 @@ impl IdmJudge {
         let fixed = |shift: &Shift| self.fixed(shift);
         let likeliest = words.shifts.iter().map(fixed).fold(f64::NEG_INFINITY, f64::max);
         let (mut all, mut best): (LogSum, Option<Word>) = (LogSum::EMPTY, None);
+        self.tied.clear();
         for (i, shift) in words.shifts.iter().enumerate() {
             let fixed = self.fixed(shift);
             if fixed < likeliest + NEGLIGIBLE.ln() {
                 continue;
             }
-            words.time_prior(shift.intervals, start, sample_rate_hz, &mut self.time_prior);
+            words.time_prior_at(shift.intervals, start, sample_rate_hz, &mut self.time_prior);
             let ln_unit = fixed + self.sum_up_times();
             let found = self.weigh(i, shift, words, ln_unit);
             all.add(found.0);
@@ -130,15 +141,26 @@ impl IdmJudge {
         }
         let word = best?;
         let shift = &words.shifts[word.shift];
-        let mut others = LogSum::EMPTY;
         // What the sum holds besides the best word.
-        others.add(word.ln + ((all.ln() - word.ln).exp() - 1.0).max(0.0).ln());
-        self.add_all_else(shift, &mut others);
-        let against = others.ln() - word.ln;
-        words.time_prior(shift.intervals, start, sample_rate_hz, &mut self.time_prior);
-        let (frame, time_doubt) = self.frame(&word, shift, words);
-        let judged = Judged::new(frame, word.ln, against, self.bits.corrected(&frame));
-        (time_doubt < MAX_TIME_DOUBT).then_some(judged)
+        let ln_words = word.ln + ((all.ln() - word.ln).exp() - 1.0).max(0.0).ln();
+        let ln_else = self.all_else(shift).ln();
+        words.time_prior_at(shift.intervals, start, sample_rate_hz, &mut self.time_prior);
+        let mut frame = self.frame_at_zero(&word, shift, words);
+        let check = bits(&frame, CHECK) as u16;
+        let (time, _) = self.likeliest_time(check, |_| false);
+        // The clocks may predict a time that is not so. It is certain if the frame alone says the same.
+        words.time_prior(&mut self.time_prior);
+        let (_, time_doubt) = self.likeliest_time(check, |other| other.abs_diff(time) <= SECOND);
+        set_bits(&mut frame, TIME, time.into());
+        encode(Protocol::Idm, &mut frame);
+        let mut judged = Judged::new(frame, word.ln, ln_words, ln_else, self.bits.corrected(&frame));
+        (judged.time_doubt, judged.word) = (time_doubt as f32, word.values[0]);
+        all.add(ln_else);
+        judged.other_doubt = 1.0 - (word.ln_tied - all.ln()).exp();
+        if word.ln_tied == f64::NEG_INFINITY {
+            self.tied.clear();
+        }
+        Some(judged)
     }
 
     /// Log-likelihood of everything that is certain after so many intervals.
@@ -222,12 +244,18 @@ impl IdmJudge {
             rise: 0,
             values: [0; 2],
             ln: f64::NEG_INFINITY,
+            ln_tied: f64::NEG_INFINITY,
         };
+        let mut tied = 0.0;
         let mut sum = Sum {
             all: 0.0,
             best: 0.0,
             word,
         };
+        if new == 1 {
+            self.tied.clear();
+            self.tied.resize(VALUES, f32::NEG_INFINITY);
+        }
         let [newest, before] = &self.values;
         let [newest_checks, before_checks] = &self.value_checks;
         for rise in 0..=rises {
@@ -243,13 +271,14 @@ impl IdmJudge {
                     let any = likelihood * (1.0 - TIED) / f64::from(rises + 1);
                     for v in 0..VALUES {
                         let is_tied = v as u32 == rise;
-                        let weight = if is_tied { any + likelihood * TIED } else { any };
                         let check = check ^ newest_checks[v];
-                        sum.add(
-                            weight * newest[v] * self.checks[usize::from(check)],
-                            rise,
-                            [v as u16, 0],
-                        );
+                        let rest = newest[v] * self.checks[usize::from(check)];
+                        sum.add(any * rest, rise, [v as u16, 0]);
+                        if is_tied {
+                            sum.add(likelihood * TIED * rest, rise, [v as u16, 0]);
+                            tied += likelihood * TIED * rest;
+                            self.tied[v] = (likelihood * rest / words.values[v]).ln() as f32;
+                        }
                     }
                 }
                 2 => {
@@ -282,11 +311,15 @@ impl IdmJudge {
             all.add(self.fixed(shift) + odds.ln() + totals.ln() - f64::from(rises + 1).ln() + words + ends);
         }
         sum.word.ln = sum.best.ln() + ln_unit;
+        if new == 1 && u32::from(sum.word.values[0]) == sum.word.rise {
+            sum.word.ln_tied = tied.ln() + ln_unit;
+        }
         (all.ln(), sum.word)
     }
 
-    /// Adds the likelihoods of all that may have been sent instead of a word of `shift`.
-    fn add_all_else(&self, shift: &Shift, others: &mut LogSum) {
+    /// Sums up the likelihoods of all that may have been sent instead of a word of `shift`.
+    fn all_else(&self, shift: &Shift) -> LogSum {
+        let mut others = LogSum::EMPTY;
         let frame = &shift.frame;
         let new = (INTERVALS.start + 9 * shift.intervals as usize).min(INTERVALS.end);
         let ends = self.bits.any(TIME) + self.bits.any(CHECK);
@@ -323,40 +356,40 @@ impl IdmJudge {
         others.add(self.bits.any(0..BITS) - PRIOR.ln());
         others.add((0..BITS).map(keying).sum::<f64>() - PRIOR.ln());
         others.add(-PRIOR.ln());
+        others
     }
 
-    /// Returns the frame of a word, with the likeliest time, and the probability that the time is wrong by more than a second.
-    fn frame(&self, word: &Word, shift: &Shift, words: &IdmWords) -> ([u8; 92], f64) {
+    /// Returns the frame of a word, with time zero.
+    fn frame_at_zero(&self, word: &Word, shift: &Shift, words: &IdmWords) -> [u8; 92] {
         let mut frame = shift.frame;
         set_bits(&mut frame, TOTAL, words.total.wrapping_add(word.rise).into());
         for (i, value) in word.values.into_iter().enumerate().take(shift.intervals as usize) {
             set_bits(&mut frame, interval(i), value.into());
         }
         encode(Protocol::Idm, &mut frame);
-        let check = bits(&frame, CHECK) as u16;
+        frame
+    }
+
+    /// Returns the likeliest time of the frame whose check is `check` at time zero, and the probability that the time is not one of `some`.
+    fn likeliest_time(&self, check: u16, some: impl Fn(u16) -> bool) -> (u16, f64) {
         let times = [TIME.start, TIME.start + 8].map(|first| self.bits.byte(first));
         let checks = [CHECK.start, CHECK.start + 8].map(|first| self.bits.byte(first));
         let of = |bytes: &[[f64; 256]; 2], value: u16| {
             let [high, low] = value.to_be_bytes();
             bytes[0][usize::from(high)] + bytes[1][usize::from(low)]
         };
-        let likelihoods = self.time_prior.iter().zip(&self.time_checks).zip(0..=u16::MAX);
-        let likelihoods = likelihoods
-            .map(|((prior, share), time)| (time, prior.ln() + of(&times, time) + of(&checks, check ^ share)));
         let mut best = (0, f64::NEG_INFINITY);
-        let mut all = LogSum::EMPTY;
-        for (time, ln) in likelihoods.clone() {
+        let [mut all, mut others] = [LogSum::EMPTY; 2];
+        for ((prior, share), time) in self.time_prior.iter().zip(&self.time_checks).zip(0..=u16::MAX) {
+            let ln = prior.ln() + of(&times, time) + of(&checks, check ^ share);
             all.add(ln);
             if ln > best.1 {
                 best = (time, ln);
             }
+            if !some(time) {
+                others.add(ln);
+            }
         }
-        let near: f64 = likelihoods
-            .filter(|(time, _)| time.abs_diff(best.0) <= SECOND)
-            .map(|(_, ln)| (ln - all.ln()).exp())
-            .sum();
-        set_bits(&mut frame, TIME, best.0.into());
-        encode(Protocol::Idm, &mut frame);
-        (frame, 1.0 - near)
+        (best.0, (others.ln() - all.ln()).exp())
     }
 }

@@ -1,8 +1,9 @@
 //! Judgement of IDMs whose chips are given.
 
 use super::idm::{TIME, TOTAL, interval};
-use super::words::set_bits;
-use super::{Expectation, IdmJudge, IdmWords};
+use super::fields::set_bits;
+use super::idm::IdmWords;
+use super::{Expectation, IdmJudge};
 use crate::Protocol;
 use crate::fec::encode;
 use crate::synth::{Random, chips, random_frame};
@@ -20,7 +21,7 @@ fn given_up_to_two_new_intervals_then_their_words_total_and_time_come_out() {
     let mut random = Random::new(1);
     let mut judge = IdmJudge::new();
     let last = random_frame(Protocol::Idm, &mut random);
-    let words = IdmWords::new(&Expectation::after(Protocol::Idm, &last, 600).unwrap(), 0, 1.0);
+    let words = IdmWords::new(&Expectation::after(Protocol::Idm, &last, 600).unwrap(), 0);
     for (intervals, values) in [(0, [0, 0]), (1, [200, 0]), (2, [77, 250])] {
         let mut frame = words.shifts[intervals].frame;
         let rise = values[0] + values[1];
@@ -45,7 +46,7 @@ fn given_three_new_intervals_or_another_total_then_nothing_is_accepted() {
     let mut random = Random::new(2);
     let mut judge = IdmJudge::new();
     let last = random_frame(Protocol::Idm, &mut random);
-    let words = IdmWords::new(&Expectation::after(Protocol::Idm, &last, 600).unwrap(), 0, 1.0);
+    let words = IdmWords::new(&Expectation::after(Protocol::Idm, &last, 600).unwrap(), 0);
     for (intervals, rise) in [(3, 90), (1, 5000)] {
         let mut frame = words.shifts[intervals].frame;
         set_bits(&mut frame, TOTAL, u64::from(words.total.wrapping_add(rise)));

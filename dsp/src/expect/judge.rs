@@ -13,8 +13,10 @@
 //! ```
 
 use super::code_words::CodeWords;
-use super::words::{Change, Relatives, Words, group_bits, is_on, lead_chips};
+use super::words::{Change, MAX_COUNTERS, Relatives, Words, group_bits, is_on, lead_chips};
 use crate::{Method, Protocol};
+use std::mem::take;
+use std::ops::Range;
 
 /// Probability that a frame of a certain meter begins at a candidate of the search. About two segments of noise a second with 400
 /// places each are searched, and a meter sends about once a minute: 2e-5. The rest is the margin of the budget.
@@ -27,9 +29,13 @@ pub(super) const STRAYS: f64 = 1.0;
 /// Logarithm of the same for R900, whose code words are too many to be summed up: half of what a certain code word has.
 const R900_GAIN: f64 = 8.7;
 /// Doubt up to which a word is accepted.
-const MAX_DOUBT: f64 = 6e-4;
+pub(super) const MAX_DOUBT: f64 = 6e-4;
 /// Doubt above which there is some other frame or none: a shift of half a sample in five has never brought such a word back.
 const HOPELESS: f32 = 0.999;
+/// Probability that a frame is none of the words expected, up to which it says something about them.
+pub(super) const HOPEFUL: f64 = 0.02;
+/// Doubt about the time in an IDM that does not count.
+const CERTAIN_TIME: f32 = 1e-4;
 /// Factor of all log-likelihood ratios: amplitude and noise are estimated, and their errors make the ratios of a frame near threshold
 /// vary more than their mean allows.
 const CAUTION: f32 = 1.0;
@@ -39,6 +45,9 @@ const AROUND_WEIGHT: f32 = 500.0;
 const INTERFERENCE: f32 = 1.5;
 /// Groups of the longest frame.
 const MAX_GROUPS: usize = 24;
+/// Likelihood over that of the likeliest word, as a logarithm, below which words of an unknown status do not count: there are two
+/// million of them at most.
+const NEGLIGIBLE: f32 = -30.0;
 
 /// Word that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,18 +61,27 @@ pub(crate) struct Judged {
     pub corrected: u8,
     /// Evidence over what is needed, in dB: about by how much a packet could be weaker.
     pub margin_db: f32,
+    /// Probability that this is none of the words expected; of an IDM, none of those that repeats can tell from each other.
+    pub other_doubt: f64,
+    /// Probability that the time in an IDM is wrong by more than a second.
+    pub time_doubt: f32,
+    /// Number of the word: of its counter, or the consumption in the newest interval of an IDM.
+    pub word: u16,
 }
 
 impl Judged {
-    /// `against` is the logarithm of the odds against the word.
-    pub(super) fn new(bytes: [u8; 92], likelihood: f64, against: f64, corrected: u8) -> Self {
-        let ln_prior = PRIOR.ln();
+    /// `ln_words` is the logarithm of the likelihood of all other words together, `ln_else` that of everything else, with their priors.
+    pub(super) fn new(bytes: [u8; 92], likelihood: f64, ln_words: f64, ln_else: f64, corrected: u8) -> Self {
+        let against = ln_sum([ln_words, ln_else]) - likelihood;
         Judged {
             bytes,
             likelihood,
             doubt: doubt_of(against) as f32,
             corrected,
-            margin_db: (10.0 * ((against + ln_prior) / (MAX_DOUBT.ln() + ln_prior)).log10()) as f32,
+            margin_db: margin_db(against),
+            other_doubt: doubt_of(ln_else - ln_sum([ln_words, likelihood])),
+            time_doubt: 0.0,
+            word: 0,
         }
     }
 
@@ -77,11 +95,36 @@ impl Judged {
         self.doubt <= MAX_DOUBT as f32
     }
 
-    pub fn method(&self) -> Method {
-        Method::Expected {
-            margin_tenths_db: (10.0 * self.margin_db) as u8,
-        }
+    /// Returns true if this is one of the words that are expected, though it may be another one.
+    pub fn is_hopeful(&self) -> bool {
+        self.other_doubt <= HOPEFUL
     }
+
+    pub fn method(&self) -> Method {
+        let percent = (100.0 * self.time_doubt).ceil() as u8;
+        let is_certain = self.time_doubt < CERTAIN_TIME;
+        expected(self.margin_db, if is_certain { 0 } else { percent })
+    }
+}
+
+/// Returns the method of a frame with this margin.
+pub(super) fn expected(margin_db: f32, time_doubt_percent: u8) -> Method {
+    Method::Expected {
+        margin_tenths_db: (10.0 * margin_db) as u8,
+        time_doubt_percent,
+    }
+}
+
+/// Returns by how many dB the evidence exceeds what is needed. `against` is the logarithm of the odds against a word.
+pub(super) fn margin_db(against: f64) -> f32 {
+    let ln_prior = PRIOR.ln();
+    (10.0 * ((against + ln_prior) / (MAX_DOUBT.ln() + ln_prior)).log10()) as f32
+}
+
+fn ln_sum<const N: usize>(all: [f64; N]) -> f64 {
+    let mut sum = LogSum::EMPTY;
+    all.into_iter().for_each(|ln| sum.add(ln));
+    sum.ln()
 }
 
 pub(crate) struct Judge {
@@ -90,6 +133,12 @@ pub(crate) struct Judge {
     code_words: CodeWords,
     /// Log-likelihood ratios, with [`CAUTION`].
     soft: Vec<f32>,
+    /// `S` of the groups that the counter alone changes, by counter.
+    by_counter: Vec<f32>,
+    /// Log-likelihood of each counter, if the status is known.
+    counters: Vec<f32>,
+    /// The same of the attempt that was kept.
+    kept: Vec<f32>,
 }
 
 /// Sum of exponentials, by their logarithms.
@@ -128,7 +177,20 @@ impl Judge {
             tables: vec![[0.0; 256]; MAX_GROUPS],
             code_words: CodeWords::new(),
             soft: Vec::with_capacity(Protocol::MAX_CHIPS),
+            by_counter: Vec::with_capacity(MAX_COUNTERS),
+            counters: Vec::with_capacity(MAX_COUNTERS),
+            kept: Vec::with_capacity(MAX_COUNTERS),
         }
+    }
+
+    /// Keeps the likelihoods of the words judged last for [`Judge::kept`].
+    pub fn keep(&mut self) {
+        std::mem::swap(&mut self.kept, &mut self.counters);
+    }
+
+    /// Returns the log-likelihood of each counter in the judgement kept last; none if the status was not known.
+    pub fn kept(&self) -> &[f32] {
+        &self.kept
     }
 
     /// Returns the likeliest of `words`, with the doubt that `soft` leaves about it.
@@ -156,22 +218,44 @@ impl Judge {
         let common = f64::from(preamble_right + fixed);
 
         let mut others = LogSum::EMPTY;
-        let mut best: Option<(f64, &Change, &Change)> = None;
+        let mut best: Option<(f64, &Change, usize)> = None;
+        let (mut by_counter, mut ln_counters) = (take(&mut self.by_counter), take(&mut self.counters));
+        by_counter.clear();
+        by_counter.extend(words.counters.iter().map(|counter| {
+            self.varying(words, words.by_status..words.by_one, &[counter]) + counter.ln_prior
+        }));
+        ln_counters.clear();
+        let is_status_known = words.statuses.len() == 1;
+        let shared = words.by_one..words.varying.len();
+        let most_shared: f32 = words.varying[shared.clone()]
+            .iter()
+            .map(|&i| self.tables[i].iter().copied().fold(f32::NEG_INFINITY, f32::max))
+            .sum();
         for status in &words.statuses {
-            for counter in &words.counters {
-                let ln = common
-                    + f64::from(self.varying(words, status, counter) + status.ln_prior + counter.ln_prior);
+            let by_status = self.varying(words, 0..words.by_status, &[status]) + status.ln_prior;
+            for (number, (counter, by_counter)) in words.counters.iter().zip(&by_counter).enumerate() {
+                let by_one = common + f64::from(by_status + by_counter);
+                let least = best.map_or(f64::NEG_INFINITY, |(top, ..)| top) + f64::from(NEGLIGIBLE);
+                if !is_status_known && by_one + f64::from(most_shared) < least {
+                    continue;
+                }
+                let ln = by_one + f64::from(self.varying(words, shared.clone(), &[status, counter]));
+                if is_status_known {
+                    ln_counters.push(ln as f32 - counter.ln_prior);
+                }
                 match best {
                     Some((top, ..)) if ln <= top => others.add(ln),
                     _ => {
-                        if let Some((before, ..)) = best.replace((ln, status, counter)) {
+                        if let Some((before, ..)) = best.replace((ln, status, number)) {
                             others.add(before);
                         }
                     }
                 }
             }
         }
-        let (top, status, counter) = best?;
+        (self.by_counter, self.counters) = (by_counter, ln_counters);
+        let (top, status, number) = best?;
+        let counter = &words.counters[number];
         let preamble_any: f64 = preamble
             .chunks_exact(2)
             .map(|pair| ln_mean(pair[0], pair[1]))
@@ -181,24 +265,27 @@ impl Judge {
         let mut likelihoods = relatives.map(|(relatives, often)| {
             f64::from(preamble_right) + self.mean(words, &relatives.loose) + f64::ln(often)
         });
-        others.add(preamble_any + self.mean(words, &[0xFF; MAX_GROUPS]) - ln_prior);
-        others.add(soft.iter().map(|&l| ln_mean(l, 0.0)).sum::<f64>() - ln_prior);
-        others.add(-ln_prior);
-        let against_top = |likelihoods: [f64; 2]| {
-            let mut others = others;
-            likelihoods.into_iter().for_each(|ln| others.add(ln));
-            others.ln() - top
-        };
-        let mut against = against_top(likelihoods);
-        // Relatives are code words, too; that costs a millisecond, and only raises the doubt of what would be accepted.
-        if doubt_of(against) <= MAX_DOUBT {
-            for (ln, (relatives, _)) in likelihoods.iter_mut().zip(relatives) {
-                *ln += self.gain(words, relatives).max(0.0);
-            }
-            against = against_top(likelihoods);
-        }
+        let any_bits = preamble_any + self.mean(words, &[0xFF; MAX_GROUPS]) - ln_prior;
+        let any_chips = soft.iter().map(|&l| ln_mean(l, 0.0)).sum::<f64>() - ln_prior;
+        let ln_words = others.ln();
         let corrected = corrected(chips, words, status, counter);
-        Some(Judged::new(words.bytes(status, counter), top, against, corrected))
+        let judged = |[neighbors, strays]: [f64; 2]| {
+            let ln_else = ln_sum([neighbors, strays, any_bits, any_chips, -ln_prior]);
+            let bytes = words.bytes(status, counter);
+            Judged {
+                word: number as u16,
+                ..Judged::new(bytes, top, ln_words, ln_else, corrected)
+            }
+        };
+        let first = judged(likelihoods);
+        // Relatives are code words, too; that costs a millisecond, and only raises the doubt of what would count otherwise.
+        if first.other_doubt > HOPEFUL {
+            return Some(first);
+        }
+        for (ln, (relatives, _)) in likelihoods.iter_mut().zip(relatives) {
+            *ln += self.gain(words, relatives).max(0.0);
+        }
+        Some(judged(likelihoods))
     }
 
     /// Logarithm of the mean likelihood of relatives that are code words over that of all.
@@ -238,13 +325,14 @@ impl Judge {
         }
     }
 
-    /// `S` of the groups in which words differ.
-    fn varying(&self, words: &Words, status: &Change, counter: &Change) -> f32 {
-        let changes = status.groups.iter().zip(&counter.groups);
-        let groups = words.varying.iter().zip(changes);
-        groups
-            .map(|(&i, (a, b))| self.tables[i][usize::from(words.base[i] ^ a ^ b)])
-            .sum()
+    /// `S` of `some` of the groups in which words differ, after `changes`.
+    fn varying<const N: usize>(&self, words: &Words, some: Range<usize>, changes: &[&Change; N]) -> f32 {
+        some.map(|k| {
+            let i = words.varying[k];
+            let value = changes.iter().fold(words.base[i], |value, change| value ^ change.groups[k]);
+            self.tables[i][usize::from(value)]
+        })
+        .sum()
     }
 
     /// Logarithm of the mean of e^S over all words that differ from the base in `loose` bits only. A symbol of R900 is
@@ -279,7 +367,7 @@ pub(super) fn scale(soft: &[f32], noise: f32, noise_around: f32) -> f32 {
 }
 
 /// `against` is the logarithm of the odds against a word.
-fn doubt_of(against: f64) -> f64 {
+pub(super) fn doubt_of(against: f64) -> f64 {
     1.0 / (1.0 + (-against).exp())
 }
 

@@ -3,8 +3,10 @@
 //! A frame is a row of *groups*: bytes of Manchester bits, or five-bit symbols of R900. As all checks are linear, a word is
 //! the base word XOR a change of the status XOR a change of the counter, check included.
 
+use super::Expectation;
+use super::expectation::{Knowledge, MAX_RISE};
+use super::fields::{bits, fields, set_bits};
 use super::template::Template;
-use super::{Expectation, fields};
 use crate::Protocol;
 use crate::fec::{crc, encode, r900_symbol, reed_solomon};
 use crate::frame::R900_DIGITS;
@@ -14,10 +16,18 @@ use std::ops::Range;
 const MAX_VARYING: usize = 16;
 /// Groups of the longest frame that is expected.
 const MAX_GROUPS: usize = 24;
+/// Counters that are weighed, at most: all rises, and as many below that of the last frame.
+pub(super) const MAX_COUNTERS: usize = 2 * MAX_RISE as usize + 1;
 /// Probability that a counter has not moved since the last frame; any other rise up to the highest one is as likely as the next.
 const UNCHANGED: f32 = 0.1;
+/// Probability that the counter is below that of the last frame, if that is weighed at all: the last frame was wrong.
+const FALLEN: f32 = 0.01;
 /// Probability that all flags are clear in a frame whose flags are not known.
 const FLAGS_CLEAR: f32 = 0.9;
+/// Probability that an R900 whose flags are not known is one that has none, and sends them set.
+const WITHOUT_FLAGS: f32 = 0.3;
+/// Lower bits of `leak` and `leak_now` of an R900.
+const LEAK: Range<usize> = 75..80;
 
 /// Change of a word, by varying group.
 #[derive(Clone, Copy, Debug)]
@@ -79,12 +89,18 @@ pub(crate) struct LooseBit {
 /// All words that one meter may send next.
 #[derive(Debug)]
 pub(crate) struct Words {
+    /// Number that no other words of the receiver have, but those that have the same numbers for the same counters.
+    pub revision: u64,
     pub protocol: Protocol,
     /// Groups of the base word.
     pub base: [u8; MAX_GROUPS],
     pub groups: usize,
-    /// Groups in which the words differ.
+    /// Groups in which the words differ: first those that the status alone changes, then those that the counter alone changes, then those
+    /// that both do.
     pub varying: Vec<usize>,
+    /// Number of the first ones, and of the first and second ones.
+    pub by_status: usize,
+    pub by_one: usize,
     pub statuses: Vec<Change>,
     pub counters: Vec<Change>,
     /// Frames of another meter of the same delivery: its id differs in the lowest bits, and it has any counter.
@@ -112,7 +128,7 @@ pub(crate) fn lead_chips(protocol: Protocol) -> usize {
 }
 
 impl Words {
-    pub fn new(expectation: &Expectation) -> Self {
+    pub fn new(expectation: &Expectation, revision: u64) -> Self {
         let protocol = expectation.protocol;
         let len = protocol.bytes();
         let frame = expectation.frame;
@@ -127,30 +143,38 @@ impl Words {
             row.iter_mut().zip(&base).for_each(|(a, b)| *a ^= b);
             row
         };
-        let counter_bits = fields(protocol).counter;
-        let first = bits(&frame, counter_bits.clone());
-        let wrap = (1u64 << counter_bits.len()) - 1;
-        let any_rise = (1.0 - UNCHANGED) / (expectation.most_rise as f32 + 1.0);
-        let counters: Vec<_> = (0..=expectation.most_rise)
-            .map(|rise| {
-                let counter = (first + u64::from(rise)) & wrap;
-                let row = row(&|bytes| set_bits(bytes, counter_bits.clone(), counter));
-                let share = if rise == 0 { UNCHANGED + any_rise } else { any_rise };
+        let counters: Vec<_> = counters(expectation)
+            .map(|(counter, share)| {
+                let row = row(&|bytes| set_bits(bytes, fields(protocol).counter, counter));
                 (row, share.ln())
             })
             .collect();
-        let statuses: Vec<_> = if expectation.is_status_known {
+        let statuses: Vec<_> = if expectation.knowledge == Knowledge::Frame {
             vec![([0; MAX_GROUPS], 0.0)]
         } else {
             statuses(protocol)
-                .map(|(status, ln_prior)| {
-                    let row = row(&|bytes| set_bits(bytes, fields(protocol).status, status));
-                    (row, ln_prior)
+                .map(|(status, leak, share)| {
+                    let row = row(&|bytes| {
+                        set_bits(bytes, fields(protocol).status, status);
+                        if protocol == Protocol::R900 {
+                            set_bits(bytes, LEAK, leak);
+                        }
+                    });
+                    (row, share.ln())
                 })
                 .collect()
         };
-        let differs = |i: &usize| counters.iter().chain(&statuses).any(|(row, _)| row[*i] != 0);
-        let varying: Vec<usize> = (0..count).filter(differs).take(MAX_VARYING).collect();
+        let varies = |rows: &[([u8; MAX_GROUPS], f32)], i: usize| rows.iter().any(|(row, _)| row[i] != 0);
+        let by = |by_status: bool, by_counter: bool| {
+            let (statuses, counters) = (&statuses, &counters);
+            (0..count).filter(move |&i| varies(statuses, i) == by_status && varies(counters, i) == by_counter)
+        };
+        let mut varying: Vec<usize> = by(true, false).collect();
+        let by_status = varying.len();
+        varying.extend(by(false, true));
+        let by_one = varying.len();
+        varying.extend(by(true, true));
+        varying.truncate(MAX_VARYING);
         let template = template(protocol, &base, &[&counters, &statuses]);
         let packed = |rows: Vec<([u8; MAX_GROUPS], f32)>| {
             let pack = |(row, ln_prior): ([u8; MAX_GROUPS], f32)| {
@@ -166,12 +190,15 @@ impl Words {
             template.len()
         };
         Words {
+            revision,
             protocol,
             base,
             groups: count,
             statuses: packed(statuses),
             counters: packed(counters),
             varying,
+            by_status,
+            by_one,
             neighbors: Relatives::new(protocol, [low_counter(protocol), fields(protocol).low_id]),
             strays: Relatives::new(
                 protocol,
@@ -218,20 +245,49 @@ fn groups_of(protocol: Protocol, bytes: &[u8]) -> [u8; MAX_GROUPS] {
     })
 }
 
-/// Returns the values that type and flags may have, with the logarithm of their probabilities.
-fn statuses(protocol: Protocol) -> impl Iterator<Item = (u64, f32)> {
-    // SCM: a reserved bit, two flags, four bits of type, two flags. SCM+: the byte of the type.
-    (0..512u64).filter_map(move |status| match protocol {
-        Protocol::Scm if status < 256 => {
-            let is_clear = status & 0xC3 == 0;
+/// Returns the counters that are expected, with their probabilities.
+fn counters(expectation: &Expectation) -> impl Iterator<Item = (u64, f32)> {
+    let range = fields(expectation.protocol).counter;
+    let wrap = (1u64 << range.len()) - 1;
+    let (since, most_rise) = (expectation.since, expectation.most_rise);
+    let first = bits(&expectation.frame, range).wrapping_sub(since.into());
+    let fallen = if since == 0 { 0.0 } else { FALLEN };
+    let any_fall = fallen / since.max(1) as f32;
+    let any_rise = (1.0 - fallen) * (1.0 - UNCHANGED) / (most_rise as f32 + 1.0);
+    (0..=since + most_rise).map(move |step| {
+        let share = match step {
+            _ if step < since => any_fall,
+            _ if step == since => (1.0 - fallen) * UNCHANGED + any_rise,
+            _ => any_rise,
+        };
+        (first.wrapping_add(step.into()) & wrap, share)
+    })
+}
+
+/// Returns the values that type and flags may have, those of an R900's leaks apart, with their probabilities.
+fn statuses(protocol: Protocol) -> impl Iterator<Item = (u64, u64, f32)> {
+    // SCM: a reserved bit, two flags, four bits of type, two flags. SCM+: the byte of the type. R900: a byte that depends on the
+    // model; days without use and backflow are expected to be 0, for there are too many values otherwise.
+    (0..512u64).filter_map(move |value| match protocol {
+        Protocol::Scm if value < 256 => {
+            let is_clear = value & 0xC3 == 0;
             let share = if is_clear {
                 FLAGS_CLEAR
             } else {
                 (1.0 - FLAGS_CLEAR) / 15.0
             };
-            Some((status, (share / 16.0).ln()))
+            Some((value, 0, share / 16.0))
         }
-        Protocol::ScmPlus if status < 256 => Some((status, -(256f32.ln()))),
+        Protocol::ScmPlus if value < 256 => Some((value, 0, 1.0 / 256.0)),
+        Protocol::R900 => {
+            let (model, has_flags) = (value >> 1, value & 1 == 0);
+            let (leak, share) = if has_flags {
+                (0, 1.0 - WITHOUT_FLAGS)
+            } else {
+                (0x1F, WITHOUT_FLAGS)
+            };
+            Some((model << 8, leak, share / 256.0))
+        }
         _ => None,
     })
 }
@@ -281,24 +337,6 @@ pub(crate) fn is_on(protocol: Protocol, value: u8, chip: usize) -> bool {
     bit == (chip % 2 == 0)
 }
 
-pub(super) fn bits(bytes: &[u8], range: Range<usize>) -> u64 {
-    range.fold(0, |value, bit| {
-        value << 1 | u64::from(bytes[bit / 8] >> (7 - bit % 8) & 1)
-    })
-}
-
-pub(super) fn set_bits(bytes: &mut [u8], range: Range<usize>, value: u64) {
-    let last = range.end - 1;
-    for bit in range {
-        let mask = 0x80 >> (bit % 8);
-        if value >> (last - bit) & 1 == 1 {
-            bytes[bit / 8] |= mask;
-        } else {
-            bytes[bit / 8] &= !mask;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,7 +347,7 @@ mod tests {
         let mut random = Random::new(1);
         for protocol in [Protocol::Scm, Protocol::ScmPlus, Protocol::R900] {
             let frame = random_frame(protocol, &mut random);
-            let words = Words::new(&Expectation::after(protocol, &frame, 300).unwrap());
+            let words = Words::new(&Expectation::after(protocol, &frame, 300).unwrap(), 0);
             assert_eq!(words.counters.len(), 301);
             let total: f32 = words.counters.iter().map(|c| c.ln_prior.exp()).sum();
             assert!((total - 1.0).abs() < 1e-3, "{total}");
@@ -334,7 +372,7 @@ mod tests {
         let mut random = Random::new(2);
         for protocol in [Protocol::Scm, Protocol::ScmPlus, Protocol::R900] {
             let frame = random_frame(protocol, &mut random);
-            let words = Words::new(&Expectation::after(protocol, &frame, 0).unwrap());
+            let words = Words::new(&Expectation::after(protocol, &frame, 0).unwrap(), 0);
             let sent = chips(protocol, &frame, 0);
             let weights = &words.template.weights;
             let known = weights.iter().filter(|w| **w != 0.0).count();
@@ -346,7 +384,7 @@ mod tests {
 
     #[test]
     fn given_only_id_and_counter_then_every_type_is_among_the_words() {
-        let words = Words::new(&Expectation::for_counter(Protocol::Scm, 0x3AB_CDEF, 1000, 10).unwrap());
+        let words = Words::new(&Expectation::for_counter(Protocol::Scm, 0x3AB_CDEF, 1000, 10).unwrap(), 0);
         let total: f32 = words.statuses.iter().map(|s| s.ln_prior.exp()).sum();
         assert!((total - 1.0).abs() < 1e-3, "{total}");
         // ID 61591023, type 12, flags 0 and 3, counter 1003.
