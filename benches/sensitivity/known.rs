@@ -111,7 +111,11 @@ fn send(known: Known, snr_db: f64, packets: usize, channel: Channel, times: usiz
         let mut before = with_id_and_total(&before, &last);
         before[lowest_id_byte(protocol)] ^= id_change;
         let mut frame = match known {
-            Known::Frame(_) => risen(protocol, &before, random.uniform(0.0, f64::from(RISE) + 1.0) as u32),
+            Known::Frame(_) => risen(
+                protocol,
+                &before,
+                random.uniform(0.0, f64::from(RISE) + 1.0) as u32,
+            ),
             Known::IdmSame | Known::IdmSameAndTime => before,
             Known::Idm | Known::IdmAndTime | Known::IdmFirst => next_idm(&before, &mut random),
         };

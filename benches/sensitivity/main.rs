@@ -78,12 +78,23 @@ fn main() {
     if wanted("point") {
         let snr: f64 = value("snr").unwrap().parse().unwrap();
         let times: usize = value("times").map_or(1, |n| n.parse().unwrap());
-        for (known, ..) in KNOWN_TARGETS.into_iter().filter(|t| value("only") == Some(t.0.name())) {
+        for (known, ..) in KNOWN_TARGETS
+            .into_iter()
+            .filter(|t| value("only") == Some(t.0.name()))
+        {
             let points = [0, 1];
-            let o = parallel(&points, |i| known::repeated(known, snr + 0.07 * f64::from(*i), packets / 2, times));
+            let o = parallel(&points, |i| {
+                known::repeated(known, snr + 0.07 * f64::from(*i), packets / 2, times)
+            });
             let (mut sum, _) = (o[0], 0);
             sum.add(o[1]);
-            println!("{} {snr} {}/{} wrong {}", known.name(), sum.received, sum.sent, sum.wrong);
+            println!(
+                "{} {snr} {}/{} wrong {}",
+                known.name(),
+                sum.received,
+                sum.sent,
+                sum.wrong
+            );
         }
     }
     if wanted("known-channels") {

@@ -211,7 +211,9 @@ pub fn run(
         let late_s = packet.start_sample as f64 / rate - sent.start_s;
         let time_doubt_percent = match packet.signal.method {
             Method::Checked => None,
-            Method::Expected { time_doubt_percent, .. } => Some(time_doubt_percent),
+            Method::Expected {
+                time_doubt_percent, ..
+            } => Some(time_doubt_percent),
         };
         let time_doubt_percent = time_doubt_percent.filter(|_| sent.protocol == Protocol::Idm);
         packet.protocol == sent.protocol

@@ -22,7 +22,9 @@ impl Method {
     pub(crate) fn time_doubt_percent(self) -> u8 {
         match self {
             Method::Checked => 0,
-            Method::Expected { time_doubt_percent, .. } => time_doubt_percent,
+            Method::Expected {
+                time_doubt_percent, ..
+            } => time_doubt_percent,
         }
     }
 }

@@ -11,16 +11,19 @@ use metertap_dsp::{Complex32, Expectation, Method, Packet, Protocol, Trust, fec}
 
 /// Samples that hold `frames`, a tenth of a second apart, at these SNRs.
 fn samples(protocol: Protocol, frames: &[(Vec<u8>, f64)], random: &mut Random) -> Vec<Complex32> {
-    let transmissions = frames.iter().enumerate().map(|(i, (frame, snr_db))| Transmission {
-        phase_rad: random.uniform(0.0, std::f64::consts::TAU),
-        ..transmission(
-            protocol,
-            frame,
-            0.1 * (i + 1) as f64,
-            random.uniform(-1e6, 1e6),
-            *snr_db,
-        )
-    });
+    let transmissions = frames
+        .iter()
+        .enumerate()
+        .map(|(i, (frame, snr_db))| Transmission {
+            phase_rad: random.uniform(0.0, std::f64::consts::TAU),
+            ..transmission(
+                protocol,
+                frame,
+                0.1 * (i + 1) as f64,
+                random.uniform(-1e6, 1e6),
+                *snr_db,
+            )
+        });
     let scene = scene(RATE_HZ, 0.1 * (frames.len() + 2) as f64, transmissions.collect());
     quantized(&scene, random)
 }
@@ -55,7 +58,10 @@ fn given_an_id_alone_then_a_strong_frame_is_enough_to_receive_the_weak_ones_afte
         let expected = Expectation::for_id(protocol, id(protocol, &first), 1000).unwrap();
         let other = Expectation::for_id(protocol, id(protocol, &first) ^ 1, 1000).unwrap();
         assert_eq!(
-            listen(Trust::Normal, &[other], &samples).iter().filter(is_expected).count(),
+            listen(Trust::Normal, &[other], &samples)
+                .iter()
+                .filter(is_expected)
+                .count(),
             0
         );
         let received = listen(Trust::Normal, &[expected], &samples);
@@ -64,7 +70,9 @@ fn given_an_id_alone_then_a_strong_frame_is_enough_to_receive_the_weak_ones_afte
         // Of an IDM, all but time and checks, which follow them.
         let len = first.len().min(86);
         assert!(
-            received.iter().all(|packet| packet.bytes()[..len] == first[..len]),
+            received
+                .iter()
+                .all(|packet| packet.bytes()[..len] == first[..len]),
             "{protocol:?}"
         );
     }
@@ -130,15 +138,25 @@ fn given_an_idm_of_the_next_interval_whose_time_is_unpredictable_then_repeats_te
         });
         let consumption = random.uniform(0.0, 60.0) as u16;
         let frames: Vec<_> = (0..6)
-            .map(|_| (next_idm(&last, consumption, random.uniform(0.0, 4800.0) as u16), -16.5))
+            .map(|_| {
+                (
+                    next_idm(&last, consumption, random.uniform(0.0, 4800.0) as u16),
+                    -16.5,
+                )
+            })
             .collect();
         let expected = Expectation::after(Protocol::Idm, &last, 1000).unwrap();
         let samples = samples(Protocol::Idm, &frames, &mut random);
         for packet in listen(Trust::Normal, &[expected], &samples) {
             received += 1;
             wrong += usize::from(packet.bytes()[..86] != frames[0].0[..86]);
-            let is_time_certain =
-                matches!(packet.signal.method, Method::Expected { time_doubt_percent: 0, .. });
+            let is_time_certain = matches!(
+                packet.signal.method,
+                Method::Expected {
+                    time_doubt_percent: 0,
+                    ..
+                }
+            );
             assert!(!is_time_certain || frames.iter().any(|(frame, _)| packet.bytes() == frame));
         }
     }
@@ -159,8 +177,16 @@ fn given_a_wrong_last_frame_that_passed_no_check_then_counters_below_it_are_rece
         let locked_out = listen(Trust::Normal, std::slice::from_ref(&after), &samples);
         let received = listen(Trust::Normal, &[after.or_since(&earlier)], &samples);
         assert!(received.len() >= 10, "{protocol:?}: {} of 12", received.len());
-        assert!(received.len() > locked_out.len() + 1, "{protocol:?}: {}", locked_out.len());
-        assert!(received.iter().all(|packet| frames.iter().any(|frame| packet.bytes() == frame)));
+        assert!(
+            received.len() > locked_out.len() + 1,
+            "{protocol:?}: {}",
+            locked_out.len()
+        );
+        assert!(
+            received
+                .iter()
+                .all(|packet| frames.iter().any(|frame| packet.bytes() == frame))
+        );
     }
 }
 
@@ -169,13 +195,32 @@ fn given_only_the_dial_of_an_r900_then_it_is_received_whatever_its_model() {
     let mut random = Random::new(35);
     for (model, leak) in [(0xA3, 0), (0x0F, 0x1F)] {
         // 27 bits of counter: 0x2012345.
-        let mut last = vec![0x5B, 0x1D, 0xE0, 0x42, model, 0, 0x01, 0x23, 0x45, 0x40 | leak, 0, 0, 0, 0];
+        let mut last = vec![
+            0x5B,
+            0x1D,
+            0xE0,
+            0x42,
+            model,
+            0,
+            0x01,
+            0x23,
+            0x45,
+            0x40 | leak,
+            0,
+            0,
+            0,
+            0,
+        ];
         fec::encode(Protocol::R900, &mut last);
         let id = id(Protocol::R900, &last);
         let expected = Expectation::for_counter(Protocol::R900, id, 0x201_2345, 1000).unwrap();
         let (frames, samples) = sent(Protocol::R900, &last, -14.0, Keying::default(), 20, &mut random);
         let received = listen(Trust::Normal, &[expected], &samples);
         assert!(received.len() >= 18, "{model:x}: {} of 20", received.len());
-        assert!(received.iter().all(|packet| frames.iter().any(|frame| packet.bytes() == frame)));
+        assert!(
+            received
+                .iter()
+                .all(|packet| frames.iter().any(|frame| packet.bytes() == frame))
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! `[[meter]]`: a meter of this home, by radio or by wire.
 
 use crate::config::encryption_key;
-use crate::meter::expectations::takes_reading;
+use crate::meter::expectations::highest_id_and_counter;
 use crate::meter::throttle::PublishRate;
 use crate::meter::{Factor, Meter};
 use crate::publish::homeassistant;
@@ -9,7 +9,6 @@ use crate::secret::{Secret, SecretSource};
 use metertap_decode::cipher::Key;
 use metertap_decode::ert::{Commodity, Kind};
 use metertap_decode::report::ReadingType;
-use metertap_dsp::Expectation;
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,7 +52,7 @@ pub struct MeterSection {
     /// Radio: the counter is a signed number that may fall, as that of net consumption behind a solar roof. `net` is the same. Default: false.
     #[serde(default, alias = "net")]
     signed: bool,
-    /// Radio, `scm` or `scm+`: the counter as last known, in counts, so that a meter too weak to be received at first is recognized. Default: none.
+    /// Radio: the counter as last known, in counts, with one `protocol`, so that a meter too weak to be received at first is recognized (`scm`, `scm+`, `r900`, `r900bcd`; an `idm` has to be received once). Default: none.
     reading: Option<u32>,
     /// Radio: expect its next message from the last one, so that it is received several dB deeper. Default: true.
     #[serde(default = "yes")]
@@ -119,19 +118,24 @@ impl MeterSection {
             Some(Several::Several(words)) if words.len() == 1 => words[0].as_str(),
             _ => "",
         };
-        let kind = word.parse::<Kind>().ok().filter(|kind| takes_reading(*kind));
-        let Some(kind) = kind else {
+        let highest = word.parse::<Kind>().ok().and_then(|kind| {
+            let (id, counter) = highest_id_and_counter(kind)?;
+            Some((kind.topic_name(), id, counter))
+        });
+        let Some((kind, highest_id, highest_counter)) = highest else {
             return Some(format!(
-                "reading = {reading} needs protocol = \"scm\" or protocol = \"scm+\"; other meters are expected once they were received"
+                "reading = {reading} needs one protocol of radio meters: expected protocol = \"scm\", \"scm+\", \"r900\", \"r900bcd\", \"idm\" or \"netidm\""
             ));
         };
-        let id = self.id().parse::<u32>().ok();
-        let expectation = id
-            .zip(kind.protocol())
-            .and_then(|(id, protocol)| Expectation::for_counter(protocol, id, reading, 0));
-        expectation.is_none().then(|| {
-            format!("reading = {reading} or the id is too large: an SCM has ids below 67108864 and counters below 16777216")
-        })
+        if self.id().parse::<u32>().is_ok_and(|id| id <= highest_id) {
+            (reading > highest_counter).then(|| {
+                format!("reading = {reading}: expected at most {highest_counter}, the highest counter of {kind} meters; type all digits of the dial, without unit or decimal point")
+            })
+        } else {
+            Some(format!(
+                "id does not fit protocol = \"{kind}\": expected a number up to {highest_id}"
+            ))
+        }
     }
 
     /// Reads the key.

@@ -188,7 +188,10 @@ impl Pipeline {
             .as_ref()
             .and_then(|meter| self.availability.seen(&id, meter.expire, now));
         let mut events = Vec::new();
-        if let (Some(meter), Message::Idm(idm)) = (meter.as_ref().filter(|meter| meter.intervals), message) {
+        // Intervals that cannot be dated come with a later message, which repeats them.
+        let is_dated = reading.signal.time_doubt.is_none();
+        let with_intervals = meter.as_ref().filter(|meter| meter.intervals && is_dated);
+        if let (Some(meter), Message::Idm(idm)) = (with_intervals, message) {
             let intervals = self.intervals.unpublished(idm, reading.time).into_iter();
             events.extend(
                 intervals.map(|interval| {

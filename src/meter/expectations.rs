@@ -19,6 +19,8 @@ const LEAST_RISE: f64 = 100.0;
 pub const RENEWAL: SignedDuration = SignedDuration::from_mins(10);
 /// Interval of an IDM.
 const INTERVAL_S: f64 = 300.0;
+/// A decimal counter rises by so much more, read as a binary number, from 99 to 100 and from 999 to 1000.
+const BCD_STRETCH: f64 = 4.0;
 /// New intervals up to which an IDM is received deeper for being expected.
 const MOST_INTERVALS: u32 = 2;
 
@@ -49,6 +51,11 @@ struct LastMessage {
     kind: Kind,
     frame: Vec<u8>,
     time: Timestamp,
+    counter: i64,
+    /// The one before, if this one was believed because it was expected: it may be the wrong one.
+    earlier: Option<Vec<u8>>,
+    /// The time in an IDM is certain, so that the next one can be predicted.
+    is_dated: bool,
 }
 
 /// Last message of a meter, for the next start of the program.
@@ -62,6 +69,16 @@ pub struct LearnedFrame {
     pub frame: String,
     /// Time of reception.
     pub time: Timestamp,
+    /// The frame before, if this one was believed because it was expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<String>,
+    /// The transmit time offset of an IDM may be wrong.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub time_doubt: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Expectations {
@@ -81,23 +98,45 @@ impl Expectations {
     /// Learns from a plausible reading.
     pub fn learn(&self, reading: &Reading) {
         let message = &reading.message;
-        if let Some(frame) = frame_of(message) {
-            self.lock()
-                .learn(message.id(), message.kind(), frame, reading.time);
+        let is_whole = |protocol: &Protocol| reading.frame.len() == protocol.bytes();
+        if message.kind().protocol().filter(is_whole).is_none() {
+            return;
         }
+        let last = LastMessage {
+            kind: message.kind(),
+            frame: reading.frame.to_vec(),
+            time: reading.time,
+            counter: message.consumption(),
+            earlier: None,
+            is_dated: reading.signal.time_doubt.is_none(),
+        };
+        self.lock()
+            .learn(message.id(), last, reading.signal.method.is_none());
     }
 
     /// Takes over what an earlier process has learned.
     pub fn restore(&self, learned: &[LearnedFrame]) {
         let mut state = self.lock();
         for one in learned {
-            let frame = data_encoding::HEXUPPER.decode(one.frame.as_bytes());
-            let (Ok(kind), Ok(frame)) = (one.kind.parse::<Kind>(), frame) else {
+            let Ok(kind) = one.kind.parse::<Kind>() else {
                 continue;
             };
-            let is_valid = Message::parse(kind, &frame).is_ok_and(|message| message.id() == one.meter);
-            if is_valid {
-                state.learn(one.meter, kind, frame, one.time);
+            // Returns the frame and its counter, if it is one of this meter.
+            let valid = |digits: &String| {
+                let frame = data_encoding::HEXUPPER.decode(digits.as_bytes()).ok()?;
+                let message = Message::parse(kind, &frame).ok()?;
+                (message.id() == one.meter).then(|| (frame, message.consumption()))
+            };
+            if let Some((frame, counter)) = valid(&one.frame) {
+                let last = LastMessage {
+                    kind,
+                    frame,
+                    time: one.time,
+                    counter,
+                    earlier: one.earlier.as_ref().and_then(valid).map(|(frame, _)| frame),
+                    is_dated: !one.time_doubt,
+                };
+                state.insert(one.meter, last);
             }
         }
     }
@@ -105,11 +144,14 @@ impl Expectations {
     /// Returns what was learned, for the next start of the program.
     pub fn learned(&self) -> Vec<LearnedFrame> {
         let state = self.lock();
+        let digits = |frame: &Vec<u8>| data_encoding::HEXUPPER.encode(frame);
         let learned = state.last.iter().map(|((meter, _), last)| LearnedFrame {
             meter: *meter,
             kind: last.kind.topic_name().into(),
-            frame: data_encoding::HEXUPPER.encode(&last.frame),
+            frame: digits(&last.frame),
             time: last.time,
+            earlier: last.earlier.as_ref().map(digits),
+            time_doubt: !last.is_dated,
         });
         learned.collect()
     }
@@ -119,32 +161,37 @@ impl Expectations {
         self.lock().revision
     }
 
-    /// Returns what is to be expected at `now`.
+    /// Returns what is to be expected at `now`, first that of which something is known already.
     pub fn at(&self, now: Timestamp) -> Vec<Expectation> {
         let state = self.lock();
-        let of_meter = |(id, meter): (&u32, &Expected)| {
-            let last = state
-                .last
-                .range((*id, "")..=(*id, "\u{10FFFF}"))
-                .map(|(_, last)| last);
-            let after = last
-                .clone()
-                .filter(|last| meter.accepts(last.kind))
-                .filter_map(|last| last.next(meter, now));
-            let unheard = meter
-                .reading
-                .filter(|(kind, _)| last.clone().all(|last| last.kind != *kind));
-            let typed = unheard.and_then(|(kind, counter)| {
-                Expectation::for_counter(kind.protocol()?, *id, counter, MAX_RISE)
-            });
-            after.chain(typed).collect::<Vec<_>>()
-        };
-        state
-            .meters
-            .iter()
-            .flat_map(of_meter)
-            .take(MAX_EXPECTATIONS)
-            .collect()
+        let (mut all, mut awaited) = (Vec::new(), Vec::new());
+        for (&id, meter) in &state.meters {
+            let mut known = Vec::new();
+            let mut expect = |protocol: Option<Protocol>, expectation: Option<Expectation>| {
+                if let Some((protocol, expectation)) = protocol.zip(expectation) {
+                    known.push(protocol);
+                    all.push(expectation);
+                }
+            };
+            let last = state.last_of(id);
+            for last in last.clone().filter(|last| meter.accepts(last.kind)) {
+                expect(last.kind.protocol(), last.next(meter, now));
+            }
+            let is_unheard = |(kind, _): &(Kind, u32)| last.clone().all(|last| last.kind != *kind);
+            if let Some((kind, counter)) = meter.reading.filter(is_unheard) {
+                expect(kind.protocol(), typed(kind, id, counter));
+            }
+            // The receiver learns of these as soon as it receives them, which may be long before their readings come back here: a recording is
+            // played faster than that.
+            let unknown = meter
+                .radio_protocols()
+                .filter(|protocol| !known.contains(protocol));
+            awaited
+                .extend(unknown.filter_map(|protocol| Expectation::for_id(protocol, id, LEAST_RISE as u32)));
+        }
+        all.extend(awaited);
+        all.truncate(MAX_EXPECTATIONS);
+        all
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -152,14 +199,44 @@ impl Expectations {
     }
 }
 
+/// Returns what the counter typed by the user makes expected.
+fn typed(kind: Kind, id: u32, counter: u32) -> Option<Expectation> {
+    let counter = match kind {
+        // Its digits are sent one by one, four bits each.
+        Kind::R900Bcd => u32::from_str_radix(&counter.to_string(), 16).ok()?,
+        _ => counter,
+    };
+    Expectation::for_counter(kind.protocol()?, id, counter, MAX_RISE)
+}
+
 impl State {
-    fn learn(&mut self, id: u32, kind: Kind, frame: Vec<u8>, time: Timestamp) {
-        if !self.meters.contains_key(&id) {
-            return;
+    /// Replaces the last message. The one before stays an alternative to a message that has not passed its check: no counter below
+    /// a wrong one would ever be received otherwise.
+    fn learn(&mut self, id: u32, mut last: LastMessage, has_passed_check: bool) {
+        if !has_passed_check {
+            let before = self.last.get(&(id, last.kind.topic_name()));
+            last.earlier = before.and_then(|before| {
+                if last.counter >= before.counter {
+                    Some(before.frame.clone())
+                } else {
+                    before.earlier.clone()
+                }
+            });
         }
-        let last = LastMessage { kind, frame, time };
-        self.last.insert((id, kind.topic_name()), last);
-        self.revision += 1;
+        self.insert(id, last);
+    }
+
+    fn insert(&mut self, id: u32, last: LastMessage) {
+        if self.meters.contains_key(&id) {
+            self.last.insert((id, last.kind.topic_name()), last);
+            self.revision += 1;
+        }
+    }
+
+    fn last_of(&self, id: u32) -> impl Iterator<Item = &LastMessage> + Clone {
+        self.last
+            .range((id, "")..=(id, "\u{10FFFF}"))
+            .map(|(_, last)| last)
     }
 }
 
@@ -169,14 +246,27 @@ impl LastMessage {
         let passed_s = now.duration_since(self.time).as_secs_f64().max(0.0);
         let rise = (passed_s / 3600.0 * meter.counts_per_hour).clamp(LEAST_RISE, MAX_RISE.into());
         let protocol = self.kind.protocol()?;
+        let rise = match self.kind {
+            Kind::R900Bcd => BCD_STRETCH * rise,
+            _ => rise,
+        };
         let expectation = Expectation::after(protocol, &self.frame, rise as u32)?;
         if protocol != Protocol::Idm {
-            return Some(expectation);
+            return Some(match &self.earlier {
+                Some(earlier) => expectation.or_since(earlier),
+                None => expectation,
+            });
         }
         let fewest = (passed_s / INTERVAL_S) as u32;
         let most = ((passed_s + RENEWAL.as_secs_f64()) / INTERVAL_S) as u32 + 1;
-        let expectation = expectation.after_intervals(fewest, most).heard_ago(passed_s);
-        (fewest <= MOST_INTERVALS).then_some(expectation)
+        let expectation = expectation.after_intervals(fewest, most);
+        (fewest <= MOST_INTERVALS).then(|| {
+            if self.is_dated {
+                expectation.heard_ago(passed_s)
+            } else {
+                expectation
+            }
+        })
     }
 }
 
@@ -192,28 +282,29 @@ impl Expected {
         }
     }
 
+    /// Protocols of the messages that are published.
+    fn radio_protocols(&self) -> impl Iterator<Item = Protocol> {
+        let accepts = |protocol: &Protocol| {
+            let mut kinds = self.protocols.iter().filter_map(|name| name.parse::<Kind>().ok());
+            self.protocols.is_empty() || kinds.any(|kind| kind.protocol() == Some(*protocol))
+        };
+        Protocol::ALL.into_iter().filter(accepts)
+    }
+
     fn accepts(&self, kind: Kind) -> bool {
         self.protocols.is_empty() || self.protocols.iter().any(|name| name == kind.topic_name())
     }
 }
 
-/// Returns the frame of a message, if the next one can be expected from it.
-fn frame_of(message: &Message) -> Option<Vec<u8>> {
-    match message {
-        Message::Scm(scm) => Some(scm.encode()),
-        Message::ScmPlus(scm_plus) => Some(scm_plus.encode()),
-        Message::R900(r900) => Some(r900.encode()),
-        Message::Idm(idm) => Some(idm.encode()),
-        // A NetIDM has other fields; the decimal counter of R900BCD does not rise as a binary number does.
-        Message::NetIdm(_) | Message::R900Bcd(_) => None,
-        // The receiver of FSK knows no expectations.
-        Message::Orion(_) | Message::OrionEndpoint(_) | Message::HotRod(_) | Message::Dialog3g(_) => None,
-    }
-}
-
-/// Returns whether a counter alone makes an expectation of a frame of this kind.
-pub fn takes_reading(kind: Kind) -> bool {
-    matches!(kind.protocol(), Some(Protocol::Scm | Protocol::ScmPlus))
+/// Returns the highest id and the highest counter of meters of this kind; `None` for one that is not received by expectation.
+pub fn highest_id_and_counter(kind: Kind) -> Option<(u32, u32)> {
+    kind.protocol()?;
+    Some(match kind {
+        Kind::Scm => ((1 << 26) - 1, (1 << 24) - 1),
+        Kind::R900 => (u32::MAX, (1 << 27) - 1),
+        Kind::R900Bcd => (u32::MAX, 999_999),
+        _ => (u32::MAX, u32::MAX),
+    })
 }
 
 #[cfg(test)]
@@ -254,7 +345,7 @@ mod tests {
             receiver: "roof".into(),
             heard_by: Vec::new(),
             frequency_hz: None,
-            frame: Default::default(),
+            frame: scm(id, consumption).encode().into(),
             message: Message::Scm(scm(id, consumption)),
             signal: Signal::default(),
         }
@@ -302,6 +393,7 @@ mod tests {
         let protocols = vec!["idm".into()];
         expectations.change(&meters(Meter { protocols, ..ours() }));
         expectations.learn(&Reading {
+            frame: idm.encode().into(),
             message: Message::Idm(idm.clone()),
             ..reading(12_345_678, 0)
         });
@@ -309,7 +401,8 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(400);
         let expected = after(222).after_intervals(1, 4).heard_ago(400.0);
         assert_eq!(expectations.at(now), [expected]);
-        assert_eq!(expectations.at(at(1)), []);
+        let awaited = Expectation::for_id(Protocol::Idm, 12_345_678, 100);
+        assert_eq!(expectations.at(at(1)), Vec::from_iter(awaited));
     }
 
     /// An IDM of the meter, all else 0.
@@ -334,7 +427,66 @@ mod tests {
             ..ours()
         }));
         expectations.learn(&reading(1, 510));
-        assert_eq!(expectations.at(at(0)), []);
+        let awaited = Expectation::for_id(Protocol::Scm, 12_345_678, 100);
+        assert_eq!(expectations.at(at(0)), Vec::from_iter(awaited));
+    }
+
+    #[test]
+    fn given_messages_believed_because_they_were_expected_then_the_one_before_stays_an_alternative() {
+        let expectations = Expectations::default();
+        expectations.change(&meters(ours()));
+        let expected = |consumption| Reading {
+            signal: Signal {
+                method: Some(crate::meter::reading::Method::Expected),
+                ..Signal::default()
+            },
+            ..reading(12_345_678, consumption)
+        };
+        let now = || expectations.at(at(0)).pop().unwrap();
+        let earlier = |consumption| scm(12_345_678, consumption).encode();
+        expectations.learn(&reading(12_345_678, 510));
+        assert_eq!(now(), after(510, 100).unwrap());
+        expectations.learn(&expected(590));
+        assert_eq!(now(), after(590, 100).unwrap().or_since(&earlier(510)));
+        // A second one agrees with the first: then the first is the alternative.
+        expectations.learn(&expected(591));
+        assert_eq!(now(), after(591, 100).unwrap().or_since(&earlier(590)));
+        // One below contradicts it, and one that passes its check ends all doubt.
+        expectations.learn(&expected(520));
+        assert_eq!(now(), after(520, 100).unwrap().or_since(&earlier(590)));
+        let restored = Expectations::default();
+        restored.change(&meters(ours()));
+        restored.restore(&expectations.learned());
+        assert_eq!(restored.learned(), expectations.learned());
+        expectations.learn(&reading(12_345_678, 521));
+        assert_eq!(now(), after(521, 100).unwrap());
+    }
+
+    #[test]
+    fn given_a_decimal_counter_then_its_digits_are_expected() {
+        let expectations = Expectations::default();
+        expectations.change(&meters(Meter {
+            protocols: vec!["r900bcd".into()],
+            reading: Some(12_345),
+            ..ours()
+        }));
+        let typed = Expectation::for_counter(Protocol::R900, 12_345_678, 0x1_2345, MAX_RISE);
+        assert_eq!(expectations.at(at(0)), Vec::from_iter(typed));
+    }
+
+    #[test]
+    fn given_a_meter_without_protocol_then_any_frame_of_it_is_awaited() {
+        let expectations = Expectations::default();
+        expectations.change(&meters(Meter {
+            protocols: Vec::new(),
+            reading: None,
+            ..ours()
+        }));
+        let awaited = Protocol::ALL.map(|protocol| Expectation::for_id(protocol, 12_345_678, 100));
+        assert_eq!(expectations.at(at(0)), awaited.map(Option::unwrap));
+        expectations.learn(&reading(12_345_678, 510));
+        let now = expectations.at(at(0));
+        assert_eq!((now.len(), now.first()), (4, after(510, 100).as_ref()));
     }
 
     #[test]

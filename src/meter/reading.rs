@@ -30,6 +30,10 @@ pub struct Signal {
     /// Of an expected packet, evidence over what is needed: about how much weaker it could be, in dB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin_db: Option<f64>,
+    /// Of an expected IDM, probability that its transmit time offset is wrong by more than a second, which only dates its intervals;
+    /// absent if that is certain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_doubt: Option<f64>,
 }
 
 /// Ground on which a packet is believed, other than its check.
@@ -43,9 +47,15 @@ pub enum Method {
 impl Signal {
     /// Rounds the receiver's estimates to the precision they have: 1 Hz, 0.1 dB and 1 ppm.
     pub fn new(signal: &metertap_dsp::Signal) -> Self {
-        let margin_db = match signal.method {
-            metertap_dsp::Method::Checked => None,
-            metertap_dsp::Method::Expected { margin_tenths_db } => Some(f64::from(margin_tenths_db) / 10.0),
+        let (margin_db, time_doubt) = match signal.method {
+            metertap_dsp::Method::Checked => (None, None),
+            metertap_dsp::Method::Expected {
+                margin_tenths_db,
+                time_doubt_percent,
+            } => (
+                Some(f64::from(margin_tenths_db) / 10.0),
+                (time_doubt_percent > 0).then(|| f64::from(time_doubt_percent) / 100.0),
+            ),
         };
         let tenths = |db: f32| (f64::from(db) * 10.0).round() / 10.0;
         Signal {
@@ -56,6 +66,7 @@ impl Signal {
             clock_ppm: Some(signal.clock_ppm.round() as i32),
             method: margin_db.map(|_| Method::Expected),
             margin_db,
+            time_doubt,
         }
     }
 

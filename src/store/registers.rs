@@ -137,6 +137,8 @@ mod tests {
                 kind: "scm".into(),
                 frame: "F953005E0EDEF6BC614E1D50".into(),
                 time: jiff::Timestamp::UNIX_EPOCH,
+                earlier: None,
+                time_doubt: false,
             }],
         }
     }

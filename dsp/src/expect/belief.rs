@@ -105,7 +105,10 @@ impl Belief {
         }
         (self.at, self.frames) = (at, self.frames + 1);
         let rest = evidence.rest();
-        self.next.iter_mut().zip(&self.now).for_each(|(next, now)| *next = rest * now);
+        self.next
+            .iter_mut()
+            .zip(&self.now)
+            .for_each(|(next, now)| *next = rest * now);
         for (word, likelihood) in evidence.words() {
             if let (Some(next), Some(now)) = (self.next.get_mut(word), self.now.get(word)) {
                 *next = likelihood * now;

@@ -52,7 +52,10 @@ pub(super) enum Heard {
     /// Seconds before the next sample.
     Ago(f64),
     /// Number of a sample, and the time in an IDM that begins there, in sixteenths of a second since the newest interval of `frame`.
-    At { sample: i64, time: i64 },
+    At {
+        sample: i64,
+        time: i64,
+    },
 }
 
 impl Expectation {

@@ -9,9 +9,9 @@
 //! Every five minutes `count` rises by one and the words move on by one. The consumption of the new interval is their first one, and
 //! `total` rises by it. `time` is what has passed since, in 1/16 s: 4 800 in an interval.
 
-use super::template::Template;
-use super::fields::{bits, set_bits};
 use super::expectation::Heard;
+use super::fields::{bits, set_bits};
+use super::template::Template;
 use super::{Expectation, MAX_RISE};
 use crate::Protocol;
 use crate::fec::encode;

@@ -10,12 +10,12 @@
 //! is the likelihood of everything else that needs the check `c` where the time is 0. One pass over 2^16 values for each bit of the check
 //! computes it.
 
+use super::fields::{bits, set_bits};
 use super::idm::{
     CHECK, COUNT, ID_CHECK, INTERVALS, IdmWords, LOW_ID, STATUS, Shift, TIME, TOTAL, VALUES, interval,
 };
 use super::idm_bits::{BITS, IdmBits};
 use super::judge::{Judged, LogSum, NEIGHBORS, PRIOR, STRAYS, ln_mean, scale};
-use super::fields::{bits, set_bits};
 use crate::Protocol;
 use crate::fec::{crc, encode};
 use std::ops::Range;

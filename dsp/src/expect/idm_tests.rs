@@ -1,8 +1,8 @@
 //! Judgement of IDMs whose chips are given.
 
-use super::idm::{TIME, TOTAL, interval};
 use super::fields::set_bits;
 use super::idm::IdmWords;
+use super::idm::{TIME, TOTAL, interval};
 use super::{Expectation, IdmJudge};
 use crate::Protocol;
 use crate::fec::encode;

@@ -329,7 +329,9 @@ impl Judge {
     fn varying<const N: usize>(&self, words: &Words, some: Range<usize>, changes: &[&Change; N]) -> f32 {
         some.map(|k| {
             let i = words.varying[k];
-            let value = changes.iter().fold(words.base[i], |value, change| value ^ change.groups[k]);
+            let value = changes
+                .iter()
+                .fold(words.base[i], |value, change| value ^ change.groups[k]);
             self.tables[i][usize::from(value)]
         })
         .sum()

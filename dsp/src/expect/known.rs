@@ -88,7 +88,11 @@ impl KnownMeters {
 
     /// Learns from a packet. Returns whether it is of a meter that is expected. Allocates, if it is.
     pub fn learn(&mut self, packet: &Packet) -> bool {
-        let Some(known) = self.meters.iter_mut().find(|known| known.expectation.is_of(packet)) else {
+        let Some(known) = self
+            .meters
+            .iter_mut()
+            .find(|known| known.expectation.is_of(packet))
+        else {
             return false;
         };
         self.revision += 1;
@@ -107,9 +111,8 @@ impl KnownMeters {
         let known = meters.find(|known| known.revision() == Some(evidence.revision))?;
         let together = known.belief.as_mut()?.update(evidence, self.sample_rate_hz)?;
         let doubt = evidence.other_doubt + (1.0 - evidence.other_doubt) * together.doubt;
-        let is_certain = together.frames > 1
-            && together.word == usize::from(evidence.word)
-            && doubt <= MAX_REPEATED_DOUBT;
+        let is_certain =
+            together.frames > 1 && together.word == usize::from(evidence.word) && doubt <= MAX_REPEATED_DOUBT;
         is_certain.then(|| {
             let mut packet = evidence.packet;
             packet.signal.error_probability = doubt as f32;
@@ -142,7 +145,10 @@ impl KnownMeter {
         self.expectation = expectation;
         self.prepare(revision);
         let prior = self.prior();
-        self.belief = self.belief.zip(prior).map(|(belief, prior)| belief.with_prior(prior));
+        self.belief = self
+            .belief
+            .zip(prior)
+            .map(|(belief, prior)| belief.with_prior(prior));
         self
     }
 
@@ -170,9 +176,13 @@ impl KnownMeter {
     /// Probability of each word before any frame.
     fn prior(&self) -> Option<Vec<f64>> {
         match self.words.as_ref()? {
-            AnyWords::Frame(words) if words.statuses.len() == 1 => {
-                Some(words.counters.iter().map(|c| f64::from(c.ln_prior).exp()).collect())
-            }
+            AnyWords::Frame(words) if words.statuses.len() == 1 => Some(
+                words
+                    .counters
+                    .iter()
+                    .map(|c| f64::from(c.ln_prior).exp())
+                    .collect(),
+            ),
             AnyWords::Frame(_) => None,
             AnyWords::Idm(words) => Some(words.values.clone()),
         }

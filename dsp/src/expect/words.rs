@@ -384,7 +384,10 @@ mod tests {
 
     #[test]
     fn given_only_id_and_counter_then_every_type_is_among_the_words() {
-        let words = Words::new(&Expectation::for_counter(Protocol::Scm, 0x3AB_CDEF, 1000, 10).unwrap(), 0);
+        let words = Words::new(
+            &Expectation::for_counter(Protocol::Scm, 0x3AB_CDEF, 1000, 10).unwrap(),
+            0,
+        );
         let total: f32 = words.statuses.iter().map(|s| s.ln_prior.exp()).sum();
         assert!((total - 1.0).abs() < 1e-3, "{total}");
         // ID 61591023, type 12, flags 0 and 3, counter 1003.

@@ -61,7 +61,11 @@ pub fn sent(
     let frames: Vec<_> = (0..count)
         .map(|i| {
             let least = 200.0 * i as f64 / count as f64;
-            risen(protocol, last, random.uniform(least, least + 200.0 / count as f64) as u8)
+            risen(
+                protocol,
+                last,
+                random.uniform(least, least + 200.0 / count as f64) as u8,
+            )
         })
         .collect();
     let transmissions = frames.iter().enumerate().map(|(i, frame)| Transmission {
