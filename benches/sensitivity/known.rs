@@ -1,8 +1,10 @@
 //! Known meters: frames of meters that are expected, and of their neighbors.
 
-use crate::trial::{Channel, Outcome, SPREAD, Sent, WINDOW_HZ, config, length_s, quantize, run};
+use crate::trial::{
+    Channel, Outcome, SPREAD, Sent, WINDOW_HZ, config, length_s, quantize, run, run_expecting,
+};
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
-use metertap_dsp::{Expectation, Protocol, Receiver, Trust, fec};
+use metertap_dsp::{Expectation, MAX_RISE, Protocol, Receiver, Trust, fec};
 use std::time::Instant;
 
 /// Greatest rise of a counter.
@@ -11,6 +13,10 @@ const RISE: u32 = 1000;
 const CONSUMPTION: f64 = 100.0;
 /// Meters expected besides the one that sends.
 const ABSENT: usize = 9;
+/// Meters that one receiver hears one after another, each expected in its turn.
+const METERS: usize = 10;
+/// Time between two transmissions, in which the receiver is done with the first one.
+const GAP_S: f64 = 0.04;
 /// Sixteenths of a second in an interval of an IDM.
 const INTERVAL: f64 = 4800.0;
 
@@ -19,6 +25,8 @@ const INTERVAL: f64 = 4800.0;
 pub enum Known {
     /// Its last SCM, SCM+ or R900.
     Frame(Protocol),
+    /// Its id, and its counter as read from the dial.
+    Dial(Protocol),
     /// Its last IDM, of the same interval: all but the time is the same. The time cannot be predicted.
     IdmSame,
     /// The same, and when it was received, so that the time can be predicted.
@@ -34,7 +42,7 @@ pub enum Known {
 impl Known {
     pub fn protocol(self) -> Protocol {
         match self {
-            Known::Frame(protocol) => protocol,
+            Known::Frame(protocol) | Known::Dial(protocol) => protocol,
             _ => Protocol::Idm,
         }
     }
@@ -44,12 +52,20 @@ impl Known {
             Known::Frame(Protocol::Scm) => "Scm",
             Known::Frame(Protocol::ScmPlus) => "ScmPlus",
             Known::Frame(_) => "R900",
+            Known::Dial(Protocol::Scm) => "Scm, dial",
+            Known::Dial(Protocol::ScmPlus) => "ScmPlus, dial",
+            Known::Dial(_) => "R900, dial",
             Known::IdmSame => "Idm, same",
             Known::IdmSameAndTime => "Idm, same, time",
             Known::Idm => "Idm, next",
             Known::IdmAndTime => "Idm, next, time",
             Known::IdmFirst => "Idm, first",
         }
+    }
+
+    /// Returns true if frames of the same counter tell more together than each alone.
+    pub fn has_repeats(self) -> bool {
+        matches!(self, Known::Frame(_) | Known::Idm | Known::IdmAndTime)
     }
 
     fn is_same_interval(self) -> bool {
@@ -66,6 +82,10 @@ impl Known {
             // Ten bits of the counter and the check.
             Known::Frame(Protocol::ScmPlus) => (1001.0, 26, 4),
             Known::Frame(_) => (1001.0, 26, 5),
+            // Besides, what type and flags may be.
+            Known::Dial(Protocol::Scm) => (1001.0 * 16.0, 30, 5),
+            Known::Dial(Protocol::ScmPlus) => (1001.0 * 256.0, 34, 4),
+            Known::Dial(_) => (1001.0 * 512.0, 35, 5),
             // A few times, and the check.
             Known::IdmSameAndTime => (5.0, 18, 4),
             // The time, and the check.
@@ -78,7 +98,7 @@ impl Known {
     }
 }
 
-/// Sends `packets` frames of known meters at `snr_db`, on random carriers, each to a receiver that heard none of the others.
+/// Sends `packets` frames of known meters at `snr_db`, on random carriers, each of another meter.
 pub fn alone(known: Known, snr_db: f64, packets: usize, channel: Channel) -> Outcome {
     send(known, snr_db, packets, channel, 1, 0)
 }
@@ -94,64 +114,99 @@ pub fn relatives(known: Known, snr_db: f64, packets: usize, times: usize) -> Out
 }
 
 fn send(known: Known, snr_db: f64, packets: usize, channel: Channel, times: usize, id_change: u8) -> Outcome {
-    let protocol = known.protocol();
-    let mut random = Random::new((snr_db * 16.0) as i64 as u64 ^ 0x5EED ^ protocol as u64);
+    let mut random = Random::new((snr_db * 16.0) as i64 as u64 ^ 0x5EED ^ known.protocol() as u64);
     let mut outcome = Outcome::default();
-    for _ in 0..packets.div_ceil(times) {
-        let last = last_frame(protocol, &mut random);
-        let new_time = random.uniform(time(&last), INTERVAL - 100.0);
-        let next = if known.is_same_interval() { 0.0 } else { INTERVAL };
-        let passed_s = (next + new_time - time(&last)) / 16.0;
-        // A neighbor has a history of its own, and a counter like that of the known meter.
-        let before = if id_change == 0 || protocol != Protocol::Idm {
-            last.clone()
-        } else {
-            last_frame(protocol, &mut random)
-        };
-        let mut before = with_id_and_total(&before, &last);
-        before[lowest_id_byte(protocol)] ^= id_change;
-        let mut frame = match known {
-            Known::Frame(_) => risen(
-                protocol,
-                &before,
-                random.uniform(0.0, f64::from(RISE) + 1.0) as u32,
-            ),
-            Known::IdmSame | Known::IdmSameAndTime => before,
-            Known::Idm | Known::IdmAndTime | Known::IdmFirst => next_idm(&before, &mut random),
-        };
-        let mut at = 0.02;
-        let mut sent = Vec::new();
-        for _ in 0..times {
-            if protocol == Protocol::Idm {
-                let passed = new_time + 16.0 * at;
-                let unpredictable = random.uniform(0.0, INTERVAL);
-                set_time(&mut frame, if known.has_time() { passed } else { unpredictable });
+    for _ in 0..packets.div_ceil(METERS * times) {
+        let (mut sent, mut expectations) = (Vec::new(), Vec::new());
+        let mut at = GAP_S;
+        for _ in 0..METERS {
+            let (frames, expectation) = transmissions(known, times, id_change, &mut random);
+            let mut expected = absent(ABSENT, &mut random);
+            expected.extend(expectation);
+            expectations.push((at - 0.002, expected));
+            for frame in frames {
+                sent.push(Sent {
+                    protocol: known.protocol(),
+                    frame,
+                    start_s: at,
+                    offset_hz: random.uniform(-SPREAD, SPREAD) * WINDOW_HZ,
+                    snr_db,
+                });
+                at += length_s(known.protocol()) + GAP_S + random.uniform(0.0, 0.004);
             }
-            fec::encode(protocol, &mut frame);
-            sent.push(Sent {
-                protocol,
-                frame: frame.clone(),
-                start_s: at,
-                offset_hz: random.uniform(-SPREAD, SPREAD) * WINDOW_HZ,
-                snr_db,
-            });
-            at += length_s(protocol) + random.uniform(0.012, 0.016);
         }
-        let mut expectations = absent(ABSENT, &mut random);
-        let expectation = match known {
-            Known::IdmFirst => Expectation::for_id(protocol, id_of_idm(&last), RISE),
-            _ => Expectation::after(protocol, &last, RISE),
-        };
-        expectations.extend(expectation.map(|expectation| {
-            if known.has_time() {
-                expectation.heard_ago(passed_s)
-            } else {
-                expectation
-            }
-        }));
-        outcome.add(run(&sent, channel, Trust::Normal, &expectations, &mut random));
+        outcome.add(run_expecting(
+            &sent,
+            channel,
+            Trust::Normal,
+            &expectations,
+            &mut random,
+        ));
     }
     outcome
+}
+
+/// Returns `times` transmissions of one meter with the same counter, and what is known of it 2 ms before the first of them.
+fn transmissions(
+    known: Known,
+    times: usize,
+    id_change: u8,
+    random: &mut Random,
+) -> (Vec<Vec<u8>>, Option<Expectation>) {
+    let protocol = known.protocol();
+    let last = last_frame(protocol, random);
+    let new_time = random.uniform(time(&last), INTERVAL - 100.0);
+    let next = if known.is_same_interval() { 0.0 } else { INTERVAL };
+    // A neighbor has a history of its own, and a counter like that of the known meter.
+    let mut before = if id_change == 0 || protocol != Protocol::Idm {
+        last.clone()
+    } else {
+        with_id_and_total(&last_frame(protocol, random), &last)
+    };
+    before[lowest_id_byte(protocol)] ^= id_change;
+    let mut frame = match known {
+        Known::Frame(_) | Known::Dial(_) => risen(
+            protocol,
+            &before,
+            random.uniform(0.0, f64::from(RISE) + 1.0) as u32,
+        ),
+        Known::IdmSame | Known::IdmSameAndTime => before,
+        Known::Idm | Known::IdmAndTime | Known::IdmFirst => next_idm(&before, random),
+    };
+    let frames = (0..times).map(|i| {
+        if protocol == Protocol::Idm {
+            let passed = 16.0 * i as f64 * (length_s(protocol) + GAP_S);
+            let unpredictable = random.uniform(0.0, INTERVAL);
+            set_time(
+                &mut frame,
+                if known.has_time() {
+                    new_time + passed
+                } else {
+                    unpredictable
+                },
+            );
+        }
+        fec::encode(protocol, &mut frame);
+        frame.clone()
+    });
+    let frames = frames.collect();
+    let expectation = match known {
+        Known::IdmFirst => Expectation::for_id(protocol, number(&last[9..13]), RISE),
+        Known::Dial(_) => {
+            let (id, counter) = id_and_counter(protocol, &last);
+            Expectation::for_counter(protocol, id, counter, MAX_RISE)
+        }
+        _ => Expectation::after(protocol, &last, RISE),
+    };
+    let passed_s = (next + new_time - time(&last)) / 16.0;
+    let dated = expectation.map(|expectation| {
+        if known.has_time() {
+            expectation.heard_ago(passed_s)
+        } else {
+            expectation
+        }
+    });
+    (frames, dated)
 }
 
 /// Sends pairs of an SCM of a known meter at `snr_db` and a stranger's that is 30 dB stronger and 500 kHz away, overlapping in time. A pair
@@ -204,8 +259,20 @@ fn last_frame(protocol: Protocol, random: &mut Random) -> Vec<u8> {
         }
         set_time(&mut frame, random.uniform(0.0, INTERVAL - 200.0));
         frame[23..29].fill(0);
-        fec::encode(protocol, &mut frame);
     }
+    // Flags are clear: those of an SCM, days without use, backflow and leaks of an R900.
+    match protocol {
+        Protocol::Scm => {
+            frame[2] &= 0x06;
+            frame[3] &= 0x3C;
+        }
+        Protocol::R900 => {
+            frame[5] = 0;
+            frame[9] &= 0xE0;
+        }
+        Protocol::ScmPlus | Protocol::Idm => {}
+    }
+    fec::encode(protocol, &mut frame);
     frame
 }
 
@@ -232,8 +299,25 @@ fn with_id_and_total(frame: &[u8], other: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn id_of_idm(frame: &[u8]) -> u32 {
-    frame[9..13].iter().fold(0, |id, &byte| id << 8 | u32::from(byte))
+/// Returns id and counter of an SCM, SCM+ or R900.
+fn id_and_counter(protocol: Protocol, frame: &[u8]) -> (u32, u32) {
+    match protocol {
+        Protocol::Scm => (
+            u32::from(frame[2] >> 1 & 3) << 24 | number(&frame[7..10]),
+            number(&frame[4..7]),
+        ),
+        Protocol::ScmPlus => (number(&frame[4..8]), number(&frame[8..12])),
+        Protocol::R900 | Protocol::Idm => (
+            number(&frame[..4]),
+            u32::from(frame[9] >> 5) << 24 | number(&frame[6..9]),
+        ),
+    }
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    bytes
+        .iter()
+        .fold(0, |number, &byte| number << 8 | u32::from(byte))
 }
 
 fn interval_bits(i: usize) -> impl Iterator<Item = (usize, u8)> {

@@ -1,7 +1,7 @@
 //! Sensitivity of the receiver: `make sensitivity` prints these tables, made with the project's own modulator.
 //!
 //! ```text
-//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|wmbus|america|known|known-channels|wrong-known|noise|cost] [packets=250] [minutes=10] [tsv=FILE] [only=NAME]
+//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|repeats|wmbus|america|known|known-channels|wrong-known|noise|cost] [packets=250] [minutes=10] [tsv=FILE] [only=NAME]
 //! ```
 
 mod america;
@@ -28,9 +28,12 @@ const TARGETS: [(Protocol, f64, f64); 4] = [
 ];
 
 /// The same for known meters.
-const KNOWN_TARGETS: [(Known, f64, f64); 8] = [
+const KNOWN_TARGETS: [(Known, f64, f64); 11] = [
     (Known::Frame(Protocol::Scm), -17.0, -15.5),
     (Known::Frame(Protocol::ScmPlus), -16.5, -15.0),
+    (Known::Dial(Protocol::Scm), -17.0, -15.5),
+    (Known::Dial(Protocol::ScmPlus), -16.5, -15.0),
+    (Known::Dial(Protocol::R900), -16.0, -14.5),
     (Known::IdmFirst, -9.5, -8.7),
     (Known::IdmSame, -17.5, -16.5),
     (Known::IdmSameAndTime, -17.5, -16.5),
@@ -75,27 +78,8 @@ fn main() {
     if wanted("known") {
         known_reach(packets, value("only"), &mut String::new());
     }
-    if wanted("point") {
-        let snr: f64 = value("snr").unwrap().parse().unwrap();
-        let times: usize = value("times").map_or(1, |n| n.parse().unwrap());
-        for (known, ..) in KNOWN_TARGETS
-            .into_iter()
-            .filter(|t| value("only") == Some(t.0.name()))
-        {
-            let points = [0, 1];
-            let o = parallel(&points, |i| {
-                known::repeated(known, snr + 0.07 * f64::from(*i), packets / 2, times)
-            });
-            let (mut sum, _) = (o[0], 0);
-            sum.add(o[1]);
-            println!(
-                "{} {snr} {}/{} wrong {}",
-                known.name(),
-                sum.received,
-                sum.sent,
-                sum.wrong
-            );
-        }
+    if all || wanted("repeats") {
+        repeats(packets);
     }
     if wanted("known-channels") {
         known_channels(packets);
@@ -181,6 +165,31 @@ fn known_reach(packets: usize, only: Option<&str>, table: &mut String) {
         }
         table.push_str("\n\n");
     }
+}
+
+/// Prints the share of frames received where each meter sends the same counter several times.
+fn repeats(packets: usize) {
+    const TIMES: [usize; 4] = [1, 2, 4, 8];
+    println!("Repeats: known meters that send the same counter so many times; % of their frames received\n");
+    println!(
+        "                  SNR {}",
+        TIMES.map(|times| format!("{times:7}")).concat()
+    );
+    for (known, half, _) in KNOWN_TARGETS.into_iter().filter(|target| target.0.has_repeats()) {
+        for snr in [half - 1.0, half - 0.5, half, half + 0.5] {
+            let outcomes = parallel(&TIMES, |&times| known::repeated(known, snr, packets, times));
+            let shares = outcomes
+                .iter()
+                .map(|outcome| format!("{:7.1}", 100.0 * outcome.share()));
+            let wrong: usize = outcomes.iter().map(|outcome| outcome.wrong).sum();
+            println!(
+                "{:15} {snr:5.1} {}   wrong {wrong}",
+                known.name(),
+                shares.collect::<String>()
+            );
+        }
+    }
+    println!();
 }
 
 /// Prints what impaired channels, and a modulator and a dongle that nothing was tuned with, cost known meters.

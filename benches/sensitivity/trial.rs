@@ -166,6 +166,17 @@ pub fn run(
     expectations: &[Expectation],
     random: &mut Random,
 ) -> Outcome {
+    run_expecting(sent, channel, trust, &[(0.0, expectations.to_vec())], random)
+}
+
+/// The same, with other expectations from each of these seconds on.
+pub fn run_expecting(
+    sent: &[Sent],
+    channel: Channel,
+    trust: Trust,
+    expectations: &[(f64, Vec<Expectation>)],
+    random: &mut Random,
+) -> Outcome {
     let rate = rate_of(channel);
     let transmissions: Vec<Transmission> = sent
         .iter()
@@ -202,9 +213,19 @@ pub fn run(
 
     let config = config(rate, trust);
     let mut receiver = Receiver::new(config).expect("a rate that works");
-    receiver.expect(expectations);
     let mut packets: Vec<Packet> = Vec::new();
-    receiver.push(&samples, |packet| packets.push(*packet));
+    let ends = expectations
+        .iter()
+        .skip(1)
+        .map(|(from_s, _)| (from_s * rate) as usize);
+    let mut position = 0;
+    for ((_, expectations), end) in expectations.iter().zip(ends.chain([samples.len()])) {
+        // Nothing is remembered of those before.
+        receiver.expect(&[]);
+        receiver.expect(expectations);
+        receiver.push(&samples[position..end], |packet| packets.push(*packet));
+        position = end;
+    }
     receiver.flush(|packet| packets.push(*packet));
     packets.retain(|packet| !config.is_tentative(packet.signal.error_probability));
     let is_sent = |packet: &Packet, sent: &Sent| {

@@ -259,8 +259,13 @@ impl LastMessage {
         }
         let fewest = (passed_s / INTERVAL_S) as u32;
         let most = ((passed_s + RENEWAL.as_secs_f64()) / INTERVAL_S) as u32 + 1;
+        // The intervals of a NetIDM move on by more bits: only the rest of this one can be expected.
+        let (most, most_fewest) = match self.kind {
+            Kind::NetIdm => (0, 0),
+            _ => (most, MOST_INTERVALS),
+        };
         let expectation = expectation.after_intervals(fewest, most);
-        (fewest <= MOST_INTERVALS).then(|| {
+        (fewest <= most_fewest).then(|| {
             if self.is_dated {
                 expectation.heard_ago(passed_s)
             } else {
@@ -311,7 +316,7 @@ pub fn highest_id_and_counter(kind: Kind) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
     use crate::meter::Signal;
-    use metertap_decode::ert::{Idm, Scm};
+    use metertap_decode::ert::{Idm, NetIdm, Scm};
 
     fn meters(meter: Meter) -> Meters {
         Meters::new([("12345678".to_owned(), meter)].into())
@@ -403,6 +408,25 @@ mod tests {
         assert_eq!(expectations.at(now), [expected]);
         let awaited = Expectation::for_id(Protocol::Idm, 12_345_678, 100);
         assert_eq!(expectations.at(at(1)), Vec::from_iter(awaited));
+    }
+
+    #[test]
+    fn given_a_net_idm_then_those_of_the_same_interval_are_expected() {
+        let net = NetIdm::parse(&fec_encoded_idm()).unwrap();
+        let expectations = Expectations::default();
+        let protocols = vec!["netidm".into()];
+        expectations.change(&meters(Meter { protocols, ..ours() }));
+        expectations.learn(&Reading {
+            frame: net.encode().into(),
+            message: Message::NetIdm(net.clone()),
+            ..reading(12_345_678, 0)
+        });
+        let same = Expectation::after(Protocol::Idm, &net.encode(), 111).unwrap();
+        let awaited = Expectation::for_id(Protocol::Idm, 12_345_678, 100).unwrap();
+        for (seconds, expected) in [(200, same.after_intervals(0, 0).heard_ago(200.0)), (400, awaited)] {
+            let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+            assert_eq!(expectations.at(now), [expected], "{seconds} s");
+        }
     }
 
     /// An IDM of the meter, all else 0.

@@ -22,6 +22,8 @@ pub(super) const MAX_COUNTERS: usize = 2 * MAX_RISE as usize + 1;
 const UNCHANGED: f32 = 0.1;
 /// Probability that the counter is below that of the last frame, if that is weighed at all: the last frame was wrong.
 const FALLEN: f32 = 0.01;
+/// Rise above which a counter typed by the user becomes less likely, in proportion: nobody knows how long ago it was read.
+const TYPED_RISE: f32 = 500.0;
 /// Probability that all flags are clear in a frame whose flags are not known.
 const FLAGS_CLEAR: f32 = 0.9;
 /// Probability that an R900 whose flags are not known is one that has none, and sends them set.
@@ -253,12 +255,22 @@ fn counters(expectation: &Expectation) -> impl Iterator<Item = (u64, f32)> {
     let first = bits(&expectation.frame, range).wrapping_sub(since.into());
     let fallen = if since == 0 { 0.0 } else { FALLEN };
     let any_fall = fallen / since.max(1) as f32;
-    let any_rise = (1.0 - fallen) * (1.0 - UNCHANGED) / (most_rise as f32 + 1.0);
+    let is_typed = expectation.knowledge == Knowledge::Counter;
+    let weight = move |rise: u32| {
+        if is_typed {
+            1.0 / (TYPED_RISE + rise as f32)
+        } else {
+            1.0
+        }
+    };
+    let weights: f32 = (0..=most_rise).map(weight).sum();
     (0..=since + most_rise).map(move |step| {
-        let share = match step {
-            _ if step < since => any_fall,
-            _ if step == since => (1.0 - fallen) * UNCHANGED + any_rise,
-            _ => any_rise,
+        let share = match step.checked_sub(since) {
+            None => any_fall,
+            Some(rise) => {
+                let any_rise = (1.0 - UNCHANGED) * weight(rise) / weights;
+                (1.0 - fallen) * if rise == 0 { UNCHANGED + any_rise } else { any_rise }
+            }
         };
         (first.wrapping_add(step.into()) & wrap, share)
     })
