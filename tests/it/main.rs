@@ -7,6 +7,7 @@ mod support;
 mod america_fsk;
 mod architecture;
 mod asking;
+mod awaited_meters;
 mod brokers;
 #[cfg(feature = "web")]
 mod counters;
