@@ -34,6 +34,10 @@ pub(super) const MAX_DOUBT: f64 = 6e-4;
 const HOPELESS: f32 = 0.999;
 /// Probability that a frame is none of the words expected, up to which it says something about them.
 pub(super) const HOPEFUL: f64 = 0.02;
+/// Share of the strays' likelihood that may be due to the likeliest word: the rest is within the precision of the sum.
+const OWN_SHARE: f64 = 0.9;
+/// Bits of a check, which follow from the others of a code word.
+const CHECK_BITS: usize = 16;
 /// Doubt about the time in an IDM that does not count.
 const CERTAIN_TIME: f32 = 1e-4;
 /// Factor of all log-likelihood ratios: amplitude and noise are estimated, and their errors make the ratios of a frame near threshold
@@ -45,8 +49,8 @@ const AROUND_WEIGHT: f32 = 500.0;
 const INTERFERENCE: f32 = 1.5;
 /// Groups of the longest frame.
 const MAX_GROUPS: usize = 24;
-/// Likelihood over that of the likeliest word, as a logarithm, below which words of an unknown status do not count: there are two
-/// million of them at most.
+/// Likelihood over that of the likeliest word, as a logarithm, below which words of an unknown status do not count: there are less
+/// than ten million of them.
 const NEGLIGIBLE: f32 = -30.0;
 
 /// Word that was accepted.
@@ -231,8 +235,13 @@ impl Judge {
             .iter()
             .map(|&i| self.tables[i].iter().copied().fold(f32::NEG_INFINITY, f32::max))
             .sum();
+        let most_by_counter = by_counter.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         for status in &words.statuses {
             let by_status = self.varying(words, 0..words.by_status, &[status]) + status.ln_prior;
+            let most = common + f64::from(by_status + most_by_counter + most_shared);
+            if best.is_some_and(|(top, ..)| most < top + f64::from(NEGLIGIBLE)) {
+                continue;
+            }
             for (number, (counter, by_counter)) in words.counters.iter().zip(&by_counter).enumerate() {
                 let by_one = common + f64::from(by_status + by_counter);
                 let least = best.map_or(f64::NEG_INFINITY, |(top, ..)| top) + f64::from(NEGLIGIBLE);
@@ -285,6 +294,8 @@ impl Judge {
         for (ln, (relatives, _)) in likelihoods.iter_mut().zip(relatives) {
             *ln += self.gain(words, relatives).max(0.0);
         }
+        let own = top - f64::from(status.ln_prior + counter.ln_prior);
+        likelihoods[1] = without_own(own, words, likelihoods[1]);
         Some(judged(likelihoods))
     }
 
@@ -361,6 +372,16 @@ impl Judge {
         });
         groups.sum()
     }
+}
+
+/// Returns the likelihood of `strays` without that of the likeliest word, `own`, which is no stray; both are logarithms. Where type, flags and a wide
+/// range of the counter are expected, a word has not much more weight as one of them than as a stray.
+fn without_own(own: f64, words: &Words, strays: f64) -> f64 {
+    let Some(free) = words.strays.bits.len().checked_sub(CHECK_BITS) else {
+        return strays;
+    };
+    let share = (own + STRAYS.ln() - free as f64 * std::f64::consts::LN_2 - strays).exp();
+    strays + (1.0 - share.min(OWN_SHARE)).ln()
 }
 
 /// Returns the factor of log-likelihood ratios that assume the noise measured in their frame.

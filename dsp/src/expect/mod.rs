@@ -25,6 +25,7 @@ mod idm_judge;
 mod idm_tests;
 mod judge;
 mod known;
+mod statuses;
 mod template;
 mod words;
 

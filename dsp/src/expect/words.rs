@@ -6,6 +6,7 @@
 use super::Expectation;
 use super::expectation::{Knowledge, MAX_RISE};
 use super::fields::{bits, fields, set_bits};
+use super::statuses::statuses;
 use super::template::Template;
 use crate::Protocol;
 use crate::fec::{crc, encode, r900_symbol, reed_solomon};
@@ -24,13 +25,6 @@ const UNCHANGED: f32 = 0.1;
 const FALLEN: f32 = 0.01;
 /// Rise above which a counter typed by the user becomes less likely, in proportion: nobody knows how long ago it was read.
 const TYPED_RISE: f32 = 500.0;
-/// Probability that all flags are clear in a frame whose flags are not known.
-const FLAGS_CLEAR: f32 = 0.9;
-/// Probability that an R900 whose flags are not known is one that has none, and sends them set.
-const WITHOUT_FLAGS: f32 = 0.3;
-/// Lower bits of `leak` and `leak_now` of an R900.
-const LEAK: Range<usize> = 75..80;
-
 /// Change of a word, by varying group.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change {
@@ -155,15 +149,8 @@ impl Words {
             vec![([0; MAX_GROUPS], 0.0)]
         } else {
             statuses(protocol)
-                .map(|(status, leak, share)| {
-                    let row = row(&|bytes| {
-                        set_bits(bytes, fields(protocol).status, status);
-                        if protocol == Protocol::R900 {
-                            set_bits(bytes, LEAK, leak);
-                        }
-                    });
-                    (row, share.ln())
-                })
+                .into_iter()
+                .map(|status| (row(&|bytes| status.set(bytes)), status.share.ln()))
                 .collect()
         };
         let varies = |rows: &[([u8; MAX_GROUPS], f32)], i: usize| rows.iter().any(|(row, _)| row[i] != 0);
@@ -196,12 +183,22 @@ impl Words {
             protocol,
             base,
             groups: count,
-            statuses: packed(statuses),
-            counters: packed(counters),
-            varying,
+            varying: varying.clone(),
             by_status,
             by_one,
-            neighbors: Relatives::new(protocol, [low_counter(protocol), fields(protocol).low_id]),
+            // All of a delivery have the same type and flags: those of this meter, whatever they are.
+            neighbors: Relatives::new(
+                protocol,
+                [
+                    low_counter(protocol),
+                    fields(protocol).low_id,
+                    if statuses.len() == 1 {
+                        0..0
+                    } else {
+                        fields(protocol).status
+                    },
+                ],
+            ),
             strays: Relatives::new(
                 protocol,
                 [
@@ -212,6 +209,8 @@ impl Words {
             ),
             template: Template::new(template, manchester),
             frame,
+            statuses: packed(statuses),
+            counters: packed(counters),
         }
     }
 
@@ -273,34 +272,6 @@ fn counters(expectation: &Expectation) -> impl Iterator<Item = (u64, f32)> {
             }
         };
         (first.wrapping_add(step.into()) & wrap, share)
-    })
-}
-
-/// Returns the values that type and flags may have, those of an R900's leaks apart, with their probabilities.
-fn statuses(protocol: Protocol) -> impl Iterator<Item = (u64, u64, f32)> {
-    // SCM: a reserved bit, two flags, four bits of type, two flags. SCM+: the byte of the type. R900: a byte that depends on the
-    // model; days without use and backflow are expected to be 0, for there are too many values otherwise.
-    (0..512u64).filter_map(move |value| match protocol {
-        Protocol::Scm if value < 256 => {
-            let is_clear = value & 0xC3 == 0;
-            let share = if is_clear {
-                FLAGS_CLEAR
-            } else {
-                (1.0 - FLAGS_CLEAR) / 15.0
-            };
-            Some((value, 0, share / 16.0))
-        }
-        Protocol::ScmPlus if value < 256 => Some((value, 0, 1.0 / 256.0)),
-        Protocol::R900 => {
-            let (model, has_flags) = (value >> 1, value & 1 == 0);
-            let (leak, share) = if has_flags {
-                (0, 1.0 - WITHOUT_FLAGS)
-            } else {
-                (0x1F, WITHOUT_FLAGS)
-            };
-            Some((model << 8, leak, share / 256.0))
-        }
-        _ => None,
     })
 }
 
