@@ -154,7 +154,10 @@ fn transmissions(
     random: &mut Random,
 ) -> (Vec<Vec<u8>>, Option<Expectation>) {
     let protocol = known.protocol();
-    let last = last_frame(protocol, random);
+    let mut last = last_frame(protocol, random);
+    if matches!(known, Known::Dial(_)) {
+        set_usual_status(protocol, &mut last, random);
+    }
     let new_time = random.uniform(time(&last), INTERVAL - 100.0);
     let next = if known.is_same_interval() { 0.0 } else { INTERVAL };
     // A neighbor has a history of its own, and a counter like that of the known meter.
@@ -260,20 +263,45 @@ fn last_frame(protocol: Protocol, random: &mut Random) -> Vec<u8> {
         set_time(&mut frame, random.uniform(0.0, INTERVAL - 200.0));
         frame[23..29].fill(0);
     }
-    // Flags are clear: those of an SCM, days without use, backflow and leaks of an R900.
-    match protocol {
-        Protocol::Scm => {
-            frame[2] &= 0x06;
-            frame[3] &= 0x3C;
-        }
-        Protocol::R900 => {
-            frame[5] = 0;
-            frame[9] &= 0xE0;
-        }
-        Protocol::ScmPlus | Protocol::Idm => {}
-    }
     fec::encode(protocol, &mut frame);
     frame
+}
+
+/// Sets type and flags to what meters send, as far as published logs tell.
+fn set_usual_status(protocol: Protocol, frame: &mut [u8], random: &mut Random) {
+    let mut one_of = |count: usize| random.uniform(0.0, count as f64) as usize;
+    match protocol {
+        // Two in five without tamper flags.
+        Protocol::Scm => {
+            if one_of(5) < 2 {
+                frame[3] &= 0x3C;
+            }
+        }
+        // One in five without tamper flags.
+        Protocol::ScmPlus => {
+            frame[3] = [0x07, 0x9C, 0xBC, 0xAB][one_of(4)];
+            if one_of(5) == 0 {
+                frame[12..14].fill(0);
+            }
+        }
+        // One in three without flags; the others with few.
+        Protocol::R900 => {
+            let has_flags = one_of(3) > 0;
+            frame[4] = if has_flags { 0xA3 } else { 0xA1 };
+            frame[5] = if has_flags && one_of(3) == 0 {
+                [0x80, 0x84, 0x08, 0x01][one_of(4)]
+            } else {
+                0
+            };
+            frame[9] = match (has_flags, one_of(3)) {
+                (false, _) => 0x3F,
+                (true, 0) => [0x04, 0x09, 0x12][one_of(3)],
+                (true, _) => 0,
+            };
+        }
+        Protocol::Idm => {}
+    }
+    fec::encode(protocol, frame);
 }
 
 /// Returns the IDM of the next interval.
@@ -307,10 +335,7 @@ fn id_and_counter(protocol: Protocol, frame: &[u8]) -> (u32, u32) {
             number(&frame[4..7]),
         ),
         Protocol::ScmPlus => (number(&frame[4..8]), number(&frame[8..12])),
-        Protocol::R900 | Protocol::Idm => (
-            number(&frame[..4]),
-            u32::from(frame[9] >> 5) << 24 | number(&frame[6..9]),
-        ),
+        Protocol::R900 | Protocol::Idm => (number(&frame[..4]), number(&frame[6..9])),
     }
 }
 

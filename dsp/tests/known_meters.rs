@@ -224,3 +224,33 @@ fn given_only_the_dial_of_an_r900_then_it_is_received_whatever_its_model() {
         );
     }
 }
+
+#[test]
+fn given_only_the_dial_of_an_scm_plus_then_it_is_received_whatever_its_tamper_flags() {
+    let mut random = Random::new(36);
+    for (tamper, snr_db) in [(0, -14.0), (0x4900, -12.5)] {
+        let mut last = last_frame(Protocol::ScmPlus, &mut random);
+        last[3] = 0xAB;
+        last[12..14].copy_from_slice(&u16::to_be_bytes(tamper));
+        fec::encode(Protocol::ScmPlus, &mut last);
+        let counter = u32::from_be_bytes([last[8], last[9], last[10], last[11]]);
+        let id = id(Protocol::ScmPlus, &last);
+        let expected = Expectation::for_counter(Protocol::ScmPlus, id, counter, 1000).unwrap();
+        let (frames, samples) = sent(
+            Protocol::ScmPlus,
+            &last,
+            snr_db,
+            Keying::default(),
+            20,
+            &mut random,
+        );
+        let received = listen(Trust::Normal, &[expected], &samples);
+        assert!(received.len() >= 17, "{tamper:x}: {} of 20", received.len());
+        assert!(received.iter().filter(is_expected).count() >= 10, "{tamper:x}");
+        assert!(
+            received
+                .iter()
+                .all(|packet| frames.iter().any(|frame| packet.bytes() == frame))
+        );
+    }
+}

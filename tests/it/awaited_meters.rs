@@ -13,15 +13,18 @@ const WEAK_DB: f64 = -10.7;
 
 /// Writes a recording of frames, 0.15 s apart, at these SNRs.
 fn record(to: &Path, protocol: Protocol, frames: &[(Vec<u8>, f64)]) {
-    let transmissions = frames.iter().enumerate().map(|(i, (frame, snr_db))| Transmission {
-        chips: chips(protocol, frame, 0),
-        start_s: 0.1 + 0.15 * i as f64,
-        offset_hz: -77e3,
-        phase_rad: i as f64,
-        snr_db: *snr_db,
-        clock_ppm: -15.0,
-        keying: Keying::default(),
-    });
+    let transmissions = frames
+        .iter()
+        .enumerate()
+        .map(|(i, (frame, snr_db))| Transmission {
+            chips: chips(protocol, frame, 0),
+            start_s: 0.1 + 0.15 * i as f64,
+            offset_hz: -77e3,
+            phase_rad: i as f64,
+            snr_db: *snr_db,
+            clock_ppm: -15.0,
+            keying: Keying::default(),
+        });
     let scene = Scene {
         sample_rate_hz: RATE_HZ,
         samples: (RATE_HZ * (0.3 + 0.15 * frames.len() as f64)) as usize,
@@ -120,7 +123,11 @@ fn given_the_dial_of_a_water_meter_then_it_is_received_too_weak_for_others() {
     assert!(without.len() < 5, "{} without", without.len());
     let readings = readings(&recording, dial);
     assert!(readings.len() >= 10, "{} of 12", readings.len());
-    assert!(counts(&readings).iter().all(|count| (70_300..70_303).contains(count)));
+    assert!(
+        counts(&readings)
+            .iter()
+            .all(|count| (70_300..70_303).contains(count))
+    );
 }
 
 #[test]
@@ -148,7 +155,11 @@ fn given_a_dial_that_no_such_meter_can_have_then_the_configuration_says_so() {
         let config = folder.path().join("config.toml");
         std::fs::write(&config, format!("[[meter]]\n{section}\n[[radio]]\n")).unwrap();
         let check = run(&["check", "-c", config.to_str().unwrap()]);
-        let text = String::from_utf8_lossy(&check.stderr).into_owned() + &String::from_utf8_lossy(&check.stdout);
-        assert!(!check.status.success() && text.contains(expected), "{section}: {text}");
+        let text =
+            String::from_utf8_lossy(&check.stderr).into_owned() + &String::from_utf8_lossy(&check.stdout);
+        assert!(
+            !check.status.success() && text.contains(expected),
+            "{section}: {text}"
+        );
     }
 }

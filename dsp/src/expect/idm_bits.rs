@@ -1,5 +1,6 @@
 //! Log-likelihoods of the bits of an IDM.
 
+use super::free_field::SoftBits;
 use super::judge::ln_mean;
 use std::ops::Range;
 
@@ -48,6 +49,11 @@ impl IdmBits {
             })
         };
         range.map(bit).sum()
+    }
+
+    /// Log-likelihoods of the 16 bits from the first one of `range` on.
+    pub fn soft(&self, range: Range<usize>) -> SoftBits {
+        std::array::from_fn(|i| [self.ones[range.start + i], self.zeros[range.start + i]])
     }
 
     /// Log-likelihood of each value of the byte that begins at bit `first`.

@@ -1,16 +1,10 @@
 //! Decision between the IDMs that a meter may send next.
 //!
-//! Unknown are the number of intervals completed, the total, the words of new intervals, and the time, which nothing else tells. The
-//! time and the check are therefore summed up together: with `h` the share of each bit in the check,
-//!
-//! ```text
-//! G(c) = Σ over times t of prior(t) · e^S(t) · e^S(check = c XOR h(t))
-//! ```
-//!
-//! is the likelihood of everything else that needs the check `c` where the time is 0. One pass over 2^16 values for each bit of the check
-//! computes it.
+//! Unknown are the number of intervals completed, the total, the words of new intervals, and the time, which nothing else tells
+//! (`free_field.rs`).
 
 use super::fields::{bits, set_bits};
+use super::free_field::FreeField;
 use super::idm::{
     CHECK, COUNT, ID_CHECK, INTERVALS, IdmWords, LOW_ID, STATUS, Shift, TIME, TOTAL, VALUES, interval,
 };
@@ -20,7 +14,6 @@ use crate::Protocol;
 use crate::fec::{crc, encode};
 use std::ops::Range;
 
-const CHECKS: usize = 1 << 16;
 /// Probability that the total rises by what the new intervals add up to, as far as it is known.
 const TIED: f64 = 0.98;
 /// Sixteenths of a second by which the time may be wrong: it dates consumption in intervals of five minutes.
@@ -30,15 +23,11 @@ const NEGLIGIBLE: f64 = 1e-12;
 
 pub(crate) struct IdmJudge {
     bits: IdmBits,
-    /// `G`.
-    checks: Vec<f64>,
-    time_prior: Vec<f64>,
+    time: FreeField,
     /// Likelihood times prior of the newest interval and of the one before.
     values: [Vec<f64>; 2],
     /// Share of each of these in the check.
     value_checks: [Vec<u16>; 2],
-    /// Share of each time in the check.
-    time_checks: Vec<u16>,
     /// Log-likelihood of each consumption in one new interval, with the total that it makes.
     tied: Vec<f32>,
 }
@@ -93,11 +82,9 @@ impl IdmJudge {
         let of_values = |i: usize| (0..VALUES as u64).map(|v| check_of(interval(i), v)).collect();
         IdmJudge {
             bits: IdmBits::new(),
-            checks: vec![0.0; CHECKS],
-            time_prior: vec![0.0; CHECKS],
+            time: FreeField::new(CHECK.start - TIME.end),
             values: [vec![0.0; VALUES], vec![0.0; VALUES]],
             value_checks: [of_values(0), of_values(1)],
-            time_checks: (0..CHECKS as u64).map(|time| check_of(TIME, time)).collect(),
             tied: Vec::with_capacity(VALUES),
         }
     }
@@ -131,8 +118,8 @@ impl IdmJudge {
             if fixed < likeliest + NEGLIGIBLE.ln() {
                 continue;
             }
-            words.time_prior_at(shift.intervals, start, sample_rate_hz, &mut self.time_prior);
-            let ln_unit = fixed + self.sum_up_times();
+            words.time_prior_at(shift.intervals, start, sample_rate_hz, &mut self.time.prior);
+            let ln_unit = fixed + self.time.sum_up(&self.bits.soft(TIME), &self.bits.soft(CHECK));
             let found = self.weigh(i, shift, words, ln_unit);
             all.add(found.0);
             if found.1.ln > best.map_or(f64::NEG_INFINITY, |best| best.ln) {
@@ -144,13 +131,15 @@ impl IdmJudge {
         // What the sum holds besides the best word.
         let ln_words = word.ln + ((all.ln() - word.ln).exp() - 1.0).max(0.0).ln();
         let ln_else = self.all_else(shift).ln();
-        words.time_prior_at(shift.intervals, start, sample_rate_hz, &mut self.time_prior);
+        words.time_prior_at(shift.intervals, start, sample_rate_hz, &mut self.time.prior);
         let mut frame = self.frame_at_zero(&word, shift, words);
         let check = bits(&frame, CHECK) as u16;
-        let (time, _) = self.likeliest_time(check, |_| false);
+        let (times, checks) = (self.bits.soft(TIME), self.bits.soft(CHECK));
+        let (time, _) = self.time.likeliest(&times, &checks, check, |_| false);
         // The clocks may predict a time that is not so. It is certain if the frame alone says the same.
-        words.time_prior(&mut self.time_prior);
-        let (_, time_doubt) = self.likeliest_time(check, |other| other.abs_diff(time) <= SECOND);
+        words.time_prior(&mut self.time.prior);
+        let is_near = |other: u16| other.abs_diff(time) <= SECOND;
+        let (_, time_doubt) = self.time.likeliest(&times, &checks, check, is_near);
         set_bits(&mut frame, TIME, time.into());
         encode(Protocol::Idm, &mut frame);
         let mut judged = Judged::new(frame, word.ln, ln_words, ln_else, self.bits.corrected(&frame));
@@ -169,36 +158,6 @@ impl IdmJudge {
         self.bits.of(&shift.frame, 0..TOTAL.start)
             + self.bits.of(&shift.frame, old..TIME.start)
             + self.bits.of(&shift.frame, ID_CHECK)
-    }
-
-    /// Computes `G`, and returns the logarithm of its unit.
-    fn sum_up_times(&mut self) -> f64 {
-        let mut ln_unit = 0.0;
-        // Likelihoods against those of the likeliest time and check stay within what an f64 holds.
-        let most: f64 = TIME
-            .map(|bit| f64::from(self.bits.ones[bit].max(self.bits.zeros[bit])))
-            .sum();
-        ln_unit += most;
-        let [high, low] = [TIME.start, TIME.start + 8].map(|first| self.bits.byte(first));
-        let (high, low) = (high.map(|ln| (ln - most).exp()), low.map(f64::exp));
-        // Times and checks correspond one to one, as the last bits before a check are free.
-        for ((time, prior), check) in self.time_prior.iter().enumerate().zip(&self.time_checks) {
-            self.checks[usize::from(*check)] = prior * high[time >> 8] * low[time & 0xFF];
-        }
-        for (i, bit) in CHECK.enumerate() {
-            let (one, zero) = (self.bits.ones[bit], self.bits.zeros[bit]);
-            let most = one.max(zero);
-            ln_unit += f64::from(most);
-            let (one, zero) = (f64::from(one - most).exp(), f64::from(zero - most).exp());
-            let half = 1 << (15 - i);
-            for pair in self.checks.chunks_exact_mut(2 * half) {
-                let (clear, set) = pair.split_at_mut(half);
-                for (a, b) in clear.iter_mut().zip(set) {
-                    (*a, *b) = (zero * *a + one * *b, one * *a + zero * *b);
-                }
-            }
-        }
-        ln_unit
     }
 
     /// Returns the logarithm of the sum over all words of one shift, and the likeliest one.
@@ -266,13 +225,13 @@ impl IdmJudge {
             let change = words.total ^ words.total.wrapping_add(rise);
             let check = base_check ^ check_of(TOTAL, change.into());
             match new {
-                0 => sum.add(likelihood * self.checks[usize::from(check)], 0, [0; 2]),
+                0 => sum.add(likelihood * self.time.sums()[usize::from(check)], 0, [0; 2]),
                 1 => {
                     let any = likelihood * (1.0 - TIED) / f64::from(rises + 1);
                     for v in 0..VALUES {
                         let is_tied = v as u32 == rise;
                         let check = check ^ newest_checks[v];
-                        let rest = newest[v] * self.checks[usize::from(check)];
+                        let rest = newest[v] * self.time.sums()[usize::from(check)];
                         sum.add(any * rest, rise, [v as u16, 0]);
                         if is_tied {
                             sum.add(likelihood * TIED * rest, rise, [v as u16, 0]);
@@ -288,7 +247,7 @@ impl IdmJudge {
                             let check = check ^ newest_checks[v] ^ before_checks[w];
                             let likelihood = likelihood * TIED * newest[v] * before[w];
                             sum.add(
-                                likelihood * self.checks[usize::from(check)],
+                                likelihood * self.time.sums()[usize::from(check)],
                                 rise,
                                 [v as u16, w as u16],
                             );
@@ -301,7 +260,7 @@ impl IdmJudge {
         all.add(sum.all.ln() + ln_unit);
         // More new words than can be tried one by one, or such as do not add up: what they are on average.
         if new >= 2 {
-            let odds: f64 = self.time_prior.iter().sum::<f64>() * if new == 2 { 1.0 - TIED } else { 1.0 };
+            let odds: f64 = self.time.prior.iter().sum::<f64>() * if new == 2 { 1.0 - TIED } else { 1.0 };
             let mut totals = LogSum::EMPTY;
             (0..=rises).for_each(|rise| totals.add(total(rise)));
             let words = self
@@ -368,28 +327,5 @@ impl IdmJudge {
         }
         encode(Protocol::Idm, &mut frame);
         frame
-    }
-
-    /// Returns the likeliest time of the frame whose check is `check` at time zero, and the probability that the time is not one of `some`.
-    fn likeliest_time(&self, check: u16, some: impl Fn(u16) -> bool) -> (u16, f64) {
-        let times = [TIME.start, TIME.start + 8].map(|first| self.bits.byte(first));
-        let checks = [CHECK.start, CHECK.start + 8].map(|first| self.bits.byte(first));
-        let of = |bytes: &[[f64; 256]; 2], value: u16| {
-            let [high, low] = value.to_be_bytes();
-            bytes[0][usize::from(high)] + bytes[1][usize::from(low)]
-        };
-        let mut best = (0, f64::NEG_INFINITY);
-        let [mut all, mut others] = [LogSum::EMPTY; 2];
-        for ((prior, share), time) in self.time_prior.iter().zip(&self.time_checks).zip(0..=u16::MAX) {
-            let ln = prior.ln() + of(&times, time) + of(&checks, check ^ share);
-            all.add(ln);
-            if ln > best.1 {
-                best = (time, ln);
-            }
-            if !some(time) {
-                others.add(ln);
-            }
-        }
-        (best.0, (others.ln() - all.ln()).exp())
     }
 }

@@ -13,7 +13,10 @@
 //! ```
 
 use super::code_words::CodeWords;
-use super::words::{Change, MAX_COUNTERS, Relatives, Words, group_bits, is_on, lead_chips};
+use super::fields::{Fields, bits, fields, set_bits};
+use super::free_field::{FreeField, SoftBits};
+use super::words::{Change, MAX_COUNTERS, Relatives, Words, group_bits, groups_of, is_on, lead_chips};
+use crate::fec::encode;
 use crate::{Method, Protocol};
 use std::mem::take;
 use std::ops::Range;
@@ -38,6 +41,8 @@ pub(super) const HOPEFUL: f64 = 0.02;
 const OWN_SHARE: f64 = 0.9;
 /// Bits of a check, which follow from the others of a code word.
 const CHECK_BITS: usize = 16;
+/// Probability that an SCM+ has no tamper flag. Of five in published logs (rtlamr issues 192, 201 and 251, rtl_433 issue 1378), one had none.
+const NO_TAMPER: f64 = 0.2;
 /// Doubt about the time in an IDM that does not count.
 const CERTAIN_TIME: f32 = 1e-4;
 /// Factor of all log-likelihood ratios: amplitude and noise are estimated, and their errors make the ratios of a frame near threshold
@@ -135,6 +140,9 @@ pub(crate) struct Judge {
     /// `S` of every value of every group.
     tables: Vec<[f32; 256]>,
     code_words: CodeWords,
+    /// Flags of an SCM+ that was never received, and the logarithms of their sums.
+    flags: FreeField,
+    ln_flags: Vec<f32>,
     /// Log-likelihood ratios, with [`CAUTION`].
     soft: Vec<f32>,
     /// `S` of the groups that the counter alone changes, by counter.
@@ -180,6 +188,8 @@ impl Judge {
         Judge {
             tables: vec![[0.0; 256]; MAX_GROUPS],
             code_words: CodeWords::new(),
+            flags: flags_of_scm_plus(),
+            ln_flags: Vec::with_capacity(1 << 16),
             soft: Vec::with_capacity(Protocol::MAX_CHIPS),
             by_counter: Vec::with_capacity(MAX_COUNTERS),
             counters: Vec::with_capacity(MAX_COUNTERS),
@@ -217,7 +227,12 @@ impl Judge {
         let known = |i: usize| words.protocol.preamble().bit(i);
         let bits = preamble.chunks_exact(2).enumerate();
         let preamble_right: f32 = bits.map(|(i, pair)| pair[usize::from(!known(i))]).sum();
-        let fixed = (0..words.groups).filter(|i| !words.varying.contains(i));
+        let free = if words.has_free_flags {
+            self.sum_up_flags(chips)
+        } else {
+            0..0
+        };
+        let fixed = (0..words.groups).filter(|i| !words.varying.contains(i) && !free.contains(i));
         let fixed: f32 = fixed.map(|i| self.tables[i][usize::from(words.base[i])]).sum();
         let common = f64::from(preamble_right + fixed);
 
@@ -231,11 +246,15 @@ impl Judge {
         ln_counters.clear();
         let is_status_known = words.statuses.len() == 1;
         let shared = words.by_one..words.varying.len();
-        let most_shared: f32 = words.varying[shared.clone()]
-            .iter()
-            .map(|&i| self.tables[i].iter().copied().fold(f32::NEG_INFINITY, f32::max))
-            .sum();
-        let most_by_counter = by_counter.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let most_shared: f32 = if words.has_free_flags {
+            most(&self.ln_flags)
+        } else {
+            words.varying[shared.clone()]
+                .iter()
+                .map(|&i| most(&self.tables[i]))
+                .sum()
+        };
+        let most_by_counter = most(&by_counter);
         for status in &words.statuses {
             let by_status = self.varying(words, 0..words.by_status, &[status]) + status.ln_prior;
             let most = common + f64::from(by_status + most_by_counter + most_shared);
@@ -248,7 +267,12 @@ impl Judge {
                 if !is_status_known && by_one + f64::from(most_shared) < least {
                     continue;
                 }
-                let ln = by_one + f64::from(self.varying(words, shared.clone(), &[status, counter]));
+                let by_both = if words.has_free_flags {
+                    self.ln_flags[usize::from(words.check(status, counter))]
+                } else {
+                    self.varying(words, shared.clone(), &[status, counter])
+                };
+                let ln = by_one + f64::from(by_both);
                 if is_status_known {
                     ln_counters.push(ln as f32 - counter.ln_prior);
                 }
@@ -265,6 +289,14 @@ impl Judge {
         (self.by_counter, self.counters) = (by_counter, ln_counters);
         let (top, status, number) = best?;
         let counter = &words.counters[number];
+        let mut bytes = words.bytes(status, counter);
+        let mut ln_words = others.ln();
+        let (mut top, all_of_top) = (top, top);
+        if words.has_free_flags {
+            let doubt = self.add_flags(chips, words, &mut bytes);
+            top += (1.0 - doubt).ln();
+            ln_words = ln_sum([ln_words, all_of_top + doubt.ln()]);
+        }
         let preamble_any: f64 = preamble
             .chunks_exact(2)
             .map(|pair| ln_mean(pair[0], pair[1]))
@@ -276,11 +308,9 @@ impl Judge {
         });
         let any_bits = preamble_any + self.mean(words, &[0xFF; MAX_GROUPS]) - ln_prior;
         let any_chips = soft.iter().map(|&l| ln_mean(l, 0.0)).sum::<f64>() - ln_prior;
-        let ln_words = others.ln();
-        let corrected = corrected(chips, words, status, counter);
+        let corrected = corrected(chips, words.protocol, &groups_of(words.protocol, &bytes));
         let judged = |[neighbors, strays]: [f64; 2]| {
             let ln_else = ln_sum([neighbors, strays, any_bits, any_chips, -ln_prior]);
-            let bytes = words.bytes(status, counter);
             Judged {
                 word: number as u16,
                 ..Judged::new(bytes, top, ln_words, ln_else, corrected)
@@ -294,9 +324,33 @@ impl Judge {
         for (ln, (relatives, _)) in likelihoods.iter_mut().zip(relatives) {
             *ln += self.gain(words, relatives).max(0.0);
         }
-        let own = top - f64::from(status.ln_prior + counter.ln_prior);
+        let own = all_of_top - f64::from(status.ln_prior + counter.ln_prior);
         likelihoods[1] = without_own(own, words, likelihoods[1]);
         Some(judged(likelihoods))
+    }
+
+    /// Sums up the flags of an SCM+ and its check. Returns the groups of the flags.
+    fn sum_up_flags(&mut self, chips: &[f32]) -> Range<usize> {
+        let Fields { flags, check, .. } = fields(Protocol::ScmPlus);
+        let ln_unit = self
+            .flags
+            .sum_up(&soft_bits(chips, flags.start), &soft_bits(chips, check.start));
+        self.ln_flags.clear();
+        self.ln_flags
+            .extend(self.flags.sums().iter().map(|sum| (sum.ln() + ln_unit) as f32));
+        flags.start / 8..flags.end / 8
+    }
+
+    /// Sets the likeliest flags in an SCM+, and returns the probability that they are others.
+    fn add_flags(&self, chips: &[f32], words: &Words, bytes: &mut [u8; 92]) -> f64 {
+        let Fields { flags, check, .. } = fields(Protocol::ScmPlus);
+        let base = bits(bytes, check.clone()) as u16;
+        let (soft, checks) = (soft_bits(chips, flags.start), soft_bits(chips, check.start));
+        let (value, _) = self.flags.likeliest(&soft, &checks, base, |_| false);
+        let (_, doubt) = self.flags.likeliest(&soft, &checks, base, |other| other == value);
+        set_bits(bytes, flags, value.into());
+        encode(words.protocol, &mut bytes[..words.protocol.bytes()]);
+        doubt
     }
 
     /// Logarithm of the mean likelihood of relatives that are code words over that of all.
@@ -389,6 +443,25 @@ pub(super) fn scale(soft: &[f32], noise: f32, noise_around: f32) -> f32 {
     CAUTION * noise / likely_noise(noise, noise_around, soft.len())
 }
 
+/// Returns the flags of an SCM+ with their probabilities: none, or any.
+fn flags_of_scm_plus() -> FreeField {
+    let Fields { flags, check, .. } = fields(Protocol::ScmPlus);
+    let mut field = FreeField::new(check.start - flags.end);
+    let others = field.prior.len() as f64 - 1.0;
+    field.prior.fill((1.0 - NO_TAMPER) / others);
+    field.prior[0] = NO_TAMPER;
+    field
+}
+
+/// Returns the log-likelihoods of 16 bits from bit `first` on.
+fn soft_bits(chips: &[f32], first: usize) -> SoftBits {
+    std::array::from_fn(|i| [chips[2 * (first + i)], chips[2 * (first + i) + 1]])
+}
+
+fn most(values: &[f32]) -> f32 {
+    values.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
 /// `against` is the logarithm of the odds against a word.
 pub(super) fn doubt_of(against: f64) -> f64 {
     1.0 / (1.0 + (-against).exp())
@@ -411,19 +484,15 @@ pub(super) fn ln_mean(a: f32, b: f32) -> f64 {
 }
 
 /// Counts the bits (R900: digits) in which the chips taken alone would have decided otherwise.
-fn corrected(chips: &[f32], words: &Words, status: &Change, counter: &Change) -> u8 {
-    let mut word = words.base;
-    for (i, &group) in words.varying.iter().enumerate() {
-        word[group] ^= status.groups[i] ^ counter.groups[i];
-    }
-    let (per_group, unit) = if words.protocol == Protocol::R900 {
+fn corrected(chips: &[f32], protocol: Protocol, word: &[u8; MAX_GROUPS]) -> u8 {
+    let (per_group, unit) = if protocol == Protocol::R900 {
         (8, 4)
     } else {
         (16, 2)
     };
     let units = chips.chunks_exact(unit).enumerate().filter(|(i, unit_chips)| {
         let (group, first) = (i * unit / per_group, i * unit % per_group);
-        let on = |chip: usize| is_on(words.protocol, word[group], first + chip);
+        let on = |chip: usize| is_on(protocol, word[group], first + chip);
         let off_most = (0..unit)
             .filter(|&c| !on(c))
             .map(|c| unit_chips[c])

@@ -18,6 +18,7 @@ mod evidence;
 mod expectation;
 mod fields;
 mod find;
+mod free_field;
 mod idm;
 mod idm_bits;
 mod idm_judge;

@@ -56,7 +56,11 @@ pub(super) fn statuses(protocol: Protocol) -> Vec<Status> {
         Protocol::Scm => (0..512)
             .map(|value| {
                 let is_clear = value & 0xC3 == 0;
-                let share = if is_clear { SCM_CLEAR } else { (1.0 - SCM_CLEAR) / 15.0 };
+                let share = if is_clear {
+                    SCM_CLEAR
+                } else {
+                    (1.0 - SCM_CLEAR) / 15.0
+                };
                 only(value, share / 32.0)
             })
             .collect(),
@@ -94,8 +98,9 @@ fn r900_statuses() -> Vec<Status> {
         let flags = (no_use / 7 * 32 + no_use % 7) << 2 | backflow;
         for (leak, now) in (0..7).flat_map(|leak| (0..3).map(move |now| (leak, now))) {
             let leaks = leak << 2 | now;
-            let share =
-                shares(no_use, NO_DAYS, 13.0) * shares(backflow, NO_BACKFLOW, 2.0) * shares(leaks, NO_LEAK, 20.0);
+            let share = shares(no_use, NO_DAYS, 13.0)
+                * shares(backflow, NO_BACKFLOW, 2.0)
+                * shares(leaks, NO_LEAK, 20.0);
             all.extend(WITH_FLAGS.map(|model| status(model, flags, (LEAK, leaks), with * share)));
         }
     }

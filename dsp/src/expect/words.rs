@@ -103,6 +103,8 @@ pub(crate) struct Words {
     pub neighbors: Relatives,
     /// Frames of this meter that are not among the words: any type, flags and counter.
     pub strays: Relatives,
+    /// Nothing is known of [`fields::Fields::flags`], which may have any value.
+    pub has_free_flags: bool,
     /// Mean of the chips of all words; nothing is known of the check.
     pub template: Template,
     /// The base word as bytes.
@@ -164,7 +166,13 @@ impl Words {
         let by_one = varying.len();
         varying.extend(by(true, true));
         varying.truncate(MAX_VARYING);
-        let template = template(protocol, &base, &[&counters, &statuses]);
+        // So are the tamper flags of SCM+; those of R900 are among the statuses.
+        let has_free_flags = protocol == Protocol::ScmPlus && statuses.len() > 1;
+        let mut template = template(protocol, &base, &[&counters, &statuses]);
+        if has_free_flags {
+            let flags = fields(protocol).flags;
+            template[2 * flags.start..2 * flags.end].fill(0.0);
+        }
         let packed = |rows: Vec<([u8; MAX_GROUPS], f32)>| {
             let pack = |(row, ln_prior): ([u8; MAX_GROUPS], f32)| {
                 let mut groups = [0; MAX_VARYING];
@@ -192,10 +200,15 @@ impl Words {
                 [
                     low_counter(protocol),
                     fields(protocol).low_id,
-                    if statuses.len() == 1 {
-                        0..0
-                    } else {
+                    if statuses.len() > 1 {
                         fields(protocol).status
+                    } else {
+                        0..0
+                    },
+                    if has_free_flags {
+                        fields(protocol).flags
+                    } else {
+                        0..0
                     },
                 ],
             ),
@@ -207,11 +220,20 @@ impl Words {
                     fields(protocol).flags,
                 ],
             ),
+            has_free_flags,
             template: Template::new(template, manchester),
             frame,
             statuses: packed(statuses),
             counters: packed(counters),
         }
+    }
+
+    /// Returns the check of the word that `status` and `counter` make of the base, if it is of 16 bits, and all else as in the base.
+    pub fn check(&self, status: &Change, counter: &Change) -> u16 {
+        // The last two groups, which both change.
+        let byte = |k: usize| self.base[self.varying[k]] ^ status.groups[k] ^ counter.groups[k];
+        let last = self.varying.len() - 1;
+        u16::from_be_bytes([byte(last - 1), byte(last)])
     }
 
     /// Returns the bytes of the word that `status` and `counter` make of the base.
@@ -237,7 +259,7 @@ fn group_count(protocol: Protocol) -> usize {
     }
 }
 
-fn groups_of(protocol: Protocol, bytes: &[u8]) -> [u8; MAX_GROUPS] {
+pub(super) fn groups_of(protocol: Protocol, bytes: &[u8]) -> [u8; MAX_GROUPS] {
     let is_r900 = protocol == Protocol::R900;
     std::array::from_fn(|i| match i {
         i if i >= group_count(protocol) => 0,
