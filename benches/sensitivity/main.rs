@@ -466,29 +466,36 @@ fn wrong(packets: usize) {
     println!();
 }
 
-/// Prints the same for known meters, and for frames of neighbors whose ids differ in one bit.
+/// Prints the same for known meters, and for frames of neighbors whose ids differ in one bit; of both also for such that repeat their counter.
 fn known_wrong(packets: usize, only: Option<&str>) {
+    const REPEATS: usize = 5;
     let wanted = |known: &Known| only.is_none_or(|only| only == known.name());
-    for (known, half, most) in KNOWN_TARGETS.into_iter().filter(|target| wanted(&target.0)) {
+    let kinds = KNOWN_TARGETS.into_iter().filter(|target| wanted(&target.0) && target.0 != Known::IdmFirst);
+    for (known, half, most) in kinds {
         let points = [half, (half + most) / 2.0, most];
-        let (mut sum, mut neighbors) = (Outcome::default(), Outcome::default());
+        let [mut sums, mut neighbors] = [[Outcome::default(); 2]; 2];
         let counted = parallel(&points, |&snr| {
-            let outcome = known::alone(known, snr, packets, Channel::default());
-            (outcome, known::relatives(known, snr, packets, 1))
+            let times = [1, REPEATS];
+            (
+                times.map(|times| known::repeated(known, snr, packets, times)),
+                times.map(|times| known::relatives(known, snr, packets, times)),
+            )
         });
         for (known, relatives) in counted {
-            sum.add(known);
-            neighbors.add(relatives);
+            (0..2).for_each(|i| sums[i].add(known[i]));
+            (0..2).for_each(|i| neighbors[i].add(relatives[i]));
         }
-        println!(
-            "Known {}: sent {}, received {}, wrong {}; neighbors: sent {}, taken for the known meter {}",
-            known.name(),
-            sum.sent,
-            sum.received,
-            sum.wrong,
-            neighbors.sent,
-            neighbors.wrong
-        );
+        for (i, how) in ["", ", repeated"].into_iter().enumerate() {
+            println!(
+                "Known {}{how}: sent {}, received {}, wrong {}; neighbors: sent {}, taken for the known meter {}",
+                known.name(),
+                sums[i].sent,
+                sums[i].received,
+                sums[i].wrong,
+                neighbors[i].sent,
+                neighbors[i].wrong
+            );
+        }
     }
 }
 
