@@ -8,11 +8,11 @@ use metertap_dsp::{Expectation, MAX_RISE, Protocol, Receiver, Trust, fec};
 use std::time::Instant;
 
 /// Greatest rise of a counter.
-const RISE: u32 = 1000;
+pub const RISE: u32 = 1000;
 /// Greatest consumption in an interval of an IDM; the total of an IDM may rise by [`RISE`], too.
 const CONSUMPTION: f64 = 100.0;
 /// Meters expected besides the one that sends.
-const ABSENT: usize = 9;
+pub const ABSENT: usize = 9;
 /// Meters that one receiver hears one after another, each expected in its turn.
 const METERS: usize = 10;
 /// Time between two transmissions, in which the receiver is done with the first one.

@@ -1,12 +1,14 @@
 //! Sensitivity of the receiver: `make sensitivity` prints these tables, made with the project's own modulator.
 //!
 //! ```text
-//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|repeats|wmbus|america|known|known-channels|wrong-known|noise|cost] [packets=250] [minutes=10] [tsv=FILE] [only=NAME]
+//! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|repeats|wmbus|america|known|known-channels|wrong-known|recorded|noise|cost] [packets=250] [minutes=10]
+//!     [tsv=FILE] [only=NAME] [recording=FILE]
 //! ```
 
 mod america;
 mod known;
 mod other;
+mod recorded;
 mod theory;
 mod trial;
 mod wmbus;
@@ -86,6 +88,9 @@ fn main() {
     }
     if wanted("wrong-known") {
         known_wrong(packets, value("only"));
+    }
+    if wanted("recorded") {
+        recorded::run(value("recording"), packets);
     }
     if wanted("noise") {
         let each: Vec<u64> = (0..minutes.ceil() as u64).collect();
