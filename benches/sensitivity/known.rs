@@ -16,7 +16,7 @@ pub const ABSENT: usize = 9;
 /// Meters that one receiver hears one after another, each expected in its turn.
 const METERS: usize = 10;
 /// Time between two transmissions, in which the receiver is done with the first one.
-const GAP_S: f64 = 0.04;
+pub const GAP_S: f64 = 0.04;
 /// Sixteenths of a second in an interval of an IDM.
 const INTERVAL: f64 = 4800.0;
 

@@ -475,7 +475,9 @@ fn wrong(packets: usize) {
 fn known_wrong(packets: usize, only: Option<&str>) {
     const REPEATS: usize = 5;
     let wanted = |known: &Known| only.is_none_or(|only| only == known.name());
-    let kinds = KNOWN_TARGETS.into_iter().filter(|target| wanted(&target.0) && target.0 != Known::IdmFirst);
+    let kinds = KNOWN_TARGETS
+        .into_iter()
+        .filter(|target| wanted(&target.0) && target.0 != Known::IdmFirst);
     for (known, half, most) in kinds {
         let points = [half, (half + most) / 2.0, most];
         let [mut sums, mut neighbors] = [[Outcome::default(); 2]; 2];

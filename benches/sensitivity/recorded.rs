@@ -3,7 +3,7 @@
 //! A recording of clear packets is received as it is. Each packet is then cut out, scaled down, moved to other carriers and added to
 //! noise, many times, and received with its meter expected: what real keying, clocks and carriers cost known meters.
 
-use crate::known::{ABSENT, RISE, absent};
+use crate::known::{ABSENT, GAP_S, RISE, absent};
 use crate::trial::{BATCH, Outcome, SPREAD, WINDOW_HZ, config, quantize};
 use crate::{interpolate, parallel};
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips};
@@ -115,7 +115,7 @@ pub fn run(recording: Option<&str>, packets: usize) {
     let rate_hz = rate_of(path).expect("a name that ends in _RATEk.cu8");
     let mut samples = Vec::new();
     iq::Format::Cu8.decode(&bytes, &mut samples);
-    let received = receive(rate_hz, &samples, &[]);
+    let received = receive(rate_hz, &samples, &[], &[]);
     let scm = received.iter().filter(|packet| packet.protocol == Protocol::Scm);
     let mut cuts: Vec<Cut> = scm.map(|packet| Cut::new(*packet, &samples, rate_hz)).collect();
     let all = cuts.len();
@@ -186,7 +186,7 @@ fn send(cut: &Cut, snr_db: f64, repeats: usize, known: Known, sender: Sender, ra
         let starts: Vec<usize> = (0..BATCH)
             .map(|_| {
                 let start_s = at;
-                at += cut.packet.len_samples as f64 / rate_hz + random.uniform(0.012, 0.016);
+                at += cut.packet.len_samples as f64 / rate_hz + GAP_S + random.uniform(0.0, 0.004);
                 (start_s * rate_hz) as usize
             })
             .collect();
@@ -226,7 +226,7 @@ fn send(cut: &Cut, snr_db: f64, repeats: usize, known: Known, sender: Sender, ra
         };
         samples.iter_mut().for_each(|sample| *sample *= NOISE);
         quantize(&mut samples, &mut Vec::new());
-        let received = receive(rate_hz, &samples, &expectations);
+        let received = receive(rate_hz, &samples, &starts, &expectations);
         let is_at = |packet: &Packet, start: usize| {
             packet.start_sample.abs_diff(start as u64) < cut.packet.len_samples / 2
                 && packet.bytes() == cut.packet.bytes()
@@ -275,13 +275,24 @@ fn add(cut: &Cut, snr_db: f64, noise: &mut [Complex32], random: &mut Random, rat
     }
 }
 
-/// Returns the packets that are believed.
-fn receive(rate_hz: f64, samples: &[Complex32], expectations: &[Expectation]) -> Vec<Packet> {
+/// Returns the packets that are believed. Those that begin at `starts` are expected alike: nothing is learned from one for the next.
+fn receive(
+    rate_hz: f64,
+    samples: &[Complex32],
+    starts: &[usize],
+    expectations: &[Expectation],
+) -> Vec<Packet> {
     let config = config(rate_hz, Trust::Normal);
     let mut receiver = Receiver::new(config).expect("a rate that works");
-    receiver.expect(expectations);
     let mut packets: Vec<Packet> = Vec::new();
-    receiver.push(samples, |packet| packets.push(*packet));
+    let mut position = 0;
+    let before = |start: &usize| start - (0.002 * rate_hz) as usize;
+    for end in starts.iter().map(before).chain([samples.len()]) {
+        receiver.push(&samples[position..end], |packet| packets.push(*packet));
+        receiver.expect(&[]);
+        receiver.expect(expectations);
+        position = end;
+    }
     receiver.flush(|packet| packets.push(*packet));
     packets.retain(|packet| !config.is_tentative(packet.signal.error_probability));
     packets
