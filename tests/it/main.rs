@@ -25,6 +25,7 @@ mod iec;
 mod import;
 #[cfg(feature = "rtlsdr")]
 mod init;
+mod known_pairs;
 #[cfg(feature = "rtlsdr")]
 mod live;
 mod mbus;
