@@ -18,6 +18,7 @@ mod dlms;
 mod docs;
 mod doctor;
 mod errors;
+mod ert_recording;
 mod expectations;
 mod homeassistant;
 mod homeassistant_life;

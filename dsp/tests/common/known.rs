@@ -1,8 +1,9 @@
 //! Known meters and what they send.
+#![allow(dead_code, reason = "each test file uses some of these")]
 
 use crate::common::{quantized, scene, transmission};
 use metertap_dsp::synth::{Keying, Random, Transmission, random_frame};
-use metertap_dsp::{Complex32, Config, Expectation, Packet, Protocol, Receiver, Trust, fec};
+use metertap_dsp::{Complex32, Config, Expectation, Method, Packet, Protocol, Receiver, Trust, fec};
 
 pub const RATE_HZ: f64 = 2_359_296.0;
 
@@ -81,4 +82,18 @@ pub fn sent(
     });
     let scene = scene(RATE_HZ, 0.02 * (count + 2) as f64, transmissions.collect());
     (frames, quantized(&scene, random))
+}
+
+pub fn id(protocol: Protocol, frame: &[u8]) -> u32 {
+    let number = |at: usize| u32::from_be_bytes([frame[at], frame[at + 1], frame[at + 2], frame[at + 3]]);
+    match protocol {
+        Protocol::Scm => u32::from(frame[2] >> 1 & 3) << 24 | number(6) & 0xFF_FFFF,
+        Protocol::ScmPlus => number(4),
+        Protocol::Idm => number(9),
+        Protocol::R900 => number(0),
+    }
+}
+
+pub fn is_expected(packet: &&Packet) -> bool {
+    packet.signal.method != Method::Checked
 }
