@@ -33,6 +33,7 @@ const TARGETS: [(Protocol, f64, f64); 4] = [
 const KNOWN_TARGETS: [(Known, f64, f64); 11] = [
     (Known::Frame(Protocol::Scm), -17.0, -15.5),
     (Known::Frame(Protocol::ScmPlus), -16.5, -15.0),
+    (Known::Frame(Protocol::R900), -16.0, -14.5),
     (Known::Dial(Protocol::Scm), -17.0, -15.5),
     (Known::Dial(Protocol::ScmPlus), -16.5, -15.0),
     (Known::Dial(Protocol::R900), -16.0, -14.5),
@@ -41,7 +42,6 @@ const KNOWN_TARGETS: [(Known, f64, f64); 11] = [
     (Known::IdmSameAndTime, -17.5, -16.5),
     (Known::Idm, -17.5, -16.5),
     (Known::IdmAndTime, -17.5, -16.5),
-    (Known::Frame(Protocol::R900), -16.0, -14.5),
 ];
 
 fn main() {
