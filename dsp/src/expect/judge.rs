@@ -13,6 +13,7 @@
 //! ```
 
 use super::code_words::CodeWords;
+use super::symbol_words;
 use super::words::{Change, Relatives, Words, group_bits, is_on, lead_chips};
 use crate::{Method, Protocol};
 
@@ -24,8 +25,6 @@ pub(super) const NEIGHBORS: f64 = 10.0;
 /// Frames of the meter itself with another counter or other flags than expected, per frame that is expected: what is
 /// known may be wrong.
 pub(super) const STRAYS: f64 = 1.0;
-/// Logarithm of the same for R900, whose code words are too many to be summed up: half of what a certain code word has.
-const R900_GAIN: f64 = 8.7;
 /// Doubt up to which a word is accepted.
 const MAX_DOUBT: f64 = 6e-4;
 /// Doubt above which there is some other frame or none: a shift of half a sample in five has never brought such a word back.
@@ -190,23 +189,25 @@ impl Judge {
             others.ln() - top
         };
         let mut against = against_top(likelihoods);
+        let word = word(words, status, counter);
         // Relatives are code words, too; that costs a millisecond, and only raises the doubt of what would be accepted.
         if doubt_of(against) <= MAX_DOUBT {
             for (ln, (relatives, _)) in likelihoods.iter_mut().zip(relatives) {
-                *ln += self.gain(words, relatives).max(0.0);
+                *ln += self.gain(words, relatives, &word).max(0.0);
             }
             against = against_top(likelihoods);
         }
-        let corrected = corrected(chips, words, status, counter);
+        let corrected = corrected(chips, words, &word);
         Some(Judged::new(words.bytes(status, counter), top, against, corrected))
     }
 
-    /// Logarithm of the mean likelihood of relatives that are code words over that of all.
-    fn gain(&mut self, words: &Words, relatives: &Relatives) -> f64 {
-        if words.protocol == Protocol::R900 {
-            return R900_GAIN;
-        }
+    /// Logarithm of the mean likelihood of relatives that are code words over that of all. `word` is the likeliest.
+    fn gain(&mut self, words: &Words, relatives: &Relatives, word: &[u8; MAX_GROUPS]) -> f64 {
         let tables = &self.tables;
+        if words.protocol == Protocol::R900 {
+            let loose = (0..words.groups).filter(|&i| relatives.loose[i] != 0);
+            return symbol_words::ln_gain(loose.map(|i| (&tables[i][..], word[i])));
+        }
         let bits = relatives.bits.iter().map(|bit| {
             let (table, base) = (&tables[bit.group], words.base[bit.group]);
             let flipped = table[usize::from(base ^ bit.mask)] - table[usize::from(base)];
@@ -299,12 +300,17 @@ pub(super) fn ln_mean(a: f32, b: f32) -> f64 {
     a.max(b) + (-(a - b).abs()).exp().ln_1p() - std::f64::consts::LN_2
 }
 
-/// Counts the bits (R900: digits) in which the chips taken alone would have decided otherwise.
-fn corrected(chips: &[f32], words: &Words, status: &Change, counter: &Change) -> u8 {
+/// Returns the groups of a word.
+fn word(words: &Words, status: &Change, counter: &Change) -> [u8; MAX_GROUPS] {
     let mut word = words.base;
     for (i, &group) in words.varying.iter().enumerate() {
         word[group] ^= status.groups[i] ^ counter.groups[i];
     }
+    word
+}
+
+/// Counts the bits (R900: digits) in which the chips taken alone would have decided otherwise.
+fn corrected(chips: &[f32], words: &Words, word: &[u8; MAX_GROUPS]) -> u8 {
     let (per_group, unit) = if words.protocol == Protocol::R900 {
         (8, 4)
     } else {

@@ -17,6 +17,7 @@ mod idm_judge;
 #[cfg(test)]
 mod idm_tests;
 mod judge;
+mod symbol_words;
 mod template;
 mod words;
 
