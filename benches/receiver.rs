@@ -131,6 +131,7 @@ fn lock(criterion: &mut Criterion) {
                         bandwidth: Bandwidth::Narrow,
                         noise: NOISE * NOISE,
                         noise_around: NOISE * NOISE,
+                        spur: None,
                         window_noise: NOISE * NOISE,
                     },
                     expected: None,

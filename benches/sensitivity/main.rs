@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench sensitivity -- [reach|channels|pairs|wrong|repeats|wmbus|america|known|known-channels|wrong-known|recorded|noise|cost] [packets=250] [minutes=10]
-//!     [tsv=FILE] [only=NAME] [recording=FILE]
+//!     [tsv=FILE] [only=NAME] [channel=NAME] [recording=FILE]
 //! ```
 
 mod america;
@@ -84,7 +84,7 @@ fn main() {
         repeats(packets);
     }
     if wanted("known-channels") {
-        known_channels(packets);
+        known_channels(packets, value("only"), value("channel"));
     }
     if wanted("wrong-known") {
         known_wrong(packets, value("only"));
@@ -198,7 +198,7 @@ fn repeats(packets: usize) {
 }
 
 /// Prints what impaired channels, and a modulator and a dongle that nothing was tuned with, cost known meters.
-fn known_channels(packets: usize) {
+fn known_channels(packets: usize, only: Option<&str>, channel: Option<&str>) {
     let plain = Channel::default();
     let keying = |keying| Channel { keying, ..plain };
     let clean = Keying::default();
@@ -242,10 +242,12 @@ fn known_channels(packets: usize) {
         ),
     ];
     println!("Known meters over channels: dB at 50 % / 90 % received; wrong / received\n");
-    for (name, channel) in list {
+    let wanted = |name: &str| channel.is_none_or(|channel| name.starts_with(channel));
+    let is_wanted = |known: Known| known != Known::Idm && only.is_none_or(|only| only == known.name());
+    for (name, channel) in list.into_iter().filter(|row| wanted(row.0)) {
         print!("{name:18}");
         let mut sum = Outcome::default();
-        for (known, half, _) in KNOWN_TARGETS.into_iter().filter(|target| target.0 != Known::Idm) {
+        for (known, half, _) in KNOWN_TARGETS.into_iter().filter(|target| is_wanted(target.0)) {
             let points: Vec<f64> = (0..=7).map(|i| half - 1.5 + f64::from(i) * 0.5).collect();
             let curve = parallel(&points, |&snr| known::alone(known, snr, packets, channel));
             curve.iter().for_each(|&point| sum.add(point));

@@ -13,6 +13,8 @@ use metertap_dsp::{
 pub const WINDOW_HZ: f64 = 2_359_296.0;
 /// Carriers lie within this share of the window, ±1 MHz of 2.359 MHz.
 pub const SPREAD: f64 = 0.424;
+/// Time for which the receiver has listened to another dongle before the first frame.
+const LISTENED_S: f64 = 1.0;
 /// Frames per recording.
 pub const BATCH: usize = 20;
 
@@ -213,6 +215,15 @@ pub fn run_expecting(
 
     let config = config(rate, trust);
     let mut receiver = Receiver::new(config).expect("a rate that works");
+    // A spur takes 0.8 s to raise the floor of its bin.
+    let mut lead = if channel.is_other {
+        other::render(&[], rate, (LISTENED_S * rate) as usize, random)
+    } else {
+        Vec::new()
+    };
+    lead.iter_mut().for_each(|sample| *sample *= scale);
+    quantize(&mut lead, &mut Vec::new());
+    receiver.push(&lead, |_| ());
     let mut packets: Vec<Packet> = Vec::new();
     let ends = expectations
         .iter()
@@ -229,7 +240,7 @@ pub fn run_expecting(
     receiver.flush(|packet| packets.push(*packet));
     packets.retain(|packet| !config.is_tentative(packet.signal.error_probability));
     let is_sent = |packet: &Packet, sent: &Sent| {
-        let late_s = packet.start_sample as f64 / rate - sent.start_s;
+        let late_s = (packet.start_sample as f64 - lead.len() as f64) / rate - sent.start_s;
         let time_doubt_percent = match packet.signal.method {
             Method::Checked => None,
             Method::Expected {

@@ -7,7 +7,7 @@
 //! bins are added, so that neither the block grid nor the bin grid matters. A transmitter whose phase wanders
 //! has no such line, but its energy is still there: a second statistic adds all bins of a chip-wide band.
 
-use crate::floor::{first_floor, has_jumped, lower_floor, track_floor};
+use crate::floor::{first_floor, has_jumped, lower_floor, spur_around, track_floor};
 use crate::{CHIP_RATE_HZ, Complex32};
 use rustfft::{Fft, FftPlanner};
 use std::sync::Arc;
@@ -22,6 +22,9 @@ const BAND_THRESHOLD: f32 = 7.5;
 /// Blocks after the first one (14 ms) that may lower the floors at once: a click in the first block, as at the start of a
 /// stream, raises all of them, and their tracking would take seconds to bring them down again.
 const SETTLING_BLOCKS: u32 = 8;
+/// Distance from a carrier up to which a spur disturbs it, in sidebands of 16 384 Hz: the matched filter passes less than -22 dB of it
+/// beyond that.
+const SPUR_REACH: f32 = 8.0;
 /// Peaks kept per block, the strongest.
 pub(crate) const MAX_PEAKS: usize = 48;
 
@@ -124,6 +127,12 @@ impl Bank {
         }
         let (_, median, _) = around.select_nth_unstable_by(reach, f32::total_cmp);
         *median / len as f32
+    }
+
+    /// Returns the bin, with fraction, of the strongest spur that disturbs a carrier at `bin`.
+    pub fn spur_around(&mut self, bin: f32) -> Option<f32> {
+        let noise = self.noise_around(bin) * self.block_len() as f32;
+        spur_around(&self.floor, noise, bin, SPUR_REACH * self.sideband_bins)
     }
 
     /// Takes the next block (of [`Bank::block_len`] samples) and returns the peaks in it, strongest first.

@@ -5,6 +5,7 @@
 //! be whole numbers of samples, and clock errors cost nothing. `S` is kept once per *cell*, a whole number
 //! of samples of which a chip has eight to eleven (or thrice as many), and interpolated linearly.
 
+use crate::tone::Tone;
 use crate::{CHIP_RATE_HZ, Complex32};
 use std::f64::consts::TAU;
 
@@ -81,6 +82,23 @@ impl Baseband {
         }
     }
 
+    /// Subtracts `tone`, of whose stretch the first sample is number `first`, from what [`Baseband::fill`] took at `frequency`.
+    pub fn subtract(&mut self, tone: &Tone, first: usize, frequency: f64) {
+        // The sum of a tone is a geometric series: it turns with the tone around a point.
+        let apart = tone.frequency - frequency;
+        let turn = num_complex::Complex::new(0.0, TAU * apart).exp() - 1.0;
+        if turn.norm() < 1e-9 {
+            return;
+        }
+        let start = phasor((tone.frequency * first as f64).fract()) * tone.amplitude;
+        let start = num_complex::Complex::new(f64::from(start.re), f64::from(start.im)) / turn;
+        for (i, sum) in self.sums.iter_mut().enumerate() {
+            let turns = (apart * (i * self.decimation) as f64).fract();
+            let part = start * (num_complex::Complex::new(0.0, TAU * turns).exp() - 1.0);
+            *sum -= Complex32::new(part.re as f32, part.im as f32);
+        }
+    }
+
     /// `S` at time `t` in cells; clamped to what is held.
     fn sum_at(&self, t: f64) -> Complex32 {
         let last = self.sums.len() - 1;
@@ -133,6 +151,17 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn given_a_tone_then_it_can_be_subtracted(off in -0.02f64..0.02, first in 0usize..5000) {
+            let tone = Tone { frequency: 0.1 + off, amplitude: Complex32::new(0.3, -0.2) };
+            let of = |n: usize| tone.amplitude * phasor((tone.frequency * n as f64).fract());
+            let samples: Vec<Complex32> = (first..first + 6000).map(of).collect();
+            let mut baseband = Baseband::new(2.4e6, samples.len());
+            baseband.fill(&samples, 0.1);
+            baseband.subtract(&tone, first, 0.1);
+            prop_assert!(baseband.sums.iter().all(|sum| sum.norm() < 0.3), "{:?}", baseband.sums.last());
+        }
+
         /// Reference: mix every sample with its own phasor, add up whole samples and parts of samples.
         #[test]
         fn chips_are_the_integrals_of_the_shifted_samples(

@@ -12,6 +12,13 @@ const JUMP: f32 = 1000.0;
 /// of 128 bins or more strays by a tenth of that.
 const CLEARLY: f32 = 1.4;
 
+/// Floor of a bin over that of its neighborhood that is a spur: of a thirtieth of the power of a known meter at -16 dB. Floors in
+/// noise stray by a tenth.
+const SPUR: f32 = 4.0;
+
+/// Bins around a carrier in which its own line may be.
+const OWN_LINE: f32 = 2.5;
+
 /// Returns true if the noise has changed at once: the gain was changed, or samples follow silence. (In noise, one
 /// bin in 16 falls short of a sixteenth of its mean.)
 pub(crate) fn has_jumped(power: &[f32], floor: &[f32]) -> bool {
@@ -71,6 +78,21 @@ pub(crate) fn track_floor(power: &mut [f32], floor: &mut [f32]) {
     }
 }
 
+/// Returns the bin, with fraction, of the strongest spur within `reach` bins of `bin` (negative below the center of the window): one that
+/// has raised its floor far above the `noise` of a bin around it.
+pub(crate) fn spur_around(floor: &[f32], noise: f32, bin: f32, reach: f32) -> Option<f32> {
+    let at = |k: isize| floor[k.rem_euclid(floor.len() as isize) as usize];
+    let (first, last) = ((bin - reach).ceil() as isize, (bin + reach).floor() as isize);
+    let top = (first..=last)
+        .filter(|&k| (k as f32 - bin).abs() > OWN_LINE)
+        .max_by(|&a, &b| at(a).total_cmp(&at(b)))
+        .filter(|&top| at(top) > SPUR * noise)?;
+    // The spur lies between two bins, and their amplitudes tell where.
+    let beside = if at(top + 1) > at(top - 1) { 1 } else { -1 };
+    let (a, b) = (at(top).sqrt(), (at(top + beside) - noise).max(0.0).sqrt());
+    Some(top as f32 + beside as f32 * b / (a + b))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +107,21 @@ mod tests {
         // Noise strays: what is hardly lower changes nothing.
         lower_floor(&[0.9; 4096], &mut floor, &mut scratch);
         assert!(floor.iter().all(|floor| (floor - noise).abs() < 1e-3));
+    }
+    #[test]
+    fn given_a_spur_beside_a_carrier_then_its_bin_is_found_and_noise_is_none() {
+        let mut floor = vec![1.0; 4096];
+        floor[90] = 1.3;
+        assert_eq!(spur_around(&floor, 1.0, 100.0, 50.0), None);
+        // A tone at bin 80.3 has amplitudes like 1 / 0.3 and 1 / 0.7 in the two bins around it.
+        (floor[80], floor[81]) = (1.0 + 490.0, 1.0 + 90.0);
+        let spur = spur_around(&floor, 1.0, 100.0, 50.0).unwrap();
+        assert!((spur - 80.3).abs() < 0.02, "{spur}");
+        assert_eq!(spur_around(&floor, 1.0, 100.0, 10.0), None);
+        // Its own line is no spur.
+        assert_eq!(spur_around(&floor, 1.0, 80.0, 50.0), None);
+        // Below the center of the window.
+        floor[4090] = 20.0;
+        assert!((spur_around(&floor, 1.0, 10.0, 50.0).unwrap() + 6.0).abs() < 0.1);
     }
 }

@@ -119,6 +119,7 @@ mod spectrum;
 mod sync;
 #[cfg(feature = "synth")]
 pub mod synth;
+mod tone;
 mod track;
 pub mod wmbus;
 

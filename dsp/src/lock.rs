@@ -10,6 +10,7 @@ use crate::packet::{Method, Packet, Signal};
 use crate::search::max_segment_len;
 use crate::segment::{Detection, Segment};
 use crate::sync::{Candidate, MAX_CANDIDATES, Sync};
+use crate::tone::{Tone, ToneMeter};
 use crate::{CHIP_RATE_HZ, Config, ConfigError, Protocol};
 
 /// Frames that follow one another may seem to overlap by this much.
@@ -35,6 +36,8 @@ pub struct Locker {
     baseband: Baseband,
     /// An expected frame.
     fine: Baseband,
+    tones: ToneMeter,
+    spur: Option<Tone>,
     sync: Sync,
     demod: Demod,
     framer: Framer,
@@ -61,6 +64,8 @@ impl Locker {
             config,
             baseband,
             fine: Baseband::fine(config.sample_rate_hz, longest),
+            tones: ToneMeter::new(capacity),
+            spur: None,
             sync: Sync::new(cells),
             demod: Demod::new(),
             framer: Framer::new(),
@@ -123,8 +128,22 @@ impl Locker {
         // A carrier on which frames are received well has no room for one that is hardly there.
         if let Some(expected) = segment.expected.filter(|_| self.done.is_empty()) {
             let first = detection.lead / self.baseband.decimation();
+            self.subtract_spur(segment, noise);
             self.find_expected(segment, expected, first, noise, outcome);
             self.find_idms(segment, expected, noise, outcome);
+        }
+    }
+
+    /// Measures the spur beside the carrier and removes it from the baseband, in which expected frames are searched.
+    fn subtract_spur(&mut self, segment: &Segment, noise: f32) {
+        let detection = &segment.detection;
+        let spur = detection
+            .spur
+            .map(|near| self.tones.measure(segment.samples, near));
+        self.spur = spur.flatten();
+        if let Some(spur) = &self.spur {
+            self.baseband.subtract(spur, 0, detection.frequency);
+            self.sync.measure(&self.baseband, noise);
         }
     }
 
@@ -221,6 +240,9 @@ impl Locker {
         let to = (first + (chips + AROUND_CHIPS) * chip) as usize;
         let samples = segment.samples.get(from..to.min(segment.samples.len()))?;
         self.fine.fill(samples, segment.detection.frequency);
+        if let Some(spur) = &self.spur {
+            self.fine.subtract(spur, from, segment.detection.frequency);
+        }
         let start = (first - from as f64) / self.fine.decimation() as f64;
         Some((segment.detection.first_sample + from as u64, start))
     }

@@ -255,6 +255,7 @@ impl Searcher {
             }
             let from = from - lead;
             let noise_around = expected.map_or(0.0, |_| self.bank.noise_around(burst.bin));
+            let spur = expected.and_then(|_| self.bank.spur_around(burst.bin));
             found(&Segment {
                 samples: &self.history[(from - self.origin) as usize..(to - self.origin) as usize],
                 detection: Detection {
@@ -264,6 +265,7 @@ impl Searcher {
                     bandwidth: burst.bandwidth,
                     noise: burst.noise,
                     noise_around,
+                    spur: spur.map(|bin| f64::from(bin) / block as f64),
                     window_noise: self.window_noise,
                 },
                 expected,

@@ -27,6 +27,9 @@ pub struct Detection {
     pub noise: f32,
     /// The same around this carrier, estimated from many more values; 0 unless meters are expected.
     pub noise_around: f32,
+    /// Frequency of a spur so near that it disturbs this carrier, in cycles per sample to half a bin of the search; `None` unless
+    /// meters are expected.
+    pub spur: Option<f64>,
     /// Mean noise power per sample of the whole window.
     pub window_noise: f32,
 }

@@ -49,6 +49,15 @@ impl Sync {
     /// Returns all candidates, best first. `noise` is the mean energy of a chip without signal.
     pub fn search(&mut self, baseband: &Baseband, noise: f32) -> &[Candidate] {
         self.candidates.clear();
+        self.measure(baseband, noise);
+        for protocol in Protocol::ALL {
+            self.search_one(protocol, baseband.chip());
+        }
+        &self.candidates
+    }
+
+    /// Computes the energies without searching them.
+    pub fn measure(&mut self, baseband: &Baseband, noise: f32) {
         baseband.chip_energies(1.0 / noise, &mut self.energy);
         let chip = baseband.chip().round() as usize;
         self.difference.clear();
@@ -56,18 +65,14 @@ impl Sync {
             self.difference
                 .extend(self.energy.iter().zip(later).map(|(a, b)| a - b));
         }
-        for protocol in Protocol::ALL {
-            self.search_one(protocol, baseband.chip());
-        }
-        &self.candidates
     }
 
-    /// Energy of a chip that begins at each cell, as of the last search.
+    /// Energy of a chip that begins at each cell, as last computed.
     pub fn energy(&self) -> &[f32] {
         &self.energy
     }
 
-    /// Energy of a chip less that of the next one, at each cell, as of the last search.
+    /// Energy of a chip less that of the next one, at each cell, as last computed.
     pub fn difference(&self) -> &[f32] {
         &self.difference
     }

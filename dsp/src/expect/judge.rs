@@ -15,6 +15,7 @@
 use super::code_words::CodeWords;
 use super::fields::{Fields, bits, fields, set_bits};
 use super::free_field::{FreeField, SoftBits};
+use super::symbol_words;
 use super::words::{Change, MAX_COUNTERS, Relatives, Words, group_bits, groups_of, is_on, lead_chips};
 use crate::fec::encode;
 use crate::{Method, Protocol};
@@ -29,8 +30,6 @@ pub(super) const NEIGHBORS: f64 = 10.0;
 /// Frames of the meter itself with another counter or other flags than expected, per frame that is expected: what is
 /// known may be wrong.
 pub(super) const STRAYS: f64 = 1.0;
-/// Logarithm of the same for R900, whose code words are too many to be summed up: half of what a certain code word has.
-const R900_GAIN: f64 = 8.7;
 /// Doubt up to which a word is accepted.
 pub(super) const MAX_DOUBT: f64 = 6e-4;
 /// Doubt above which there is some other frame or none: a shift of half a sample in five has never brought such a word back.
@@ -308,7 +307,8 @@ impl Judge {
         });
         let any_bits = preamble_any + self.mean(words, &[0xFF; MAX_GROUPS]) - ln_prior;
         let any_chips = soft.iter().map(|&l| ln_mean(l, 0.0)).sum::<f64>() - ln_prior;
-        let corrected = corrected(chips, words.protocol, &groups_of(words.protocol, &bytes));
+        let word = groups_of(words.protocol, &bytes);
+        let corrected = corrected(chips, words.protocol, &word);
         let judged = |[neighbors, strays]: [f64; 2]| {
             let ln_else = ln_sum([neighbors, strays, any_bits, any_chips, -ln_prior]);
             Judged {
@@ -322,7 +322,7 @@ impl Judge {
             return Some(first);
         }
         for (ln, (relatives, _)) in likelihoods.iter_mut().zip(relatives) {
-            *ln += self.gain(words, relatives).max(0.0);
+            *ln += self.gain(words, relatives, &word).max(0.0);
         }
         let own = all_of_top - f64::from(status.ln_prior + counter.ln_prior);
         likelihoods[1] = without_own(own, words, likelihoods[1]);
@@ -353,12 +353,13 @@ impl Judge {
         doubt
     }
 
-    /// Logarithm of the mean likelihood of relatives that are code words over that of all.
-    fn gain(&mut self, words: &Words, relatives: &Relatives) -> f64 {
-        if words.protocol == Protocol::R900 {
-            return R900_GAIN;
-        }
+    /// Logarithm of the mean likelihood of relatives that are code words over that of all. `word` is the likeliest.
+    fn gain(&mut self, words: &Words, relatives: &Relatives, word: &[u8; MAX_GROUPS]) -> f64 {
         let tables = &self.tables;
+        if words.protocol == Protocol::R900 {
+            let loose = (0..words.groups).filter(|&i| relatives.loose[i] != 0);
+            return symbol_words::ln_gain(loose.map(|i| (&tables[i][..], word[i])));
+        }
         let bits = relatives.bits.iter().map(|bit| {
             let (table, base) = (&tables[bit.group], words.base[bit.group]);
             let flipped = table[usize::from(base ^ bit.mask)] - table[usize::from(base)];

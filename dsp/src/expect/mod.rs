@@ -27,6 +27,7 @@ mod idm_tests;
 mod judge;
 mod known;
 mod statuses;
+mod symbol_words;
 mod template;
 mod words;
 

@@ -37,8 +37,7 @@ pub(crate) struct Change {
 pub(crate) struct Relatives {
     /// Bits of each group that may differ.
     pub loose: [u8; MAX_GROUPS],
-    /// The same bits with their columns of the check; none for R900, whose check has too many syndromes for
-    /// [`super::code_words`].
+    /// The same bits with their columns of the check; none for R900 (see [`super::symbol_words`]).
     pub bits: Vec<LooseBit>,
 }
 
