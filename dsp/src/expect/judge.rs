@@ -22,6 +22,8 @@ use crate::{Method, Protocol};
 pub(super) const PRIOR: f64 = 3e-7;
 /// Frames of meters with neighboring ids, per frame that is expected: they may be on the air all day while the meter is silent.
 pub(super) const NEIGHBORS: f64 = 10.0;
+/// Bits in which neighbors differ: the low byte of the id, and the counter.
+const NEIGHBOR_BITS: f64 = 32.0;
 /// Frames of the meter itself with another counter or other flags than expected, per frame that is expected: what is
 /// known may be wrong.
 pub(super) const STRAYS: f64 = 1.0;
@@ -183,19 +185,20 @@ impl Judge {
         others.add(preamble_any + self.mean(words, &[0xFF; MAX_GROUPS]) - ln_prior);
         others.add(soft.iter().map(|&l| ln_mean(l, 0.0)).sum::<f64>() - ln_prior);
         others.add(-ln_prior);
-        let against_top = |likelihoods: [f64; 2]| {
-            let mut others = others;
+        let against_top = |mut others: LogSum, likelihoods: [f64; 2]| {
             likelihoods.into_iter().for_each(|ln| others.add(ln));
             others.ln() - top
         };
-        let mut against = against_top(likelihoods);
+        let mut against = against_top(others, likelihoods);
         let word = word(words, status, counter);
         // Relatives are code words, too; that costs a millisecond, and only raises the doubt of what would be accepted.
         if doubt_of(against) <= MAX_DOUBT {
             for (ln, (relatives, _)) in likelihoods.iter_mut().zip(relatives) {
                 *ln += self.gain(words, relatives, &word).max(0.0);
             }
-            against = against_top(likelihoods);
+            let nearest = f64::from(preamble_right) + self.nearest_neighbors(words, status);
+            others.add(nearest + f64::ln(NEIGHBORS) - NEIGHBOR_BITS * std::f64::consts::LN_2);
+            against = against_top(others, likelihoods);
         }
         let corrected = corrected(chips, words, &word);
         Some(Judged::new(words.bytes(status, counter), top, against, corrected))
@@ -214,6 +217,29 @@ impl Judge {
             (bit.column, flipped)
         });
         self.code_words.ln_gain(bits)
+    }
+
+    /// Logarithm of the sum of e^S over the neighbors that have one of the counters expected, which is most like the words: [`symbol_words`]
+    /// takes other code words for random ones, and these are the ones for which a neighbor is mistaken. None but for R900.
+    fn nearest_neighbors(&self, words: &Words, status: &Change) -> f64 {
+        let mut sum = LogSum::EMPTY;
+        for id in &words.neighbor_ids {
+            let at = |i: usize| words.base[i] ^ id[i];
+            let fixed = (0..words.groups).filter(|i| !words.varying.contains(i));
+            let fixed: f32 = fixed.map(|i| self.tables[i][usize::from(at(i))]).sum();
+            let mut first = status.groups;
+            for (first, &i) in first.iter_mut().zip(&words.varying) {
+                *first ^= at(i);
+            }
+            for counter in &words.counters {
+                let groups = words.varying.iter().zip(first.iter().zip(&counter.groups));
+                let varying: f32 = groups
+                    .map(|(&i, (a, b))| self.tables[i][usize::from(a ^ b)])
+                    .sum();
+                sum.add(f64::from(fixed + varying));
+            }
+        }
+        sum.ln()
     }
 
     /// Computes `S` of every value of every group.
