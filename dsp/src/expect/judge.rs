@@ -27,6 +27,8 @@ use std::ops::Range;
 pub(super) const PRIOR: f64 = 3e-7;
 /// Frames of meters with neighboring ids, per frame that is expected: they may be on the air all day while the meter is silent.
 pub(super) const NEIGHBORS: f64 = 10.0;
+/// Bits in which neighbors differ: the low byte of the id, and the counter.
+const NEIGHBOR_BITS: f64 = 32.0;
 /// Frames of the meter itself with another counter or other flags than expected, per frame that is expected: what is
 /// known may be wrong.
 pub(super) const STRAYS: f64 = 1.0;
@@ -309,14 +311,21 @@ impl Judge {
         let any_chips = soft.iter().map(|&l| ln_mean(l, 0.0)).sum::<f64>() - ln_prior;
         let word = groups_of(words.protocol, &bytes);
         let corrected = corrected(chips, words.protocol, &word);
-        let judged = |[neighbors, strays]: [f64; 2]| {
-            let ln_else = ln_sum([neighbors, strays, any_bits, any_chips, -ln_prior]);
+        let judged = |relatives: [f64; 2], nearest: f64| {
+            let ln_else = ln_sum([
+                relatives[0],
+                relatives[1],
+                nearest,
+                any_bits,
+                any_chips,
+                -ln_prior,
+            ]);
             Judged {
                 word: number as u16,
                 ..Judged::new(bytes, top, ln_words, ln_else, corrected)
             }
         };
-        let first = judged(likelihoods);
+        let first = judged(likelihoods, f64::NEG_INFINITY);
         // Relatives are code words, too; that costs a millisecond, and only raises the doubt of what would count otherwise.
         if first.other_doubt > HOPEFUL {
             return Some(first);
@@ -326,7 +335,9 @@ impl Judge {
         }
         let own = all_of_top - f64::from(status.ln_prior + counter.ln_prior);
         likelihoods[1] = without_own(own, words, likelihoods[1]);
-        Some(judged(likelihoods))
+        let nearest = f64::from(preamble_right) + self.nearest_neighbors(words, status) + f64::ln(NEIGHBORS)
+            - NEIGHBOR_BITS * std::f64::consts::LN_2;
+        Some(judged(likelihoods, nearest))
     }
 
     /// Sums up the flags of an SCM+ and its check. Returns the groups of the flags.
@@ -366,6 +377,29 @@ impl Judge {
             (bit.column, flipped)
         });
         self.code_words.ln_gain(bits)
+    }
+
+    /// Logarithm of the sum of e^S over the neighbors that have one of the counters expected, which is most like the words: [`symbol_words`]
+    /// takes other code words for random ones, and these are the ones for which a neighbor is mistaken. None but for R900.
+    fn nearest_neighbors(&self, words: &Words, status: &Change) -> f64 {
+        let mut sum = LogSum::EMPTY;
+        for id in &words.neighbor_ids {
+            let at = |i: usize| words.base[i] ^ id[i];
+            let fixed = (0..words.groups).filter(|i| !words.varying.contains(i));
+            let fixed: f32 = fixed.map(|i| self.tables[i][usize::from(at(i))]).sum();
+            let mut first = status.groups;
+            for (first, &i) in first.iter_mut().zip(&words.varying) {
+                *first ^= at(i);
+            }
+            for counter in &words.counters {
+                let groups = words.varying.iter().zip(first.iter().zip(&counter.groups));
+                let varying: f32 = groups
+                    .map(|(&i, (a, b))| self.tables[i][usize::from(a ^ b)])
+                    .sum();
+                sum.add(f64::from(fixed + varying));
+            }
+        }
+        sum.ln()
     }
 
     /// Computes `S` of every value of every group.

@@ -100,6 +100,8 @@ pub(crate) struct Words {
     pub counters: Vec<Change>,
     /// Frames of another meter of the same delivery: its id differs in the lowest bits, and it has any counter.
     pub neighbors: Relatives,
+    /// Changes of all groups by another low byte of the id; none but for R900, whose neighbors cannot be summed up as a whole.
+    pub neighbor_ids: Vec<[u8; MAX_GROUPS]>,
     /// Frames of this meter that are not among the words: any type, flags and counter.
     pub strays: Relatives,
     /// Nothing is known of [`fields::Fields::flags`], which may have any value.
@@ -172,6 +174,12 @@ impl Words {
             let flags = fields(protocol).flags;
             template[2 * flags.start..2 * flags.end].fill(0.0);
         }
+        let is_r900 = protocol == Protocol::R900;
+        let low_id = fields(protocol).low_id.start / 8;
+        let neighbor_ids = (1..=u8::MAX).filter(|_| is_r900);
+        let neighbor_ids = neighbor_ids
+            .map(|change| row(&|bytes| bytes[low_id] ^= change))
+            .collect();
         let packed = |rows: Vec<([u8; MAX_GROUPS], f32)>| {
             let pack = |(row, ln_prior): ([u8; MAX_GROUPS], f32)| {
                 let mut groups = [0; MAX_VARYING];
@@ -193,6 +201,7 @@ impl Words {
             varying: varying.clone(),
             by_status,
             by_one,
+            neighbor_ids,
             // All of a delivery have the same type and flags: those of this meter, whatever they are.
             neighbors: Relatives::new(
                 protocol,
@@ -383,6 +392,20 @@ mod tests {
             let check = protocol.chips() - if protocol == Protocol::R900 { 40 } else { 32 };
             assert_eq!(known, check, "{protocol:?}");
             assert!(weights[..check].iter().zip(sent).all(|(w, on)| (*w > 0.0) == on));
+        }
+    }
+
+    #[test]
+    fn given_r900_then_the_neighbors_have_every_other_low_byte_of_the_id_and_its_check() {
+        let frame = random_frame(Protocol::R900, &mut Random::new(3));
+        let words = Words::new(&Expectation::after(Protocol::R900, &frame, 10).unwrap(), 0);
+        assert_eq!(words.neighbor_ids.len(), 255);
+        for (change, row) in (1..=255).zip(&words.neighbor_ids) {
+            let mut other = frame.clone();
+            other[3] ^= change;
+            encode(Protocol::R900, &mut other);
+            let sent = groups_of(Protocol::R900, &other);
+            assert!((0..words.groups).all(|i| words.base[i] ^ row[i] == sent[i]));
         }
     }
 
