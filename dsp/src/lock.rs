@@ -176,7 +176,7 @@ impl Locker {
                     .demod
                     .soft(&self.fine, words.protocol, timing, noise, assumption);
                 let Some(judged) = self.judge.judge(soft, measured.noise, noise_around, words) else {
-                    continue;
+                    break;
                 };
                 if best.is_none_or(|(.., other)| judged.likelihood > other.likelihood) {
                     best = Some((timing, measured, judged));

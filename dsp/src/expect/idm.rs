@@ -29,7 +29,7 @@ const USUAL: f64 = 0.9;
 /// meters may count it alike.
 const PUNCTUAL: f64 = 0.5;
 /// Probability that the time is less than an interval, otherwise.
-const WITHIN_INTERVAL: f64 = 0.9;
+const WITHIN_INTERVAL: f64 = 0.999;
 /// Clock errors of meter and receiver together.
 const CLOCK_ERROR: f64 = 200e-6;
 

@@ -46,6 +46,8 @@ const CHECK_BITS: usize = 16;
 const NO_TAMPER: f64 = 0.2;
 /// Doubt about the time in an IDM that does not count.
 const CERTAIN_TIME: f32 = 1e-4;
+/// The same as a logarithm of the odds.
+const HOPELESS_ODDS: f64 = -6.9;
 /// Factor of all log-likelihood ratios: amplitude and noise are estimated, and their errors make the ratios of a frame near threshold
 /// vary more than their mean allows.
 const CAUTION: f32 = 1.0;
@@ -208,7 +210,7 @@ impl Judge {
         &self.kept
     }
 
-    /// Returns the likeliest of `words`, with the doubt that `soft` leaves about it.
+    /// Returns the likeliest of `words`, with the doubt that `soft` leaves about it; `None` if it can be none of them.
     ///
     /// `noise` is the power that `soft` assumes, measured in this frame; `noise_around` that of a longer time.
     pub fn judge(&mut self, soft: &[f32], noise: f32, noise_around: f32, words: &Words) -> Option<Judged> {
@@ -237,6 +239,16 @@ impl Judge {
         let fixed: f32 = fixed.map(|i| self.tables[i][usize::from(words.base[i])]).sum();
         let common = f64::from(preamble_right + fixed);
 
+        let preamble_any: f64 = preamble
+            .chunks_exact(2)
+            .map(|pair| ln_mean(pair[0], pair[1]))
+            .sum();
+        let ln_prior = PRIOR.ln();
+        let anything = ln_sum([
+            preamble_any + self.mean(words, &[0xFF; MAX_GROUPS]) - ln_prior,
+            soft.iter().map(|&l| ln_mean(l, 0.0)).sum::<f64>() - ln_prior,
+            -ln_prior,
+        ]);
         let mut others = LogSum::EMPTY;
         let mut best: Option<(f64, &Change, usize)> = None;
         let (mut by_counter, mut ln_counters) = (take(&mut self.by_counter), take(&mut self.counters));
@@ -256,6 +268,18 @@ impl Judge {
                 .sum()
         };
         let most_by_counter = most(&by_counter);
+        // All words together, if the groups that status and counter both change were the likeliest ones of each.
+        let mut sums = [LogSum::EMPTY; 2];
+        for status in &words.statuses {
+            let ln = self.varying(words, 0..words.by_status, &[status]) + status.ln_prior;
+            sums[0].add(ln.into());
+        }
+        by_counter.iter().for_each(|&ln| sums[1].add(ln.into()));
+        let most_of_all = common + sums[0].ln() + sums[1].ln() + f64::from(most_shared);
+        if !is_status_known && most_of_all < anything + HOPELESS_ODDS {
+            (self.by_counter, self.counters) = (by_counter, ln_counters);
+            return None;
+        }
         for status in &words.statuses {
             let by_status = self.varying(words, 0..words.by_status, &[status]) + status.ln_prior;
             let most = common + f64::from(by_status + most_by_counter + most_shared);
@@ -298,28 +322,14 @@ impl Judge {
             top += (1.0 - doubt).ln();
             ln_words = ln_sum([ln_words, all_of_top + doubt.ln()]);
         }
-        let preamble_any: f64 = preamble
-            .chunks_exact(2)
-            .map(|pair| ln_mean(pair[0], pair[1]))
-            .sum();
-        let ln_prior = PRIOR.ln();
         let relatives = [(&words.neighbors, NEIGHBORS), (&words.strays, STRAYS)];
         let mut likelihoods = relatives.map(|(relatives, often)| {
             f64::from(preamble_right) + self.mean(words, &relatives.loose) + f64::ln(often)
         });
-        let any_bits = preamble_any + self.mean(words, &[0xFF; MAX_GROUPS]) - ln_prior;
-        let any_chips = soft.iter().map(|&l| ln_mean(l, 0.0)).sum::<f64>() - ln_prior;
         let word = groups_of(words.protocol, &bytes);
         let corrected = corrected(chips, words.protocol, &word);
         let judged = |relatives: [f64; 2], nearest: f64| {
-            let ln_else = ln_sum([
-                relatives[0],
-                relatives[1],
-                nearest,
-                any_bits,
-                any_chips,
-                -ln_prior,
-            ]);
+            let ln_else = ln_sum([relatives[0], relatives[1], nearest, anything]);
             Judged {
                 word: number as u16,
                 ..Judged::new(bytes, top, ln_words, ln_else, corrected)
