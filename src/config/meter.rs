@@ -10,6 +10,7 @@ use metertap_decode::cipher::Key;
 use metertap_decode::ert::{Commodity, Kind};
 use metertap_decode::report::ReadingType;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ pub struct MeterSection {
     #[serde(default, alias = "net")]
     signed: bool,
     /// Radio: the counter as last known, in counts, with one `protocol`, so that a meter too weak to be received at first is recognized (`scm`, `scm+`, `r900`, `r900bcd`; an `idm` has to be received once). Default: none.
+    #[serde(default, deserialize_with = "dial")]
     reading: Option<u32>,
     /// Radio: expect its next message from the last one, so that it is received several dB deeper. Default: true.
     #[serde(default = "yes")]
@@ -91,10 +93,34 @@ enum Several {
 const DEVICE_CLASSES: [&str; 4] = ["energy", "gas", "water", "volume"];
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected the number of the meter, or text in quotes")]
 enum Id {
     Number(u64),
     Text(String),
+}
+
+/// Deserializes a counter as it was read from a dial.
+fn dial<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "expected the counter in counts: all digits of the dial, without unit or decimal point"
+    )]
+    enum Dial {
+        Whole(u32),
+        Below(i64),
+        Parts(f64),
+        Text(String),
+    }
+    let found = match Dial::deserialize(from)? {
+        Dial::Whole(counter) => return Ok(Some(counter)),
+        Dial::Below(number) => number.to_string(),
+        Dial::Parts(number) => number.to_string(),
+        Dial::Text(text) => format!("\"{text}\""),
+    };
+    Err(Error::custom(format!(
+        "found {found}, expected the counter in counts, from 0 to 4294967295: all digits of the dial, without quotes, unit or decimal point"
+    )))
 }
 
 impl MeterSection {
@@ -111,31 +137,32 @@ impl MeterSection {
         self.key.is_some()
     }
 
-    /// Checks that an expectation can be made of `reading`.
-    fn check_reading(&self, reading: u32) -> Option<String> {
+    /// Checks that meters of its protocol can have this id, and an expectation be made of `reading`.
+    fn check_id_and_reading(&self) -> Option<String> {
         let word = match &self.protocol {
             Some(Several::One(word)) => word.as_str(),
             Some(Several::Several(words)) if words.len() == 1 => words[0].as_str(),
             _ => "",
         };
-        let highest = word.parse::<Kind>().ok().and_then(|kind| {
-            let (id, counter) = highest_id_and_counter(kind)?;
-            Some((kind.topic_name(), id, counter))
-        });
-        let Some((kind, highest_id, highest_counter)) = highest else {
-            return Some(format!(
-                "reading = {reading} needs one protocol of radio meters: expected protocol = \"scm\", \"scm+\", \"r900\", \"r900bcd\", \"idm\" or \"netidm\""
-            ));
+        let highest = word.parse::<Kind>().ok().and_then(highest_id_and_counter);
+        let Some((highest_id, highest_counter)) = highest else {
+            return self.reading.map(|reading| {
+                format!("reading = {reading} needs one protocol of radio meters: expected protocol = \"scm\", \"scm+\", \"r900\", \"r900bcd\", \"idm\" or \"netidm\"")
+            });
         };
-        if self.id().parse::<u32>().is_ok_and(|id| id <= highest_id) {
-            (reading > highest_counter).then(|| {
-                format!("reading = {reading}: expected at most {highest_counter}, the highest counter of {kind} meters; type all digits of the dial, without unit or decimal point")
-            })
-        } else {
-            Some(format!(
-                "id does not fit protocol = \"{kind}\": expected a number up to {highest_id}"
-            ))
+        let id = self.id().parse::<u64>();
+        if id
+            .as_ref()
+            .map_or(self.reading.is_some(), |id| *id > highest_id.into())
+        {
+            return Some(format!(
+                "id does not fit protocol = \"{word}\": expected a number up to {highest_id}"
+            ));
         }
+        let reading = self.reading.filter(|reading| *reading > highest_counter)?;
+        Some(format!(
+            "reading = {reading}: expected at most {highest_counter}, the highest counter of {word} meters; type all digits of the dial, without unit or decimal point"
+        ))
     }
 
     /// Reads the key.
@@ -261,8 +288,8 @@ impl MeterSection {
         {
             problems.push("name has a control character, which no topic may have".into());
         }
-        if let Some(reading) = self.reading {
-            problems.extend(self.check_reading(reading));
+        if !problems.iter().any(|problem| problem.starts_with("protocol = ")) {
+            problems.extend(self.check_id_and_reading());
         }
         if !problems.is_empty() {
             let numbered = |problem| format!("[[meter]] {} ({}): {problem}", i + 1, self.id());

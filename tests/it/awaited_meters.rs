@@ -147,6 +147,23 @@ fn given_a_dial_that_no_such_meter_can_have_then_the_configuration_says_so() {
         ),
         ("id = 5\nreading = 1", "needs one protocol of radio meters"),
         (
+            "id = 4294967296\nprotocol = \"scm+\"",
+            "id does not fit protocol = \"scm+\"",
+        ),
+        (
+            "id = 5\nprotocol = \"scm\"\nreading = 4821.3",
+            "found 4821.3, expected the counter in counts",
+        ),
+        (
+            "id = 5\nprotocol = \"scm\"\nreading = \"48213\"",
+            "found \"48213\", expected the counter in counts",
+        ),
+        (
+            "id = 5\nprotocol = \"scm\"\nreading = -5",
+            "found -5, expected the counter",
+        ),
+        ("id = -5", "expected the number of the meter, or text in quotes"),
+        (
             "id = 5\nprotocol = [\"scm\", \"idm\"]\nreading = 1",
             "needs one protocol of radio meters",
         ),
