@@ -10,7 +10,7 @@
 //! is the likelihood of everything else that needs the check `c` where the field is 0. One pass over 2^16 values for each bit of the check
 //! computes it.
 
-use super::judge::LogSum;
+use super::log_sum::LogSum;
 use crate::fec::crc;
 
 const VALUES: usize = 1 << 16;

@@ -1,7 +1,7 @@
 //! Log-likelihoods of the bits of an IDM.
 
 use super::free_field::SoftBits;
-use super::judge::ln_mean;
+use super::log_sum::ln_mean;
 use std::ops::Range;
 
 /// Bits of a frame.

@@ -9,7 +9,10 @@ use super::idm::{
     CHECK, COUNT, ID_CHECK, INTERVALS, IdmWords, LOW_ID, STATUS, Shift, TIME, TOTAL, VALUES, interval,
 };
 use super::idm_bits::{BITS, IdmBits};
-use super::judge::{Judged, LogSum, NEIGHBORS, PRIOR, STRAYS, ln_mean, scale};
+use super::judge::{NEIGHBORS, STRAYS};
+use super::judged::{Judged, PRIOR};
+use super::log_sum::{LogSum, ln_mean};
+use super::noise::scale;
 use crate::Protocol;
 use crate::fec::{crc, encode};
 use std::ops::Range;

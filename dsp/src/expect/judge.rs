@@ -15,16 +15,17 @@
 use super::code_words::CodeWords;
 use super::fields::{Fields, bits, fields, set_bits};
 use super::free_field::{FreeField, SoftBits};
+use super::judged::{HOPEFUL, Judged, PRIOR};
+use super::log_sum::{LogSum, ln_mean, ln_sum};
+use super::noise::scale;
+use super::relatives::Relatives;
 use super::symbol_words;
-use super::words::{Change, MAX_COUNTERS, Relatives, Words, group_bits, groups_of, is_on, lead_chips};
+use super::words::{Change, MAX_COUNTERS, MAX_GROUPS, Words, group_bits, groups_of, is_on, lead_chips};
+use crate::Protocol;
 use crate::fec::encode;
-use crate::{Method, Protocol};
 use std::mem::take;
 use std::ops::Range;
 
-/// Probability that a frame of a certain meter begins at a candidate of the search. About two segments of noise a second with 400
-/// places each are searched, and a meter sends about once a minute: 2e-5. The rest is the margin of the budget.
-pub(super) const PRIOR: f64 = 3e-7;
 /// Frames of meters with neighboring ids, per frame that is expected: they may be on the air all day while the meter is silent.
 pub(super) const NEIGHBORS: f64 = 10.0;
 /// Bits in which neighbors differ: the low byte of the id, and the counter.
@@ -32,112 +33,17 @@ const NEIGHBOR_BITS: f64 = 32.0;
 /// Frames of the meter itself with another counter or other flags than expected, per frame that is expected: what is
 /// known may be wrong.
 pub(super) const STRAYS: f64 = 1.0;
-/// Doubt up to which a word is accepted.
-pub(super) const MAX_DOUBT: f64 = 6e-4;
-/// Doubt above which there is some other frame or none: a shift of half a sample in five has never brought such a word back.
-const HOPELESS: f32 = 0.999;
-/// Probability that a frame is none of the words expected, up to which it says something about them.
-pub(super) const HOPEFUL: f64 = 0.02;
 /// Share of the strays' likelihood that may be due to the likeliest word: the rest is within the precision of the sum.
 const OWN_SHARE: f64 = 0.9;
 /// Bits of a check, which follow from the others of a code word.
 const CHECK_BITS: usize = 16;
 /// Probability that an SCM+ has no tamper flag. Of five in published logs (rtlamr issues 192, 201 and 251, rtl_433 issue 1378), one had none.
 const NO_TAMPER: f64 = 0.2;
-/// Doubt about the time in an IDM that does not count.
-const CERTAIN_TIME: f32 = 1e-4;
-/// The same as a logarithm of the odds.
+/// Logarithm of the odds of the words of a dial below which nothing has ever brought them back.
 const HOPELESS_ODDS: f64 = -6.9;
-/// Factor of all log-likelihood ratios: amplitude and noise are estimated, and their errors make the ratios of a frame near threshold
-/// vary more than their mean allows.
-const CAUTION: f32 = 1.0;
-/// Weight of the noise around a carrier over a longer time, in measurements of one bit.
-const AROUND_WEIGHT: f32 = 500.0;
-/// Noise over that of a longer time which is not chance: three standard deviations over 96 bits.
-const INTERFERENCE: f32 = 1.5;
-/// Groups of the longest frame.
-const MAX_GROUPS: usize = 24;
 /// Likelihood over that of the likeliest word, as a logarithm, below which words of an unknown status do not count: there are less
 /// than ten million of them.
 const NEGLIGIBLE: f32 = -30.0;
-
-/// Word that was accepted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Judged {
-    pub bytes: [u8; 92],
-    /// Log-likelihood of the word against silence.
-    pub likelihood: f64,
-    /// Probability that this is not what was sent.
-    pub doubt: f32,
-    /// Decisions of single bits that would have been wrong.
-    pub corrected: u8,
-    /// Evidence over what is needed, in dB: about by how much a packet could be weaker.
-    pub margin_db: f32,
-    /// Probability that this is none of the words expected; of an IDM, none of those that repeats can tell from each other.
-    pub other_doubt: f64,
-    /// Probability that the time in an IDM is wrong by more than a second.
-    pub time_doubt: f32,
-    /// Number of the word: of its counter, or the consumption in the newest interval of an IDM.
-    pub word: u16,
-}
-
-impl Judged {
-    /// `ln_words` is the logarithm of the likelihood of all other words together, `ln_else` that of everything else, with their priors.
-    pub(super) fn new(bytes: [u8; 92], likelihood: f64, ln_words: f64, ln_else: f64, corrected: u8) -> Self {
-        let against = ln_sum([ln_words, ln_else]) - likelihood;
-        Judged {
-            bytes,
-            likelihood,
-            doubt: doubt_of(against) as f32,
-            corrected,
-            margin_db: margin_db(against),
-            other_doubt: doubt_of(ln_else - ln_sum([ln_words, likelihood])),
-            time_doubt: 0.0,
-            word: 0,
-        }
-    }
-
-    /// Returns true if slightly different assumptions about the samples will not help.
-    pub fn is_hopeless(&self) -> bool {
-        self.doubt > HOPELESS
-    }
-
-    /// Returns true if the doubt is within the budget of false readings.
-    pub fn is_accepted(&self) -> bool {
-        self.doubt <= MAX_DOUBT as f32
-    }
-
-    /// Returns true if this is one of the words that are expected, though it may be another one.
-    pub fn is_hopeful(&self) -> bool {
-        self.other_doubt <= HOPEFUL
-    }
-
-    pub fn method(&self) -> Method {
-        let percent = (100.0 * self.time_doubt).ceil() as u8;
-        let is_certain = self.time_doubt < CERTAIN_TIME;
-        expected(self.margin_db, if is_certain { 0 } else { percent })
-    }
-}
-
-/// Returns the method of a frame with this margin.
-pub(super) fn expected(margin_db: f32, time_doubt_percent: u8) -> Method {
-    Method::Expected {
-        margin_tenths_db: (10.0 * margin_db) as u8,
-        time_doubt_percent,
-    }
-}
-
-/// Returns by how many dB the evidence exceeds what is needed. `against` is the logarithm of the odds against a word.
-pub(super) fn margin_db(against: f64) -> f32 {
-    let ln_prior = PRIOR.ln();
-    (10.0 * ((against + ln_prior) / (MAX_DOUBT.ln() + ln_prior)).log10()) as f32
-}
-
-fn ln_sum<const N: usize>(all: [f64; N]) -> f64 {
-    let mut sum = LogSum::EMPTY;
-    all.into_iter().for_each(|ln| sum.add(ln));
-    sum.ln()
-}
 
 pub(crate) struct Judge {
     /// `S` of every value of every group.
@@ -146,7 +52,7 @@ pub(crate) struct Judge {
     /// Flags of an SCM+ that was never received, and the logarithms of their sums.
     flags: FreeField,
     ln_flags: Vec<f32>,
-    /// Log-likelihood ratios, with [`CAUTION`].
+    /// Log-likelihood ratios, by the likely noise.
     soft: Vec<f32>,
     /// `S` of the groups that the counter alone changes, by counter.
     by_counter: Vec<f32>,
@@ -154,36 +60,6 @@ pub(crate) struct Judge {
     counters: Vec<f32>,
     /// The same of the attempt that was kept.
     kept: Vec<f32>,
-}
-
-/// Sum of exponentials, by their logarithms.
-#[derive(Clone, Copy)]
-pub(super) struct LogSum {
-    max: f64,
-    sum: f64,
-}
-
-impl LogSum {
-    pub const EMPTY: LogSum = LogSum {
-        max: f64::NEG_INFINITY,
-        sum: 0.0,
-    };
-
-    pub fn add(&mut self, ln: f64) {
-        if ln == f64::NEG_INFINITY {
-            return;
-        }
-        if ln <= self.max {
-            self.sum += (ln - self.max).exp();
-        } else if ln.is_finite() {
-            self.sum = self.sum * (self.max - ln).exp() + 1.0;
-            self.max = ln;
-        }
-    }
-
-    pub fn ln(self) -> f64 {
-        self.max + self.sum.ln()
-    }
 }
 
 impl Judge {
@@ -483,11 +359,6 @@ fn without_own(own: f64, words: &Words, strays: f64) -> f64 {
     strays + (1.0 - share.min(OWN_SHARE)).ln()
 }
 
-/// Returns the factor of log-likelihood ratios that assume the noise measured in their frame.
-pub(super) fn scale(soft: &[f32], noise: f32, noise_around: f32) -> f32 {
-    CAUTION * noise / likely_noise(noise, noise_around, soft.len())
-}
-
 /// Returns the flags of an SCM+ with their probabilities: none, or any.
 fn flags_of_scm_plus() -> FreeField {
     let Fields { flags, check, .. } = fields(Protocol::ScmPlus);
@@ -505,27 +376,6 @@ fn soft_bits(chips: &[f32], first: usize) -> SoftBits {
 
 fn most(values: &[f32]) -> f32 {
     values.iter().copied().fold(f32::NEG_INFINITY, f32::max)
-}
-
-/// `against` is the logarithm of the odds against a word.
-pub(super) fn doubt_of(against: f64) -> f64 {
-    1.0 / (1.0 + (-against).exp())
-}
-
-/// Returns the noise of a frame of `chips`, of which `noise` was measured in half as many differences and `around` over a longer
-/// time. More noise than before is interference, and counts in full.
-fn likely_noise(noise: f32, around: f32, chips: usize) -> f32 {
-    if noise > INTERFERENCE * around {
-        return noise;
-    }
-    let measured = chips as f32 / 2.0;
-    (measured * noise + AROUND_WEIGHT * around) / (measured + AROUND_WEIGHT)
-}
-
-/// ln((e^a + e^b) / 2)
-pub(super) fn ln_mean(a: f32, b: f32) -> f64 {
-    let (a, b) = (f64::from(a), f64::from(b));
-    a.max(b) + (-(a - b).abs()).exp().ln_1p() - std::f64::consts::LN_2
 }
 
 /// Counts the bits (R900: digits) in which the chips taken alone would have decided otherwise.

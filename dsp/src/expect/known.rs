@@ -4,7 +4,7 @@ use super::belief::Belief;
 use super::evidence::Evidence;
 use super::expectation::Knowledge;
 use super::idm::IdmWords;
-use super::judge::{MAX_DOUBT, expected, margin_db};
+use super::judged::{MAX_DOUBT, expected, margin_db};
 use super::words::Words;
 use super::{Expectation, MAX_EXPECTATIONS};
 use crate::{Packet, Protocol};

@@ -25,7 +25,11 @@ mod idm_judge;
 #[cfg(test)]
 mod idm_tests;
 mod judge;
+mod judged;
 mod known;
+mod log_sum;
+mod noise;
+mod relatives;
 mod statuses;
 mod symbol_words;
 mod template;
@@ -35,7 +39,8 @@ pub(crate) use evidence::{Evidence, MAX_EVIDENCE};
 pub use expectation::{Expectation, MAX_RISE};
 pub(crate) use find::Finder;
 pub(crate) use idm_judge::IdmJudge;
-pub(crate) use judge::{Judge, Judged};
+pub(crate) use judge::Judge;
+pub(crate) use judged::Judged;
 pub use known::Expected;
 pub(crate) use known::KnownMeters;
 

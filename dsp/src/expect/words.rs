@@ -6,17 +6,17 @@
 use super::Expectation;
 use super::expectation::{Knowledge, MAX_RISE};
 use super::fields::{bits, fields, set_bits};
+use super::relatives::{Relatives, low_counter};
 use super::statuses::statuses;
 use super::template::Template;
 use crate::Protocol;
-use crate::fec::{crc, encode, r900_symbol, reed_solomon};
+use crate::fec::{encode, r900_symbol, reed_solomon};
 use crate::frame::R900_DIGITS;
-use std::ops::Range;
 
 /// Groups that differ between the words of a meter, at most: 24 to 32 bits of counter, status and check.
 const MAX_VARYING: usize = 16;
 /// Groups of the longest frame that is expected.
-const MAX_GROUPS: usize = 24;
+pub(super) const MAX_GROUPS: usize = 24;
 /// Counters that are weighed, at most: all rises, and as many below that of the last frame.
 pub(super) const MAX_COUNTERS: usize = 2 * MAX_RISE as usize + 1;
 /// Probability that a counter has not moved since the last frame; any other rise up to the highest one is as likely as the next.
@@ -30,55 +30,6 @@ const TYPED_RISE: f32 = 500.0;
 pub(crate) struct Change {
     pub groups: [u8; MAX_VARYING],
     pub ln_prior: f32,
-}
-
-/// Frames that differ from the base word in some fields, and in the check.
-#[derive(Debug)]
-pub(crate) struct Relatives {
-    /// Bits of each group that may differ.
-    pub loose: [u8; MAX_GROUPS],
-    /// The same bits with their columns of the check; none for R900 (see [`super::symbol_words`]).
-    pub bits: Vec<LooseBit>,
-}
-
-impl Relatives {
-    fn new<const N: usize>(protocol: Protocol, differ: [Range<usize>; N]) -> Self {
-        let check = fields(protocol).check;
-        let width = group_bits(protocol);
-        let mut loose = [0; MAX_GROUPS];
-        for bit in differ.into_iter().chain([check.clone()]).flatten() {
-            loose[bit / width] |= 1 << (width - 1 - bit % width);
-        }
-        let code = match protocol {
-            Protocol::Scm => Some(crc::SCM),
-            Protocol::ScmPlus | Protocol::Idm => Some(crc::GENIBUS),
-            Protocol::R900 => None,
-        };
-        let bits = code.into_iter().flat_map(|code| {
-            (0..check.end).map(move |bit| LooseBit {
-                group: bit / 8,
-                mask: 0x80 >> (bit % 8),
-                column: code.column(check.end - 1 - bit),
-            })
-        });
-        let bits = bits.filter(|bit| loose[bit.group] & bit.mask != 0).collect();
-        Relatives { loose, bits }
-    }
-}
-
-/// The bits of a counter that differ between meters: no home has used 2^24 counts.
-fn low_counter(protocol: Protocol) -> Range<usize> {
-    let counter = fields(protocol).counter;
-    counter.end - 24..counter.end
-}
-
-/// Bit in which a relative may differ.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LooseBit {
-    pub group: usize,
-    pub mask: u8,
-    /// Column of the check.
-    pub column: u16,
 }
 
 /// All words that one meter may send next.
