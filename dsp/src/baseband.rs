@@ -5,6 +5,7 @@
 //! be whole numbers of samples, and clock errors cost nothing. `S` is kept once per *cell*, a whole number
 //! of samples of which a chip has eight to eleven (or thrice as many), and interpolated linearly.
 
+use crate::phasor::phasor;
 use crate::tone::Tone;
 use crate::{CHIP_RATE_HZ, Complex32};
 use std::f64::consts::TAU;
@@ -131,12 +132,6 @@ impl Baseband {
             (end - start).norm_sqr() * scale
         }));
     }
-}
-
-/// e^(2πi · turns).
-pub(crate) fn phasor(turns: f64) -> Complex32 {
-    let (sin, cos) = (TAU * turns.fract()).sin_cos();
-    Complex32::new(cos as f32, sin as f32)
 }
 
 fn dot(a: &[Complex32], b: &[Complex32]) -> Complex32 {

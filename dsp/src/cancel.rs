@@ -7,7 +7,7 @@
 //! of the edges is measured, tone times shape is subtracted, and the few samples of an edge, where the shape is
 //! least certain, are blanked.
 
-use crate::baseband::phasor;
+use crate::phasor::phasor;
 use crate::{CHIP_RATE_HZ, Complex32};
 
 /// Longest reach of an edge before and after the boundary of its chips.

@@ -109,6 +109,7 @@ mod lock;
 mod outcome;
 mod packet;
 mod phase;
+mod phasor;
 mod protocol;
 mod receiver;
 mod resample;

@@ -1,7 +1,7 @@
 //! Steady tone beside a carrier: a spur of the receiver, which is there all the time and can be subtracted.
 
 use crate::Complex32;
-use crate::baseband::phasor;
+use crate::phasor::phasor;
 
 /// Samples that are added up before the frequency is measured: a tone half a bin of the search away turns by an eighth meanwhile.
 const BLOCK: usize = 1024;

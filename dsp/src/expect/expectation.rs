@@ -1,7 +1,7 @@
 //! What a caller knows of a meter, and what its frames add to that.
 
 use super::fields::{bits, counter_of, id_of, set_bits};
-use super::idm::{COUNT, INTERVAL, TIME};
+use super::idm_fields::{COUNT, INTERVAL, TIME};
 use crate::fec;
 use crate::{Method, Packet, Protocol};
 use std::ops::RangeInclusive;

@@ -3,6 +3,9 @@
 use crate::Protocol;
 use std::ops::Range;
 
+/// Groups (bytes, or symbols of R900) of the longest frame that is expected.
+pub(super) const MAX_GROUPS: usize = 24;
+
 /// Fields of a frame in which the frames of one meter differ from each other or from those of its neighbors.
 pub(super) struct Fields {
     pub counter: Range<usize>,
@@ -45,7 +48,7 @@ pub(super) fn fields(protocol: Protocol) -> Fields {
 /// Returns the place of the counter; of an IDM, that of its total.
 pub(super) fn counter_of(protocol: Protocol) -> Range<usize> {
     if protocol == Protocol::Idm {
-        super::idm::TOTAL
+        super::idm_fields::TOTAL
     } else {
         fields(protocol).counter
     }
@@ -79,4 +82,9 @@ pub(super) fn set_bits(bytes: &mut [u8], range: Range<usize>, value: u64) {
             bytes[bit / 8] &= !mask;
         }
     }
+}
+
+/// Bits of a group.
+pub(super) fn group_bits(protocol: Protocol) -> usize {
+    if protocol == Protocol::R900 { 5 } else { 8 }
 }

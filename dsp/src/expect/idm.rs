@@ -11,18 +11,12 @@
 
 use super::expectation::Heard;
 use super::fields::{bits, set_bits};
+use super::idm_fields::{COUNT, ID_CHECK, INTERVAL, INTERVALS, TIME, TOTAL, VALUES, WORDS, interval};
 use super::template::Template;
 use super::{Expectation, MAX_RISE};
 use crate::Protocol;
 use crate::fec::encode;
-use std::ops::Range;
 
-/// Interval words of a frame.
-const WORDS: usize = 47;
-/// Values of an interval word.
-pub(super) const VALUES: usize = 512;
-/// Sixteenths of a second in an interval.
-pub(super) const INTERVAL: i64 = 4800;
 /// Probability that consumption is like that of the intervals before; otherwise any value up to the greatest rise is as likely.
 const USUAL: f64 = 0.9;
 /// Probability that the time since the interval began is what the clocks say, if the time of the last frame is known. Not all
@@ -32,22 +26,6 @@ const PUNCTUAL: f64 = 0.5;
 const WITHIN_INTERVAL: f64 = 0.999;
 /// Clock errors of meter and receiver together.
 const CLOCK_ERROR: f64 = 200e-6;
-
-pub(super) const COUNT: Range<usize> = 104..112;
-pub(super) const STATUS: Range<usize> = 112..232;
-pub(super) const TOTAL: Range<usize> = 232..264;
-pub(super) const INTERVALS: Range<usize> = 264..687;
-pub(super) const TIME: Range<usize> = 688..704;
-pub(super) const ID_CHECK: Range<usize> = 704..720;
-pub(super) const CHECK: Range<usize> = 720..736;
-/// The lowest byte of the id, in which neighbors of one delivery differ.
-pub(super) const LOW_ID: Range<usize> = 96..104;
-
-/// Returns the bits of interval word `i`.
-pub(super) fn interval(i: usize) -> Range<usize> {
-    let first = INTERVALS.start + 9 * i;
-    first..first + 9
-}
 
 /// Frames of one meter that are expected.
 #[derive(Debug)]

@@ -5,10 +5,9 @@
 
 use super::fields::{bits, set_bits};
 use super::free_field::FreeField;
-use super::idm::{
-    CHECK, COUNT, ID_CHECK, INTERVALS, IdmWords, LOW_ID, STATUS, Shift, TIME, TOTAL, VALUES, interval,
-};
+use super::idm::{IdmWords, Shift};
 use super::idm_bits::{BITS, IdmBits};
+use super::idm_fields::{CHECK, COUNT, ID_CHECK, INTERVALS, LOW_ID, STATUS, TIME, TOTAL, VALUES, interval};
 use super::judge::{NEIGHBORS, STRAYS};
 use super::judged::{Judged, PRIOR};
 use super::log_sum::{LogSum, ln_mean};

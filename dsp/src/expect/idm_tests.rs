@@ -2,7 +2,7 @@
 
 use super::fields::set_bits;
 use super::idm::IdmWords;
-use super::idm::{TIME, TOTAL, interval};
+use super::idm_fields::{TIME, TOTAL, interval};
 use super::{Expectation, IdmJudge};
 use crate::Protocol;
 use crate::fec::encode;

@@ -13,14 +13,14 @@
 //! ```
 
 use super::code_words::CodeWords;
-use super::fields::{Fields, bits, fields, set_bits};
+use super::fields::{Fields, MAX_GROUPS, bits, fields, group_bits, set_bits};
 use super::free_field::{FreeField, SoftBits};
 use super::judged::{HOPEFUL, Judged, PRIOR};
 use super::log_sum::{LogSum, ln_mean, ln_sum};
 use super::noise::scale;
 use super::relatives::Relatives;
 use super::symbol_words;
-use super::words::{Change, MAX_COUNTERS, MAX_GROUPS, Words, group_bits, groups_of, is_on, lead_chips};
+use super::words::{Change, MAX_COUNTERS, Words, groups_of, is_on, lead_chips};
 use crate::Protocol;
 use crate::fec::encode;
 use std::mem::take;

@@ -21,6 +21,7 @@ mod find;
 mod free_field;
 mod idm;
 mod idm_bits;
+mod idm_fields;
 mod idm_judge;
 #[cfg(test)]
 mod idm_tests;

@@ -1,7 +1,6 @@
 //! Frames that may be taken for one of the words of a meter: those of its neighbors, and its own that are not expected.
 
-use super::fields::fields;
-use super::words::{MAX_GROUPS, group_bits};
+use super::fields::{MAX_GROUPS, fields, group_bits};
 use crate::Protocol;
 use crate::fec::crc;
 use std::ops::Range;

@@ -5,7 +5,7 @@
 
 use super::Expectation;
 use super::expectation::{Knowledge, MAX_RISE};
-use super::fields::{bits, fields, set_bits};
+use super::fields::{MAX_GROUPS, bits, fields, group_bits, set_bits};
 use super::relatives::{Relatives, low_counter};
 use super::statuses::statuses;
 use super::template::Template;
@@ -15,8 +15,6 @@ use crate::frame::R900_DIGITS;
 
 /// Groups that differ between the words of a meter, at most: 24 to 32 bits of counter, status and check.
 const MAX_VARYING: usize = 16;
-/// Groups of the longest frame that is expected.
-pub(super) const MAX_GROUPS: usize = 24;
 /// Counters that are weighed, at most: all rises, and as many below that of the last frame.
 pub(super) const MAX_COUNTERS: usize = 2 * MAX_RISE as usize + 1;
 /// Probability that a counter has not moved since the last frame; any other rise up to the highest one is as likely as the next.
@@ -61,11 +59,6 @@ pub(crate) struct Words {
     pub template: Template,
     /// The base word as bytes.
     frame: [u8; 92],
-}
-
-/// Bits of a group.
-pub(crate) fn group_bits(protocol: Protocol) -> usize {
-    if protocol == Protocol::R900 { 5 } else { 8 }
 }
 
 /// Chips before the first group.

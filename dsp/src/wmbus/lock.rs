@@ -11,7 +11,7 @@ use super::segment::{Detection, Segment};
 use super::sync::{Candidate, Clock, Fit, MAX_CANDIDATES, Sync, fit_all, fit_carrier, refine_clock};
 use super::tones::{Cells, Tones, between};
 use crate::Complex32;
-use crate::baseband::phasor;
+use crate::phasor::phasor;
 
 /// Chips per second of the fastest family, at least.
 const FASTEST_HZ: f64 = 110e3;

@@ -13,7 +13,7 @@
 use super::coding::{Coding, MAX_WORD_CHIPS, MAX_WORDS};
 use super::tones::{Tones, between};
 use crate::Complex32;
-use crate::baseband::phasor;
+use crate::phasor::phasor;
 
 /// Values of the phase.
 const PHASES: usize = 32;

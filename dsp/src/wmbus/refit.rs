@@ -8,7 +8,7 @@
 use super::sync::Clock;
 use super::tones::{Tones, between, energies};
 use crate::Complex32;
-use crate::baseband::phasor;
+use crate::phasor::phasor;
 
 /// Chips looked at.
 pub(super) const CHIPS: usize = 192;

@@ -3,7 +3,7 @@
 use super::family::{Family, Known};
 use super::tones::{Tones, between, energies};
 use crate::Complex32;
-use crate::baseband::phasor;
+use crate::phasor::phasor;
 
 /// Known chips that are searched for. With more, an error of the chip rate needs more rates to be tried.
 const SEARCHED_CHIPS: usize = 32;

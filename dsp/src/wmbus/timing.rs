@@ -7,7 +7,7 @@
 use super::sync::Clock;
 use super::tones::{Tones, between, energies};
 use crate::Complex32;
-use crate::baseband::phasor;
+use crate::phasor::phasor;
 
 /// Chips measured at once.
 const GROUP: usize = 24;

@@ -6,7 +6,7 @@
 //! least eight per chip of the fastest mode; the sums have one value per cell and are interpolated linearly.
 
 use crate::Complex32;
-use crate::baseband::phasor;
+use crate::phasor::phasor;
 
 /// Values of an oscillator computed at once.
 const TABLE: usize = 64;
