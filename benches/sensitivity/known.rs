@@ -68,6 +68,14 @@ impl Known {
         matches!(self, Known::Frame(_) | Known::Idm | Known::IdmAndTime)
     }
 
+    /// Returns the divisor of the number of frames: a million words are weighed in each frame of a meter known by its dial.
+    pub fn rarer(self) -> usize {
+        match self {
+            Known::Dial(_) | Known::IdmFirst => 4,
+            _ => 1,
+        }
+    }
+
     fn is_same_interval(self) -> bool {
         matches!(self, Known::IdmSame | Known::IdmSameAndTime)
     }

@@ -159,6 +159,7 @@ fn known_reach(packets: usize, only: Option<&str>, table: &mut String) {
     let wanted = |known: &Known| only.is_none_or(|only| only == known.name());
     for (known, half, most) in KNOWN_TARGETS.into_iter().filter(|target| wanted(&target.0)) {
         let points: Vec<f64> = (0..=16).map(|i| half - 2.0 + f64::from(i) * 0.25).collect();
+        let packets = packets.div_ceil(known.rarer());
         let curve = parallel(&points, |&snr| {
             known::alone(known, snr, packets, Channel::default())
         });
