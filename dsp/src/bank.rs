@@ -129,9 +129,9 @@ impl Bank {
         *median / len as f32
     }
 
-    /// Returns the bin, with fraction, of the strongest spur that disturbs a carrier at `bin`.
-    pub fn spur_around(&mut self, bin: f32) -> Option<f32> {
-        let noise = self.noise_around(bin) * self.block_len() as f32;
+    /// Returns the bin, with fraction, of the strongest spur that disturbs a carrier at `bin`. `noise` is that around it, per sample.
+    pub fn spur_around(&self, bin: f32, noise: f32) -> Option<f32> {
+        let noise = noise * self.block_len() as f32;
         spur_around(&self.floor, noise, bin, SPUR_REACH * self.sideband_bins)
     }
 

@@ -255,7 +255,7 @@ impl Searcher {
             }
             let from = from - lead;
             let noise_around = expected.map_or(0.0, |_| self.bank.noise_around(burst.bin));
-            let spur = expected.and_then(|_| self.bank.spur_around(burst.bin));
+            let spur = expected.and_then(|_| self.bank.spur_around(burst.bin, noise_around));
             found(&Segment {
                 samples: &self.history[(from - self.origin) as usize..(to - self.origin) as usize],
                 detection: Detection {
