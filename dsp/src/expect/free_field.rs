@@ -104,19 +104,21 @@ impl FreeField {
 
 /// Returns the log-likelihood of each value of the first and the last eight bits.
 fn bytes(bits: &SoftBits) -> [[f64; 256]; 2] {
-    [0, 8].map(|first| {
-        let bits = &bits[first..first + 8];
-        let mut table = [0.0; 256];
-        table[0] = bits.iter().map(|[_, zero]| f64::from(*zero)).sum();
-        for bit in 0..8 {
-            let [one, zero] = bits[7 - bit];
-            let set = 1 << bit;
-            for value in 0..set {
-                table[set | value] = table[value] + f64::from(one - zero);
-            }
+    [0, 8].map(|first| byte(|bit| bits[first + bit]))
+}
+
+/// Returns the log-likelihood of each value of a byte, of whose bits `soft` returns those of a 1 and of a 0, the most significant first.
+pub(super) fn byte(soft: impl Fn(usize) -> [f32; 2]) -> [f64; 256] {
+    let mut table = [0.0; 256];
+    table[0] = (0..8).map(|bit| f64::from(soft(bit)[1])).sum();
+    for bit in 0..8 {
+        let [one, zero] = soft(7 - bit);
+        let set = 1 << bit;
+        for value in 0..set {
+            table[set | value] = table[value] + f64::from(one - zero);
         }
-        table
-    })
+    }
+    table
 }
 
 #[cfg(test)]

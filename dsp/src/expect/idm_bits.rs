@@ -1,6 +1,6 @@
 //! Log-likelihoods of the bits of an IDM.
 
-use super::free_field::SoftBits;
+use super::free_field::{SoftBits, byte};
 use super::log_sum::ln_mean;
 use std::ops::Range;
 
@@ -58,16 +58,7 @@ impl IdmBits {
 
     /// Log-likelihood of each value of the byte that begins at bit `first`.
     pub fn byte(&self, first: usize) -> [f64; 256] {
-        let mut table = [0.0; 256];
-        table[0] = (first..first + 8).map(|bit| f64::from(self.zeros[bit])).sum();
-        for bit in 0..8 {
-            let (set, at) = (1 << bit, first + 7 - bit);
-            let change = f64::from(self.ones[at] - self.zeros[at]);
-            for value in 0..set {
-                table[set | value] = table[value] + change;
-            }
-        }
-        table
+        byte(|bit| [self.ones[first + bit], self.zeros[first + bit]])
     }
 
     /// Log-likelihood of any bits in `range`, on average.

@@ -144,15 +144,8 @@ impl Judge {
                 .sum()
         };
         let most_by_counter = most(&by_counter);
-        // All words together, if the groups that status and counter both change were the likeliest ones of each.
-        let mut sums = [LogSum::EMPTY; 2];
-        for status in &words.statuses {
-            let ln = self.varying(words, 0..words.by_status, &[status]) + status.ln_prior;
-            sums[0].add(ln.into());
-        }
-        by_counter.iter().for_each(|&ln| sums[1].add(ln.into()));
-        let most_of_all = common + sums[0].ln() + sums[1].ln() + f64::from(most_shared);
-        if !is_status_known && most_of_all < anything + HOPELESS_ODDS {
+        let most_of_all = || common + self.most_of_all(words, &by_counter) + f64::from(most_shared);
+        if !is_status_known && most_of_all() < anything + HOPELESS_ODDS {
             (self.by_counter, self.counters) = (by_counter, ln_counters);
             return None;
         }
@@ -224,6 +217,18 @@ impl Judge {
         let nearest = f64::from(preamble_right) + self.nearest_neighbors(words, status) + f64::ln(NEIGHBORS)
             - NEIGHBOR_BITS * std::f64::consts::LN_2;
         Some(judged(likelihoods, nearest))
+    }
+
+    /// Logarithm of the sum over all words, but for the groups that status and counter both change. `by_counter` is `S` of those that the
+    /// counter alone changes.
+    fn most_of_all(&self, words: &Words, by_counter: &[f32]) -> f64 {
+        let [mut statuses, mut counters] = [LogSum::EMPTY; 2];
+        for status in &words.statuses {
+            let ln = self.varying(words, 0..words.by_status, &[status]) + status.ln_prior;
+            statuses.add(ln.into());
+        }
+        by_counter.iter().for_each(|&ln| counters.add(ln.into()));
+        statuses.ln() + counters.ln()
     }
 
     /// Sums up the flags of an SCM+ and its check. Returns the groups of the flags.
