@@ -2,7 +2,6 @@
 
 use crate::support::*;
 use metertap_decode::ert::{Dialog3g, HotRod, Orion, OrionEndpoint};
-use metertap_dsp::iq;
 use metertap_dsp::synth::Random;
 use metertap_dsp::wmbus::synth::{Transmission, transmission};
 use metertap_dsp::wmbus::{Format, Mode};
@@ -67,10 +66,7 @@ fn record(file: &Path, rate_hz: f64, seconds: f64, sent: &[Transmission]) {
     sent.iter().for_each(|sent| sent.add(rate_hz, &mut samples));
     let strongest_db = sent.iter().map(|sent| sent.snr_db).fold(0.0, f64::max);
     let scale = (0.7 / 10f64.powf(strongest_db / 20.0)).min(0.08) as f32;
-    samples.iter_mut().for_each(|sample| *sample *= scale);
-    let mut bytes = Vec::new();
-    iq::Format::Cu8.encode(&samples, &mut bytes);
-    std::fs::write(file, bytes).unwrap();
+    write_cu8(file, samples, scale);
 }
 
 /// Writes half a second of the band with a meter of each kind, two of them at once.

@@ -62,10 +62,7 @@ fn attenuate(recording: &[Complex32], packets: &[Value], to: &Path) {
         );
     }
     air.extend(noise(2 * gap));
-    air.iter_mut().for_each(|sample| *sample *= 0.08);
-    let mut bytes = Vec::new();
-    iq::Format::Cu8.encode(&air, &mut bytes);
-    std::fs::write(to, bytes).unwrap();
+    write_cu8(to, air, 0.08);
 }
 
 #[needs(shared)]

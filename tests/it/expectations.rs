@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips};
-use metertap_dsp::{Protocol, fec, iq};
+use metertap_dsp::{Protocol, fec};
 use serde_json::Value;
 use std::path::Path;
 
@@ -136,11 +136,8 @@ fn record_idms(to: &Path, frames: &[Vec<u8>], snr_db: f64) {
         noise: 1.0,
         transmissions: transmissions.collect(),
     };
-    let mut samples = scene.render(&mut Random::new(1));
-    samples.iter_mut().for_each(|sample| *sample *= 0.08);
-    let mut bytes = Vec::new();
-    iq::Format::Cu8.encode(&samples, &mut bytes);
-    std::fs::write(to, bytes).unwrap();
+    let samples = scene.render(&mut Random::new(1));
+    write_cu8(to, samples, 0.08);
 }
 
 #[test]

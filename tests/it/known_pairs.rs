@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use metertap_dsp::synth::{Keying, Random, Scene, Transmission, chips, random_frame};
-use metertap_dsp::{Protocol, fec, iq};
+use metertap_dsp::{Protocol, fec};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -77,13 +77,10 @@ fn record(to: &Path, seed: u64, snr_db: f64) -> [BTreeSet<Sent>; 2] {
         noise: 1.0,
         transmissions,
     };
-    let mut samples = scene.render(&mut random);
+    let samples = scene.render(&mut random);
     // The stranger at three quarters of full scale, noise of 10 LSB at most.
     let scale = (0.7 / 10f64.powf((snr_db + STRONGER_DB) / 20.0)).min(0.08) as f32;
-    samples.iter_mut().for_each(|sample| *sample *= scale);
-    let mut bytes = Vec::new();
-    iq::Format::Cu8.encode(&samples, &mut bytes);
-    std::fs::write(to, bytes).unwrap();
+    write_cu8(to, samples, scale);
     all
 }
 

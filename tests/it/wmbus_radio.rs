@@ -4,7 +4,6 @@ use crate::support::*;
 use crate::wmbus::{KEY, RECORDS, hex, sender};
 use metertap_decode::cipher::Key;
 use metertap_decode::wmbus::encode::Protection;
-use metertap_dsp::iq;
 use metertap_dsp::synth::{Random, Scene};
 use metertap_dsp::wmbus::synth::{Transmission, transmission};
 use metertap_dsp::wmbus::{Format, Mode};
@@ -56,11 +55,8 @@ pub fn air(folder: &Path) -> PathBuf {
     for transmission in &sent {
         transmission.add(RATE_HZ, &mut samples);
     }
-    samples.iter_mut().for_each(|sample| *sample *= 0.03);
-    let mut bytes = Vec::new();
-    iq::Format::Cu8.encode(&samples, &mut bytes);
     let file = folder.join("air_868.625M_2359296.cu8");
-    std::fs::write(&file, bytes).unwrap();
+    write_cu8(&file, samples, 0.03);
     file
 }
 

@@ -46,6 +46,7 @@ pub use stderr::StderrCheck;
 pub use terminal::Terminal;
 pub use test_needs::needs;
 pub use testdata::{
-    NO_TIME, STREET, assert_golden, json_lines, root, shared, street_truth, without_origin, write_private,
+    NO_TIME, STREET, assert_golden, json_lines, root, shared, street_truth, without_origin, write_cu8,
+    write_private,
 };
 pub use wait::{Process, RealTime, signal, tool, wait_for, wait_long_for};

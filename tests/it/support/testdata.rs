@@ -1,5 +1,6 @@
 //! Files the tests read.
 
+use metertap_dsp::{Complex32, iq};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,14 @@ pub fn root() -> &'static Path {
 /// Lines of the street's truth file: every message that was sent.
 pub fn street_truth() -> Vec<Value> {
     json_lines(&std::fs::read(root().join(format!("{STREET}.truth.jsonl"))).unwrap())
+}
+
+/// Writes `samples` times `scale` as a dongle would record them.
+pub fn write_cu8(to: &Path, mut samples: Vec<Complex32>, scale: f32) {
+    samples.iter_mut().for_each(|sample| *sample *= scale);
+    let mut bytes = Vec::new();
+    iq::Format::Cu8.encode(&samples, &mut bytes);
+    std::fs::write(to, bytes).unwrap();
 }
 
 /// Parses one JSON document a line.
